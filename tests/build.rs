@@ -100,7 +100,9 @@ fn raise_spec_version(source: String) -> Result<String> {
     let [before, after] = source.split(FIELD).collect::<Vec<_>>()[..] else {
         return Err(format!("runtime/src/lib.rs does not hold `{FIELD}` exactly once").into());
     };
-    let (version, after) = after.split_once(',').ok_or("no comma after the spec version")?;
+    let (version, after) = after
+        .split_once(',')
+        .ok_or("no comma after the spec version")?;
     let next = version.parse::<u32>()? + 1;
     Ok(format!("{before}{FIELD}{next},{after}"))
 }
@@ -122,7 +124,10 @@ fn copy_edited(from: &Path, to: &Path, edit: impl FnOnce(String) -> Result<Strin
 /// Gives `to` the modification time of `from`, so that Cargo sees a change where there is one.
 fn keep_time(from: &Path, to: &Path) -> Result<()> {
     let time = fs::metadata(from)?.modified()?;
-    Ok(fs::File::options().append(true).open(to)?.set_modified(time)?)
+    Ok(fs::File::options()
+        .append(true)
+        .open(to)?
+        .set_modified(time)?)
 }
 
 /// Lets the builder compile the copy in the target directory that it uses for the original.
@@ -143,5 +148,7 @@ fn share_target_directory(out: &Path) -> Result<()> {
 }
 
 fn path_from_env(name: &str) -> Result<PathBuf> {
-    Ok(env::var_os(name).ok_or_else(|| format!("Cargo did not set {name}"))?.into())
+    Ok(env::var_os(name)
+        .ok_or_else(|| format!("Cargo did not set {name}"))?
+        .into())
 }

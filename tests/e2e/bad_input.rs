@@ -5,9 +5,7 @@ use std::{fs, net::TcpListener, path::Path};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use starling_tests::{
-    node::{run, Node},
-};
+use starling_tests::node::{run, Node};
 
 #[tokio::test]
 async fn an_unknown_chain_is_refused() -> Result<()> {
@@ -47,7 +45,14 @@ async fn a_port_in_use_is_refused() -> Result<()> {
 async fn a_wrong_key_type_is_refused() -> Result<()> {
     let base = tempfile::tempdir()?;
     let base_path = format!("--base-path={}", base.path().display());
-    let insert = ["key", "insert", "--chain=dev", "--scheme=sr25519", "--suri=//Alice", &base_path];
+    let insert = [
+        "key",
+        "insert",
+        "--chain=dev",
+        "--scheme=sr25519",
+        "--suri=//Alice",
+        &base_path,
+    ];
 
     let line = refusal(&[&insert[..], &["--key-type=auras"]].concat()).await?;
     assert!(line.contains("key type"), "{line}");
@@ -98,7 +103,11 @@ fn files_under(path: &Path) -> Result<usize> {
     let mut files = 0;
     for entry in fs::read_dir(path)? {
         let entry = entry?;
-        files += if entry.file_type()?.is_dir() { files_under(&entry.path())? } else { 1 };
+        files += if entry.file_type()?.is_dir() {
+            files_under(&entry.path())?
+        } else {
+            1
+        };
     }
     Ok(files)
 }

@@ -11,13 +11,21 @@ async fn finalised_blocks_form_one_chain_and_can_be_proved() -> Result<()> {
     let node = Node::dev().await?;
     let (api, methods) = (node.api().await?, node.methods().await?);
     let mut blocks = api.stream_blocks().await?;
-    let mut parent = blocks.next().await.context("the node closed the connection")??;
+    let mut parent = blocks
+        .next()
+        .await
+        .context("the node closed the connection")??;
 
     for _ in 0..BLOCKS {
-        let block = blocks.next().await.context("the node closed the connection")??;
+        let block = blocks
+            .next()
+            .await
+            .context("the node closed the connection")??;
         assert_eq!(block.number(), parent.number() + 1);
         assert_eq!(block.header().parent_hash, parent.hash());
-        let by_height = methods.chain_get_block_hash(Some(block.number().into())).await?;
+        let by_height = methods
+            .chain_get_block_hash(Some(block.number().into()))
+            .await?;
         assert_eq!(by_height, Some(block.hash()));
         parent = block;
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the node lets into its pool, and how it says no.
 
-use anyhow::{bail, Context, Result};
+use anyhow::{bail, Result};
 use starling_tests::{
-    chain::{account_id, nonce, send, transfer},
+    chain::{account_id, next_block, nonce, send, transfer},
     Api, Node,
 };
 use subxt::{
@@ -49,13 +49,12 @@ async fn a_transaction_that_is_not_what_it_claims_is_refused() -> Result<()> {
     let refusal = submit_believing(&node, builder).await?;
     assert_refused(&refusal, INVALID, "bad signature");
 
-    let builder = SubstrateConfig::builder().set_spec_version_for_block_ranges([
-        SpecVersionForRange {
+    let builder =
+        SubstrateConfig::builder().set_spec_version_for_block_ranges([SpecVersionForRange {
             block_range: 0..u64::MAX,
             spec_version: at.spec_version() + 1,
             transaction_version: at.transaction_version(),
-        },
-    ]);
+        }]);
     let refusal = submit_believing(&node, builder).await?;
     assert_refused(&refusal, INVALID, "bad signature");
 
@@ -81,11 +80,14 @@ async fn a_transaction_is_valid_once_and_in_its_turn() -> Result<()> {
     let mut blocks = api.stream_blocks().await?;
 
     // The second waits in the pool for the first.
-    let (first, second) = (signed(&api, &bob(), 0).await?, signed(&api, &bob(), 1).await?);
+    let (first, second) = (
+        signed(&api, &bob(), 0).await?,
+        signed(&api, &bob(), 1).await?,
+    );
     methods.author_submit_extrinsic(&second).await?;
     methods.author_submit_extrinsic(&first).await?;
     loop {
-        let at = starling_tests::chain::next_block(&mut blocks).await?;
+        let at = next_block(&mut blocks).await?;
         match nonce(&at, &bob()).await? {
             2 => break,
             1 => bail!("the second transaction did not follow the first"),
@@ -95,13 +97,19 @@ async fn a_transaction_is_valid_once_and_in_its_turn() -> Result<()> {
 
     let refusal = submit(&node, &first).await?;
     assert_refused(&refusal, INVALID, "outdated");
-    send(&api, &transfer(&charlie(), 1), &bob()).await?.wait_for_success().await?;
+    send(&api, &transfer(&charlie(), 1), &bob())
+        .await?
+        .wait_for_success()
+        .await?;
     Ok(())
 }
 
 /// A transfer, signed by `signer` with that nonce.
 async fn signed(api: &Api, signer: &Keypair, nonce: u64) -> Result<Vec<u8>> {
-    let params = DefaultExtrinsicParamsBuilder::new().immortal().nonce(nonce).build();
+    let params = DefaultExtrinsicParamsBuilder::new()
+        .immortal()
+        .nonce(nonce)
+        .build();
     Ok(api
         .at_current_block()
         .await?
@@ -120,7 +128,12 @@ async fn submit_believing(node: &Node, config: SubstrateConfigBuilder) -> Result
 
 /// Submits bytes that must be refused.
 async fn submit(node: &Node, transaction: &[u8]) -> Result<UserError> {
-    match node.methods().await?.author_submit_extrinsic(transaction).await {
+    match node
+        .methods()
+        .await?
+        .author_submit_extrinsic(transaction)
+        .await
+    {
         Err(Error::User(refusal)) => Ok(refusal),
         Err(error) => Err(error.into()),
         Ok(_) => bail!("the node accepted it"),
@@ -128,7 +141,11 @@ async fn submit(node: &Node, transaction: &[u8]) -> Result<UserError> {
 }
 
 fn assert_refused(refusal: &UserError, code: i32, reason: &str) {
-    let data = refusal.data.as_ref().map(ToString::to_string).unwrap_or_default();
+    let data = refusal
+        .data
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     assert_eq!(refusal.code, code, "{refusal} {data}");
     assert!(data.contains(reason), "{refusal} {data}");
 }

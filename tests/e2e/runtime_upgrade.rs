@@ -31,13 +31,19 @@ async fn blocks_go_on_after_sudo_upgrades_the_runtime() -> Result<()> {
     let old = api.at_current_block().await?.spec_version();
 
     let set_code = sudo(call("System", "set_code", vec![Value::from_bytes(code)]));
-    let events = send(&api, &set_code, &alice()).await?.wait_for_success().await?;
+    let events = send(&api, &set_code, &alice())
+        .await?
+        .wait_for_success()
+        .await?;
     let mut names = vec![];
     for event in events.iter() {
         let event = event?;
         names.push(format!("{}.{}", event.pallet_name(), event.event_name()));
     }
-    assert!(names.contains(&"System.CodeUpdated".to_string()), "{names:?}");
+    assert!(
+        names.contains(&"System.CodeUpdated".to_string()),
+        "{names:?}"
+    );
 
     let mut blocks = api.stream_blocks().await?;
     let mut at = next_block(&mut blocks).await?;
@@ -52,7 +58,10 @@ async fn blocks_go_on_after_sudo_upgrades_the_runtime() -> Result<()> {
     assert_eq!(last.spec_version, old + 1);
 
     // Signed for the new version.
-    send(&api, &transfer(&charlie(), 1), &bob()).await?.wait_for_success().await?;
+    send(&api, &transfer(&charlie(), 1), &bob())
+        .await?
+        .wait_for_success()
+        .await?;
     for _ in 0..5 {
         assert_eq!(next_block(&mut blocks).await?.spec_version(), old + 1);
     }

@@ -29,10 +29,13 @@ async fn rotated_keys_take_over_and_the_chain_goes_on() -> Result<()> {
     let node = Node::dev().await?;
     let (api, rpc) = (node.api().await?, node.rpc().await?);
     let owner = Bytes(account_id(&alice()).0.to_vec());
-    let rotated: Rotated =
-        rpc.request("author_rotateKeysWithOwner", rpc_params![owner]).await?;
+    let rotated: Rotated = rpc
+        .request("author_rotateKeysWithOwner", rpc_params![owner])
+        .await?;
     let keys = rotated.keys.0;
-    let (aura, grandpa) = keys.split_at_checked(32).context("the keys are too short")?;
+    let (aura, grandpa) = keys
+        .split_at_checked(32)
+        .context("the keys are too short")?;
 
     let set_keys = call(
         "Session",
@@ -66,7 +69,10 @@ async fn rotated_keys_take_over_and_the_chain_goes_on() -> Result<()> {
     // From here each block is signed and finalised with the new keys, for the chain knows no others.
     for _ in 0..5 {
         let at = next_block(&mut blocks).await?;
-        assert!(contains(&raw_value(&at, "Aura", "Authorities").await?, aura));
+        assert!(contains(
+            &raw_value(&at, "Aura", "Authorities").await?,
+            aura
+        ));
     }
     Ok(())
 }
@@ -100,5 +106,7 @@ async fn next_keys(at: &AtBlock) -> Result<Vec<u8>> {
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
+    haystack
+        .windows(needle.len())
+        .any(|window| window == needle)
 }

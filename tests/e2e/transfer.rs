@@ -4,10 +4,14 @@
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use starling_tests::{
-    chain::{balance, nonce, send, sudo, transfer},
+    chain::{balance, nonce, send, sudo, transfer, AtBlock},
     Node,
 };
-use subxt::{dynamic, dynamic::Value, rpcs::rpc_params};
+use subxt::{
+    dynamic,
+    dynamic::Value,
+    rpcs::{methods::legacy::Bytes, rpc_params},
+};
 use subxt_signer::sr25519::dev::{alice, bob, charlie, dave};
 
 /// What `payment_queryInfo` answers, as far as it is of interest here.
@@ -28,28 +32,49 @@ async fn a_transfer_moves_the_amount_and_costs_the_announced_fee() -> Result<()>
         .await?
         .create_signed(&transfer(&charlie(), AMOUNT), &bob(), Default::default())
         .await?;
-    let included = transaction.submit_and_watch().await?.wait_for_finalized().await?;
+    let included = transaction
+        .submit_and_watch()
+        .await?
+        .wait_for_finalized()
+        .await?;
     included.wait_for_success().await?;
 
     let after = included.at().await?;
-    let before = api.at_block(after.block_header().await?.parent_hash).await?;
+    let before = api
+        .at_block(after.block_header().await?.parent_hash)
+        .await?;
     let info: PaymentInfo = node
         .rpc()
         .await?
         .request(
             "payment_queryInfo",
-            rpc_params![hex(transaction.encoded()), before.block_hash()],
+            rpc_params![Bytes(transaction.encoded().to_vec()), before.block_hash()],
         )
         .await?;
     let fee: u128 = info.partial_fee.parse()?;
 
     assert!(fee > 0);
-    assert_eq!(balance(&after, &bob()).await?, balance(&before, &bob()).await? - AMOUNT - fee);
-    assert_eq!(balance(&after, &charlie()).await?, balance(&before, &charlie()).await? + AMOUNT);
+    assert_eq!(
+        balance(&after, &bob()).await?,
+        balance(&before, &bob()).await? - AMOUNT - fee
+    );
+    assert_eq!(
+        balance(&after, &charlie()).await?,
+        balance(&before, &charlie()).await? + AMOUNT
+    );
     // Alice, the only validator, authored the block.
-    assert_eq!(balance(&after, &alice()).await?, balance(&before, &alice()).await? + fee);
-    assert_eq!(total_issuance(&after).await?, total_issuance(&before).await?);
-    assert_eq!(nonce(&after, &bob()).await?, nonce(&before, &bob()).await? + 1);
+    assert_eq!(
+        balance(&after, &alice()).await?,
+        balance(&before, &alice()).await? + fee
+    );
+    assert_eq!(
+        total_issuance(&after).await?,
+        total_issuance(&before).await?
+    );
+    assert_eq!(
+        nonce(&after, &bob()).await?,
+        nonce(&before, &bob()).await? + 1
+    );
     Ok(())
 }
 
@@ -64,24 +89,44 @@ async fn a_call_that_fails_costs_its_fee_and_changes_nothing_else() -> Result<()
         (sudo(transfer(&dave(), 1)), "RequireSudo"),
     ] {
         let included = send(&api, &call, &bob()).await?;
-        let error = included.wait_for_success().await.err().context("the call succeeded")?;
+        let error = included
+            .wait_for_success()
+            .await
+            .err()
+            .context("the call succeeded")?;
         assert!(format!("{error:?} {error}").contains(reason), "{error:?}");
 
         let after = included.at().await?;
-        let before = api.at_block(after.block_header().await?.parent_hash).await?;
-        let (had, has) = (balance(&before, &bob()).await?, balance(&after, &bob()).await?);
+        let before = api
+            .at_block(after.block_header().await?.parent_hash)
+            .await?;
+        let (had, has) = (
+            balance(&before, &bob()).await?,
+            balance(&after, &bob()).await?,
+        );
         assert!(has < had);
         assert_eq!(
             balance(&after, &alice()).await? - balance(&before, &alice()).await?,
             had - has
         );
-        assert_eq!(balance(&after, &dave()).await?, balance(&before, &dave()).await?);
-        assert_eq!(nonce(&after, &bob()).await?, nonce(&before, &bob()).await? + 1);
+        assert_eq!(
+            balance(&after, &dave()).await?,
+            balance(&before, &dave()).await?
+        );
+        assert_eq!(
+            nonce(&after, &bob()).await?,
+            nonce(&before, &bob()).await? + 1
+        );
     }
     Ok(())
 }
 
-async fn total_issuance(at: &starling_tests::chain::AtBlock) -> Result<Value> {
+async fn total_issuance(at: &AtBlock) -> Result<Value> {
     let address = dynamic::storage::<(), Value>("Balances", "TotalIssuance");
-    Ok(at.storage().fetch(address, ()).await?.decode()?.remove_context())
+    Ok(at
+        .storage()
+        .fetch(address, ())
+        .await?
+        .decode()?
+        .remove_context())
 }

@@ -17,8 +17,7 @@ pub type Api = OnlineClient<SubstrateConfig>;
 /// The chain as of one block.
 pub type AtBlock = OnlineClientAtBlock<SubstrateConfig>;
 /// A transaction that is in a finalised block.
-pub type Finalized =
-    TransactionInBlock<SubstrateConfig, OnlineClientAtBlockImpl<SubstrateConfig>>;
+pub type Finalized = TransactionInBlock<SubstrateConfig, OnlineClientAtBlockImpl<SubstrateConfig>>;
 /// A call, by names.
 pub type Call = DynamicPayload<Composite<()>>;
 
@@ -44,7 +43,11 @@ pub fn call(pallet: &str, name: &str, args: Vec<Value>) -> Call {
 /// A transfer that keeps the sender alive.
 pub fn transfer(to: &Keypair, amount: u128) -> Call {
     let to = Value::unnamed_variant("Id", [Value::from_bytes(account_id(to).0)]);
-    call("Balances", "transfer_keep_alive", vec![to, Value::u128(amount)])
+    call(
+        "Balances",
+        "transfer_keep_alive",
+        vec![to, Value::u128(amount)],
+    )
 }
 
 /// `inner`, called by root.
@@ -59,12 +62,16 @@ pub fn account_id(key: &Keypair) -> AccountId32 {
 
 /// Free balance and what is reserved or held besides, of the account of `key`.
 pub async fn balance(at: &AtBlock, key: &Keypair) -> Result<u128> {
-    Ok(account(at, key).await?.map_or(0, |account| account.data.free + account.data.reserved))
+    Ok(account(at, key)
+        .await?
+        .map_or(0, |account| account.data.free + account.data.reserved))
 }
 
 /// How many transactions the account of `key` has sent.
 pub async fn nonce(at: &AtBlock, key: &Keypair) -> Result<u64> {
-    Ok(account(at, key).await?.map_or(0, |account| account.nonce.into()))
+    Ok(account(at, key)
+        .await?
+        .map_or(0, |account| account.nonce.into()))
 }
 
 async fn account(at: &AtBlock, key: &Keypair) -> Result<Option<Account>> {
@@ -75,7 +82,10 @@ async fn account(at: &AtBlock, key: &Keypair) -> Result<Option<Account>> {
 
 /// What is stored under a name without keys, SCALE-encoded.
 pub async fn raw_value(at: &AtBlock, pallet: &str, name: &str) -> Result<Vec<u8>> {
-    let value = at.storage().fetch(storage::<(), Value>(pallet, name), ()).await?;
+    let value = at
+        .storage()
+        .fetch(storage::<(), Value>(pallet, name), ())
+        .await?;
     Ok(value.bytes().to_vec())
 }
 
@@ -92,6 +102,9 @@ pub async fn send(api: &Api, call: &Call, signer: &Keypair) -> Result<Finalized>
 
 /// The next finalised block of the stream.
 pub async fn next_block(blocks: &mut Blocks<SubstrateConfig>) -> Result<AtBlock> {
-    let block = blocks.next().await.context("the node closed the connection")??;
+    let block = blocks
+        .next()
+        .await
+        .context("the node closed the connection")??;
     Ok(block.at().await?)
 }

@@ -61,19 +61,30 @@ impl Node {
                 "--no-hardware-benchmarks",
             ])
             .spawn()?;
-        let stderr = process.stderr.take().context("the node's log is not piped")?;
+        let stderr = process
+            .stderr
+            .take()
+            .context("the node's log is not piped")?;
         let mut log = BufReader::new(stderr).lines();
         let url = timeout(PATIENCE, rpc_url(&mut log))
             .await
             .context("the node did not open its RPC port in time")??;
         tokio::spawn(forward(log));
-        Ok(Self { url, process, _base: None })
+        Ok(Self {
+            url,
+            process,
+            _base: None,
+        })
     }
 
     /// Ends the node as an operator would, and waits for it.
     pub async fn stop(mut self) -> Result<()> {
         let pid = self.process.id().context("the node has ended already")?;
-        let status = Command::new("kill").arg("-INT").arg(pid.to_string()).status().await?;
+        let status = Command::new("kill")
+            .arg("-INT")
+            .arg(pid.to_string())
+            .status()
+            .await?;
         ensure!(status.success(), "cannot signal the node");
         let status = timeout(PATIENCE, self.process.wait()).await??;
         ensure!(status.success(), "the node ended with {status}");
@@ -112,9 +123,15 @@ pub struct Outcome {
 impl Outcome {
     /// What the command says besides its log, if that is one line and the command failed.
     pub fn refusal(&self) -> Result<&str> {
-        ensure!(self.code.is_some_and(|code| code != 0), "exit code {:?}", self.code);
+        ensure!(
+            self.code.is_some_and(|code| code != 0),
+            "exit code {:?}",
+            self.code
+        );
         let said: Vec<_> = self.stderr.lines().filter(|line| !is_log(line)).collect();
-        let [line] = said[..] else { bail!("not one line but:\n{}", said.join("\n")) };
+        let [line] = said[..] else {
+            bail!("not one line but:\n{}", said.join("\n"))
+        };
         Ok(line)
     }
 }

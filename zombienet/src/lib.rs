@@ -17,7 +17,7 @@ use zombienet_sdk::{
         backend::{legacy::LegacyRpcMethods, rpc::RpcClient},
         PolkadotConfig,
     },
-    AddNodeOptions, LocalFileSystem, Network, NetworkConfig, NetworkConfigExt, NetworkNode,
+    AddNodeOptions, Arg, LocalFileSystem, Network, NetworkConfig, NetworkConfigExt, NetworkNode,
 };
 
 /// Height of the last block that a node finalised, as it reports it to Prometheus.
@@ -29,16 +29,37 @@ const PATIENCE: u64 = 300;
 /// The network of `networks/local.toml`: the validators alice, bob, charlie and dave.
 pub struct LocalNetwork {
     network: Network<LocalFileSystem>,
+    /// What every node is started with.
+    args: Vec<Arg>,
     /// Held while the network lives; see [`take_turn`].
     _turn: File,
 }
 
 impl LocalNetwork {
     /// Starts the network and returns when all of its nodes answer.
+    ///
+    /// Databases and logs are in the directory `starling-zombienet` among the temporary files, and
+    /// stay there until the next network starts.
     pub async fn spawn() -> Result<Self> {
-        let config = config(&node_command()?)?;
+        let command = node_command()?;
         let turn = tokio::task::spawn_blocking(take_turn).await??;
-        Ok(Self { network: config.spawn_native().await?, _turn: turn })
+        let base = env::temp_dir().join("starling-zombienet");
+        if base.exists() {
+            fs::remove_dir_all(&base)
+                .with_context(|| format!("cannot remove {}", base.display()))?;
+        }
+        let config = config(&command, &base)?;
+        let args = config
+            .relaychain()
+            .default_args()
+            .into_iter()
+            .cloned()
+            .collect();
+        Ok(Self {
+            network: config.spawn_native().await?,
+            args,
+            _turn: turn,
+        })
     }
 
     /// The node called `name`.
@@ -54,13 +75,20 @@ impl LocalNetwork {
     /// Adds a node that validates nothing, with `args` besides those of the other nodes.
     pub async fn add_full_node(&mut self, name: &str, args: &[&str]) -> Result<()> {
         let args = self
-            .node("alice")?
-            .user_args()
-            .into_iter()
-            .chain(args.iter().map(|arg| arg.to_string()))
-            .map(|arg| arg.as_str().into())
+            .args
+            .iter()
+            .cloned()
+            .chain(args.iter().copied().map(Arg::from))
             .collect();
-        self.network.add_node(name, AddNodeOptions { args, ..Default::default() }).await
+        self.network
+            .add_node(
+                name,
+                AddNodeOptions {
+                    args,
+                    ..Default::default()
+                },
+            )
+            .await
     }
 }
 
@@ -79,7 +107,10 @@ pub async fn finalized_height(node: &NetworkNode) -> Result<u64> {
 
 /// Fails unless `left` and `right` have the same block at `height`.
 pub async fn ensure_agree(left: &NetworkNode, right: &NetworkNode, height: u64) -> Result<()> {
-    let (ours, theirs) = (block_hash(left, height).await?, block_hash(right, height).await?);
+    let (ours, theirs) = (
+        block_hash(left, height).await?,
+        block_hash(right, height).await?,
+    );
     ensure!(
         ours == theirs,
         "{} has {ours} at height {height}, {} has {theirs}",
@@ -123,16 +154,23 @@ pub fn peak_memory(pid: u32) -> Result<u64> {
 fn take_turn() -> Result<File> {
     let path = env::temp_dir().join("starling-zombienet.lock");
     let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+    file.lock()
+        .with_context(|| format!("cannot lock {}", path.display()))?;
     Ok(file)
 }
 
-fn config(command: &Path) -> Result<NetworkConfig> {
+/// The network of `networks/local.toml`, run by `command`, with its files under `base`.
+fn config(command: &Path, base: &Path) -> Result<NetworkConfig> {
     let mut file: toml::Table = include_str!("../networks/local.toml").parse()?;
-    file.get_mut("relaychain")
-        .and_then(toml::Value::as_table_mut)
-        .ok_or_else(|| anyhow!("networks/local.toml has no relaychain"))?
-        .insert("default_command".into(), command.display().to_string().into());
+    for (table, key, path) in [
+        ("relaychain", "default_command", command),
+        ("settings", "base_dir", base),
+    ] {
+        file.get_mut(table)
+            .and_then(toml::Value::as_table_mut)
+            .ok_or_else(|| anyhow!("networks/local.toml has no table {table}"))?
+            .insert(key.into(), path.display().to_string().into());
+    }
     NetworkConfig::load_from_toml_string(&file.to_string())
 }
 
@@ -147,7 +185,10 @@ fn node_command() -> Result<PathBuf> {
             .with_context(|| format!("STARLING_NODE is {}: {ADVICE}", path.display()));
     }
     let path = env::var_os("PATH").unwrap_or_default();
-    match env::split_paths(&path).map(|dir| dir.join("starling-node")).find(|file| file.is_file()) {
+    match env::split_paths(&path)
+        .map(|dir| dir.join("starling-node"))
+        .find(|file| file.is_file())
+    {
         Some(file) => Ok(file.canonicalize()?),
         None => bail!("there is no starling-node in PATH: {ADVICE}"),
     }

@@ -19,9 +19,13 @@ async fn four_validators_author_and_finalise_one_chain() -> Result<()> {
     for node in network.nodes() {
         finalized(node, 12).await?;
         ensure_agree(alice, node, 12).await?;
-        node.wait_metric_with_timeout("substrate_proposer_block_constructed_count", |n| n > 0.0, 60u64)
-            .await
-            .with_context(|| format!("{} authored no block", node.name()))?;
+        node.wait_metric_with_timeout(
+            "substrate_proposer_block_constructed_count",
+            |n| n > 0.0,
+            60u64,
+        )
+        .await
+        .with_context(|| format!("{} authored no block", node.name()))?;
     }
     Ok(())
 }
@@ -51,13 +55,19 @@ async fn a_killed_validator_catches_up_from_its_database() -> Result<()> {
     kill(pid(dave)?)?;
     let missed = finalized_height(alice).await? + AWAY;
     finalized(alice, missed).await?;
-    ensure!(!dave.is_responsive().await, "dave answers although it was killed");
+    ensure!(
+        !dave.is_responsive().await,
+        "dave answers although it was killed"
+    );
     dave.restart(None).await?;
 
     finalized(dave, missed).await?;
     ensure_agree(alice, dave, missed).await?;
     let known = highest_known_block_at_start(&dave.logs().await?)?;
-    ensure!((5..missed).contains(&known), "dave restarted with {known} blocks in its database");
+    ensure!(
+        (5..missed).contains(&known),
+        "dave restarted with {known} blocks in its database"
+    );
     finalized(alice, missed + AWAY).await
 }
 
@@ -80,7 +90,10 @@ async fn late_nodes_sync_in_full_and_by_warp() -> Result<()> {
 }
 
 fn kill(pid: u32) -> Result<()> {
-    let status = Command::new("kill").arg("-KILL").arg(pid.to_string()).status()?;
+    let status = Command::new("kill")
+        .arg("-KILL")
+        .arg(pid.to_string())
+        .status()?;
     ensure!(status.success(), "cannot kill process {pid}");
     Ok(())
 }
@@ -90,6 +103,9 @@ fn highest_known_block_at_start(log: &str) -> Result<u64> {
     let (_, after) = log
         .rsplit_once("Highest known block at #")
         .context("the log does not tell the highest known block")?;
-    let digits = after.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+    let digits = after
+        .split(|c: char| !c.is_ascii_digit())
+        .next()
+        .unwrap_or_default();
     Ok(digits.parse()?)
 }

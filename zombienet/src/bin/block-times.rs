@@ -48,7 +48,11 @@ async fn main() -> Result<()> {
     let (url, pids) = match &network {
         Some(network) => (
             network.node("alice")?.ws_uri().to_string(),
-            network.nodes().into_iter().map(pid).collect::<Result<_>>()?,
+            network
+                .nodes()
+                .into_iter()
+                .map(pid)
+                .collect::<Result<_>>()?,
         ),
         None => (cli.url.unwrap_or_default(), cli.pid),
     };
@@ -58,18 +62,31 @@ async fn main() -> Result<()> {
         .with_context(|| format!("cannot connect to {url}"))?;
     let blocks = observe(&api, cli.blocks).await?;
     let times = block_times(&api, &blocks).await?;
-    let memory = pids.into_iter().map(peak_memory).collect::<Result<Vec<_>>>()?;
+    let memory = pids
+        .into_iter()
+        .map(peak_memory)
+        .collect::<Result<Vec<_>>>()?;
 
     println!("{} finalised blocks seen by {url}", cli.blocks);
     println!("{:<24}{:>12}{:>12}", "", "median", "maximum");
     row("block time", times, milliseconds);
-    row("finality lag", blocks.iter().skip(1).map(|block| block.lag).collect(), milliseconds);
+    row(
+        "finality lag",
+        blocks.iter().skip(1).map(|block| block.lag).collect(),
+        milliseconds,
+    );
     row(
         "finality lag, in blocks",
-        blocks.iter().skip(1).map(|block| block.lag_blocks).collect(),
+        blocks
+            .iter()
+            .skip(1)
+            .map(|block| block.lag_blocks)
+            .collect(),
         |lag| lag.to_string(),
     );
-    row("peak memory of a node", memory, |bytes| format!("{} MiB", bytes >> 20));
+    row("peak memory of a node", memory, |bytes| {
+        format!("{} MiB", bytes >> 20)
+    });
     Ok(())
 }
 
@@ -119,7 +136,10 @@ async fn block_times(api: &OnlineClient<PolkadotConfig>, blocks: &[Finalized]) -
             .ok_or_else(|| anyhow!("block {:?} has no timestamp", block.hash))?;
         stamps.push(stamp.as_type::<u64>()?);
     }
-    Ok(stamps.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect())
+    Ok(stamps
+        .windows(2)
+        .map(|pair| pair[1].saturating_sub(pair[0]))
+        .collect())
 }
 
 fn row(name: &str, mut values: Vec<u64>, show: impl Fn(u64) -> String) {
