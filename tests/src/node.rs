@@ -58,7 +58,6 @@ impl Node {
                 "--no-mdns",
                 "--no-prometheus",
                 "--no-telemetry",
-                "--no-hardware-benchmarks",
             ])
             .spawn()?;
         let stderr = process
