@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The command line.
+
+/// What the command line asks for.
+#[derive(Debug, clap::Parser)]
+pub struct Cli {
+    /// A subcommand; without one, the node runs.
+    #[command(subcommand)]
+    pub subcommand: Option<Subcommand>,
+
+    /// How to run the node.
+    #[clap(flatten)]
+    pub run: sc_cli::RunCmd,
+}
+
+/// What the binary does besides running a node.
+#[derive(Debug, clap::Subcommand)]
+#[allow(clippy::large_enum_variant)]
+pub enum Subcommand {
+    /// Generate, inspect and insert keys.
+    #[command(subcommand)]
+    Key(sc_cli::KeySubcommand),
+
+    /// Print the chain specification of `--chain`, plain or raw.
+    ExportChainSpec(sc_cli::ExportChainSpecCmd),
+
+    /// Validate blocks.
+    CheckBlock(sc_cli::CheckBlockCmd),
+
+    /// Write blocks to a file.
+    ExportBlocks(sc_cli::ExportBlocksCmd),
+
+    /// Write the state of a block as a chain specification.
+    ExportState(sc_cli::ExportStateCmd),
+
+    /// Read blocks from a file.
+    ImportBlocks(sc_cli::ImportBlocksCmd),
+
+    /// Remove the whole database.
+    PurgeChain(sc_cli::PurgeChainCmd),
+
+    /// Take the last blocks back.
+    Revert(sc_cli::RevertCmd),
+
+    /// Print what the database knows of the chain.
+    ChainInfo(sc_cli::ChainInfoCmd),
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `starling-node`: runs a validator or a full node of the Starling chain.
+
+mod cli;
+mod command;
+mod rpc;
+mod service;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match command::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("Error: {}", command::explain(&error));
+            ExitCode::FAILURE
+        },
+    }
+}

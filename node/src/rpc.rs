@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The RPC methods that this node adds to those of `sc-service` (`chainHead`, `chainSpec`,
+//! `transaction`, `archive`, and the older `author`, `chain`, `state`, `system`).
+
+use std::{error::Error, sync::Arc};
+
+use jsonrpsee::RpcModule;
+use pallet_transaction_payment_rpc::{TransactionPayment, TransactionPaymentApiServer};
+use sc_consensus_grandpa::{
+    FinalityProofProvider, GrandpaJustificationStream, SharedAuthoritySet, SharedVoterState,
+};
+use sc_consensus_grandpa_rpc::{Grandpa, GrandpaApiServer};
+use sc_rpc::SubscriptionTaskExecutor;
+use sc_transaction_pool_api::TransactionPool;
+use starling_runtime::{opaque::Block, BlockNumber, Hash};
+use substrate_frame_rpc_system::{System, SystemApiServer};
+
+use crate::service::{FullBackend, FullClient};
+
+/// What the methods need.
+pub struct Deps<P> {
+    /// The chain.
+    pub client: Arc<FullClient>,
+    /// The transaction pool, for the next nonce of an account.
+    pub pool: Arc<P>,
+    /// What GRANDPA shows of itself.
+    pub grandpa: GrandpaDeps,
+}
+
+/// What the GRANDPA methods need.
+#[derive(Clone)]
+pub struct GrandpaDeps {
+    /// Votes of the current round.
+    pub voter_state: SharedVoterState,
+    /// The authorities that vote.
+    pub authority_set: SharedAuthoritySet<Hash, BlockNumber>,
+    /// New justifications.
+    pub justifications: GrandpaJustificationStream<Block>,
+    /// Proofs of finality of past blocks.
+    pub proofs: Arc<FinalityProofProvider<FullBackend, Block>>,
+}
+
+/// The methods, for one RPC server.
+///
+/// # Errors
+/// When two methods have one name.
+pub fn methods<P>(
+    deps: Deps<P>,
+    executor: SubscriptionTaskExecutor,
+) -> Result<RpcModule<()>, Box<dyn Error + Send + Sync>>
+where
+    P: TransactionPool<Block = Block> + 'static,
+{
+    let Deps {
+        client,
+        pool,
+        grandpa,
+    } = deps;
+    let mut module = RpcModule::new(());
+    module.merge(System::new(client.clone(), pool).into_rpc())?;
+    module.merge(TransactionPayment::new(client).into_rpc())?;
+    module.merge(
+        Grandpa::new(
+            executor,
+            grandpa.authority_set,
+            grandpa.voter_state,
+            grandpa.justifications,
+            grandpa.proofs,
+        )
+        .into_rpc(),
+    )?;
+    Ok(module)
+}

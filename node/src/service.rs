@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Wires the parts of a node: database, transaction pool, import queue, network, RPC, block
+//! authoring (Aura) and finality (GRANDPA).
+
+use std::{sync::Arc, time::Duration};
+
+use futures::FutureExt;
+use sc_client_api::Backend;
+use sc_consensus_aura::{ImportQueueParams, SlotProportion, StartAuraParams};
+use sc_consensus_grandpa::{
+    BeforeBestBlockBy, FinalityProofProvider, GrandpaBlockImport, LinkHalf, SharedVoterState,
+    ThreeQuartersOfTheUnfinalizedChain, VotingRulesBuilder,
+};
+use sc_network::NetworkBackend;
+use sc_service::{
+    error::Error as ServiceError, BuildNetworkParams, Configuration, PartialComponents,
+    SpawnTasksParams, TaskManager, WarpSyncConfig,
+};
+use sc_telemetry::{Telemetry, TelemetryHandle, TelemetryWorker};
+use sc_transaction_pool_api::OffchainTransactionPoolFactory;
+use sp_consensus_aura::{
+    inherents::InherentDataProvider as SlotProvider,
+    sr25519::{AuthorityId as AuraId, AuthorityPair as AuraPair},
+    SlotDuration,
+};
+use sp_timestamp::InherentDataProvider as TimestampProvider;
+use starling_runtime::{apis::RuntimeApi, opaque::Block, Hash};
+
+use crate::rpc;
+
+pub(crate) type FullClient =
+    sc_service::TFullClient<Block, RuntimeApi, sc_executor::WasmExecutor<HostFunctions>>;
+pub(crate) type FullBackend = sc_service::TFullBackend<Block>;
+type FullSelectChain = sc_consensus::LongestChain<FullBackend, Block>;
+type FullPool = sc_transaction_pool::TransactionPoolHandle<Block, FullClient>;
+type HostFunctions = sp_io::SubstrateHostFunctions;
+
+/// GRANDPA stores and serves a justification at least this often, in blocks.
+const JUSTIFICATION_PERIOD: u32 = 512;
+
+/// How long GRANDPA allows a vote to reach everyone. A round waits twice and four times this long
+/// before it prevotes and precommits; the usual 333 ms would make a round last two slots of a
+/// second. A network that is slower than this stays safe and finalises later.
+const GOSSIP_DURATION: Duration = Duration::from_millis(150);
+
+/// Validators vote for the block this far behind the best one: a fork at the tip, which a late
+/// block makes now and then, is then seldom voted on.
+const VOTE_BEHIND_BEST: u32 = 1;
+
+/// The parts of a GRANDPA voter that the import queue already needs.
+pub(crate) struct Finality {
+    block_import: GrandpaBlockImport<FullBackend, Block, FullClient, FullSelectChain>,
+    link: LinkHalf<Block, FullClient, FullSelectChain>,
+}
+
+type Partial = PartialComponents<
+    FullClient,
+    FullBackend,
+    FullSelectChain,
+    sc_consensus::DefaultImportQueue<Block>,
+    FullPool,
+    (Finality, Option<Telemetry>),
+>;
+
+/// Slot and time of a block that is authored or imported now.
+fn inherent_data(slot_duration: SlotDuration) -> (SlotProvider, TimestampProvider) {
+    let timestamp = TimestampProvider::from_system_time();
+    let slot = SlotProvider::from_timestamp_and_slot_duration(*timestamp, slot_duration);
+    (slot, timestamp)
+}
+
+fn handle(telemetry: &Option<Telemetry>) -> Option<TelemetryHandle> {
+    telemetry.as_ref().map(Telemetry::handle)
+}
+
+/// Opens the database and builds what a node, and each subcommand that works on the database, needs.
+pub(crate) fn new_partial(config: &Configuration) -> Result<Partial, ServiceError> {
+    let telemetry = config
+        .telemetry_endpoints
+        .clone()
+        .filter(|endpoints| !endpoints.is_empty())
+        .map(|endpoints| -> Result<_, sc_telemetry::Error> {
+            let worker = TelemetryWorker::new(16)?;
+            let telemetry = worker.handle().new_telemetry(endpoints);
+            Ok((worker, telemetry))
+        })
+        .transpose()?;
+
+    let executor = sc_service::new_wasm_executor::<HostFunctions>(&config.executor);
+    let (client, backend, keystore_container, task_manager) =
+        sc_service::new_full_parts::<Block, RuntimeApi, _>(
+            config,
+            telemetry.as_ref().map(|(_, telemetry)| telemetry.handle()),
+            executor,
+            Vec::new(),
+        )?;
+    let client = Arc::new(client);
+
+    let telemetry = telemetry.map(|(worker, telemetry)| {
+        task_manager
+            .spawn_handle()
+            .spawn("telemetry", None, worker.run());
+        telemetry
+    });
+
+    let select_chain = sc_consensus::LongestChain::new(backend.clone());
+
+    let transaction_pool = Arc::from(
+        sc_transaction_pool::Builder::new(
+            task_manager.spawn_essential_handle(),
+            client.clone(),
+            config.role.is_authority().into(),
+        )
+        .with_options(config.transaction_pool.clone())
+        .with_prometheus(config.prometheus_registry())
+        .build(),
+    );
+
+    let (block_import, link) = sc_consensus_grandpa::block_import(
+        client.clone(),
+        JUSTIFICATION_PERIOD,
+        &client,
+        select_chain.clone(),
+        handle(&telemetry),
+    )?;
+
+    let slot_client = client.clone();
+    let import_queue =
+        sc_consensus_aura::import_queue::<AuraPair, _, _, _, _, _>(ImportQueueParams {
+            block_import: block_import.clone(),
+            justification_import: Some(Box::new(block_import.clone())),
+            client: client.clone(),
+            create_inherent_data_providers: move |parent, ()| {
+                let client = slot_client.clone();
+                async move {
+                    let duration =
+                        sc_consensus_aura::standalone::slot_duration_at(&*client, parent)?;
+                    Ok(inherent_data(duration))
+                }
+            },
+            spawner: &task_manager.spawn_essential_handle(),
+            registry: config.prometheus_registry(),
+            check_for_equivocation: Default::default(),
+            telemetry: handle(&telemetry),
+            compatibility_mode: Default::default(),
+        })?;
+
+    Ok(PartialComponents {
+        client,
+        backend,
+        task_manager,
+        import_queue,
+        keystore_container,
+        select_chain,
+        transaction_pool,
+        other: (Finality { block_import, link }, telemetry),
+    })
+}
+
+/// Starts a node; it runs until the task manager ends.
+pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
+    config: Configuration,
+) -> Result<TaskManager, ServiceError> {
+    let PartialComponents {
+        client,
+        backend,
+        mut task_manager,
+        import_queue,
+        keystore_container,
+        select_chain,
+        transaction_pool,
+        other: (Finality { block_import, link }, mut telemetry),
+    } = new_partial(&config)?;
+
+    let mut net_config = sc_network::config::FullNetworkConfiguration::<Block, Hash, N>::new(
+        &config.network,
+        config.prometheus_registry().cloned(),
+    );
+    let metrics = N::register_notification_metrics(config.prometheus_registry());
+
+    let grandpa_protocol = sc_consensus_grandpa::protocol_standard_name(
+        &client.chain_info().genesis_hash,
+        &config.chain_spec,
+    );
+    let (grandpa_protocol_config, grandpa_notifications) =
+        sc_consensus_grandpa::grandpa_peers_set_config::<_, N>(
+            grandpa_protocol.clone(),
+            metrics.clone(),
+            net_config.peer_store_handle(),
+        );
+    net_config.add_notification_protocol(grandpa_protocol_config);
+
+    let warp_sync = Arc::new(sc_consensus_grandpa::warp_proof::NetworkProvider::new(
+        backend.clone(),
+        link.shared_authority_set().clone(),
+        Vec::new(),
+    ));
+
+    let (network, system_rpc_tx, tx_handler_controller, sync_service, _bitswap) =
+        sc_service::build_network(BuildNetworkParams {
+            config: &config,
+            net_config,
+            client: client.clone(),
+            transaction_pool: transaction_pool.clone(),
+            spawn_handle: task_manager.spawn_handle(),
+            spawn_essential_handle: task_manager.spawn_essential_handle(),
+            import_queue,
+            block_announce_validator_builder: None,
+            warp_sync_config: Some(WarpSyncConfig::WithProvider(warp_sync)),
+            block_relay: None,
+            metrics,
+            gap_sync_body_policy: None,
+        })?;
+
+    if config.offchain_worker.enabled {
+        let workers = sc_offchain::OffchainWorkers::new(sc_offchain::OffchainWorkerOptions {
+            runtime_api_provider: client.clone(),
+            keystore: Some(keystore_container.keystore()),
+            offchain_db: backend.offchain_storage(),
+            transaction_pool: Some(OffchainTransactionPoolFactory::new(
+                transaction_pool.clone(),
+            )),
+            network_provider: Arc::new(network.clone()),
+            is_validator: config.role.is_authority(),
+            enable_http_requests: false,
+            custom_extensions: |_| Vec::new(),
+        })?;
+        task_manager.spawn_handle().spawn(
+            "offchain-workers-runner",
+            "offchain-worker",
+            workers
+                .run(client.clone(), task_manager.spawn_handle())
+                .boxed(),
+        );
+    }
+
+    let role = config.role;
+    let force_authoring = config.force_authoring;
+    let enable_grandpa = !config.disable_grandpa;
+    let name = config.network.node_name.clone();
+    let prometheus_registry = config.prometheus_registry().cloned();
+    let shared_voter_state = SharedVoterState::empty();
+
+    let rpc_builder = {
+        let client = client.clone();
+        let pool = transaction_pool.clone();
+        let grandpa = rpc::GrandpaDeps {
+            voter_state: shared_voter_state.clone(),
+            authority_set: link.shared_authority_set().clone(),
+            justifications: link.justification_stream(),
+            proofs: FinalityProofProvider::new_for_service(
+                backend.clone(),
+                Some(link.shared_authority_set().clone()),
+            ),
+        };
+        Box::new(move |executor| {
+            let deps = rpc::Deps {
+                client: client.clone(),
+                pool: pool.clone(),
+                grandpa: grandpa.clone(),
+            };
+            rpc::methods(deps, executor).map_err(Into::into)
+        })
+    };
+
+    sc_service::spawn_tasks(SpawnTasksParams {
+        config,
+        client: client.clone(),
+        backend,
+        task_manager: &mut task_manager,
+        keystore: keystore_container.keystore(),
+        transaction_pool: transaction_pool.clone(),
+        rpc_builder,
+        network: network.clone(),
+        system_rpc_tx,
+        tx_handler_controller,
+        sync_service: sync_service.clone(),
+        telemetry: telemetry.as_mut(),
+        tracing_execute_block: None,
+    })?;
+
+    if role.is_authority() {
+        let proposer_factory = sc_basic_authorship::ProposerFactory::new(
+            task_manager.spawn_handle(),
+            client.clone(),
+            transaction_pool.clone(),
+            prometheus_registry.as_ref(),
+            handle(&telemetry),
+        );
+        let slot_duration = sc_consensus_aura::standalone::slot_duration::<AuraId, _, _>(&*client)?;
+        let aura = sc_consensus_aura::start_aura::<AuraPair, _, _, _, _, _, _, _, _, _, _>(
+            StartAuraParams {
+                slot_duration,
+                client,
+                select_chain,
+                block_import,
+                proposer_factory,
+                sync_oracle: sync_service.clone(),
+                justification_sync_link: sync_service.clone(),
+                create_inherent_data_providers: move |_, ()| async move {
+                    Ok(inherent_data(slot_duration))
+                },
+                force_authoring,
+                backoff_authoring_blocks: None::<()>,
+                keystore: keystore_container.keystore(),
+                block_proposal_slot_portion: SlotProportion::new(0.5),
+                max_block_proposal_slot_portion: None,
+                telemetry: handle(&telemetry),
+                compatibility_mode: Default::default(),
+            },
+        )?;
+        // A validator that cannot author is of no use: if the task ends, so does the node.
+        task_manager
+            .spawn_essential_handle()
+            .spawn_blocking("aura", Some("block-authoring"), aura);
+    }
+
+    if enable_grandpa {
+        let voter = sc_consensus_grandpa::run_grandpa_voter(sc_consensus_grandpa::GrandpaParams {
+            config: sc_consensus_grandpa::Config {
+                gossip_duration: GOSSIP_DURATION,
+                justification_generation_period: JUSTIFICATION_PERIOD,
+                observer_enabled: false,
+                local_role: role,
+                name: Some(name),
+                // A full node follows the votes and casts none.
+                keystore: role.is_authority().then(|| keystore_container.keystore()),
+                telemetry: handle(&telemetry),
+                protocol_name: grandpa_protocol,
+            },
+            link,
+            network,
+            sync: sync_service,
+            notification_service: grandpa_notifications,
+            voting_rule: VotingRulesBuilder::new()
+                .add(BeforeBestBlockBy(VOTE_BEHIND_BEST))
+                .add(ThreeQuartersOfTheUnfinalizedChain)
+                .build(),
+            prometheus_registry,
+            shared_voter_state,
+            telemetry: handle(&telemetry),
+            offchain_tx_pool_factory: OffchainTransactionPoolFactory::new(transaction_pool),
+        })?;
+        // Without finality the node would follow any fork: if the task ends, so does the node.
+        task_manager
+            .spawn_essential_handle()
+            .spawn_blocking("grandpa-voter", None, voter);
+    }
+
+    Ok(task_manager)
+}

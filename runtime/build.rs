@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Compiles the runtime to WebAssembly, so that `WASM_BINARY` is part of the native crate.
+
+fn main() {
+    #[cfg(all(feature = "std", not(feature = "metadata-hash")))]
+    substrate_wasm_builder::WasmBuilder::build_using_defaults();
+
+    #[cfg(all(feature = "std", feature = "metadata-hash"))]
+    substrate_wasm_builder::WasmBuilder::init_with_defaults()
+        .enable_metadata_hash("STAR", 12)
+        .build();
+}

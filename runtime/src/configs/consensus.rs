@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Who authors and finalises blocks, and when that set may change.
+
+use frame_support::{
+    parameter_types,
+    traits::{ConstBool, ConstU32, ConstU64},
+};
+use pallet_session::{FindAccountFromAuthorIndex, PeriodicSessions};
+use sp_consensus_aura::sr25519::AuthorityId as AuraId;
+use sp_runtime::traits::{ConvertInto, OpaqueKeys};
+
+use crate::{
+    AccountId, Aura, Balance, Balances, BlockNumber, Runtime, RuntimeEvent, SessionKeys, MINUTES,
+    SLOT_DURATION, UNIT,
+};
+
+/// The largest set of validators.
+pub const MAX_AUTHORITIES: u32 = 100;
+
+parameter_types! {
+    /// A session; new keys and new validators take effect at the end of the session after the one
+    /// in which they were announced.
+    pub const SessionPeriod: BlockNumber = MINUTES;
+    pub const SessionOffset: BlockNumber = 0;
+    /// Held while an account has session keys on record.
+    pub const KeyDeposit: Balance = UNIT;
+}
+
+impl pallet_timestamp::Config for Runtime {
+    type Moment = u64;
+    type OnTimestampSet = Aura;
+    type MinimumPeriod = ConstU64<{ SLOT_DURATION / 2 }>;
+    type WeightInfo = pallet_timestamp::weights::SubstrateWeight<Runtime>;
+}
+
+impl pallet_aura::Config for Runtime {
+    type AuthorityId = AuraId;
+    type DisabledValidators = crate::Session;
+    type MaxAuthorities = ConstU32<MAX_AUTHORITIES>;
+    type AllowMultipleBlocksPerSlot = ConstBool<false>;
+    type SlotDuration = ConstU64<SLOT_DURATION>;
+}
+
+impl pallet_grandpa::Config for Runtime {
+    type RuntimeEvent = RuntimeEvent;
+    type WeightInfo = ();
+    type MaxAuthorities = ConstU32<MAX_AUTHORITIES>;
+    type MaxNominators = ConstU32<0>;
+    type MaxSetIdSessionEntries = ConstU64<0>;
+    type KeyOwnerProof = sp_core::Void;
+    type EquivocationReportSystem = ();
+}
+
+impl pallet_authorship::Config for Runtime {
+    type FindAuthor = FindAccountFromAuthorIndex<Runtime, Aura>;
+    type EventHandler = ();
+}
+
+impl pallet_session::Config for Runtime {
+    type RuntimeEvent = RuntimeEvent;
+    type ValidatorId = AccountId;
+    type ValidatorIdOf = ConvertInto;
+    type ShouldEndSession = PeriodicSessions<SessionPeriod, SessionOffset>;
+    type NextSessionRotation = PeriodicSessions<SessionPeriod, SessionOffset>;
+    type SessionManager = ();
+    type SessionHandler = <SessionKeys as OpaqueKeys>::KeyTypeIdProviders;
+    type Keys = SessionKeys;
+    type DisablingStrategy = ();
+    type WeightInfo = pallet_session::weights::SubstrateWeight<Runtime>;
+    type Currency = Balances;
+    type KeyDeposit = KeyDeposit;
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What must hold of the composed runtime.
+
+use codec::Encode;
+use frame_support::{
+    dispatch::GetDispatchInfo,
+    traits::{fungible::Inspect, Get, InstanceFilter},
+};
+use sp_core::crypto::Ss58Codec;
+use sp_genesis_builder::PresetId;
+use sp_io::TestExternalities;
+use sp_keyring::Sr25519Keyring;
+use sp_runtime::BuildStorage;
+
+use crate::{
+    configs::{ProxyType, RuntimeBlockWeights},
+    genesis_config_presets as presets, Aura, Balances, Grandpa, Runtime, RuntimeCall,
+    RuntimeGenesisConfig, Session, TransactionPayment, TxExtension, EXISTENTIAL_DEPOSIT,
+};
+
+/// The state that a preset, merged into the default genesis as the chain spec does it, builds.
+fn state_of(preset: &str) -> TestExternalities {
+    let mut config = serde_json::to_value(RuntimeGenesisConfig::default()).unwrap();
+    let patch = presets::get_preset(&PresetId::from(preset)).unwrap();
+    merge(&mut config, serde_json::from_slice(&patch).unwrap());
+    serde_json::from_value::<RuntimeGenesisConfig>(config)
+        .unwrap()
+        .build_storage()
+        .unwrap()
+        .into()
+}
+
+fn merge(base: &mut serde_json::Value, patch: serde_json::Value) {
+    match (base, patch) {
+        (serde_json::Value::Object(base), serde_json::Value::Object(patch)) => {
+            for (key, value) in patch {
+                merge(base.entry(key).or_insert(serde_json::Value::Null), value);
+            }
+        },
+        (base, patch) => *base = patch,
+    }
+}
+
+#[test]
+fn every_preset_builds_a_state() {
+    for name in presets::preset_names() {
+        state_of(name.as_str());
+    }
+    assert!(presets::get_preset(&PresetId::from("nonsense")).is_none());
+}
+
+#[test]
+fn session_keys_of_the_presets_author_and_finalise() {
+    for (preset, validators) in [(presets::DEVELOPMENT, 1), (presets::LOCAL_TESTNET, 4)] {
+        state_of(preset).execute_with(|| {
+            assert_eq!(Session::validators().len(), validators);
+            assert_eq!(pallet_aura::Authorities::<Runtime>::get().len(), validators);
+            assert_eq!(Grandpa::grandpa_authorities().len(), validators);
+            assert_eq!(Aura::slot_duration(), crate::SLOT_DURATION);
+        });
+    }
+}
+
+#[test]
+fn the_testnet_template_holds_no_well_known_key() {
+    let json = presets::get_preset(&PresetId::from(presets::TESTNET)).unwrap();
+    let json = String::from_utf8(json).unwrap();
+    for key in Sr25519Keyring::iter() {
+        assert!(
+            !json.contains(&key.to_account_id().to_ss58check()),
+            "{key:?}"
+        );
+    }
+    state_of(presets::TESTNET).execute_with(|| {
+        assert!(Session::validators().is_empty());
+        assert!(pallet_sudo::Key::<Runtime>::get().is_none());
+        assert_eq!(Balances::total_issuance(), 0);
+    });
+}
+
+#[test]
+fn authorized_calls_are_recognised_before_anything_else_is_checked() {
+    let first = <TxExtension as sp_runtime::traits::TransactionExtension<RuntimeCall>>::metadata();
+    assert_eq!(
+        first.first().map(|extension| extension.identifier),
+        Some("AuthorizeCall")
+    );
+}
+
+#[test]
+fn a_transfer_costs_less_than_the_existential_deposit() {
+    state_of(presets::DEVELOPMENT).execute_with(|| {
+        let call = RuntimeCall::Balances(pallet_balances::Call::transfer_keep_alive {
+            dest: Sr25519Keyring::Bob.to_account_id().into(),
+            value: 1,
+        });
+        let len = u32::try_from(call.encoded_size() + 150).unwrap();
+        let fee = TransactionPayment::compute_fee(len, &call.get_dispatch_info(), 0);
+        assert!(fee > 0 && fee < EXISTENTIAL_DEPOSIT, "fee {fee}");
+    });
+}
+
+#[test]
+fn a_block_is_computed_in_half_a_slot() {
+    let weights = RuntimeBlockWeights::get();
+    assert_eq!(
+        weights.max_block.ref_time()
+            / frame_support::weights::constants::WEIGHT_REF_TIME_PER_MILLIS,
+        crate::SLOT_DURATION / 2
+    );
+}
+
+#[test]
+fn a_narrow_proxy_cannot_move_funds_or_become_root() {
+    let transfer = RuntimeCall::Balances(pallet_balances::Call::transfer_all {
+        dest: Sr25519Keyring::Eve.to_account_id().into(),
+        keep_alive: false,
+    });
+    let sudo = RuntimeCall::Sudo(pallet_sudo::Call::sudo {
+        call: Box::new(transfer.clone()),
+    });
+    let purge = RuntimeCall::Session(pallet_session::Call::purge_keys {});
+    for narrow in [ProxyType::NonTransfer, ProxyType::SessionKeys] {
+        assert!(!narrow.filter(&transfer));
+        assert!(!narrow.filter(&sudo));
+        assert!(narrow.filter(&purge));
+        assert!(ProxyType::Any.is_superset(&narrow));
+        assert!(!narrow.is_superset(&ProxyType::Any));
+    }
+}

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+# What the scripts share. Sourced, never run.
+
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/starling
+# Outside the checkout, so that a second checkout builds in seconds.
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$CACHE/target}
+NODE=$CARGO_TARGET_DIR/release/starling-node
+
+say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
+die() { printf '\033[31merror:\033[0m %s\n' "$*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# Runs a command and says how long it took.
+timed() {
+    local what=$1 start=$SECONDS
+    shift
+    say "$what"
+    "$@" || die "$what: failed"
+    say "$what: done in $((SECONDS - start)) s"
+}
