@@ -11,7 +11,7 @@ use starling_runtime::opaque::Block;
 
 use crate::{
     cli::{Cli, Subcommand},
-    service,
+    ports, service,
 };
 
 impl SubstrateCli for Cli {

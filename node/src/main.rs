@@ -3,6 +3,7 @@
 
 mod cli;
 mod command;
+mod ports;
 mod rpc;
 mod service;
 
