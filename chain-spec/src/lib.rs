@@ -5,7 +5,7 @@
 //! ([`starling_runtime::genesis_config_presets`]). The released files in this crate's folder are
 //! [`Chain::specification`] of each [`Chain::RELEASED`] as JSON, plain and raw.
 
-use sc_chain_spec::{ChainSpec as _, ChainType, GenericChainSpec, Properties};
+use sc_chain_spec::{ChainType, GenericChainSpec, Properties};
 use starling_runtime::{genesis_config_presets as presets, TOKEN_DECIMALS, TOKEN_SYMBOL};
 
 /// A chain specification without extensions.
