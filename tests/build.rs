@@ -137,11 +137,11 @@ fn share_target_directory(out: &Path) -> Result<()> {
         .find(|path| path.ends_with("build"))
         .and_then(Path::parent)
         .ok_or("OUT_DIR is not inside a directory `build`")?;
-    let original = profile.join("wbuild/starling-runtime/target");
-    let project = profile.join("wbuild").join(NEXT_RELEASE);
-    fs::create_dir_all(&original)?;
-    fs::create_dir_all(&project)?;
-    match symlink(&original, project.join("target")) {
+    let projects = profile.join("wbuild");
+    fs::create_dir_all(projects.join("starling-runtime/target"))?;
+    fs::create_dir_all(projects.join(NEXT_RELEASE))?;
+    let link = projects.join(NEXT_RELEASE).join("target");
+    match symlink("../starling-runtime/target", link) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error.into()),
         _ => Ok(()),
     }

@@ -25,7 +25,7 @@ use subxt_signer::{
 };
 
 /// JSON-RPC codes of `author_submitExtrinsic`.
-const BAD_FORMAT: i32 = 1001;
+const UNREADABLE: i32 = 1040;
 const INVALID: i32 = 1010;
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn a_transaction_that_is_not_what_it_claims_is_refused() -> Result<()> {
     assert_refused(&refusal, INVALID, "bad signature");
 
     let refusal = submit(&node, b"not a transaction").await?;
-    assert_refused(&refusal, BAD_FORMAT, "");
+    assert_refused(&refusal, UNREADABLE, "");
     Ok(())
 }
 

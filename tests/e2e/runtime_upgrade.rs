@@ -50,6 +50,8 @@ async fn blocks_go_on_after_sudo_upgrades_the_runtime() -> Result<()> {
     while at.spec_version() == old {
         at = next_block(&mut blocks).await?;
     }
+    // The new code stands in the state of the first such block, and executes the next one.
+    at = next_block(&mut blocks).await?;
     assert_eq!(at.spec_version(), old + 1);
     assert_eq!(at.storage().runtime_wasm_code().await?, code);
     // The new runtime ran its migrations, and knows its own version.
