@@ -103,7 +103,10 @@ async fn observe(api: &OnlineClient<PolkadotConfig>, count: u32) -> Result<Vec<F
             block = imports.next() => {
                 let block = block.ok_or_else(|| anyhow!("the node closed the connection"))??;
                 best = best.max(block.number());
-                imported.insert(block.hash(), Instant::now());
+                // The genesis block has no time.
+                if block.number() > 0 {
+                    imported.insert(block.hash(), Instant::now());
+                }
             },
             block = finality.next() => {
                 let block = block.ok_or_else(|| anyhow!("the node closed the connection"))??;
