@@ -157,7 +157,8 @@ mod tests {
         #[test]
         fn points_never_exceed_the_rating(rating in 0..=ONE, pairs in 0..500u32, part in 0..=100u32) {
             let agreed = pairs * part / 100;
-            prop_assert!(points(rating, Agreement { agreed, pairs }) <= rating);
+            let points = points(rating, Agreement { agreed, pairs });
+            prop_assert!(points <= rating);
         }
 
         #[test]

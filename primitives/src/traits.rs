@@ -8,6 +8,8 @@
 //! that must be spent, and that burns itself when it is dropped, so that nothing can be lost or
 //! paid twice between the account it is taken from and the account it reaches.
 
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use scale_info::TypeInfo;
 use sp_runtime::DispatchResult;
 
 use crate::{Balance, InferenceKey};
@@ -37,6 +39,10 @@ pub trait AgentRegistry<AccountId> {
 
     /// The bond of `who`, what is reserved included and what is unbonding not.
     fn bond(who: &AccountId) -> Balance;
+
+    /// Whether [`Self::reserve`] would succeed: who may enter a round is tested before its message
+    /// is let into a block, as nobody pays for one that fails there.
+    fn can_reserve(who: &AccountId, amount: Balance) -> bool;
 
     /// Reserves `amount` of the bond of `who` for one round and opens one reservation.
     ///
@@ -68,6 +74,9 @@ pub trait Tickets<AccountId> {
     /// What a ticket of a round costs that rewards `reward`: `T`, section 4.1.
     fn price(reward: Balance) -> Balance;
 
+    /// Whether [`Self::spend`] would succeed.
+    fn can_spend(who: &AccountId, price: Balance) -> bool;
+
     /// Stakes `price` of the free tickets of `who`. Fails, and changes nothing, when there are not
     /// as many.
     fn spend(who: &AccountId, price: Balance) -> DispatchResult;
@@ -89,7 +98,19 @@ pub trait Tickets<AccountId> {
 /// What one ranker's scores of one round deviate from the other rankers' means.
 ///
 /// `d_ij = x_ij − x̄_j` (section 3.3, equation (4)) in fixed point with 32 fractional bits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
 pub struct Deviations {
     /// `Σ_j d_ij²`, with 64 fractional bits: the squares are kept whole.
     pub squares: u128,
@@ -146,7 +167,7 @@ pub trait Rewards<AccountId> {
     fn loser_part(price: Balance) -> Balance;
 
     /// The part of the fee that goes back to the requester when the round fails after the
-    /// responses were revealed. The rest is what the methods below are given as fee.
+    /// responses were revealed. The rest is what two of the methods below are given.
     fn failure_refund(fee: Balance) -> Balance;
 
     /// Settles a round with a winner.
@@ -161,11 +182,16 @@ pub trait Rewards<AccountId> {
     ) -> Paid;
 
     /// Settles a round in which nobody reached the threshold: the rankers did their work and get
-    /// their share of the pot, the rest of `fee` (what [`Self::failure_refund`] left) is the
-    /// treasury's.
-    fn pay_rankers(fee: Self::Credit, forfeits: Self::Credit, rankers: &[(AccountId, u64)])
-        -> Paid;
+    /// their share of the pot, the rest is the treasury's. `fee` is the whole fee, `rest` what
+    /// [`Self::failure_refund`] left of it.
+    fn pay_rankers(
+        fee: Balance,
+        rest: Self::Credit,
+        forfeits: Self::Credit,
+        rankers: &[(AccountId, u64)],
+    ) -> Paid;
 
-    /// Settles a round that paid nobody: all goes to the treasury.
-    fn pay_nobody(fee: Self::Credit, forfeits: Self::Credit) -> Paid;
+    /// Settles a round that paid nobody: all of `rest`, what [`Self::failure_refund`] left of the
+    /// fee, goes to the treasury.
+    fn pay_nobody(rest: Self::Credit, forfeits: Self::Credit) -> Paid;
 }
