@@ -20,6 +20,9 @@
 //! | [`rewards`] | splitting a pot [4.1.1] |
 //! | [`ticket`] | the price of a ticket [4.1] |
 //! | [`deadline`] | when a deadline counts |
+//!
+//! Besides, [`round`] holds the types of what is public about a round, [`api`] the runtime API, and
+//! [`traits`] the interfaces between the pallets.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![warn(missing_docs)]
@@ -27,6 +30,7 @@
 extern crate alloc;
 
 pub mod agreement;
+pub mod api;
 pub mod assignment;
 pub mod commitment;
 pub mod crypto;
@@ -36,6 +40,7 @@ pub mod fixed;
 pub mod messages;
 pub mod rating;
 pub mod rewards;
+pub mod round;
 pub mod sealing;
 pub mod selection;
 pub mod ticket;

@@ -16,7 +16,7 @@ mod mock;
 mod phases;
 pub mod presets;
 mod purge;
-pub mod runtime_api;
+mod offchain;
 mod runtime_api_impls;
 mod settlement;
 #[cfg(test)]
@@ -27,6 +27,9 @@ mod types;
 pub mod weights;
 
 pub use pallet::*;
+pub use starling_primitives::{
+    round::{BlockNumber, Counts, Failure, Phase, Round, Terms},
+};
 pub use types::*;
 pub use weights::WeightInfo;
 
@@ -498,6 +501,10 @@ pub mod pallet {
 
         fn on_finalize(_: BlockNumberFor<T>) {
             Self::run_agenda();
+        }
+
+        fn offchain_worker(_: BlockNumberFor<T>) {
+            Self::write_job_boards();
         }
 
         fn on_idle(_: BlockNumberFor<T>, remaining: Weight) -> Weight {

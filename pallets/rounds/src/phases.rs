@@ -177,7 +177,7 @@ impl<T: Config> Pallet<T> {
             at: Self::now().saturating_add(1),
             round: id,
             since: None,
-            agents: T::RatingPage::get().min(round.counts.valid),
+            agents: round.counts.valid,
         }
     }
 

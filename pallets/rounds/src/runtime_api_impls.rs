@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! The answers to [`crate::runtime_api::RoundsApi`], except for `submit`.
+//! The answers to [`starling_primitives::api::RoundsApi`], except for `submit`.
 
 use alloc::vec::Vec;
 use starling_primitives::{
+    api::{AgentView, Answer, Owed, ResponseView, RoundView, Task},
     assignment::Assignment,
     traits::{AgentRegistry, Ratings, Rewards, Tickets},
     Balance, RoundId,
 };
 
 use crate::{
-    runtime_api::{AgentView, Answer, Owed, ResponseView, RoundView, Task},
-    Agenda, Config, Entries, Pallet, Participants, ParticipantOf, Phase, Prompts, Ranking, Response,
+    Agenda, Config, Entries, Error, Pallet, Participants, ParticipantOf, Phase, Prompts, Ranking, Response,
     Responses, RoundOf, Rounds,
 };
 
@@ -93,13 +93,12 @@ impl<T: Config> Pallet<T> {
         let participant = Participants::<T>::get(id, agent);
         match (round.phase, participant) {
             (Phase::Committing, None) => {
-                // Whoever may commit may answer; whoever may only pass should.
-                let may = Self::check_commit(id, agent, &[0]).is_ok();
-                let should = may || Self::check_pass(id, agent).is_ok();
-                should.then(|| Task::Respond {
-                    prompt: Self::prompt(id),
-                    max_tokens: if may { round.terms.max_tokens } else { 0 },
-                })
+                // After the block of the request it is too early for a commit, not for the work.
+                if let Ok(_) | Err(Error::TooEarly) = Self::check_commit(id, agent, &[0]) {
+                    let max_tokens = round.terms.max_tokens;
+                    return Some(Task::Respond { prompt: Self::prompt(id), max_tokens });
+                }
+                Self::check_pass(id, agent).is_ok().then_some(Task::Pass)
             },
             (Phase::Revealing, Some(them)) => {
                 (them.response == Response::Sealed).then_some(Task::Reveal)

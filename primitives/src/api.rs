@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! What clients and workers ask the runtime.
+//! What clients and workers ask the runtime, and the job board that the runtime writes for workers.
 
 use alloc::vec::Vec;
 use codec::{Codec, Decode, DecodeWithMemTracking, Encode};
 use scale_info::TypeInfo;
-use starling_primitives::{
-    selection::Tally, Balance, InferenceKey, Position, RoundId, Salt, Score, Secret, H256,
-};
+use sp_core::H256;
 
-use crate::{BlockNumber, Phase, Round};
+use crate::{
+    round::{BlockNumber, Phase, Round},
+    selection::Tally,
+    Balance, InferenceKey, Position, RoundId, Salt, Score, Secret,
+};
 
 /// A response, and how it fared so far.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
@@ -46,6 +48,8 @@ pub struct RoundView<AccountId> {
 /// What an agent still owes to a round, or may do in it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub enum Task<AccountId> {
+    /// Pass: there is no place, no ticket or no bond for an answer, and nobody should wait for it.
+    Pass,
     /// Answer, or pass.
     Respond {
         /// What was asked.
@@ -114,6 +118,23 @@ pub struct Answer<AccountId> {
     pub agent: Option<AccountId>,
     /// The text.
     pub text: Option<Vec<u8>>,
+}
+
+/// The jobs of one agent of this node, written into persistent off-chain storage after every
+/// block. Nothing on it is secret.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub struct JobBoard<AccountId> {
+    /// The block after which it was written.
+    pub block: BlockNumber,
+    /// The agent.
+    pub agent: AccountId,
+    /// What it has to generate, to score or to pass on; keys and scores become due by themselves.
+    pub jobs: Vec<Owed<AccountId>>,
+}
+
+/// Where the off-chain storage holds the [`JobBoard`] of the agent with this key.
+pub fn job_board_key(key: &InferenceKey) -> Vec<u8> {
+    (b"starling/jobs/1/", key).encode()
 }
 
 /// A worker's result for one round, from its vault.
