@@ -171,9 +171,7 @@ pub struct SealedScores {
 }
 
 /// A message that `submit` sent.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub enum Sent {
     /// `commit`.
     Commit,

@@ -14,8 +14,7 @@ fn seed(n: u64) -> H256 {
 }
 
 fn rounds() -> impl Strategy<Value = (H256, u32, u32)> {
-    (any::<[u8; 32]>(), 2..200u32)
-        .prop_flat_map(|(seed, n)| (Just(H256(seed)), Just(n), 0..n + 3))
+    (any::<[u8; 32]>(), 2..200u32).prop_flat_map(|(seed, n)| (Just(H256(seed)), Just(n), 0..n + 3))
 }
 
 proptest! {
@@ -142,7 +141,13 @@ fn every_ordered_pair_is_equally_likely() {
         // degrees of freedom away: the mean of χ² is that of independent pairs. Five standard
         // deviations, sqrt(2·degrees) each, catch what is not uniform and not chance.
         let limit = degrees + 5.0 * (2.0 * degrees).sqrt();
-        assert!(statistic < limit, "n {n}, k {k}: χ² {statistic} of {degrees}");
-        assert!(statistic > degrees / 4.0, "n {n}, k {k}: χ² {statistic} is too even");
+        assert!(
+            statistic < limit,
+            "n {n}, k {k}: χ² {statistic} of {degrees}"
+        );
+        assert!(
+            statistic > degrees / 4.0,
+            "n {n}, k {k}: χ² {statistic} is too even"
+        );
     }
 }

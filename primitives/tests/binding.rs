@@ -4,6 +4,7 @@
 
 use proptest::prelude::*;
 use sp_application_crypto::Pair as _;
+use sp_runtime::Permill;
 use starling_primitives::{
     crypto::InferencePair,
     draw::draw,
@@ -11,12 +12,15 @@ use starling_primitives::{
     sealing::Slot,
     ticket, Score, H256,
 };
-use sp_runtime::Permill;
 
 const GENESIS: H256 = H256::repeat_byte(9);
 
 fn slot(agent: &u64) -> Slot<'_, u64> {
-    Slot { genesis: GENESIS, round: 1, agent }
+    Slot {
+        genesis: GENESIS,
+        round: 1,
+        agent,
+    }
 }
 
 #[test]
@@ -35,7 +39,15 @@ fn a_signature_is_for_one_chain_round_account_block_and_message() {
     assert!(!check(&pair, &mine, 11, &message));
     assert!(!check(&pair, &slot(&6), 10, &message));
     assert!(!check(&pair, &Slot { round: 2, ..mine }, 10, &message));
-    assert!(!check(&pair, &Slot { genesis: H256::zero(), ..mine }, 10, &message));
+    assert!(!check(
+        &pair,
+        &Slot {
+            genesis: H256::zero(),
+            ..mine
+        },
+        10,
+        &message
+    ));
     assert!(!check(&pair, &mine, 10, &Message::Reveal { key: &[4; 32] }));
     assert!(!check(&pair, &mine, 10, &Message::Pass));
 }
@@ -46,7 +58,12 @@ fn a_proof_of_ownership_is_for_one_chain_and_account() {
     let proof = pair.sign(&ownership_payload(GENESIS, &5u64));
     assert!(verify_ownership(&pair.public(), GENESIS, &5u64, &proof));
     assert!(!verify_ownership(&pair.public(), GENESIS, &6u64, &proof));
-    assert!(!verify_ownership(&pair.public(), H256::zero(), &5u64, &proof));
+    assert!(!verify_ownership(
+        &pair.public(),
+        H256::zero(),
+        &5u64,
+        &proof
+    ));
 }
 
 proptest! {
@@ -97,7 +114,11 @@ fn a_split_bond_does_not_improve_the_best_draw() {
             draw(hash, 1, &2u64, 500),
             draw(hash, 1, &3u64, 500),
         ];
-        let (best, _) = draws.iter().enumerate().min_by_key(|(_, draw)| **draw).unwrap();
+        let (best, _) = draws
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, draw)| **draw)
+            .unwrap();
         wins[best] += 1;
     }
     // Exactly half would be 1500; the quotient of uniform draws favours the whole bond a little.

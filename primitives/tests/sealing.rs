@@ -20,7 +20,11 @@ use starling_primitives::{
 const GENESIS: H256 = H256::repeat_byte(7);
 
 fn slot(round: u64, agent: &u64) -> Slot<'_, u64> {
-    Slot { genesis: GENESIS, round, agent }
+    Slot {
+        genesis: GENESIS,
+        round,
+        agent,
+    }
 }
 
 proptest! {
@@ -80,7 +84,13 @@ fn what_is_empty_or_not_text_is_spoiled() {
     assert_eq!(mine.open(&key, &empty), Err(Spoiled::Empty));
     assert_eq!(mine.open(&key, &[]), Err(Spoiled::DoesNotOpen));
     let binary = XChaCha20Poly1305::new(&key.into())
-        .encrypt(&mine.nonce().into(), Payload { msg: &[0xff], aad: &mine.associated_data() })
+        .encrypt(
+            &mine.nonce().into(),
+            Payload {
+                msg: &[0xff],
+                aad: &mine.associated_data(),
+            },
+        )
         .unwrap();
     assert_eq!(mine.open(&key, &binary), Err(Spoiled::NotText));
 }
@@ -96,7 +106,10 @@ fn one_time_key(key: &Secret, nonce: &[u8; 24]) -> (BigUint, BigUint) {
     for i in [4, 8, 12] {
         r[i] &= 252;
     }
-    (BigUint::from_bytes_le(&r), BigUint::from_bytes_le(&block[16..]))
+    (
+        BigUint::from_bytes_le(&r),
+        BigUint::from_bytes_le(&block[16..]),
+    )
 }
 
 /// The numbers that Poly1305 makes of whole blocks of 16 bytes.
@@ -170,7 +183,13 @@ fn a_ciphertext_that_opens_under_two_keys_is_bound_by_the_key_commitment() {
     let sealed = opens_under_two_keys(&mine, [&one, &two]);
     let raw = |key: &Secret| {
         XChaCha20Poly1305::new(key.into())
-            .decrypt(&mine.nonce().into(), Payload { msg: &sealed, aad: &mine.associated_data() })
+            .decrypt(
+                &mine.nonce().into(),
+                Payload {
+                    msg: &sealed,
+                    aad: &mine.associated_data(),
+                },
+            )
             .expect("the ciphertext opens")
     };
     assert_ne!(raw(&one), raw(&two), "one ciphertext, two texts");

@@ -47,7 +47,11 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn hurry(id: RoundId) {
         if let Some(due) = Self::unschedule(id) {
             let now = Self::now();
-            let _ = Self::schedule(Due { at: due.at.min(now), since: None, ..due });
+            let _ = Self::schedule(Due {
+                at: due.at.min(now),
+                since: None,
+                ..due
+            });
         }
     }
 
@@ -102,7 +106,9 @@ impl<T: Config> Pallet<T> {
             }) else {
                 return;
             };
-            let Some(rest) = agents.checked_sub(due.agents) else { return };
+            let Some(rest) = agents.checked_sub(due.agents) else {
+                return;
+            };
             agents = rest;
             Self::advance(due.round);
         }
@@ -111,7 +117,9 @@ impl<T: Config> Pallet<T> {
     /// The weight of [`Self::run_agenda`] at most.
     pub(crate) fn weight_of_finalize() -> Weight {
         let agenda = Agenda::<T>::get();
-        let agents = agenda.iter().fold(0u32, |sum, due| sum.saturating_add(due.agents));
+        let agents = agenda
+            .iter()
+            .fold(0u32, |sum, due| sum.saturating_add(due.agents));
         let open = u32::try_from(agenda.len()).unwrap_or(u32::MAX);
         let transitions = open.min(T::MaxTransitions::get());
         let base = T::WeightInfo::on_initialize(open, T::MaxAuthorities::get());
@@ -164,10 +172,14 @@ impl<T: Config> Pallet<T> {
     }
 
     fn authored() -> LastBlocks {
-        let authors: BTreeMap<_, _> =
-            Authors::<T>::get().into_iter().map(|known| (known.author, known.at)).collect();
+        let authors: BTreeMap<_, _> = Authors::<T>::get()
+            .into_iter()
+            .map(|known| (known.author, known.at))
+            .collect();
         let authorities = T::Authorities::validators();
-        let blocks = authorities.iter().filter_map(|authority| authors.get(authority).copied());
+        let blocks = authorities
+            .iter()
+            .filter_map(|authority| authors.get(authority).copied());
         LastBlocks {
             blocks: blocks.collect(),
             authorities: u32::try_from(authorities.len()).unwrap_or(u32::MAX),

@@ -36,7 +36,10 @@ impl<T: Config> Pallet<T> {
         key_commitment: &H256,
         proof: &Proof,
     ) -> TransactionValidityWithRefund {
-        let message = Message::Commit { sealed, key_commitment: *key_commitment };
+        let message = Message::Commit {
+            sealed,
+            key_commitment: *key_commitment,
+        };
         Self::check_age(proof.signed_at)
             .and_then(|_| Self::check_commit(*round, agent, sealed))
             .and_then(|_| Self::check_signature(*round, agent, &message, proof))
@@ -84,7 +87,10 @@ impl<T: Config> Pallet<T> {
         commitment: &H256,
         proof: &Proof,
     ) -> TransactionValidityWithRefund {
-        let message = Message::CommitScores { seed: *seed, commitment: *commitment };
+        let message = Message::CommitScores {
+            seed: *seed,
+            commitment: *commitment,
+        };
         Self::check_age(proof.signed_at)
             .and_then(|_| Self::check_commit_scores(*round, agent, *seed))
             .and_then(|_| Self::check_signature(*round, agent, &message, proof))
@@ -112,7 +118,11 @@ impl<T: Config> Pallet<T> {
 
     /// Everything that a message is bound to.
     pub(crate) fn slot<'a>(round: RoundId, agent: &'a T::AccountId) -> SlotOf<'a, T> {
-        SlotOf::<T> { genesis: Self::genesis(), round, agent }
+        SlotOf::<T> {
+            genesis: Self::genesis(),
+            round,
+            agent,
+        }
     }
 
     /// Not from the future, and not older than `Longevity` blocks.
@@ -137,11 +147,10 @@ impl<T: Config> Pallet<T> {
             .ok_or(Error::BadSignature)
     }
 
-    fn required(
-        round: RoundId,
-        proof: &Option<Proof>,
-    ) -> Result<&Proof, TransactionValidityError> {
-        proof.as_ref().ok_or_else(|| Self::refusal(round, Error::ProofMismatch))
+    fn required(round: RoundId, proof: &Option<Proof>) -> Result<&Proof, TransactionValidityError> {
+        proof
+            .as_ref()
+            .ok_or_else(|| Self::refusal(round, Error::ProofMismatch))
     }
 
     /// What the pool is told. A peer may be a block behind: what may become valid in a moment is
@@ -153,10 +162,7 @@ impl<T: Config> Pallet<T> {
             Error::UnknownRound if round >= crate::NextRound::<T>::get() => {
                 UnknownTransaction::CannotLookup.into()
             },
-            Error::UnknownRound
-            | Error::TooLate
-            | Error::AlreadySent
-            | Error::MessageExpired => {
+            Error::UnknownRound | Error::TooLate | Error::AlreadySent | Error::MessageExpired => {
                 InvalidTransaction::Stale.into()
             },
             Error::BadSignature => InvalidTransaction::BadProof.into(),

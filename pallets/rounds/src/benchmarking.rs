@@ -35,7 +35,11 @@ fn agent<T: Config>(index: u32) -> T::AccountId {
 fn enrol<T: Config>(index: u32, round: &RoundOf<T>, bonds: Balance) -> T::AccountId {
     let who = agent::<T>(index);
     let key = InferenceKey::generate_pair(None);
-    let bond = round.terms.slash.saturating_add(T::MinFee::get()).saturating_mul(bonds);
+    let bond = round
+        .terms
+        .slash
+        .saturating_add(T::MinFee::get())
+        .saturating_mul(bonds);
     T::Agents::make_active(&who, key, bond);
     T::Tickets::endow(&who, round.terms.ticket);
     who
@@ -47,7 +51,10 @@ fn sign<T: Config>(id: RoundId, who: &T::AccountId, message: &Message) -> Proof 
     let signature = key
         .sign(&payload(&Pallet::<T>::slot(id, who), signed_at, message))
         .expect("its key is in the keystore");
-    Proof { signed_at, signature }
+    Proof {
+        signed_at,
+        signature,
+    }
 }
 
 /// A round of the most expensive kind, that takes commits.
@@ -83,7 +90,9 @@ fn text<T: Config>(bytes: u32) -> alloc::string::String {
 }
 
 fn seal<T: Config>(id: RoundId, who: &T::AccountId, bytes: u32) -> Vec<u8> {
-    Pallet::<T>::slot(id, who).seal(&KEY, &text::<T>(bytes)).expect("it seals")
+    Pallet::<T>::slot(id, who)
+        .seal(&KEY, &text::<T>(bytes))
+        .expect("it seals")
 }
 
 /// `n` agents commit.
@@ -128,11 +137,15 @@ fn scores<T: Config>(id: RoundId, who: &T::AccountId) -> Vec<(Position, Score)> 
         return Vec::new();
     };
     let score = |place: Position| Score(u16::MAX.saturating_sub(place.saturating_mul(100)));
-    Assignment::new(round.seed.expect("assigned"), round.counts.valid, round.rankings)
-        .responses(position)
-        .into_iter()
-        .map(|place| (place, score(place)))
-        .collect()
+    Assignment::new(
+        round.seed.expect("assigned"),
+        round.counts.valid,
+        round.rankings,
+    )
+    .responses(position)
+    .into_iter()
+    .map(|place| (place, score(place)))
+    .collect()
 }
 
 fn commit_scores<T: Config>(id: RoundId, who: &T::AccountId, scores: &[(Position, Score)]) -> H256 {
@@ -226,24 +239,44 @@ mod benchmarks {
     #[benchmark]
     fn commit(b: Linear<17, { MaxSealed::<T>::get() }>) {
         let (id, who, sealed, commitment) = full::<T>(b.saturating_sub(sealing::OVERHEAD));
-        let message = Message::Commit { sealed: &sealed, key_commitment: commitment };
+        let message = Message::Commit {
+            sealed: &sealed,
+            key_commitment: commitment,
+        };
         let proof = sign::<T>(id, &who, &message);
 
         #[extrinsic_call]
-        _(RawOrigin::Authorized, id, who.clone(), sealed, commitment, proof);
+        _(
+            RawOrigin::Authorized,
+            id,
+            who.clone(),
+            sealed,
+            commitment,
+            proof,
+        );
 
         assert!(Participants::<T>::contains_key(id, &who));
         assert_eq!(get::<T>(id).counts.commits, T::MinResponses::get());
     }
 
     #[benchmark]
-    fn authorize_commit(
-        b: Linear<17, { MaxSealed::<T>::get() }>,
-    ) -> Result<(), BenchmarkError> {
-        let (round, agent, sealed, key_commitment) =
-            full::<T>(b.saturating_sub(sealing::OVERHEAD));
-        let proof = sign::<T>(round, &agent, &Message::Commit { sealed: &sealed, key_commitment });
-        let call = Call::commit { round, agent, sealed, key_commitment, proof };
+    fn authorize_commit(b: Linear<17, { MaxSealed::<T>::get() }>) -> Result<(), BenchmarkError> {
+        let (round, agent, sealed, key_commitment) = full::<T>(b.saturating_sub(sealing::OVERHEAD));
+        let proof = sign::<T>(
+            round,
+            &agent,
+            &Message::Commit {
+                sealed: &sealed,
+                key_commitment,
+            },
+        );
+        let call = Call::commit {
+            round,
+            agent,
+            sealed,
+            key_commitment,
+            proof,
+        };
 
         #[block]
         {
@@ -272,7 +305,11 @@ mod benchmarks {
         let agent = enrol::<T>(0, &get::<T>(round), 2);
         Rounds::<T>::mutate_extant(round, |round| round.terms.activations = u64::MAX);
         let proof = sign::<T>(round, &agent, &Message::Pass);
-        let call = Call::pass { round, agent, proof };
+        let call = Call::pass {
+            round,
+            agent,
+            proof,
+        };
 
         #[block]
         {
@@ -291,7 +328,10 @@ mod benchmarks {
         #[extrinsic_call]
         _(RawOrigin::Authorized, id, who.clone(), KEY, proof);
 
-        assert_eq!(Responses::<T>::get(id, &who).map(|text| text.len() as u32), Some(b));
+        assert_eq!(
+            Responses::<T>::get(id, &who).map(|text| text.len() as u32),
+            Some(b)
+        );
     }
 
     #[benchmark]
@@ -299,7 +339,12 @@ mod benchmarks {
         let round = revealing::<T>(2, 64);
         let agent = agent::<T>(0);
         let proof = Some(sign::<T>(round, &agent, &Message::Reveal { key: &KEY }));
-        let call = Call::reveal { round, agent, key: KEY, proof };
+        let call = Call::reveal {
+            round,
+            agent,
+            key: KEY,
+            proof,
+        };
 
         #[block]
         {
@@ -330,7 +375,13 @@ mod benchmarks {
         let seed = get::<T>(round).seed.expect("assigned");
         let commitment = H256::repeat_byte(3);
         let proof = sign::<T>(round, &agent, &Message::CommitScores { seed, commitment });
-        let call = Call::commit_scores { round, agent, seed, commitment, proof };
+        let call = Call::commit_scores {
+            round,
+            agent,
+            seed,
+            commitment,
+            proof,
+        };
 
         #[block]
         {
@@ -345,7 +396,10 @@ mod benchmarks {
         let id = disclosing::<T>(agents_for::<T>(k));
         let who = agent::<T>(0);
         let scores: ScoresOf<T> = scores::<T>(id, &who).try_into().expect("k at most");
-        let message = Message::Disclose { scores: &scores, salt: &SALT };
+        let message = Message::Disclose {
+            scores: &scores,
+            salt: &SALT,
+        };
         let proof = Some(sign::<T>(id, &who, &message));
 
         #[extrinsic_call]
@@ -355,15 +409,25 @@ mod benchmarks {
     }
 
     #[benchmark]
-    fn authorize_disclose(
-        k: Linear<1, { T::MaxRankings::get() }>,
-    ) -> Result<(), BenchmarkError> {
+    fn authorize_disclose(k: Linear<1, { T::MaxRankings::get() }>) -> Result<(), BenchmarkError> {
         let round = disclosing::<T>(agents_for::<T>(k));
         let agent = agent::<T>(0);
         let scores: ScoresOf<T> = scores::<T>(round, &agent).try_into().expect("k at most");
-        let proof =
-            Some(sign::<T>(round, &agent, &Message::Disclose { scores: &scores, salt: &SALT }));
-        let call = Call::disclose { round, agent, scores, salt: SALT, proof };
+        let proof = Some(sign::<T>(
+            round,
+            &agent,
+            &Message::Disclose {
+                scores: &scores,
+                salt: &SALT,
+            },
+        ));
+        let call = Call::disclose {
+            round,
+            agent,
+            scores,
+            salt: SALT,
+            proof,
+        };
 
         #[block]
         {
@@ -382,16 +446,29 @@ mod benchmarks {
     ) {
         let id = open::<T>(T::MaxResponses::get());
         let now = Pallet::<T>::now();
-        let (round, due) =
-            (get::<T>(id), Agenda::<T>::take().first().cloned().expect("it is on the agenda"));
+        let (round, due) = (
+            get::<T>(id),
+            Agenda::<T>::take()
+                .first()
+                .cloned()
+                .expect("it is on the agenda"),
+        );
         for number in 0..u64::from(r) {
             Rounds::<T>::insert(number, round.clone());
-            let due = Due { round: number, at: now, since: Some(now), ..due.clone() };
+            let due = Due {
+                round: number,
+                at: now,
+                since: Some(now),
+                ..due.clone()
+            };
             Pallet::<T>::schedule(due).expect("there is room");
         }
         let waiting: Vec<RoundId> = (0..u64::from(r)).collect();
         Unhashed::<T>::put(BoundedVec::truncate_from(waiting));
-        let authors = (0..a).map(|author| Authored { author: agent::<T>(author), at: now });
+        let authors = (0..a).map(|author| Authored {
+            author: agent::<T>(author),
+            at: now,
+        });
         Authors::<T>::put(BoundedVec::truncate_from(authors.collect()));
 
         #[block]
@@ -493,4 +570,3 @@ mod benchmarks {
 
     impl_benchmark_test_suite!(Pallet, crate::mock::ext(), crate::mock::Test);
 }
-

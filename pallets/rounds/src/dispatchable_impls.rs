@@ -21,7 +21,7 @@ use starling_primitives::{
 
 use crate::{
     Absent, Agenda, CommittingRounds, Config, Counts, Draws, Due, EndedQueue, Entries, Error,
-    Event, HoldReason, MaxSealed, NextRound, Pallet, Participant, Participants, ParticipantOf,
+    Event, HoldReason, MaxSealed, NextRound, Pallet, Participant, ParticipantOf, Participants,
     Phase, Prompts, Ranking, Response, Responses, Round, RoundOf, Rounds, ScoresOf, Sealed, Terms,
     Unhashed, WeightInfo,
 };
@@ -52,12 +52,18 @@ impl<T: Config> Pallet<T> {
             max_tokens > 0 && max_tokens <= T::MaxTokens::get(),
             Error::<T>::InvalidMaxTokens
         );
-        ensure!(max_responses <= T::MaxResponses::get(), Error::<T>::TooManyResponses);
+        ensure!(
+            max_responses <= T::MaxResponses::get(),
+            Error::<T>::TooManyResponses
+        );
         ensure!(
             min_responses >= T::MinResponses::get() && min_responses <= max_responses,
             Error::<T>::InvalidMinResponses
         );
-        ensure!(Self::stored_rounds() < T::MaxStoredRounds::get().into(), Error::<T>::TooManyRounds);
+        ensure!(
+            Self::stored_rounds() < T::MaxStoredRounds::get().into(),
+            Error::<T>::TooManyRounds
+        );
 
         let id = NextRound::<T>::get();
         let now = Self::now();
@@ -75,7 +81,11 @@ impl<T: Config> Pallet<T> {
         let nobody = terms.active == 0;
         let deadline = now.saturating_add(T::CommitWindow::get());
         let due = Due {
-            at: if nobody { now.saturating_add(1) } else { deadline },
+            at: if nobody {
+                now.saturating_add(1)
+            } else {
+                deadline
+            },
             round: id,
             since: (!nobody).then_some(now),
             agents: max_responses,
@@ -114,7 +124,12 @@ impl<T: Config> Pallet<T> {
             winner: None,
         };
         Rounds::<T>::insert(id, round);
-        Self::deposit_event(Event::Requested { round: id, requester, fee, request_fee });
+        Self::deposit_event(Event::Requested {
+            round: id,
+            requester,
+            fee,
+            request_fee,
+        });
         Ok(())
     }
 
@@ -124,7 +139,11 @@ impl<T: Config> Pallet<T> {
         sealed: Vec<u8>,
         key_commitment: H256,
     ) -> DispatchResult {
-        let Admission { mut round, draw, displaced } = Self::check_commit(id, &agent, &sealed)?;
+        let Admission {
+            mut round,
+            draw,
+            displaced,
+        } = Self::check_commit(id, &agent, &sealed)?;
         let sealed = BoundedVec::try_from(sealed).map_err(|_| Error::<T>::ResponseTooLong)?;
         T::Agents::reserve(&agent, round.terms.slash)?;
         T::Tickets::spend(&agent, round.terms.ticket)?;
@@ -136,7 +155,11 @@ impl<T: Config> Pallet<T> {
         Participants::<T>::insert(
             id,
             &agent,
-            Participant { key_commitment, response: Response::Sealed, ranking: Ranking::None },
+            Participant {
+                key_commitment,
+                response: Response::Sealed,
+                ranking: Ranking::None,
+            },
         );
         Sealed::<T>::insert(id, &agent, sealed);
         Draws::<T>::insert(id, (draw, agent.clone()), ());
@@ -164,14 +187,23 @@ impl<T: Config> Pallet<T> {
         let valid = opened.is_some();
         if let Some(response) = opened {
             Responses::<T>::insert(id, &agent, response);
-            participant.response = Response::Valid { key, position: 0, rating: 0, weight: 0 };
+            participant.response = Response::Valid {
+                key,
+                position: 0,
+                rating: 0,
+                weight: 0,
+            };
             round.counts.valid = round.counts.valid.saturating_add(1);
         } else {
             participant.response = Response::Spoiled;
             round.counts.spoiled_responses = round.counts.spoiled_responses.saturating_add(1);
         }
         Participants::<T>::insert(id, &agent, participant);
-        Self::deposit_event(Event::Revealed { round: id, agent, valid });
+        Self::deposit_event(Event::Revealed {
+            round: id,
+            agent,
+            valid,
+        });
         Self::store(id, round);
         Ok(())
     }
@@ -207,7 +239,11 @@ impl<T: Config> Pallet<T> {
             round.counts.spoiled_scores = round.counts.spoiled_scores.saturating_add(1);
         }
         Participants::<T>::insert(id, &agent, participant);
-        Self::deposit_event(Event::Disclosed { round: id, agent, valid });
+        Self::deposit_event(Event::Disclosed {
+            round: id,
+            agent,
+            valid,
+        });
         Self::store(id, round);
         Ok(())
     }
@@ -219,13 +255,22 @@ impl<T: Config> Pallet<T> {
     ) -> Result<Admission<T>, Error<T>> {
         let round = Self::round_in(id, Phase::Committing)?;
         ensure!(!sealed.is_empty(), Error::ResponseEmpty);
-        ensure!(sealed.len() <= MaxSealed::<T>::get() as usize, Error::ResponseTooLong);
+        ensure!(
+            sealed.len() <= MaxSealed::<T>::get() as usize,
+            Error::ResponseTooLong
+        );
         ensure!(*agent != round.requester, Error::OwnRequest);
         ensure!(!Self::is_heard(id, agent), Error::AlreadySent);
         ensure!(T::Agents::inference_key(agent).is_some(), Error::NotAgent);
         ensure!(T::Agents::is_active(agent), Error::NotActive);
-        ensure!(T::Agents::can_reserve(agent, round.terms.slash), Error::BondNotFree);
-        ensure!(T::Tickets::can_spend(agent, round.terms.ticket), Error::NoTicket);
+        ensure!(
+            T::Agents::can_reserve(agent, round.terms.slash),
+            Error::BondNotFree
+        );
+        ensure!(
+            T::Tickets::can_spend(agent, round.terms.ticket),
+            Error::NoTicket
+        );
         // A draw that follows from the hash of a block does not exist in that block.
         let draw = Self::draw_of(id, &round, agent).ok_or(Error::TooEarly)?;
         // The complement, so that the highest draw is the first key.
@@ -236,7 +281,11 @@ impl<T: Config> Pallet<T> {
             let is_lower = |highest: &([u8; 32], T::AccountId)| draw > highest.0;
             displaced = Some(highest.filter(is_lower).ok_or(Error::RoundFull)?);
         }
-        Ok(Admission { round, draw, displaced })
+        Ok(Admission {
+            round,
+            draw,
+            displaced,
+        })
     }
 
     pub(crate) fn check_pass(id: RoundId, agent: &T::AccountId) -> Result<RoundOf<T>, Error<T>> {
@@ -267,7 +316,10 @@ impl<T: Config> Pallet<T> {
     ) -> Result<(RoundOf<T>, ParticipantOf<T>), Error<T>> {
         let round = Self::round_in(id, Phase::Ranking)?;
         let participant = Participants::<T>::get(id, agent).ok_or(Error::NotParticipant)?;
-        ensure!(matches!(participant.response, Response::Valid { .. }), Error::NoResponse);
+        ensure!(
+            matches!(participant.response, Response::Valid { .. }),
+            Error::NoResponse
+        );
         ensure!(participant.ranking == Ranking::None, Error::AlreadySent);
         ensure!(round.seed == Some(seed), Error::WrongSeed);
         Ok((round, participant))
@@ -319,7 +371,9 @@ impl<T: Config> Pallet<T> {
 
     /// The draw of an agent in a round; `None` in the block of the request.
     pub fn draw_of(id: RoundId, round: &RoundOf<T>, agent: &T::AccountId) -> Option<U256> {
-        let hash = round.request_hash.or_else(|| Self::hash_of(round.requested_at))?;
+        let hash = round
+            .request_hash
+            .or_else(|| Self::hash_of(round.requested_at))?;
         Some(draw::draw(hash, id, agent, T::Agents::bond(agent)))
     }
 
@@ -327,7 +381,10 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn stored_rounds() -> u64 {
         let ended = EndedQueue::<T>::get();
         let open = Agenda::<T>::decode_len().unwrap_or_default();
-        ended.tail.saturating_sub(ended.head).saturating_add(open as u64)
+        ended
+            .tail
+            .saturating_sub(ended.head)
+            .saturating_add(open as u64)
     }
 
     fn round_in(id: RoundId, phase: Phase) -> Result<RoundOf<T>, Error<T>> {
@@ -372,8 +429,12 @@ impl<T: Config> Pallet<T> {
         participant: &ParticipantOf<T>,
         scores: &[(Position, Score)],
     ) -> bool {
-        let (Some(seed), Response::Valid { position, weight, .. }) =
-            (round.seed, &participant.response)
+        let (
+            Some(seed),
+            Response::Valid {
+                position, weight, ..
+            },
+        ) = (round.seed, &participant.response)
         else {
             return false;
         };

@@ -13,10 +13,10 @@ mod dispatchable_impls;
 mod integrity;
 #[cfg(test)]
 mod mock;
+mod offchain;
 mod phases;
 pub mod presets;
 mod purge;
-mod offchain;
 mod runtime_api_impls;
 mod settlement;
 #[cfg(test)]
@@ -27,9 +27,7 @@ mod types;
 pub mod weights;
 
 pub use pallet::*;
-pub use starling_primitives::{
-    round::{BlockNumber, Counts, Failure, Phase, Round, Terms},
-};
+pub use starling_primitives::round::{BlockNumber, Counts, Failure, Phase, Round, Terms};
 pub use types::*;
 pub use weights::WeightInfo;
 
@@ -239,15 +237,8 @@ pub mod pallet {
 
     /// The agents that passed, or that were displaced from a full round.
     #[pallet::storage]
-    pub type Absent<T: Config> = StorageDoubleMap<
-        _,
-        Twox64Concat,
-        RoundId,
-        Blake2_128Concat,
-        T::AccountId,
-        (),
-        OptionQuery,
-    >;
+    pub type Absent<T: Config> =
+        StorageDoubleMap<_, Twox64Concat, RoundId, Blake2_128Concat, T::AccountId, (), OptionQuery>;
 
     /// The draws of the agents that are in a round, as the key: the bitwise complement of the
     /// draw, the greatest number first, so that the highest draw is the first key. Whoever grinds
@@ -302,8 +293,7 @@ pub mod pallet {
     /// The rounds that will change phase, the next ones first. Its length is the number of open
     /// rounds.
     #[pallet::storage]
-    pub type Agenda<T: Config> =
-        StorageValue<_, BoundedVec<Due, T::MaxOpenRounds>, ValueQuery>;
+    pub type Agenda<T: Config> = StorageValue<_, BoundedVec<Due, T::MaxOpenRounds>, ValueQuery>;
 
     /// The rounds in Committing, the oldest first.
     #[pallet::storage]
@@ -549,7 +539,14 @@ pub mod pallet {
             max_responses: u32,
         ) -> DispatchResult {
             let requester = ensure_signed(origin)?;
-            Self::do_request(requester, prompt, fee, max_tokens, min_responses, max_responses)
+            Self::do_request(
+                requester,
+                prompt,
+                fee,
+                max_tokens,
+                min_responses,
+                max_responses,
+            )
         }
 
         /// Enters a round with a sealed response.
@@ -723,7 +720,10 @@ pub mod pallet {
         fn ensure_preimage_origin(origin: OriginFor<T>, proof: &Option<Proof>) -> DispatchResult {
             match proof {
                 Some(_) => {
-                    ensure!(ensure_signed(origin.clone()).is_err(), Error::<T>::ProofMismatch);
+                    ensure!(
+                        ensure_signed(origin.clone()).is_err(),
+                        Error::<T>::ProofMismatch
+                    );
                     ensure_authorized(origin)?;
                 },
                 None => {

@@ -252,11 +252,11 @@ pub fn genesis_hash() -> H256 {
 
 /// The key with which an agent seals its response to a round.
 pub fn secret(id: RoundId, who: AccountId) -> Secret {
-    sp_core::blake2_256(&("secret", id, who).encode())
+    sp_io::hashing::blake2_256(&("secret", id, who).encode())
 }
 
 pub fn salt(id: RoundId, who: AccountId) -> Salt {
-    sp_core::blake2_256(&("salt", id, who).encode())
+    sp_io::hashing::blake2_256(&("salt", id, who).encode())
 }
 
 pub fn slot(id: RoundId, who: &AccountId) -> crate::SlotOf<'_, Test> {
@@ -277,22 +277,52 @@ pub fn sign_at(
     pair: &InferencePair,
 ) -> Proof {
     let signature = pair.sign(&payload(&slot(id, &who), signed_at, message));
-    Proof { signed_at, signature }
+    Proof {
+        signed_at,
+        signature,
+    }
 }
 
-pub fn commit_call(id: RoundId, who: AccountId, sealed: Vec<u8>, key: &Secret) -> crate::Call<Test> {
+pub fn commit_call(
+    id: RoundId,
+    who: AccountId,
+    sealed: Vec<u8>,
+    key: &Secret,
+) -> crate::Call<Test> {
     let key_commitment = slot(id, &who).key_commitment(key);
-    let proof = sign(id, who, &Message::Commit { sealed: &sealed, key_commitment });
-    crate::Call::commit { round: id, agent: who, sealed, key_commitment, proof }
+    let proof = sign(
+        id,
+        who,
+        &Message::Commit {
+            sealed: &sealed,
+            key_commitment,
+        },
+    );
+    crate::Call::commit {
+        round: id,
+        agent: who,
+        sealed,
+        key_commitment,
+        proof,
+    }
 }
 
 pub fn reveal_call(id: RoundId, who: AccountId, key: Secret) -> crate::Call<Test> {
     let proof = Some(sign(id, who, &Message::Reveal { key: &key }));
-    crate::Call::reveal { round: id, agent: who, key, proof }
+    crate::Call::reveal {
+        round: id,
+        agent: who,
+        key,
+        proof,
+    }
 }
 
 pub fn pass_call(id: RoundId, who: AccountId) -> crate::Call<Test> {
-    crate::Call::pass { round: id, agent: who, proof: sign(id, who, &Message::Pass) }
+    crate::Call::pass {
+        round: id,
+        agent: who,
+        proof: sign(id, who, &Message::Pass),
+    }
 }
 
 pub fn commit_scores_call(
@@ -303,7 +333,13 @@ pub fn commit_scores_call(
 ) -> crate::Call<Test> {
     let commitment = slot(id, &who).scores_commitment(seed, scores, &salt(id, who));
     let proof = sign(id, who, &Message::CommitScores { seed, commitment });
-    crate::Call::commit_scores { round: id, agent: who, seed, commitment, proof }
+    crate::Call::commit_scores {
+        round: id,
+        agent: who,
+        seed,
+        commitment,
+        proof,
+    }
 }
 
 pub fn disclose_call(
@@ -312,9 +348,22 @@ pub fn disclose_call(
     scores: &[(Position, Score)],
 ) -> crate::Call<Test> {
     let salt = salt(id, who);
-    let proof = Some(sign(id, who, &Message::Disclose { scores, salt: &salt }));
+    let proof = Some(sign(
+        id,
+        who,
+        &Message::Disclose {
+            scores,
+            salt: &salt,
+        },
+    ));
     let scores = scores.to_vec().try_into().expect("not too many scores");
-    crate::Call::disclose { round: id, agent: who, scores, salt, proof }
+    crate::Call::disclose {
+        round: id,
+        agent: who,
+        scores,
+        salt,
+        proof,
+    }
 }
 
 /// What the pool says to a feeless call.
@@ -351,7 +400,10 @@ pub fn assert_refused(
     error: crate::Error<Test>,
 ) {
     frame_support::assert_storage_noop!({
-        assert_eq!(validate(call.clone()).expect_err("the pool refuses"), pool.into());
+        assert_eq!(
+            validate(call.clone()).expect_err("the pool refuses"),
+            pool.into()
+        );
     });
     frame_support::assert_noop!(force(call), error);
 }
@@ -390,7 +442,13 @@ pub fn register(who: AccountId, bond: Balance) -> DispatchResult {
         name: b"model".to_vec().try_into().expect("a short name"),
         hash: H256::zero(),
     };
-    Agents::register(RuntimeOrigin::signed(who), pair(who).public(), proof, model, bond)?;
+    Agents::register(
+        RuntimeOrigin::signed(who),
+        pair(who).public(),
+        proof,
+        model,
+        bond,
+    )?;
     Tickets::buy(RuntimeOrigin::signed(who), 100_000)
 }
 
@@ -432,7 +490,7 @@ pub fn check() {
 
 fn begin_block() {
     let number = System::block_number() + 1;
-    let parent = H256(sp_core::blake2_256(&("block", number - 1).encode()));
+    let parent = H256(sp_io::hashing::blake2_256(&("block", number - 1).encode()));
     let parent = if number == 1 { genesis_hash() } else { parent };
     System::reset_events();
     System::initialize(&number, &parent, &Default::default());
@@ -465,7 +523,14 @@ pub fn ask() -> RoundId {
 
 pub fn ask_with(fee: Balance, min: u32, max: u32) -> Result<RoundId, DispatchError> {
     let id = crate::NextRound::<Test>::get();
-    Rounds_::request(RuntimeOrigin::signed(REQUESTER), b"why?".to_vec(), fee, 16, min, max)?;
+    Rounds_::request(
+        RuntimeOrigin::signed(REQUESTER),
+        b"why?".to_vec(),
+        fee,
+        16,
+        min,
+        max,
+    )?;
     Ok(id)
 }
 
@@ -513,9 +578,10 @@ pub fn scores_by(
     judge: impl Fn(AccountId) -> Score,
 ) -> Vec<(Position, Score)> {
     match Rounds_::task(id, &round(id), &who) {
-        Some(starling_primitives::api::Task::Rank { responses, .. }) => {
-            responses.into_iter().map(|(place, author, _)| (place, judge(author))).collect()
-        },
+        Some(starling_primitives::api::Task::Rank { responses, .. }) => responses
+            .into_iter()
+            .map(|(place, author, _)| (place, judge(author)))
+            .collect(),
         other => panic!("{who} has nothing to rank in {id}: {other:?}"),
     }
 }
@@ -563,9 +629,11 @@ pub fn to_disclosing(
     judge: impl Fn(AccountId, AccountId) -> Score,
 ) -> AllScores {
     to_ranking(id, n);
-    let all: AllScores =
-        (1..=n).map(|who| (who, scores_by(id, who, |author| judge(who, author)))).collect();
-    all.iter().for_each(|(who, scores)| commit_scores(id, *who, scores));
+    let all: AllScores = (1..=n)
+        .map(|who| (who, scores_by(id, who, |author| judge(who, author))))
+        .collect();
+    all.iter()
+        .for_each(|(who, scores)| commit_scores(id, *who, scores));
     next_block();
     assert_eq!(phase(id), Phase::Disclosing);
     all
@@ -574,7 +642,8 @@ pub fn to_disclosing(
 /// A whole round in which everybody delivers.
 pub fn play(id: RoundId, n: u64, judge: impl Fn(AccountId, AccountId) -> Score) {
     let all = to_disclosing(id, n, judge);
-    all.iter().for_each(|(who, scores)| disclose(id, *who, scores));
+    all.iter()
+        .for_each(|(who, scores)| disclose(id, *who, scores));
     next_block();
 }
 
@@ -600,7 +669,9 @@ pub fn settlement(id: RoundId) -> crate::Settlement {
     LastEvents::get()
         .into_iter()
         .find_map(|event| match event {
-            Event::Settled { round, settlement, .. } if round == id => Some(settlement),
+            Event::Settled {
+                round, settlement, ..
+            } if round == id => Some(settlement),
             _ => None,
         })
         .expect("the round has just been settled")
@@ -625,9 +696,13 @@ pub fn bond(who: AccountId) -> Balance {
 }
 
 pub fn response_of(id: RoundId, who: AccountId) -> Response {
-    Participants::<Test>::get(id, who).expect("it is in the round").response
+    Participants::<Test>::get(id, who)
+        .expect("it is in the round")
+        .response
 }
 
 pub fn ranking_of(id: RoundId, who: AccountId) -> Ranking<MaxRankings> {
-    Participants::<Test>::get(id, who).expect("it is in the round").ranking
+    Participants::<Test>::get(id, who)
+        .expect("it is in the round")
+        .ranking
 }

@@ -20,12 +20,18 @@ impl<T: Config> Pallet<T> {
     /// Writes the job board of every agent whose inference key is in the keystore.
     pub(crate) fn write_job_boards() {
         for key in InferenceKey::all() {
-            let Some(agent) = T::Agents::agent_of(&key) else { continue };
+            let Some(agent) = T::Agents::agent_of(&key) else {
+                continue;
+            };
             let jobs = Self::owed(&agent)
                 .into_iter()
                 .filter(|owed| !matches!(owed.task, Task::Reveal | Task::Disclose { .. }))
                 .collect();
-            let board = JobBoard { block: Self::now(), agent, jobs };
+            let board = JobBoard {
+                block: Self::now(),
+                agent,
+                jobs,
+            };
             StorageValueRef::persistent(&job_board_key(&key)).set(&board);
         }
     }
@@ -64,20 +70,33 @@ impl<T: Config + CreateAuthorizedTransaction<Call<T>>> Pallet<T> {
     }
 
     /// The message of a result that the chain would accept now.
-    fn due(
-        result: VaultEntry<T::AccountId>,
-        finalized: BlockNumber,
-    ) -> Option<(Call<T>, Sent)> {
-        let VaultEntry { round: id, agent, response, scores } = result;
+    fn due(result: VaultEntry<T::AccountId>, finalized: BlockNumber) -> Option<(Call<T>, Sent)> {
+        let VaultEntry {
+            round: id,
+            agent,
+            response,
+            scores,
+        } = result;
         let round = Rounds::<T>::get(id)?;
-        let Some(response) = response else { return Self::due_pass(id, agent) };
+        let Some(response) = response else {
+            return Self::due_pass(id, agent);
+        };
         match Self::check_commit(id, &agent, &response.sealed) {
             Ok(_) => {
                 let key_commitment = Self::slot(id, &agent).key_commitment(&response.key);
                 let sealed = response.sealed;
-                let message = Message::Commit { sealed: &sealed, key_commitment };
+                let message = Message::Commit {
+                    sealed: &sealed,
+                    key_commitment,
+                };
                 let proof = Self::prove(id, &agent, &message)?;
-                let call = Call::commit { round: id, agent, sealed, key_commitment, proof };
+                let call = Call::commit {
+                    round: id,
+                    agent,
+                    sealed,
+                    key_commitment,
+                    proof,
+                };
                 return Some((call, Sent::Commit));
             },
             // There is no place, no bond or no ticket for it: nobody should wait.
@@ -90,7 +109,15 @@ impl<T: Config + CreateAuthorizedTransaction<Call<T>>> Pallet<T> {
         let key = response.key;
         if open && Self::check_reveal(id, &agent, &key).is_ok() {
             let proof = Some(Self::prove(id, &agent, &Message::Reveal { key: &key })?);
-            return Some((Call::reveal { round: id, agent, key, proof }, Sent::Reveal));
+            return Some((
+                Call::reveal {
+                    round: id,
+                    agent,
+                    key,
+                    proof,
+                },
+                Sent::Reveal,
+            ));
         }
         scores.and_then(|scores| Self::due_scores(id, agent, scores, open))
     }
@@ -106,16 +133,31 @@ impl<T: Config + CreateAuthorizedTransaction<Call<T>>> Pallet<T> {
             let commitment = Self::slot(id, &agent).scores_commitment(seed, &scores, &salt);
             let proof = Self::prove(id, &agent, &Message::CommitScores { seed, commitment })?;
             return Some((
-                Call::commit_scores { round: id, agent, seed, commitment, proof },
+                Call::commit_scores {
+                    round: id,
+                    agent,
+                    seed,
+                    commitment,
+                    proof,
+                },
                 Sent::CommitScores,
             ));
         }
         if open && Self::check_disclose(id, &agent, &scores, &salt).is_ok() {
-            let message = Message::Disclose { scores: &scores, salt: &salt };
+            let message = Message::Disclose {
+                scores: &scores,
+                salt: &salt,
+            };
             let proof = Some(Self::prove(id, &agent, &message)?);
             let scores = scores.try_into().ok()?;
             return Some((
-                Call::disclose { round: id, agent, scores, salt, proof },
+                Call::disclose {
+                    round: id,
+                    agent,
+                    scores,
+                    salt,
+                    proof,
+                },
                 Sent::Disclose,
             ));
         }
@@ -125,7 +167,14 @@ impl<T: Config + CreateAuthorizedTransaction<Call<T>>> Pallet<T> {
     fn due_pass(id: RoundId, agent: T::AccountId) -> Option<(Call<T>, Sent)> {
         Self::check_pass(id, &agent).ok()?;
         let proof = Self::prove(id, &agent, &Message::Pass)?;
-        Some((Call::pass { round: id, agent, proof }, Sent::Pass))
+        Some((
+            Call::pass {
+                round: id,
+                agent,
+                proof,
+            },
+            Sent::Pass,
+        ))
     }
 
     /// Signs a message now; `None` when the agent's key is not in the keystore.
@@ -134,6 +183,9 @@ impl<T: Config + CreateAuthorizedTransaction<Call<T>>> Pallet<T> {
         let key = T::Agents::inference_key(agent)?;
         let payload = messages::payload(&Self::slot(id, agent), signed_at, message);
         let signature = key.sign(&payload)?;
-        Some(Proof { signed_at, signature })
+        Some(Proof {
+            signed_at,
+            signature,
+        })
     }
 }

@@ -16,7 +16,7 @@ use starling_primitives::{
 
 use crate::{
     BlockNumber, Config, Due, Ended, EndedQueue, Entries, Entry, Event, Failure, Pallet,
-    Participants, ParticipantOf, Phase, Ranking, Response, RoundOf, Rounds, Unhashed,
+    ParticipantOf, Participants, Phase, Ranking, Response, RoundOf, Rounds, Unhashed,
 };
 
 impl<T: Config> Pallet<T> {
@@ -74,7 +74,12 @@ impl<T: Config> Pallet<T> {
         {
             let (rating, weight) = (T::Ratings::rating(&agent), T::Ratings::weight(&agent));
             weights.insert(position, weight);
-            participant.response = Response::Valid { key, position, rating, weight };
+            participant.response = Response::Valid {
+                key,
+                position,
+                rating,
+                weight,
+            };
             Participants::<T>::insert(id, &agent, participant);
             order.insert(position, agent);
         }
@@ -85,7 +90,10 @@ impl<T: Config> Pallet<T> {
                 .iter()
                 .filter_map(|ranker| weights.get(ranker))
                 .fold(0u64, |sum, weight| sum.saturating_add(*weight));
-            let tally = Tally { assigned, ..Default::default() };
+            let tally = Tally {
+                assigned,
+                ..Default::default()
+            };
             Entries::<T>::insert(id, position, Entry { agent, tally });
         }
         round.seed = Some(seed);
@@ -99,7 +107,13 @@ impl<T: Config> Pallet<T> {
             return Self::fail(id, round, Failure::NoRankings);
         }
         let agents = round.counts.commits;
-        Self::begin(id, round, Phase::Disclosing, T::DiscloseWindow::get(), agents);
+        Self::begin(
+            id,
+            round,
+            Phase::Disclosing,
+            T::DiscloseWindow::get(),
+            agents,
+        );
     }
 
     /// Chooses the best response: equation (3).
@@ -115,7 +129,11 @@ impl<T: Config> Pallet<T> {
                 Self::fail(id, round, Failure::BelowThreshold)
             },
             Some((winner, _)) => {
-                let round = RoundOf::<T> { phase: Phase::Done, winner: Some(winner), ..round };
+                let round = RoundOf::<T> {
+                    phase: Phase::Done,
+                    winner: Some(winner),
+                    ..round
+                };
                 Self::end(id, round);
             },
         }
@@ -153,7 +171,13 @@ impl<T: Config> Pallet<T> {
     }
 
     fn fail(id: RoundId, round: RoundOf<T>, failure: Failure) {
-        Self::end(id, RoundOf::<T> { phase: Phase::Failed(failure), ..round });
+        Self::end(
+            id,
+            RoundOf::<T> {
+                phase: Phase::Failed(failure),
+                ..round
+            },
+        );
     }
 
     /// Settles a round that is over. The ratings of its rankers move if it has a winner and
@@ -195,9 +219,26 @@ impl<T: Config> Pallet<T> {
     fn begin(id: RoundId, round: RoundOf<T>, phase: Phase, window: BlockNumber, agents: u32) {
         let since = Self::now();
         let deadline = since.saturating_add(window);
-        Self::reschedule(Due { at: deadline, round: id, since: Some(since), agents });
-        Rounds::<T>::insert(id, RoundOf::<T> { phase, since, deadline, ..round });
-        Self::deposit_event(Event::PhaseBegan { round: id, phase, deadline });
+        Self::reschedule(Due {
+            at: deadline,
+            round: id,
+            since: Some(since),
+            agents,
+        });
+        Rounds::<T>::insert(
+            id,
+            RoundOf::<T> {
+                phase,
+                since,
+                deadline,
+                ..round
+            },
+        );
+        Self::deposit_event(Event::PhaseBegan {
+            round: id,
+            phase,
+            deadline,
+        });
     }
 
     /// The least weighted mean that wins, 32 fractional bits.
@@ -206,4 +247,3 @@ impl<T: Config> Pallet<T> {
         fixed::ratio(threshold.into(), Permill::one().deconstruct().into())
     }
 }
-

@@ -106,6 +106,9 @@ mod tests {
     #[test]
     fn production_agents_rank_the_third_up_to_49() {
         let k = |n| rankings(n, PRODUCTION.min_rankings, PRODUCTION.max_rankings);
-        assert_eq!((k(4), k(10), k(11), k(49), k(50), k(500)), (3, 3, 4, 16, 16, 16));
+        assert_eq!(
+            (k(4), k(10), k(11), k(49), k(50), k(500)),
+            (3, 3, 4, 16, 16, 16)
+        );
     }
 }

@@ -22,9 +22,15 @@ impl<T: Config> Pallet<T> {
         let mut used = Weight::zero();
         loop {
             let left = remaining.saturating_sub(used);
-            let Some(for_items) = left.checked_sub(&base) else { return used };
-            let items = for_items.checked_div_per_component(&item).unwrap_or(u64::MAX);
-            let limit = u32::try_from(items).unwrap_or(u32::MAX).min(T::PurgePage::get());
+            let Some(for_items) = left.checked_sub(&base) else {
+                return used;
+            };
+            let items = for_items
+                .checked_div_per_component(&item)
+                .unwrap_or(u64::MAX);
+            let limit = u32::try_from(items)
+                .unwrap_or(u32::MAX)
+                .min(T::PurgePage::get());
             let Some(removed) = (limit > 0).then(|| Self::purge(limit)).flatten() else {
                 return used.saturating_add(T::WeightInfo::purge(0)).min(remaining);
             };

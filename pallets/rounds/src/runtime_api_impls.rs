@@ -11,8 +11,8 @@ use starling_primitives::{
 };
 
 use crate::{
-    Agenda, Config, Entries, Error, Pallet, Participants, ParticipantOf, Phase, Prompts, Ranking, Response,
-    Responses, RoundOf, Rounds,
+    Agenda, Config, Entries, Error, Pallet, ParticipantOf, Participants, Phase, Prompts, Ranking,
+    Response, Responses, RoundOf, Rounds,
 };
 
 impl<T: Config> Pallet<T> {
@@ -32,7 +32,12 @@ impl<T: Config> Pallet<T> {
             .map(|(agent, participant)| Self::response_view(id, agent, participant))
             .collect();
         let prompt = Prompts::<T>::get(id).unwrap_or_default().into_inner();
-        Some(RoundView { id, prompt, round, responses })
+        Some(RoundView {
+            id,
+            prompt,
+            round,
+            responses,
+        })
     }
 
     /// What an agent owes to which round.
@@ -42,7 +47,12 @@ impl<T: Config> Pallet<T> {
             .filter_map(|id| {
                 let round = Rounds::<T>::get(id)?;
                 let task = Self::task(id, &round, agent)?;
-                Some(Owed { round: id, deadline: round.deadline, since: round.since, task })
+                Some(Owed {
+                    round: id,
+                    deadline: round.deadline,
+                    since: round.since,
+                    task,
+                })
             })
             .collect()
     }
@@ -70,13 +80,19 @@ impl<T: Config> Pallet<T> {
 
     /// What a request costs besides its fee.
     pub fn request_cost(max_responses: u32) -> (Balance, Balance) {
-        (Self::request_fee(max_responses), Self::deposit_of(max_responses))
+        (
+            Self::request_fee(max_responses),
+            Self::deposit_of(max_responses),
+        )
     }
 
     /// The answer of a round that is stored.
     pub fn answer(id: RoundId) -> Option<Answer<T::AccountId>> {
         let round = Rounds::<T>::get(id)?;
-        let text = round.winner.as_ref().and_then(|winner| Responses::<T>::get(id, winner));
+        let text = round
+            .winner
+            .as_ref()
+            .and_then(|winner| Responses::<T>::get(id, winner));
         Some(Answer {
             phase: round.phase,
             agent: round.winner,
@@ -96,7 +112,10 @@ impl<T: Config> Pallet<T> {
                 // After the block of the request it is too early for a commit, not for the work.
                 if let Ok(_) | Err(Error::TooEarly) = Self::check_commit(id, agent, &[0]) {
                     let max_tokens = round.terms.max_tokens;
-                    return Some(Task::Respond { prompt: Self::prompt(id), max_tokens });
+                    return Some(Task::Respond {
+                        prompt: Self::prompt(id),
+                        max_tokens,
+                    });
                 }
                 Self::check_pass(id, agent).is_ok().then_some(Task::Pass)
             },
@@ -131,7 +150,11 @@ impl<T: Config> Pallet<T> {
                 Some((place, agent, text))
             })
             .collect();
-        Some(Task::Rank { prompt: Self::prompt(id), seed, responses })
+        Some(Task::Rank {
+            prompt: Self::prompt(id),
+            seed,
+            responses,
+        })
     }
 
     fn prompt(id: RoundId) -> Vec<u8> {
@@ -145,7 +168,9 @@ impl<T: Config> Pallet<T> {
     ) -> ResponseView<T::AccountId> {
         let assigned = Rounds::<T>::get(id).is_some_and(|round| round.seed.is_some());
         let (position, weight) = match participant.response {
-            Response::Valid { position, weight, .. } if assigned => (Some(position), Some(weight)),
+            Response::Valid {
+                position, weight, ..
+            } if assigned => (Some(position), Some(weight)),
             _ => (None, None),
         };
         let entry = position.and_then(|position| Entries::<T>::get(id, position));

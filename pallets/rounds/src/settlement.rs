@@ -15,15 +15,16 @@ use starling_primitives::{
 };
 
 use crate::{
-    Config, CreditOf, Entries, Event, Failure, HoldReason, Pallet, Participants, ParticipantOf,
+    Config, CreditOf, Entries, Event, Failure, HoldReason, Pallet, ParticipantOf, Participants,
     Phase, Ranking, Response, RoundOf, Settlement, LOG_TARGET,
 };
 
 impl<T: Config> Pallet<T> {
     /// Pays everything that a round that is over owes. Returns the spread of its responses' means.
     pub(crate) fn settle(id: RoundId, round: &RoundOf<T>) -> u64 {
-        let tallies: BTreeMap<Position, Tally> =
-            Entries::<T>::iter_prefix(id).map(|(place, entry)| (place, entry.tally)).collect();
+        let tallies: BTreeMap<Position, Tally> = Entries::<T>::iter_prefix(id)
+            .map(|(place, entry)| (place, entry.tally))
+            .collect();
         let mut settlement = Settlement::default();
         let mut forfeits = CreditOf::<T>::zero();
         let mut rankers = Vec::new();
@@ -145,4 +146,3 @@ impl<T: Config> Pallet<T> {
         }
     }
 }
-

@@ -2,7 +2,10 @@
 
 //! What always holds between blocks.
 
-use alloc::{collections::{BTreeMap, BTreeSet}, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 use frame_support::{ensure, traits::fungible::InspectHold};
 use sp_runtime::TryRuntimeError;
 use starling_primitives::{
@@ -11,9 +14,9 @@ use starling_primitives::{
 };
 
 use crate::{
-    Absent, Agenda, CommittingRounds, Config, Counts, Draws, Ended, EndedQueue, Entries, HoldReason,
-    NextRound, Pallet, Participants, ParticipantOf, Phase, Prompts, Ranking, Response, Responses,
-    RoundOf, Rounds, Sealed,
+    Absent, Agenda, CommittingRounds, Config, Counts, Draws, Ended, EndedQueue, Entries,
+    HoldReason, NextRound, Pallet, ParticipantOf, Participants, Phase, Prompts, Ranking, Response,
+    Responses, RoundOf, Rounds, Sealed,
 };
 
 impl<T: Config> Pallet<T> {
@@ -32,13 +35,17 @@ impl<T: Config> Pallet<T> {
     /// sorted.
     fn try_agenda() -> Result<(), TryRuntimeError> {
         let agenda = Agenda::<T>::get();
-        ensure!(agenda.windows(2).all(|two| matches!(two, [a, b] if a < b)), "unsorted agenda");
+        ensure!(
+            agenda.windows(2).all(|two| matches!(two, [a, b] if a < b)),
+            "unsorted agenda"
+        );
         let open: BTreeSet<RoundId> = agenda.iter().map(|due| due.round).collect();
         ensure!(open.len() == agenda.len(), "a round is on the agenda twice");
 
         let queue = EndedQueue::<T>::get();
-        let ended: Vec<RoundId> =
-            (queue.head..queue.tail).filter_map(|place| Ended::<T>::get(place)).collect();
+        let ended: Vec<RoundId> = (queue.head..queue.tail)
+            .filter_map(|place| Ended::<T>::get(place))
+            .collect();
         ensure!(
             ended.len() as u64 == queue.tail.saturating_sub(queue.head)
                 && ended.len() == Ended::<T>::iter().count(),
@@ -47,7 +54,10 @@ impl<T: Config> Pallet<T> {
         let stored: BTreeSet<RoundId> = Rounds::<T>::iter_keys().collect();
         let listed: BTreeSet<RoundId> = open.iter().chain(&ended).copied().collect();
         ensure!(stored == listed, "stored rounds and listed ones differ");
-        ensure!(listed.len() == open.len().saturating_add(ended.len()), "a round is listed twice");
+        ensure!(
+            listed.len() == open.len().saturating_add(ended.len()),
+            "a round is listed twice"
+        );
         for id in ended {
             let over = Rounds::<T>::get(id).is_some_and(|round| round.phase.is_final());
             ensure!(over, "an open round has ended");
@@ -67,7 +77,10 @@ impl<T: Config> Pallet<T> {
     /// Nothing belongs to a round that is not stored.
     fn try_orphans() -> Result<(), TryRuntimeError> {
         let is_stored = |id: RoundId| Rounds::<T>::contains_key(id);
-        ensure!(Prompts::<T>::iter_keys().all(is_stored), "a prompt without a round");
+        ensure!(
+            Prompts::<T>::iter_keys().all(is_stored),
+            "a prompt without a round"
+        );
         ensure!(
             Participants::<T>::iter_keys().all(|(id, _)| is_stored(id))
                 && Absent::<T>::iter_keys().all(|(id, _)| is_stored(id))
@@ -86,21 +99,40 @@ impl<T: Config> Pallet<T> {
         if round.phase.is_final() {
             return Ok(());
         }
-        ensure!(Prompts::<T>::contains_key(id), "an open round without a prompt");
-        let mut counts = Counts { heard: round.counts.heard, ..Default::default() };
+        ensure!(
+            Prompts::<T>::contains_key(id),
+            "an open round without a prompt"
+        );
+        let mut counts = Counts {
+            heard: round.counts.heard,
+            ..Default::default()
+        };
         for (agent, participant) in Participants::<T>::iter_prefix(id) {
-            ensure!(!Absent::<T>::contains_key(id, &agent), "both in the round and absent");
-            ensure!(agent != round.requester, "the requester is in its own round");
+            ensure!(
+                !Absent::<T>::contains_key(id, &agent),
+                "both in the round and absent"
+            );
+            ensure!(
+                agent != round.requester,
+                "the requester is in its own round"
+            );
             Self::try_participant(id, &agent, &participant, &mut counts)?;
         }
         ensure!(counts == round.counts, "the counts of a round are wrong");
-        ensure!(counts.commits <= round.terms.max_responses, "more commits than places");
+        ensure!(
+            counts.commits <= round.terms.max_responses,
+            "more commits than places"
+        );
         ensure!(
             Draws::<T>::iter_key_prefix(id).count() == counts.commits as usize,
             "a draw for each commit"
         );
         let entries = Entries::<T>::iter_prefix(id).count();
-        let expected = if round.seed.is_some() { counts.valid as usize } else { 0 };
+        let expected = if round.seed.is_some() {
+            counts.valid as usize
+        } else {
+            0
+        };
         ensure!(entries == expected, "an entry for each valid response");
         ensure!(
             round.seed.is_some() == (round.phase >= Phase::Ranking),
@@ -116,8 +148,10 @@ impl<T: Config> Pallet<T> {
         counts: &mut Counts,
     ) -> Result<(), TryRuntimeError> {
         counts.commits = counts.commits.saturating_add(1);
-        let (sealed, open) =
-            (Sealed::<T>::contains_key(id, agent), Responses::<T>::contains_key(id, agent));
+        let (sealed, open) = (
+            Sealed::<T>::contains_key(id, agent),
+            Responses::<T>::contains_key(id, agent),
+        );
         let expected = match &participant.response {
             Response::Sealed => (true, false),
             Response::Spoiled => {
@@ -129,7 +163,10 @@ impl<T: Config> Pallet<T> {
                 (false, true)
             },
         };
-        ensure!((sealed, open) == expected, "a response is sealed, open or spoiled");
+        ensure!(
+            (sealed, open) == expected,
+            "a response is sealed, open or spoiled"
+        );
         if participant.ranking != Ranking::None {
             counts.score_commits = counts.score_commits.saturating_add(1);
         }
@@ -155,9 +192,11 @@ impl<T: Config> Pallet<T> {
             *deposit = deposit.saturating_add(round.terms.deposit);
         }
         for (who, (fee, deposit)) in held {
-            let on_hold =
-                |reason: HoldReason| T::Currency::balance_on_hold(&reason.into(), &who);
-            ensure!(on_hold(HoldReason::Fee) == fee, "fees on hold are not those of open rounds");
+            let on_hold = |reason: HoldReason| T::Currency::balance_on_hold(&reason.into(), &who);
+            ensure!(
+                on_hold(HoldReason::Fee) == fee,
+                "fees on hold are not those of open rounds"
+            );
             ensure!(
                 on_hold(HoldReason::Deposit) == deposit,
                 "deposits on hold are not those of stored rounds"
@@ -170,7 +209,9 @@ impl<T: Config> Pallet<T> {
     fn try_claims() -> Result<(), TryRuntimeError> {
         let mut claims: BTreeMap<T::AccountId, (u32, Balance, Balance)> = BTreeMap::new();
         for (id, agent) in Participants::<T>::iter_keys() {
-            let Some(round) = Rounds::<T>::get(id) else { continue };
+            let Some(round) = Rounds::<T>::get(id) else {
+                continue;
+            };
             let (rounds, slash, tickets) = claims.entry(agent).or_default();
             if !round.phase.is_final() {
                 *rounds = rounds.saturating_add(1);
@@ -183,7 +224,10 @@ impl<T: Config> Pallet<T> {
                 T::Agents::reservations(&agent) == (rounds, slash),
                 "reservations without a claim, or claims without a reservation"
             );
-            ensure!(T::Tickets::staked(&agent) == tickets, "staked tickets without a claim");
+            ensure!(
+                T::Tickets::staked(&agent) == tickets,
+                "staked tickets without a claim"
+            );
         }
         Ok(())
     }

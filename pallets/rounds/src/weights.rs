@@ -76,7 +76,13 @@ impl WeightInfo for () {
     }
     fn disclose(k: u32) -> Weight {
         let accesses = times(k, 1);
-        guess(40_000_000, 5_000_000, k, accesses.saturating_add(4), accesses.saturating_add(3))
+        guess(
+            40_000_000,
+            5_000_000,
+            k,
+            accesses.saturating_add(4),
+            accesses.saturating_add(3),
+        )
     }
     fn authorize_commit(b: u32) -> Weight {
         guess(80_000_000, 1_000, b, 10, 0)
@@ -106,7 +112,13 @@ impl WeightInfo for () {
         guess(90_000_000, 60_000_000, n, times(n, 8), times(n, 6))
     }
     fn rate(n: u32, p: u32) -> Weight {
-        guess(40_000_000, 20_000_000, p, times(n, 1).saturating_add(times(p, 2)), times(p, 1))
+        guess(
+            40_000_000,
+            20_000_000,
+            p,
+            times(n, 1).saturating_add(times(p, 2)),
+            times(p, 1),
+        )
     }
     fn purge(i: u32) -> Weight {
         guess(30_000_000, 5_000_000, i, times(i, 1), times(i, 1))

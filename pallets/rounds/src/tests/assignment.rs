@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-
 use crate::{mock::*, *};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,7 +39,11 @@ fn a_withheld_key_gives_another_seed_and_costs_its_owner() {
             round(id).seed.unwrap()
         })
     };
-    assert_ne!(seed(true), seed(false), "one bit of choice for a ticket and a slash");
+    assert_ne!(
+        seed(true),
+        seed(false),
+        "one bit of choice for a ticket and a slash"
+    );
 }
 
 #[test]
@@ -53,11 +56,16 @@ fn everybody_ranks_k_others_and_everything_is_ranked_by_k() {
         let mut ranked: BTreeMap<Position, u32> = BTreeMap::new();
         for who in 1..=7 {
             let scores = scores_by(id, who, quality);
-            let own = Entries::<Test>::iter_prefix(id).find(|(_, it)| it.agent == who).unwrap().0;
+            let own = Entries::<Test>::iter_prefix(id)
+                .find(|(_, it)| it.agent == who)
+                .unwrap()
+                .0;
             let places: BTreeSet<_> = scores.iter().map(|(place, _)| *place).collect();
             assert_eq!(places.len(), 3);
             assert!(!places.contains(&own));
-            places.into_iter().for_each(|place| *ranked.entry(place).or_default() += 1);
+            places
+                .into_iter()
+                .for_each(|place| *ranked.entry(place).or_default() += 1);
         }
         assert_eq!(ranked.into_values().collect::<Vec<_>>(), vec![3; 7]);
     });
@@ -70,13 +78,21 @@ fn weights_are_read_once() {
         to_ranking(id, 5);
         let weight = Ratings::weight(&1);
         for (_, entry) in Entries::<Test>::iter_prefix(id) {
-            assert_eq!(entry.tally.assigned, 3 * weight, "three rankers of the initial weight");
+            assert_eq!(
+                entry.tally.assigned,
+                3 * weight,
+                "three rankers of the initial weight"
+            );
         }
-        let deviations =
-            starling_primitives::traits::Deviations { squares: 1 << 64, count: 20 };
+        let deviations = starling_primitives::traits::Deviations {
+            squares: 1 << 64,
+            count: 20,
+        };
         Ratings::record(&1, deviations);
         assert_ne!(Ratings::weight(&1), weight);
-        let Response::Valid { weight: fixed, .. } = response_of(id, 1) else { panic!() };
+        let Response::Valid { weight: fixed, .. } = response_of(id, 1) else {
+            panic!()
+        };
         assert_eq!(fixed, weight);
     });
 }
@@ -91,8 +107,9 @@ fn spoiled_responses_are_neither_ranked_nor_rank() {
         next_block();
         (1..=8).for_each(|who| reveal(id, who));
         next_block();
-        let agents: BTreeSet<_> =
-            Entries::<Test>::iter_prefix(id).map(|(_, entry)| entry.agent).collect();
+        let agents: BTreeSet<_> = Entries::<Test>::iter_prefix(id)
+            .map(|(_, entry)| entry.agent)
+            .collect();
         assert_eq!(agents, (1..=7).collect());
         let call = commit_scores_call(id, 8, round(id).seed.unwrap(), &[]);
         assert_refused(call, custom(Error::NoResponse), Error::NoResponse);

@@ -12,7 +12,10 @@ fn a_message_goes_before_any_tip_and_once_a_slot() {
         next_block();
         let sealed = slot(id, &1).seal(&secret(id, 1), "text").unwrap();
         let valid = validate(commit_call(id, 1, sealed, &secret(id, 1))).unwrap();
-        assert_eq!(valid.priority, MessagePriority::get() + u64::from(Rounds_::now()));
+        assert_eq!(
+            valid.priority,
+            MessagePriority::get() + u64::from(Rounds_::now())
+        );
         assert_eq!(valid.longevity, u64::from(Longevity::get()));
         assert!(valid.propagate);
         assert_eq!(valid.provides.len(), 1);
@@ -43,11 +46,21 @@ fn a_signature_by_another_key_is_no_proof() {
         next_block();
         let signed_at = Rounds_::now();
         let proof = sign_at(id, 1, &Message::Pass, signed_at, &pair(2));
-        let call = Call::pass { round: id, agent: 1, proof };
+        let call = Call::pass {
+            round: id,
+            agent: 1,
+            proof,
+        };
         assert_eq!(validate(call), Err(InvalidTransaction::BadProof.into()));
-        let Call::pass { mut proof, .. } = pass_call(id, 1) else { unreachable!() };
+        let Call::pass { mut proof, .. } = pass_call(id, 1) else {
+            unreachable!()
+        };
         proof.signed_at -= 1;
-        let call = Call::pass { round: id, agent: 1, proof };
+        let call = Call::pass {
+            round: id,
+            agent: 1,
+            proof,
+        };
         assert_eq!(validate(call), Err(InvalidTransaction::BadProof.into()));
     });
 }
@@ -57,14 +70,25 @@ fn a_signature_for_another_account_round_or_message_is_no_proof() {
     run(|| {
         let (id, other) = (ask(), ask());
         next_block();
-        let Call::pass { proof, .. } = pass_call(id, 1) else { unreachable!() };
+        let Call::pass { proof, .. } = pass_call(id, 1) else {
+            unreachable!()
+        };
         for (round, agent) in [(other, 1), (id, 2)] {
-            let call = Call::pass { round, agent, proof: proof.clone() };
+            let call = Call::pass {
+                round,
+                agent,
+                proof: proof.clone(),
+            };
             assert_eq!(validate(call), Err(InvalidTransaction::BadProof.into()));
         }
         let key_commitment = slot(id, &1).key_commitment(&secret(id, 1));
-        let call =
-            Call::commit { round: id, agent: 1, sealed: vec![1; 20], key_commitment, proof };
+        let call = Call::commit {
+            round: id,
+            agent: 1,
+            sealed: vec![1; 20],
+            key_commitment,
+            proof,
+        };
         assert_eq!(validate(call), Err(InvalidTransaction::BadProof.into()));
     });
 }
@@ -79,12 +103,23 @@ fn a_message_lives_for_a_while_only() {
         let now = Rounds_::now();
         let at = |signed_at| {
             let proof = sign_at(id, 1, &Message::Pass, signed_at, &pair(1));
-            validate(Call::pass { round: id, agent: 1, proof })
+            validate(Call::pass {
+                round: id,
+                agent: 1,
+                proof,
+            })
         };
-        assert_eq!(at(now + 1), Err(UnknownTransaction::CannotLookup.into()), "a block ahead");
+        assert_eq!(
+            at(now + 1),
+            Err(UnknownTransaction::CannotLookup.into()),
+            "a block ahead"
+        );
         assert!(at(now).is_ok());
         assert!(at(now - Longevity::get()).is_ok());
-        assert_eq!(at(now - Longevity::get() - 1), Err(InvalidTransaction::Stale.into()));
+        assert_eq!(
+            at(now - Longevity::get() - 1),
+            Err(InvalidTransaction::Stale.into())
+        );
     });
 }
 

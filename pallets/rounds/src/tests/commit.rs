@@ -21,13 +21,25 @@ fn a_commit_stakes_a_ticket_and_reserves_the_slash() {
         let staked = pallet_tickets::Accounts::<Test>::get(1).staked;
         assert_ok!(send(call(id, 1)));
         let terms = round(id).terms;
-        assert_eq!(pallet_tickets::Accounts::<Test>::get(1).staked, staked + terms.ticket);
+        assert_eq!(
+            pallet_tickets::Accounts::<Test>::get(1).staked,
+            staked + terms.ticket
+        );
         let agent = pallet_agents::Agents::<Test>::get(1).unwrap();
         assert_eq!((agent.open, agent.reserved), (1, terms.slash));
-        assert_eq!(Sealed::<Test>::get(id, 1).unwrap().into_inner(), sealed(id, 1));
+        assert_eq!(
+            Sealed::<Test>::get(id, 1).unwrap().into_inner(),
+            sealed(id, 1)
+        );
         assert_eq!(round(id).counts.commits, 1);
         assert_eq!(round(id).counts.heard, 1);
-        assert_eq!(events(), vec![Event::Committed { round: id, agent: 1 }]);
+        assert_eq!(
+            events(),
+            vec![Event::Committed {
+                round: id,
+                agent: 1
+            }]
+        );
     });
 }
 
@@ -35,14 +47,22 @@ fn a_commit_stakes_a_ticket_and_reserves_the_slash() {
 fn no_commit_in_the_block_of_the_request() {
     run(|| {
         let id = ask();
-        assert_refused(call(id, 1), UnknownTransaction::CannotLookup, Error::TooEarly);
+        assert_refused(
+            call(id, 1),
+            UnknownTransaction::CannotLookup,
+            Error::TooEarly,
+        );
     });
 }
 
 #[test]
 fn a_round_that_does_not_exist_yet_is_unknown() {
     run(|| {
-        assert_refused(call(7, 1), UnknownTransaction::CannotLookup, Error::UnknownRound);
+        assert_refused(
+            call(7, 1),
+            UnknownTransaction::CannotLookup,
+            Error::UnknownRound,
+        );
     });
 }
 
@@ -74,7 +94,11 @@ fn the_length_of_a_sealed_response_is_bounded() {
         next_block();
         let most = MaxResponse::get() as usize + 16;
         let of = |len| commit_call(id, 1, vec![1; len], &[2; 32]);
-        assert_refused(of(most + 1), custom(Error::ResponseTooLong), Error::ResponseTooLong);
+        assert_refused(
+            of(most + 1),
+            custom(Error::ResponseTooLong),
+            Error::ResponseTooLong,
+        );
         assert_refused(of(0), custom(Error::ResponseEmpty), Error::ResponseEmpty);
         assert_ok!(send(of(most)));
     });
@@ -107,7 +131,11 @@ fn a_bond_that_is_not_free_cannot_be_reserved_again() {
         let second = ask();
         next_block();
         assert_ok!(send(call(first, 9)));
-        assert_refused(call(second, 9), custom(Error::BondNotFree), Error::BondNotFree);
+        assert_refused(
+            call(second, 9),
+            custom(Error::BondNotFree),
+            Error::BondNotFree,
+        );
     });
 }
 
@@ -142,10 +170,18 @@ fn a_copied_ciphertext_opens_nothing() {
         // Agent 5 copies ciphertext and key commitment of agent 1, with a proof of its own.
         let copied = sealed(id, 1);
         let key_commitment = slot(id, &1).key_commitment(&secret(id, 1));
-        let message =
-            starling_primitives::messages::Message::Commit { sealed: &copied, key_commitment };
+        let message = starling_primitives::messages::Message::Commit {
+            sealed: &copied,
+            key_commitment,
+        };
         let proof = sign(id, 5, &message);
-        let copy = Call::commit { round: id, agent: 5, sealed: copied, key_commitment, proof };
+        let copy = Call::commit {
+            round: id,
+            agent: 5,
+            sealed: copied,
+            key_commitment,
+            proof,
+        };
         assert_ok!(send(copy));
         (6..=8).for_each(|who| drop(send(pass_call(id, who)).unwrap()));
         next_block();
@@ -161,10 +197,22 @@ fn a_commit_of_another_round_is_worthless() {
     run(|| {
         let (first, second) = (ask(), ask());
         next_block();
-        let Call::commit { sealed, key_commitment, proof, .. } = call(first, 1) else {
+        let Call::commit {
+            sealed,
+            key_commitment,
+            proof,
+            ..
+        } = call(first, 1)
+        else {
             unreachable!()
         };
-        let copy = Call::commit { round: second, agent: 1, sealed, key_commitment, proof };
+        let copy = Call::commit {
+            round: second,
+            agent: 1,
+            sealed,
+            key_commitment,
+            proof,
+        };
         assert_eq!(validate(copy), Err(InvalidTransaction::BadProof.into()));
     });
 }

@@ -79,7 +79,11 @@ fn an_author_counts_only_if_it_authored_in_the_phase_and_is_an_authority() {
         next_block();
         (1..=4).for_each(|who| commit(id, who));
         blocks(2 * CommitWindow::get());
-        assert_eq!(phase(id), Phase::Committing, "1 and 2 authored before it, 9 is nobody");
+        assert_eq!(
+            phase(id),
+            Phase::Committing,
+            "1 and 2 authored before it, 9 is nobody"
+        );
         Author::set(Some(2));
         blocks(2);
         assert_eq!(phase(id), Phase::Revealing);
@@ -93,7 +97,10 @@ fn only_recent_authors_are_remembered() {
             Author::set(Some(author));
             next_block();
         }
-        let known: Vec<_> = Authors::<Test>::get().into_iter().map(|known| known.author).collect();
+        let known: Vec<_> = Authors::<Test>::get()
+            .into_iter()
+            .map(|known| known.author)
+            .collect();
         assert_eq!(known.len(), 5);
         assert!((5..=9).all(|author| known.contains(&author)));
     });

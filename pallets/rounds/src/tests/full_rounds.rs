@@ -7,8 +7,9 @@ use frame_support::assert_ok;
 /// The agents by their draws, the lowest first.
 fn by_draw(id: u64) -> Vec<AccountId> {
     let it = round(id);
-    let mut agents: Vec<_> =
-        AGENTS.map(|who| (Rounds_::draw_of(id, &it, &who).unwrap(), who)).collect();
+    let mut agents: Vec<_> = AGENTS
+        .map(|who| (Rounds_::draw_of(id, &it, &who).unwrap(), who))
+        .collect();
     agents.sort();
     agents.into_iter().map(|(_, who)| who).collect()
 }
@@ -54,7 +55,10 @@ fn a_displaced_agent_gets_everything_back_and_is_not_waited_for() {
         order[1..5].iter().for_each(|who| commit(id, *who));
         let out = order[4];
         assert_ok!(send(call(id, order[0])));
-        assert!(events().contains(&Event::Displaced { round: id, agent: out }));
+        assert!(events().contains(&Event::Displaced {
+            round: id,
+            agent: out
+        }));
         assert_eq!(pallet_tickets::Accounts::<Test>::get(out).staked, 0);
         let agent = pallet_agents::Agents::<Test>::get(out).unwrap();
         assert_eq!((agent.open, agent.reserved), (0, 0));
@@ -63,10 +67,13 @@ fn a_displaced_agent_gets_everything_back_and_is_not_waited_for() {
         assert_eq!(round(id).counts.heard, 5);
         // It has had its turn.
         let again = call(id, out);
-        assert_eq!(validate(again), Err(
-            sp_runtime::transaction_validity::InvalidTransaction::Stale.into()
-        ));
-        order[5..].iter().for_each(|who| drop(send(pass_call(id, *who)).unwrap()));
+        assert_eq!(
+            validate(again),
+            Err(sp_runtime::transaction_validity::InvalidTransaction::Stale.into())
+        );
+        order[5..]
+            .iter()
+            .for_each(|who| drop(send(pass_call(id, *who)).unwrap()));
         next_block();
         assert_eq!(phase(id), Phase::Revealing);
     });
@@ -91,7 +98,9 @@ fn sybils_that_come_first_do_not_keep_a_larger_bond_out() {
     let kept_out = (0..20)
         .filter(|round| {
             run(|| {
-                (0..*round).for_each(|_| drop(ask_with(FEE, 4, 4)));
+                (0..*round).for_each(|_| {
+                    let _ = ask_with(FEE, 4, 4);
+                });
                 blocks(*round);
                 register(9, 100 * BOND).unwrap();
                 let id = match ask_with(FEE, 4, 4) {
@@ -114,7 +123,10 @@ fn the_draw_follows_from_the_hash_of_the_request_s_block() {
         let block = round(id).requested_at;
         assert_eq!(Rounds_::draw_of(id, &round(id), &1), None);
         next_block();
-        assert_eq!(round(id).request_hash, Some(System::block_hash(u64::from(block))));
+        assert_eq!(
+            round(id).request_hash,
+            Some(System::block_hash(u64::from(block)))
+        );
         let draw = Rounds_::draw_of(id, &round(id), &1).unwrap();
         blocks(2);
         assert_eq!(Rounds_::draw_of(id, &round(id), &1), Some(draw));

@@ -22,17 +22,53 @@ const LENGTH: usize = 250;
 /// One operation. Indices are taken modulo what there is, so that most of them hit something.
 #[derive(Clone, Debug)]
 enum Op {
-    Request { by: u8, fee: Balance, min: u32, max: u32 },
-    Commit { who: u8, round: u8, garbage: bool },
-    Pass { who: u8, round: u8 },
-    Reveal { who: u8, round: u8, wrong: bool, paid: bool },
-    CommitScores { who: u8, round: u8, skew: u8 },
-    Disclose { who: u8, round: u8, skew: u8, paid: bool },
+    Request {
+        by: u8,
+        fee: Balance,
+        min: u32,
+        max: u32,
+    },
+    Commit {
+        who: u8,
+        round: u8,
+        garbage: bool,
+    },
+    Pass {
+        who: u8,
+        round: u8,
+    },
+    Reveal {
+        who: u8,
+        round: u8,
+        wrong: bool,
+        paid: bool,
+    },
+    CommitScores {
+        who: u8,
+        round: u8,
+        skew: u8,
+    },
+    Disclose {
+        who: u8,
+        round: u8,
+        skew: u8,
+        paid: bool,
+    },
     /// Every agent does what it owes.
-    Everybody { round: u8, skew: u8 },
-    Agent { who: u8, what: u8, amount: Balance },
+    Everybody {
+        round: u8,
+        skew: u8,
+    },
+    Agent {
+        who: u8,
+        what: u8,
+        amount: Balance,
+    },
     Author(u8),
-    Blocks { count: u8, idle: bool },
+    Blocks {
+        count: u8,
+        idle: bool,
+    },
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -63,14 +99,18 @@ fn op() -> impl Strategy<Value = Op> {
 fn pick(round: u8) -> u64 {
     let mut ids: Vec<u64> = Rounds::<Test>::iter_keys().collect();
     ids.sort();
-    let newest = ids.len().saturating_sub(1 + usize::from(round) % ids.len().max(1));
+    let newest = ids
+        .len()
+        .saturating_sub(1 + usize::from(round) % ids.len().max(1));
     ids.get(newest).copied().unwrap_or(0)
 }
 
 /// The scores that an agent gives, a pure function of round, agent and skew; a skew of 3 and more
 /// makes them for other responses than the assigned ones.
 fn judge(id: u64, who: AccountId, skew: u8) -> Vec<(Position, Score)> {
-    let Some(it) = Rounds::<Test>::get(id) else { return Vec::new() };
+    let Some(it) = Rounds::<Test>::get(id) else {
+        return Vec::new();
+    };
     let participant = Participants::<Test>::get(id, who);
     let (Some(seed), Some(Response::Valid { position, .. })) =
         (it.seed, participant.map(|it| it.response))
@@ -84,9 +124,16 @@ fn judge(id: u64, who: AccountId, skew: u8) -> Vec<(Position, Score)> {
         .into_iter()
         .map(|place| {
             let honest = u16::from_le_bytes([place as u8, 200 - place as u8]);
-            let noise = sp_core::blake2_256(&codec::Encode::encode(&(id, who, place)));
+            let noise = sp_io::hashing::blake2_256(&codec::Encode::encode(&(id, who, place)));
             let noise = u16::from_le_bytes([noise[0], noise[1]]);
-            (place, Score(if skew == 1 { noise } else { honest.saturating_add(noise / 64) }))
+            (
+                place,
+                Score(if skew == 1 {
+                    noise
+                } else {
+                    honest.saturating_add(noise / 64)
+                }),
+            )
         })
         .collect();
     if skew >= 3 {
@@ -115,8 +162,15 @@ fn commit_op(id: u64, who: AccountId, garbage: bool) -> bool {
 }
 
 fn commit_scores_op(id: u64, who: AccountId, skew: u8) -> bool {
-    let seed = Rounds::<Test>::get(id).and_then(|it| it.seed).unwrap_or_default();
-    sent(send(commit_scores_call(id, who, seed, &judge(id, who, skew))))
+    let seed = Rounds::<Test>::get(id)
+        .and_then(|it| it.seed)
+        .unwrap_or_default();
+    sent(send(commit_scores_call(
+        id,
+        who,
+        seed,
+        &judge(id, who, skew),
+    )))
 }
 
 fn disclose_op(id: u64, who: AccountId, skew: u8, paid: bool) -> bool {
@@ -130,7 +184,9 @@ fn disclose_op(id: u64, who: AccountId, skew: u8, paid: bool) -> bool {
 }
 
 fn everybody(id: u64, skew: u8) {
-    let Some(it) = Rounds::<Test>::get(id) else { return };
+    let Some(it) = Rounds::<Test>::get(id) else {
+        return;
+    };
     let agents: Vec<AccountId> = pallet_agents::Agents::<Test>::iter_keys().collect();
     for who in agents {
         match it.phase {
@@ -166,15 +222,35 @@ fn apply(op: Op) -> bool {
     let account = |who: u8| AccountId::from(who % 14) + 1;
     match op {
         Op::Request { by, fee, min, max } => {
-            let by = if by % 8 == 0 { account(by) } else { REQUESTER + u64::from(by % 2) };
+            let by = if by % 8 == 0 {
+                account(by)
+            } else {
+                REQUESTER + u64::from(by % 2)
+            };
             frame_support::storage::with_storage_layer(|| {
-                Rounds_::request(RuntimeOrigin::signed(by), b"why?".to_vec(), fee, 16, min, max)
+                Rounds_::request(
+                    RuntimeOrigin::signed(by),
+                    b"why?".to_vec(),
+                    fee,
+                    16,
+                    min,
+                    max,
+                )
             })
             .is_ok()
         },
-        Op::Commit { who, round, garbage } => commit_op(pick(round), account(who), garbage),
+        Op::Commit {
+            who,
+            round,
+            garbage,
+        } => commit_op(pick(round), account(who), garbage),
         Op::Pass { who, round } => sent(send(pass_call(pick(round), account(who)))),
-        Op::Reveal { who, round, wrong, paid } => {
+        Op::Reveal {
+            who,
+            round,
+            wrong,
+            paid,
+        } => {
             let (id, who) = (pick(round), account(who));
             let key = if wrong { [3; 32] } else { secret(id, who) };
             if paid {
@@ -184,9 +260,12 @@ fn apply(op: Op) -> bool {
             sent(send(reveal_call(id, who, key)))
         },
         Op::CommitScores { who, round, skew } => commit_scores_op(pick(round), account(who), skew),
-        Op::Disclose { who, round, skew, paid } => {
-            disclose_op(pick(round), account(who), skew, paid)
-        },
+        Op::Disclose {
+            who,
+            round,
+            skew,
+            paid,
+        } => disclose_op(pick(round), account(who), skew, paid),
         Op::Everybody { round, skew } => {
             everybody(pick(round), skew);
             true
@@ -200,7 +279,11 @@ fn apply(op: Op) -> bool {
             true
         },
         Op::Blocks { count, idle } => {
-            let weight = if idle { Weight::from_parts(u64::MAX / 4, 0) } else { Weight::zero() };
+            let weight = if idle {
+                Weight::from_parts(u64::MAX / 4, 0)
+            } else {
+                Weight::zero()
+            };
             (0..count).for_each(|_| block(weight));
             true
         },
@@ -218,15 +301,30 @@ fn block(idle: Weight) {
             _ => (0, 0),
         })
         .fold((0, 0), |sum, each| (sum.0 + each.0, sum.1 + each.1));
-    assert_eq!(Balances::total_issuance() + burnt, before + minted, "issuance in on_finalize");
+    assert_eq!(
+        Balances::total_issuance() + burnt,
+        before + minted,
+        "issuance in on_finalize"
+    );
     for event in LastEvents::get() {
-        if let Event::Settled { phase, settlement, winner, .. } = event {
+        if let Event::Settled {
+            phase,
+            settlement,
+            winner,
+            ..
+        } = event
+        {
             assert_eq!(winner.is_some(), phase == Phase::Done);
-            let out = settlement.winner + settlement.rankers + settlement.treasury
+            let out = settlement.winner
+                + settlement.rankers
+                + settlement.treasury
                 + settlement.burnt
                 + settlement.refunded;
             let fees_in = settlement.subsidy + settlement.forfeited;
-            assert!(out >= fees_in, "the fee is paid out with subsidy and forfeits");
+            assert!(
+                out >= fees_in,
+                "the fee is paid out with subsidy and forfeits"
+            );
         }
     }
 }
@@ -237,9 +335,16 @@ fn nothing_breaks_whatever_anybody_sends() {
         .ok()
         .and_then(|cases| cases.parse().ok())
         .unwrap_or(CASES);
-    let config = ProptestConfig { cases, ..ProptestConfig::default() };
-    let (ops, hits, done, failed) =
-        (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let config = ProptestConfig {
+        cases,
+        ..ProptestConfig::default()
+    };
+    let (ops, hits, done, failed) = (
+        AtomicU64::new(0),
+        AtomicU64::new(0),
+        AtomicU64::new(0),
+        AtomicU64::new(0),
+    );
     TestRunner::new(config)
         .run(&prop::collection::vec(op(), LENGTH), |sequence| {
             run(|| {
@@ -273,7 +378,9 @@ fn nothing_breaks_whatever_anybody_sends() {
 fn count(done: &AtomicU64, failed: &AtomicU64) {
     for event in LastEvents::get() {
         match event {
-            Event::Settled { phase: Phase::Done, .. } => done.fetch_add(1, Ordering::Relaxed),
+            Event::Settled {
+                phase: Phase::Done, ..
+            } => done.fetch_add(1, Ordering::Relaxed),
             Event::Settled { .. } => failed.fetch_add(1, Ordering::Relaxed),
             _ => 0,
         };

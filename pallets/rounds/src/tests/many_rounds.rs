@@ -9,7 +9,11 @@ fn a_younger_round_does_not_reveal_before_an_older_one() {
         next_block();
         AGENTS.for_each(|who| commit(younger, who));
         blocks(2);
-        assert_eq!(phase(younger), Phase::Committing, "the older round is still Committing");
+        assert_eq!(
+            phase(younger),
+            Phase::Committing,
+            "the older round is still Committing"
+        );
         (1..=4).for_each(|who| commit(older, who));
         (5..=8).for_each(|who| drop(send(pass_call(older, who)).unwrap()));
         next_block();
@@ -61,10 +65,16 @@ fn rounds_that_overlap_are_independent() {
             (7..=8).for_each(|who| drop(send(pass_call(id, who)).unwrap()));
         }
         next_block();
-        assert_eq!((phase(first), phase(second)), (Phase::Revealing, Phase::Revealing));
+        assert_eq!(
+            (phase(first), phase(second)),
+            (Phase::Revealing, Phase::Revealing)
+        );
         (1..=6).for_each(|who| reveal(first, who));
         next_block();
-        assert_eq!((phase(first), phase(second)), (Phase::Ranking, Phase::Revealing));
+        assert_eq!(
+            (phase(first), phase(second)),
+            (Phase::Ranking, Phase::Revealing)
+        );
         assert_eq!(pallet_agents::Agents::<Test>::get(1).unwrap().open, 2);
         (1..=6).for_each(|who| reveal(second, who));
         next_block();
@@ -80,7 +90,9 @@ fn the_weight_reserved_for_the_end_of_a_block_grows_with_the_agenda_and_is_bound
         let one = Rounds_::weight_of_finalize();
         assert!(one.all_gt(frame_support::weights::Weight::zero()) || one.ref_time() > 0);
         assert!(one.ref_time() > empty.ref_time());
-        (0..5).for_each(|_| drop(ask()));
+        (0..5).for_each(|_| {
+            ask();
+        });
         let most = Rounds_::weight_of_finalize();
         assert!(most.ref_time() > one.ref_time());
         let bound = <() as WeightInfo>::on_initialize(6, 5)

@@ -17,4 +17,5 @@ mod ratings;
 mod request;
 mod reveal;
 mod runtime_api;
+mod scale;
 mod scores;

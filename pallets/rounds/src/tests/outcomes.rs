@@ -17,7 +17,10 @@ impl Ledger {
     /// From before the request on.
     fn open() -> Self {
         Self {
-            wealth: AGENTS.chain([REQUESTER]).map(|who| (who, wealth(who))).collect(),
+            wealth: AGENTS
+                .chain([REQUESTER])
+                .map(|who| (who, wealth(who)))
+                .collect(),
             treasury: treasury(),
             issued: Balances::total_issuance(),
         }
@@ -36,13 +39,21 @@ impl Ledger {
 
     #[track_caller]
     fn treasury_gained(&self, amount: Balance) {
-        assert_eq!(treasury() - self.treasury, amount, "what the treasury gained");
+        assert_eq!(
+            treasury() - self.treasury,
+            amount,
+            "what the treasury gained"
+        );
     }
 
     #[track_caller]
     fn minted(&self, amount: Balance) {
         let burnt = Rounds_::request_fee(8);
-        assert_eq!(Balances::total_issuance(), self.issued + amount - burnt, "the issuance");
+        assert_eq!(
+            Balances::total_issuance(),
+            self.issued + amount - burnt,
+            "the issuance"
+        );
     }
 }
 
@@ -103,7 +114,8 @@ fn who_does_not_reveal_or_spoils_loses_ticket_and_slash() {
         }
         let all: AllScores = (1..=5).map(|who| (who, committed(id, who))).collect();
         next_block();
-        all.iter().for_each(|(who, scores)| disclose(id, *who, scores));
+        all.iter()
+            .for_each(|(who, scores)| disclose(id, *who, scores));
         next_block();
         assert_eq!(phase(id), Phase::Done);
         for who in [6, 7] {
@@ -127,16 +139,19 @@ fn who_does_not_reveal_or_spoils_loses_ticket_and_slash() {
 /// The scores by quality that an agent has committed, computed once more.
 fn committed(id: u64, who: AccountId) -> Vec<(starling_primitives::Position, Score)> {
     let it = round(id);
-    let Response::Valid { position, .. } = response_of(id, who) else { panic!() };
-    starling_primitives::assignment::Assignment::new(
-        it.seed.unwrap(),
-        it.counts.valid,
-        it.rankings,
-    )
-    .responses(position)
-    .into_iter()
-    .map(|place| (place, quality(Entries::<Test>::get(id, place).unwrap().agent)))
-    .collect()
+    let Response::Valid { position, .. } = response_of(id, who) else {
+        panic!()
+    };
+    starling_primitives::assignment::Assignment::new(it.seed.unwrap(), it.counts.valid, it.rankings)
+        .responses(position)
+        .into_iter()
+        .map(|place| {
+            (
+                place,
+                quality(Entries::<Test>::get(id, place).unwrap().agent),
+            )
+        })
+        .collect()
 }
 
 #[test]
@@ -146,7 +161,9 @@ fn who_does_not_disclose_or_spoils_is_slashed_and_keeps_what_its_response_earned
         let id = ask();
         to_ranking(id, 8);
         // 1, who will win, spoils; 2 commits nothing; 3 commits and does not disclose.
-        let mut all: AllScores = (1..=8).map(|who| (who, scores_by(id, who, quality))).collect();
+        let mut all: AllScores = (1..=8)
+            .map(|who| (who, scores_by(id, who, quality)))
+            .collect();
         all.get_mut(&1).unwrap().pop();
         for who in [1, 3, 4, 5, 6, 7, 8] {
             commit_scores(id, who, &all[&who]);
@@ -160,7 +177,11 @@ fn who_does_not_disclose_or_spoils_is_slashed_and_keeps_what_its_response_earned
         let winner = round(id).winner.unwrap();
         for who in 1..=3 {
             assert_eq!(bond(who), BOND - SLASH, "{who} is slashed");
-            let earned = if who == winner { settlement_winner(id) as i128 } else { -(LOSER as i128) };
+            let earned = if who == winner {
+                settlement_winner(id) as i128
+            } else {
+                -(LOSER as i128)
+            };
             ledger.gained(who, earned - SLASH as i128);
         }
         (4..=8).for_each(|who| assert_eq!(bond(who), BOND, "{who} is not"));
@@ -191,8 +212,17 @@ fn with_too_few_commits_everything_goes_back() {
         ledger.requester_paid(0);
         ledger.treasury_gained(0);
         ledger.minted(0);
-        assert_eq!(settlement(id), Settlement { refunded: FEE, ..Default::default() });
-        assert!(Sealed::<Test>::contains_key(id, 1), "nothing was made public");
+        assert_eq!(
+            settlement(id),
+            Settlement {
+                refunded: FEE,
+                ..Default::default()
+            }
+        );
+        assert!(
+            Sealed::<Test>::contains_key(id, 1),
+            "nothing was made public"
+        );
     });
 }
 
@@ -210,7 +240,9 @@ fn with_too_few_valid_reveals_half_of_the_fee_goes_back() {
         blocks(RevealWindow::get());
         assert_eq!(phase(id), Phase::Failed(Failure::TooFewReveals));
         (1..=3).for_each(|who| ledger.gained(who, 0));
-        [4, 5].into_iter().for_each(|who| ledger.gained(who, -((TICKET + SLASH) as i128)));
+        [4, 5]
+            .into_iter()
+            .for_each(|who| ledger.gained(who, -((TICKET + SLASH) as i128)));
         ledger.requester_paid(FEE / 2);
         ledger.treasury_gained(FEE / 2 + 2 * TICKET + 2 * SLASH);
         ledger.minted(0);
@@ -269,7 +301,9 @@ fn below_the_threshold_nobody_wins_and_the_rankers_are_paid() {
     run(|| {
         let ledger = Ledger::open();
         let id = ask();
-        play(id, 5, |_, author| Score(u16::try_from(1_000 - author * 100).unwrap()));
+        play(id, 5, |_, author| {
+            Score(u16::try_from(1_000 - author * 100).unwrap())
+        });
         assert_eq!(phase(id), Phase::Failed(Failure::BelowThreshold));
         assert_eq!(round(id).winner, None);
         let paid = settlement(id);
@@ -316,7 +350,9 @@ fn a_ranker_that_disagrees_with_the_others_earns_nothing() {
         play(id, 5, says_the_same);
         assert_eq!(settlement(id).rankers, 0, "who says nothing earns nothing");
         let winner = round(id).winner.unwrap();
-        (1..=5).filter(|who| *who != winner).for_each(|who| ledger.gained(who, -(LOSER as i128)));
+        (1..=5)
+            .filter(|who| *who != winner)
+            .for_each(|who| ledger.gained(who, -(LOSER as i128)));
     });
 }
 

@@ -2,7 +2,10 @@
 
 use crate::{mock::*, *};
 
-use frame_support::{assert_noop, assert_ok, dispatch::{DispatchClass, GetDispatchInfo, Pays}};
+use frame_support::{
+    assert_noop, assert_ok,
+    dispatch::{DispatchClass, GetDispatchInfo, Pays},
+};
 use sp_runtime::DispatchError;
 
 #[test]
@@ -42,11 +45,19 @@ fn a_paid_message_is_normal_and_a_feeless_one_operational() {
         let id = ask();
         to_revealing(id, 5);
         let key = secret(id, 1);
-        let paid = Call::<Test>::reveal { round: id, agent: 1, key, proof: None };
+        let paid = Call::<Test>::reveal {
+            round: id,
+            agent: 1,
+            key,
+            proof: None,
+        };
         assert_eq!(paid.get_dispatch_info().class, DispatchClass::Normal);
         assert_eq!(paid.get_dispatch_info().pays_fee, Pays::Yes);
         let feeless = reveal_call(id, 1, key);
-        assert_eq!(feeless.get_dispatch_info().class, DispatchClass::Operational);
+        assert_eq!(
+            feeless.get_dispatch_info().class,
+            DispatchClass::Operational
+        );
     });
 }
 
@@ -56,13 +67,20 @@ fn a_proof_comes_without_a_signer_and_a_signer_without_a_proof() {
         let id = ask();
         to_revealing(id, 5);
         let key = secret(id, 1);
-        let Call::reveal { proof, .. } = reveal_call(id, 1, key) else { unreachable!() };
+        let Call::reveal { proof, .. } = reveal_call(id, 1, key) else {
+            unreachable!()
+        };
         let signed = RuntimeOrigin::signed(4321);
         assert_noop!(
             Rounds_::reveal(signed, id, 1, key, proof),
             Error::<Test>::ProofMismatch
         );
-        let without = Call::<Test>::reveal { round: id, agent: 1, key, proof: None };
+        let without = Call::<Test>::reveal {
+            round: id,
+            agent: 1,
+            key,
+            proof: None,
+        };
         assert_eq!(validate(without.clone()), Err(custom(Error::ProofMismatch)));
         assert_noop!(force(without), DispatchError::BadOrigin);
     });
@@ -74,8 +92,13 @@ fn nobody_signs_for_the_other_messages() {
         let id = ask();
         next_block();
         let signed = || RuntimeOrigin::signed(1);
-        let Call::pass { proof, .. } = pass_call(id, 1) else { unreachable!() };
-        assert_noop!(Rounds_::pass(signed(), id, 1, proof.clone()), DispatchError::BadOrigin);
+        let Call::pass { proof, .. } = pass_call(id, 1) else {
+            unreachable!()
+        };
+        assert_noop!(
+            Rounds_::pass(signed(), id, 1, proof.clone()),
+            DispatchError::BadOrigin
+        );
         let hash = H256::zero();
         assert_noop!(
             Rounds_::commit(signed(), id, 1, vec![1], hash, proof.clone()),

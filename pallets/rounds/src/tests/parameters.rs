@@ -35,7 +35,9 @@ fn parameters_that_do_not_fit_are_refused() {
         || MessagePriority::set(u64::MAX),
     ];
     for change in changes {
-        std::thread::spawn(move || refuses(change)).join().expect("it was refused");
+        std::thread::spawn(move || refuses(change))
+            .join()
+            .expect("it was refused");
     }
 }
 

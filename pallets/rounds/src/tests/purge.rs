@@ -29,7 +29,10 @@ fn after_the_retention_period_nothing_is_left_and_the_deposit_is_back() {
         let deadline = round(id).deadline;
         while Rounds_::now() <= deadline {
             next_block_with_idle(PLENTY);
-            assert!(Rounds::<Test>::contains_key(id), "until the retention period is over");
+            assert!(
+                Rounds::<Test>::contains_key(id),
+                "until the retention period is over"
+            );
         }
         assert_eq!(on_hold(REQUESTER), round(id).terms.deposit);
         next_block_with_idle(PLENTY);

@@ -54,9 +54,14 @@ fn an_honest_ranker_outrates_one_that_says_the_opposite() {
 fn a_round_that_teaches_nothing_moves_no_rating() {
     run(|| {
         plays(1, |_, _| Score(u16::MAX / 2));
-        assert!(pallet_ratings::Records::<Test>::get(1).window.is_empty(), "nothing to tell apart");
+        assert!(
+            pallet_ratings::Records::<Test>::get(1).window.is_empty(),
+            "nothing to tell apart"
+        );
         let id = ask();
-        play(id, 8, |_, author| Score(u16::try_from(9_000 - author * 900).unwrap()));
+        play(id, 8, |_, author| {
+            Score(u16::try_from(9_000 - author * 900).unwrap())
+        });
         assert_eq!(phase(id), Phase::Failed(Failure::BelowThreshold));
         blocks(4);
         assert!(

@@ -4,8 +4,21 @@ use frame_support::{assert_noop, assert_ok};
 
 use crate::{mock::*, *};
 
-fn request(prompt: &[u8], fee: u128, tokens: u32, min: u32, max: u32) -> sp_runtime::DispatchResult {
-    Rounds_::request(RuntimeOrigin::signed(REQUESTER), prompt.to_vec(), fee, tokens, min, max)
+fn request(
+    prompt: &[u8],
+    fee: u128,
+    tokens: u32,
+    min: u32,
+    max: u32,
+) -> sp_runtime::DispatchResult {
+    Rounds_::request(
+        RuntimeOrigin::signed(REQUESTER),
+        prompt.to_vec(),
+        fee,
+        tokens,
+        min,
+        max,
+    )
 }
 
 #[test]
@@ -24,11 +37,24 @@ fn a_request_opens_a_round_and_holds_fee_and_deposit() {
         assert_eq!(it.terms.ticket, 10_050, "1 % of the fee and the subsidy");
         assert_eq!(it.terms.slash, 100_000, "10 % of the fee");
         assert_eq!(it.terms.deposit, 5_000 + 8 * 700);
-        assert_eq!(wealth(REQUESTER), before - request_fee, "the request fee is gone");
-        assert_eq!(Balances::total_issuance(), issued - request_fee, "and burnt");
+        assert_eq!(
+            wealth(REQUESTER),
+            before - request_fee,
+            "the request fee is gone"
+        );
+        assert_eq!(
+            Balances::total_issuance(),
+            issued - request_fee,
+            "and burnt"
+        );
         assert_eq!(on_hold(REQUESTER), FEE + it.terms.deposit);
         assert_eq!(Prompts::<Test>::get(0).unwrap().into_inner(), b"why?");
-        let expected = Event::Requested { round: 0, requester: REQUESTER, fee: FEE, request_fee };
+        let expected = Event::Requested {
+            round: 0,
+            requester: REQUESTER,
+            fee: FEE,
+            request_fee,
+        };
         assert_eq!(events(), vec![expected]);
     });
 }
@@ -53,14 +79,32 @@ fn bad_requests_are_refused_and_change_nothing() {
     run(|| {
         let long = vec![b'a'; MaxPrompt::get() as usize + 1];
         assert_noop!(request(b"", FEE, 16, 4, 8), Error::<Test>::InvalidPrompt);
-        assert_noop!(request(&[0xff], FEE, 16, 4, 8), Error::<Test>::InvalidPrompt);
+        assert_noop!(
+            request(&[0xff], FEE, 16, 4, 8),
+            Error::<Test>::InvalidPrompt
+        );
         assert_noop!(request(&long, FEE, 16, 4, 8), Error::<Test>::PromptTooLong);
-        assert_noop!(request(b"a", MinFee::get() - 1, 16, 4, 8), Error::<Test>::FeeTooLow);
+        assert_noop!(
+            request(b"a", MinFee::get() - 1, 16, 4, 8),
+            Error::<Test>::FeeTooLow
+        );
         assert_noop!(request(b"a", FEE, 0, 4, 8), Error::<Test>::InvalidMaxTokens);
-        assert_noop!(request(b"a", FEE, 257, 4, 8), Error::<Test>::InvalidMaxTokens);
-        assert_noop!(request(b"a", FEE, 16, 3, 8), Error::<Test>::InvalidMinResponses);
-        assert_noop!(request(b"a", FEE, 16, 6, 5), Error::<Test>::InvalidMinResponses);
-        assert_noop!(request(b"a", FEE, 16, 4, 9), Error::<Test>::TooManyResponses);
+        assert_noop!(
+            request(b"a", FEE, 257, 4, 8),
+            Error::<Test>::InvalidMaxTokens
+        );
+        assert_noop!(
+            request(b"a", FEE, 16, 3, 8),
+            Error::<Test>::InvalidMinResponses
+        );
+        assert_noop!(
+            request(b"a", FEE, 16, 6, 5),
+            Error::<Test>::InvalidMinResponses
+        );
+        assert_noop!(
+            request(b"a", FEE, 16, 4, 9),
+            Error::<Test>::TooManyResponses
+        );
         assert_ok!(request(&long[1..], MinFee::get(), 256, 4, 8));
     });
 }
@@ -88,7 +132,10 @@ fn too_many_open_rounds_are_refused() {
         for _ in 0..MaxOpenRounds::get() {
             ask();
         }
-        assert_noop!(request(b"why?", FEE, 16, 4, 8), Error::<Test>::TooManyRounds);
+        assert_noop!(
+            request(b"why?", FEE, 16, 4, 8),
+            Error::<Test>::TooManyRounds
+        );
     });
 }
 
@@ -101,6 +148,9 @@ fn too_many_stored_rounds_are_refused() {
             blocks(CommitWindow::get() + 1);
         }
         assert!(Agenda::<Test>::get().is_empty());
-        assert_noop!(request(b"why?", FEE, 16, 4, 8), Error::<Test>::TooManyRounds);
+        assert_noop!(
+            request(b"why?", FEE, 16, 4, 8),
+            Error::<Test>::TooManyRounds
+        );
     });
 }

@@ -11,10 +11,20 @@ fn a_key_opens_the_response_and_deletes_the_ciphertext() {
         let id = ask();
         to_revealing(id, 5);
         reveal(id, 1);
-        assert_eq!(Responses::<Test>::get(id, 1).unwrap().into_inner(), answer(1).into_bytes());
+        assert_eq!(
+            Responses::<Test>::get(id, 1).unwrap().into_inner(),
+            answer(1).into_bytes()
+        );
         assert!(!Sealed::<Test>::contains_key(id, 1));
         assert_eq!(round(id).counts.valid, 1);
-        assert_eq!(events(), vec![Event::Revealed { round: id, agent: 1, valid: true }]);
+        assert_eq!(
+            events(),
+            vec![Event::Revealed {
+                round: id,
+                agent: 1,
+                valid: true
+            }]
+        );
     });
 }
 
@@ -36,7 +46,10 @@ fn a_key_that_opens_nothing_valid_counts_as_arrived() {
             assert_eq!(response_of(id, who), Response::Spoiled);
             assert!(!Responses::<Test>::contains_key(id, who));
         }
-        assert_eq!((round(id).counts.valid, round(id).counts.spoiled_responses), (5, 3));
+        assert_eq!(
+            (round(id).counts.valid, round(id).counts.spoiled_responses),
+            (5, 3)
+        );
         next_block();
         assert_eq!(phase(id), Phase::Ranking, "all keys have arrived");
         assert_eq!(round(id).counts.valid, 5);
@@ -50,7 +63,13 @@ fn seal_bytes(id: u64, who: u64, bytes: &[u8]) -> Vec<u8> {
     };
     let place = slot(id, &who);
     XChaCha20Poly1305::new(&secret(id, who).into())
-        .encrypt(&place.nonce().into(), Payload { msg: bytes, aad: &place.associated_data() })
+        .encrypt(
+            &place.nonce().into(),
+            Payload {
+                msg: bytes,
+                aad: &place.associated_data(),
+            },
+        )
         .unwrap()
 }
 
@@ -108,7 +127,11 @@ fn who_has_chilled_or_rotated_meanwhile_still_reveals() {
         assert_ok!(Agents::chill(RuntimeOrigin::signed(1)));
         let next = pair(77);
         let proof = next.sign(&ownership_payload(genesis_hash(), &1u64));
-        assert_ok!(Agents::rotate_key(RuntimeOrigin::signed(1), next.public(), proof));
+        assert_ok!(Agents::rotate_key(
+            RuntimeOrigin::signed(1),
+            next.public(),
+            proof
+        ));
         reveal(id, 1);
         assert_noop!(
             Agents::deregister(RuntimeOrigin::signed(1)),

@@ -5,14 +5,20 @@ use crate::{mock::*, *};
 use starling_primitives::api::Task;
 
 fn task(id: u64, who: AccountId) -> Option<Task<AccountId>> {
-    Rounds_::owed(&who).into_iter().find(|owed| owed.round == id).map(|owed| owed.task)
+    Rounds_::owed(&who)
+        .into_iter()
+        .find(|owed| owed.round == id)
+        .map(|owed| owed.task)
 }
 
 #[test]
 fn what_an_agent_owes_in_each_phase() {
     run(|| {
         let id = ask();
-        let respond = Task::Respond { prompt: b"why?".to_vec(), max_tokens: 16 };
+        let respond = Task::Respond {
+            prompt: b"why?".to_vec(),
+            max_tokens: 16,
+        };
         assert_eq!(task(id, 1), Some(respond.clone()), "work may begin at once");
         next_block();
         assert_eq!(task(id, 1), Some(respond));
@@ -26,19 +32,30 @@ fn what_an_agent_owes_in_each_phase() {
         (1..=6).for_each(|who| reveal(id, who));
         assert_eq!(task(id, 1), None);
         next_block();
-        let Some(Task::Rank { prompt, seed, responses }) = task(id, 1) else { panic!() };
+        let Some(Task::Rank {
+            prompt,
+            seed,
+            responses,
+        }) = task(id, 1)
+        else {
+            panic!()
+        };
         assert_eq!((prompt, Some(seed)), (b"why?".to_vec(), round(id).seed));
         assert_eq!(responses.len(), 3);
         for (place, author, text) in responses {
             assert_eq!(Entries::<Test>::get(id, place).unwrap().agent, author);
             assert_eq!(text, answer(author).into_bytes());
         }
-        let all: AllScores = (1..=6).map(|who| (who, scores_by(id, who, quality))).collect();
-        all.iter().for_each(|(who, scores)| commit_scores(id, *who, scores));
+        let all: AllScores = (1..=6)
+            .map(|who| (who, scores_by(id, who, quality)))
+            .collect();
+        all.iter()
+            .for_each(|(who, scores)| commit_scores(id, *who, scores));
         assert_eq!(task(id, 1), None);
         next_block();
         assert_eq!(task(id, 1), Some(Task::Disclose { seed }));
-        all.iter().for_each(|(who, scores)| disclose(id, *who, scores));
+        all.iter()
+            .for_each(|(who, scores)| disclose(id, *who, scores));
         assert_eq!(task(id, 1), None);
         next_block();
         assert_eq!(Rounds_::open_rounds(), Vec::<u64>::new());
@@ -83,7 +100,10 @@ fn the_answer_of_a_round() {
         assert_eq!(Rounds_::answer(0), None);
         let id = ask();
         let open = Rounds_::answer(id).unwrap();
-        assert_eq!((open.phase, open.agent, open.text), (Phase::Committing, None, None));
+        assert_eq!(
+            (open.phase, open.agent, open.text),
+            (Phase::Committing, None, None)
+        );
         play(id, 6, honest);
         let done = Rounds_::answer(id).unwrap();
         assert_eq!(done.phase, Phase::Done);
@@ -102,9 +122,15 @@ fn the_record_of_an_agent() {
         let view = Rounds_::agent_view(&1).unwrap();
         let terms = round(id).terms;
         assert!(view.active);
-        assert_eq!((view.bond, view.open_rounds, view.reserved), (BOND, 1, terms.slash));
+        assert_eq!(
+            (view.bond, view.open_rounds, view.reserved),
+            (BOND, 1, terms.slash)
+        );
         assert_eq!(view.staked_tickets, terms.ticket);
         assert_eq!(Rounds_::ticket_price(FEE), terms.ticket);
-        assert_eq!(Rounds_::request_cost(8), (Rounds_::request_fee(8), terms.deposit));
+        assert_eq!(
+            Rounds_::request_cost(8),
+            (Rounds_::request_fee(8), terms.deposit)
+        );
     });
 }

@@ -15,7 +15,13 @@ fn a_commitment_to_scores_is_stored_and_reveals_nothing() {
         commit_scores(id, 1, &scores);
         assert!(matches!(ranking_of(id, 1), Ranking::Committed(_)));
         assert_eq!(round(id).counts.score_commits, 1);
-        assert_eq!(events(), vec![Event::ScoresCommitted { round: id, agent: 1 }]);
+        assert_eq!(
+            events(),
+            vec![Event::ScoresCommitted {
+                round: id,
+                agent: 1
+            }]
+        );
         assert!(Entries::<Test>::iter_prefix(id).all(|(_, entry)| entry.tally.count == 0));
     });
 }
@@ -37,10 +43,14 @@ fn the_seed_is_part_of_the_tag_so_that_a_reorg_does_not_block_the_next_commitmen
         to_ranking(id, 5);
         let scores = scores_by(id, 1, quality);
         let seed = round(id).seed.unwrap();
-        let tag = validate(commit_scores_call(id, 1, seed, &scores)).unwrap().provides;
+        let tag = validate(commit_scores_call(id, 1, seed, &scores))
+            .unwrap()
+            .provides;
         let other = H256::repeat_byte(3);
         Rounds::<Test>::mutate(id, |round| round.as_mut().unwrap().seed = Some(other));
-        let after = validate(commit_scores_call(id, 1, other, &scores)).unwrap().provides;
+        let after = validate(commit_scores_call(id, 1, other, &scores))
+            .unwrap()
+            .provides;
         assert_ne!(tag, after);
         Rounds::<Test>::mutate(id, |round| round.as_mut().unwrap().seed = Some(seed));
     });
@@ -57,7 +67,11 @@ fn one_commitment_of_scores_a_participant() {
         let again = commit_scores_call(id, 1, seed, &scores);
         assert_refused(again, InvalidTransaction::Stale, Error::AlreadySent);
         let stranger = commit_scores_call(id, 7, seed, &scores);
-        assert_refused(stranger, custom(Error::NotParticipant), Error::NotParticipant);
+        assert_refused(
+            stranger,
+            custom(Error::NotParticipant),
+            Error::NotParticipant,
+        );
     });
 }
 
