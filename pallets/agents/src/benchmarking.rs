@@ -7,7 +7,7 @@
 use alloc::{vec, vec::Vec};
 use frame_benchmarking::v2::*;
 use frame_support::{
-    traits::{fungible::Balanced, tokens::Precision::Exact, EnsureOrigin},
+    traits::{fungible::Balanced, tokens::Precision::Exact, EnsureOrigin, Get},
     BoundedVec,
 };
 use frame_system::{pallet_prelude::BlockNumberFor, RawOrigin};
@@ -95,7 +95,8 @@ fn unbonding<T: Config>(who: &T::AccountId, parts: u32) {
     let now = frame_system::Pallet::<T>::block_number();
     for n in 0..parts {
         let part = T::MinBond::get();
-        make_active::<T>(who, InferenceKey::generate_pair(None), part);
+        fund::<T>(who, part);
+        Pallet::<T>::do_bond_extra(who.clone(), part).expect("funded");
         frame_system::Pallet::<T>::set_block_number(now.saturating_add(n.into()));
         Pallet::<T>::do_unbond(who.clone(), part).expect("bonded");
     }

@@ -16,7 +16,7 @@ use starling_primitives::{messages, Balance, InferenceKey, InferenceSignature};
 
 use crate::{
     Agent, Agents, Config, CreditOf, Error, Event, GenesisAgent, HoldReason, KeyOwner,
-    ModelDescriptor, Pallet, Unbonding, UnbondingChunk,
+    ModelDescriptor, Pallet, Unbonding, UnbondingChunk, UnbondingOf,
 };
 
 impl<T: Config> Pallet<T> {
@@ -98,7 +98,7 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    fn insert_agent(
+    pub(crate) fn insert_agent(
         who: T::AccountId,
         key: InferenceKey,
         model: ModelDescriptor,
@@ -160,13 +160,15 @@ impl<T: Config> Pallet<T> {
     fn begin_unbonding(who: &T::AccountId, amount: Balance) -> DispatchResult {
         let now = frame_system::Pallet::<T>::block_number();
         let due = now.saturating_add(T::UnbondingPeriod::get());
-        Unbonding::<T>::try_mutate(who, |chunks| match chunks.last_mut() {
-            Some(last) if last.due == due => {
+        let due = Unbonding::<T>::try_mutate(who, |chunks| match chunks.last_mut() {
+            // The same block, or an upgrade that made the period shorter: never before the last.
+            Some(last) if last.due >= due => {
                 last.amount.saturating_accrue(amount);
-                Ok(())
+                Ok(last.due)
             },
             _ => chunks
                 .try_push(UnbondingChunk { amount, due })
+                .map(|()| due)
                 .map_err(|_| Error::<T>::TooManyUnbonding),
         })?;
         Self::deposit_event(Event::Unbonding {
@@ -198,7 +200,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Stores what is unbonding, or nothing at all when nothing is.
-    fn put_unbonding(who: &T::AccountId, chunks: crate::UnbondingOf<T>) {
+    fn put_unbonding(who: &T::AccountId, chunks: UnbondingOf<T>) {
         if chunks.is_empty() {
             Unbonding::<T>::remove(who);
         } else {

@@ -2,6 +2,7 @@
 
 //! A chain with agents, their bonds, and sessions of which they are the validators.
 
+use codec::Encode;
 use frame_support::{
     derive_impl, parameter_types,
     traits::{fungible, tokens::imbalance::ResolveTo, Hooks},
@@ -12,7 +13,7 @@ use sp_runtime::{
     impl_opaque_keys,
     testing::UintAuthorityId,
     traits::{ConvertInto, OpaqueKeys},
-    BuildStorage, KeyTypeId,
+    BuildStorage, KeyTypeId, RuntimeAppPublic,
 };
 use starling_primitives::{
     crypto::InferencePair, messages::ownership_payload, Balance, InferenceKey, InferenceSignature,
@@ -177,10 +178,12 @@ pub fn register(who: AccountId, bond: Balance) {
 
 /// Gives `who` session keys.
 pub fn set_session_keys(who: AccountId) {
-    let keys = SessionKeys {
-        dummy: UintAuthorityId(who),
-    };
-    Session::set_keys(RuntimeOrigin::signed(who), keys, vec![]).expect("sets keys");
+    let mut dummy = UintAuthorityId(who);
+    let proof = dummy
+        .generate_proof_of_possession(&who.encode())
+        .expect("a proof")
+        .encode();
+    Session::set_keys(RuntimeOrigin::signed(who), SessionKeys { dummy }, proof).expect("sets keys");
 }
 
 pub fn run_to(block: u64) {

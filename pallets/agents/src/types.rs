@@ -20,17 +20,7 @@ pub type CreditOf<T> =
 /// The model that an agent says it runs. The chain cannot check it and nothing depends on it: it
 /// tells people what they are asking.
 #[derive(
-    Clone,
-    Debug,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-    Serialize,
-    Deserialize,
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]
 pub struct ModelDescriptor {
     /// The name, in UTF-8.

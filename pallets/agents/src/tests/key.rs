@@ -99,6 +99,6 @@ fn a_rotation_needs_a_registration_and_a_proof() {
 fn a_rotation_that_cannot_be_paid_is_refused() {
     Chain::new().run(|| {
         register(1, ENDOWMENT - KeyFee::get() - EXISTENTIAL_DEPOSIT);
-        assert_noop!(rotate(1, 50), sp_runtime::TokenError::NotExpendable);
+        assert_noop!(rotate(1, 50), sp_runtime::TokenError::FundsUnavailable);
     });
 }

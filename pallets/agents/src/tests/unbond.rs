@@ -133,3 +133,28 @@ fn what_is_reserved_cannot_unbond() {
         assert_ok!(Agents::unbond(RuntimeOrigin::signed(1), 30));
     });
 }
+
+#[test]
+fn an_upgrade_that_shortens_the_period_lets_nothing_overtake() {
+    Chain::new().run(|| {
+        register(1, 300);
+        assert_ok!(Agents::unbond(RuntimeOrigin::signed(1), 50));
+        let due = 1 + UnbondingPeriod::get();
+        run_to(2);
+        UnbondingPeriod::set(3);
+        assert_ok!(Agents::unbond(RuntimeOrigin::signed(1), 60));
+        assert_eq!(
+            events().last(),
+            Some(&Event::Unbonding {
+                who: 1,
+                amount: 60,
+                due
+            })
+        );
+        run_to(due - 1);
+        assert_noop!(
+            Agents::withdraw_unbonded(RuntimeOrigin::signed(1)),
+            Error::<Test>::NothingToWithdraw
+        );
+    });
+}
