@@ -43,7 +43,8 @@ impl<T: Config> Pallet<T> {
         );
         assert!(T::MaxTransitions::get() > 0, "rounds must end");
         assert!(
-            T::MaxTransitionAgents::get() >= T::MaxResponses::get(),
+            T::MaxTransitionAgents::get() >= T::MaxResponses::get()
+                && T::MaxTransitionAgents::get() >= T::RatingPage::get(),
             "the largest round must fit into a block"
         );
         assert!(T::RatingPage::get() > 0, "ratings must move");

@@ -130,7 +130,7 @@ fn play_with(n: u32) -> Seen {
     deliver(id, &mut seen, fresh(reveals));
     assert_eq!(phase(id), Phase::Ranking);
     let seed = round(id).seed.expect("assigned");
-    let judge = |who: AccountId| Score(u16::try_from(who * 60).expect("a score"));
+    let judge = |who: AccountId| Score(u16::try_from(30_000 + who * 60).expect("a score"));
     let all: AllScores = agents
         .iter()
         .map(|who| (*who, scores_by(id, *who, judge)))
