@@ -69,7 +69,7 @@ impl<T: Config> Pallet<T> {
                 .saturating_add(Self::weight_of_transition(T::MaxTransitionAgents::get()))
                 .saturating_add(T::WeightInfo::purge(T::PurgePage::get()));
         assert!(
-            reserved.all_lte(limits.max_block / 2),
+            reserved.all_lte(limits.max_block.div(2)),
             "the transitions of a block must not take more than half of it"
         );
         let most = limits

@@ -153,7 +153,12 @@ fn play_with(n: u32) -> Seen {
     let after = state();
     // Values of the pallet as a whole are written for the first time: the number of the next
     // round, the queue of ended ones, the agenda and the list of rounds in Committing.
-    assert!(after.0 <= before.0 + 4, "{} items are left of {}", after.0, before.0);
+    assert!(
+        after.0 <= before.0 + 4,
+        "{} items are left of {}",
+        after.0,
+        before.0
+    );
     seen
 }
 
