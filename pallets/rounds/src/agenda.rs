@@ -130,11 +130,10 @@ impl<T: Config> Pallet<T> {
 
     /// The weight of the heaviest transition of a round with so many agents.
     pub(crate) fn weight_of_transition(agents: u32) -> Weight {
-        let pages = T::RatingPage::get().saturating_mul(T::MaxTransitions::get());
         T::WeightInfo::begin_revealing(agents)
             .max(T::WeightInfo::assign(agents))
             .max(T::WeightInfo::settle(agents))
-            .max(T::WeightInfo::rate(agents, agents.min(pages)))
+            .max(T::WeightInfo::rate(agents))
     }
 
     /// Remembers the hash of the last block for the rounds that were waiting for it.

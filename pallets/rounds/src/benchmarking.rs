@@ -524,9 +524,10 @@ mod benchmarks {
         assert_eq!(get::<T>(id).phase, Phase::Done);
     }
 
-    /// Ratings of a page of `p` agents of a round of `n`.
+    /// The ratings of the last `p` agents of a round that is as large as it gets.
     #[benchmark]
-    fn rate(n: Linear<2, { T::MaxResponses::get() }>, p: Linear<1, { T::RatingPage::get() }>) {
+    fn rate(p: Linear<1, { T::RatingPage::get() }>) {
+        let n = T::MaxResponses::get();
         let id = disclosed::<T>(n);
         Pallet::<T>::end_disclosing(id, get::<T>(id));
         let mut round = get::<T>(id);

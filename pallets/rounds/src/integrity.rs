@@ -43,7 +43,8 @@ impl<T: Config> Pallet<T> {
         );
         assert!(T::MaxTransitions::get() > 0, "rounds must end");
         assert!(
-            T::MaxTransitionAgents::get() >= T::MaxResponses::get(),
+            T::MaxTransitionAgents::get() >= T::MaxResponses::get()
+                && T::MaxTransitionAgents::get() >= T::RatingPage::get(),
             "the largest round must fit into a block"
         );
         assert!(T::RatingPage::get() > 0, "ratings must move");
@@ -68,7 +69,7 @@ impl<T: Config> Pallet<T> {
                 .saturating_add(Self::weight_of_transition(T::MaxTransitionAgents::get()))
                 .saturating_add(T::WeightInfo::purge(T::PurgePage::get()));
         assert!(
-            reserved.all_lte(limits.max_block / 2),
+            reserved.all_lte(limits.max_block.div(2)),
             "the transitions of a block must not take more than half of it"
         );
         let most = limits

@@ -34,6 +34,7 @@ use crate::{Event, Participants, Phase, Proof, Ranking, Response, RoundOf, Round
 
 pub type AccountId = u64;
 pub type Block = frame_system::mocking::MockBlock<Test>;
+pub type Extrinsic = frame_system::mocking::MockUncheckedExtrinsic<Test>;
 
 frame_support::construct_runtime!(
     pub enum Test {
@@ -228,6 +229,23 @@ impl crate::Config for Test {
     type Longevity = Longevity;
     type MessagePriority = MessagePriority;
     type MaxAuthorities = frame_support::traits::ConstU32<5>;
+}
+
+impl frame_system::offchain::CreateTransactionBase<crate::Call<Test>> for Test {
+    type Extrinsic = Extrinsic;
+    type RuntimeCall = RuntimeCall;
+}
+
+impl frame_system::offchain::CreateTransaction<crate::Call<Test>> for Test {
+    type Extension = ();
+
+    fn create_transaction(call: RuntimeCall, extension: ()) -> Extrinsic {
+        Extrinsic::new_transaction(call, extension)
+    }
+}
+
+impl frame_system::offchain::CreateAuthorizedTransaction<crate::Call<Test>> for Test {
+    fn create_extension() {}
 }
 
 /// What a feeless call met.

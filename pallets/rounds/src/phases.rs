@@ -141,25 +141,28 @@ impl<T: Config> Pallet<T> {
 
     /// Moves the ratings of one page of a round's rankers.
     pub(crate) fn rate(id: RoundId, mut round: RoundOf<T>) {
-        let entries: BTreeMap<Position, Entry<T::AccountId>> =
-            Entries::<T>::iter_prefix(id).collect();
-        let page = entries
-            .values()
-            .skip(round.rated as usize)
-            .take(T::RatingPage::get() as usize);
-        for Entry { agent, .. } in page {
+        let mut tallies = BTreeMap::new();
+        let page = T::RatingPage::get().min(round.counts.valid.saturating_sub(round.rated));
+        for _ in 0..page {
+            let place = Position::try_from(round.rated).ok();
             round.rated = round.rated.saturating_add(1);
-            let participant = Participants::<T>::get(id, agent);
+            let Some(entry) = place.and_then(|place| Entries::<T>::get(id, place)) else {
+                continue;
+            };
+            let participant = Participants::<T>::get(id, &entry.agent);
             let Some(Ranking::Disclosed(scores)) = participant.map(|them| them.ranking) else {
                 continue;
             };
             let mut deviations = Deviations::default();
             for (response, score) in &scores {
-                if let Some(entry) = entries.get(response) {
-                    rating::deviate(&mut deviations, *score, &entry.tally);
-                }
+                let tally = tallies.entry(*response).or_insert_with(|| {
+                    Entries::<T>::get(id, response)
+                        .map(|entry| entry.tally)
+                        .unwrap_or_default()
+                });
+                rating::deviate(&mut deviations, *score, tally);
             }
-            T::Ratings::record(agent, deviations);
+            T::Ratings::record(&entry.agent, deviations);
         }
         if round.rated < round.counts.valid {
             Self::reschedule(Self::rating_page(id, &round));
@@ -201,7 +204,7 @@ impl<T: Config> Pallet<T> {
             at: Self::now().saturating_add(1),
             round: id,
             since: None,
-            agents: round.counts.valid,
+            agents: T::RatingPage::get().min(round.counts.valid),
         }
     }
 

@@ -41,8 +41,8 @@ pub trait WeightInfo {
     fn assign(n: u32) -> Weight;
     /// The end of a round with `n` agents, with a winner.
     fn settle(n: u32) -> Weight;
-    /// The ratings of `p` of the `n` agents of a round.
-    fn rate(n: u32, p: u32) -> Weight;
+    /// The ratings of `p` agents of a round of `MaxResponses`.
+    fn rate(p: u32) -> Weight;
     /// The purge of `i` items.
     fn purge(i: u32) -> Weight;
 }
@@ -111,14 +111,8 @@ impl WeightInfo for () {
     fn settle(n: u32) -> Weight {
         guess(90_000_000, 60_000_000, n, times(n, 8), times(n, 6))
     }
-    fn rate(n: u32, p: u32) -> Weight {
-        guess(
-            40_000_000,
-            20_000_000,
-            p,
-            times(n, 1).saturating_add(times(p, 2)),
-            times(p, 1),
-        )
+    fn rate(p: u32) -> Weight {
+        guess(40_000_000, 20_000_000, p, times(p, 18), times(p, 1))
     }
     fn purge(i: u32) -> Weight {
         guess(30_000_000, 5_000_000, i, times(i, 1), times(i, 1))

@@ -8,6 +8,7 @@ mod disclose;
 mod full_rounds;
 mod fuzz;
 mod many_rounds;
+mod offchain;
 mod outcomes;
 mod paid;
 mod parameters;
