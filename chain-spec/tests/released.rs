@@ -15,7 +15,7 @@ fn released(chain: Chain, raw: bool) -> String {
 fn code(plain: &str) -> Vec<u8> {
     let json: Value = serde_json::from_str(plain).unwrap();
     let hex = json["genesis"]["runtimeGenesis"]["code"].as_str().unwrap();
-    array_bytes::hex2bytes(hex).unwrap()
+    sp_core::bytes::from_hex(hex).unwrap()
 }
 
 #[test]

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `starling-node`: runs a validator or a full node of the Starling chain.
 
+// The errors of `sc-cli` and `sc-service` are large; they are made once, when the node ends.
+#![allow(clippy::result_large_err)]
+
 mod cli;
 mod command;
 mod rpc;

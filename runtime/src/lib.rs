@@ -10,6 +10,7 @@
 #![recursion_limit = "512"]
 // The macros of FRAME and of `wasm-builder` write items without documentation.
 #![allow(missing_docs)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 #[cfg(feature = "std")]
 include!(concat!(env!("OUT_DIR"), "/wasm_binary.rs"));

@@ -2,10 +2,7 @@
 //! What must hold of the composed runtime.
 
 use codec::Encode;
-use frame_support::{
-    dispatch::GetDispatchInfo,
-    traits::{fungible::Inspect, Get, InstanceFilter},
-};
+use frame_support::{dispatch::GetDispatchInfo, traits::InstanceFilter};
 use sp_core::crypto::Ss58Codec;
 use sp_genesis_builder::PresetId;
 use sp_io::TestExternalities;

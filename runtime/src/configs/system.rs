@@ -41,7 +41,7 @@ parameter_types! {
     pub RuntimeBlockLength: BlockLength = BlockLength::builder()
         .max_length(MAX_BLOCK_BYTES)
         .modify_max_length_for_class(DispatchClass::Normal, |length| {
-            *length = NORMAL_DISPATCH_RATIO * MAX_BLOCK_BYTES
+            *length = NORMAL_DISPATCH_RATIO.mul_floor(MAX_BLOCK_BYTES)
         })
         .build();
 }
