@@ -78,7 +78,7 @@ enum Op {
 fn op() -> impl Strategy<Value = Op> {
     let who = 0..14u8;
     let round = 0..4u8;
-    let skew = prop_oneof![6 => Just(0u8), 1 => 1..5u8];
+    let skew = prop_oneof![3 => Just(0u8), 1 => 1..5u8];
     prop_oneof![
         2 => (any::<u8>(), 50_000..3_000_000u128, 0..9u32, 0..10u32)
             .prop_map(|(by, fee, min, max)| Op::Request { by, fee, min, max }),
