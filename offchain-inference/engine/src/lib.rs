@@ -3,14 +3,24 @@
 //!
 //! The engine knows no chain.
 
+pub mod backend;
 mod cache;
+pub mod chat;
 pub mod config;
 mod error;
+pub mod eval;
+pub mod generate;
 pub mod gguf;
+pub mod injection;
 mod kernels;
 mod model;
 mod pool;
+pub mod prompt;
+pub mod rank;
 mod requantise;
+pub mod sampling;
+pub mod store;
+pub mod tokenizer;
 
 pub use error::{Error, Result};
 pub use kernels::InstructionSet;
