@@ -30,7 +30,10 @@ impl Vocab {
             if model.is_null() {
                 return Err(format!("llama.cpp cannot load {path}").into());
             }
-            Ok(Self { model, vocab: sys::llama_model_get_vocab(model) })
+            Ok(Self {
+                model,
+                vocab: sys::llama_model_get_vocab(model),
+            })
         }
     }
 
@@ -68,22 +71,38 @@ fn main() -> Result<(), Box<dyn Error>> {
     let vocab = Vocab::load(model)?;
     let texts: Vec<String> = serde_json::from_str(&fs::read_to_string(texts)?)?;
     let all = |special| -> Result<Vec<_>, Box<dyn Error>> {
-        texts.iter().map(|text| vocab.tokens(text, special)).collect()
+        texts
+            .iter()
+            .map(|text| vocab.tokens(text, special))
+            .collect()
     };
     let mut files: BTreeMap<String, Value> = BTreeMap::new();
     for entry in fs::read_dir(Path::new(data))? {
         let path = entry?.path();
-        if path.extension().is_some_and(|e| e == "txt" || e == "json" || e == "jsonl") {
+        if path
+            .extension()
+            .is_some_and(|e| e == "txt" || e == "json" || e == "jsonl")
+        {
             let mut hasher = Sha256::new();
             let mut count = 0;
             for line in fs::read_to_string(&path)?.lines() {
                 let tokens = vocab.tokens(line, false)?;
                 count += tokens.len();
-                tokens.iter().for_each(|token| hasher.update(token.to_le_bytes()));
+                tokens
+                    .iter()
+                    .for_each(|token| hasher.update(token.to_le_bytes()));
                 hasher.update(u32::MAX.to_le_bytes());
             }
-            let digest: String = hasher.finalize().iter().map(|b| format!("{b:02x}")).collect();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let digest: String = hasher
+                .finalize()
+                .iter()
+                .map(|b| format!("{b:02x}"))
+                .collect();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             files.insert(name, json!({ "tokens": count, "sha256": digest }));
         }
     }
