@@ -53,6 +53,8 @@ pub(crate) trait Isa: Copy {
     /// Stores 16 values that fit into eight bits.
     unsafe fn store_i8(p: *mut i8, x: Self::I);
 
+    /// Asks for the cache line at `p`, which need not be valid.
+    unsafe fn prefetch(p: *const u8);
     unsafe fn load_bytes(p: *const u8) -> Self::B;
     unsafe fn low_nibbles(b: Self::B) -> Self::B;
     unsafe fn high_nibbles(b: Self::B) -> Self::B;
@@ -216,6 +218,8 @@ impl Isa for Scalar {
     unsafe fn store_i8(p: *mut i8, x: Self::I) {
         p.cast::<[i8; LANES]>().write_unaligned(each(x, |x| x as i8))
     }
+    #[inline(always)]
+    unsafe fn prefetch(_: *const u8) {}
     #[inline(always)]
     unsafe fn load_bytes(p: *const u8) -> Self::B {
         p.cast::<Self::B>().read_unaligned()
@@ -416,6 +420,10 @@ mod x86 {
                 _mm_storeu_si128(p.cast(), _mm_packs_epi16(low, high));
             }
             #[inline(always)]
+            unsafe fn prefetch(p: *const u8) {
+                _mm_prefetch::<_MM_HINT_T0>(p.cast());
+            }
+            #[inline(always)]
             unsafe fn load_bytes(p: *const u8) -> Self::B {
                 (_mm256_loadu_si256(p.cast()), _mm256_loadu_si256(p.add(32).cast()))
             }
@@ -579,6 +587,10 @@ mod x86 {
         #[inline(always)]
         unsafe fn store_i8(p: *mut i8, x: Self::I) {
             _mm_storeu_si128(p.cast(), _mm512_cvtsepi32_epi8(x))
+        }
+        #[inline(always)]
+        unsafe fn prefetch(p: *const u8) {
+            _mm_prefetch::<_MM_HINT_T0>(p.cast());
         }
         #[inline(always)]
         unsafe fn load_bytes(p: *const u8) -> Self::B {

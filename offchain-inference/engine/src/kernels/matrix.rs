@@ -18,7 +18,7 @@ use candle_core::{
 use half::f16;
 
 use super::{
-    buffer::Buffer,
+    buffer::{Arena, Buffer},
     isa::LANES,
 };
 use crate::{
@@ -114,9 +114,10 @@ impl Matrix {
     pub fn read(
         reader: &mut TensorReader,
         entry: &Entry,
+        arena: &mut Arena,
         place: impl Fn(usize) -> usize,
     ) -> Result<Self> {
-        let mut matrix = Self::zeroed(entry)?;
+        let mut matrix = Self::zeroed(entry, arena)?;
         let row_bytes = entry.row_bytes();
         let rows = (CHUNK / row_bytes).clamp(1, entry.rows);
         let mut chunk = Buffer::<u8>::zeroed(rows * row_bytes)?;
@@ -133,7 +134,7 @@ impl Matrix {
         Ok(matrix)
     }
 
-    fn zeroed(entry: &Entry) -> Result<Self> {
+    fn zeroed(entry: &Entry, arena: &mut Arena) -> Result<Self> {
         let panels = entry.rows.div_ceil(LANES);
         let weights = match Packing::of(entry.dtype) {
             Packing::Integer { bits, zero, minimums } => {
@@ -147,14 +148,14 @@ impl Matrix {
                 Weights::Integer {
                     bits,
                     zero,
-                    quants: Buffer::zeroed(blocks * bits.block_bytes())?,
-                    scales: Buffer::zeroed(blocks * LANES)?,
-                    minimums: minimums.then(|| Buffer::zeroed(blocks * LANES)).transpose()?,
+                    quants: arena.zeroed(blocks * bits.block_bytes())?,
+                    scales: arena.zeroed(blocks * LANES)?,
+                    minimums: minimums.then(|| arena.zeroed(blocks * LANES)).transpose()?,
                 }
             },
             Packing::Float(float) => {
                 let size = if float == Float::F32 { 4 } else { 2 };
-                let data = Buffer::zeroed(panels * LANES * entry.columns * size)?;
+                let data = arena.zeroed(panels * LANES * entry.columns * size)?;
                 Weights::Float { float, data }
             },
         };

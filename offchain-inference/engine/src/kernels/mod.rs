@@ -14,7 +14,7 @@ mod product;
 use std::{fmt, ops::Range, str::FromStr};
 
 pub(crate) use attention::{Queries, PAGE};
-pub(crate) use buffer::Buffer;
+pub(crate) use buffer::{Arena, Buffer};
 pub(crate) use isa::LANES;
 pub(crate) use matrix::{Matrix, BLOCK};
 pub(crate) use product::{Activations, Output};

@@ -161,6 +161,9 @@ unsafe fn integer_rows<S: Isa, const EIGHT: bool, const MINIMUM: bool>(
     }
 }
 
+/// How far ahead a single row, which waits for memory, asks for weights.
+const AHEAD: usize = 4096;
+
 /// `ROWS` rows at once: every weight that is loaded (and unpacked) serves all of them.
 #[inline(always)]
 unsafe fn integer_tile<S: Isa, const EIGHT: bool, const MINIMUM: bool, const ROWS: usize>(
@@ -174,6 +177,13 @@ unsafe fn integer_tile<S: Isa, const EIGHT: bool, const MINIMUM: bool, const ROW
     let blocks = panel.blocks;
     let mut sums = [S::splat(0.0); ROWS];
     for block in 0..blocks {
+        if ROWS == 1 {
+            let size = if EIGHT { Bits::Eight } else { Bits::Four }.block_bytes();
+            let p = panel.quants.wrapping_add(block * size + AHEAD);
+            for line in 0..size / 64 {
+                S::prefetch(p.wrapping_add(64 * line));
+            }
+        }
         let weights = if EIGHT {
             let p = panel.quants.add(block * Bits::Eight.block_bytes());
             [

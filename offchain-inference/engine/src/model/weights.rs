@@ -8,7 +8,7 @@ use candle_core::{quantized::ggml_file::qtensor_from_ggml, Device};
 use crate::{
     config::{Architecture, Config, RopePairs},
     gguf::{Gguf, TensorReader},
-    kernels::{Buffer, Matrix, BLOCK},
+    kernels::{Arena, Buffer, Matrix, BLOCK},
     Error, Result,
 };
 
@@ -72,7 +72,13 @@ impl Weights {
                 config.width, config.feed_forward, config.head_width
             )));
         }
-        let mut loader = Loader { gguf, config, reader: gguf.reader()?, known: HashSet::new() };
+        let mut loader = Loader {
+            gguf,
+            config,
+            reader: gguf.reader()?,
+            arena: Arena::new(),
+            known: HashSet::new(),
+        };
         let rope_factors = if gguf.has("rope_freqs.weight") {
             Some(loader.vector("rope_freqs.weight", config.rope_width / 2)?.to_vec())
         } else {
@@ -91,6 +97,7 @@ struct Loader<'a> {
     gguf: &'a Gguf,
     config: &'a Config,
     reader: TensorReader,
+    arena: Arena,
     known: HashSet<String>,
 }
 
@@ -164,7 +171,7 @@ impl Loader<'_> {
             )));
         }
         self.known.insert(name.to_owned());
-        Matrix::read(&mut self.reader, &entry, place)
+        Matrix::read(&mut self.reader, &entry, &mut self.arena, place)
     }
 
     fn vector(&mut self, name: &str, len: usize) -> Result<Buffer<f32>> {
