@@ -68,7 +68,9 @@ pub(crate) struct Page {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.budget.geometry.bytes(), Ordering::Relaxed);
+        self.budget
+            .used
+            .fetch_sub(self.budget.geometry.bytes(), Ordering::Relaxed);
     }
 }
 
@@ -78,11 +80,19 @@ impl Page {
         budget
             .used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-                used.checked_add(needed).filter(|&used| used <= budget.capacity)
+                used.checked_add(needed)
+                    .filter(|&used| used <= budget.capacity)
             })
-            .map_err(|used| Error::CacheFull { capacity: budget.capacity, used, needed })?;
+            .map_err(|used| Error::CacheFull {
+                capacity: budget.capacity,
+                used,
+                needed,
+            })?;
         match Buffer::zeroed(budget.geometry.elements()) {
-            Ok(data) => Ok(Self { data, budget: budget.clone() }),
+            Ok(data) => Ok(Self {
+                data,
+                budget: budget.clone(),
+            }),
             Err(e) => {
                 budget.used.fetch_sub(needed, Ordering::Relaxed);
                 Err(e)
@@ -127,7 +137,11 @@ pub(crate) struct Cache {
 impl Cache {
     pub fn new(geometry: Geometry, capacity: usize) -> Self {
         Self {
-            budget: Arc::new(Budget { geometry, capacity, used: AtomicUsize::new(0) }),
+            budget: Arc::new(Budget {
+                geometry,
+                capacity,
+                used: AtomicUsize::new(0),
+            }),
             known: Mutex::default(),
             clock: AtomicU64::new(1),
         }
@@ -165,7 +179,9 @@ impl Cache {
             .filter(|(_, k)| k.children == 0 && Arc::strong_count(&k.page) == 1)
             .min_by_key(|(_, k)| k.last_used)
             .map(|(key, _)| *key);
-        let Some(removed) = oldest.and_then(|key| known.remove(&key)) else { return false };
+        let Some(removed) = oldest.and_then(|key| known.remove(&key)) else {
+            return false;
+        };
         if let Some(parent) = removed.parent.and_then(|key| known.get_mut(&key)) {
             parent.children -= 1;
         }
@@ -218,7 +234,9 @@ impl Pages {
         let mut pages = Vec::new();
         let mut parent = 0;
         for tokens in tokens.chunks_exact(PAGE) {
-            let Some(entry) = key(parent, tokens).and_then(|key| known.get_mut(&key)) else { break };
+            let Some(entry) = key(parent, tokens).and_then(|key| known.get_mut(&key)) else {
+                break;
+            };
             entry.last_used = now;
             parent = entry.id;
             pages.push(entry.page.clone());
@@ -232,7 +250,9 @@ impl Pages {
         let now = cache.tick();
         let mut parent: Option<(u64, Key)> = None;
         for (page, tokens) in self.0.iter().zip(tokens.chunks_exact(PAGE)) {
-            let Some(key) = key(parent.map_or(0, |(id, _)| id), tokens) else { break };
+            let Some(key) = key(parent.map_or(0, |(id, _)| id), tokens) else {
+                break;
+            };
             let id = match known.get_mut(&key) {
                 Some(entry) => {
                     entry.last_used = now;
@@ -245,7 +265,16 @@ impl Pages {
                     }
                     let parent = parent.map(|(_, key)| key);
                     let page = page.clone();
-                    known.insert(key, Known { id, page, children: 0, parent, last_used: now });
+                    known.insert(
+                        key,
+                        Known {
+                            id,
+                            page,
+                            children: 0,
+                            parent,
+                            last_used: now,
+                        },
+                    );
                     id
                 },
             };

@@ -111,7 +111,10 @@ impl Config {
             },
             None => return Err(Error::Metadata("general.architecture is missing".into())),
         };
-        let keys = Keys { gguf, prefix: architecture.name() };
+        let keys = Keys {
+            gguf,
+            prefix: architecture.name(),
+        };
         if keys.optional("expert_count")?.unwrap_or(0) > 0 {
             return Err(Error::Unsupported("mixture of experts".into()));
         }
@@ -127,11 +130,19 @@ impl Config {
             Some(length) => length,
             None if width % heads == 0 => width / heads,
             None => {
-                return Err(Error::Metadata(format!("width {width} does not divide into {heads} heads")))
+                return Err(Error::Metadata(format!(
+                    "width {width} does not divide into {heads} heads"
+                )))
             },
         };
-        if keys.optional("attention.value_length")?.unwrap_or(head_width) != head_width {
-            return Err(Error::Unsupported("keys and values of different lengths".into()));
+        if keys
+            .optional("attention.value_length")?
+            .unwrap_or(head_width)
+            != head_width
+        {
+            return Err(Error::Unsupported(
+                "keys and values of different lengths".into(),
+            ));
         }
         let rope_width = keys.optional("rope.dimension_count")?.unwrap_or(head_width);
         if head_width % 16 != 0 || rope_width % 2 != 0 || rope_width > head_width {
@@ -160,7 +171,10 @@ impl Config {
             rope_pairs: RopePairs::Adjacent,
             rope_width,
             rope: keys.rope(10_000.0)?,
-            rope_local: Rope { base: 10_000.0, scale: 1.0 },
+            rope_local: Rope {
+                base: 10_000.0,
+                scale: 1.0,
+            },
             window: None,
             window_period: 1,
         };
@@ -176,7 +190,9 @@ impl Config {
                     scale: 1.0,
                 },
                 window: keys.optional("attention.sliding_window")?,
-                window_period: keys.optional("attention.sliding_window_pattern")?.unwrap_or(6),
+                window_period: keys
+                    .optional("attention.sliding_window_pattern")?
+                    .unwrap_or(6),
                 ..config
             },
         })
@@ -184,7 +200,8 @@ impl Config {
 
     /// Keys that block `block` sees, itself included; `None`: all.
     pub fn window_of(&self, block: usize) -> Option<usize> {
-        self.window.filter(|_| (block + 1) % self.window_period != 0)
+        self.window
+            .filter(|_| (block + 1) % self.window_period != 0)
     }
 
     /// Rotary embedding of block `block`.
@@ -225,9 +242,7 @@ impl Keys<'_> {
     fn optional(&self, name: &str) -> Result<Option<usize>> {
         let key = self.key(name);
         match self.gguf.u32(&key)?.map(|v| v as usize) {
-            Some(v) if v > MAX_DIMENSION => {
-                Err(Error::Metadata(format!("{key} = {v} is absurd")))
-            },
+            Some(v) if v > MAX_DIMENSION => Err(Error::Metadata(format!("{key} = {v} is absurd"))),
             v => Ok(v),
         }
     }
@@ -246,9 +261,10 @@ impl Keys<'_> {
 
     fn positive(&self, name: &str) -> Result<Option<f32>> {
         match self.float(name)? {
-            Some(v) if !(v.is_finite() && v > 0.0) => {
-                Err(Error::Metadata(format!("{} = {v} is absurd", self.key(name))))
-            },
+            Some(v) if !(v.is_finite() && v > 0.0) => Err(Error::Metadata(format!(
+                "{} = {v} is absurd",
+                self.key(name)
+            ))),
             v => Ok(v),
         }
     }
@@ -258,9 +274,7 @@ impl Keys<'_> {
         let scale = match self.gguf.str(&self.key("rope.scaling.type"))? {
             None | Some("none") => 1.0,
             Some("linear") => 1.0 / self.positive("rope.scaling.factor")?.unwrap_or(1.0),
-            Some(other) => {
-                return Err(Error::Unsupported(format!("rope scaling of type {other}")))
-            },
+            Some(other) => return Err(Error::Unsupported(format!("rope scaling of type {other}"))),
         };
         Ok(Rope { base, scale })
     }

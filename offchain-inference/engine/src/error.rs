@@ -40,7 +40,9 @@ pub enum Error {
         needed: usize,
     },
     /// The key-value cache has no room left.
-    #[error("the cache of {capacity} bytes is full: {needed} more bytes are needed, {used} are in use")]
+    #[error(
+        "the cache of {capacity} bytes is full: {needed} more bytes are needed, {used} are in use"
+    )]
     CacheFull {
         /// Bytes that all sessions of the model may use together.
         capacity: usize,

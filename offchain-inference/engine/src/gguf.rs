@@ -26,7 +26,9 @@ pub struct Gguf {
 
 impl std::fmt::Debug for Gguf {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gguf").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Gguf")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -53,9 +55,12 @@ impl Gguf {
         let file = open(path)?;
         let length = file.metadata().map_err(|e| io(path, e))?.len();
         let mut reader = BufReader::new(file);
-        let content = Content::read(&mut reader)
-            .map_err(|e| corrupt(path, first_line(&e.to_string())))?;
-        let gguf = Self { path: path.to_owned(), content };
+        let content =
+            Content::read(&mut reader).map_err(|e| corrupt(path, first_line(&e.to_string())))?;
+        let gguf = Self {
+            path: path.to_owned(),
+            content,
+        };
         for name in gguf.content.tensor_infos.keys() {
             let entry = gguf.entry(name)?;
             let bytes = (entry.rows as u64).checked_mul(entry.row_bytes() as u64);
@@ -136,7 +141,10 @@ impl Gguf {
         match self.value(key) {
             None => Ok(None),
             Some(value) => get(value).map(Some).ok_or_else(|| {
-                Error::Metadata(format!("{key} of type {:?} is not {wanted}", value.value_type()))
+                Error::Metadata(format!(
+                    "{key} of type {:?} is not {wanted}",
+                    value.value_type()
+                ))
             }),
         }
     }
@@ -147,16 +155,22 @@ impl Gguf {
 
     /// Names of all tensors, sorted.
     pub(crate) fn names(&self) -> Vec<&str> {
-        let mut names: Vec<_> = self.content.tensor_infos.keys().map(String::as_str).collect();
+        let mut names: Vec<_> = self
+            .content
+            .tensor_infos
+            .keys()
+            .map(String::as_str)
+            .collect();
         names.sort_unstable();
         names
     }
 
     pub(crate) fn entry(&self, name: &str) -> Result<Entry> {
-        let info: &TensorInfo =
-            self.content.tensor_infos.get(name).ok_or_else(|| {
-                corrupt(&self.path, format!("it has no tensor {name}"))
-            })?;
+        let info: &TensorInfo = self
+            .content
+            .tensor_infos
+            .get(name)
+            .ok_or_else(|| corrupt(&self.path, format!("it has no tensor {name}")))?;
         let dims = info.shape.dims();
         let (rows, columns) = match *dims {
             [columns] => (1, columns),
@@ -171,7 +185,10 @@ impl Gguf {
         if rows == 0 || columns == 0 || columns % info.ggml_dtype.block_size() != 0 {
             return Err(corrupt(
                 &self.path,
-                format!("tensor {name} has shape {dims:?}, which {:?} cannot have", info.ggml_dtype),
+                format!(
+                    "tensor {name} has shape {dims:?}, which {:?} cannot have",
+                    info.ggml_dtype
+                ),
             ));
         }
         let offset = self
@@ -179,11 +196,20 @@ impl Gguf {
             .tensor_data_offset
             .checked_add(info.offset)
             .ok_or_else(|| corrupt(&self.path, format!("tensor {name} has no sound offset")))?;
-        Ok(Entry { name: name.to_owned(), dtype: info.ggml_dtype, rows, columns, offset })
+        Ok(Entry {
+            name: name.to_owned(),
+            dtype: info.ggml_dtype,
+            rows,
+            columns,
+            offset,
+        })
     }
 
     pub(crate) fn reader(&self) -> Result<TensorReader> {
-        Ok(TensorReader { file: open(&self.path)?, path: self.path.clone() })
+        Ok(TensorReader {
+            file: open(&self.path)?,
+            path: self.path.clone(),
+        })
     }
 }
 
@@ -209,11 +235,17 @@ fn open(path: &Path) -> Result<File> {
 }
 
 fn io(path: &Path, source: std::io::Error) -> Error {
-    Error::Io { path: path.to_owned(), source }
+    Error::Io {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 fn corrupt(path: &Path, reason: String) -> Error {
-    Error::Corrupt { path: path.to_owned(), reason }
+    Error::Corrupt {
+        path: path.to_owned(),
+        reason,
+    }
 }
 
 /// candle appends a backtrace to its messages.

@@ -10,6 +10,8 @@ pub mod config;
 mod error;
 pub mod eval;
 pub mod generate;
+#[cfg(test)]
+mod fixtures;
 pub mod gguf;
 pub mod injection;
 mod kernels;
@@ -24,5 +26,5 @@ pub mod tokenizer;
 
 pub use error::{Error, Result};
 pub use kernels::InstructionSet;
-pub use model::{Hidden, Input, LoadOptions, Model, Session, Step};
+pub use model::{ActivationBits, Hidden, Input, LoadOptions, Model, Session, Step};
 pub use requantise::{requantise, WeightFormat};

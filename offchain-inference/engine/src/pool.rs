@@ -80,7 +80,10 @@ impl Pool {
             job: Mutex::default(),
             wake: Condvar::new(),
         });
-        let mut pool = Self { shared, workers: Vec::new() };
+        let mut pool = Self {
+            shared,
+            workers: Vec::new(),
+        };
         for index in 1..threads {
             let shared = pool.shared.clone();
             let worker = std::thread::Builder::new()
@@ -112,7 +115,11 @@ impl Pool {
             >(body)
         });
         {
-            let mut job = self.shared.job.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut job = self
+                .shared
+                .job
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             job.number += 1;
             job.body = Some(body);
             self.shared.started.store(job.number, Ordering::Release);
@@ -131,7 +138,11 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.shared.job.lock().unwrap_or_else(PoisonError::into_inner).stop = true;
+        self.shared
+            .job
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .stop = true;
         self.shared.wake.notify_all();
         for worker in self.workers.drain(..) {
             // A worker's panic has been reported by `run`.
@@ -153,7 +164,10 @@ fn work(shared: &Shared, index: usize) {
         let body = {
             let mut job = shared.job.lock().unwrap_or_else(PoisonError::into_inner);
             while job.number == done && !job.stop {
-                job = shared.wake.wait(job).unwrap_or_else(PoisonError::into_inner);
+                job = shared
+                    .wake
+                    .wait(job)
+                    .unwrap_or_else(PoisonError::into_inner);
             }
             if job.stop {
                 return;
@@ -184,7 +198,10 @@ impl Shared {
     fn enter(&self, body: Body, index: usize) {
         // SAFETY: `run` keeps the closure alive until every thread has left.
         let body = unsafe { &*body.0 };
-        let crew = Crew { shared: self, index };
+        let crew = Crew {
+            shared: self,
+            index,
+        };
         if catch_unwind(AssertUnwindSafe(|| body(&crew))).is_err() {
             self.failed.store(true, Ordering::Release);
         }

@@ -4,7 +4,7 @@
 use std::{fs::File, io::BufWriter, path::Path};
 
 use candle_core::{
-    quantized::{gguf_file, ggml_file::qtensor_from_ggml, GgmlDType, QTensor},
+    quantized::{ggml_file::qtensor_from_ggml, gguf_file, GgmlDType, QTensor},
     Device,
 };
 
@@ -56,9 +56,17 @@ pub fn requantise(source: &Gguf, target: &Path, format: WeightFormat) -> Result<
         let mut bytes = Buffer::<u8>::zeroed(entry.rows * entry.row_bytes())?;
         reader.rows(&entry, 0, &mut bytes)?;
         let vector = entry.rows == 1;
-        let shape = if vector { vec![entry.columns] } else { vec![entry.rows, entry.columns] };
+        let shape = if vector {
+            vec![entry.columns]
+        } else {
+            vec![entry.rows, entry.columns]
+        };
         let tensor = qtensor_from_ggml(entry.dtype, &bytes, shape, &Device::Cpu)?;
-        let dtype = if vector { GgmlDType::F32 } else { format.dtype() };
+        let dtype = if vector {
+            GgmlDType::F32
+        } else {
+            format.dtype()
+        };
         let tensor = if tensor.dtype() == dtype {
             tensor
         } else {
@@ -75,7 +83,10 @@ pub fn requantise(source: &Gguf, target: &Path, format: WeightFormat) -> Result<
             key => (key, value),
         })
         .collect();
-    let tensors: Vec<_> = tensors.iter().map(|(name, tensor)| (*name, tensor)).collect();
+    let tensors: Vec<_> = tensors
+        .iter()
+        .map(|(name, tensor)| (*name, tensor))
+        .collect();
     let write = || -> std::result::Result<(), Box<dyn std::error::Error>> {
         let mut file = BufWriter::new(File::create(target)?);
         gguf_file::write(&mut file, &metadata, &tensors)?;

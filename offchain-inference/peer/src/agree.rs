@@ -20,7 +20,10 @@ fn passages(path: &Path) -> Outcome<Vec<String>> {
         .filter(|line| !line.trim().is_empty())
         .map(|line| {
             let value: serde_json::Value = serde_json::from_str(line)?;
-            Ok(value["text"].as_str().ok_or("a line without a text")?.to_owned())
+            Ok(value["text"]
+                .as_str()
+                .ok_or("a line without a text")?
+                .to_owned())
         })
         .collect()
 }
@@ -81,7 +84,10 @@ pub fn run(common: &Common, text: &Path, positions: usize) -> Outcome<()> {
     );
     println!("|Δ ln p| of llama.cpp's first choice: largest {worst_top:.4}");
     println!("|Δ logit|: largest {worst_logit:.4}");
-    println!("KL(llama.cpp ‖ ours): mean {:.6}", divergence / compared as f64);
+    println!(
+        "KL(llama.cpp ‖ ours): mean {:.6}",
+        divergence / compared as f64
+    );
     misses.sort_by(f64::total_cmp);
     println!("where the choice differs, llama.cpp's logits differ by {misses:.3?}");
     Ok(())
@@ -94,7 +100,12 @@ fn our_logits(model: &Model, tokens: &[u32]) -> Outcome<Vec<f32>> {
 
 fn log_sum(logits: &[f32]) -> f64 {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max) as f64;
-    largest + logits.iter().map(|&l| (l as f64 - largest).exp()).sum::<f64>().ln()
+    largest
+        + logits
+            .iter()
+            .map(|&l| (l as f64 - largest).exp())
+            .sum::<f64>()
+            .ln()
 }
 
 /// What the engine's tests compare with; see `offchain-inference/engine/tests/fixtures`.
@@ -139,13 +150,24 @@ pub fn record(common: &Common, text: &Path, positions: usize, out: &Path) -> Out
             let mut order: Vec<usize> = (0..logits.len()).collect();
             order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
             next.push(rounded(following as usize));
-            top.push(order.iter().take(TOP).map(|&t| (t as u32, rounded(t))).collect());
+            top.push(
+                order
+                    .iter()
+                    .take(TOP)
+                    .map(|&t| (t as u32, rounded(t)))
+                    .collect(),
+            );
             count += 1;
         }
         recorded.push(Passage { tokens, next, top });
     }
     let recording = Recording {
-        model: common.model.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        model: common
+            .model
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
         made_by: "starling-peer record, llama-cpp-2 0.1.160".into(),
         passages: recorded,
     };

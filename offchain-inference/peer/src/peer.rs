@@ -61,7 +61,12 @@ impl Sequence<'_> {
         let mut batch = LlamaBatch::new(tokens.len(), 1);
         for (i, &token) in tokens.iter().enumerate() {
             let wanted = all || i + 1 == tokens.len();
-            batch.add(LlamaToken::new(token as i32), self.len + i as i32, &[0], wanted)?;
+            batch.add(
+                LlamaToken::new(token as i32),
+                self.len + i as i32,
+                &[0],
+                wanted,
+            )?;
         }
         self.context.decode(&mut batch)?;
         self.context.synchronize();

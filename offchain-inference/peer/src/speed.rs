@@ -15,8 +15,11 @@ use crate::{
 const DECODE: usize = 64;
 
 /// The workloads: name, and tokens of the prompt.
-const WORKLOADS: [(&str, usize, bool); 3] =
-    [("prefill 128", 128, false), ("prefill 512", 512, false), ("decode 64", DECODE, true)];
+const WORKLOADS: [(&str, usize, bool); 3] = [
+    ("prefill 128", 128, false),
+    ("prefill 512", 512, false),
+    ("decode 64", DECODE, true),
+];
 
 pub fn run(common: &Common, rounds: usize) -> Outcome<()> {
     let model = engine(&common.model, common.threads)?;
@@ -36,8 +39,9 @@ pub fn run(common: &Common, rounds: usize) -> Outcome<()> {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for round in 0..=rounds {
             // No prompt comes twice: neither engine may profit from an earlier turn.
-            let tokens: Vec<u32> =
-                (0..prompt).map(|i| ((i * 7919 + round * 104_729) % 40_000 + 100) as u32).collect();
+            let tokens: Vec<u32> = (0..prompt)
+                .map(|i| ((i * 7919 + round * 104_729) % 40_000 + 100) as u32)
+                .collect();
             let our_rate = our_turn(&model, &tokens, decode)?;
             let their_rate = their_turn(&mut sequence, &tokens, decode)?;
             // The first round warms both up.
@@ -60,7 +64,10 @@ pub fn run(common: &Common, rounds: usize) -> Outcome<()> {
         );
     }
     if let Some(peak) = peak_memory() {
-        println!("peak memory of the process, both models loaded: {} MB", peak / 1000);
+        println!(
+            "peak memory of the process, both models loaded: {} MB",
+            peak / 1000
+        );
     }
     Ok(())
 }
@@ -104,7 +111,10 @@ pub fn greedy(logits: &[f32]) -> u32 {
 
 /// Best and median of sorted rates.
 fn summary(rates: &[f64]) -> (f64, f64) {
-    (rates.last().copied().unwrap_or(f64::NAN), rates.get(rates.len() / 2).copied().unwrap_or(f64::NAN))
+    (
+        rates.last().copied().unwrap_or(f64::NAN),
+        rates.get(rates.len() / 2).copied().unwrap_or(f64::NAN),
+    )
 }
 
 /// Peak resident memory in kB, where the system tells.

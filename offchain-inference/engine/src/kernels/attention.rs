@@ -55,7 +55,10 @@ impl Queries<'_> {
 
     /// First and one past the last page that rows `rows` see.
     fn pages_of(&self, rows: &std::ops::Range<usize>) -> (usize, usize) {
-        (self.first(rows.start) / PAGE, self.position(rows.end - 1) / PAGE + 1)
+        (
+            self.first(rows.start) / PAGE,
+            self.position(rows.end - 1) / PAGE + 1,
+        )
     }
 
     unsafe fn query(&self, row: usize) -> *const f32 {

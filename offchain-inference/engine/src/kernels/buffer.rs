@@ -44,13 +44,23 @@ impl<T: Plain> Buffer<T> {
     /// `len` zeros, or an error where the system has no memory for them.
     pub fn zeroed(len: usize) -> Result<Self> {
         if len == 0 {
-            return Ok(Self { data: NonNull::dangling(), len, arena: None, marker: PhantomData });
+            return Ok(Self {
+                data: NonNull::dangling(),
+                len,
+                arena: None,
+                marker: PhantomData,
+            });
         }
         let failed = || Error::Resources(format!("no memory for {len} × {} bytes", size_of::<T>()));
         let layout = Self::layout(len).ok_or_else(failed)?;
         // SAFETY: the layout's size is not zero.
         let data = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(failed)?;
-        Ok(Self { data: data.cast(), len, arena: None, marker: PhantomData })
+        Ok(Self {
+            data: data.cast(),
+            len,
+            arena: None,
+            marker: PhantomData,
+        })
     }
 
     fn layout(len: usize) -> Option<Layout> {
@@ -110,7 +120,10 @@ pub(crate) struct Arena {
 
 impl Arena {
     pub fn new() -> Self {
-        Self { region: None, used: 0 }
+        Self {
+            region: None,
+            used: 0,
+        }
     }
 
     /// `len` zeros.
@@ -136,6 +149,11 @@ impl Arena {
         self.used += bytes;
         self.region = Some(region.clone());
         let data = NonNull::new(data).ok_or_else(failed)?;
-        Ok(Buffer { data, len, arena: Some(region), marker: PhantomData })
+        Ok(Buffer {
+            data,
+            len,
+            arena: Some(region),
+            marker: PhantomData,
+        })
     }
 }

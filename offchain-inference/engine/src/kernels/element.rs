@@ -15,7 +15,13 @@ pub(crate) unsafe fn exp<S: Isa>(x: S::F) -> S::F {
     let r = S::fma(float, S::splat(-0.693_359_375), clamped);
     let r = S::fma(float, S::splat(2.121_944_4e-4), r);
     let mut p = S::splat(1.987_569_1e-4);
-    for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5] {
+    for coefficient in [
+        1.398_199_9e-3,
+        8.333_452e-3,
+        4.166_579_6e-2,
+        0.166_666_65,
+        0.5,
+    ] {
         p = S::fma(p, r, S::splat(coefficient));
     }
     let p = S::add(S::fma(p, S::mul(r, r), r), S::splat(1.0));

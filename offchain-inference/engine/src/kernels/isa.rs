@@ -139,7 +139,9 @@ impl Isa for Scalar {
     }
     #[inline(always)]
     unsafe fn load_f16(p: *const u16) -> Self::F {
-        each(p.cast::<[u16; LANES]>().read_unaligned(), |b| half::f16::from_bits(b).to_f32())
+        each(p.cast::<[u16; LANES]>().read_unaligned(), |b| {
+            half::f16::from_bits(b).to_f32()
+        })
     }
     #[inline(always)]
     unsafe fn store_f16(p: *mut u16, x: Self::F) {
@@ -148,7 +150,9 @@ impl Isa for Scalar {
     }
     #[inline(always)]
     unsafe fn load_bf16(p: *const u16) -> Self::F {
-        each(p.cast::<[u16; LANES]>().read_unaligned(), |b| f32::from_bits((b as u32) << 16))
+        each(p.cast::<[u16; LANES]>().read_unaligned(), |b| {
+            f32::from_bits((b as u32) << 16)
+        })
     }
     #[inline(always)]
     unsafe fn add(a: Self::F, b: Self::F) -> Self::F {
@@ -216,7 +220,8 @@ impl Isa for Scalar {
     }
     #[inline(always)]
     unsafe fn store_i8(p: *mut i8, x: Self::I) {
-        p.cast::<[i8; LANES]>().write_unaligned(each(x, |x| x as i8))
+        p.cast::<[i8; LANES]>()
+            .write_unaligned(each(x, |x| x as i8))
     }
     #[inline(always)]
     unsafe fn prefetch(_: *const u8) {}
@@ -376,7 +381,10 @@ mod x86 {
             }
             #[inline(always)]
             unsafe fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F {
-                (_mm256_fmadd_ps(a.0, b.0, c.0), _mm256_fmadd_ps(a.1, b.1, c.1))
+                (
+                    _mm256_fmadd_ps(a.0, b.0, c.0),
+                    _mm256_fmadd_ps(a.1, b.1, c.1),
+                )
             }
             #[inline(always)]
             unsafe fn zero_below(x: Self::F, limit: f32, v: Self::F) -> Self::F {
@@ -425,7 +433,10 @@ mod x86 {
             }
             #[inline(always)]
             unsafe fn load_bytes(p: *const u8) -> Self::B {
-                (_mm256_loadu_si256(p.cast()), _mm256_loadu_si256(p.add(32).cast()))
+                (
+                    _mm256_loadu_si256(p.cast()),
+                    _mm256_loadu_si256(p.add(32).cast()),
+                )
             }
             #[inline(always)]
             unsafe fn low_nibbles(b: Self::B) -> Self::B {
@@ -482,7 +493,10 @@ mod x86 {
         #[inline(always)]
         unsafe fn dot4(sum: Self::I, w: Self::B, x: *const i8) -> Self::I {
             let x = _mm256_set1_epi32(four(x));
-            (_mm256_dpbusd_avx_epi32(sum.0, w.0, x), _mm256_dpbusd_avx_epi32(sum.1, w.1, x))
+            (
+                _mm256_dpbusd_avx_epi32(sum.0, w.0, x),
+                _mm256_dpbusd_avx_epi32(sum.1, w.1, x),
+            )
         }
     }
 

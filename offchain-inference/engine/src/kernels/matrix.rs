@@ -80,13 +80,21 @@ pub(crate) struct Matrix {
 /// How a format on disk becomes panels.
 #[derive(Clone, Copy)]
 enum Packing {
-    Integer { bits: Bits, zero: i32, minimums: bool },
+    Integer {
+        bits: Bits,
+        zero: i32,
+        minimums: bool,
+    },
     Float(Float),
 }
 
 impl Packing {
     fn of(dtype: GgmlDType) -> Self {
-        let integer = |bits, zero, minimums| Self::Integer { bits, zero, minimums };
+        let integer = |bits, zero, minimums| Self::Integer {
+            bits,
+            zero,
+            minimums,
+        };
         match dtype {
             GgmlDType::F32 => Self::Float(Float::F32),
             GgmlDType::F16 => Self::Float(Float::F16),
@@ -137,7 +145,11 @@ impl Matrix {
     fn zeroed(entry: &Entry, arena: &mut Arena) -> Result<Self> {
         let panels = entry.rows.div_ceil(LANES);
         let weights = match Packing::of(entry.dtype) {
-            Packing::Integer { bits, zero, minimums } => {
+            Packing::Integer {
+                bits,
+                zero,
+                minimums,
+            } => {
                 if entry.columns % BLOCK != 0 {
                     return Err(Error::Unsupported(format!(
                         "{} has rows of {}, not a multiple of {BLOCK}",
@@ -159,7 +171,11 @@ impl Matrix {
                 Weights::Float { float, data }
             },
         };
-        Ok(Self { rows: entry.rows, columns: entry.columns, weights })
+        Ok(Self {
+            rows: entry.rows,
+            columns: entry.columns,
+            weights,
+        })
     }
 
     fn set_row(&mut self, row: usize, dtype: GgmlDType, bytes: &[u8]) -> Result<()> {
@@ -173,7 +189,13 @@ impl Matrix {
                     data[at..at + size].copy_from_slice(bytes);
                 }
             },
-            Weights::Integer { bits, quants, scales, minimums, .. } => {
+            Weights::Integer {
+                bits,
+                quants,
+                scales,
+                minimums,
+                ..
+            } => {
                 let first = panel * (columns / BLOCK);
                 let bits = *bits;
                 for_each_block(dtype, bytes, columns, |i, block| {
@@ -230,7 +252,13 @@ impl Matrix {
                         };
                 }
             },
-            Weights::Integer { bits, zero, quants, scales, minimums } => {
+            Weights::Integer {
+                bits,
+                zero,
+                quants,
+                scales,
+                minimums,
+            } => {
                 for (column, out) in out.iter_mut().enumerate() {
                     let block = panel * (columns / BLOCK) + column / BLOCK;
                     let (group, byte) = (column % BLOCK / 4, lane * 4 + column % 4);
@@ -265,21 +293,42 @@ fn for_each_block(
                 for (q, b) in quants.iter_mut().zip(&b[2..]) {
                     *q = *b as i8;
                 }
-                f(i, Block { scale: half_at(b, 0), minimum: f16::ZERO, quants });
+                f(
+                    i,
+                    Block {
+                        scale: half_at(b, 0),
+                        minimum: f16::ZERO,
+                        quants,
+                    },
+                );
             }
         },
         GgmlDType::Q4_0 | GgmlDType::Q4_1 => {
             let minimums = dtype == GgmlDType::Q4_1;
             for (i, b) in pieces {
-                let (minimum, b4) =
-                    if minimums { (half_at(b, 2), &b[4..]) } else { (f16::ZERO, &b[2..]) };
-                f(i, Block { scale: half_at(b, 0), minimum, quants: nibbles(b4) });
+                let (minimum, b4) = if minimums {
+                    (half_at(b, 2), &b[4..])
+                } else {
+                    (f16::ZERO, &b[2..])
+                };
+                f(
+                    i,
+                    Block {
+                        scale: half_at(b, 0),
+                        minimum,
+                        quants: nibbles(b4),
+                    },
+                );
             }
         },
         GgmlDType::Q5_0 | GgmlDType::Q5_1 => {
             let minimums = dtype == GgmlDType::Q5_1;
             for (i, b) in pieces {
-                let (minimum, b) = if minimums { (half_at(b, 2), b) } else { (f16::ZERO, b) };
+                let (minimum, b) = if minimums {
+                    (half_at(b, 2), b)
+                } else {
+                    (f16::ZERO, b)
+                };
                 let at = if minimums { 4 } else { 2 };
                 let high = u32::from_le_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]]);
                 let mut quants = nibbles(&b[at + 4..]);
@@ -287,7 +336,14 @@ fn for_each_block(
                     *q |= ((high >> column & 1) as i8) << 4;
                     *q -= if minimums { 0 } else { 16 };
                 }
-                f(i, Block { scale: half_at(b, 0), minimum, quants });
+                f(
+                    i,
+                    Block {
+                        scale: half_at(b, 0),
+                        minimum,
+                        quants,
+                    },
+                );
             }
         },
         GgmlDType::Q4K | GgmlDType::Q5K => {
@@ -323,7 +379,11 @@ fn super_block(dtype: GgmlDType, b: &[u8], mut f: impl FnMut(usize, Block)) {
     let half_at = |at: usize| f16::from_le_bytes([b[at], b[at + 1]]).to_f32();
     let (scale, minimum, packed) = (half_at(0), half_at(2), &b[4..16]);
     let five = dtype == GgmlDType::Q5K;
-    let (high, low) = if five { (&b[16..48], &b[48..]) } else { (&b[..0], &b[16..]) };
+    let (high, low) = if five {
+        (&b[16..48], &b[48..])
+    } else {
+        (&b[..0], &b[16..])
+    };
     for sub in 0..8 {
         let (s, m) = if sub < 4 {
             (packed[sub] & 63, packed[sub + 4] & 63)
@@ -342,7 +402,14 @@ fn super_block(dtype: GgmlDType, b: &[u8], mut f: impl FnMut(usize, Block)) {
             }
         }
         let scale = f16::from_f32(scale * s as f32);
-        f(sub, Block { scale, minimum: f16::from_f32(-minimum * m as f32), quants });
+        f(
+            sub,
+            Block {
+                scale,
+                minimum: f16::from_f32(-minimum * m as f32),
+                quants,
+            },
+        );
     }
 }
 
@@ -355,5 +422,9 @@ fn quantise(values: &[f32]) -> Block {
     for (q, v) in quants.iter_mut().zip(values) {
         *q = (v * inverse).round() as i8;
     }
-    Block { scale: f16::from_f32(scale), minimum: f16::ZERO, quants }
+    Block {
+        scale: f16::from_f32(scale),
+        minimum: f16::ZERO,
+        quants,
+    }
 }

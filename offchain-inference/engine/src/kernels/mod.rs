@@ -10,6 +10,8 @@ mod element;
 mod isa;
 mod matrix;
 mod product;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, ops::Range, str::FromStr};
 

@@ -6,7 +6,8 @@ use super::{
     matrix::{Bits, Float, Matrix, Weights, BLOCK},
 };
 
-/// Rows of activations, as floats and quantised: `x ≈ scale · q`, −127 ≤ q ≤ 127, in blocks of 32.
+/// Rows of activations, as floats and quantised in blocks of 32: `x ≈ scale · (q + r / 254)`,
+/// −127 ≤ q, r ≤ 127, or without `r`.
 #[derive(Clone, Copy)]
 pub(crate) struct Activations {
     /// Elements of a row.
@@ -19,7 +20,11 @@ pub(crate) struct Activations {
     pub scales: *mut f32,
     /// Sum of a block's quants; rows × columns / 32.
     pub sums: *mut i32,
-    /// scale · sum; rows × columns / 32.
+    /// What the quants leave over, `r`: rows × columns; null where activations have eight bits.
+    pub rests: *mut i8,
+    /// Sum of a block's rests; rows × columns / 32.
+    pub rest_sums: *mut i32,
+    /// scale · Σ(q + r / 254); rows × columns / 32.
     pub scaled_sums: *mut f32,
 }
 
@@ -38,6 +43,12 @@ impl Activations {
             quants: self.quants.add(row * self.columns),
             scales: self.scales.add(row * blocks),
             sums: self.sums.add(row * blocks),
+            rests: if self.rests.is_null() {
+                self.rests
+            } else {
+                self.rests.add(row * self.columns)
+            },
+            rest_sums: self.rest_sums.add(row * blocks),
             scaled_sums: self.scaled_sums.add(row * blocks),
         }
     }
@@ -57,30 +68,42 @@ pub(crate) struct Output {
 /// # Safety
 /// The row exists, and nobody else touches those blocks.
 #[inline(always)]
-pub(crate) unsafe fn quantise<S: Isa>(
-    x: Activations,
-    row: usize,
-    blocks: std::ops::Range<usize>,
-) {
+pub(crate) unsafe fn quantise<S: Isa>(x: Activations, row: usize, blocks: std::ops::Range<usize>) {
     let x = x.row(row);
     for block in blocks {
-        let (low, high) = (x.floats.add(block * BLOCK), x.floats.add(block * BLOCK + LANES));
+        let (low, high) = (
+            x.floats.add(block * BLOCK),
+            x.floats.add(block * BLOCK + LANES),
+        );
         let (low, high) = (S::load(low), S::load(high));
         let largest = S::largest(S::max(S::abs(low), S::abs(high)));
         let scale = largest / 127.0;
         let inverse = S::splat(if scale > 0.0 { 1.0 / scale } else { 0.0 });
         // The limits only matter where 1/scale overflows, and for what is not a number.
         let limit = |x| S::max(S::min(x, S::splat(127.0)), S::splat(-127.0));
-        let low = S::round(limit(S::mul(low, inverse)));
-        let high = S::round(limit(S::mul(high, inverse)));
-        S::store_i8(x.quants.add(block * BLOCK), low);
-        S::store_i8(x.quants.add(block * BLOCK + LANES), high);
-        let sum = S::sum_i32(low) + S::sum_i32(high);
+        let (low, high) = (limit(S::mul(low, inverse)), limit(S::mul(high, inverse)));
+        let quants = (S::round(low), S::round(high));
+        S::store_i8(x.quants.add(block * BLOCK), quants.0);
+        S::store_i8(x.quants.add(block * BLOCK + LANES), quants.1);
+        let mut sum = S::sum_i32(quants.0) + S::sum_i32(quants.1);
         *x.scales.add(block) = scale;
         *x.sums.add(block) = sum;
-        *x.scaled_sums.add(block) = scale * sum as f32;
+        let mut scaled = scale * sum as f32;
+        if !x.rests.is_null() {
+            let rest = |x, q| S::round(S::mul(S::sub(x, S::float(q)), S::splat(REST)));
+            let rests = (rest(low, quants.0), rest(high, quants.1));
+            S::store_i8(x.rests.add(block * BLOCK), rests.0);
+            S::store_i8(x.rests.add(block * BLOCK + LANES), rests.1);
+            sum = S::sum_i32(rests.0) + S::sum_i32(rests.1);
+            *x.rest_sums.add(block) = sum;
+            scaled = (scale / REST).mul_add(sum as f32, scaled);
+        }
+        *x.scaled_sums.add(block) = scaled;
     }
 }
+
+/// Steps of a rest in a step of a quant: a rest is at most half a step.
+const REST: f32 = 254.0;
 
 /// Multiplies panel `panel` with `rows` rows of activations.
 ///
@@ -97,7 +120,13 @@ pub(crate) unsafe fn product<S: Isa>(
 ) {
     let width = LANES.min(matrix.rows - panel * LANES);
     match &matrix.weights {
-        Weights::Integer { bits, zero, quants, scales, minimums } => {
+        Weights::Integer {
+            bits,
+            zero,
+            quants,
+            scales,
+            minimums,
+        } => {
             let blocks = matrix.columns / BLOCK;
             let panel = IntegerPanel {
                 quants: quants.as_ptr().add(panel * blocks * bits.block_bytes()),
@@ -108,19 +137,45 @@ pub(crate) unsafe fn product<S: Isa>(
                 zero: *zero,
                 blocks,
             };
-            match (bits, minimums.is_some()) {
-                (Bits::Eight, false) => integer_rows::<S, true, false>(panel, x, rows, out, width),
-                (Bits::Eight, true) => integer_rows::<S, true, true>(panel, x, rows, out, width),
-                (Bits::Four, false) => integer_rows::<S, false, false>(panel, x, rows, out, width),
-                (Bits::Four, true) => integer_rows::<S, false, true>(panel, x, rows, out, width),
+            match (bits, minimums.is_some(), !x.rests.is_null()) {
+                (Bits::Eight, false, false) => {
+                    integer_rows::<S, true, false, false>(panel, x, rows, out, width)
+                },
+                (Bits::Eight, false, true) => {
+                    integer_rows::<S, true, false, true>(panel, x, rows, out, width)
+                },
+                (Bits::Eight, true, false) => {
+                    integer_rows::<S, true, true, false>(panel, x, rows, out, width)
+                },
+                (Bits::Eight, true, true) => {
+                    integer_rows::<S, true, true, true>(panel, x, rows, out, width)
+                },
+                (Bits::Four, false, false) => {
+                    integer_rows::<S, false, false, false>(panel, x, rows, out, width)
+                },
+                (Bits::Four, false, true) => {
+                    integer_rows::<S, false, false, true>(panel, x, rows, out, width)
+                },
+                (Bits::Four, true, false) => {
+                    integer_rows::<S, false, true, false>(panel, x, rows, out, width)
+                },
+                (Bits::Four, true, true) => {
+                    integer_rows::<S, false, true, true>(panel, x, rows, out, width)
+                },
             }
         },
         Weights::Float { float, data } => {
             let elements = panel * matrix.columns * LANES;
             match float {
-                Float::F32 => float_rows::<S, F32>(data.as_ptr().add(4 * elements), x, rows, out, width),
-                Float::F16 => float_rows::<S, F16>(data.as_ptr().add(2 * elements), x, rows, out, width),
-                Float::Bf16 => float_rows::<S, Bf16>(data.as_ptr().add(2 * elements), x, rows, out, width),
+                Float::F32 => {
+                    float_rows::<S, F32>(data.as_ptr().add(4 * elements), x, rows, out, width)
+                },
+                Float::F16 => {
+                    float_rows::<S, F16>(data.as_ptr().add(2 * elements), x, rows, out, width)
+                },
+                Float::Bf16 => {
+                    float_rows::<S, Bf16>(data.as_ptr().add(2 * elements), x, rows, out, width)
+                },
             }
         },
     }
@@ -136,7 +191,7 @@ struct IntegerPanel {
 }
 
 #[inline(always)]
-unsafe fn integer_rows<S: Isa, const EIGHT: bool, const MINIMUM: bool>(
+unsafe fn integer_rows<S: Isa, const EIGHT: bool, const MINIMUM: bool, const RESTS: bool>(
     panel: IntegerPanel,
     x: Activations,
     rows: usize,
@@ -145,19 +200,19 @@ unsafe fn integer_rows<S: Isa, const EIGHT: bool, const MINIMUM: bool>(
 ) {
     let mut row = 0;
     while row + 8 <= rows {
-        integer_tile::<S, EIGHT, MINIMUM, 8>(panel, x, row, out, width);
+        integer_tile::<S, EIGHT, MINIMUM, RESTS, 8>(panel, x, row, out, width);
         row += 8;
     }
     if row + 4 <= rows {
-        integer_tile::<S, EIGHT, MINIMUM, 4>(panel, x, row, out, width);
+        integer_tile::<S, EIGHT, MINIMUM, RESTS, 4>(panel, x, row, out, width);
         row += 4;
     }
     if row + 2 <= rows {
-        integer_tile::<S, EIGHT, MINIMUM, 2>(panel, x, row, out, width);
+        integer_tile::<S, EIGHT, MINIMUM, RESTS, 2>(panel, x, row, out, width);
         row += 2;
     }
     if row < rows {
-        integer_tile::<S, EIGHT, MINIMUM, 1>(panel, x, row, out, width);
+        integer_tile::<S, EIGHT, MINIMUM, RESTS, 1>(panel, x, row, out, width);
     }
 }
 
@@ -166,7 +221,13 @@ const AHEAD: usize = 4096;
 
 /// `ROWS` rows at once: every weight that is loaded (and unpacked) serves all of them.
 #[inline(always)]
-unsafe fn integer_tile<S: Isa, const EIGHT: bool, const MINIMUM: bool, const ROWS: usize>(
+unsafe fn integer_tile<
+    S: Isa,
+    const EIGHT: bool,
+    const MINIMUM: bool,
+    const RESTS: bool,
+    const ROWS: usize,
+>(
     panel: IntegerPanel,
     x: Activations,
     row: usize,
@@ -219,24 +280,50 @@ unsafe fn integer_tile<S: Isa, const EIGHT: bool, const MINIMUM: bool, const ROW
         };
         for r in 0..ROWS {
             let at = r * blocks + block;
-            let q = x.quants.add(at * BLOCK);
-            let sum = *x.sums.add(at);
-            let mut dot = if EIGHT { S::start8(sum) } else { S::start4(panel.zero, sum) };
-            for (group, weights) in weights.into_iter().enumerate() {
-                dot = if EIGHT {
-                    S::dot8(dot, weights, q.add(4 * group))
-                } else {
-                    S::dot4(dot, weights, q.add(4 * group))
-                };
+            let mut dot = S::float(integer_dot::<S, EIGHT>(
+                panel.zero,
+                weights,
+                x.quants.add(at * BLOCK),
+                *x.sums.add(at),
+            ));
+            if RESTS {
+                let rests = x.rests.add(at * BLOCK);
+                let rest =
+                    integer_dot::<S, EIGHT>(panel.zero, weights, rests, *x.rest_sums.add(at));
+                dot = S::fma(S::float(rest), S::splat(1.0 / REST), dot);
             }
             let scales = S::mul(scales, S::splat(*x.scales.add(at)));
-            sums[r] = S::fma(S::float(dot), scales, sums[r]);
+            sums[r] = S::fma(dot, scales, sums[r]);
             if MINIMUM {
                 sums[r] = S::fma(minimums, S::splat(*x.scaled_sums.add(at)), sums[r]);
             }
         }
     }
     store::<S, ROWS>(sums, row, out, width);
+}
+
+/// Products of 32 activations and the weights of 16 rows.
+#[inline(always)]
+unsafe fn integer_dot<S: Isa, const EIGHT: bool>(
+    zero: i32,
+    weights: [S::B; 8],
+    x: *const i8,
+    sum: i32,
+) -> S::I {
+    let mut dot = if EIGHT {
+        S::start8(sum)
+    } else {
+        S::start4(zero, sum)
+    };
+    for (group, weights) in weights.into_iter().enumerate() {
+        let x = x.add(4 * group);
+        dot = if EIGHT {
+            S::dot8(dot, weights, x)
+        } else {
+            S::dot4(dot, weights, x)
+        };
+    }
+    dot
 }
 
 /// Element of a float panel.
@@ -312,7 +399,11 @@ unsafe fn float_tile<S: Isa, E: Element, const ROWS: usize>(
         let whole = columns / STRANDS * STRANDS;
         for column in (0..whole).step_by(STRANDS) {
             for (i, strand) in strands.iter_mut().enumerate() {
-                *strand = S::fma(load(column + i), S::splat(*x.floats.add(column + i)), *strand);
+                *strand = S::fma(
+                    load(column + i),
+                    S::splat(*x.floats.add(column + i)),
+                    *strand,
+                );
             }
         }
         for column in whole..columns {
@@ -328,7 +419,11 @@ unsafe fn float_tile<S: Isa, E: Element, const ROWS: usize>(
             for column in (i..columns).step_by(STRANDS) {
                 let weights = load(column);
                 for (r, partial) in partial.iter_mut().enumerate() {
-                    *partial = S::fma(weights, S::splat(*x.floats.add(r * columns + column)), *partial);
+                    *partial = S::fma(
+                        weights,
+                        S::splat(*x.floats.add(r * columns + column)),
+                        *partial,
+                    );
                 }
             }
             for (strands, partial) in strands.iter_mut().zip(partial) {
@@ -357,7 +452,14 @@ unsafe fn store<S: Isa, const ROWS: usize>(
     for (r, sum) in sums.into_iter().enumerate() {
         let p = out.data.add((row + r) * out.stride);
         if width == LANES {
-            S::store(p, if out.add { S::add(S::load(p), sum) } else { sum });
+            S::store(
+                p,
+                if out.add {
+                    S::add(S::load(p), sum)
+                } else {
+                    sum
+                },
+            );
         } else {
             let mut lanes = [0f32; LANES];
             S::store(lanes.as_mut_ptr(), sum);

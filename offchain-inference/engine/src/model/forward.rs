@@ -3,7 +3,10 @@
 
 use std::ops::Range;
 
-use super::weights::{Block, Weights};
+use super::{
+    weights::{Block, Weights},
+    ActivationBits,
+};
 use crate::{
     cache::Geometry,
     config::{Config, Rope},
@@ -57,11 +60,13 @@ struct ActivationBuffers {
     quants: Buffer<i8>,
     scales: Buffer<f32>,
     sums: Buffer<i32>,
+    rests: Buffer<i8>,
+    rest_sums: Buffer<i32>,
     scaled_sums: Buffer<f32>,
 }
 
 impl ActivationBuffers {
-    fn new(columns: usize) -> Result<Self> {
+    fn new(columns: usize, rests: bool) -> Result<Self> {
         let blocks = MAX_ROWS * columns / BLOCK;
         Ok(Self {
             columns,
@@ -69,6 +74,8 @@ impl ActivationBuffers {
             quants: Buffer::zeroed(MAX_ROWS * columns)?,
             scales: Buffer::zeroed(blocks)?,
             sums: Buffer::zeroed(blocks)?,
+            rests: Buffer::zeroed(if rests { MAX_ROWS * columns } else { 0 })?,
+            rest_sums: Buffer::zeroed(blocks)?,
             scaled_sums: Buffer::zeroed(blocks)?,
         })
     }
@@ -80,6 +87,12 @@ impl ActivationBuffers {
             quants: self.quants.as_mut_ptr(),
             scales: self.scales.as_mut_ptr(),
             sums: self.sums.as_mut_ptr(),
+            rests: if self.rests.is_empty() {
+                std::ptr::null_mut()
+            } else {
+                self.rests.as_mut_ptr()
+            },
+            rest_sums: self.rest_sums.as_mut_ptr(),
             scaled_sums: self.scaled_sums.as_mut_ptr(),
         }
     }
@@ -93,7 +106,10 @@ struct Angles {
 
 impl Angles {
     fn new(half: usize) -> Result<Self> {
-        Ok(Self { cos: Buffer::zeroed(MAX_ROWS * half)?, sin: Buffer::zeroed(MAX_ROWS * half)? })
+        Ok(Self {
+            cos: Buffer::zeroed(MAX_ROWS * half)?,
+            sin: Buffer::zeroed(MAX_ROWS * half)?,
+        })
     }
 
     fn fill(&mut self, rope: Rope, config: &Config, factors: Option<&[f32]>, segments: &[Segment]) {
@@ -136,15 +152,16 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    pub fn new(config: &Config, threads: usize) -> Result<Self> {
+    pub fn new(config: &Config, threads: usize, bits: ActivationBits) -> Result<Self> {
+        let rests = bits == ActivationBits::Sixteen;
         let half = config.rope_width / 2;
         Ok(Self {
             hidden: Buffer::zeroed(MAX_ROWS * config.width)?,
             qkv: Buffer::zeroed(MAX_ROWS * (config.query_width() + 2 * config.kv_width()))?,
             layer: Buffer::zeroed(MAX_ROWS * config.width)?,
-            normed: ActivationBuffers::new(config.width)?,
-            attended: ActivationBuffers::new(config.query_width())?,
-            gated: ActivationBuffers::new(config.feed_forward)?,
+            normed: ActivationBuffers::new(config.width, rests)?,
+            attended: ActivationBuffers::new(config.query_width(), rests)?,
+            gated: ActivationBuffers::new(config.feed_forward, rests)?,
             global: Angles::new(half)?,
             local: Angles::new(if config.window.is_some() { half } else { 0 })?,
             scratch: (0..threads)
@@ -202,9 +219,13 @@ impl Pass<'_> {
         let rows = segments.last().map_or(0, |segment| segment.rows.end);
         let config = self.config;
         let factors = self.weights.rope_factors.as_deref();
-        workspace.global.fill(config.rope, config, factors, segments);
+        workspace
+            .global
+            .fill(config.rope, config, factors, segments);
         if config.window.is_some() {
-            workspace.local.fill(config.rope_local, config, None, segments);
+            workspace
+                .local
+                .fill(config.rope_local, config, None, segments);
         }
         let attention = self.attention_tasks(segments, pool.threads());
         let group = config.heads / config.kv_heads;
@@ -221,7 +242,13 @@ impl Pass<'_> {
                 *buffer = Buffer::zeroed(scratch.next_power_of_two())?;
             }
         }
-        let run = Run { pass: self, workspace, segments, attention: &attention, rows };
+        let run = Run {
+            pass: self,
+            workspace,
+            segments,
+            attention: &attention,
+            rows,
+        };
         pool.run(|crew| {
             // SAFETY: the buffers fit `MAX_ROWS` rows of this configuration, against which the
             // weights were checked; each phase's tasks write disjoint parts.
@@ -231,7 +258,10 @@ impl Pass<'_> {
 
     fn attention_tasks(&self, segments: &[Segment], threads: usize) -> Vec<AttentionTask> {
         let group = self.config.heads / self.config.kv_heads;
-        let rows: usize = segments.iter().map(|s| s.rows.len() * self.config.heads).sum();
+        let rows: usize = segments
+            .iter()
+            .map(|s| s.rows.len() * self.config.heads)
+            .sum();
         let size = rows.div_ceil(threads).clamp(1, ATTENTION_TASK);
         let mut tasks = Vec::new();
         // The last rows see the most keys, so they go first and the short tasks fill up the end.
@@ -240,7 +270,11 @@ impl Pass<'_> {
             for first in (0..rows).step_by(size).rev() {
                 for head in 0..self.config.kv_heads {
                     let rows = first..(first + size).min(rows);
-                    tasks.push(AttentionTask { segment: i, head, rows });
+                    tasks.push(AttentionTask {
+                        segment: i,
+                        head,
+                        rows,
+                    });
                 }
             }
         }
@@ -253,12 +287,21 @@ impl Run<'_> {
         let mut post_norm = None;
         for (i, block) in self.pass.weights.blocks.iter().enumerate() {
             let inputs = [&block.query, &block.key, &block.value];
-            self.norm(crew, post_norm, Some((&block.attention_norm, any_integer(&inputs))));
+            self.norm(
+                crew,
+                post_norm,
+                Some((&block.attention_norm, any_integer(&inputs))),
+            );
             self.project(crew, inputs);
             self.rotate(crew, i, block);
             self.attend(crew, i, block.output.is_integer());
             post_norm = block.attention_post_norm.as_ref();
-            self.add_layer(crew, &block.output, self.workspace.attended.view(), post_norm);
+            self.add_layer(
+                crew,
+                &block.output,
+                self.workspace.attended.view(),
+                post_norm,
+            );
             let inputs = any_integer(&[&block.gate, &block.up]);
             self.norm(crew, post_norm, Some((&block.feed_forward_norm, inputs)));
             self.gate(crew, block);
@@ -319,7 +362,11 @@ impl Run<'_> {
             for matrix in matrices {
                 if panel < matrix.panels() {
                     let data = qkv.at(column + panel * LANES);
-                    let out = Output { data, stride, add: false };
+                    let out = Output {
+                        data,
+                        stride,
+                        add: false,
+                    };
                     (self.pass.kernels.product)(matrix, panel, normed, self.rows, out);
                     return;
                 }
@@ -340,7 +387,11 @@ impl Run<'_> {
         let head_width = config.head_width;
         let half = config.rope_width / 2;
         let local = config.window_of(self.pass.first_block + block).is_some();
-        let angles = if local { &self.workspace.local } else { &self.workspace.global };
+        let angles = if local {
+            &self.workspace.local
+        } else {
+            &self.workspace.global
+        };
         let qkv = Shared::of(&self.workspace.qkv);
         let head = |x: *mut f32, row: usize, norm: Option<&Buffer<f32>>| {
             if let Some(norm) = norm {
@@ -357,7 +408,9 @@ impl Run<'_> {
             (kernels.scale)(x, config.attention_scale, config.query_width());
             let keys = x.add(config.query_width());
             let values = keys.add(config.kv_width());
-            let Some(segment) = self.segments.iter().find(|s| s.rows.contains(&row)) else { return };
+            let Some(segment) = self.segments.iter().find(|s| s.rows.contains(&row)) else {
+                return;
+            };
             let position = segment.start + row - segment.rows.start;
             let page = segment.pages[position / PAGE];
             for i in 0..config.kv_heads {
@@ -379,7 +432,9 @@ impl Run<'_> {
         let config = self.pass.config;
         let geometry = self.pass.geometry;
         let group = config.heads / config.kv_heads;
-        let window = config.window_of(self.pass.first_block + block).unwrap_or(usize::MAX);
+        let window = config
+            .window_of(self.pass.first_block + block)
+            .unwrap_or(usize::MAX);
         let attended = self.workspace.attended.view();
         let qkv = Shared::of(&self.workspace.qkv);
         let scratch = Shared::of(&self.workspace.scratch[crew.index]);
@@ -388,12 +443,11 @@ impl Run<'_> {
             let segment = &self.segments[task.segment];
             let first_head = task.head * group;
             let queries = Queries {
-                queries: qkv.at(
-                    segment.rows.start * self.qkv_width() + first_head * config.head_width,
-                ),
-                out: attended.floats.add(
-                    segment.rows.start * attended.columns + first_head * config.head_width,
-                ),
+                queries: qkv
+                    .at(segment.rows.start * self.qkv_width() + first_head * config.head_width),
+                out: attended
+                    .floats
+                    .add(segment.rows.start * attended.columns + first_head * config.head_width),
                 stride: self.qkv_width(),
                 out_stride: attended.columns,
                 group,
@@ -427,9 +481,17 @@ impl Run<'_> {
     ) {
         let stride = self.pass.config.width;
         let add = post_norm.is_none();
-        let out = Shared::of(if add { &self.workspace.hidden } else { &self.workspace.layer });
+        let out = Shared::of(if add {
+            &self.workspace.hidden
+        } else {
+            &self.workspace.layer
+        });
         panel_tasks(crew, matrix.panels(), self.rows, |panel| {
-            let out = Output { data: out.at(panel * LANES), stride, add };
+            let out = Output {
+                data: out.at(panel * LANES),
+                stride,
+                add,
+            };
             (self.pass.kernels.product)(matrix, panel, x, self.rows, out);
         });
     }
@@ -446,7 +508,11 @@ impl Run<'_> {
             for (matrix, first) in [(&block.gate, 0), (&block.up, up)] {
                 for panel in 0..PANELS {
                     let data = scratch.at(first + panel * LANES);
-                    let out = Output { data, stride: BLOCK, add: false };
+                    let out = Output {
+                        data,
+                        stride: BLOCK,
+                        add: false,
+                    };
                     (kernels.product)(matrix, i * PANELS + panel, normed, self.rows, out);
                 }
             }
@@ -523,7 +589,11 @@ impl Head<'_> {
             panel_tasks(crew, self.matrix.panels(), rows, |panel| {
                 // SAFETY: `out` has `rows` rows of `matrix.rows`; each panel is its own columns.
                 unsafe {
-                    let out = Output { data: out.at(panel * LANES), stride, add: false };
+                    let out = Output {
+                        data: out.at(panel * LANES),
+                        stride,
+                        add: false,
+                    };
                     (self.kernels.product)(self.matrix, panel, normed, rows, out);
                 }
             })
@@ -538,7 +608,11 @@ impl Head<'_> {
             .map(|&token| {
                 let (panel, lane) = (token as usize / LANES, token as usize % LANES);
                 let mut lanes = [0f32; LANES];
-                let out = Output { data: lanes.as_mut_ptr(), stride: LANES, add: false };
+                let out = Output {
+                    data: lanes.as_mut_ptr(),
+                    stride: LANES,
+                    add: false,
+                };
                 // SAFETY: the output is one panel wide, and one row is asked for.
                 unsafe { (self.kernels.product)(self.matrix, panel, normed, 1, out) };
                 lanes[lane]
@@ -579,7 +653,11 @@ impl Head<'_> {
                 unsafe {
                     for panel in first / LANES..end.div_ceil(LANES) {
                         let data = scratch.at(panel * LANES - first);
-                        let out = Output { data, stride, add: false };
+                        let out = Output {
+                            data,
+                            stride,
+                            add: false,
+                        };
                         (self.kernels.product)(self.matrix, panel, normed, rows, out);
                     }
                     for row in 0..rows {
@@ -601,7 +679,10 @@ impl Head<'_> {
         let totals = masses
             .chunks_exact(chunks)
             .map(|masses| {
-                let largest = masses.iter().fold(f32::NEG_INFINITY, |l, m| l.max(m.largest)) as f64;
+                let largest = masses
+                    .iter()
+                    .fold(f32::NEG_INFINITY, |l, m| l.max(m.largest))
+                    as f64;
                 let term = |m: &Mass| m.mass as f64 * (m.largest as f64 - largest).exp();
                 largest + masses.iter().map(term).sum::<f64>().ln()
             })

@@ -80,16 +80,26 @@ impl Weights {
             known: HashSet::new(),
         };
         let rope_factors = if gguf.has("rope_freqs.weight") {
-            Some(loader.vector("rope_freqs.weight", config.rope_width / 2)?.to_vec())
+            Some(
+                loader
+                    .vector("rope_freqs.weight", config.rope_width / 2)?
+                    .to_vec(),
+            )
         } else {
             None
         };
         let ends = ends.then(|| loader.ends()).transpose()?;
-        let blocks = blocks.map(|block| loader.block(block)).collect::<Result<Vec<_>>>()?;
+        let blocks = blocks
+            .map(|block| loader.block(block))
+            .collect::<Result<Vec<_>>>()?;
         if let (Some(_), Some(unknown)) = (blocks.first(), loader.unknown_in_first_block()) {
             return Err(Error::Unsupported(format!("tensor {unknown}")));
         }
-        Ok(Self { blocks, ends, rope_factors })
+        Ok(Self {
+            blocks,
+            ends,
+            rope_factors,
+        })
     }
 }
 
@@ -147,12 +157,20 @@ impl Loader<'_> {
 
     /// A matrix whose outputs are rotated.
     fn rotated(&mut self, name: &str, rows: usize) -> Result<Matrix> {
-        let &Config { width, head_width, rope_width, rope_pairs, .. } = self.config;
-        self.placed(name, rows, width, |row| match (rope_pairs, row % head_width) {
-            (RopePairs::Adjacent, i) if i < rope_width => {
-                row - i + i / 2 + i % 2 * (rope_width / 2)
-            },
-            _ => row,
+        let &Config {
+            width,
+            head_width,
+            rope_width,
+            rope_pairs,
+            ..
+        } = self.config;
+        self.placed(name, rows, width, |row| {
+            match (rope_pairs, row % head_width) {
+                (RopePairs::Adjacent, i) if i < rope_width => {
+                    row - i + i / 2 + i % 2 * (rope_width / 2)
+                },
+                _ => row,
+            }
         })
     }
 
