@@ -2,6 +2,14 @@
 
 //! Who ranks what, equation (2).
 
+// A panic is how a test fails.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used
+)]
+
 use proptest::prelude::*;
 use starling_primitives::{
     assignment::{positions, rankings, Assignment},

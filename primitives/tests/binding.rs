@@ -2,6 +2,14 @@
 
 //! What is signed and committed to is bound to everything it is about.
 
+// A panic is how a test fails.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used
+)]
+
 use proptest::prelude::*;
 use sp_application_crypto::Pair as _;
 use sp_runtime::Permill;

@@ -2,6 +2,14 @@
 
 //! Sealing binds a response to one key, agent, round and chain.
 
+// A panic is how a test fails.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used
+)]
+
 use chacha20::{
     cipher::{KeyIvInit, StreamCipher},
     XChaCha20,

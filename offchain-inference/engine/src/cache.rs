@@ -199,7 +199,7 @@ impl Pages {
     /// On an error nothing has changed but for a page that is now unshared.
     pub fn reserve(&mut self, cache: &Cache, len: usize, new_len: usize) -> Result<()> {
         let before = self.0.len();
-        if len % PAGE != 0 {
+        if !len.is_multiple_of(PAGE) {
             if let Some(last) = self.0.get_mut(len / PAGE) {
                 if Arc::get_mut(last).is_none() {
                     *last = Arc::new(cache.with_room(|| last.copy())?);

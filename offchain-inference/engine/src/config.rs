@@ -121,14 +121,14 @@ impl Config {
         let width = keys.required("embedding_length")?;
         let heads = keys.required("attention.head_count")?;
         let kv_heads = keys.optional("attention.head_count_kv")?.unwrap_or(heads);
-        if kv_heads == 0 || heads % kv_heads != 0 {
+        if kv_heads == 0 || !heads.is_multiple_of(kv_heads) {
             return Err(Error::Metadata(format!(
                 "{heads} heads cannot share {kv_heads} key-value heads"
             )));
         }
         let head_width = match keys.optional("attention.key_length")? {
             Some(length) => length,
-            None if width % heads == 0 => width / heads,
+            None if width.is_multiple_of(heads) => width / heads,
             None => {
                 return Err(Error::Metadata(format!(
                     "width {width} does not divide into {heads} heads"
@@ -201,7 +201,7 @@ impl Config {
     /// Keys that block `block` sees, itself included; `None`: all.
     pub fn window_of(&self, block: usize) -> Option<usize> {
         self.window
-            .filter(|_| (block + 1) % self.window_period != 0)
+            .filter(|_| !(block + 1).is_multiple_of(self.window_period))
     }
 
     /// Rotary embedding of block `block`.

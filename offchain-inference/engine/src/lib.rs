@@ -9,9 +9,9 @@ pub mod chat;
 pub mod config;
 mod error;
 pub mod eval;
-pub mod generate;
 #[cfg(test)]
 mod fixtures;
+pub mod generate;
 pub mod gguf;
 pub mod injection;
 mod kernels;

@@ -44,7 +44,7 @@ impl<T: Config> Pallet<T> {
 
         let queue = EndedQueue::<T>::get();
         let ended: Vec<RoundId> = (queue.head..queue.tail)
-            .filter_map(|place| Ended::<T>::get(place))
+            .filter_map(Ended::<T>::get)
             .collect();
         ensure!(
             ended.len() as u64 == queue.tail.saturating_sub(queue.head)

@@ -12,7 +12,7 @@ pub(crate) unsafe fn exp<S: Isa>(x: S::F) -> S::F {
     let n = S::round(S::mul(clamped, S::splat(std::f32::consts::LOG2_E)));
     let float = S::float(n);
     // ln 2 in two parts, so that n·ln 2 loses nothing.
-    let r = S::fma(float, S::splat(-0.693_359_375), clamped);
+    let r = S::fma(float, S::splat(-0.693_359_4), clamped);
     let r = S::fma(float, S::splat(2.121_944_4e-4), r);
     let mut p = S::splat(1.987_569_1e-4);
     for coefficient in [

@@ -150,7 +150,7 @@ impl Matrix {
                 zero,
                 minimums,
             } => {
-                if entry.columns % BLOCK != 0 {
+                if !entry.columns.is_multiple_of(BLOCK) {
                     return Err(Error::Unsupported(format!(
                         "{} has rows of {}, not a multiple of {BLOCK}",
                         entry.name, entry.columns

@@ -42,7 +42,11 @@ impl InstructionSet {
 
     /// The best one that this CPU has.
     pub fn best() -> Self {
-        Self::ALL.into_iter().rev().find(|set| set.is_available()).unwrap_or(Self::Scalar)
+        Self::ALL
+            .into_iter()
+            .rev()
+            .find(|set| set.is_available())
+            .unwrap_or(Self::Scalar)
     }
 
     /// Whether this CPU has it.
@@ -107,10 +111,13 @@ impl FromStr for InstructionSet {
     type Err = Error;
 
     fn from_str(s: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|set| set.to_string() == s).ok_or_else(|| {
-            let known = Self::ALL.map(|set| set.to_string()).join(", ");
-            Error::Unsupported(format!("instruction set {s} (known: {known})"))
-        })
+        Self::ALL
+            .into_iter()
+            .find(|set| set.to_string() == s)
+            .ok_or_else(|| {
+                let known = Self::ALL.map(|set| set.to_string()).join(", ");
+                Error::Unsupported(format!("instruction set {s} (known: {known})"))
+            })
     }
 }
 
@@ -192,4 +199,8 @@ kernels!(avx2, isa::Avx2, ["avx2,fma,f16c"]);
 #[cfg(target_arch = "x86_64")]
 kernels!(avx_vnni, isa::AvxVnni, ["avx2,fma,f16c,avxvnni"]);
 #[cfg(target_arch = "x86_64")]
-kernels!(avx512_vnni, isa::Avx512, ["avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni"]);
+kernels!(
+    avx512_vnni,
+    isa::Avx512,
+    ["avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni"]
+);

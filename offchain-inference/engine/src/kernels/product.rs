@@ -278,7 +278,7 @@ unsafe fn integer_tile<
         } else {
             S::splat(0.0)
         };
-        for r in 0..ROWS {
+        for (r, sum) in sums.iter_mut().enumerate() {
             let at = r * blocks + block;
             let mut dot = S::float(integer_dot::<S, EIGHT>(
                 panel.zero,
@@ -293,9 +293,9 @@ unsafe fn integer_tile<
                 dot = S::fma(S::float(rest), S::splat(1.0 / REST), dot);
             }
             let scales = S::mul(scales, S::splat(*x.scales.add(at)));
-            sums[r] = S::fma(dot, scales, sums[r]);
+            *sum = S::fma(dot, scales, *sum);
             if MINIMUM {
-                sums[r] = S::fma(minimums, S::splat(*x.scaled_sums.add(at)), sums[r]);
+                *sum = S::fma(minimums, S::splat(*x.scaled_sums.add(at)), *sum);
             }
         }
     }

@@ -79,8 +79,11 @@ pub struct Hidden {
 impl Hidden {
     /// From row-major `rows × width` floats.
     pub fn new(width: usize, data: Vec<f32>) -> Result<Self> {
-        if width == 0 || data.len() % width != 0 {
-            return Err(Error::Shape(format!("{} floats are no rows of {width}", data.len())));
+        if width == 0 || !data.len().is_multiple_of(width) {
+            return Err(Error::Shape(format!(
+                "{} floats are no rows of {width}",
+                data.len()
+            )));
         }
         Ok(Self { width, data })
     }
@@ -113,7 +116,10 @@ impl Hidden {
     /// A copy of the last row, or of nothing where there is none.
     pub fn last(&self) -> Self {
         let start = self.data.len().saturating_sub(self.width);
-        Self { width: self.width, data: self.data[start..].to_vec() }
+        Self {
+            width: self.width,
+            data: self.data[start..].to_vec(),
+        }
     }
 }
 
@@ -202,7 +208,10 @@ impl Model {
         };
         Ok(Self(Arc::new(Inner {
             cache: Cache::new(geometry, options.cache_bytes),
-            engine: Mutex::new(Engine { pool: Pool::new(threads)?, workspace }),
+            engine: Mutex::new(Engine {
+                pool: Pool::new(threads)?,
+                workspace,
+            }),
             config,
             blocks,
             weights,
@@ -239,7 +248,12 @@ impl Model {
 
     /// An empty sequence.
     pub fn session(&self) -> Session {
-        Session { model: self.clone(), pages: Pages::default(), tokens: Vec::new(), len: 0 }
+        Session {
+            model: self.clone(),
+            pages: Pages::default(),
+            tokens: Vec::new(),
+            len: 0,
+        }
     }
 
     /// A sequence that starts with the longest prefix of `tokens`, in steps of 32 tokens and short
@@ -250,7 +264,12 @@ impl Model {
         let most = tokens.len().saturating_sub(1);
         let pages = Pages::recall(&self.0.cache, &tokens[..most]);
         let len = pages.len() * PAGE;
-        Session { model: self.clone(), pages, tokens: tokens[..len].to_vec(), len }
+        Session {
+            model: self.clone(),
+            pages,
+            tokens: tokens[..len].to_vec(),
+            len,
+        }
     }
 
     /// Hidden state of tokens before block 0: tokens × width.
@@ -260,7 +279,8 @@ impl Model {
         self.check_tokens(tokens)?;
         let mut data = vec![0f32; tokens.len() * width];
         for (&token, row) in tokens.iter().zip(data.chunks_exact_mut(width)) {
-            ends.embedding.row(token as usize, self.0.config.embedding_scale, row);
+            ends.embedding
+                .row(token as usize, self.0.config.embedding_scale, row);
         }
         Ok(Hidden { width, data })
     }
@@ -270,10 +290,15 @@ impl Model {
     ///
     /// On an error no sequence has changed.
     pub fn forward(&self, batch: &mut [Step<'_>]) -> Result<Vec<Hidden>> {
-        let inputs = batch.iter().map(|step| self.checked(step)).collect::<Result<Vec<_>>>()?;
+        let inputs = batch
+            .iter()
+            .map(|step| self.checked(step))
+            .collect::<Result<Vec<_>>>()?;
         for (step, input) in batch.iter_mut().zip(&inputs) {
             let session = &mut step.session;
-            session.pages.reserve(&self.0.cache, session.len, session.len + input.rows())?;
+            session
+                .pages
+                .reserve(&self.0.cache, session.len, session.len + input.rows())?;
         }
         let outputs = self.run(batch, inputs)?;
         for (step, output) in batch.iter_mut().zip(&outputs) {
@@ -297,7 +322,10 @@ impl Model {
         }
         let needed = step.session.len.saturating_add(new);
         if needed > config.context {
-            return Err(Error::ContextFull { context: config.context, needed });
+            return Err(Error::ContextFull {
+                context: config.context,
+                needed,
+            });
         }
         match step.input {
             Input::Tokens(_) if self.0.blocks.start != 0 => Err(self.not_in_span("first block")),
@@ -311,7 +339,9 @@ impl Model {
                     )));
                 }
                 if !hidden.data.iter().all(|x| x.is_finite()) {
-                    return Err(Error::Shape("the hidden state holds what is not a number".into()));
+                    return Err(Error::Shape(
+                        "the hidden state holds what is not a number".into(),
+                    ));
                 }
                 Ok(hidden.clone())
             },
@@ -335,7 +365,10 @@ impl Model {
         for (i, state) in states.iter().enumerate() {
             let mut done = 0;
             while done < state.rows() {
-                let taken: usize = pieces.iter().map(|(_, rows): &(_, Range<usize>)| rows.len()).sum();
+                let taken: usize = pieces
+                    .iter()
+                    .map(|(_, rows): &(_, Range<usize>)| rows.len())
+                    .sum();
                 let rows = (MAX_ROWS - taken % MAX_ROWS).min(state.rows() - done);
                 pieces.push((i, done..done + rows));
                 done += rows;
@@ -374,7 +407,8 @@ impl Model {
         let mut logits = vec![0f32; hidden.rows() * vocab];
         let mut out = logits.chunks_mut(MAX_ROWS * vocab);
         self.head(hidden, |head, pool, workspace, _, _| {
-            out.next().map_or(Ok(()), |out| head.logits(pool, workspace, out))
+            out.next()
+                .map_or(Ok(()), |out| head.logits(pool, workspace, out))
         })?;
         Ok(logits)
     }
@@ -383,7 +417,10 @@ impl Model {
     pub fn logits_of(&self, hidden: &Hidden, row: usize, tokens: &[u32]) -> Result<Vec<f32>> {
         self.check_tokens(tokens)?;
         let row = hidden.row(row).ok_or_else(|| no_row(row, hidden))?;
-        let row = Hidden { width: hidden.width, data: row.to_vec() };
+        let row = Hidden {
+            width: hidden.width,
+            data: row.to_vec(),
+        };
         let mut logits = Vec::new();
         self.head(&row, |head, _, workspace, _, _| {
             logits = head.logits_of(workspace, tokens);
@@ -402,8 +439,16 @@ impl Model {
         let mut rows: Vec<usize> = targets.iter().map(|t| t.0).collect();
         rows.sort_unstable();
         rows.dedup();
-        let needed = rows.iter().filter_map(|&row| hidden.row(row)).flatten().copied().collect();
-        let needed = Hidden { width: hidden.width, data: needed };
+        let needed = rows
+            .iter()
+            .filter_map(|&row| hidden.row(row))
+            .flatten()
+            .copied()
+            .collect();
+        let needed = Hidden {
+            width: hidden.width,
+            data: needed,
+        };
         let mut logprobs = vec![0f32; targets.len()];
         self.head(&needed, |head, pool, workspace, first, count| {
             let (indices, local): (Vec<usize>, Vec<(usize, u32)>) = targets
@@ -448,7 +493,13 @@ impl Model {
         let Engine { pool, workspace } = &mut *guard;
         for (i, rows) in hidden.data.chunks(MAX_ROWS * config.width).enumerate() {
             workspace.hidden()[..rows.len()].copy_from_slice(rows);
-            f(&head, pool, workspace, i * MAX_ROWS, rows.len() / config.width)?;
+            f(
+                &head,
+                pool,
+                workspace,
+                i * MAX_ROWS,
+                rows.len() / config.width,
+            )?;
         }
         Ok(())
     }
@@ -458,11 +509,19 @@ impl Model {
     }
 
     fn ends(&self, part: &'static str) -> Result<&Ends> {
-        self.0.weights.ends.as_ref().ok_or_else(|| self.not_in_span(part))
+        self.0
+            .weights
+            .ends
+            .as_ref()
+            .ok_or_else(|| self.not_in_span(part))
     }
 
     fn not_in_span(&self, part: &'static str) -> Error {
-        Error::NotInSpan { start: self.0.blocks.start, end: self.0.blocks.end, part }
+        Error::NotInSpan {
+            start: self.0.blocks.start,
+            end: self.0.blocks.end,
+            part,
+        }
     }
 
     fn check_tokens(&self, tokens: &[u32]) -> Result<()> {
@@ -475,7 +534,10 @@ impl Model {
 }
 
 fn no_row(row: usize, hidden: &Hidden) -> Error {
-    Error::Shape(format!("row {row} of a hidden state of {} rows", hidden.rows()))
+    Error::Shape(format!(
+        "row {row} of a hidden state of {} rows",
+        hidden.rows()
+    ))
 }
 
 /// A sequence and its key-value cache.
@@ -489,7 +551,9 @@ pub struct Session {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("len", &self.len).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("len", &self.len)
+            .finish_non_exhaustive()
     }
 }
 
@@ -526,7 +590,10 @@ impl Session {
 
     fn step(&mut self, input: Input<'_>) -> Result<Hidden> {
         let model = self.model.clone();
-        let mut outputs = model.forward(&mut [Step { session: self, input }])?;
+        let mut outputs = model.forward(&mut [Step {
+            session: self,
+            input,
+        }])?;
         outputs.pop().ok_or(Error::EmptyInput)
     }
 

@@ -539,7 +539,7 @@ fn files_that_cannot_be_run_say_why() {
     assert!(wrong(&[("general.architecture", text("mamba"))]).contains("architecture mamba"));
     assert!(wrong(&[("general.architecture", Value::U32(1))]).contains("not a string"));
     let llama = ("general.architecture", text("llama"));
-    assert!(wrong(&[llama.clone()]).contains("llama.embedding_length is missing"));
+    assert!(wrong(std::slice::from_ref(&llama)).contains("llama.embedding_length is missing"));
     let experts = ("llama.expert_count", Value::U32(8));
     assert!(wrong(&[llama, experts]).contains("mixture of experts"));
     let missing = Model::load(Path::new("/nowhere/model.gguf"), &options()).unwrap_err();

@@ -63,9 +63,9 @@ pub(crate) struct Weights {
 
 impl Weights {
     pub fn load(gguf: &Gguf, config: &Config, blocks: Range<usize>, ends: bool) -> Result<Self> {
-        if config.width % BLOCK != 0
-            || config.feed_forward % BLOCK != 0
-            || config.head_width % BLOCK != 0
+        if !config.width.is_multiple_of(BLOCK)
+            || !config.feed_forward.is_multiple_of(BLOCK)
+            || !config.head_width.is_multiple_of(BLOCK)
         {
             return Err(Error::Unsupported(format!(
                 "width {}, feed-forward width {} and head width {} must be multiples of {BLOCK}",

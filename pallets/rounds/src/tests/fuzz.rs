@@ -12,10 +12,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use frame_support::weights::Weight;
-use proptest::{
-    prelude::*,
-    test_runner::{FileFailurePersistence, TestRunner},
-};
+use proptest::{prelude::*, test_runner::TestRunner};
 use starling_primitives::{Balance, Position, Score};
 
 use crate::{mock::*, *};
@@ -215,7 +212,7 @@ fn agent_op(who: AccountId, what: u8, amount: Balance) {
         6 => Agents::unchill(signed),
         7 => Tickets::buy(signed, amount),
         8 => Tickets::refund(signed, amount),
-        _ if amount % 7 == 0 => Agents::deregister(signed),
+        _ if amount.is_multiple_of(7) => Agents::deregister(signed),
         _ => Agents::slash(RuntimeOrigin::root(), who, amount),
     });
 }
