@@ -11,7 +11,7 @@ use starling_runtime::opaque::Block;
 
 use crate::{
     cli::{Cli, Subcommand},
-    service,
+    ports, service,
 };
 
 impl SubstrateCli for Cli {
@@ -141,6 +141,7 @@ pub fn run() -> sc_cli::Result<()> {
         None => cli
             .create_runner(&cli.run)?
             .run_node_until_exit(|config| async move {
+                ports::ensure_free(&config)?;
                 match config.network.network_backend {
                     NetworkBackendType::Litep2p => {
                         service::new_full::<sc_network::Litep2pNetworkBackend>(config)

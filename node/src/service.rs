@@ -5,6 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt;
+use sc_chain_spec::{BuildGenesisBlock, GenesisBlockBuilder};
 use sc_client_api::Backend;
 use sc_consensus_aura::{ImportQueueParams, SlotProportion, StartAuraParams};
 use sc_consensus_grandpa::{
@@ -18,11 +19,14 @@ use sc_service::{
 };
 use sc_telemetry::{Telemetry, TelemetryHandle, TelemetryWorker};
 use sc_transaction_pool_api::OffchainTransactionPoolFactory;
+use sp_blockchain::HeaderBackend;
 use sp_consensus_aura::{
     inherents::InherentDataProvider as SlotProvider,
     sr25519::{AuthorityId as AuraId, AuthorityPair as AuraPair},
     SlotDuration,
 };
+use sp_core::storage::Storage;
+use sp_runtime::traits::Block as _;
 use sp_timestamp::InherentDataProvider as TimestampProvider;
 use starling_runtime::{apis::RuntimeApi, opaque::Block, Hash};
 
@@ -73,6 +77,41 @@ fn handle(telemetry: &Option<Telemetry>) -> Option<TelemetryHandle> {
     telemetry.as_ref().map(Telemetry::handle)
 }
 
+/// Fails if the database holds another chain than the one that `config` specifies, whose genesis
+/// state is `genesis`. The client would go on with what the database holds.
+fn ensure_same_chain(
+    config: &Configuration,
+    backend: &Arc<FullBackend>,
+    executor: &sc_executor::WasmExecutor<HostFunctions>,
+    genesis: &Storage,
+) -> Result<(), ServiceError> {
+    let stored = backend.blockchain().info().genesis_hash;
+    if stored == Hash::default() {
+        return Ok(());
+    }
+    let (block, _) = GenesisBlockBuilder::<Block, _, _>::new_with_storage(
+        genesis.clone(),
+        false,
+        backend.clone(),
+        executor.clone(),
+    )?
+    .build_genesis_block()?;
+    let specified = block.hash();
+    if stored == specified {
+        return Ok(());
+    }
+    let path = config
+        .database
+        .path()
+        .map(|path| path.display().to_string())
+        .unwrap_or_default();
+    Err(ServiceError::Other(format!(
+        "the database in {path} belongs to another chain: its genesis block is {stored:?}, that of \
+         the chain specification {specified:?}; choose another --base-path, or remove the database \
+         with `purge-chain`"
+    )))
+}
+
 /// Opens the database and builds what a node, and each subcommand that works on the database, needs.
 pub(crate) fn new_partial(config: &Configuration) -> Result<Partial, ServiceError> {
     let telemetry = config
@@ -87,12 +126,26 @@ pub(crate) fn new_partial(config: &Configuration) -> Result<Partial, ServiceErro
         .transpose()?;
 
     let executor = sc_service::new_wasm_executor::<HostFunctions>(&config.executor);
+    let backend = sc_service::new_db_backend(config.db_config())?;
+    let genesis = config
+        .chain_spec
+        .as_storage_builder()
+        .build_storage()
+        .map_err(sp_blockchain::Error::Storage)?;
+    ensure_same_chain(config, &backend, &executor, &genesis)?;
     let (client, backend, keystore_container, task_manager) =
-        sc_service::new_full_parts::<Block, RuntimeApi, _>(
+        sc_service::new_full_parts_with_genesis_builder::<Block, RuntimeApi, _, _>(
             config,
             telemetry.as_ref().map(|(_, telemetry)| telemetry.handle()),
-            executor,
-            Vec::new(),
+            executor.clone(),
+            backend.clone(),
+            GenesisBlockBuilder::new_with_storage(
+                genesis,
+                !config.no_genesis(),
+                backend,
+                executor,
+            )?,
+            false,
         )?;
     let client = Arc::new(client);
 

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Bad input ends with one clear line and an exit code, and changes nothing.
+
+use std::{fs, net::TcpListener, path::Path};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use starling_tests::node::{run, Node};
+
+#[tokio::test]
+async fn an_unknown_chain_is_refused() -> Result<()> {
+    let line = refusal(&["--chain=nowhere", "--tmp"]).await?;
+    assert!(line.contains("nowhere"), "{line}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_unreadable_spec_is_refused() -> Result<()> {
+    let base = tempfile::tempdir()?;
+    let spec = base.path().join("spec.json");
+    fs::write(&spec, r#"{ "name": "Starling", "#)?;
+    let line = refusal(&[&format!("--chain={}", spec.display()), "--tmp"]).await?;
+    assert!(line.contains(&spec.display().to_string()), "{line}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_refused() -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let port = listener.local_addr()?.port();
+    for option in [
+        format!("--rpc-port={port}"),
+        format!("--prometheus-port={port}"),
+        format!("--listen-addr=/ip4/127.0.0.1/tcp/{port}"),
+    ] {
+        let line = refusal(&["--dev", "--tmp", "--no-mdns", "--no-telemetry", &option])
+            .await
+            .with_context(|| option.clone())?;
+        assert!(line.contains(&port.to_string()), "{option}: {line}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_wrong_key_type_is_refused() -> Result<()> {
+    let base = tempfile::tempdir()?;
+    let base_path = format!("--base-path={}", base.path().display());
+    let insert = [
+        "key",
+        "insert",
+        "--chain=dev",
+        "--scheme=sr25519",
+        "--suri=//Alice",
+        &base_path,
+    ];
+
+    let line = refusal(&[&insert[..], &["--key-type=auras"]].concat()).await?;
+    assert!(line.contains("key type"), "{line}");
+    assert_eq!(files_under(base.path())?, 0, "a key was stored");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_database_of_another_chain_is_refused() -> Result<()> {
+    let base = tempfile::tempdir()?;
+    let node = Node::start(base.path(), ["--dev"]).await?;
+    node.api().await?.at_current_block().await?;
+    node.stop().await?;
+
+    // A chain of the same name whose genesis differs.
+    let exported = run(["export-chain-spec", "--chain=dev"]).await?;
+    let mut spec: Value = serde_json::from_str(&exported.stdout)?;
+    let balance = spec
+        .pointer_mut("/genesis/runtimeGenesis/patch/balances/balances/0/1")
+        .context("the spec lists no balances")?;
+    *balance = 1_000_000_000_000_u64.into();
+    let path = base.path().join("other.json");
+    fs::write(&path, spec.to_string())?;
+
+    let line = refusal(&[
+        &format!("--chain={}", path.display()),
+        &format!("--base-path={}", base.path().display()),
+        "--rpc-port=0",
+        "--listen-addr=/ip4/127.0.0.1/tcp/0",
+        "--no-mdns",
+        "--no-prometheus",
+        "--no-telemetry",
+    ])
+    .await?;
+    assert!(line.contains("genesis"), "{line}");
+
+    // It is still good for its own chain.
+    Node::start(base.path(), ["--dev"]).await?.stop().await
+}
+
+/// The one line with which the node refuses `args`.
+async fn refusal(args: &[&str]) -> Result<String> {
+    let outcome = run(args).await?;
+    Ok(outcome.refusal()?.to_string())
+}
+
+fn files_under(path: &Path) -> Result<usize> {
+    let mut files = 0;
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        files += if entry.file_type()?.is_dir() {
+            files_under(&entry.path())?
+        } else {
+            1
+        };
+    }
+    Ok(files)
+}

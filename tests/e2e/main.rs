@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Tests of a running node, each with a node and a chain of its own.
+
+mod bad_input;
+mod finality;
+mod refused_transactions;
+mod runtime_upgrade;
+mod session_keys;
+mod transfer;

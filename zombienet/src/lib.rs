@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Networks of Starling nodes on this machine, through zombienet's native provider.
+//!
+//! The nodes die with the [`LocalNetwork`] that started them, also when a test panics: zombienet
+//! holds them as children that are killed on drop. A test runner that kills a test kills its process
+//! group, and they are in it.
+
+use std::{
+    env,
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{anyhow, bail, ensure, Context, Result};
+use zombienet_sdk::{
+    subxt::{
+        backend::{legacy::LegacyRpcMethods, rpc::RpcClient},
+        PolkadotConfig,
+    },
+    AddNodeOptions, Arg, LocalFileSystem, Network, NetworkConfig, NetworkConfigExt, NetworkNode,
+};
+
+/// Height of the last block that a node finalised, as it reports it to Prometheus.
+const FINALIZED: &str = "substrate_block_height{status=\"finalized\"}";
+/// How long a network may take to reach a height that it is waited for, in seconds. Far longer than
+/// it needs, so that a busy machine fails no test.
+const PATIENCE: u64 = 300;
+
+/// The network of `networks/local.toml`: the validators alice, bob, charlie and dave.
+pub struct LocalNetwork {
+    network: Network<LocalFileSystem>,
+    /// What every node is started with.
+    args: Vec<Arg>,
+    /// Held while the network lives; see [`take_turn`].
+    _turn: File,
+}
+
+impl LocalNetwork {
+    /// Starts the network and returns when all of its nodes answer.
+    ///
+    /// Databases and logs are in the directory `starling-zombienet` among the temporary files, and
+    /// stay there until the next network starts.
+    pub async fn spawn() -> Result<Self> {
+        let command = node_command()?;
+        let turn = tokio::task::spawn_blocking(take_turn).await??;
+        let base = env::temp_dir().join("starling-zombienet");
+        if base.exists() {
+            fs::remove_dir_all(&base)
+                .with_context(|| format!("cannot remove {}", base.display()))?;
+        }
+        let config = config(&command, &base)?;
+        let args = config
+            .relaychain()
+            .default_args()
+            .into_iter()
+            .cloned()
+            .collect();
+        Ok(Self {
+            network: config.spawn_native().await?,
+            args,
+            _turn: turn,
+        })
+    }
+
+    /// The node called `name`.
+    pub fn node(&self, name: &str) -> Result<&NetworkNode> {
+        self.network.get_node(name)
+    }
+
+    /// All nodes.
+    pub fn nodes(&self) -> Vec<&NetworkNode> {
+        self.network.relaychain().nodes()
+    }
+
+    /// Adds a node that validates nothing, with `args` besides those of the other nodes.
+    pub async fn add_full_node(&mut self, name: &str, args: &[&str]) -> Result<()> {
+        let args = self
+            .args
+            .iter()
+            .cloned()
+            .chain(args.iter().copied().map(Arg::from))
+            .collect();
+        self.network
+            .add_node(
+                name,
+                AddNodeOptions {
+                    args,
+                    ..Default::default()
+                },
+            )
+            .await
+    }
+}
+
+/// Waits until `node` has finalised the block at `height`.
+pub async fn finalized(node: &NetworkNode, height: u64) -> Result<()> {
+    node.wait_metric_with_timeout(FINALIZED, |seen| seen >= height as f64, PATIENCE)
+        .await
+        .with_context(|| format!("{} did not finalise block {height}", node.name()))
+}
+
+/// Height of the last block that `node` finalised.
+pub async fn finalized_height(node: &NetworkNode) -> Result<u64> {
+    node.assert_with(FINALIZED, |_| true).await?;
+    Ok(node.reports(FINALIZED).await? as u64)
+}
+
+/// Fails unless `left` and `right` have the same block at `height`.
+pub async fn ensure_agree(left: &NetworkNode, right: &NetworkNode, height: u64) -> Result<()> {
+    let (ours, theirs) = (
+        block_hash(left, height).await?,
+        block_hash(right, height).await?,
+    );
+    ensure!(
+        ours == theirs,
+        "{} has {ours} at height {height}, {} has {theirs}",
+        left.name(),
+        right.name()
+    );
+    Ok(())
+}
+
+async fn block_hash(node: &NetworkNode, height: u64) -> Result<String> {
+    let rpc = LegacyRpcMethods::<PolkadotConfig>::new(RpcClient::from_url(node.ws_uri()).await?);
+    rpc.chain_get_block_hash(Some(height.into()))
+        .await?
+        .map(|hash| format!("{hash:?}"))
+        .ok_or_else(|| anyhow!("{} has no block at height {height}", node.name()))
+}
+
+/// Process of `node`.
+pub fn pid(node: &NetworkNode) -> Result<u32> {
+    serde_json::to_value(node)?
+        .pointer("/inner/process_handle")
+        .and_then(serde_json::Value::as_u64)
+        .and_then(|pid| pid.try_into().ok())
+        .ok_or_else(|| anyhow!("zombienet does not know the process of {}", node.name()))
+}
+
+/// The most memory that the process `pid` has had resident so far, in bytes.
+pub fn peak_memory(pid: u32) -> Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let kibibytes: u64 = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"))
+        .ok_or_else(|| anyhow!("{path} has no VmHWM"))?
+        .parse()?;
+    Ok(kibibytes * 1024)
+}
+
+/// One network at a time: four validators are as much as a small machine carries, and tests run in
+/// parallel, in threads or in processes.
+fn take_turn() -> Result<File> {
+    let path = env::temp_dir().join("starling-zombienet.lock");
+    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    file.lock()
+        .with_context(|| format!("cannot lock {}", path.display()))?;
+    Ok(file)
+}
+
+/// The network of `networks/local.toml`, run by `command`, with its files under `base`.
+fn config(command: &Path, base: &Path) -> Result<NetworkConfig> {
+    let mut file: toml::Table = include_str!("../networks/local.toml").parse()?;
+    for (table, key, path) in [
+        ("relaychain", "default_command", command),
+        ("settings", "base_dir", base),
+    ] {
+        file.get_mut(table)
+            .and_then(toml::Value::as_table_mut)
+            .ok_or_else(|| anyhow!("networks/local.toml has no table {table}"))?
+            .insert(key.into(), path.display().to_string().into());
+    }
+    NetworkConfig::load_from_toml_string(&file.to_string())
+}
+
+/// The node to run: what `STARLING_NODE` names, or else `starling-node` from `PATH`.
+fn node_command() -> Result<PathBuf> {
+    const ADVICE: &str = "build it with `cargo build --release -p starling-node` and set \
+                          STARLING_NODE to target/release/starling-node";
+    if let Some(path) = env::var_os("STARLING_NODE") {
+        let path = PathBuf::from(path);
+        return path
+            .canonicalize()
+            .with_context(|| format!("STARLING_NODE is {}: {ADVICE}", path.display()));
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    match env::split_paths(&path)
+        .map(|dir| dir.join("starling-node"))
+        .find(|file| file.is_file())
+    {
+        Some(file) => Ok(file.canonicalize()?),
+        None => bail!("there is no starling-node in PATH: {ADVICE}"),
+    }
+}
