@@ -42,8 +42,17 @@ fn failure(arguments: &[&str], status: i32) -> String {
 #[test]
 fn it_generates_ranks_and_tokenises() {
     common::model(SMOLLM2);
-    let generate = ["generate", "-m", SMOLLM2, "--temperature", "0", "-n", "12"];
-    let answer = out(&starling_infer(&generate, "What is the capital of France?"));
+    let generate = [
+        "generate",
+        "-m",
+        SMOLLM2,
+        "--raw",
+        "--temperature",
+        "0",
+        "-n",
+        "4",
+    ];
+    let answer = out(&starling_infer(&generate, "The capital of France is"));
     assert!(answer.contains("Paris"), "{answer}");
 
     let rank = starling_infer(
@@ -96,7 +105,7 @@ fn failures_say_what_is_wrong() {
     assert!(failure(&["generate", "-m", "gpt-17", "x"], 1).contains("known: gemma-3-270m"));
     assert!(failure(&["generate", "-m", "/nowhere/x.gguf", "x"], 1).contains("/nowhere/x.gguf"));
     assert!(failure(&["generate", "-m", SMOLLM2, "--top-p", "0", "x"], 1).contains("top_p"));
-    assert!(failure(&["generate", "-m", SMOLLM2, ""], 1).contains("empty"));
+    assert!(failure(&["generate", "-m", SMOLLM2, " "], 1).contains("empty"));
     assert!(failure(&["rank", "-m", SMOLLM2, "-q", "x"], 2).contains("--response"));
     assert!(failure(&["eval", "-m", SMOLLM2, "--data", "/nowhere"], 1).contains("/nowhere"));
     assert!(failure(&["models", "fetch"], 2).contains("--all"));

@@ -120,7 +120,7 @@ fn llama_cpp_s_server_answers_like_the_engine() {
         .unwrap();
     let mut streamed = String::new();
     let done = remote
-        .generate(&prompt, &greedy(32), &cancel, &mut |piece| {
+        .generate(&prompt, &greedy(200), &cancel, &mut |piece| {
             streamed.push_str(piece)
         })
         .unwrap();

@@ -29,7 +29,7 @@ fn passages(path: &Path) -> Outcome<Vec<String>> {
 }
 
 pub fn run(common: &Common, text: &Path, positions: usize) -> Outcome<()> {
-    let model = engine(&common.model, common.threads)?;
+    let model = engine(common)?;
     let peer = Peer::load(&common.model)?;
     let mut sequence = peer.sequence(512, common.threads as i32)?;
     let vocab = model.config().vocab;

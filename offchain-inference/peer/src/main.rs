@@ -11,10 +11,10 @@ mod agree;
 mod peer;
 mod speed;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use starling_engine::{LoadOptions, Model};
+use starling_engine::{ActivationBits, LoadOptions, Model};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -33,6 +33,9 @@ struct Common {
     /// Threads of either engine.
     #[arg(long, default_value_t = 2)]
     threads: usize,
+    /// Bits of our activations, 8 (as llama.cpp) or 16.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u8).range(8..=16))]
+    activation_bits: u8,
 }
 
 #[derive(Subcommand)]
@@ -75,13 +78,30 @@ enum Command {
 fn main() -> Outcome<()> {
     match Arguments::parse().command {
         Command::Speed { common, rounds } => speed::run(&common, rounds),
-        Command::Agree { common, text, positions } => agree::run(&common, &text, positions),
-        Command::Record { common, text, positions, out } => {
-            agree::record(&common, &text, positions, &out)
-        },
+        Command::Agree {
+            common,
+            text,
+            positions,
+        } => agree::run(&common, &text, positions),
+        Command::Record {
+            common,
+            text,
+            positions,
+            out,
+        } => agree::record(&common, &text, positions, &out),
     }
 }
 
-fn engine(path: &Path, threads: usize) -> Outcome<Model> {
-    Ok(Model::load(path, &LoadOptions { threads, ..LoadOptions::default() })?)
+fn engine(common: &Common) -> Outcome<Model> {
+    let activation_bits = match common.activation_bits {
+        8 => ActivationBits::Eight,
+        16 => ActivationBits::Sixteen,
+        bits => return Err(format!("activations have 8 or 16 bits, not {bits}").into()),
+    };
+    let options = LoadOptions {
+        threads: common.threads,
+        activation_bits,
+        ..LoadOptions::default()
+    };
+    Ok(Model::load(&common.model, &options)?)
 }

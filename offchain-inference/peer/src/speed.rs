@@ -22,14 +22,15 @@ const WORKLOADS: [(&str, usize, bool); 3] = [
 ];
 
 pub fn run(common: &Common, rounds: usize) -> Outcome<()> {
-    let model = engine(&common.model, common.threads)?;
+    let model = engine(common)?;
     let peer = Peer::load(&common.model)?;
     let mut sequence = peer.sequence(1024, common.threads as i32)?;
     println!(
-        "{}, {} threads, {} kernels, {rounds} rounds in turns, tokens/s",
+        "{}, {} threads, {} kernels, {}-bit activations, {rounds} rounds in turns, tokens/s",
         common.model.display(),
         common.threads,
         model.instruction_set(),
+        common.activation_bits,
     );
     println!(
         "{:<12} {:>10} {:>10} {:>6} | {:>10} {:>10} {:>6}",

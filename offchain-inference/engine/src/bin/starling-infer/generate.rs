@@ -65,6 +65,9 @@ pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
     // Before the model is loaded, which takes longer.
     sampling.validate()?;
     let text = text_or_stdin(args.prompt)?;
+    if text.trim().is_empty() {
+        return Err(BackendError::EmptyPrompt.into());
+    }
     let backend = args.model.backend(store)?;
     let mut options = GenerateOptions {
         max_tokens: args.max_tokens,
