@@ -309,7 +309,7 @@ fn below_the_threshold_nobody_wins_and_the_rankers_are_paid() {
         let paid = settlement(id);
         assert_eq!((paid.refunded, paid.forfeited), (FEE / 2, 5 * LOSER));
         assert_eq!((paid.winner, paid.subsidy), (0, 0));
-        assert!(paid.rankers > 0 && paid.rankers % 5 == 0);
+        assert!(paid.rankers > 0 && paid.rankers.is_multiple_of(5));
         let each = paid.rankers / 5;
         (1..=5).for_each(|who| ledger.gained(who, each as i128 - LOSER as i128));
         ledger.requester_paid(FEE / 2);
