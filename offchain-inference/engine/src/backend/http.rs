@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A model behind an OpenAI-compatible completions endpoint, such as vLLM's or llama.cpp's.
+//!
+//! Generation needs nothing special, verdicts need `logprobs` of the generated token. Probabilities
+//! of given text need a server that echoes the prompt with its log-probabilities (`echo` with
+//! `logprobs`): vLLM does, llama.cpp's server does not.
+
+use super::{Answer, Ask, Backend, BackendError, NodeId, PromptTree};
+use crate::{
+    chat::ChatTemplate,
+    generate::{Cancel, Finish, GenerateOptions, Generation, StopFilter},
+    prompt::{Part, Prompt},
+};
+use serde::Deserialize;
+use serde_json::{json, Map, Value};
+use std::{
+    io::{BufRead, BufReader},
+    time::{Duration, Instant},
+};
+
+/// Log-probabilities asked for at the generated token. vLLM grants 20 unless told otherwise.
+const TOP_LOGPROBS: usize = 20;
+
+/// The most bytes of an answer: 16 MiB hold the echo of any context of today.
+const MAX_ANSWER: u64 = 16 << 20;
+
+/// Where the endpoint is and what it serves.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// Up to and with `/v1`.
+    pub url: String,
+    /// The `model` of the requests.
+    pub model: String,
+    /// Sent as a bearer token.
+    pub api_key: Option<String>,
+    /// Jinja chat template of the model; the plain one without.
+    pub chat_template: Option<String>,
+    /// Tokens that the model can attend to, if known.
+    pub context_length: Option<usize>,
+    /// For a whole request.
+    pub timeout: Duration,
+}
+
+impl HttpConfig {
+    /// An endpoint without key or template, with a timeout of five minutes.
+    pub fn new(url: impl Into<String>, model: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            model: model.into(),
+            api_key: None,
+            chat_template: None,
+            context_length: None,
+            timeout: Duration::from_secs(300),
+        }
+    }
+}
+
+/// A model behind an endpoint.
+pub struct HttpBackend {
+    config: HttpConfig,
+    agent: ureq::Agent,
+    chat: ChatTemplate,
+}
+
+#[derive(Deserialize)]
+struct Completion {
+    choices: Vec<Choice>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    #[serde(default)]
+    text: String,
+    finish_reason: Option<String>,
+    logprobs: Option<Logprobs>,
+}
+
+/// In the format of completions (vLLM), or in that of chat completions (llama.cpp's server).
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Logprobs {
+    token_logprobs: Vec<Option<f32>>,
+    top_logprobs: Vec<Option<Map<String, Value>>>,
+    /// Characters from the beginning of the prompt.
+    text_offset: Vec<usize>,
+    content: Vec<Content>,
+}
+
+#[derive(Deserialize)]
+struct Content {
+    top_logprobs: Vec<Top>,
+}
+
+#[derive(Deserialize)]
+struct Top {
+    token: String,
+    logprob: f32,
+}
+
+impl Logprobs {
+    /// The most probable first tokens with their ln p, in no order.
+    fn first(self) -> Vec<(String, f32)> {
+        let chat = self
+            .content
+            .into_iter()
+            .next()
+            .into_iter()
+            .flat_map(|c| c.top_logprobs);
+        let plain = self
+            .top_logprobs
+            .into_iter()
+            .flatten()
+            .next()
+            .into_iter()
+            .flatten();
+        chat.map(|top| (top.token, top.logprob))
+            .chain(plain.filter_map(|(token, p)| Some((token, p.as_f64()? as f32))))
+            .collect()
+    }
+}
+
+impl HttpBackend {
+    /// Compiles the template; does not connect yet.
+    pub fn new(config: HttpConfig) -> Result<Self, BackendError> {
+        // The server puts the token that begins a text in front by itself.
+        let chat = ChatTemplate::new(config.chat_template.as_deref(), None, None)?;
+        let agent = ureq::Agent::config_builder()
+            .timeout_global(Some(config.timeout))
+            .http_status_as_error(false)
+            .build()
+            .into();
+        Ok(Self {
+            config,
+            agent,
+            chat,
+        })
+    }
+
+    fn url(&self) -> String {
+        format!("{}/completions", self.config.url.trim_end_matches('/'))
+    }
+
+    fn failed(&self, reason: impl ToString) -> BackendError {
+        BackendError::Http {
+            url: self.url(),
+            reason: reason.to_string(),
+        }
+    }
+
+    fn not_offered(&self, what: &'static str) -> BackendError {
+        BackendError::NotOffered {
+            url: self.url(),
+            what,
+        }
+    }
+
+    fn post(&self, body: &Value) -> Result<ureq::http::Response<ureq::Body>, BackendError> {
+        let mut request = self.agent.post(self.url());
+        if let Some(key) = &self.config.api_key {
+            request = request.header("Authorization", format!("Bearer {key}"));
+        }
+        let mut response = request.send_json(body).map_err(|e| self.failed(e))?;
+        if !response.status().is_success() {
+            let status = response.status();
+            let text = response
+                .body_mut()
+                .with_config()
+                .limit(4096)
+                .read_to_string();
+            return Err(self.failed(format!("{status}: {}", text.unwrap_or_default().trim())));
+        }
+        Ok(response)
+    }
+
+    fn complete(&self, body: &Value) -> Result<Choice, BackendError> {
+        let mut response = self.post(body)?;
+        let completion: Completion = response
+            .body_mut()
+            .with_config()
+            .limit(MAX_ANSWER)
+            .read_json()
+            .map_err(|e| self.failed(e))?;
+        completion
+            .choices
+            .into_iter()
+            .next()
+            .ok_or_else(|| self.failed("no choice in the answer"))
+    }
+
+    /// The logits of `texts` up to a constant, from the most probable tokens that the server tells.
+    fn next(&self, prompt: String, texts: &[String]) -> Result<Answer, BackendError> {
+        let choice = self.complete(&json!({
+            "model": self.config.model,
+            "prompt": prompt,
+            "max_tokens": 1,
+            "temperature": 0.0,
+            "logprobs": TOP_LOGPROBS,
+        }))?;
+        let top = choice.logprobs.map(Logprobs::first).unwrap_or_default();
+        // A token that is not among the most probable ones is at most as probable as the last.
+        let floor = top.iter().map(|(_, p)| *p).fold(f32::INFINITY, f32::min);
+        if !floor.is_finite() {
+            return Err(self.not_offered("log-probabilities (`logprobs`)"));
+        }
+        let logits = texts.iter().map(|text| {
+            let begins = |token: &str| !token.trim().is_empty() && text.starts_with(token);
+            let best = top
+                .iter()
+                .filter(|(token, _)| begins(token))
+                .map(|(_, p)| *p);
+            best.fold(floor, f32::max)
+        });
+        Ok(Answer::Next(logits.collect()))
+    }
+
+    /// ln p of the tokens of `text` after `before`, and whether all are the most probable ones.
+    fn echo(&self, before: &str, text: &str) -> Result<(Vec<f32>, bool), BackendError> {
+        let choice = self.complete(&json!({
+            "model": self.config.model,
+            "prompt": format!("{before}{text}"),
+            "max_tokens": 1,
+            "temperature": 0.0,
+            "logprobs": 1,
+            "echo": true,
+        }))?;
+        let what = "the log-probabilities of the prompt (`echo` with `logprobs`)";
+        let logprobs = choice.logprobs.ok_or_else(|| self.not_offered(what))?;
+        let start = before.chars().count();
+        let end = start + text.chars().count();
+        let offsets = &logprobs.text_offset;
+        let ends = offsets.iter().skip(1).copied().chain([usize::MAX]);
+        // Tokens that overlap the text; the generated one begins at its end.
+        let inside: Vec<usize> = offsets
+            .iter()
+            .zip(ends)
+            .enumerate()
+            .filter(|(_, (&from, to))| from < end && *to > start)
+            .map(|(i, _)| i)
+            .collect();
+        let own: Option<Vec<f32>> = inside
+            .iter()
+            .map(|&i| logprobs.token_logprobs.get(i).copied().flatten())
+            .collect();
+        let own = own
+            .filter(|own| !own.is_empty())
+            .ok_or_else(|| self.not_offered(what))?;
+        let best = inside.iter().zip(&own).all(|(&i, &p)| {
+            let top = logprobs.top_logprobs.get(i).and_then(Option::as_ref);
+            let top = top
+                .into_iter()
+                .flat_map(|top| top.values())
+                .filter_map(Value::as_f64);
+            top.fold(f64::NEG_INFINITY, f64::max) <= f64::from(p) + 1e-6
+        });
+        Ok((own, best))
+    }
+
+    fn request(&self, prompt: &Prompt, options: &GenerateOptions) -> Value {
+        let sampling = &options.sampling;
+        let mut body = json!({
+            "model": self.config.model,
+            "prompt": flatten(prompt),
+            "max_tokens": options.max_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "seed": sampling.seed,
+            "stream": true,
+        });
+        // Not all servers know these; none is bothered with a value that changes nothing.
+        if let Some(body) = body.as_object_mut() {
+            if sampling.top_k > 0 {
+                body.insert("top_k".into(), sampling.top_k.into());
+            }
+            if sampling.min_p > 0.0 {
+                body.insert("min_p".into(), f64::from(sampling.min_p).into());
+            }
+            if sampling.repetition_penalty != 1.0 {
+                let penalty = f64::from(sampling.repetition_penalty);
+                body.insert("repetition_penalty".into(), penalty.into());
+                body.insert("repeat_penalty".into(), penalty.into());
+            }
+        }
+        body
+    }
+}
+
+impl Backend for HttpBackend {
+    fn name(&self) -> &str {
+        &self.config.model
+    }
+
+    fn context_length(&self) -> Option<usize> {
+        self.config.context_length
+    }
+
+    fn chat(&self) -> &ChatTemplate {
+        &self.chat
+    }
+
+    /// Without the tokenizer, a byte counts as a token: no vocabulary needs more.
+    fn cut<'a>(&self, text: &'a str, max_tokens: usize) -> &'a str {
+        text.get(..text.floor_char_boundary(max_tokens))
+            .unwrap_or(text)
+    }
+
+    fn generate(
+        &self,
+        prompt: &Prompt,
+        options: &GenerateOptions,
+        cancel: &Cancel,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<Generation, BackendError> {
+        options.sampling.validate()?;
+        if prompt.is_empty() {
+            return Err(BackendError::EmptyPrompt);
+        }
+        let started = Instant::now();
+        let response = self.post(&self.request(prompt, options))?;
+        let reader = BufReader::new(response.into_body().into_reader());
+        let mut filter = StopFilter::new(&options.stop);
+        let mut text = String::new();
+        let mut prefill = None;
+        let mut finish = Finish::EndOfTurn;
+        let mut emit = |piece: &str| {
+            if !piece.is_empty() {
+                text.push_str(piece);
+                on_text(piece);
+            }
+        };
+        for line in reader.lines() {
+            if cancel.is_cancelled() {
+                finish = Finish::Cancelled;
+                break;
+            }
+            let line = line.map_err(|e| self.failed(e))?;
+            let Some(event) = line.strip_prefix("data:").map(str::trim) else {
+                continue;
+            };
+            if event == "[DONE]" {
+                break;
+            }
+            let chunk: Completion = serde_json::from_str(event).map_err(|e| self.failed(e))?;
+            let Some(choice) = chunk.choices.into_iter().next() else {
+                continue;
+            };
+            prefill.get_or_insert_with(|| started.elapsed());
+            let (piece, stopped) = filter.push(&choice.text);
+            emit(&piece);
+            if let Some(stop) = stopped {
+                finish = Finish::Stop(stop.to_owned());
+                break;
+            }
+            if choice.finish_reason.as_deref() == Some("length") {
+                finish = Finish::MaxTokens;
+            }
+        }
+        emit(&filter.finish());
+        let prefill = prefill.unwrap_or_else(|| started.elapsed());
+        Ok(Generation {
+            text,
+            tokens: vec![],
+            finish,
+            prompt_tokens: None,
+            cached_tokens: 0,
+            prefill,
+            decode: started.elapsed() - prefill,
+        })
+    }
+
+    fn evaluate(&self, tree: &PromptTree, cancel: &Cancel) -> Result<Vec<Answer>, BackendError> {
+        let nodes = tree.nodes().iter().enumerate();
+        nodes
+            .map(|(i, node)| {
+                if cancel.is_cancelled() {
+                    return Err(BackendError::Cancelled);
+                }
+                if node.text.is_empty() {
+                    return Err(BackendError::EmptyPrompt);
+                }
+                let before = flatten(&tree.before(NodeId(i)));
+                let text = flatten(&node.text);
+                match &node.ask {
+                    Ask::Nothing => Ok(Answer::Nothing),
+                    Ask::Next(texts) => self.next(format!("{before}{text}"), texts),
+                    Ask::Tokens => Ok(Answer::Tokens(self.echo(&before, &text)?.0)),
+                    Ask::Greedy => {
+                        let (logprobs, best) = self.echo(&before, &text)?;
+                        Ok(Answer::Greedy(logprobs, best))
+                    },
+                }
+            })
+            .collect()
+    }
+}
+
+/// The prompt as one string. The server parses special tokens in all of it, so in data a space
+/// breaks whatever might be one: after each `<` or `[` that does not stand alone.
+fn flatten(prompt: &Prompt) -> String {
+    let mut all = String::new();
+    for part in prompt.parts() {
+        match part {
+            Part::Template(text) => all.push_str(text),
+            Part::Data(text) => {
+                let mut chars = text.chars().peekable();
+                while let Some(c) = chars.next() {
+                    all.push(c);
+                    if matches!(c, '<' | '[') && chars.peek().is_some_and(|c| !c.is_whitespace()) {
+                        all.push(' ');
+                    }
+                }
+            },
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_data_can_pass_for_a_special_token() {
+        let prompt = Prompt::template("<|im_start|>")
+            .then_data("<|im_end|></s><start_of_turn>[INST]a < b")
+            .then_template("<|im_end|>");
+        assert_eq!(
+            flatten(&prompt),
+            "<|im_start|>< |im_end|>< /s>< start_of_turn>[ INST]a < b<|im_end|>"
+        );
+    }
+}

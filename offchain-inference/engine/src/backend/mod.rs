@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Where a model runs: in this process ([`LocalBackend`]) or behind an OpenAI-compatible HTTP
+//! endpoint ([`HttpBackend`]). Rankers and evaluations see only the [`Backend`] trait.
+
+mod http;
+mod local;
+mod tree;
+
+pub use http::{HttpBackend, HttpConfig};
+pub use local::LocalBackend;
+pub use tree::{Answer, Ask, Node, NodeId, PromptTree};
+
+use crate::{
+    chat::{ChatError, ChatTemplate},
+    generate::{Cancel, GenerateOptions, Generation},
+    prompt::Prompt,
+    sampling::SamplingError,
+    tokenizer::TokenizerError,
+};
+
+/// Why a backend could not do what it was asked. After any of these it goes on serving.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// The engine's.
+    #[error(transparent)]
+    Engine(#[from] crate::Error),
+    /// The tokenizer could not be built.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// The messages do not fit the template.
+    #[error(transparent)]
+    Chat(#[from] ChatError),
+    /// Sampling parameters, or output that cannot be sampled from.
+    #[error(transparent)]
+    Sampling(#[from] SamplingError),
+    /// A prompt, or a part of one that is to be scored, has no text.
+    #[error("the prompt is empty")]
+    EmptyPrompt,
+    /// Candidates whose first tokens are the same cannot be told apart.
+    #[error("the answers {0:?} and {1:?} begin with the same token")]
+    SameToken(String, String),
+    /// The tokenizer in the model file and the weights disagree.
+    #[error("the tokenizer has {tokenizer} tokens, the model {model}")]
+    VocabularyMismatch {
+        /// Tokens of the tokenizer.
+        tokenizer: usize,
+        /// Rows of the model's head.
+        model: usize,
+    },
+    /// The endpoint could not be reached or broke off.
+    #[error("{url}: {reason}")]
+    Http {
+        /// The endpoint.
+        url: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The endpoint answered without what is needed to rank.
+    #[error("{url} does not return {what}; a server that does is needed for this")]
+    NotOffered {
+        /// The endpoint.
+        url: String,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// The caller cancelled.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// A language model that generates text and tells the probability of text.
+pub trait Backend: Send + Sync {
+    /// The model's name, for people.
+    fn name(&self) -> &str;
+
+    /// Tokens that the model can attend to, if known.
+    fn context_length(&self) -> Option<usize>;
+
+    /// How conversations become prompts.
+    fn chat(&self) -> &ChatTemplate;
+
+    /// The longest beginning of `text` that takes at most `max_tokens` tokens as data.
+    fn cut<'a>(&self, text: &'a str, max_tokens: usize) -> &'a str;
+
+    /// Generates from `prompt`. `on_text` gets the text piece by piece as it comes.
+    fn generate(
+        &self,
+        prompt: &Prompt,
+        options: &GenerateOptions,
+        cancel: &Cancel,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<Generation, BackendError>;
+
+    /// Answers what the nodes of `tree` ask, in their order, computing shared prefixes once where
+    /// the backend can.
+    fn evaluate(&self, tree: &PromptTree, cancel: &Cancel) -> Result<Vec<Answer>, BackendError>;
+}

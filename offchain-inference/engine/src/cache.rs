@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The key-value cache: pages of 32 positions, shared between sequences.
+//!
+//! A page holds the keys and values of all loaded blocks for 32 positions. Full pages never change,
+//! so sequences with a common prefix share them; a partly filled last page is copied when a
+//! sequence that shares it writes to it. Pages of whole prompts are also kept under the tokens that
+//! led to them, for later sequences, until the room is needed.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+        Arc, Mutex, PoisonError,
+    },
+};
+
+use crate::{
+    kernels::{Buffer, PAGE},
+    Error, Result,
+};
+
+/// Where things lie in a page.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Geometry {
+    pub blocks: usize,
+    pub kv_heads: usize,
+    pub head_width: usize,
+}
+
+impl Geometry {
+    /// Elements of one head's keys, or values, in one block.
+    fn head(self) -> usize {
+        self.head_width * PAGE
+    }
+
+    /// Offset of the keys of `head` in loaded block `block`.
+    pub fn keys(self, block: usize, head: usize) -> usize {
+        (2 * block * self.kv_heads + head) * self.head()
+    }
+
+    /// Offset of the values of `head` in loaded block `block`.
+    pub fn values(self, block: usize, head: usize) -> usize {
+        self.keys(block, head + self.kv_heads)
+    }
+
+    fn elements(self) -> usize {
+        2 * self.blocks * self.kv_heads * self.head()
+    }
+
+    fn bytes(self) -> usize {
+        self.elements() * size_of::<u16>()
+    }
+}
+
+/// Hands out pages, up to a number of bytes.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    geometry: Geometry,
+    capacity: usize,
+    used: AtomicUsize,
+}
+
+/// 32 positions; f16 bits.
+pub(crate) struct Page {
+    data: Buffer<u16>,
+    budget: Arc<Budget>,
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        self.budget
+            .used
+            .fetch_sub(self.budget.geometry.bytes(), Ordering::Relaxed);
+    }
+}
+
+impl Page {
+    fn new(budget: &Arc<Budget>) -> Result<Self> {
+        let needed = budget.geometry.bytes();
+        budget
+            .used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                used.checked_add(needed)
+                    .filter(|&used| used <= budget.capacity)
+            })
+            .map_err(|used| Error::CacheFull {
+                capacity: budget.capacity,
+                used,
+                needed,
+            })?;
+        match Buffer::zeroed(budget.geometry.elements()) {
+            Ok(data) => Ok(Self {
+                data,
+                budget: budget.clone(),
+            }),
+            Err(e) => {
+                budget.used.fetch_sub(needed, Ordering::Relaxed);
+                Err(e)
+            },
+        }
+    }
+
+    fn copy(&self) -> Result<Self> {
+        let mut page = Self::new(&self.budget)?;
+        page.data.copy_from_slice(&self.data);
+        Ok(page)
+    }
+
+    /// For kernels, which write only positions that nobody reads in that phase.
+    pub fn as_mut_ptr(&self) -> *mut u16 {
+        self.data.as_mut_ptr()
+    }
+}
+
+type PageTokens = [u32; PAGE];
+
+/// A full page that is remembered under its tokens and the page before it.
+struct Known {
+    id: u64,
+    page: Arc<Page>,
+    /// Remembered pages that follow this one.
+    children: usize,
+    parent: Option<Key>,
+    last_used: u64,
+}
+
+/// Id of the page before (0: none), and the tokens.
+type Key = (u64, PageTokens);
+
+/// The cache of one model.
+pub(crate) struct Cache {
+    budget: Arc<Budget>,
+    known: Mutex<HashMap<Key, Known>>,
+    clock: AtomicU64,
+}
+
+impl Cache {
+    pub fn new(geometry: Geometry, capacity: usize) -> Self {
+        Self {
+            budget: Arc::new(Budget {
+                geometry,
+                capacity,
+                used: AtomicUsize::new(0),
+            }),
+            known: Mutex::default(),
+            clock: AtomicU64::new(1),
+        }
+    }
+
+    pub fn geometry(&self) -> Geometry {
+        self.budget.geometry
+    }
+
+    /// Bytes that sessions and remembered prefixes use.
+    pub fn used(&self) -> usize {
+        self.budget.used.load(Ordering::Relaxed)
+    }
+
+    fn tick(&self) -> u64 {
+        self.clock.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Runs `allocate`, forgetting remembered pages, the least recently used first, for as long as
+    /// there is no room.
+    fn with_room<T>(&self, allocate: impl Fn() -> Result<T>) -> Result<T> {
+        loop {
+            match allocate() {
+                Err(Error::CacheFull { .. }) if self.forget_one() => {},
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Forgets the page whose memory comes free and that was not used for longest, if there is one.
+    fn forget_one(&self) -> bool {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest = known
+            .iter()
+            .filter(|(_, k)| k.children == 0 && Arc::strong_count(&k.page) == 1)
+            .min_by_key(|(_, k)| k.last_used)
+            .map(|(key, _)| *key);
+        let Some(removed) = oldest.and_then(|key| known.remove(&key)) else {
+            return false;
+        };
+        if let Some(parent) = removed.parent.and_then(|key| known.get_mut(&key)) {
+            parent.children -= 1;
+        }
+        true
+    }
+}
+
+/// The pages of one sequence.
+#[derive(Clone, Default)]
+pub(crate) struct Pages(Vec<Arc<Page>>);
+
+impl Pages {
+    /// Makes positions `len..new_len` writable: their pages exist and are this sequence's own.
+    ///
+    /// On an error nothing has changed but for a page that is now unshared.
+    pub fn reserve(&mut self, cache: &Cache, len: usize, new_len: usize) -> Result<()> {
+        let before = self.0.len();
+        if !len.is_multiple_of(PAGE) {
+            if let Some(last) = self.0.get_mut(len / PAGE) {
+                if Arc::get_mut(last).is_none() {
+                    *last = Arc::new(cache.with_room(|| last.copy())?);
+                }
+            }
+        }
+        while self.0.len() < new_len.div_ceil(PAGE) {
+            match cache.with_room(|| Page::new(&cache.budget)) {
+                Ok(page) => self.0.push(Arc::new(page)),
+                Err(e) => {
+                    self.0.truncate(before);
+                    return Err(e);
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops what lies past `len` positions.
+    pub fn truncate(&mut self, len: usize) {
+        self.0.truncate(len.div_ceil(PAGE));
+    }
+
+    pub fn pointers(&self) -> Vec<*mut u16> {
+        self.0.iter().map(|page| page.as_mut_ptr()).collect()
+    }
+
+    /// The longest remembered prefix of `tokens`, in whole pages.
+    pub fn recall(cache: &Cache, tokens: &[u32]) -> Self {
+        let mut known = cache.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = cache.tick();
+        let mut pages = Vec::new();
+        let mut parent = 0;
+        for tokens in tokens.chunks_exact(PAGE) {
+            let Some(entry) = key(parent, tokens).and_then(|key| known.get_mut(&key)) else {
+                break;
+            };
+            entry.last_used = now;
+            parent = entry.id;
+            pages.push(entry.page.clone());
+        }
+        Self(pages)
+    }
+
+    /// Remembers the full pages of a sequence of `tokens` that starts at position 0.
+    pub fn remember(&self, cache: &Cache, tokens: &[u32]) {
+        let mut known = cache.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = cache.tick();
+        let mut parent: Option<(u64, Key)> = None;
+        for (page, tokens) in self.0.iter().zip(tokens.chunks_exact(PAGE)) {
+            let Some(key) = key(parent.map_or(0, |(id, _)| id), tokens) else {
+                break;
+            };
+            let id = match known.get_mut(&key) {
+                Some(entry) => {
+                    entry.last_used = now;
+                    entry.id
+                },
+                None => {
+                    let id = cache.tick();
+                    if let Some(parent) = parent.and_then(|(_, key)| known.get_mut(&key)) {
+                        parent.children += 1;
+                    }
+                    let parent = parent.map(|(_, key)| key);
+                    let page = page.clone();
+                    known.insert(
+                        key,
+                        Known {
+                            id,
+                            page,
+                            children: 0,
+                            parent,
+                            last_used: now,
+                        },
+                    );
+                    id
+                },
+            };
+            parent = Some((id, key));
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+fn key(parent: u64, tokens: &[u32]) -> Option<Key> {
+    Some((parent, tokens.try_into().ok()?))
+}

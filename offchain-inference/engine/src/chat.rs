@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Chat templates: from messages to a prompt, with the Jinja template of the model file, or a
+//! plain one for base models.
+
+use crate::prompt::Prompt;
+use minijinja::{syntax::SyntaxConfig, Environment, Error as JinjaError, ErrorKind, Value};
+use std::collections::BTreeMap;
+
+/// Who says a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Standing instructions.
+    System,
+    /// The one who asks.
+    User,
+    /// The model.
+    Assistant,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+        }
+    }
+}
+
+/// One turn of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Who says it.
+    pub role: Role,
+    /// What is said.
+    pub content: String,
+}
+
+impl Message {
+    /// A message of the one who asks.
+    pub fn user(content: impl Into<String>) -> Self {
+        Self {
+            role: Role::User,
+            content: content.into(),
+        }
+    }
+
+    /// Standing instructions.
+    pub fn system(content: impl Into<String>) -> Self {
+        Self {
+            role: Role::System,
+            content: content.into(),
+        }
+    }
+
+    /// A message of the model.
+    pub fn assistant(content: impl Into<String>) -> Self {
+        Self {
+            role: Role::Assistant,
+            content: content.into(),
+        }
+    }
+}
+
+/// Why a conversation could not be turned into a prompt.
+#[derive(Debug, thiserror::Error)]
+pub enum ChatError {
+    /// The template is not valid Jinja, or refused the conversation.
+    #[error("chat template: {0:#}")]
+    Template(#[from] JinjaError),
+    /// A template that changes or repeats what it is given in a way that cannot be followed.
+    #[error("chat template: it does not pass the messages on unchanged")]
+    NotPassedOn,
+    /// Nothing was said.
+    #[error("there is no message")]
+    Empty,
+}
+
+/// For models without a template: questions and answers, as base models have seen them.
+const PLAIN: &str = "{{ bos_token }}{% for message in messages %}\
+    {% if message.role == 'system' %}{{ message.content }}\n\n\
+    {% elif message.role == 'user' %}Question: {{ message.content }}\n\
+    {% else %}Answer: {{ message.content }}\n\n{% endif %}\
+    {% endfor %}{% if add_generation_prompt %}Answer:{% endif %}";
+
+/// What a base model writes when it goes on to ask itself.
+const PLAIN_STOP: &str = "\nQuestion:";
+
+/// Noncharacters, which no text may contain, stand for the messages while the template is rendered:
+/// `OPEN`, the message's number, `CLOSE`. The template never sees what people wrote, so nothing in
+/// it can pass for the template's own text.
+const OPEN: char = '\u{fdd0}';
+const CLOSE: char = '\u{fdd1}';
+
+/// A chat template with the tokens that it refers to.
+pub struct ChatTemplate {
+    environment: Environment<'static>,
+    bos: String,
+    eos: String,
+    trims: bool,
+    plain: bool,
+}
+
+impl ChatTemplate {
+    /// Compiles `source`; without one, the plain template. `bos` and `eos` are the texts of the
+    /// tokens that begin and end a text.
+    pub fn new(
+        source: Option<&str>,
+        bos: Option<&str>,
+        eos: Option<&str>,
+    ) -> Result<Self, ChatError> {
+        let mut environment = Environment::new();
+        // As transformers sets up Jinja.
+        environment.set_syntax(
+            SyntaxConfig::builder()
+                .trim_blocks(true)
+                .lstrip_blocks(true)
+                .build()?,
+        );
+        environment
+            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.add_function("raise_exception", |message: String| -> Result<String, _> {
+            Err(JinjaError::new(ErrorKind::InvalidOperation, message))
+        });
+        environment.add_function("strftime_now", |format: String| {
+            jiff::fmt::strtime::format(&format, &jiff::Zoned::now())
+                .map_err(|e| JinjaError::new(ErrorKind::InvalidOperation, e.to_string()))
+        });
+        environment.add_template_owned("chat", source.unwrap_or(PLAIN).to_owned())?;
+        let mut template = Self {
+            environment,
+            bos: bos.unwrap_or_default().to_owned(),
+            eos: eos.unwrap_or_default().to_owned(),
+            trims: false,
+            plain: source.is_none(),
+        };
+        let probe = template.render_texts(&[(Role::User, " x ".to_owned())], true)?;
+        template.trims = !probe.contains(" x ");
+        Ok(template)
+    }
+
+    /// Strings that end a reply besides the model's own tokens.
+    pub fn stop_strings(&self) -> &[&'static str] {
+        if self.plain {
+            &[PLAIN_STOP]
+        } else {
+            &[]
+        }
+    }
+
+    /// Whether this is the plain template of base models.
+    pub fn is_plain(&self) -> bool {
+        self.plain
+    }
+
+    /// The conversation as a prompt: the template's text, and the messages as data. With
+    /// `open_reply` the prompt ends where the model is to reply.
+    pub fn render(&self, messages: &[Message], open_reply: bool) -> Result<Prompt, ChatError> {
+        if messages.is_empty() {
+            return Err(ChatError::Empty);
+        }
+        let places = messages
+            .iter()
+            .enumerate()
+            .map(|(i, message)| (message.role, format!("{OPEN}{i}{CLOSE}")))
+            .collect::<Vec<_>>();
+        let text = self.render_texts(&places, open_reply)?;
+        let mut pieces = text.split(OPEN);
+        let mut prompt = Prompt::template(pieces.next().unwrap_or_default());
+        let mut expected = 0;
+        for piece in pieces {
+            let (number, after) = piece.split_once(CLOSE).ok_or(ChatError::NotPassedOn)?;
+            let number: usize = number.parse().map_err(|_| ChatError::NotPassedOn)?;
+            let message = messages.get(number).ok_or(ChatError::NotPassedOn)?;
+            let content = if self.trims {
+                message.content.trim()
+            } else {
+                &message.content
+            };
+            prompt = prompt.then_data(content).then_template(after);
+            expected += usize::from(number == expected);
+        }
+        if expected == messages.len() {
+            Ok(prompt)
+        } else {
+            Err(ChatError::NotPassedOn)
+        }
+    }
+
+    fn render_texts(
+        &self,
+        messages: &[(Role, String)],
+        open_reply: bool,
+    ) -> Result<String, ChatError> {
+        let messages: Value = messages
+            .iter()
+            .map(|(role, content)| {
+                BTreeMap::from([
+                    ("role", Value::from(role.name())),
+                    ("content", content.into()),
+                ])
+            })
+            .collect();
+        let context = BTreeMap::from([
+            ("messages", messages),
+            ("add_generation_prompt", open_reply.into()),
+            ("bos_token", self.bos.as_str().into()),
+            ("eos_token", self.eos.as_str().into()),
+        ]);
+        Ok(self
+            .environment
+            .get_template("chat")?
+            .render(Value::from(context))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prompt::Part;
+
+    const CHATML: &str =
+        "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + \
+        message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}\
+        {{ '<|im_start|>assistant\n' }}{% endif %}";
+
+    fn text(prompt: &Prompt) -> String {
+        prompt
+            .parts()
+            .iter()
+            .map(|(Part::Template(t) | Part::Data(t))| t.as_str())
+            .collect()
+    }
+
+    #[test]
+    fn messages_are_data_and_the_rest_is_template() {
+        let chat = ChatTemplate::new(Some(CHATML), None, None).unwrap();
+        let prompt = chat
+            .render(&[Message::user(" hi <|im_end|>")], true)
+            .unwrap();
+        let expected = Prompt::template("<|im_start|>user\n")
+            .then_data(" hi <|im_end|>")
+            .then_template("<|im_end|>\n<|im_start|>assistant\n");
+        assert_eq!(prompt, expected);
+    }
+
+    #[test]
+    fn base_models_get_questions_and_answers() {
+        let chat = ChatTemplate::new(None, Some("<bos>"), None).unwrap();
+        let messages = [
+            Message::system("Be brief."),
+            Message::user("1+1?"),
+            Message::assistant("2"),
+            Message::user("2+2?"),
+        ];
+        assert_eq!(
+            text(&chat.render(&messages, true).unwrap()),
+            "<bos>Be brief.\n\nQuestion: 1+1?\nAnswer: 2\n\nQuestion: 2+2?\nAnswer:"
+        );
+        assert_eq!(chat.stop_strings(), ["\nQuestion:"]);
+    }
+
+    #[test]
+    fn a_template_that_trims_still_trims() {
+        let source =
+            "{{ bos_token }}{% for m in messages %}[{{ m['content'] | trim }}]{% endfor %}";
+        let chat = ChatTemplate::new(Some(source), Some("<s>"), None).unwrap();
+        assert_eq!(
+            text(&chat.render(&[Message::user("  a b \n")], true).unwrap()),
+            "<s>[a b]"
+        );
+    }
+
+    #[test]
+    fn what_a_template_refuses_is_an_error_with_its_words() {
+        let source = "{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}\
+            {% endif %}{{ messages[0].content }}";
+        let chat = ChatTemplate::new(Some(source), None, None).unwrap();
+        let error = chat
+            .render(&[Message::system("x")], true)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("no system role"), "{error}");
+        assert!(matches!(chat.render(&[], true), Err(ChatError::Empty)));
+        assert!(ChatTemplate::new(Some("{% if %}"), None, None).is_err());
+    }
+
+    #[test]
+    fn a_message_that_a_template_drops_is_an_error() {
+        let chat = ChatTemplate::new(Some("{{ messages[0].content }}"), None, None).unwrap();
+        let two = [Message::user("a"), Message::user("b")];
+        assert!(matches!(
+            chat.render(&two, true),
+            Err(ChatError::NotPassedOn)
+        ));
+    }
+}

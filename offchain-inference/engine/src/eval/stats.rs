@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Confidence intervals.
+
+/// The two-sided 95 % quantile of the normal distribution.
+const Z: f64 = 1.959_963_984_540_054;
+
+/// A value with the bounds of its 95 % confidence interval.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Interval {
+    /// The value.
+    pub value: f64,
+    /// Lower bound.
+    pub low: f64,
+    /// Upper bound.
+    pub high: f64,
+}
+
+impl Interval {
+    /// Maps value and bounds with a monotone function.
+    pub fn map(self, f: impl Fn(f64) -> f64) -> Self {
+        Self {
+            value: f(self.value),
+            low: f(self.low),
+            high: f(self.high),
+        }
+    }
+}
+
+/// A share of successes with Wilson's interval (1927), which holds for few items and extreme
+/// shares too.
+pub fn wilson(successes: usize, n: usize) -> Interval {
+    if n == 0 {
+        return Interval {
+            value: f64::NAN,
+            low: 0.0,
+            high: 1.0,
+        };
+    }
+    let (n, p) = (n as f64, successes as f64 / n as f64);
+    let centre = (p + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
+    let half = Z / (1.0 + Z * Z / n) * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
+    Interval {
+        value: p,
+        low: (centre - half).max(0.0),
+        high: (centre + half).min(1.0),
+    }
+}
+
+/// A mean with the interval from its standard error.
+pub fn mean_interval(values: &[f64]) -> Interval {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
+    let half = Z * (variance / n).sqrt();
+    Interval {
+        value: mean,
+        low: mean - half,
+        high: mean + half,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn close(a: f64, b: f64) -> bool {
+        (a - b).abs() < 5e-4
+    }
+
+    #[test]
+    fn wilson_is_as_published() {
+        // Newcombe (1998), table I, method 3.
+        for (r, n, low, high) in [
+            (81, 263, 0.2553, 0.3662),
+            (15, 148, 0.0624, 0.1605),
+            (0, 20, 0.0, 0.1611),
+            (1, 29, 0.0061, 0.1718),
+        ] {
+            let i = wilson(r, n);
+            assert!(close(i.low, low) && close(i.high, high), "{r}/{n}: {i:?}");
+        }
+    }
+
+    #[test]
+    fn the_mean_has_its_standard_error() {
+        let i = mean_interval(&[1.0, 2.0, 3.0, 4.0]);
+        assert!(close(i.value, 2.5) && close(i.high - i.value, Z * (5.0f64 / 12.0).sqrt()));
+    }
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Runs GGUF language models on few cores: whole or in spans of blocks, to generate and to rank.
+//!
+//! The engine knows no chain.
+
+pub mod backend;
+mod cache;
+pub mod chat;
+pub mod config;
+mod error;
+pub mod eval;
+#[cfg(test)]
+mod fixtures;
+pub mod generate;
+pub mod gguf;
+pub mod injection;
+mod kernels;
+mod model;
+mod pool;
+pub mod prompt;
+pub mod rank;
+mod requantise;
+pub mod sampling;
+pub mod store;
+pub mod tokenizer;
+
+pub use error::{Error, Result};
+pub use kernels::InstructionSet;
+pub use model::{ActivationBits, Hidden, Input, LoadOptions, Model, Session, Step};
+pub use requantise::{requantise, WeightFormat};

@@ -1,0 +1,630 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Models, and the sequences that they compute.
+
+mod forward;
+#[cfg(test)]
+mod tests;
+mod weights;
+
+use std::{
+    ops::Range,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use self::{
+    forward::{Head, Pass, Segment, Workspace, MAX_ROWS},
+    weights::{Ends, Weights},
+};
+use crate::{
+    cache::{Cache, Geometry, Pages},
+    config::Config,
+    gguf::Gguf,
+    kernels::{InstructionSet, Kernels, PAGE},
+    pool::Pool,
+    Error, Result,
+};
+
+/// What of a model to load, and with which means to run it.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// Blocks [a, b) to load; `None`: all. May be empty where `ends` are loaded.
+    pub blocks: Option<Range<usize>>,
+    /// Whether to load embedding, final norm and head.
+    pub ends: bool,
+    /// Threads of a pass, the caller's included; 0: one for each core.
+    pub threads: usize,
+    /// Bytes that the key-value caches of all sessions may take together.
+    pub cache_bytes: usize,
+    /// Instruction set of the kernels; `None`: the best that the CPU has.
+    pub instruction_set: Option<InstructionSet>,
+    /// Bits of the activations that quantised weights are multiplied with.
+    pub activation_bits: ActivationBits,
+}
+
+/// Bits of the activations that quantised weights are multiplied with, in blocks of 32.
+///
+/// llama.cpp takes eight. Models with outlying activations, as SmolLM2, then choose another first
+/// token at some positions than the same weights do in floats; with sixteen they hardly ever do.
+/// Decoding waits for memory and is as fast with either; prefill with eight is about twice as fast.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ActivationBits {
+    /// As llama.cpp.
+    Eight,
+    /// Two bytes.
+    #[default]
+    Sixteen,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            blocks: None,
+            ends: true,
+            threads: 0,
+            cache_bytes: 192 << 20,
+            instruction_set: None,
+            activation_bits: ActivationBits::default(),
+        }
+    }
+}
+
+/// Rows of hidden state: what runs between blocks, before the final norm.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hidden {
+    width: usize,
+    data: Vec<f32>,
+}
+
+impl Hidden {
+    /// From row-major `rows × width` floats.
+    pub fn new(width: usize, data: Vec<f32>) -> Result<Self> {
+        if width == 0 || !data.len().is_multiple_of(width) {
+            return Err(Error::Shape(format!(
+                "{} floats are no rows of {width}",
+                data.len()
+            )));
+        }
+        Ok(Self { width, data })
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.data.len() / self.width
+    }
+
+    /// Elements of a row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// All rows, row-major.
+    pub fn as_slice(&self) -> &[f32] {
+        &self.data
+    }
+
+    /// All rows, row-major.
+    pub fn into_vec(self) -> Vec<f32> {
+        self.data
+    }
+
+    /// One row.
+    pub fn row(&self, row: usize) -> Option<&[f32]> {
+        self.data.chunks_exact(self.width).nth(row)
+    }
+
+    /// A copy of the last row, or of nothing where there is none.
+    pub fn last(&self) -> Self {
+        let start = self.data.len().saturating_sub(self.width);
+        Self {
+            width: self.width,
+            data: self.data[start..].to_vec(),
+        }
+    }
+}
+
+/// What a sequence is extended by.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// Tokens, embedded by the model; for a span that starts at block 0.
+    Tokens(&'a [u32]),
+    /// Hidden state from the span before.
+    Hidden(&'a Hidden),
+}
+
+/// One sequence's part in a pass.
+#[derive(Debug)]
+pub struct Step<'a> {
+    /// The sequence, of the model that runs the pass.
+    pub session: &'a mut Session,
+    /// What it is extended by.
+    pub input: Input<'a>,
+}
+
+/// A loaded model, or a span of its blocks.
+///
+/// Clones share everything. Passes of one model run one at a time, on its threads; a call from
+/// another thread waits. Results are the same, bit for bit, for any number of threads, however a
+/// sequence is cut into calls, whatever else is in a pass, and however the blocks are cut into spans.
+#[derive(Clone)]
+pub struct Model(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    blocks: Range<usize>,
+    weights: Weights,
+    kernels: &'static Kernels,
+    instruction_set: InstructionSet,
+    threads: usize,
+    cache: Cache,
+    engine: Mutex<Engine>,
+}
+
+struct Engine {
+    pool: Pool,
+    workspace: Workspace,
+}
+
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Model")
+            .field("config", &self.0.config)
+            .field("blocks", &self.0.blocks)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Model {
+    /// Opens the GGUF file at `path` and loads it. The file is not used afterwards.
+    pub fn load(path: &Path, options: &LoadOptions) -> Result<Self> {
+        Self::load_from(&Gguf::open(path)?, options)
+    }
+
+    /// Loads from an opened file.
+    pub fn load_from(gguf: &Gguf, options: &LoadOptions) -> Result<Self> {
+        let config = Config::from_gguf(gguf)?;
+        let blocks = options.blocks.clone().unwrap_or(0..config.blocks);
+        if blocks.start > blocks.end
+            || blocks.end > config.blocks
+            || (blocks.is_empty() && !options.ends)
+        {
+            return Err(Error::Shape(format!(
+                "blocks {}..{} of a model of {}",
+                blocks.start, blocks.end, config.blocks
+            )));
+        }
+        let instruction_set = options.instruction_set.unwrap_or_else(InstructionSet::best);
+        let kernels = instruction_set.kernels()?;
+        let threads = match options.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
+        let weights = Weights::load(gguf, &config, blocks.clone(), options.ends)?;
+        let workspace = Workspace::new(&config, threads, options.activation_bits)?;
+        let geometry = Geometry {
+            blocks: blocks.len(),
+            kv_heads: config.kv_heads,
+            head_width: config.head_width,
+        };
+        Ok(Self(Arc::new(Inner {
+            cache: Cache::new(geometry, options.cache_bytes),
+            engine: Mutex::new(Engine {
+                pool: Pool::new(threads)?,
+                workspace,
+            }),
+            config,
+            blocks,
+            weights,
+            kernels,
+            instruction_set,
+            threads,
+        })))
+    }
+
+    /// Dimensions and variants.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// The loaded blocks.
+    pub fn blocks(&self) -> Range<usize> {
+        self.0.blocks.clone()
+    }
+
+    /// Threads of a pass.
+    pub fn threads(&self) -> usize {
+        self.0.threads
+    }
+
+    /// Instruction set of the kernels.
+    pub fn instruction_set(&self) -> InstructionSet {
+        self.0.instruction_set
+    }
+
+    /// Bytes that key-value caches use now, remembered prefixes included.
+    pub fn cache_used(&self) -> usize {
+        self.0.cache.used()
+    }
+
+    /// An empty sequence.
+    pub fn session(&self) -> Session {
+        Session {
+            model: self.clone(),
+            pages: Pages::default(),
+            tokens: Vec::new(),
+            len: 0,
+        }
+    }
+
+    /// A sequence that starts with the longest prefix of `tokens`, in steps of 32 tokens and short
+    /// of the last token, that an earlier session computed and whose cache is still there.
+    ///
+    /// Extend it by `tokens[session.len()..]`.
+    pub fn session_with_prefix(&self, tokens: &[u32]) -> Session {
+        let most = tokens.len().saturating_sub(1);
+        let pages = Pages::recall(&self.0.cache, &tokens[..most]);
+        let len = pages.len() * PAGE;
+        Session {
+            model: self.clone(),
+            pages,
+            tokens: tokens[..len].to_vec(),
+            len,
+        }
+    }
+
+    /// Hidden state of tokens before block 0: tokens × width.
+    pub fn embed(&self, tokens: &[u32]) -> Result<Hidden> {
+        let width = self.0.config.width;
+        let ends = self.ends("embedding")?;
+        self.check_tokens(tokens)?;
+        let mut data = vec![0f32; tokens.len() * width];
+        for (&token, row) in tokens.iter().zip(data.chunks_exact_mut(width)) {
+            ends.embedding
+                .row(token as usize, self.0.config.embedding_scale, row);
+        }
+        Ok(Hidden { width, data })
+    }
+
+    /// Extends several sequences in one pass and returns the hidden state of the new positions of
+    /// each, after the last loaded block.
+    ///
+    /// On an error no sequence has changed.
+    pub fn forward(&self, batch: &mut [Step<'_>]) -> Result<Vec<Hidden>> {
+        let inputs = batch
+            .iter()
+            .map(|step| self.checked(step))
+            .collect::<Result<Vec<_>>>()?;
+        for (step, input) in batch.iter_mut().zip(&inputs) {
+            let session = &mut step.session;
+            session
+                .pages
+                .reserve(&self.0.cache, session.len, session.len + input.rows())?;
+        }
+        let outputs = self.run(batch, inputs)?;
+        for (step, output) in batch.iter_mut().zip(&outputs) {
+            step.session.grow(step.input, output.rows());
+        }
+        Ok(outputs)
+    }
+
+    /// The hidden state that a step starts from, if the step is sound.
+    fn checked(&self, step: &Step<'_>) -> Result<Hidden> {
+        let config = &self.0.config;
+        if !Arc::ptr_eq(&self.0, &step.session.model.0) {
+            return Err(Error::Shape("the session belongs to another model".into()));
+        }
+        let (new, hidden) = match step.input {
+            Input::Tokens(tokens) => (tokens.len(), None),
+            Input::Hidden(hidden) => (hidden.rows(), Some(hidden)),
+        };
+        if new == 0 {
+            return Err(Error::EmptyInput);
+        }
+        let needed = step.session.len.saturating_add(new);
+        if needed > config.context {
+            return Err(Error::ContextFull {
+                context: config.context,
+                needed,
+            });
+        }
+        match step.input {
+            Input::Tokens(_) if self.0.blocks.start != 0 => Err(self.not_in_span("first block")),
+            Input::Tokens(tokens) => self.embed(tokens),
+            Input::Hidden(_) => {
+                let hidden = hidden.ok_or(Error::EmptyInput)?;
+                if hidden.width != config.width {
+                    return Err(Error::Shape(format!(
+                        "hidden state of width {} for a model of width {}",
+                        hidden.width, config.width
+                    )));
+                }
+                if !hidden.data.iter().all(|x| x.is_finite()) {
+                    return Err(Error::Shape(
+                        "the hidden state holds what is not a number".into(),
+                    ));
+                }
+                Ok(hidden.clone())
+            },
+        }
+    }
+
+    /// Runs reserved sequences through the blocks, `MAX_ROWS` rows at a time.
+    fn run(&self, batch: &[Step<'_>], mut states: Vec<Hidden>) -> Result<Vec<Hidden>> {
+        let width = self.0.config.width;
+        let mut guard = self.engine()?;
+        let Engine { pool, workspace } = &mut *guard;
+        let pass = Pass {
+            config: &self.0.config,
+            weights: &self.0.weights,
+            kernels: self.0.kernels,
+            first_block: self.0.blocks.start,
+            geometry: self.0.cache.geometry(),
+        };
+        // (sequence, rows of its input) in order; full passes but for the last.
+        let mut pieces = Vec::new();
+        for (i, state) in states.iter().enumerate() {
+            let mut done = 0;
+            while done < state.rows() {
+                let taken: usize = pieces
+                    .iter()
+                    .map(|(_, rows): &(_, Range<usize>)| rows.len())
+                    .sum();
+                let rows = (MAX_ROWS - taken % MAX_ROWS).min(state.rows() - done);
+                pieces.push((i, done..done + rows));
+                done += rows;
+            }
+        }
+        let mut pieces = pieces.into_iter().peekable();
+        while pieces.peek().is_some() {
+            let mut segments = Vec::new();
+            let mut members = Vec::new();
+            let mut used = 0;
+            while let Some((i, rows)) = pieces.next_if(|(_, rows)| used + rows.len() <= MAX_ROWS) {
+                let session = &batch[i].session;
+                let place = used..used + rows.len();
+                workspace.hidden()[place.start * width..place.end * width]
+                    .copy_from_slice(&states[i].data[rows.start * width..rows.end * width]);
+                used = place.end;
+                segments.push(Segment {
+                    pages: session.pages.pointers(),
+                    start: session.len + rows.start,
+                    rows: place.clone(),
+                });
+                members.push((i, rows, place));
+            }
+            pass.run(pool, workspace, &segments)?;
+            for (i, rows, place) in members {
+                states[i].data[rows.start * width..rows.end * width]
+                    .copy_from_slice(&workspace.hidden()[place.start * width..place.end * width]);
+            }
+        }
+        Ok(states)
+    }
+
+    /// Logits of every row: rows × vocabulary, row-major.
+    pub fn logits(&self, hidden: &Hidden) -> Result<Vec<f32>> {
+        let vocab = self.0.config.vocab;
+        let mut logits = vec![0f32; hidden.rows() * vocab];
+        let mut out = logits.chunks_mut(MAX_ROWS * vocab);
+        self.head(hidden, |head, pool, workspace, _, _| {
+            out.next()
+                .map_or(Ok(()), |out| head.logits(pool, workspace, out))
+        })?;
+        Ok(logits)
+    }
+
+    /// Logits of `tokens` alone, for one row; costs no more of the head than these.
+    pub fn logits_of(&self, hidden: &Hidden, row: usize, tokens: &[u32]) -> Result<Vec<f32>> {
+        self.check_tokens(tokens)?;
+        let row = hidden.row(row).ok_or_else(|| no_row(row, hidden))?;
+        let row = Hidden {
+            width: hidden.width,
+            data: row.to_vec(),
+        };
+        let mut logits = Vec::new();
+        self.head(&row, |head, _, workspace, _, _| {
+            logits = head.logits_of(workspace, tokens);
+            Ok(())
+        })?;
+        Ok(logits)
+    }
+
+    /// ln p(token | row) for every (row, token), without keeping a logit.
+    pub fn logprobs(&self, hidden: &Hidden, targets: &[(usize, u32)]) -> Result<Vec<f32>> {
+        if let Some(&(row, _)) = targets.iter().find(|(row, _)| *row >= hidden.rows()) {
+            return Err(no_row(row, hidden));
+        }
+        self.check_tokens(&targets.iter().map(|t| t.1).collect::<Vec<_>>())?;
+        // Only the rows that some target names go through the head.
+        let mut rows: Vec<usize> = targets.iter().map(|t| t.0).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        let needed = rows
+            .iter()
+            .filter_map(|&row| hidden.row(row))
+            .flatten()
+            .copied()
+            .collect();
+        let needed = Hidden {
+            width: hidden.width,
+            data: needed,
+        };
+        let mut logprobs = vec![0f32; targets.len()];
+        self.head(&needed, |head, pool, workspace, first, count| {
+            let (indices, local): (Vec<usize>, Vec<(usize, u32)>) = targets
+                .iter()
+                .enumerate()
+                .filter_map(|(i, (row, token))| {
+                    let row = rows.binary_search(row).ok()?.checked_sub(first)?;
+                    (row < count).then_some((i, (row, *token)))
+                })
+                .unzip();
+            let (totals, logits) = head.statistics(pool, workspace, count, &local)?;
+            for ((i, (row, _)), logit) in indices.into_iter().zip(local).zip(logits) {
+                logprobs[i] = (logit as f64 - totals[row]) as f32;
+            }
+            Ok(())
+        })?;
+        Ok(logprobs)
+    }
+
+    /// Calls `f` with the head for up to `MAX_ROWS` rows at a time, which are in the workspace;
+    /// the last arguments are the first row and the number of rows.
+    fn head(
+        &self,
+        hidden: &Hidden,
+        mut f: impl FnMut(&Head<'_>, &mut Pool, &Workspace, usize, usize) -> Result<()>,
+    ) -> Result<()> {
+        let config = &self.0.config;
+        let ends = self.ends("head")?;
+        if hidden.width != config.width {
+            return Err(Error::Shape(format!(
+                "hidden state of width {} for a model of width {}",
+                hidden.width, config.width
+            )));
+        }
+        let head = Head {
+            kernels: self.0.kernels,
+            epsilon: config.norm_epsilon,
+            norm: &ends.norm,
+            matrix: ends.head(),
+        };
+        let mut guard = self.engine()?;
+        let Engine { pool, workspace } = &mut *guard;
+        for (i, rows) in hidden.data.chunks(MAX_ROWS * config.width).enumerate() {
+            workspace.hidden()[..rows.len()].copy_from_slice(rows);
+            f(
+                &head,
+                pool,
+                workspace,
+                i * MAX_ROWS,
+                rows.len() / config.width,
+            )?;
+        }
+        Ok(())
+    }
+
+    fn engine(&self) -> Result<MutexGuard<'_, Engine>> {
+        self.0.engine.lock().map_err(|_| Error::Poisoned)
+    }
+
+    fn ends(&self, part: &'static str) -> Result<&Ends> {
+        self.0
+            .weights
+            .ends
+            .as_ref()
+            .ok_or_else(|| self.not_in_span(part))
+    }
+
+    fn not_in_span(&self, part: &'static str) -> Error {
+        Error::NotInSpan {
+            start: self.0.blocks.start,
+            end: self.0.blocks.end,
+            part,
+        }
+    }
+
+    fn check_tokens(&self, tokens: &[u32]) -> Result<()> {
+        let vocab = self.0.config.vocab;
+        match tokens.iter().find(|&&token| token as usize >= vocab) {
+            Some(&token) => Err(Error::InvalidToken { token, vocab }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn no_row(row: usize, hidden: &Hidden) -> Error {
+    Error::Shape(format!(
+        "row {row} of a hidden state of {} rows",
+        hidden.rows()
+    ))
+}
+
+/// A sequence and its key-value cache.
+pub struct Session {
+    model: Model,
+    pages: Pages,
+    /// The sequence, for as long as it was extended by tokens only.
+    tokens: Vec<u32>,
+    len: usize,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("len", &self.len)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// The model that computes it.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Positions computed.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing is computed.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The tokens of the sequence; shorter than [`Session::len`] where hidden state was put in.
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// Computes `tokens` and returns their hidden state, tokens × width.
+    pub fn extend(&mut self, tokens: &[u32]) -> Result<Hidden> {
+        self.step(Input::Tokens(tokens))
+    }
+
+    /// Runs hidden state from the span before through this span.
+    pub fn extend_hidden(&mut self, hidden: &Hidden) -> Result<Hidden> {
+        self.step(Input::Hidden(hidden))
+    }
+
+    fn step(&mut self, input: Input<'_>) -> Result<Hidden> {
+        let model = self.model.clone();
+        let mut outputs = model.forward(&mut [Step {
+            session: self,
+            input,
+        }])?;
+        outputs.pop().ok_or(Error::EmptyInput)
+    }
+
+    /// A second sequence that starts with this one. Full pages are shared; of 32 positions at most
+    /// the cache is copied, when one of the two goes on.
+    pub fn fork(&self) -> Self {
+        Self {
+            model: self.model.clone(),
+            pages: self.pages.clone(),
+            tokens: self.tokens.clone(),
+            len: self.len,
+        }
+    }
+
+    /// Forgets all but the first `len` positions.
+    pub fn truncate(&mut self, len: usize) {
+        if len < self.len {
+            self.len = len;
+            self.tokens.truncate(len);
+            self.pages.truncate(len);
+        }
+    }
+
+    fn grow(&mut self, input: Input<'_>, rows: usize) {
+        let pages_before = self.len / PAGE;
+        if let (Input::Tokens(tokens), true) = (input, self.tokens.len() == self.len) {
+            self.tokens.extend_from_slice(tokens);
+        }
+        self.len += rows;
+        if self.tokens.len() == self.len && self.len / PAGE > pages_before {
+            self.pages.remember(&self.model.0.cache, &self.tokens);
+        }
+    }
+}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A model's tensors, checked against its configuration and repacked.
+
+use std::{collections::HashSet, ops::Range};
+
+use candle_core::{quantized::ggml_file::qtensor_from_ggml, Device};
+
+use crate::{
+    config::{Architecture, Config, RopePairs},
+    gguf::{Gguf, TensorReader},
+    kernels::{Arena, Buffer, Matrix, BLOCK},
+    Error, Result,
+};
+
+/// One decoder block.
+pub(crate) struct Block {
+    pub attention_norm: Buffer<f32>,
+    /// width → query width. Rows are ordered so that rotary pairs are halves of a head.
+    pub query: Matrix,
+    /// width → kv width; ordered like `query`.
+    pub key: Matrix,
+    /// width → kv width.
+    pub value: Matrix,
+    pub query_norm: Option<Buffer<f32>>,
+    pub key_norm: Option<Buffer<f32>>,
+    /// query width → width.
+    pub output: Matrix,
+    /// On the output of attention, before it is added to the residual stream.
+    pub attention_post_norm: Option<Buffer<f32>>,
+    pub feed_forward_norm: Buffer<f32>,
+    /// width → feed-forward width.
+    pub gate: Matrix,
+    /// width → feed-forward width.
+    pub up: Matrix,
+    /// feed-forward width → width.
+    pub down: Matrix,
+    /// On the output of the feed-forward layer, before it is added to the residual stream.
+    pub feed_forward_post_norm: Option<Buffer<f32>>,
+}
+
+/// Embedding, final norm and head.
+pub(crate) struct Ends {
+    /// vocabulary × width.
+    pub embedding: Matrix,
+    pub norm: Buffer<f32>,
+    /// vocabulary × width; `None`: the embedding is the head too.
+    pub head: Option<Matrix>,
+}
+
+impl Ends {
+    pub fn head(&self) -> &Matrix {
+        self.head.as_ref().unwrap_or(&self.embedding)
+    }
+}
+
+/// The tensors that were asked for.
+pub(crate) struct Weights {
+    pub blocks: Vec<Block>,
+    pub ends: Option<Ends>,
+    /// What the angle of each rotary pair is divided by, in global blocks.
+    pub rope_factors: Option<Vec<f32>>,
+}
+
+impl Weights {
+    pub fn load(gguf: &Gguf, config: &Config, blocks: Range<usize>, ends: bool) -> Result<Self> {
+        if !config.width.is_multiple_of(BLOCK)
+            || !config.feed_forward.is_multiple_of(BLOCK)
+            || !config.head_width.is_multiple_of(BLOCK)
+        {
+            return Err(Error::Unsupported(format!(
+                "width {}, feed-forward width {} and head width {} must be multiples of {BLOCK}",
+                config.width, config.feed_forward, config.head_width
+            )));
+        }
+        let mut loader = Loader {
+            gguf,
+            config,
+            reader: gguf.reader()?,
+            arena: Arena::new(),
+            known: HashSet::new(),
+        };
+        let rope_factors = if gguf.has("rope_freqs.weight") {
+            Some(
+                loader
+                    .vector("rope_freqs.weight", config.rope_width / 2)?
+                    .to_vec(),
+            )
+        } else {
+            None
+        };
+        let ends = ends.then(|| loader.ends()).transpose()?;
+        let blocks = blocks
+            .map(|block| loader.block(block))
+            .collect::<Result<Vec<_>>>()?;
+        if let (Some(_), Some(unknown)) = (blocks.first(), loader.unknown_in_first_block()) {
+            return Err(Error::Unsupported(format!("tensor {unknown}")));
+        }
+        Ok(Self {
+            blocks,
+            ends,
+            rope_factors,
+        })
+    }
+}
+
+struct Loader<'a> {
+    gguf: &'a Gguf,
+    config: &'a Config,
+    reader: TensorReader,
+    arena: Arena,
+    known: HashSet<String>,
+}
+
+impl Loader<'_> {
+    fn ends(&mut self) -> Result<Ends> {
+        let (width, vocab) = (self.config.width, self.config.vocab);
+        Ok(Ends {
+            embedding: self.matrix("token_embd.weight", vocab, width)?,
+            norm: self.vector("output_norm.weight", width)?,
+            head: if self.gguf.has("output.weight") {
+                Some(self.matrix("output.weight", vocab, width)?)
+            } else {
+                None
+            },
+        })
+    }
+
+    fn block(&mut self, block: usize) -> Result<Block> {
+        let config = self.config;
+        let (width, feed_forward) = (config.width, config.feed_forward);
+        let (query, kv) = (config.query_width(), config.kv_width());
+        let gemma = config.architecture == Architecture::Gemma3;
+        let name = |tensor: &str| format!("blk.{block}.{tensor}.weight");
+        let extra = |loader: &mut Self, tensor: &str, len| {
+            gemma.then(|| loader.vector(&name(tensor), len)).transpose()
+        };
+        Ok(Block {
+            query_norm: extra(self, "attn_q_norm", config.head_width)?,
+            key_norm: extra(self, "attn_k_norm", config.head_width)?,
+            attention_post_norm: extra(self, "post_attention_norm", width)?,
+            feed_forward_post_norm: extra(self, "post_ffw_norm", width)?,
+            attention_norm: self.vector(&name("attn_norm"), width)?,
+            query: self.rotated(&name("attn_q"), query)?,
+            key: self.rotated(&name("attn_k"), kv)?,
+            value: self.matrix(&name("attn_v"), kv, width)?,
+            output: self.matrix(&name("attn_output"), width, query)?,
+            feed_forward_norm: self.vector(&name("ffn_norm"), width)?,
+            gate: self.matrix(&name("ffn_gate"), feed_forward, width)?,
+            up: self.matrix(&name("ffn_up"), feed_forward, width)?,
+            down: self.matrix(&name("ffn_down"), width, feed_forward)?,
+        })
+    }
+
+    fn matrix(&mut self, name: &str, rows: usize, columns: usize) -> Result<Matrix> {
+        self.placed(name, rows, columns, |row| row)
+    }
+
+    /// A matrix whose outputs are rotated.
+    fn rotated(&mut self, name: &str, rows: usize) -> Result<Matrix> {
+        let &Config {
+            width,
+            head_width,
+            rope_width,
+            rope_pairs,
+            ..
+        } = self.config;
+        self.placed(name, rows, width, |row| {
+            match (rope_pairs, row % head_width) {
+                (RopePairs::Adjacent, i) if i < rope_width => {
+                    row - i + i / 2 + i % 2 * (rope_width / 2)
+                },
+                _ => row,
+            }
+        })
+    }
+
+    fn placed(
+        &mut self,
+        name: &str,
+        rows: usize,
+        columns: usize,
+        place: impl Fn(usize) -> usize,
+    ) -> Result<Matrix> {
+        let entry = self.gguf.entry(name)?;
+        if (entry.rows, entry.columns) != (rows, columns) {
+            return Err(Error::Metadata(format!(
+                "tensor {name} is {} × {}, the metadata says {rows} × {columns}",
+                entry.rows, entry.columns
+            )));
+        }
+        self.known.insert(name.to_owned());
+        Matrix::read(&mut self.reader, &entry, &mut self.arena, place)
+    }
+
+    fn vector(&mut self, name: &str, len: usize) -> Result<Buffer<f32>> {
+        let entry = self.gguf.entry(name)?;
+        if (entry.rows, entry.columns) != (1, len) {
+            return Err(Error::Metadata(format!(
+                "tensor {name} is {} × {}, the metadata says {len}",
+                entry.rows, entry.columns
+            )));
+        }
+        self.known.insert(name.to_owned());
+        let mut bytes = Buffer::<u8>::zeroed(entry.row_bytes())?;
+        self.reader.rows(&entry, 0, &mut bytes)?;
+        let values = qtensor_from_ggml(entry.dtype, &bytes, vec![len], &Device::Cpu)?
+            .dequantize(&Device::Cpu)?
+            .to_vec1::<f32>()?;
+        let mut vector = Buffer::zeroed(len)?;
+        vector.copy_from_slice(&values);
+        Ok(vector)
+    }
+
+    /// A tensor (a bias, say) of a loaded block that the decoder would leave out.
+    fn unknown_in_first_block(&self) -> Option<&str> {
+        let is_loaded = |name: &str| {
+            let block = name.split('.').take(2).collect::<Vec<_>>().join(".") + ".";
+            self.known.iter().any(|known| known.starts_with(&block))
+        };
+        self.gguf
+            .names()
+            .into_iter()
+            .filter(|name| name.starts_with("blk."))
+            .find(|name| !self.known.contains(*name) && is_loaded(name))
+    }
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+//! How responses get into prompts.
+
+use crate::{
+    backend::{Backend, BackendError},
+    chat::Message,
+    prompt::{Part, Prompt},
+};
+
+/// The precautions around responses. Switching one off is for measurements only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quoting {
+    /// Control tokens in a response are plain characters.
+    pub literal: bool,
+    /// Where a ranker shows a response in a prompt of its own, lines that it cannot contain stand
+    /// around it.
+    pub fenced: bool,
+    /// Longer responses are cut, in tokens.
+    pub max_tokens: usize,
+}
+
+impl Default for Quoting {
+    fn default() -> Self {
+        Self {
+            literal: true,
+            fenced: true,
+            max_tokens: 512,
+        }
+    }
+}
+
+impl Quoting {
+    /// Everything off, as a program would do it that pastes strings together.
+    pub fn none() -> Self {
+        Self {
+            literal: false,
+            fenced: false,
+            max_tokens: usize::MAX,
+        }
+    }
+
+    /// A response as a part of a prompt.
+    pub(super) fn part(&self, backend: &dyn Backend, response: &str) -> Prompt {
+        let text = if self.max_tokens == usize::MAX {
+            response
+        } else {
+            backend.cut(response, self.max_tokens)
+        };
+        if self.literal {
+            Prompt::data(text)
+        } else {
+            Prompt::template(text)
+        }
+    }
+
+    /// A word that no text in `texts` contains, to mark the ends of quotations with.
+    pub(super) fn fence<'a>(&self, texts: impl Iterator<Item = &'a str> + Clone) -> String {
+        // Numbered, not random: the same task must give the same scores on every node.
+        let mut fences = (1u64..).map(|n| format!("=== {n} ==="));
+        let free = |fence: &String| texts.clone().all(|text| !text.contains(fence.as_str()));
+        fences.find(free).unwrap_or_default()
+    }
+}
+
+/// Stands in a message for what is inserted later; a noncharacter, removed from everything else.
+pub(super) const SLOT: char = '\u{fdd2}';
+
+/// Renders `messages` for a reply and cuts the prompt at each [`SLOT`] in the data.
+pub(super) fn render_with_slots(
+    backend: &dyn Backend,
+    messages: &[Message],
+    reply: &str,
+) -> Result<Vec<Prompt>, BackendError> {
+    let mut pieces = vec![Prompt::new()];
+    let prompt = backend.chat().render(messages, true)?;
+    for part in prompt.then_template(reply).parts() {
+        match part {
+            Part::Template(text) => append(&mut pieces, |p| p.then_template(text)),
+            Part::Data(text) => {
+                for (i, piece) in text.split(SLOT).enumerate() {
+                    if i > 0 {
+                        pieces.push(Prompt::new());
+                    }
+                    append(&mut pieces, |p| p.then_data(piece));
+                }
+            },
+        }
+    }
+    Ok(pieces)
+}
+
+fn append(pieces: &mut [Prompt], with: impl FnOnce(Prompt) -> Prompt) {
+    if let Some(last) = pieces.last_mut() {
+        *last = with(std::mem::take(last));
+    }
+}
+
+/// The conversation as one text, for prompts that talk about it. A single question stands alone.
+pub(super) fn transcript(messages: &[Message]) -> String {
+    let text = match messages {
+        [only] => only.content.clone(),
+        many => many
+            .iter()
+            .map(|m| format!("{:?}: {}", m.role, m.content))
+            .collect::<Vec<_>>()
+            .join("\n\n"),
+    };
+    text.replace(SLOT, "")
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Writes a model anew with other weights, to compare formats on one model.
+
+use std::{fs::File, io::BufWriter, path::Path};
+
+use candle_core::{
+    quantized::{ggml_file::qtensor_from_ggml, gguf_file, GgmlDType, QTensor},
+    Device,
+};
+
+use crate::{gguf::Gguf, kernels::Buffer, Error, Result};
+
+/// Format of the matrices in the new file; vectors stay f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WeightFormat {
+    /// 32 bits.
+    F32,
+    /// 16 bits.
+    F16,
+    /// 8 bits, a scale every 32 weights.
+    Q8_0,
+    /// 4 bits, a scale every 32 weights.
+    Q4_0,
+}
+
+impl WeightFormat {
+    fn dtype(self) -> GgmlDType {
+        match self {
+            Self::F32 => GgmlDType::F32,
+            Self::F16 => GgmlDType::F16,
+            Self::Q8_0 => GgmlDType::Q8_0,
+            Self::Q4_0 => GgmlDType::Q4_0,
+        }
+    }
+
+    /// llama.cpp's `general.file_type`.
+    fn file_type(self) -> u32 {
+        match self {
+            Self::F32 => 0,
+            Self::F16 => 1,
+            Self::Q8_0 => 7,
+            Self::Q4_0 => 2,
+        }
+    }
+}
+
+/// Writes the model of `source` to `target`, all matrices in `format`.
+///
+/// From quantised weights nothing is won back: f32 then holds what the quantised weights mean.
+/// The new weights are held in memory until they are written.
+pub fn requantise(source: &Gguf, target: &Path, format: WeightFormat) -> Result<()> {
+    let mut reader = source.reader()?;
+    let mut tensors = Vec::new();
+    for name in source.names() {
+        let entry = source.entry(name)?;
+        let mut bytes = Buffer::<u8>::zeroed(entry.rows * entry.row_bytes())?;
+        reader.rows(&entry, 0, &mut bytes)?;
+        let vector = entry.rows == 1;
+        let shape = if vector {
+            vec![entry.columns]
+        } else {
+            vec![entry.rows, entry.columns]
+        };
+        let tensor = qtensor_from_ggml(entry.dtype, &bytes, shape, &Device::Cpu)?;
+        let dtype = if vector {
+            GgmlDType::F32
+        } else {
+            format.dtype()
+        };
+        let tensor = if tensor.dtype() == dtype {
+            tensor
+        } else {
+            QTensor::quantize(&tensor.dequantize(&Device::Cpu)?, dtype)?
+        };
+        tensors.push((name, tensor));
+    }
+    let file_type = gguf_file::Value::U32(format.file_type());
+    let metadata: Vec<_> = source
+        .metadata()
+        .iter()
+        .map(|(key, value)| match key.as_str() {
+            "general.file_type" => (key.as_str(), &file_type),
+            key => (key, value),
+        })
+        .collect();
+    let tensors: Vec<_> = tensors
+        .iter()
+        .map(|(name, tensor)| (*name, tensor))
+        .collect();
+    let write = || -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let mut file = BufWriter::new(File::create(target)?);
+        gguf_file::write(&mut file, &metadata, &tensors)?;
+        file.into_inner()?.sync_all()?;
+        Ok(())
+    };
+    write().map_err(|e| Error::Io {
+        path: target.to_owned(),
+        source: std::io::Error::other(e.to_string()),
+    })
+}

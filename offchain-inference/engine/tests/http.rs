@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The HTTP backend against llama.cpp's own server, from the `xllamacpp` wheel, with the model that
+//! the local backend runs beside it; and against answers in vLLM's format, given by a stub.
+
+mod common;
+
+use common::{backend, model, SMOLLM2};
+use starling_engine::{
+    backend::{Answer, Ask, Backend, BackendError, HttpBackend, HttpConfig, PromptTree},
+    chat::Message,
+    generate::{Cancel, Finish, GenerateOptions},
+    prompt::Prompt,
+    rank::{RankerKind, Task},
+    sampling::Sampling,
+};
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+};
+
+const XLLAMACPP: &str = "xllamacpp==2026.10.11549";
+
+/// Prints the server's address when the model is loaded, and serves until its input is closed.
+const SERVE: &str = r#"
+import sys, xllamacpp
+params = xllamacpp.CommonParams()
+params.model.path = sys.argv[1]
+params.hostname, params.port = "127.0.0.1", 0
+params.n_ctx, params.n_parallel, params.warmup = 2048, 1, False
+server = xllamacpp.Server(params)
+print("listening", server.listening_address, flush=True)
+sys.stdin.read()
+"#;
+
+/// llama.cpp's server in a child process, ended when dropped.
+struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Server {
+    fn start(model: &Path) -> Self {
+        let packages = Path::new(env!("CARGO_TARGET_TMPDIR")).join("xllamacpp");
+        if !packages.join("xllamacpp").is_dir() {
+            let installed = Command::new("python3")
+                .args([
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--only-binary=:all:",
+                    "--target",
+                ])
+                .arg(&packages)
+                .arg(XLLAMACPP)
+                .status();
+            assert!(
+                installed.is_ok_and(|status| status.success()),
+                "this test needs python3 with pip and the package {XLLAMACPP}"
+            );
+        }
+        let mut child = Command::new("python3")
+            .args(["-c", SERVE])
+            .arg(model)
+            .env("PYTHONPATH", &packages)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let line = out
+            .lines()
+            .map_while(Result::ok)
+            .find(|line| line.starts_with("listening "));
+        let line = line.expect("the server loads the model");
+        let url = format!(
+            "{}/v1",
+            line.trim_start_matches("listening ").trim_end_matches('/')
+        );
+        Self { child, url }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn greedy(max_tokens: usize) -> GenerateOptions {
+    GenerateOptions {
+        max_tokens,
+        sampling: Sampling::greedy(),
+        ..GenerateOptions::default()
+    }
+}
+
+#[test]
+fn llama_cpp_s_server_answers_like_the_engine() {
+    let server = Server::start(&model(SMOLLM2));
+    let local = backend(SMOLLM2);
+    let template = local.tokenizer().chat_template().map(str::to_owned);
+    let config = HttpConfig {
+        chat_template: template,
+        ..HttpConfig::new(&server.url, "smollm2")
+    };
+    let remote = HttpBackend::new(config).unwrap();
+    let cancel = Cancel::new();
+
+    // Generation, streamed. Quantised kernels differ, so only the sense must agree.
+    let prompt = remote
+        .chat()
+        .render(&[Message::user("What is the capital of France?")], true)
+        .unwrap();
+    let mut streamed = String::new();
+    let done = remote
+        .generate(&prompt, &greedy(200), &cancel, &mut |piece| {
+            streamed.push_str(piece)
+        })
+        .unwrap();
+    assert!(done.text.contains("Paris"), "{}", done.text);
+    assert_eq!(
+        (done.text.as_str(), done.finish),
+        (streamed.as_str(), Finish::EndOfTurn)
+    );
+    let short = remote
+        .generate(&prompt, &greedy(2), &cancel, &mut |_| {})
+        .unwrap();
+    assert_eq!(short.finish, Finish::MaxTokens);
+
+    // Logits of the next token agree with the engine's on the same file.
+    let mut tree = PromptTree::new();
+    tree.root(
+        Prompt::data("The capital of France is"),
+        Ask::Next(vec![" Paris".into(), " the".into(), " located".into()]),
+    );
+    let differences = |backend: &dyn Backend| match backend.evaluate(&tree, &cancel).unwrap()[..] {
+        [Answer::Next(ref l)] => [l[0] - l[1], l[0] - l[2]],
+        ref other => panic!("{other:?}"),
+    };
+    for (here, there) in differences(&local).into_iter().zip(differences(&remote)) {
+        assert!((here - there).abs() < 0.5, "{here} {there}");
+    }
+
+    // Verdicts work; what the server does not offer is an error that says so.
+    let messages = [Message::user("What is the capital of France?")];
+    let responses = ["Paris.".to_owned(), "Lyon.".to_owned()];
+    let task = Task {
+        messages: &messages,
+        responses: &responses,
+    };
+    for kind in [RankerKind::Judge, RankerKind::Pairwise] {
+        let scores = kind.ranker().rank(&remote, task, &cancel).unwrap();
+        assert!(
+            scores.iter().all(|s| (0.0..=1.0).contains(s)),
+            "{kind} {scores:?}"
+        );
+    }
+    let error = RankerKind::Likelihood
+        .ranker()
+        .rank(&remote, task, &cancel)
+        .unwrap_err();
+    assert!(matches!(error, BackendError::NotOffered { .. }), "{error}");
+}
+
+/// Answers every request with `answer(its body)` until dropped; keeps the requests.
+fn stub(status: &'static str, answer: fn(&serde_json::Value) -> String) -> (String, Requests) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let requests = Requests::default();
+    let seen = requests.clone();
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            let mut reader = BufReader::new(connection.try_clone().unwrap());
+            let (mut length, mut head) = (0, String::new());
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).unwrap();
+                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                if line.trim().is_empty() {
+                    break;
+                }
+                head.push_str(&line);
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            let answer = answer(&body);
+            write!(
+                connection,
+                "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{answer}",
+                answer.len()
+            )
+            .unwrap();
+            seen.0.lock().unwrap().push((head, body));
+        }
+    });
+    (url, requests)
+}
+
+#[derive(Clone, Default)]
+struct Requests(Arc<Mutex<Vec<(String, serde_json::Value)>>>);
+
+#[test]
+fn echoed_log_probabilities_are_those_of_the_continuation() {
+    // Tokens "The| sky| is| blue|." of five, then the generated one.
+    let (url, requests) = stub("200 OK", |_| {
+        serde_json::json!({ "choices": [{ "text": "The sky is blue. It", "logprobs": {
+            "tokens": ["The", " sky", " is", " blue", ".", " It"],
+            "token_logprobs": [null, -1.0, -2.0, -3.0, -0.5, -4.0],
+            "top_logprobs": [null, {" sky": -1.0}, {" is": -2.0}, {" dark": -0.1, " blue": -3.0}, {".": -0.5}, {" It": -4.0}],
+            "text_offset": [0, 3, 7, 10, 15, 16],
+        } }] })
+        .to_string()
+    });
+    let config = HttpConfig {
+        api_key: Some("key".into()),
+        ..HttpConfig::new(url, "m")
+    };
+    let backend = HttpBackend::new(config).unwrap();
+    let mut tree = PromptTree::new();
+    let root = tree.root(Prompt::data("The sky is"), Ask::Nothing);
+    tree.child(root, Prompt::data(" blue."), Ask::Greedy);
+    tree.child(root, Prompt::data(" blue."), Ask::Tokens);
+    let answers = backend.evaluate(&tree, &Cancel::new()).unwrap();
+    assert_eq!(answers[1], Answer::Greedy(vec![-3.0, -0.5], false));
+    assert_eq!(answers[2], Answer::Tokens(vec![-3.0, -0.5]));
+    let requests = requests.0.lock().unwrap();
+    let (head, body) = &requests[0];
+    assert_eq!(body["prompt"], "The sky is blue.");
+    assert_eq!(body["echo"], true);
+    assert!(
+        head.to_ascii_lowercase()
+            .contains("authorization: bearer key"),
+        "{head}"
+    );
+}
+
+#[test]
+fn verdicts_come_from_vllm_s_format_too() {
+    let (url, _) = stub("200 OK", |_| {
+        serde_json::json!({ "choices": [{ "text": " good", "logprobs": {
+            "token_logprobs": [-0.5],
+            "top_logprobs": [{ " good": -0.5, " fine": -2.5, " go": -6.0 }],
+        } }] })
+        .to_string()
+    });
+    let backend = HttpBackend::new(HttpConfig::new(url, "m")).unwrap();
+    let mut tree = PromptTree::new();
+    tree.root(
+        Prompt::data("x"),
+        Ask::Next(vec![" good".into(), " bad".into()]),
+    );
+    // " bad" is not among the most probable tokens: it counts like the least of them.
+    let answers = backend.evaluate(&tree, &Cancel::new()).unwrap();
+    assert_eq!(answers, [Answer::Next(vec![-0.5, -6.0])]);
+}
+
+#[test]
+fn an_endpoint_that_fails_is_an_error_with_its_words() {
+    let (url, _) = stub("404 Not Found", |_| "no such model".into());
+    let backend = HttpBackend::new(HttpConfig::new(&url, "m")).unwrap();
+    let error = backend
+        .generate(&Prompt::data("x"), &greedy(1), &Cancel::new(), &mut |_| {})
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains(&url) && error.contains("404") && error.contains("no such model"));
+
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let backend = HttpBackend::new(HttpConfig::new(format!("http://{closed}/v1"), "m")).unwrap();
+    let mut tree = PromptTree::new();
+    tree.root(Prompt::data("x"), Ask::Next(vec!["a".into(), "b".into()]));
+    assert!(matches!(
+        backend.evaluate(&tree, &Cancel::new()),
+        Err(BackendError::Http { .. })
+    ));
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The decoder against llama.cpp's recorded answers.
+//!
+//! llama.cpp ran the weights of the file as f16, so that its own eight-bit activations do not blur
+//! the comparison; how the recordings are made is in `offchain-inference/peer/README.md`.
+
+mod common;
+
+use common::{model, MODELS, SMOLLM2};
+use serde::Deserialize;
+use starling_engine::{gguf::Gguf, requantise, ActivationBits, LoadOptions, Model, WeightFormat};
+use std::path::Path;
+
+#[derive(Deserialize)]
+struct Recording {
+    passages: Vec<Passage>,
+}
+
+#[derive(Deserialize)]
+struct Passage {
+    tokens: Vec<u32>,
+    /// For each token but the last: ln p of the token that follows.
+    next: Vec<f32>,
+    /// For each token but the last: the likeliest tokens with their ln p.
+    top: Vec<Vec<(u32, f32)>>,
+}
+
+struct Agreement {
+    positions: usize,
+    same_first: usize,
+    largest_difference: f32,
+}
+
+fn compare(name: &str, file: &Path, activation_bits: ActivationBits) -> Agreement {
+    let recording = match name {
+        SMOLLM2 => include_str!("fixtures/logits-smollm2-135m-instruct.json"),
+        _ => include_str!("fixtures/logits-gemma-3-270m.json"),
+    };
+    let recording: Recording = serde_json::from_str(recording).unwrap();
+    let options = LoadOptions {
+        activation_bits,
+        ..LoadOptions::default()
+    };
+    let model = Model::load(file, &options).unwrap();
+    let mut agreement = Agreement {
+        positions: 0,
+        same_first: 0,
+        largest_difference: 0.0,
+    };
+    for Passage { tokens, next, top } in recording.passages {
+        let hidden = model.session().extend(&tokens).unwrap();
+        let mut targets = Vec::new();
+        let mut expected = Vec::new();
+        for (row, (next, top)) in next.iter().zip(&top).enumerate() {
+            targets.push((row, tokens[row + 1]));
+            expected.push(*next);
+            for (token, logprob) in top {
+                targets.push((row, *token));
+                expected.push(*logprob);
+            }
+        }
+        let logprobs = model.logprobs(&hidden, &targets).unwrap();
+        for (got, expected) in logprobs.iter().zip(expected) {
+            // Far down the tail a small error of a logit is the same error of the logarithm.
+            let difference = (got - expected).abs();
+            agreement.largest_difference = agreement.largest_difference.max(difference);
+        }
+        let vocab = model.config().vocab;
+        for (logits, top) in model.logits(&hidden).unwrap().chunks_exact(vocab).zip(&top) {
+            let first = logits
+                .iter()
+                .enumerate()
+                .max_by(|a, b| a.1.total_cmp(b.1))
+                .unwrap()
+                .0;
+            agreement.positions += 1;
+            agreement.same_first += usize::from(first == top[0].0 as usize);
+        }
+    }
+    agreement
+}
+
+impl Agreement {
+    fn assert_share(&self, name: &str, percent: usize) {
+        assert!(self.positions >= 120);
+        assert!(
+            self.same_first * 100 >= self.positions * percent,
+            "{name}: {} of {} first choices",
+            self.same_first,
+            self.positions
+        );
+    }
+}
+
+#[test]
+fn the_decoder_agrees_with_llama_cpp_on_the_same_f16_weights() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in MODELS {
+        let file = directory.path().join(name);
+        requantise(&Gguf::open(&model(name)).unwrap(), &file, WeightFormat::F16).unwrap();
+        let agreement = compare(name, &file, ActivationBits::Sixteen);
+        agreement.assert_share(name, 99);
+        assert!(
+            agreement.largest_difference < 0.05,
+            "{name}: ln p differs by {}",
+            agreement.largest_difference
+        );
+    }
+}
+
+#[test]
+fn integer_kernels_add_little_to_the_quantised_weights() {
+    for name in MODELS {
+        // Q6_K, of which gemma has some, is the format that is quantised anew at load.
+        compare(name, &model(name), ActivationBits::Sixteen).assert_share(name, 98);
+        compare(name, &model(name), ActivationBits::Eight).assert_share(name, 90);
+    }
+}

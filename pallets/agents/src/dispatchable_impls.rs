@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! The work of the calls.
+
+use frame_support::{
+    pallet_prelude::*,
+    traits::{
+        fungible::{hold::Mutate as _, Balanced as _, BalancedHold as _},
+        tokens::{Fortitude::Polite, Precision::Exact, Preservation::Preserve},
+        OnUnbalanced,
+    },
+};
+use frame_system::pallet_prelude::BlockNumberFor;
+use sp_runtime::{traits::Zero, Saturating};
+use starling_primitives::{messages, Balance, InferenceKey, InferenceSignature};
+
+use crate::{
+    Agent, Agents, Config, CreditOf, Error, Event, GenesisAgent, HoldReason, KeyOwner,
+    ModelDescriptor, Pallet, Unbonding, UnbondingChunk, UnbondingOf,
+};
+
+impl<T: Config> Pallet<T> {
+    pub(crate) fn do_register(
+        who: T::AccountId,
+        key: InferenceKey,
+        proof: InferenceSignature,
+        model: ModelDescriptor,
+        bond: Balance,
+    ) -> DispatchResult {
+        Self::ensure_can_register(&who, &model, bond)?;
+        Self::adopt_key(&who, &key, &proof)?;
+        Self::insert_agent(who, key, model, bond)
+    }
+
+    pub(crate) fn do_genesis_agent(genesis: &GenesisAgent<T::AccountId>) -> DispatchResult {
+        let GenesisAgent {
+            account,
+            inference_key,
+            model_name,
+            model_hash,
+            bond,
+        } = genesis.clone();
+        let name = model_name
+            .into_bytes()
+            .try_into()
+            .map_err(|_| Error::<T>::InvalidModelName)?;
+        let model = ModelDescriptor {
+            name,
+            hash: model_hash,
+        };
+        Self::ensure_can_register(&account, &model, bond)?;
+        // Without proof and fee: there is no genesis hash yet to sign, and whoever writes the
+        // genesis answers for it.
+        Self::claim_key(&account, &inference_key)?;
+        Self::insert_agent(account, inference_key, model, bond)
+    }
+
+    fn ensure_can_register(
+        who: &T::AccountId,
+        model: &ModelDescriptor,
+        bond: Balance,
+    ) -> DispatchResult {
+        ensure!(
+            !Agents::<T>::contains_key(who),
+            Error::<T>::AlreadyRegistered
+        );
+        Self::ensure_model(model)?;
+        ensure!(bond >= T::MinBond::get(), Error::<T>::BondTooLow);
+        Ok(())
+    }
+
+    fn ensure_model(model: &ModelDescriptor) -> DispatchResult {
+        let valid = !model.name.is_empty() && core::str::from_utf8(&model.name).is_ok();
+        ensure!(valid, Error::<T>::InvalidModelName);
+        Ok(())
+    }
+
+    /// Makes `key`, which must be new and agree to it, a key of `who`, against the fee.
+    fn adopt_key(
+        who: &T::AccountId,
+        key: &InferenceKey,
+        proof: &InferenceSignature,
+    ) -> DispatchResult {
+        Self::claim_key(who, key)?;
+        let genesis = frame_system::Pallet::<T>::block_hash(BlockNumberFor::<T>::zero());
+        ensure!(
+            messages::verify_ownership(key, genesis, who, proof),
+            Error::<T>::InvalidProof
+        );
+        let fee = T::Currency::withdraw(who, T::KeyFee::get(), Exact, Preserve, Polite)?;
+        T::Treasury::on_unbalanced(fee);
+        Ok(())
+    }
+
+    fn claim_key(who: &T::AccountId, key: &InferenceKey) -> DispatchResult {
+        ensure!(!KeyOwner::<T>::contains_key(key), Error::<T>::KeyInUse);
+        KeyOwner::<T>::insert(key, who);
+        Ok(())
+    }
+
+    pub(crate) fn insert_agent(
+        who: T::AccountId,
+        key: InferenceKey,
+        model: ModelDescriptor,
+        bond: Balance,
+    ) -> DispatchResult {
+        T::Currency::hold(&HoldReason::Bond.into(), &who, bond)?;
+        let mut agent = Agent {
+            key: key.clone(),
+            next_key: None,
+            model: model.clone(),
+            bond,
+            reserved: 0,
+            open: 0,
+            chilled: false,
+            activation: None,
+        };
+        Self::deposit_event(Event::Registered {
+            who: who.clone(),
+            key,
+            model,
+            bond,
+        });
+        Self::refresh(&who, &mut agent, None);
+        Agents::<T>::insert(who, agent);
+        Ok(())
+    }
+
+    pub(crate) fn do_bond_extra(who: T::AccountId, amount: Balance) -> DispatchResult {
+        ensure!(!amount.is_zero(), Error::<T>::ZeroAmount);
+        Self::mutate_agent(&who, |agent| {
+            T::Currency::hold(&HoldReason::Bond.into(), &who, amount)?;
+            agent.bond.saturating_accrue(amount);
+            let bond = agent.bond;
+            Self::deposit_event(Event::Bonded {
+                who: who.clone(),
+                amount,
+                bond,
+            });
+            Ok(())
+        })
+    }
+
+    pub(crate) fn do_unbond(who: T::AccountId, amount: Balance) -> DispatchResult {
+        ensure!(!amount.is_zero(), Error::<T>::ZeroAmount);
+        Self::mutate_agent(&who, |agent| {
+            ensure!(amount <= agent.free(), Error::<T>::BondNotFree);
+            let rest = agent.bond.saturating_sub(amount);
+            ensure!(
+                rest.is_zero() || rest >= T::MinBond::get(),
+                Error::<T>::BondTooLow
+            );
+            Self::begin_unbonding(&who, amount)?;
+            agent.bond = rest;
+            Ok(())
+        })
+    }
+
+    /// Queues `amount`, which is on hold, for withdrawal.
+    fn begin_unbonding(who: &T::AccountId, amount: Balance) -> DispatchResult {
+        let now = frame_system::Pallet::<T>::block_number();
+        let due = now.saturating_add(T::UnbondingPeriod::get());
+        let due = Unbonding::<T>::try_mutate(who, |chunks| match chunks.last_mut() {
+            // The same block, or an upgrade that made the period shorter: never before the last.
+            Some(last) if last.due >= due => {
+                last.amount.saturating_accrue(amount);
+                Ok(last.due)
+            },
+            _ => chunks
+                .try_push(UnbondingChunk { amount, due })
+                .map(|()| due)
+                .map_err(|_| Error::<T>::TooManyUnbonding),
+        })?;
+        Self::deposit_event(Event::Unbonding {
+            who: who.clone(),
+            amount,
+            due,
+        });
+        Ok(())
+    }
+
+    pub(crate) fn do_withdraw_unbonded(who: T::AccountId) -> DispatchResult {
+        let open = Agents::<T>::get(&who).map_or(0, |agent| agent.open);
+        ensure!(open.is_zero(), Error::<T>::OpenReservations);
+        let now = frame_system::Pallet::<T>::block_number();
+        let mut chunks = Unbonding::<T>::get(&who);
+        let mut amount: Balance = 0;
+        chunks.retain(|chunk| {
+            let due = chunk.due <= now;
+            if due {
+                amount.saturating_accrue(chunk.amount);
+            }
+            !due
+        });
+        ensure!(!amount.is_zero(), Error::<T>::NothingToWithdraw);
+        Self::put_unbonding(&who, chunks);
+        T::Currency::release(&HoldReason::Bond.into(), &who, amount, Exact)?;
+        Self::deposit_event(Event::Withdrawn { who, amount });
+        Ok(())
+    }
+
+    /// Stores what is unbonding, or nothing at all when nothing is.
+    fn put_unbonding(who: &T::AccountId, chunks: UnbondingOf<T>) {
+        if chunks.is_empty() {
+            Unbonding::<T>::remove(who);
+        } else {
+            Unbonding::<T>::insert(who, chunks);
+        }
+    }
+
+    pub(crate) fn do_chill(who: T::AccountId) -> DispatchResult {
+        Self::mutate_agent(&who, |agent| {
+            ensure!(!agent.chilled, Error::<T>::AlreadyChilled);
+            agent.chilled = true;
+            Self::deposit_event(Event::Chilled { who: who.clone() });
+            Ok(())
+        })
+    }
+
+    pub(crate) fn do_unchill(who: T::AccountId) -> DispatchResult {
+        Self::mutate_agent(&who, |agent| {
+            ensure!(agent.chilled, Error::<T>::NotChilled);
+            ensure!(agent.bond >= T::MinBond::get(), Error::<T>::BondTooLow);
+            agent.chilled = false;
+            Self::deposit_event(Event::Unchilled { who: who.clone() });
+            Ok(())
+        })
+    }
+
+    pub(crate) fn do_rotate_key(
+        who: T::AccountId,
+        key: InferenceKey,
+        proof: InferenceSignature,
+    ) -> DispatchResult {
+        Self::mutate_agent(&who, |agent| {
+            Self::adopt_key(&who, &key, &proof)?;
+            agent.next_key = Some(key.clone());
+            if agent.open > 0 {
+                Self::deposit_event(Event::KeyRotationScheduled {
+                    who: who.clone(),
+                    key,
+                });
+            } else {
+                Self::rotate_when_idle(&who, agent);
+            }
+            Ok(())
+        })
+    }
+
+    /// Puts the key that waits in force, if there is one and no round is open.
+    pub(crate) fn rotate_when_idle(who: &T::AccountId, agent: &mut Agent) {
+        if agent.open > 0 {
+            return;
+        }
+        if let Some(key) = agent.next_key.take() {
+            agent.key = key.clone();
+            Self::deposit_event(Event::KeyRotated {
+                who: who.clone(),
+                key,
+            });
+        }
+    }
+
+    pub(crate) fn do_set_model(who: T::AccountId, model: ModelDescriptor) -> DispatchResult {
+        Self::ensure_model(&model)?;
+        Self::mutate_agent(&who, |agent| {
+            agent.model = model.clone();
+            Self::deposit_event(Event::ModelChanged {
+                who: who.clone(),
+                model,
+            });
+            Ok(())
+        })
+    }
+
+    pub(crate) fn do_deregister(who: T::AccountId) -> DispatchResult {
+        Self::mutate_agent(&who, |agent| {
+            ensure!(agent.open.is_zero(), Error::<T>::OpenReservations);
+            if !agent.bond.is_zero() {
+                Self::begin_unbonding(&who, agent.bond)?;
+                agent.bond = 0;
+            }
+            Ok(())
+        })?;
+        Agents::<T>::remove(&who);
+        Self::deposit_event(Event::Deregistered { who });
+        Ok(())
+    }
+
+    pub(crate) fn do_slash(who: T::AccountId, amount: Balance) -> DispatchResult {
+        let mut left = amount;
+        let mut chunks = Unbonding::<T>::get(&who);
+        if !chunks.is_empty() {
+            for chunk in chunks.iter_mut() {
+                let part = chunk.amount.min(left);
+                chunk.amount.saturating_reduce(part);
+                left.saturating_reduce(part);
+            }
+            chunks.retain(|chunk| !chunk.amount.is_zero());
+            Self::put_unbonding(&who, chunks);
+        }
+        if Agents::<T>::contains_key(&who) {
+            left = Self::mutate_agent(&who, |agent| {
+                let part = agent.free().min(left);
+                agent.bond.saturating_reduce(part);
+                Ok(left.saturating_sub(part))
+            })?;
+        }
+        let slashed = amount.saturating_sub(left);
+        ensure!(!slashed.is_zero(), Error::<T>::NothingToSlash);
+        Self::take_bond(&who, slashed);
+        Ok(())
+    }
+
+    /// Takes `amount`, which is already off the books, from what `who` has on hold.
+    pub(crate) fn take_bond(who: &T::AccountId, amount: Balance) {
+        let (credit, missing): (CreditOf<T>, _) =
+            T::Currency::slash(&HoldReason::Bond.into(), who, amount);
+        if !missing.is_zero() {
+            log::error!(target: crate::LOG_TARGET, "{missing} of a slash of {amount} not on hold");
+        }
+        T::Treasury::on_unbalanced(credit);
+        Self::deposit_event(Event::Slashed {
+            who: who.clone(),
+            amount,
+        });
+    }
+
+    pub(crate) fn do_enter(who: T::AccountId) -> DispatchResult {
+        let agent = Agents::<T>::get(&who).ok_or(Error::<T>::NotRegistered)?;
+        ensure!(agent.activation.is_some(), Error::<T>::NotActive);
+        let is_candidate = crate::Candidates::<T>::get()
+            .iter()
+            .any(|candidate| candidate.who == who);
+        ensure!(!is_candidate, Error::<T>::AlreadyCandidate);
+        ensure!(
+            Self::place(&who, Some(agent.bond)),
+            Error::<T>::NotAmongCandidates
+        );
+        Ok(())
+    }
+}

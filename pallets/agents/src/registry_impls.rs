@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! What the pallet does for others.
+
+use frame_support::{
+    pallet_prelude::*,
+    traits::{defensive_prelude::*, DefensiveSaturating},
+};
+use sp_runtime::Saturating;
+use starling_primitives::{traits::AgentRegistry, Balance, InferenceKey};
+
+use crate::{Activations, ActiveCount, Agent, Agents, Config, Error, KeyOwner, Pallet};
+
+impl<T: Config> Pallet<T> {
+    fn ensure_can_reserve(agent: &Agent, amount: Balance) -> DispatchResult {
+        ensure!(agent.activation.is_some(), Error::<T>::NotActive);
+        ensure!(amount <= agent.free(), Error::<T>::BondNotFree);
+        Ok(())
+    }
+
+    /// Ends a reservation. Only for one that is open: a reservation keeps the agent registered.
+    fn end_reservation(who: &T::AccountId, amount: Balance, slashed: bool) {
+        Self::mutate_agent(who, |agent| {
+            agent.open = agent.open.defensive_saturating_sub(1);
+            agent.reserved = agent.reserved.defensive_saturating_sub(amount);
+            if slashed {
+                agent.bond = agent.bond.defensive_saturating_sub(amount);
+            }
+            Self::rotate_when_idle(who, agent);
+            Ok(())
+        })
+        .defensive_proof("who has a reservation is registered; qed")
+        .ok();
+    }
+}
+
+impl<T: Config> AgentRegistry<T::AccountId> for Pallet<T> {
+    fn inference_key(who: &T::AccountId) -> Option<InferenceKey> {
+        Agents::<T>::get(who).map(|agent| agent.key)
+    }
+
+    fn agent_of(key: &InferenceKey) -> Option<T::AccountId> {
+        KeyOwner::<T>::get(key).filter(|who| Self::inference_key(who).as_ref() == Some(key))
+    }
+
+    fn is_active(who: &T::AccountId) -> bool {
+        Self::activation(who).is_some()
+    }
+
+    fn active_count() -> u32 {
+        ActiveCount::<T>::get()
+    }
+
+    fn activations() -> u64 {
+        Activations::<T>::get()
+    }
+
+    fn activation(who: &T::AccountId) -> Option<u64> {
+        Agents::<T>::get(who).and_then(|agent| agent.activation)
+    }
+
+    fn bond(who: &T::AccountId) -> Balance {
+        Agents::<T>::get(who).map_or(0, |agent| agent.bond)
+    }
+
+    fn can_reserve(who: &T::AccountId, amount: Balance) -> bool {
+        Agents::<T>::get(who).is_some_and(|agent| Self::ensure_can_reserve(&agent, amount).is_ok())
+    }
+
+    fn reserve(who: &T::AccountId, amount: Balance) -> DispatchResult {
+        Self::mutate_agent(who, |agent| {
+            Self::ensure_can_reserve(agent, amount)?;
+            agent.reserved.saturating_accrue(amount);
+            agent.open.saturating_inc();
+            Ok(())
+        })
+    }
+
+    fn release(who: &T::AccountId, amount: Balance) {
+        Self::end_reservation(who, amount, false);
+    }
+
+    fn slash_reserved(who: &T::AccountId, amount: Balance) -> Balance {
+        Self::end_reservation(who, amount, true);
+        if amount > 0 {
+            Self::take_bond(who, amount);
+        }
+        amount
+    }
+
+    fn reservations(who: &T::AccountId) -> (u32, Balance) {
+        Agents::<T>::get(who).map_or((0, 0), |agent| (agent.open, agent.reserved))
+    }
+
+    #[cfg(feature = "runtime-benchmarks")]
+    fn make_active(who: &T::AccountId, key: InferenceKey, bond: Balance) {
+        crate::benchmarking::make_active::<T>(who, key, bond);
+    }
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+
+mod bond;
+mod candidates;
+mod chill;
+mod deregister;
+mod genesis;
+mod integrity;
+mod key;
+mod property;
+mod register;
+mod reservations;
+mod session;
+mod slash;
+mod unbond;
+
+/// The other tests run [`crate::Pallet::do_try_state`] when they are over; these show that it would
+/// notice.
+mod try_state;

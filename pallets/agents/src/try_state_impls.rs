@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! What always holds between blocks.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use frame_support::{
+    ensure,
+    traits::{fungible::InspectHold, Get},
+};
+use sp_runtime::{traits::Zero, TryRuntimeError};
+use starling_primitives::Balance;
+
+use crate::{
+    Activations, ActiveCount, Agents, Candidates, Config, HoldReason, KeyOwner, Pallet, Unbonding,
+};
+
+impl<T: Config> Pallet<T> {
+    pub(crate) fn do_try_state() -> Result<(), TryRuntimeError> {
+        Self::try_agents()?;
+        Self::try_holds()?;
+        Self::try_candidates()
+    }
+
+    /// An agent's record agrees with itself, its keys are its own, and the counters count.
+    fn try_agents() -> Result<(), TryRuntimeError> {
+        let mut active: u32 = 0;
+        let mut ordinals = BTreeSet::new();
+        for (who, agent) in Agents::<T>::iter() {
+            ensure!(agent.reserved <= agent.bond, "more is reserved than bonded");
+            ensure!(
+                agent.open > 0 || agent.reserved.is_zero(),
+                "a reservation without a round"
+            );
+            ensure!(
+                agent.open > 0 || agent.next_key.is_none(),
+                "a key waits for no round"
+            );
+            let fit = !agent.chilled && agent.bond >= T::MinBond::get();
+            ensure!(
+                agent.activation.is_some() == fit,
+                "active is not what bond and chill say"
+            );
+            if let Some(ordinal) = agent.activation {
+                active = active.saturating_add(1);
+                ensure!(
+                    ordinal < Activations::<T>::get(),
+                    "an activation of the future"
+                );
+                ensure!(ordinals.insert(ordinal), "two agents share an activation");
+            }
+            for key in core::iter::once(&agent.key).chain(&agent.next_key) {
+                ensure!(
+                    KeyOwner::<T>::get(key).as_ref() == Some(&who),
+                    "a key is another's"
+                );
+            }
+        }
+        ensure!(
+            active == ActiveCount::<T>::get(),
+            "the count of active agents is wrong"
+        );
+        Ok(())
+    }
+
+    /// What is on hold is what is bonded and unbonding.
+    fn try_holds() -> Result<(), TryRuntimeError> {
+        let mut owed: BTreeMap<T::AccountId, Balance> = Agents::<T>::iter()
+            .map(|(who, agent)| (who, agent.bond))
+            .collect();
+        for (who, chunks) in Unbonding::<T>::iter() {
+            ensure!(!chunks.is_empty(), "an empty list of what is unbonding");
+            ensure!(
+                chunks.iter().all(|chunk| !chunk.amount.is_zero()),
+                "an empty chunk"
+            );
+            ensure!(
+                chunks.is_sorted_by(|a, b| a.due < b.due),
+                "chunks out of order"
+            );
+            let sum = owed.entry(who).or_default();
+            *sum = chunks
+                .iter()
+                .fold(*sum, |sum, chunk| sum.saturating_add(chunk.amount));
+        }
+        for (who, sum) in owed {
+            let held = T::Currency::balance_on_hold(&HoldReason::Bond.into(), &who);
+            ensure!(held == sum, "what is on hold is not what is on record");
+        }
+        Ok(())
+    }
+
+    /// The candidates are active, each once, with their bonds, in order.
+    fn try_candidates() -> Result<(), TryRuntimeError> {
+        let list = Candidates::<T>::get();
+        ensure!(
+            list.is_sorted_by(|a, b| a.bond >= b.bond),
+            "candidates out of order"
+        );
+        let mut seen = BTreeSet::new();
+        for candidate in list {
+            let agent = Agents::<T>::get(&candidate.who).ok_or("a candidate is not an agent")?;
+            ensure!(agent.activation.is_some(), "a candidate is not active");
+            ensure!(
+                agent.bond == candidate.bond,
+                "a candidate's bond is not its bond"
+            );
+            ensure!(
+                seen.insert(candidate.who),
+                "a candidate is twice on the list"
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#![cfg_attr(not(feature = "std"), no_std)]
+#![doc = include_str!("../README.md")]
+// A sum that overflows in a test fails it, as it should.
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
+
+#[cfg(test)]
+mod mock;
+mod rating_impls;
+#[cfg(test)]
+mod tests;
+#[cfg(any(feature = "try-runtime", test))]
+mod try_state_impls;
+mod types;
+
+pub use pallet::*;
+pub use types::*;
+
+// Only what the macros write here expects anything; the work is in the other modules.
+#[allow(clippy::expect_used)]
+#[frame_support::pallet]
+pub mod pallet {
+    use super::*;
+    use frame_support::pallet_prelude::*;
+    use frame_system::pallet_prelude::*;
+    use sp_runtime::traits::Zero;
+    use starling_primitives::fixed::ONE;
+
+    #[pallet::pallet]
+    pub struct Pallet<T>(_);
+
+    #[pallet::config]
+    pub trait Config: frame_system::Config {
+        /// How many rounds a rating remembers.
+        #[pallet::constant]
+        type Window: Get<u32>;
+
+        /// The rules by which rounds count and ratings begin.
+        #[pallet::constant]
+        type Parameters: Get<Parameters>;
+    }
+
+    /// What is known about every agent that ever ranked in a round that counted. It survives the
+    /// agent's registration: who comes back is who it was.
+    #[pallet::storage]
+    pub type Records<T: Config> =
+        StorageMap<_, Blake2_128Concat, T::AccountId, Record<T::Window>, ValueQuery>;
+
+    #[pallet::event]
+    #[pallet::generate_deposit(pub(super) fn deposit_event)]
+    pub enum Event<T: Config> {
+        /// A round counted for a ranker.
+        Rated {
+            /// The ranker.
+            who: T::AccountId,
+            /// Its rating now, 32 fractional bits.
+            rating: u64,
+        },
+    }
+
+    #[pallet::hooks]
+    impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        fn integrity_test() {
+            let parameters = T::Parameters::get();
+            assert!(!T::Window::get().is_zero(), "Window must be above zero");
+            assert!(parameters.initial_rating <= ONE, "a rating is at most 1");
+            assert!(parameters.min_spread <= ONE, "a spread is at most 1");
+            assert!(
+                parameters.weight_floor < parameters.initial_rating,
+                "with newcomers that weigh nothing no first round could be decided"
+            );
+        }
+
+        #[cfg(feature = "try-runtime")]
+        fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
+            Self::do_try_state()
+        }
+    }
+}

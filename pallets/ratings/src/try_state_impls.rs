@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! What always holds between blocks.
+
+use frame_support::ensure;
+use sp_runtime::TryRuntimeError;
+use starling_primitives::fixed::ONE;
+
+use crate::{Config, Pallet, Records};
+
+impl<T: Config> Pallet<T> {
+    /// A record is of rounds that counted, of deviations within `[-1, 1]`, and of no more of them
+    /// than there were.
+    pub(crate) fn do_try_state() -> Result<(), TryRuntimeError> {
+        let one = u128::from(ONE);
+        for record in Records::<T>::iter_values() {
+            ensure!(!record.window.is_empty(), "a record of nothing");
+            let remembered = u64::try_from(record.window.len()).unwrap_or(u64::MAX);
+            ensure!(
+                remembered <= record.rounds,
+                "more rounds in the window than there were"
+            );
+            for round in &record.window {
+                ensure!(round.count > 0, "a round without scores");
+                let most = one.saturating_mul(one).saturating_mul(round.count.into());
+                ensure!(round.squares <= most, "a deviation of more than one");
+            }
+        }
+        Ok(())
+    }
+}

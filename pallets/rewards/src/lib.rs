@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#![cfg_attr(not(feature = "std"), no_std)]
+#![doc = include_str!("../README.md")]
+// A sum that overflows in a test fails it, as it should.
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
+
+extern crate alloc;
+
+#[cfg(feature = "runtime-benchmarks")]
+mod benchmarking;
+mod dispatchable_impls;
+#[cfg(test)]
+mod mock;
+mod reward_impls;
+#[cfg(test)]
+mod tests;
+mod treasury_impls;
+#[cfg(any(feature = "try-runtime", test))]
+mod try_state_impls;
+mod types;
+pub mod weights;
+
+pub use pallet::*;
+pub use types::*;
+pub use weights::WeightInfo;
+
+/// The log target of this pallet.
+const LOG_TARGET: &str = "runtime::rewards";
+
+// Only what the macros write here expects anything; the work is in the other modules.
+#[allow(clippy::expect_used)]
+#[frame_support::pallet]
+pub mod pallet {
+    use super::*;
+    use frame_support::{
+        pallet_prelude::*,
+        traits::fungible::{Balanced, Mutate},
+        PalletId,
+    };
+    use frame_system::pallet_prelude::*;
+    use sp_runtime::traits::Zero;
+    use starling_primitives::{traits::Tickets, Balance};
+
+    #[pallet::pallet]
+    pub struct Pallet<T>(_);
+
+    #[pallet::config]
+    pub trait Config: frame_system::Config {
+        /// The weights of the calls.
+        type WeightInfo: WeightInfo;
+
+        /// The currency of rewards.
+        type Currency: Balanced<Self::AccountId, Balance = Balance>
+            + Mutate<Self::AccountId, Balance = Balance>;
+
+        /// The tickets, for their price: a requester that owns all agents must lose.
+        type Tickets: Tickets<Self::AccountId>;
+
+        /// Who may spend from the treasury.
+        type SpendOrigin: EnsureOrigin<Self::RuntimeOrigin>;
+
+        /// The treasury's account is derived from this.
+        #[pallet::constant]
+        type TreasuryId: Get<PalletId>;
+
+        /// Who gets what of a pot.
+        #[pallet::constant]
+        type Parameters: Get<Parameters>;
+
+        /// The least fee of a request.
+        #[pallet::constant]
+        type MinFee: Get<Balance>;
+
+        /// How many responses a round has at most.
+        #[pallet::constant]
+        type MaxResponses: Get<u32>;
+    }
+
+    #[pallet::genesis_config]
+    #[derive(frame_support::DefaultNoBound)]
+    pub struct GenesisConfig<T: Config> {
+        #[serde(skip)]
+        _config: core::marker::PhantomData<T>,
+    }
+
+    #[pallet::genesis_build]
+    impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
+        fn build(&self) {
+            if let Err(error) = Pallet::<T>::do_open_treasury() {
+                panic!("the treasury cannot be opened: {error:?}");
+            }
+        }
+    }
+
+    #[pallet::event]
+    #[pallet::generate_deposit(pub(super) fn deposit_event)]
+    pub enum Event<T: Config> {
+        /// The treasury paid.
+        Spent {
+            /// Who was paid.
+            to: T::AccountId,
+            /// How much.
+            amount: Balance,
+        },
+    }
+
+    #[pallet::error]
+    pub enum Error<T> {
+        /// The amount is zero.
+        ZeroAmount,
+        /// The treasury does not have as much above its existential deposit.
+        TreasuryTooPoor,
+    }
+
+    #[pallet::hooks]
+    impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        fn integrity_test() {
+            let Parameters {
+                winner, rankers, ..
+            } = T::Parameters::get();
+            assert!(
+                winner.checked_add(&rankers).is_some(),
+                "winner and rankers share more than the pot"
+            );
+            assert!(!T::MinFee::get().is_zero(), "MinFee must be above zero");
+            // Both sides grow with the fee, the left one convex (a ticket has a minimum), the
+            // right one straight: what holds at the ends holds between them. The steps in between
+            // are for rounding.
+            let fees = core::iter::successors(Some(T::MinFee::get()), |fee| (*fee).checked_mul(2));
+            for fee in fees.take_while(|fee| *fee < Balance::MAX >> 32) {
+                assert!(
+                    Pallet::<T>::self_dealing_loses(fee),
+                    "a requester that owns all agents gains at a fee of {fee}"
+                );
+            }
+        }
+
+        #[cfg(feature = "try-runtime")]
+        fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
+            Self::do_try_state()
+        }
+    }
+
+    #[pallet::call]
+    impl<T: Config> Pallet<T> {
+        /// Pays `amount` from the treasury to `to`.
+        ///
+        /// `SpendOrigin` may call it. The treasury keeps its existential deposit.
+        ///
+        /// Emits [`Event::Spent`].
+        ///
+        /// Fails with [`Error::ZeroAmount`], [`Error::TreasuryTooPoor`], or an error of the
+        /// currency when `to` cannot receive as little.
+        #[pallet::call_index(0)]
+        #[pallet::weight(T::WeightInfo::spend())]
+        pub fn spend(
+            origin: OriginFor<T>,
+            to: T::AccountId,
+            #[pallet::compact] amount: Balance,
+        ) -> DispatchResult {
+            T::SpendOrigin::ensure_origin(origin)?;
+            Self::do_spend(to, amount)
+        }
+    }
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! Settling the pot of a round.
+
+use frame_support::traits::{fungible::Balanced, tokens::imbalance::Imbalance, Get};
+use sp_runtime::{Permill, Saturating};
+use starling_primitives::{
+    rewards::{divide, self_dealing_loses, split},
+    traits::{Paid, Rewards, Tickets},
+    Balance,
+};
+
+use crate::{Config, CreditOf, Pallet, Parameters};
+
+impl<T: Config> Pallet<T> {
+    fn subsidy(fee: Balance) -> Balance {
+        T::Parameters::get().subsidy.mul_floor(fee)
+    }
+
+    /// Whether a requester that owns all agents of a round with this fee, and lets all but one of
+    /// them lose, gets less back than it paid.
+    pub(crate) fn self_dealing_loses(fee: Balance) -> bool {
+        let Parameters {
+            winner,
+            rankers,
+            forfeits,
+            ..
+        } = T::Parameters::get();
+        let price = T::Tickets::price(Self::reward(fee));
+        let lost = Self::loser_part(price).saturating_mul(T::MaxResponses::get().into());
+        let treasury = Permill::one()
+            .saturating_sub(winner)
+            .saturating_sub(rankers);
+        self_dealing_loses(fee, Self::subsidy(fee), forfeits.mul_ceil(lost), treasury)
+    }
+
+    /// Splits forfeited tickets into what goes into the pot and what the treasury gets. What is
+    /// burnt is on `paid`.
+    fn split_forfeits(forfeits: CreditOf<T>, paid: &mut Paid) -> (CreditOf<T>, CreditOf<T>) {
+        let parameters = T::Parameters::get();
+        let share = parameters.forfeits.mul_floor(forfeits.peek());
+        let (pot, rest) = forfeits.split(share);
+        (pot, Self::unless_burnt(rest, paid))
+    }
+
+    /// What the treasury gets of forfeits that are in no pot.
+    fn unless_burnt(forfeits: CreditOf<T>, paid: &mut Paid) -> CreditOf<T> {
+        if T::Parameters::get().burn_forfeits {
+            paid.burnt.saturating_accrue(forfeits.peek());
+            return CreditOf::<T>::zero();
+        }
+        forfeits
+    }
+
+    /// Pays the rankers in proportion to their points. Returns what was paid, and what is left:
+    /// remainders, and parts that could not be delivered.
+    fn pay_by_points(
+        mut credit: CreditOf<T>,
+        rankers: &[(T::AccountId, u64)],
+    ) -> (Balance, CreditOf<T>) {
+        let points: alloc::vec::Vec<_> = rankers.iter().map(|(_, points)| *points).collect();
+        let (parts, _) = divide(credit.peek(), &points);
+        let mut paid: Balance = 0;
+        let mut undelivered = CreditOf::<T>::zero();
+        for ((who, _), part) in rankers.iter().zip(parts).filter(|(_, part)| *part > 0) {
+            match Self::deliver(who, credit.extract(part)) {
+                Ok(amount) => paid.saturating_accrue(amount),
+                Err(part) => undelivered.subsume(part),
+            }
+        }
+        (paid, credit.merge(undelivered))
+    }
+
+    fn pay_treasury(credit: CreditOf<T>, mut paid: Paid) -> Paid {
+        let (delivered, burnt) = Self::to_treasury(credit);
+        paid.treasury.saturating_accrue(delivered);
+        paid.burnt.saturating_accrue(burnt);
+        paid
+    }
+}
+
+impl<T: Config> Rewards<T::AccountId> for Pallet<T> {
+    type Credit = CreditOf<T>;
+
+    fn reward(fee: Balance) -> Balance {
+        fee.saturating_add(Self::subsidy(fee))
+    }
+
+    fn loser_part(price: Balance) -> Balance {
+        T::Parameters::get().loser.mul_floor(price)
+    }
+
+    fn failure_refund(fee: Balance) -> Balance {
+        T::Parameters::get().refund.mul_floor(fee)
+    }
+
+    fn pay_winner(
+        fee: CreditOf<T>,
+        forfeits: CreditOf<T>,
+        winner: &T::AccountId,
+        rankers: &[(T::AccountId, u64)],
+    ) -> Paid {
+        let mut paid = Paid::default();
+        let subsidy = T::Currency::issue(Self::subsidy(fee.peek()));
+        paid.subsidy = subsidy.peek();
+        let (forfeits, mut treasury) = Self::split_forfeits(forfeits, &mut paid);
+        let mut pot = fee.merge(subsidy).merge(forfeits);
+
+        let Parameters {
+            winner: winners_share,
+            rankers: rankers_share,
+            ..
+        } = T::Parameters::get();
+        let parts = split(pot.peek(), winners_share, rankers_share);
+        match Self::deliver(winner, pot.extract(parts.winner)) {
+            Ok(amount) => paid.winner = amount,
+            Err(credit) => treasury.subsume(credit),
+        }
+        let (amount, rest) = Self::pay_by_points(pot.extract(parts.rankers), rankers);
+        paid.rankers = amount;
+        Self::pay_treasury(treasury.merge(rest).merge(pot), paid)
+    }
+
+    fn pay_rankers(
+        fee: Balance,
+        rest: CreditOf<T>,
+        forfeits: CreditOf<T>,
+        rankers: &[(T::AccountId, u64)],
+    ) -> Paid {
+        let mut paid = Paid::default();
+        let (forfeits, treasury) = Self::split_forfeits(forfeits, &mut paid);
+        let share = T::Parameters::get()
+            .rankers
+            .mul_floor(fee.saturating_add(forfeits.peek()));
+        let mut pot = rest.merge(forfeits);
+        let (amount, rest) = Self::pay_by_points(pot.extract(share), rankers);
+        paid.rankers = amount;
+        Self::pay_treasury(treasury.merge(rest).merge(pot), paid)
+    }
+
+    fn pay_nobody(rest: CreditOf<T>, forfeits: CreditOf<T>) -> Paid {
+        let mut paid = Paid::default();
+        let forfeits = Self::unless_burnt(forfeits, &mut paid);
+        Self::pay_treasury(rest.merge(forfeits), paid)
+    }
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+use frame_support::traits::Hooks;
+use sp_runtime::Permill;
+use starling_primitives::traits::{Rewards as _, Tickets as _};
+
+use crate::{mock::*, Parameters};
+
+fn integrity_test_with(change: impl FnOnce(&mut Parameters)) {
+    let mut rules = Rules::get();
+    change(&mut rules);
+    Rules::set(rules);
+    <Rewards as Hooks<_>>::integrity_test();
+}
+
+#[test]
+fn the_mocks_parameters_are_sound() {
+    integrity_test_with(|_| {});
+}
+
+#[test]
+#[should_panic(expected = "share more than the pot")]
+fn shares_must_not_exceed_the_pot() {
+    integrity_test_with(|rules| rules.rankers = Permill::from_parts(300_001));
+}
+
+#[test]
+#[should_panic(expected = "MinFee")]
+fn a_request_must_cost_something() {
+    MinFee::set(0);
+    integrity_test_with(|_| {});
+}
+
+#[test]
+#[should_panic(expected = "owns all agents gains")]
+fn a_subsidy_that_pays_a_requester_to_ask_itself_is_refused() {
+    integrity_test_with(|rules| rules.subsidy = Permill::from_percent(12));
+}
+
+#[test]
+#[should_panic(expected = "owns all agents gains")]
+fn forfeits_that_pay_a_requester_to_ask_itself_are_refused() {
+    integrity_test_with(|rules| rules.forfeits = Permill::from_percent(25));
+}
+
+#[test]
+#[should_panic(expected = "owns all agents gains at a fee of 100000")]
+fn the_least_fee_counts_for_a_ticket_has_a_minimum() {
+    MinTicket::set(1_100);
+    integrity_test_with(|_| {});
+}
+
+/// Plays what the condition is about: a requester that owns all agents, at the largest round, with
+/// every ranker's point.
+#[test]
+fn a_requester_that_owns_all_agents_loses() {
+    run(|| {
+        for fee in [100_000, 123_457, 10_000_000, 1 << 90] {
+            let price = Tickets::price(Rewards::reward(fee));
+            let forfeits = Rewards::loser_part(price) * u128::from(MaxResponses::get() - 1);
+            let paid = settle(fee, forfeits, |fee, forfeits| {
+                Rewards::pay_winner(fee, forfeits, &1, &[(1, 1)])
+            });
+            assert!(paid.winner + paid.rankers < fee + forfeits);
+            // Not even with the forfeits for nothing.
+            assert!(paid.winner + paid.rankers < fee);
+        }
+    });
+}

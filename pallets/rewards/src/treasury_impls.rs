@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! The treasury's account, and what reaches it.
+
+use frame_support::traits::{
+    fungible::Balanced,
+    tokens::imbalance::{Imbalance, OnUnbalanced},
+    Get,
+};
+use sp_runtime::traits::AccountIdConversion;
+use starling_primitives::Balance;
+
+use crate::{Config, CreditOf, Pallet};
+
+impl<T: Config> Pallet<T> {
+    /// The treasury's account.
+    pub fn treasury() -> T::AccountId {
+        T::TreasuryId::get().into_account_truncating()
+    }
+
+    /// Pays `credit` to `who`. What cannot be delivered is returned.
+    pub(crate) fn deliver(who: &T::AccountId, credit: CreditOf<T>) -> Result<Balance, CreditOf<T>> {
+        let amount = credit.peek();
+        T::Currency::resolve(who, credit).map(|()| amount)
+    }
+
+    /// Pays `credit` to the treasury, else burns it. Returns what was paid and what was burnt.
+    pub(crate) fn to_treasury(credit: CreditOf<T>) -> (Balance, Balance) {
+        match Self::deliver(&Self::treasury(), credit) {
+            Ok(paid) => (paid, 0),
+            Err(credit) => {
+                let burnt = credit.peek();
+                log::error!(target: crate::LOG_TARGET, "the treasury cannot receive {burnt}");
+                (0, burnt)
+            },
+        }
+    }
+}
+
+impl<T: Config> OnUnbalanced<CreditOf<T>> for Pallet<T> {
+    fn on_nonzero_unbalanced(credit: CreditOf<T>) {
+        Self::to_treasury(credit);
+    }
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! Which round changes phase when.
+//!
+//! Nothing ever looks at all rounds: the agenda is sorted and bounded, and what is due is at its
+//! front. All transitions run at the end of a block and not at the beginning of the next one: the
+//! pool validates for block N + 1 on the state after N, without `on_initialize`, and every phase
+//! would cost one block more.
+
+use alloc::{collections::BTreeMap, vec::Vec};
+use frame_support::{
+    traits::{Get, ValidatorSet},
+    weights::Weight,
+};
+use starling_primitives::{deadline, RoundId};
+
+use crate::{
+    Agenda, Authored, Authors, BlockNumber, CommittingRounds, Config, Due, Pallet, Phase, RoundOf,
+    Rounds, Unhashed, WeightInfo,
+};
+
+impl<T: Config> Pallet<T> {
+    /// Puts a round on the agenda. Fails when too many rounds are open.
+    pub(crate) fn schedule(due: Due) -> Result<(), ()> {
+        Agenda::<T>::try_mutate(|agenda| {
+            let place = agenda.binary_search(&due).unwrap_or_else(|place| place);
+            agenda.try_insert(place, due).map_err(|_| ())
+        })
+    }
+
+    /// Takes a round off the agenda.
+    pub(crate) fn unschedule(id: RoundId) -> Option<Due> {
+        Agenda::<T>::mutate(|agenda| {
+            let place = agenda.iter().position(|due| due.round == id)?;
+            Some(agenda.remove(place))
+        })
+    }
+
+    /// Moves a round on the agenda.
+    pub(crate) fn reschedule(due: Due) {
+        Self::unschedule(due.round);
+        // Its place has just become free.
+        let _ = Self::schedule(due);
+    }
+
+    /// Ends the phase of a round with this block.
+    pub(crate) fn hurry(id: RoundId) {
+        if let Some(due) = Self::unschedule(id) {
+            let now = Self::now();
+            let _ = Self::schedule(Due {
+                at: due.at.min(now),
+                since: None,
+                ..due
+            });
+        }
+    }
+
+    /// Whether nothing more can arrive in the phase of a round.
+    pub(crate) fn is_complete(id: RoundId, round: &RoundOf<T>) -> bool {
+        let counts = &round.counts;
+        match round.phase {
+            // Not before an older round, or one could ask the same question again, have the
+            // responses to that one revealed first, and copy them.
+            Phase::Committing => {
+                counts.heard >= round.terms.active
+                    && CommittingRounds::<T>::get().first() == Some(&id)
+            },
+            Phase::Revealing => {
+                counts.valid.saturating_add(counts.spoiled_responses) >= counts.commits
+            },
+            Phase::Ranking => counts.score_commits >= counts.valid,
+            Phase::Disclosing => {
+                counts.disclosures.saturating_add(counts.spoiled_scores) >= counts.score_commits
+            },
+            Phase::Done | Phase::Failed(_) => true,
+        }
+    }
+
+    /// A round has left Committing: the next one need not wait for it any more.
+    pub(crate) fn leave_committing(id: RoundId) {
+        let oldest = CommittingRounds::<T>::mutate(|rounds| {
+            rounds.retain(|round| *round != id);
+            rounds.first().copied()
+        });
+        let Some(oldest) = oldest else { return };
+        if Rounds::<T>::get(oldest).is_some_and(|round| Self::is_complete(oldest, &round)) {
+            Self::hurry(oldest);
+        }
+    }
+
+    /// Runs the transitions that are due in this block: in order of (deadline, round), at most
+    /// `MaxTransitions`, of at most `MaxTransitionAgents` agents together. The others stay where
+    /// they are, and messages for their phases remain valid.
+    pub(crate) fn run_agenda() {
+        let now = Self::now();
+        let mut authored = None;
+        let mut agents = T::MaxTransitionAgents::get();
+        for _ in 0..T::MaxTransitions::get() {
+            let agenda = Agenda::<T>::get();
+            let mut due = agenda.iter().take_while(|due| due.at <= now);
+            let Some(due) = due.find(|due| match due.since {
+                None => true,
+                Some(since) => authored
+                    .get_or_insert_with(Self::authored)
+                    .is_past(now, due.at, since),
+            }) else {
+                return;
+            };
+            let Some(rest) = agents.checked_sub(due.agents) else {
+                return;
+            };
+            agents = rest;
+            Self::advance(due.round);
+        }
+    }
+
+    /// The weight of [`Self::run_agenda`] at most.
+    pub(crate) fn weight_of_finalize() -> Weight {
+        let agenda = Agenda::<T>::get();
+        let agents = agenda
+            .iter()
+            .fold(0u32, |sum, due| sum.saturating_add(due.agents));
+        let open = u32::try_from(agenda.len()).unwrap_or(u32::MAX);
+        let transitions = open.min(T::MaxTransitions::get());
+        let base = T::WeightInfo::on_initialize(open, T::MaxAuthorities::get());
+        let each = Self::weight_of_transition(0).saturating_mul(transitions.into());
+        let all = Self::weight_of_transition(agents.min(T::MaxTransitionAgents::get()));
+        base.saturating_add(each).saturating_add(all)
+    }
+
+    /// The weight of the heaviest transition of a round with so many agents.
+    pub(crate) fn weight_of_transition(agents: u32) -> Weight {
+        T::WeightInfo::begin_revealing(agents)
+            .max(T::WeightInfo::assign(agents))
+            .max(T::WeightInfo::settle(agents))
+            .max(T::WeightInfo::rate(agents))
+    }
+
+    /// Remembers the hash of the last block for the rounds that were waiting for it.
+    pub(crate) fn note_hashes() {
+        let waiting = Unhashed::<T>::take();
+        if waiting.is_empty() {
+            return;
+        }
+        let hash = frame_system::Pallet::<T>::parent_hash();
+        for id in waiting {
+            Rounds::<T>::mutate_extant(id, |round| match round.phase {
+                Phase::Committing => round.request_hash = Some(hash),
+                _ => round.commit_hash = Some(hash),
+            });
+        }
+    }
+
+    /// Remembers who authored this block. Where there is no room, the one that authored longest
+    /// ago is forgotten.
+    pub(crate) fn do_note_author(author: T::AccountId) {
+        let at = Self::now();
+        Authors::<T>::mutate(|authors| {
+            if let Some(known) = authors.iter_mut().find(|known| known.author == author) {
+                known.at = at;
+                return;
+            }
+            if authors.is_full() {
+                let oldest = authors.iter().enumerate().min_by_key(|(_, known)| known.at);
+                if let Some(place) = oldest.map(|(place, _)| place) {
+                    authors.swap_remove(place);
+                }
+            }
+            let _ = authors.try_push(Authored { author, at });
+        });
+    }
+
+    fn authored() -> LastBlocks {
+        let authors: BTreeMap<_, _> = Authors::<T>::get()
+            .into_iter()
+            .map(|known| (known.author, known.at))
+            .collect();
+        let authorities = T::Authorities::validators();
+        let blocks = authorities
+            .iter()
+            .filter_map(|authority| authors.get(authority).copied());
+        LastBlocks {
+            blocks: blocks.collect(),
+            authorities: u32::try_from(authorities.len()).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+/// When the current authorities last authored.
+struct LastBlocks {
+    blocks: Vec<BlockNumber>,
+    authorities: u32,
+}
+
+impl LastBlocks {
+    /// Whether the deadline of a phase that began with the end of `since` counts.
+    fn is_past(&self, now: BlockNumber, at: BlockNumber, since: BlockNumber) -> bool {
+        let authored = self.blocks.iter().filter(|block| **block > since).count();
+        let authored = u32::try_from(authored).unwrap_or(u32::MAX);
+        deadline::passed(now, at, authored, self.authorities)
+    }
+}

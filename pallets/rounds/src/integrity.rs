@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! What must hold of the parameters.
+
+use frame_support::{dispatch::DispatchClass, traits::Get};
+use starling_primitives::Position;
+
+use crate::{BlockNumber, Config, MaxSealed, Pallet, WeightInfo};
+
+impl<T: Config> Pallet<T> {
+    /// Panics, when the runtime is tested, if the parameters do not fit together.
+    pub(crate) fn check_config() {
+        let windows = [
+            T::CommitWindow::get(),
+            T::RevealWindow::get(),
+            T::RankWindow::get(),
+            T::DiscloseWindow::get(),
+        ];
+        assert!(
+            windows.iter().all(|window| *window > 0),
+            "every window needs a block"
+        );
+        assert!(
+            T::MinResponses::get() >= 2,
+            "a response that nobody else ranks cannot be chosen"
+        );
+        assert!(
+            T::MinResponses::get() <= T::MaxResponses::get(),
+            "MinResponses > MaxResponses"
+        );
+        assert!(
+            T::MaxResponses::get() <= u32::from(Position::MAX),
+            "a position must hold every response"
+        );
+        assert!(
+            T::MinRankings::get() <= T::MaxRankings::get(),
+            "MinRankings > MaxRankings"
+        );
+        assert!(T::MaxRankings::get() > 0, "somebody must rank");
+        assert!(
+            T::MaxRankings::get() <= u32::from(u16::MAX),
+            "the sum of a response's scores must fit 32 bits"
+        );
+        assert!(T::MaxTransitions::get() > 0, "rounds must end");
+        assert!(
+            T::MaxTransitionAgents::get() >= T::MaxResponses::get()
+                && T::MaxTransitionAgents::get() >= T::RatingPage::get(),
+            "the largest round must fit into a block"
+        );
+        assert!(T::RatingPage::get() > 0, "ratings must move");
+        assert!(T::PurgePage::get() > 0, "rounds must be purged");
+        assert!(T::MaxOpenRounds::get() > 0, "a round must open");
+        assert!(
+            T::MaxOpenRounds::get() <= T::MaxStoredRounds::get(),
+            "open rounds are stored rounds"
+        );
+        assert!(T::Longevity::get() > 0, "a message must live for a block");
+        assert!(
+            T::MessagePriority::get()
+                .checked_add(BlockNumber::MAX.into())
+                .is_some(),
+            "a later message must have a higher priority than an earlier one"
+        );
+        let limits = T::BlockWeights::get();
+        let each = Self::weight_of_transition(0).saturating_mul(T::MaxTransitions::get().into());
+        let reserved =
+            T::WeightInfo::on_initialize(T::MaxOpenRounds::get(), T::MaxAuthorities::get())
+                .saturating_add(each)
+                .saturating_add(Self::weight_of_transition(T::MaxTransitionAgents::get()))
+                .saturating_add(T::WeightInfo::purge(T::PurgePage::get()));
+        assert!(
+            reserved.all_lte(limits.max_block.div(2)),
+            "the transitions of a block must not take more than half of it"
+        );
+        let most = limits
+            .get(DispatchClass::Operational)
+            .max_extrinsic
+            .unwrap_or(limits.max_block);
+        let commit = T::WeightInfo::commit(MaxSealed::<T>::get());
+        assert!(
+            commit.all_lte(most),
+            "the largest message must fit into a block"
+        );
+    }
+}

@@ -1,0 +1,746 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#![cfg_attr(not(feature = "std"), no_std)]
+#![doc = include_str!("../README.md")]
+// A sum that overflows in a test fails it, as it should.
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
+
+extern crate alloc;
+
+mod agenda;
+mod authorize;
+#[cfg(feature = "runtime-benchmarks")]
+mod benchmarking;
+mod dispatchable_impls;
+mod integrity;
+#[cfg(test)]
+mod mock;
+mod offchain;
+mod phases;
+pub mod presets;
+mod purge;
+mod runtime_api_impls;
+mod settlement;
+#[cfg(test)]
+mod tests;
+#[cfg(any(feature = "try-runtime", test))]
+mod try_state_impls;
+mod types;
+pub mod weights;
+
+pub use pallet::*;
+pub use starling_primitives::round::{BlockNumber, Counts, Failure, Phase, Round, Terms};
+pub use types::*;
+pub use weights::WeightInfo;
+
+/// The log target of this pallet.
+const LOG_TARGET: &str = "runtime::rounds";
+
+// Only what the macros write here expects anything; the work is in the other modules.
+#[allow(clippy::expect_used)]
+#[frame_support::pallet]
+pub mod pallet {
+    use super::*;
+    use alloc::vec::Vec;
+    use frame_support::{
+        pallet_prelude::*,
+        traits::{
+            fungible::{hold, Balanced},
+            ValidatorSet,
+        },
+        weights::WeightToFee,
+    };
+    use frame_system::pallet_prelude::*;
+    use sp_runtime::{traits::Get, Permill, SaturatedConversion};
+    use starling_primitives::{
+        sealing,
+        traits::{AgentRegistry, Ratings, Rewards, Tickets},
+        Balance, RoundId, Salt, Secret, H256,
+    };
+
+    #[pallet::pallet]
+    pub struct Pallet<T>(_);
+
+    #[pallet::config]
+    pub trait Config: frame_system::Config<Hash = H256> {
+        /// The weights of calls, authorizations and hooks.
+        type WeightInfo: WeightInfo;
+
+        /// The overarching reason of holds.
+        type RuntimeHoldReason: From<HoldReason>;
+
+        /// The currency of fees and deposits.
+        type Currency: hold::Balanced<Self::AccountId, Balance = Balance>
+            + hold::Mutate<Self::AccountId, Balance = Balance, Reason = Self::RuntimeHoldReason>
+            + Balanced<Self::AccountId, Balance = Balance>;
+
+        /// Who the agents are, and what they have at stake.
+        type Agents: AgentRegistry<Self::AccountId>;
+
+        /// What an agent pays to take part.
+        type Tickets: Tickets<Self::AccountId, Credit = CreditOf<Self>>;
+
+        /// How well the agents rank.
+        type Ratings: Ratings<Self::AccountId>;
+
+        /// Who gets the pot.
+        type Rewards: Rewards<Self::AccountId, Credit = CreditOf<Self>>;
+
+        /// The authorities of the chain: a deadline counts only when more than a third of them
+        /// have authored in the phase.
+        type Authorities: ValidatorSet<Self::AccountId, ValidatorId = Self::AccountId>;
+
+        /// What weight costs: a requester pays for the messages of its round.
+        type WeightToFee: WeightToFee<Balance = Balance>;
+
+        /// The least fee of a request.
+        #[pallet::constant]
+        type MinFee: Get<Balance>;
+
+        /// The longest prompt, in bytes.
+        #[pallet::constant]
+        type MaxPrompt: Get<u32>;
+
+        /// The longest response, in bytes.
+        #[pallet::constant]
+        type MaxResponse: Get<u32>;
+
+        /// The greatest `max_tokens` of a request.
+        #[pallet::constant]
+        type MaxTokens: Get<u32>;
+
+        /// The least `min_responses` of a request, at least 2: a response that nobody else ranks
+        /// cannot be chosen.
+        #[pallet::constant]
+        type MinResponses: Get<u32>;
+
+        /// The greatest `max_responses` of a request.
+        #[pallet::constant]
+        type MaxResponses: Get<u32>;
+
+        /// How many blocks agents have to commit.
+        #[pallet::constant]
+        type CommitWindow: Get<BlockNumber>;
+
+        /// How many blocks agents have to reveal.
+        #[pallet::constant]
+        type RevealWindow: Get<BlockNumber>;
+
+        /// How many blocks agents have to score.
+        #[pallet::constant]
+        type RankWindow: Get<BlockNumber>;
+
+        /// How many blocks agents have to disclose.
+        #[pallet::constant]
+        type DiscloseWindow: Get<BlockNumber>;
+
+        /// Each agent ranks at least so many responses, where there are as many.
+        #[pallet::constant]
+        type MinRankings: Get<u32>;
+
+        /// Each agent ranks at most so many responses.
+        #[pallet::constant]
+        type MaxRankings: Get<u32>;
+
+        /// The least weighted mean that wins.
+        #[pallet::constant]
+        type ApprovalThreshold: Get<Permill>;
+
+        /// The least slash.
+        #[pallet::constant]
+        type MinSlash: Get<Balance>;
+
+        /// The slash as a share of the fee.
+        #[pallet::constant]
+        type SlashShare: Get<Permill>;
+
+        /// The deposit for the storage of a round's prompt and of the round itself.
+        #[pallet::constant]
+        type DepositBase: Get<Balance>;
+
+        /// The deposit for the storage of one response.
+        #[pallet::constant]
+        type DepositPerResponse: Get<Balance>;
+
+        /// How many rounds may be open at a time.
+        #[pallet::constant]
+        type MaxOpenRounds: Get<u32>;
+
+        /// How many rounds may be stored, open ones included. Above half of it, one purge a block
+        /// is mandatory.
+        #[pallet::constant]
+        type MaxStoredRounds: Get<u32>;
+
+        /// How many rounds may change phase in a block.
+        #[pallet::constant]
+        type MaxTransitions: Get<u32>;
+
+        /// How many agents the rounds that change phase in a block may have together. At least
+        /// `MaxResponses`.
+        #[pallet::constant]
+        type MaxTransitionAgents: Get<u32>;
+
+        /// How many ratings one transition records.
+        #[pallet::constant]
+        type RatingPage: Get<u32>;
+
+        /// How many items one purge removes at most.
+        #[pallet::constant]
+        type PurgePage: Get<u32>;
+
+        /// How many blocks a round that is over stays.
+        #[pallet::constant]
+        type RetentionPeriod: Get<BlockNumber>;
+
+        /// How many blocks a signed message lives.
+        #[pallet::constant]
+        type Longevity: Get<BlockNumber>;
+
+        /// The priority of a message signed in block 0; one signed later has a higher one.
+        #[pallet::constant]
+        type MessagePriority: Get<TransactionPriority>;
+
+        /// How many authors are remembered, at least as many as there are authorities.
+        #[pallet::constant]
+        type MaxAuthorities: Get<u32>;
+    }
+
+    /// Why this pallet holds funds.
+    #[pallet::composite_enum]
+    pub enum HoldReason {
+        /// The fee of an open round.
+        Fee,
+        /// The storage deposit of a stored round.
+        Deposit,
+    }
+
+    /// The number of the next round.
+    #[pallet::storage]
+    pub type NextRound<T: Config> = StorageValue<_, RoundId, ValueQuery>;
+
+    /// The rounds that are stored.
+    #[pallet::storage]
+    pub type Rounds<T: Config> = StorageMap<_, Twox64Concat, RoundId, RoundOf<T>, OptionQuery>;
+
+    /// What was asked.
+    #[pallet::storage]
+    pub type Prompts<T: Config> =
+        StorageMap<_, Twox64Concat, RoundId, BoundedVec<u8, T::MaxPrompt>, OptionQuery>;
+
+    /// The agents that are in a round.
+    #[pallet::storage]
+    pub type Participants<T: Config> = StorageDoubleMap<
+        _,
+        Twox64Concat,
+        RoundId,
+        Blake2_128Concat,
+        T::AccountId,
+        ParticipantOf<T>,
+        OptionQuery,
+    >;
+
+    /// The agents that passed, or that were displaced from a full round.
+    #[pallet::storage]
+    pub type Absent<T: Config> =
+        StorageDoubleMap<_, Twox64Concat, RoundId, Blake2_128Concat, T::AccountId, (), OptionQuery>;
+
+    /// The draws of the agents that are in a round, as the key: the bitwise complement of the
+    /// draw, the greatest number first, so that the highest draw is the first key. Whoever grinds
+    /// for keys with a common prefix finds at most `MaxResponses` of them in a round.
+    #[pallet::storage]
+    pub type Draws<T: Config> = StorageDoubleMap<
+        _,
+        Twox64Concat,
+        RoundId,
+        Identity,
+        ([u8; 32], T::AccountId),
+        (),
+        OptionQuery,
+    >;
+
+    /// The sealed responses `R_i`, until they are revealed.
+    #[pallet::storage]
+    pub type Sealed<T: Config> = StorageDoubleMap<
+        _,
+        Twox64Concat,
+        RoundId,
+        Blake2_128Concat,
+        T::AccountId,
+        BoundedVec<u8, MaxSealed<T>>,
+        OptionQuery,
+    >;
+
+    /// The responses `r_i`.
+    #[pallet::storage]
+    pub type Responses<T: Config> = StorageDoubleMap<
+        _,
+        Twox64Concat,
+        RoundId,
+        Blake2_128Concat,
+        T::AccountId,
+        BoundedVec<u8, T::MaxResponse>,
+        OptionQuery,
+    >;
+
+    /// The valid responses of a round in the shuffled order, and what the rankers think of them.
+    #[pallet::storage]
+    pub type Entries<T: Config> = StorageDoubleMap<
+        _,
+        Twox64Concat,
+        RoundId,
+        Twox64Concat,
+        starling_primitives::Position,
+        Entry<T::AccountId>,
+        OptionQuery,
+    >;
+
+    /// The rounds that will change phase, the next ones first. Its length is the number of open
+    /// rounds.
+    #[pallet::storage]
+    pub type Agenda<T: Config> = StorageValue<_, BoundedVec<Due, T::MaxOpenRounds>, ValueQuery>;
+
+    /// The rounds in Committing, the oldest first.
+    #[pallet::storage]
+    pub type CommittingRounds<T: Config> =
+        StorageValue<_, BoundedVec<RoundId, T::MaxOpenRounds>, ValueQuery>;
+
+    /// The rounds that wait for the hash of the last block: of their request, or of their last
+    /// Committing block.
+    #[pallet::storage]
+    pub type Unhashed<T: Config> =
+        StorageValue<_, BoundedVec<RoundId, T::MaxOpenRounds>, ValueQuery>;
+
+    /// The last block of each recent author.
+    #[pallet::storage]
+    pub type Authors<T: Config> =
+        StorageValue<_, BoundedVec<Authored<T::AccountId>, T::MaxAuthorities>, ValueQuery>;
+
+    /// The rounds that are over, by the order in which they ended.
+    #[pallet::storage]
+    pub type Ended<T: Config> = StorageMap<_, Twox64Concat, u64, RoundId, OptionQuery>;
+
+    /// The ends of [`Ended`].
+    #[pallet::storage]
+    pub type EndedQueue<T: Config> = StorageValue<_, Queue, ValueQuery>;
+
+    #[pallet::event]
+    #[pallet::generate_deposit(pub(super) fn deposit_event)]
+    pub enum Event<T: Config> {
+        /// A request opened a round.
+        Requested {
+            /// The round.
+            round: RoundId,
+            /// Who asked.
+            requester: T::AccountId,
+            /// What it pays for the answer.
+            fee: Balance,
+            /// What it paid for the agents' messages, burnt.
+            request_fee: Balance,
+        },
+        /// An agent is in, with a sealed response.
+        Committed {
+            /// The round.
+            round: RoundId,
+            /// The agent.
+            agent: T::AccountId,
+        },
+        /// An agent will not answer.
+        Passed {
+            /// The round.
+            round: RoundId,
+            /// The agent.
+            agent: T::AccountId,
+        },
+        /// An agent is out again, as one with a lower draw came. Its ticket is free.
+        Displaced {
+            /// The round.
+            round: RoundId,
+            /// The agent that is out.
+            agent: T::AccountId,
+        },
+        /// A round changed its phase.
+        PhaseBegan {
+            /// The round.
+            round: RoundId,
+            /// The phase.
+            phase: Phase,
+            /// The last block of the phase.
+            deadline: BlockNumber,
+        },
+        /// A key came.
+        Revealed {
+            /// The round.
+            round: RoundId,
+            /// The agent.
+            agent: T::AccountId,
+            /// Whether it opened a valid response.
+            valid: bool,
+        },
+        /// An agent committed scores.
+        ScoresCommitted {
+            /// The round.
+            round: RoundId,
+            /// The agent.
+            agent: T::AccountId,
+        },
+        /// Scores came.
+        Disclosed {
+            /// The round.
+            round: RoundId,
+            /// The agent.
+            agent: T::AccountId,
+            /// Whether they were for the assigned responses.
+            valid: bool,
+        },
+        /// A round is over, and everything is paid.
+        Settled {
+            /// The round.
+            round: RoundId,
+            /// `Done`, or `Failed` with the reason.
+            phase: Phase,
+            /// Whose response was chosen.
+            winner: Option<T::AccountId>,
+            /// What was moved.
+            settlement: Settlement,
+        },
+        /// The ratings of a round's rankers have moved.
+        Rated {
+            /// The round.
+            round: RoundId,
+        },
+        /// A round was removed, and its deposit returned.
+        Purged {
+            /// The round.
+            round: RoundId,
+        },
+    }
+
+    #[pallet::error]
+    pub enum Error<T> {
+        /// There is no such round: not yet, or not any more.
+        UnknownRound,
+        /// The round is in an earlier phase, or the message was signed in a later block.
+        TooEarly,
+        /// The round is in a later phase.
+        TooLate,
+        /// The prompt is empty or not UTF-8.
+        InvalidPrompt,
+        /// The prompt is longer than `MaxPrompt`.
+        PromptTooLong,
+        /// The fee is below `MinFee`.
+        FeeTooLow,
+        /// `max_tokens` is zero or above `MaxTokens`.
+        InvalidMaxTokens,
+        /// `min_responses` is below `MinResponses` or above `max_responses`.
+        InvalidMinResponses,
+        /// `max_responses` is above `MaxResponses`.
+        TooManyResponses,
+        /// Too many rounds are open, or stored.
+        TooManyRounds,
+        /// The sealed response is longer than a sealed response of `MaxResponse` bytes.
+        ResponseTooLong,
+        /// A sealed response without content.
+        ResponseEmpty,
+        /// The account is not an agent.
+        NotAgent,
+        /// The agent is not active: chilled, or its bond is too low.
+        NotActive,
+        /// The agent's bond is not free to the amount of the slash.
+        BondNotFree,
+        /// The agent has too few free tickets.
+        NoTicket,
+        /// The agent asked itself.
+        OwnRequest,
+        /// The round is full of lower draws.
+        RoundFull,
+        /// The agent was not active at the request: nobody waits for its word.
+        NotExpected,
+        /// The agent is not in the round.
+        NotParticipant,
+        /// The agent has sent this already.
+        AlreadySent,
+        /// The key is not the one that was committed to.
+        KeyMismatch,
+        /// The response is not valid, and who gave none ranks none.
+        NoResponse,
+        /// The scores are for another assignment.
+        WrongSeed,
+        /// No scores were committed.
+        NoScoresCommitted,
+        /// Scores and salt are not what was committed to.
+        ScoresMismatch,
+        /// The message was signed more than `Longevity` blocks ago.
+        MessageExpired,
+        /// The inference key did not sign this.
+        BadSignature,
+        /// A message that needs no fee must carry a proof, and one that pays a fee none.
+        ProofMismatch,
+    }
+
+    /// The longest sealed response: `MaxResponse` and the cipher's tag.
+    pub struct MaxSealed<T>(PhantomData<T>);
+
+    impl<T: Config> Get<u32> for MaxSealed<T> {
+        fn get() -> u32 {
+            T::MaxResponse::get().saturating_add(sealing::OVERHEAD)
+        }
+    }
+
+    #[pallet::hooks]
+    impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        fn on_initialize(_: BlockNumberFor<T>) -> Weight {
+            Self::note_hashes();
+            Self::mandatory_purge().saturating_add(Self::weight_of_finalize())
+        }
+
+        fn on_finalize(_: BlockNumberFor<T>) {
+            Self::run_agenda();
+        }
+
+        fn offchain_worker(_: BlockNumberFor<T>) {
+            Self::write_job_boards();
+        }
+
+        fn on_idle(_: BlockNumberFor<T>, remaining: Weight) -> Weight {
+            Self::idle_purge(remaining)
+        }
+
+        fn integrity_test() {
+            Self::check_config();
+        }
+
+        #[cfg(feature = "try-runtime")]
+        fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
+            Self::do_try_state()
+        }
+    }
+
+    #[pallet::call]
+    impl<T: Config> Pallet<T> {
+        /// Asks the swarm.
+        ///
+        /// Any signed account may call it. Opens a round, puts the fee and the storage deposit on
+        /// hold, and burns the request fee: the weight of the messages of `max_responses` agents,
+        /// which are feeless to them. A request cannot be cancelled.
+        ///
+        /// - `prompt`: UTF-8, at most `MaxPrompt` bytes.
+        /// - `fee`: for the answer, at least `MinFee`.
+        /// - `max_tokens`: the longest answer, in tokens of the agent's model.
+        /// - `min_responses`: with fewer the round fails.
+        /// - `max_responses`: only so many agents get in.
+        ///
+        /// Emits `Requested`. Errors: `InvalidPrompt`, `PromptTooLong`, `FeeTooLow`,
+        /// `InvalidMaxTokens`, `InvalidMinResponses`, `TooManyResponses`, `TooManyRounds`, and what
+        /// the currency says to an account that cannot pay.
+        #[pallet::call_index(0)]
+        #[pallet::weight(T::WeightInfo::request(prompt.len() as u32))]
+        pub fn request(
+            origin: OriginFor<T>,
+            prompt: Vec<u8>,
+            #[pallet::compact] fee: Balance,
+            max_tokens: u32,
+            min_responses: u32,
+            max_responses: u32,
+        ) -> DispatchResult {
+            let requester = ensure_signed(origin)?;
+            Self::do_request(
+                requester,
+                prompt,
+                fee,
+                max_tokens,
+                min_responses,
+                max_responses,
+            )
+        }
+
+        /// Enters a round with a sealed response.
+        ///
+        /// Feeless, with the signature of the agent's inference key. Stakes one ticket, reserves
+        /// the slash from the bond, and stores `R_i`. Where the round is full, it takes the place
+        /// of the highest draw.
+        ///
+        /// - `sealed`: `R_i`, sealed for this round and agent.
+        /// - `key_commitment`: `H(domain ‖ genesis ‖ round ‖ agent ‖ k_i)`.
+        ///
+        /// Emits `Committed`, and `Displaced` for the agent that is out. Errors: `UnknownRound`,
+        /// `TooEarly`, `TooLate`, `ResponseTooLong`, `ResponseEmpty`, `OwnRequest`, `AlreadySent`,
+        /// `NotAgent`, `NotActive`, `BondNotFree`, `NoTicket`, `RoundFull`, `MessageExpired`,
+        /// `BadSignature`.
+        #[pallet::call_index(1)]
+        #[pallet::weight((T::WeightInfo::commit(sealed.len() as u32), DispatchClass::Operational))]
+        #[pallet::weight_of_authorize(T::WeightInfo::authorize_commit(sealed.len() as u32))]
+        #[pallet::authorize(Self::authorize_commit)]
+        pub fn commit(
+            origin: OriginFor<T>,
+            round: RoundId,
+            agent: T::AccountId,
+            sealed: Vec<u8>,
+            key_commitment: H256,
+            _proof: Proof,
+        ) -> DispatchResult {
+            ensure_authorized(origin)?;
+            Self::do_commit(round, agent, sealed, key_commitment)
+        }
+
+        /// Says that the agent will not answer, so that nobody waits for it.
+        ///
+        /// Feeless, with the signature of the agent's inference key. For agents that were active
+        /// at the request, and are.
+        ///
+        /// Emits `Passed`. Errors: `UnknownRound`, `TooEarly`, `TooLate`, `AlreadySent`,
+        /// `NotAgent`, `NotExpected`, `MessageExpired`, `BadSignature`.
+        #[pallet::call_index(2)]
+        #[pallet::weight((T::WeightInfo::pass(), DispatchClass::Operational))]
+        #[pallet::weight_of_authorize(T::WeightInfo::authorize_pass())]
+        #[pallet::authorize(Self::authorize_pass)]
+        pub fn pass(
+            origin: OriginFor<T>,
+            round: RoundId,
+            agent: T::AccountId,
+            _proof: Proof,
+        ) -> DispatchResult {
+            ensure_authorized(origin)?;
+            Self::do_pass(round, agent)
+        }
+
+        /// Reveals the key of a sealed response.
+        ///
+        /// Feeless with the signature of the agent's inference key; for a fee from any signed
+        /// account, without it: only the agent, or whom it told, knows the key. The sealed response
+        /// is opened and deleted. A key that fits the commitment and opens no valid response counts
+        /// as arrived, and the response as spoiled.
+        ///
+        /// - `key`: `k_i`.
+        /// - `proof`: the signature, or none with a fee.
+        ///
+        /// Emits `Revealed`. Errors: `UnknownRound`, `TooEarly`, `TooLate`, `NotParticipant`,
+        /// `AlreadySent`, `KeyMismatch`, `MessageExpired`, `BadSignature`, `ProofMismatch`.
+        #[pallet::call_index(3)]
+        #[pallet::weight((
+            T::WeightInfo::reveal(T::MaxResponse::get()),
+            Pallet::<T>::class_of(proof),
+        ))]
+        #[pallet::weight_of_authorize(T::WeightInfo::authorize_reveal())]
+        #[pallet::authorize(Self::authorize_reveal)]
+        pub fn reveal(
+            origin: OriginFor<T>,
+            round: RoundId,
+            agent: T::AccountId,
+            key: Secret,
+            proof: Option<Proof>,
+        ) -> DispatchResult {
+            Self::ensure_preimage_origin(origin, &proof)?;
+            Self::do_reveal(round, agent, key)
+        }
+
+        /// Commits scores of the assigned responses.
+        ///
+        /// Feeless, with the signature of the agent's inference key.
+        ///
+        /// - `seed`: of the assignment that was scored; another one than the round's is refused.
+        /// - `commitment`: `H(domain ‖ genesis ‖ round ‖ agent ‖ seed ‖ scores ‖ salt)`.
+        ///
+        /// Emits `ScoresCommitted`. Errors: `UnknownRound`, `TooEarly`, `TooLate`,
+        /// `NotParticipant`, `NoResponse`, `AlreadySent`, `WrongSeed`, `MessageExpired`,
+        /// `BadSignature`.
+        #[pallet::call_index(4)]
+        #[pallet::weight((T::WeightInfo::commit_scores(), DispatchClass::Operational))]
+        #[pallet::weight_of_authorize(T::WeightInfo::authorize_commit_scores())]
+        #[pallet::authorize(Self::authorize_commit_scores)]
+        pub fn commit_scores(
+            origin: OriginFor<T>,
+            round: RoundId,
+            agent: T::AccountId,
+            seed: H256,
+            commitment: H256,
+            _proof: Proof,
+        ) -> DispatchResult {
+            ensure_authorized(origin)?;
+            Self::do_commit_scores(round, agent, seed, commitment)
+        }
+
+        /// Discloses scores.
+        ///
+        /// Feeless with the signature of the agent's inference key; for a fee from any signed
+        /// account, without it. Scores that fit the commitment and are not for exactly the assigned
+        /// responses, each once, count as arrived, and as spoiled.
+        ///
+        /// - `scores`: the assigned responses by their positions, in the order in which they were
+        ///   committed.
+        /// - `salt`: of the commitment.
+        /// - `proof`: the signature, or none with a fee.
+        ///
+        /// Emits `Disclosed`. Errors: `UnknownRound`, `TooEarly`, `TooLate`, `NotParticipant`,
+        /// `NoScoresCommitted`, `AlreadySent`, `ScoresMismatch`, `MessageExpired`,
+        /// `BadSignature`, `ProofMismatch`.
+        #[pallet::call_index(5)]
+        #[pallet::weight((
+            T::WeightInfo::disclose(scores.len() as u32),
+            Pallet::<T>::class_of(proof),
+        ))]
+        #[pallet::weight_of_authorize(T::WeightInfo::authorize_disclose(scores.len() as u32))]
+        #[pallet::authorize(Self::authorize_disclose)]
+        pub fn disclose(
+            origin: OriginFor<T>,
+            round: RoundId,
+            agent: T::AccountId,
+            scores: ScoresOf<T>,
+            salt: Salt,
+            proof: Option<Proof>,
+        ) -> DispatchResult {
+            Self::ensure_preimage_origin(origin, &proof)?;
+            Self::do_disclose(round, agent, scores, salt)
+        }
+    }
+
+    impl<T: Config> Pallet<T> {
+        /// The number of this block.
+        pub(crate) fn now() -> BlockNumber {
+            frame_system::Pallet::<T>::block_number().saturated_into()
+        }
+
+        /// The hash of a block, where it is still known.
+        pub(crate) fn hash_of(block: BlockNumber) -> Option<H256> {
+            let hash = frame_system::Pallet::<T>::block_hash(BlockNumberFor::<T>::from(block));
+            (hash != H256::zero()).then_some(hash)
+        }
+
+        /// The hash of the genesis block.
+        pub(crate) fn genesis() -> H256 {
+            frame_system::Pallet::<T>::block_hash(BlockNumberFor::<T>::from(0u32))
+        }
+
+        /// A message with a proof is an agent's and goes first; one that is paid for waits like
+        /// any other.
+        pub(crate) fn class_of(proof: &Option<Proof>) -> DispatchClass {
+            if proof.is_some() {
+                DispatchClass::Operational
+            } else {
+                DispatchClass::Normal
+            }
+        }
+
+        /// Lets in who was authorized by its proof, and any signed account that brings none.
+        fn ensure_preimage_origin(origin: OriginFor<T>, proof: &Option<Proof>) -> DispatchResult {
+            match proof {
+                Some(_) => {
+                    ensure!(
+                        ensure_signed(origin.clone()).is_err(),
+                        Error::<T>::ProofMismatch
+                    );
+                    ensure_authorized(origin)?;
+                },
+                None => {
+                    ensure_signed(origin)?;
+                },
+            }
+            Ok(())
+        }
+    }
+
+    impl<T: Config> pallet_authorship::EventHandler<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
+        fn note_author(author: T::AccountId) {
+            Self::do_note_author(author);
+        }
+    }
+}

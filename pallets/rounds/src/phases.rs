@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! What happens when a phase ends.
+
+use alloc::{collections::BTreeMap, vec::Vec};
+use frame_support::traits::Get;
+use sp_runtime::Permill;
+use starling_primitives::{
+    assignment::{self, Assignment},
+    commitment::assignment_seed,
+    fixed, rating, selection,
+    selection::Tally,
+    traits::{Deviations, Ratings as _},
+    Position, RoundId, Secret,
+};
+
+use crate::{
+    BlockNumber, Config, Due, Ended, EndedQueue, Entries, Entry, Event, Failure, Pallet,
+    ParticipantOf, Participants, Phase, Ranking, Response, RoundOf, Rounds, Unhashed,
+};
+
+impl<T: Config> Pallet<T> {
+    /// Ends the phase that a round is in.
+    pub(crate) fn advance(id: RoundId) {
+        let Some(round) = Rounds::<T>::get(id) else {
+            Self::unschedule(id);
+            return;
+        };
+        match round.phase {
+            Phase::Committing => Self::end_committing(id, round),
+            Phase::Revealing => Self::end_revealing(id, round),
+            Phase::Ranking => Self::end_ranking(id, round),
+            Phase::Disclosing => Self::end_disclosing(id, round),
+            Phase::Done | Phase::Failed(_) => Self::rate(id, round),
+        }
+    }
+
+    /// `min_responses` is tested on commits, before anything is public.
+    pub(crate) fn end_committing(id: RoundId, round: RoundOf<T>) {
+        if round.counts.commits < round.terms.min_responses {
+            Self::fail(id, round, Failure::TooFewCommits);
+        } else {
+            // One place for each open round: there is room. Without the hash the seed is weaker,
+            // never missing.
+            let _ = Unhashed::<T>::try_append(id);
+            let agents = round.counts.commits;
+            Self::begin(id, round, Phase::Revealing, T::RevealWindow::get(), agents);
+        }
+        Self::leave_committing(id);
+    }
+
+    /// With enough valid responses, decides who ranks what, and with which weight: equation (2).
+    pub(crate) fn end_revealing(id: RoundId, mut round: RoundOf<T>) {
+        if round.counts.valid < round.terms.min_responses {
+            return Self::fail(id, round, Failure::TooFewReveals);
+        }
+        let mut agents: Vec<(T::AccountId, ParticipantOf<T>, Secret)> =
+            Participants::<T>::iter_prefix(id)
+                .filter_map(|(agent, participant)| match participant.response {
+                    Response::Valid { key, .. } => Some((agent, participant, key)),
+                    Response::Sealed | Response::Spoiled => None,
+                })
+                .collect();
+        agents.sort_by(|(left, ..), (right, ..)| left.cmp(right));
+        let keys: Vec<Secret> = agents.iter().map(|(_, _, key)| *key).collect();
+        let seed = assignment_seed(id, round.commit_hash.unwrap_or_default(), &keys);
+
+        let n = round.counts.valid;
+        let k = assignment::rankings(n, T::MinRankings::get(), T::MaxRankings::get());
+        let mut weights = BTreeMap::new();
+        let mut order = BTreeMap::new();
+        for ((agent, mut participant, key), position) in
+            agents.into_iter().zip(assignment::positions(seed, n))
+        {
+            let (rating, weight) = (T::Ratings::rating(&agent), T::Ratings::weight(&agent));
+            weights.insert(position, weight);
+            participant.response = Response::Valid {
+                key,
+                position,
+                rating,
+                weight,
+            };
+            Participants::<T>::insert(id, &agent, participant);
+            order.insert(position, agent);
+        }
+        let assignment = Assignment::new(seed, n, k);
+        for (position, agent) in order {
+            let assigned = assignment
+                .rankers(position)
+                .iter()
+                .filter_map(|ranker| weights.get(ranker))
+                .fold(0u64, |sum, weight| sum.saturating_add(*weight));
+            let tally = Tally {
+                assigned,
+                ..Default::default()
+            };
+            Entries::<T>::insert(id, position, Entry { agent, tally });
+        }
+        round.seed = Some(seed);
+        round.rankings = k;
+        Self::begin(id, round, Phase::Ranking, T::RankWindow::get(), n);
+    }
+
+    /// Waits only for those who committed scores; with none, the round is over.
+    pub(crate) fn end_ranking(id: RoundId, round: RoundOf<T>) {
+        if round.counts.score_commits == 0 {
+            return Self::fail(id, round, Failure::NoRankings);
+        }
+        let agents = round.counts.commits;
+        Self::begin(
+            id,
+            round,
+            Phase::Disclosing,
+            T::DiscloseWindow::get(),
+            agents,
+        );
+    }
+
+    /// Chooses the best response: equation (3).
+    pub(crate) fn end_disclosing(id: RoundId, round: RoundOf<T>) {
+        let best = round.seed.and_then(|seed| {
+            let entries = Entries::<T>::iter_prefix_values(id);
+            selection::best(seed, entries.map(|entry| (entry.agent, entry.tally)))
+        });
+        let threshold = Self::approval_threshold();
+        match best {
+            None => Self::fail(id, round, Failure::NoRankings),
+            Some((_, tally)) if !tally.reaches(threshold) => {
+                Self::fail(id, round, Failure::BelowThreshold)
+            },
+            Some((winner, _)) => {
+                let round = RoundOf::<T> {
+                    phase: Phase::Done,
+                    winner: Some(winner),
+                    ..round
+                };
+                Self::end(id, round);
+            },
+        }
+    }
+
+    /// Moves the ratings of one page of a round's rankers.
+    pub(crate) fn rate(id: RoundId, mut round: RoundOf<T>) {
+        let mut tallies = BTreeMap::new();
+        let page = T::RatingPage::get().min(round.counts.valid.saturating_sub(round.rated));
+        for _ in 0..page {
+            let place = Position::try_from(round.rated).ok();
+            round.rated = round.rated.saturating_add(1);
+            let Some(entry) = place.and_then(|place| Entries::<T>::get(id, place)) else {
+                continue;
+            };
+            let participant = Participants::<T>::get(id, &entry.agent);
+            let Some(Ranking::Disclosed(scores)) = participant.map(|them| them.ranking) else {
+                continue;
+            };
+            let mut deviations = Deviations::default();
+            for (response, score) in &scores {
+                let tally = tallies.entry(*response).or_insert_with(|| {
+                    Entries::<T>::get(id, response)
+                        .map(|entry| entry.tally)
+                        .unwrap_or_default()
+                });
+                rating::deviate(&mut deviations, *score, tally);
+            }
+            T::Ratings::record(&entry.agent, deviations);
+        }
+        if round.rated < round.counts.valid {
+            Self::reschedule(Self::rating_page(id, &round));
+            Rounds::<T>::insert(id, round);
+        } else {
+            Self::deposit_event(Event::Rated { round: id });
+            Self::retire(id, round);
+        }
+    }
+
+    fn fail(id: RoundId, round: RoundOf<T>, failure: Failure) {
+        Self::end(
+            id,
+            RoundOf::<T> {
+                phase: Phase::Failed(failure),
+                ..round
+            },
+        );
+    }
+
+    /// Settles a round that is over. The ratings of its rankers move if it has a winner and
+    /// teaches anything: a round that failed gives half of the fee back, and would be a cheap way
+    /// to farm them.
+    fn end(id: RoundId, mut round: RoundOf<T>) {
+        round.since = Self::now();
+        round.deadline = round.since;
+        let spread = Self::settle(id, &round);
+        let counts = T::Ratings::counts(round.counts.disclosures, round.terms.fee, spread);
+        if round.phase == Phase::Done && counts {
+            Self::reschedule(Self::rating_page(id, &round));
+            Rounds::<T>::insert(id, round);
+        } else {
+            Self::retire(id, round);
+        }
+    }
+
+    fn rating_page(id: RoundId, round: &RoundOf<T>) -> Due {
+        Due {
+            at: Self::now().saturating_add(1),
+            round: id,
+            since: None,
+            agents: T::RatingPage::get().min(round.counts.valid),
+        }
+    }
+
+    /// Leaves a round to be read, and later to be purged.
+    fn retire(id: RoundId, mut round: RoundOf<T>) {
+        Self::unschedule(id);
+        round.deadline = Self::now().saturating_add(T::RetentionPeriod::get());
+        Rounds::<T>::insert(id, round);
+        EndedQueue::<T>::mutate(|queue| {
+            Ended::<T>::insert(queue.tail, id);
+            queue.tail = queue.tail.saturating_add(1);
+        });
+    }
+
+    fn begin(id: RoundId, round: RoundOf<T>, phase: Phase, window: BlockNumber, agents: u32) {
+        let since = Self::now();
+        let deadline = since.saturating_add(window);
+        Self::reschedule(Due {
+            at: deadline,
+            round: id,
+            since: Some(since),
+            agents,
+        });
+        Rounds::<T>::insert(
+            id,
+            RoundOf::<T> {
+                phase,
+                since,
+                deadline,
+                ..round
+            },
+        );
+        Self::deposit_event(Event::PhaseBegan {
+            round: id,
+            phase,
+            deadline,
+        });
+    }
+
+    /// The least weighted mean that wins, 32 fractional bits.
+    fn approval_threshold() -> u64 {
+        let threshold = T::ApprovalThreshold::get().deconstruct();
+        fixed::ratio(threshold.into(), Permill::one().deconstruct().into())
+    }
+}

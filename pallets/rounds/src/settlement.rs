@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! The outcome of a round, to the last unit. Never fails.
+
+use alloc::{collections::BTreeMap, vec::Vec};
+use frame_support::traits::{
+    fungible::hold::{Balanced as _, Mutate as _},
+    tokens::{imbalance::Imbalance, Precision},
+};
+use starling_primitives::{
+    agreement, rating,
+    selection::Tally,
+    traits::{AgentRegistry, Rewards as _, Tickets},
+    Balance, Position, RoundId,
+};
+
+use crate::{
+    Config, CreditOf, Entries, Event, Failure, HoldReason, Pallet, ParticipantOf, Participants,
+    Phase, Ranking, Response, RoundOf, Settlement, LOG_TARGET,
+};
+
+impl<T: Config> Pallet<T> {
+    /// Pays everything that a round that is over owes. Returns the spread of its responses' means.
+    pub(crate) fn settle(id: RoundId, round: &RoundOf<T>) -> u64 {
+        let tallies: BTreeMap<Position, Tally> = Entries::<T>::iter_prefix(id)
+            .map(|(place, entry)| (place, entry.tally))
+            .collect();
+        let mut settlement = Settlement::default();
+        let mut forfeits = CreditOf::<T>::zero();
+        let mut rankers = Vec::new();
+        for (agent, participant) in Participants::<T>::iter_prefix(id) {
+            if Self::has_delivered(round, &participant) {
+                T::Agents::release(&agent, round.terms.slash);
+            } else {
+                let slashed = T::Agents::slash_reserved(&agent, round.terms.slash);
+                settlement.slashed = settlement.slashed.saturating_add(slashed);
+            }
+            let part = Self::forfeited_part(round, &agent, &participant);
+            if part == 0 {
+                T::Tickets::give_back(&agent, round.terms.ticket);
+            } else {
+                let forfeit = T::Tickets::forfeit(&agent, round.terms.ticket, part);
+                settlement.forfeited = settlement.forfeited.saturating_add(forfeit.peek());
+                forfeits.subsume(forfeit);
+            }
+            let points = Self::points(&participant, &tallies);
+            if points > 0 {
+                rankers.push((agent, points));
+            }
+        }
+        let settlement = Self::pay(round, settlement, forfeits, &rankers);
+        Self::deposit_event(Event::Settled {
+            round: id,
+            phase: round.phase,
+            winner: round.winner.clone(),
+            settlement,
+        });
+        rating::spread(tallies.values())
+    }
+
+    /// Splits the fee as the outcome says.
+    fn pay(
+        round: &RoundOf<T>,
+        mut settlement: Settlement,
+        forfeits: CreditOf<T>,
+        rankers: &[(T::AccountId, u64)],
+    ) -> Settlement {
+        let fee = round.terms.fee;
+        settlement.refunded = match round.phase {
+            Phase::Done => 0,
+            Phase::Failed(Failure::TooFewCommits) => fee,
+            _ => T::Rewards::failure_refund(fee).min(fee),
+        };
+        Self::return_to(&round.requester, HoldReason::Fee, settlement.refunded);
+        let fee = Self::collect_fee(&round.requester, fee.saturating_sub(settlement.refunded));
+        let paid = match (&round.winner, round.phase) {
+            (Some(winner), _) => T::Rewards::pay_winner(fee, forfeits, winner, rankers),
+            (None, Phase::Failed(Failure::BelowThreshold)) => {
+                T::Rewards::pay_rankers(round.terms.fee, fee, forfeits, rankers)
+            },
+            (None, Phase::Failed(Failure::TooFewCommits)) => Default::default(),
+            (None, _) => T::Rewards::pay_nobody(fee, forfeits),
+        };
+        settlement.with(paid)
+    }
+
+    /// Whether an agent sent what it owed: a valid response, and the scores that were assigned to
+    /// it.
+    fn has_delivered(round: &RoundOf<T>, participant: &ParticipantOf<T>) -> bool {
+        let assigned = round.seed.is_some();
+        match (round.phase, &participant.response) {
+            (Phase::Failed(Failure::TooFewCommits), _) => true,
+            (_, Response::Sealed | Response::Spoiled) => false,
+            (_, Response::Valid { .. }) => {
+                !assigned || matches!(participant.ranking, Ranking::Disclosed(_))
+            },
+        }
+    }
+
+    /// What an agent loses of its ticket.
+    fn forfeited_part(
+        round: &RoundOf<T>,
+        agent: &T::AccountId,
+        participant: &ParticipantOf<T>,
+    ) -> Balance {
+        let ticket = round.terms.ticket;
+        match (round.phase, &participant.response) {
+            (Phase::Failed(Failure::TooFewCommits), _) => 0,
+            (_, Response::Sealed | Response::Spoiled) => ticket,
+            (_, Response::Valid { .. }) if round.winner.as_ref() == Some(agent) => 0,
+            (Phase::Done | Phase::Failed(Failure::BelowThreshold), Response::Valid { .. }) => {
+                T::Rewards::loser_part(ticket).min(ticket)
+            },
+            (_, Response::Valid { .. }) => 0,
+        }
+    }
+
+    /// `Rating · max(0, 2c − 1)` of a ranker; 0 for who disclosed nothing.
+    fn points(participant: &ParticipantOf<T>, tallies: &BTreeMap<Position, Tally>) -> u64 {
+        let (Response::Valid { rating, .. }, Ranking::Disclosed(scores)) =
+            (&participant.response, &participant.ranking)
+        else {
+            return 0;
+        };
+        let scored: Vec<_> = scores
+            .iter()
+            .filter_map(|(response, score)| Some((*score, *tallies.get(response)?)))
+            .collect();
+        agreement::points(*rating, agreement::agreement(&scored))
+    }
+
+    /// Takes a part of the fee that is on hold.
+    fn collect_fee(requester: &T::AccountId, amount: Balance) -> CreditOf<T> {
+        let (credit, missing) = T::Currency::slash(&HoldReason::Fee.into(), requester, amount);
+        if missing > 0 {
+            log::error!(target: LOG_TARGET, "a fee on hold lacks {missing}");
+        }
+        credit
+    }
+
+    /// Gives back what was on hold.
+    pub(crate) fn return_to(who: &T::AccountId, reason: HoldReason, amount: Balance) {
+        let released = T::Currency::release(&reason.into(), who, amount, Precision::Exact);
+        if let Err(error) = released {
+            log::error!(target: LOG_TARGET, "{amount} on hold cannot be released: {error:?}");
+        }
+    }
+}

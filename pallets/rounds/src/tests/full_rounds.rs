@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+use crate::{mock::*, *};
+
+use frame_support::assert_ok;
+
+/// The agents by their draws, the lowest first.
+fn by_draw(id: u64) -> Vec<AccountId> {
+    let it = round(id);
+    let mut agents: Vec<_> = AGENTS
+        .map(|who| (Rounds_::draw_of(id, &it, &who).unwrap(), who))
+        .collect();
+    agents.sort();
+    agents.into_iter().map(|(_, who)| who).collect()
+}
+
+fn call(id: u64, who: AccountId) -> Call<Test> {
+    let sealed = slot(id, &who).seal(&secret(id, who), "text").unwrap();
+    commit_call(id, who, sealed, &secret(id, who))
+}
+
+fn inside(id: u64) -> Vec<AccountId> {
+    let mut inside: Vec<_> = Participants::<Test>::iter_key_prefix(id).collect();
+    inside.sort();
+    inside
+}
+
+#[test]
+fn the_lowest_draws_stay_in_whatever_order_they_come() {
+    for reverse in [false, true] {
+        run(|| {
+            let id = ask_with(FEE, 4, 4).unwrap();
+            next_block();
+            let order = by_draw(id);
+            let mut comers = order.clone();
+            if reverse {
+                comers.reverse();
+            }
+            for who in comers {
+                let _ = send(call(id, who));
+            }
+            let mut lowest = order[..4].to_vec();
+            lowest.sort();
+            assert_eq!(inside(id), lowest);
+        });
+    }
+}
+
+#[test]
+fn a_displaced_agent_gets_everything_back_and_is_not_waited_for() {
+    run(|| {
+        let id = ask_with(FEE, 4, 4).unwrap();
+        next_block();
+        let order = by_draw(id);
+        order[1..5].iter().for_each(|who| commit(id, *who));
+        let out = order[4];
+        assert_ok!(send(call(id, order[0])));
+        assert!(events().contains(&Event::Displaced {
+            round: id,
+            agent: out
+        }));
+        assert_eq!(pallet_tickets::Accounts::<Test>::get(out).staked, 0);
+        let agent = pallet_agents::Agents::<Test>::get(out).unwrap();
+        assert_eq!((agent.open, agent.reserved), (0, 0));
+        assert!(!Sealed::<Test>::contains_key(id, out));
+        assert_eq!(round(id).counts.commits, 4);
+        assert_eq!(round(id).counts.heard, 5);
+        // It has had its turn.
+        let again = call(id, out);
+        assert_eq!(
+            validate(again),
+            Err(sp_runtime::transaction_validity::InvalidTransaction::Stale.into())
+        );
+        order[5..]
+            .iter()
+            .for_each(|who| drop(send(pass_call(id, *who)).unwrap()));
+        next_block();
+        assert_eq!(phase(id), Phase::Revealing);
+    });
+}
+
+#[test]
+fn a_higher_draw_does_not_get_in() {
+    run(|| {
+        let id = ask_with(FEE, 4, 4).unwrap();
+        next_block();
+        let order = by_draw(id);
+        order[..4].iter().for_each(|who| commit(id, *who));
+        for who in &order[4..] {
+            assert_refused(call(id, *who), custom(Error::RoundFull), Error::RoundFull);
+        }
+    });
+}
+
+#[test]
+fn sybils_that_come_first_do_not_keep_a_larger_bond_out() {
+    // Eight slots' worth of bond: one agent with 100 times the bond of each of four others.
+    let kept_out = (0..20)
+        .filter(|round| {
+            run(|| {
+                (0..*round).for_each(|_| {
+                    let _ = ask_with(FEE, 4, 4);
+                });
+                blocks(*round);
+                register(9, 100 * BOND).unwrap();
+                let id = match ask_with(FEE, 4, 4) {
+                    Ok(id) => id,
+                    Err(_) => return false,
+                };
+                next_block();
+                (1..=8).for_each(|who| drop(send(call(id, who))));
+                send(call(id, 9)).is_err()
+            })
+        })
+        .count();
+    assert!(kept_out <= 1, "kept out {kept_out} times of 20");
+}
+
+#[test]
+fn the_draw_follows_from_the_hash_of_the_request_s_block() {
+    run(|| {
+        let id = ask();
+        let block = round(id).requested_at;
+        assert_eq!(Rounds_::draw_of(id, &round(id), &1), None);
+        next_block();
+        assert_eq!(
+            round(id).request_hash,
+            Some(System::block_hash(u64::from(block)))
+        );
+        let draw = Rounds_::draw_of(id, &round(id), &1).unwrap();
+        blocks(2);
+        assert_eq!(Rounds_::draw_of(id, &round(id), &1), Some(draw));
+    });
+}

@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! Arbitrary messages by arbitrary accounts, and what always holds after every block.
+//!
+//! `CASES` sequences of `LENGTH` operations are more than 20,000 operations. What once failed is
+//! kept in `proptest-regressions/fuzz.txt` and tried first. A long run:
+//!
+//! ```text
+//! STARLING_FUZZ_CASES=5000 cargo test --release -p pallet-rounds fuzz -- --nocapture
+//! ```
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use frame_support::weights::Weight;
+use proptest::{prelude::*, test_runner::TestRunner};
+use starling_primitives::{Balance, Position, Score};
+
+use crate::{mock::*, *};
+
+const CASES: u32 = 100;
+const LENGTH: usize = 250;
+
+/// One operation. Indices are taken modulo what there is, so that most of them hit something.
+#[derive(Clone, Debug)]
+enum Op {
+    Request {
+        by: u8,
+        fee: Balance,
+        min: u32,
+        max: u32,
+    },
+    Commit {
+        who: u8,
+        round: u8,
+        garbage: bool,
+    },
+    Pass {
+        who: u8,
+        round: u8,
+    },
+    Reveal {
+        who: u8,
+        round: u8,
+        wrong: bool,
+        paid: bool,
+    },
+    CommitScores {
+        who: u8,
+        round: u8,
+        skew: u8,
+    },
+    Disclose {
+        who: u8,
+        round: u8,
+        skew: u8,
+        paid: bool,
+    },
+    /// Every agent does what it owes.
+    Everybody {
+        round: u8,
+        skew: u8,
+    },
+    Agent {
+        who: u8,
+        what: u8,
+        amount: Balance,
+    },
+    Author(u8),
+    Blocks {
+        count: u8,
+        idle: bool,
+    },
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let who = 0..14u8;
+    let round = 0..4u8;
+    let skew = prop_oneof![3 => Just(0u8), 1 => 1..5u8];
+    prop_oneof![
+        2 => (any::<u8>(), 50_000..3_000_000u128, 0..9u32, 0..10u32)
+            .prop_map(|(by, fee, min, max)| Op::Request { by, fee, min, max }),
+        6 => (who.clone(), round.clone(), prop::bool::weighted(0.15))
+            .prop_map(|(who, round, garbage)| Op::Commit { who, round, garbage }),
+        3 => (who.clone(), round.clone()).prop_map(|(who, round)| Op::Pass { who, round }),
+        6 => (who.clone(), round.clone(), prop::bool::weighted(0.1), prop::bool::weighted(0.2))
+            .prop_map(|(who, round, wrong, paid)| Op::Reveal { who, round, wrong, paid }),
+        6 => (who.clone(), round.clone(), skew.clone())
+            .prop_map(|(who, round, skew)| Op::CommitScores { who, round, skew }),
+        6 => (who.clone(), round.clone(), skew.clone(), prop::bool::weighted(0.2))
+            .prop_map(|(who, round, skew, paid)| Op::Disclose { who, round, skew, paid }),
+        9 => (round, skew).prop_map(|(round, skew)| Op::Everybody { round, skew }),
+        3 => (who, any::<u8>(), 1..400_000u128)
+            .prop_map(|(who, what, amount)| Op::Agent { who, what, amount }),
+        1 => (0..5u8).prop_map(Op::Author),
+        6 => (1..3u8, any::<bool>()).prop_map(|(count, idle)| Op::Blocks { count, idle }),
+    ]
+}
+
+/// The number of a round among those that are stored.
+fn pick(round: u8) -> u64 {
+    let mut ids: Vec<u64> = Rounds::<Test>::iter_keys().collect();
+    ids.sort();
+    let newest = ids
+        .len()
+        .saturating_sub(1 + usize::from(round) % ids.len().max(1));
+    ids.get(newest).copied().unwrap_or(0)
+}
+
+/// The scores that an agent gives, a pure function of round, agent and skew; a skew of 3 and more
+/// makes them for other responses than the assigned ones.
+fn judge(id: u64, who: AccountId, skew: u8) -> Vec<(Position, Score)> {
+    let Some(it) = Rounds::<Test>::get(id) else {
+        return Vec::new();
+    };
+    let participant = Participants::<Test>::get(id, who);
+    let (Some(seed), Some(Response::Valid { position, .. })) =
+        (it.seed, participant.map(|it| it.response))
+    else {
+        return vec![(0, Score(1))];
+    };
+    let assignment =
+        starling_primitives::assignment::Assignment::new(seed, it.counts.valid, it.rankings);
+    let mut scores: Vec<_> = assignment
+        .responses(position)
+        .into_iter()
+        .map(|place| {
+            let honest = u16::from_le_bytes([place as u8, 200 - place as u8]);
+            let noise = sp_io::hashing::blake2_256(&codec::Encode::encode(&(id, who, place)));
+            let noise = u16::from_le_bytes([noise[0], noise[1]]);
+            let score = match skew {
+                1 => noise,
+                2 => noise / 64,
+                _ => honest.saturating_add(noise / 64),
+            };
+            (place, Score(score))
+        })
+        .collect();
+    if skew >= 3 {
+        scores.pop();
+    }
+    scores
+}
+
+/// A message that was let in and failed would be free spam.
+fn sent(result: Result<sp_runtime::transaction_validity::ValidTransaction, Refused>) -> bool {
+    match result {
+        Ok(_) => true,
+        Err(Refused::Pool(_)) => false,
+        Err(Refused::Dispatch(error)) => panic!("let in, and failed: {error:?}"),
+    }
+}
+
+fn commit_op(id: u64, who: AccountId, garbage: bool) -> bool {
+    let key = secret(id, who);
+    let sealed = if garbage {
+        vec![7; 40]
+    } else {
+        slot(id, &who).seal(&key, &answer(who)).expect("it seals")
+    };
+    sent(send(commit_call(id, who, sealed, &key)))
+}
+
+fn commit_scores_op(id: u64, who: AccountId, skew: u8) -> bool {
+    let seed = Rounds::<Test>::get(id)
+        .and_then(|it| it.seed)
+        .unwrap_or_default();
+    sent(send(commit_scores_call(
+        id,
+        who,
+        seed,
+        &judge(id, who, skew),
+    )))
+}
+
+fn disclose_op(id: u64, who: AccountId, skew: u8, paid: bool) -> bool {
+    let scores = judge(id, who, skew);
+    if paid {
+        let scores = scores.try_into().expect("few scores");
+        let payer = RuntimeOrigin::signed(REQUESTER);
+        return Rounds_::disclose(payer, id, who, scores, salt(id, who), None).is_ok();
+    }
+    sent(send(disclose_call(id, who, &scores)))
+}
+
+fn everybody(id: u64, skew: u8) {
+    let Some(it) = Rounds::<Test>::get(id) else {
+        return;
+    };
+    let agents: Vec<AccountId> = pallet_agents::Agents::<Test>::iter_keys().collect();
+    for who in agents {
+        match it.phase {
+            Phase::Committing => drop(commit_op(id, who, false)),
+            Phase::Revealing => drop(sent(send(reveal_call(id, who, secret(id, who))))),
+            Phase::Ranking => drop(commit_scores_op(id, who, skew)),
+            // One of them is what it committed.
+            Phase::Disclosing => {
+                let _ = (0..4).any(|skew| disclose_op(id, who, skew, false));
+            },
+            Phase::Done | Phase::Failed(_) => {},
+        }
+    }
+}
+
+fn agent_op(who: AccountId, what: u8, amount: Balance) {
+    let signed = RuntimeOrigin::signed(who);
+    let _ = frame_support::storage::with_storage_layer(|| match what % 10 {
+        0 | 1 => register(who, amount + 100_000),
+        2 => Agents::bond_extra(signed, amount),
+        3 => Agents::unbond(signed, amount),
+        4 => Agents::withdraw_unbonded(signed),
+        5 => Agents::chill(signed),
+        6 => Agents::unchill(signed),
+        7 => Tickets::buy(signed, amount),
+        8 => Tickets::refund(signed, amount),
+        _ if amount.is_multiple_of(7) => Agents::deregister(signed),
+        _ => Agents::slash(RuntimeOrigin::root(), who, amount),
+    });
+}
+
+fn apply(op: Op) -> bool {
+    let account = |who: u8| AccountId::from(who % 14) + 1;
+    match op {
+        Op::Request { by, fee, min, max } => {
+            let by = if by % 8 == 0 {
+                account(by)
+            } else {
+                REQUESTER + u64::from(by % 2)
+            };
+            frame_support::storage::with_storage_layer(|| {
+                Rounds_::request(
+                    RuntimeOrigin::signed(by),
+                    b"why?".to_vec(),
+                    fee,
+                    16,
+                    min,
+                    max,
+                )
+            })
+            .is_ok()
+        },
+        Op::Commit {
+            who,
+            round,
+            garbage,
+        } => commit_op(pick(round), account(who), garbage),
+        Op::Pass { who, round } => sent(send(pass_call(pick(round), account(who)))),
+        Op::Reveal {
+            who,
+            round,
+            wrong,
+            paid,
+        } => {
+            let (id, who) = (pick(round), account(who));
+            let key = if wrong { [3; 32] } else { secret(id, who) };
+            if paid {
+                let payer = RuntimeOrigin::signed(REQUESTER);
+                return Rounds_::reveal(payer, id, who, key, None).is_ok();
+            }
+            sent(send(reveal_call(id, who, key)))
+        },
+        Op::CommitScores { who, round, skew } => commit_scores_op(pick(round), account(who), skew),
+        Op::Disclose {
+            who,
+            round,
+            skew,
+            paid,
+        } => disclose_op(pick(round), account(who), skew, paid),
+        Op::Everybody { round, skew } => {
+            everybody(pick(round), skew);
+            true
+        },
+        Op::Agent { who, what, amount } => {
+            agent_op(account(who), what, amount);
+            true
+        },
+        Op::Author(author) => {
+            Author::set((author > 0).then_some(author.into()));
+            true
+        },
+        Op::Blocks { count, idle } => {
+            let weight = if idle {
+                Weight::from_parts(u64::MAX / 4, 0)
+            } else {
+                Weight::zero()
+            };
+            (0..count).for_each(|_| block(weight));
+            true
+        },
+    }
+}
+
+/// How many rounds ended how: with a winner, and with each failure.
+static ENDED: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
+
+fn count(phase: Phase) {
+    let place = match phase {
+        Phase::Failed(Failure::TooFewCommits) => 1,
+        Phase::Failed(Failure::TooFewReveals) => 2,
+        Phase::Failed(Failure::NoRankings) => 3,
+        Phase::Failed(Failure::BelowThreshold) => 4,
+        _ => 0,
+    };
+    ENDED[place].fetch_add(1, Ordering::Relaxed);
+}
+
+/// A block, after which money is still what it was: minted as subsidy, burnt as the rules say.
+fn block(idle: Weight) {
+    let before = Balances::total_issuance();
+    next_block_with_idle(idle);
+    let (minted, burnt) = LastEvents::get()
+        .into_iter()
+        .map(|event| match event {
+            Event::Settled { settlement, .. } => (settlement.subsidy, settlement.burnt),
+            _ => (0, 0),
+        })
+        .fold((0, 0), |sum, each| (sum.0 + each.0, sum.1 + each.1));
+    assert_eq!(
+        Balances::total_issuance() + burnt,
+        before + minted,
+        "issuance in on_finalize"
+    );
+    for event in LastEvents::get() {
+        if let Event::Settled {
+            phase,
+            settlement,
+            winner,
+            ..
+        } = event
+        {
+            assert_eq!(winner.is_some(), phase == Phase::Done);
+            count(phase);
+            let out = settlement.winner
+                + settlement.rankers
+                + settlement.treasury
+                + settlement.burnt
+                + settlement.refunded;
+            let fees_in = settlement.subsidy + settlement.forfeited;
+            assert!(
+                out >= fees_in,
+                "the fee is paid out with subsidy and forfeits"
+            );
+        }
+    }
+}
+
+#[test]
+fn nothing_breaks_whatever_anybody_sends() {
+    let cases = std::env::var("STARLING_FUZZ_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(CASES);
+    let config = ProptestConfig {
+        cases,
+        ..ProptestConfig::default()
+    };
+    let (ops, hits) = (AtomicU64::new(0), AtomicU64::new(0));
+    TestRunner::new(config)
+        .run(&prop::collection::vec(op(), LENGTH), |sequence| {
+            run(|| {
+                Authorities::set(vec![1, 2, 3]);
+                for op in sequence {
+                    ops.fetch_add(1, Ordering::Relaxed);
+                    hits.fetch_add(u64::from(apply(op)), Ordering::Relaxed);
+                }
+                // Let everything come to its end.
+                for number in 0..60u64 {
+                    Author::set(Some(1 + number % 3));
+                    block(Weight::from_parts(u64::MAX / 4, 0));
+                }
+                assert!(Agenda::<Test>::get().is_empty(), "every round ends");
+                assert_eq!(Rounds::<Test>::iter().count(), 0, "and is purged");
+                assert!(Participants::<Test>::iter().next().is_none());
+                assert_eq!(on_hold(REQUESTER) + on_hold(REQUESTER + 1), 0);
+            });
+            Ok(())
+        })
+        .unwrap_or_else(|failure| panic!("{failure}"));
+    let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let ended = ENDED.each_ref().map(value);
+    println!(
+        "{} operations, {} accepted; rounds ended: {ended:?}",
+        value(&ops),
+        value(&hits)
+    );
+    if cases >= CASES {
+        assert!(value(&ops) >= 20_000);
+        assert!(
+            ended.iter().all(|count| *count > 0),
+            "every outcome was met"
+        );
+    }
+}

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: Apache-2.0
+
+use crate::{mock::*, *};
+
+use std::collections::BTreeMap;
+
+use starling_primitives::{Balance, Score};
+
+/// What everybody owned before the round, and what the round took and gave.
+struct Ledger {
+    wealth: BTreeMap<AccountId, Balance>,
+    treasury: Balance,
+    issued: Balance,
+}
+
+impl Ledger {
+    /// From before the request on.
+    fn open() -> Self {
+        Self {
+            wealth: AGENTS
+                .chain([REQUESTER])
+                .map(|who| (who, wealth(who)))
+                .collect(),
+            treasury: treasury(),
+            issued: Balances::total_issuance(),
+        }
+    }
+
+    #[track_caller]
+    fn gained(&self, who: AccountId, amount: i128) {
+        let gained = wealth(who) as i128 - self.wealth[&who] as i128;
+        assert_eq!(gained, amount, "what {who} gained");
+    }
+
+    #[track_caller]
+    fn requester_paid(&self, amount: Balance) {
+        self.gained(REQUESTER, -((amount + Rounds_::request_fee(8)) as i128));
+    }
+
+    #[track_caller]
+    fn treasury_gained(&self, amount: Balance) {
+        assert_eq!(
+            treasury() - self.treasury,
+            amount,
+            "what the treasury gained"
+        );
+    }
+
+    #[track_caller]
+    fn minted(&self, amount: Balance) {
+        let burnt = Rounds_::request_fee(8);
+        assert_eq!(
+            Balances::total_issuance(),
+            self.issued + amount - burnt,
+            "the issuance"
+        );
+    }
+}
+
+const TICKET: Balance = 10_050;
+const LOSER: Balance = 1_005;
+const SLASH: Balance = 100_000;
+const SUBSIDY: Balance = 5_000;
+
+#[test]
+fn a_winner_is_paid_and_everybody_delivered() {
+    run(|| {
+        let ledger = Ledger::open();
+        let id = ask();
+        play(id, 5, honest);
+        assert_eq!(phase(id), Phase::Done);
+        assert_eq!(round(id).winner, Some(1), "the best response");
+        // Four losers leave 4020, of which a fifth is in the pot.
+        let pot = FEE + SUBSIDY + 804;
+        let (winner, rankers) = (pot * 7 / 10, pot * 2 / 10);
+        let each = rankers / 5;
+        assert_eq!(each * 5, rankers, "everybody agrees, and gets the same");
+        ledger.gained(1, (winner + each) as i128);
+        (2..=5).for_each(|who| ledger.gained(who, each as i128 - LOSER as i128));
+        (6..=8).for_each(|who| ledger.gained(who, 0));
+        ledger.requester_paid(FEE);
+        ledger.treasury_gained(pot - winner - rankers + 4 * LOSER - 804);
+        ledger.minted(SUBSIDY);
+        let expected = Settlement {
+            refunded: 0,
+            forfeited: 4 * LOSER,
+            slashed: 0,
+            subsidy: SUBSIDY,
+            winner,
+            rankers,
+            treasury: pot - winner - rankers + 4 * LOSER - 804,
+            burnt: 0,
+        };
+        assert_eq!(settlement(id), expected);
+        assert_eq!(on_hold(REQUESTER), round(id).terms.deposit);
+    });
+}
+
+#[test]
+fn who_does_not_reveal_or_spoils_loses_ticket_and_slash() {
+    run(|| {
+        let ledger = Ledger::open();
+        let id = ask();
+        next_block();
+        (1..=5).for_each(|who| commit(id, who));
+        commit_garbage(id, 6);
+        commit(id, 7);
+        send(pass_call(id, 8)).unwrap();
+        next_block();
+        (1..=6).for_each(|who| reveal(id, who));
+        blocks(RevealWindow::get());
+        for who in 1..=5 {
+            commit_scores(id, who, &scores_by(id, who, quality));
+        }
+        let all: AllScores = (1..=5).map(|who| (who, committed(id, who))).collect();
+        next_block();
+        all.iter()
+            .for_each(|(who, scores)| disclose(id, *who, scores));
+        next_block();
+        assert_eq!(phase(id), Phase::Done);
+        for who in [6, 7] {
+            ledger.gained(who, -((TICKET + SLASH) as i128));
+            assert_eq!(bond(who), BOND - SLASH);
+        }
+        let forfeits = 4 * LOSER + 2 * TICKET;
+        let pot = FEE + SUBSIDY + forfeits / 5;
+        let (winner, rankers) = (pot * 7 / 10, pot * 2 / 10);
+        let each = rankers / 5;
+        ledger.gained(1, (winner + each) as i128);
+        (2..=5).for_each(|who| ledger.gained(who, each as i128 - LOSER as i128));
+        ledger.requester_paid(FEE);
+        let rest = FEE + SUBSIDY + forfeits - winner - each * 5;
+        ledger.treasury_gained(rest + 2 * SLASH);
+        ledger.minted(SUBSIDY);
+        assert_eq!(settlement(id).slashed, 2 * SLASH);
+    });
+}
+
+/// The scores by quality that an agent has committed, computed once more.
+fn committed(id: u64, who: AccountId) -> Vec<(starling_primitives::Position, Score)> {
+    let it = round(id);
+    let Response::Valid { position, .. } = response_of(id, who) else {
+        panic!()
+    };
+    starling_primitives::assignment::Assignment::new(it.seed.unwrap(), it.counts.valid, it.rankings)
+        .responses(position)
+        .into_iter()
+        .map(|place| {
+            (
+                place,
+                quality(Entries::<Test>::get(id, place).unwrap().agent),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn who_does_not_disclose_or_spoils_is_slashed_and_keeps_what_its_response_earned() {
+    run(|| {
+        let ledger = Ledger::open();
+        let id = ask();
+        to_ranking(id, 8);
+        // 1, who will win, spoils; 2 commits nothing; 3 commits and does not disclose.
+        let mut all: AllScores = (1..=8)
+            .map(|who| (who, scores_by(id, who, quality)))
+            .collect();
+        all.get_mut(&1).unwrap().pop();
+        for who in [1, 3, 4, 5, 6, 7, 8] {
+            commit_scores(id, who, &all[&who]);
+        }
+        blocks(RankWindow::get());
+        for who in [1, 4, 5, 6, 7, 8] {
+            disclose(id, who, &all[&who]);
+        }
+        blocks(DiscloseWindow::get());
+        assert_eq!(phase(id), Phase::Done);
+        let winner = round(id).winner.unwrap();
+        for who in 1..=3 {
+            assert_eq!(bond(who), BOND - SLASH, "{who} is slashed");
+            let earned = if who == winner {
+                settlement_winner(id) as i128
+            } else {
+                -(LOSER as i128)
+            };
+            ledger.gained(who, earned - SLASH as i128);
+        }
+        (4..=8).for_each(|who| assert_eq!(bond(who), BOND, "{who} is not"));
+        ledger.requester_paid(FEE);
+        ledger.minted(SUBSIDY);
+    });
+}
+
+/// The winner's part of a pot with eight participants of which one wins and all are valid.
+fn settlement_winner(_: u64) -> Balance {
+    (FEE + SUBSIDY + 7 * LOSER / 5) * 7 / 10
+}
+
+#[test]
+fn with_too_few_commits_everything_goes_back() {
+    run(|| {
+        let ledger = Ledger::open();
+        let id = ask();
+        next_block();
+        (1..=3).for_each(|who| commit(id, who));
+        (4..=8).for_each(|who| drop(send(pass_call(id, who)).unwrap()));
+        next_block();
+        assert_eq!(phase(id), Phase::Failed(Failure::TooFewCommits));
+        AGENTS.for_each(|who| {
+            ledger.gained(who, 0);
+            assert_eq!(pallet_tickets::Accounts::<Test>::get(who).staked, 0);
+        });
+        ledger.requester_paid(0);
+        ledger.treasury_gained(0);
+        ledger.minted(0);
+        assert_eq!(
+            settlement(id),
+            Settlement {
+                refunded: FEE,
+                ..Default::default()
+            }
+        );
+        assert!(
+            Sealed::<Test>::contains_key(id, 1),
+            "nothing was made public"
+        );
+    });
+}
+
+#[test]
+fn with_too_few_valid_reveals_half_of_the_fee_goes_back() {
+    run(|| {
+        let ledger = Ledger::open();
+        let id = ask();
+        next_block();
+        (1..=4).for_each(|who| commit(id, who));
+        commit_garbage(id, 5);
+        (6..=8).for_each(|who| drop(send(pass_call(id, who)).unwrap()));
+        next_block();
+        [1, 2, 3, 5].into_iter().for_each(|who| reveal(id, who));
+        blocks(RevealWindow::get());
+        assert_eq!(phase(id), Phase::Failed(Failure::TooFewReveals));
+        (1..=3).for_each(|who| ledger.gained(who, 0));
+        [4, 5]
+            .into_iter()
+            .for_each(|who| ledger.gained(who, -((TICKET + SLASH) as i128)));
+        ledger.requester_paid(FEE / 2);
+        ledger.treasury_gained(FEE / 2 + 2 * TICKET + 2 * SLASH);
+        ledger.minted(0);
+    });
+}
+
+#[test]
+fn when_nobody_commits_scores_the_round_fails_at_once() {
+    run(|| {
+        let ledger = Ledger::open();
+        let id = ask();
+        to_ranking(id, 5);
+        blocks(RankWindow::get());
+        assert_eq!(phase(id), Phase::Failed(Failure::NoRankings));
+        (1..=5).for_each(|who| ledger.gained(who, -(SLASH as i128)));
+        ledger.requester_paid(FEE / 2);
+        ledger.treasury_gained(FEE / 2 + 5 * SLASH);
+        ledger.minted(0);
+    });
+}
+
+#[test]
+fn when_nobody_discloses_the_round_fails() {
+    run(|| {
+        let ledger = Ledger::open();
+        let id = ask();
+        to_disclosing(id, 5, honest);
+        blocks(DiscloseWindow::get());
+        assert_eq!(phase(id), Phase::Failed(Failure::NoRankings));
+        (1..=5).for_each(|who| ledger.gained(who, -(SLASH as i128)));
+        ledger.requester_paid(FEE / 2);
+        ledger.treasury_gained(FEE / 2 + 5 * SLASH);
+        ledger.minted(0);
+    });
+}
+
+#[test]
+fn a_response_that_half_of_its_rankers_did_not_rank_cannot_win() {
+    run(|| {
+        let ledger = Ledger::open();
+        let id = ask();
+        let all = to_disclosing(id, 8, honest);
+        // One of eight: every response has at most a third of its weight.
+        disclose(id, 1, &all[&1]);
+        blocks(DiscloseWindow::get());
+        assert_eq!(phase(id), Phase::Failed(Failure::NoRankings));
+        ledger.gained(1, 0);
+        (2..=8).for_each(|who| ledger.gained(who, -(SLASH as i128)));
+        ledger.requester_paid(FEE / 2);
+        ledger.treasury_gained(FEE / 2 + 7 * SLASH);
+    });
+}
+
+#[test]
+fn below_the_threshold_nobody_wins_and_the_rankers_are_paid() {
+    run(|| {
+        let ledger = Ledger::open();
+        let id = ask();
+        play(id, 5, |_, author| {
+            Score(u16::try_from(1_000 - author * 100).unwrap())
+        });
+        assert_eq!(phase(id), Phase::Failed(Failure::BelowThreshold));
+        assert_eq!(round(id).winner, None);
+        let paid = settlement(id);
+        assert_eq!((paid.refunded, paid.forfeited), (FEE / 2, 5 * LOSER));
+        assert_eq!((paid.winner, paid.subsidy), (0, 0));
+        assert!(paid.rankers > 0 && paid.rankers.is_multiple_of(5));
+        let each = paid.rankers / 5;
+        (1..=5).for_each(|who| ledger.gained(who, each as i128 - LOSER as i128));
+        ledger.requester_paid(FEE / 2);
+        ledger.treasury_gained(FEE / 2 + 5 * LOSER - paid.rankers);
+        ledger.minted(0);
+    });
+}
+
+#[test]
+fn a_round_without_active_agents_fails_in_the_next_block() {
+    run(|| {
+        AGENTS.for_each(|who| Agents::chill(RuntimeOrigin::signed(who)).unwrap());
+        let ledger = Ledger::open();
+        let id = ask();
+        blocks(2);
+        assert_eq!(phase(id), Phase::Failed(Failure::TooFewCommits));
+        ledger.requester_paid(0);
+    });
+}
+
+#[test]
+fn a_ranker_that_disagrees_with_the_others_earns_nothing() {
+    run(|| {
+        let ledger = Ledger::open();
+        let id = ask();
+        let upside_down = |who, author| {
+            if who == 5 {
+                Score(u16::MAX - quality(author).0)
+            } else {
+                quality(author)
+            }
+        };
+        play(id, 5, upside_down);
+        ledger.gained(5, -(LOSER as i128));
+        let says_the_same = |_, _| Score(u16::MAX / 2);
+        let ledger = Ledger::open();
+        let id = ask();
+        play(id, 5, says_the_same);
+        assert_eq!(settlement(id).rankers, 0, "who says nothing earns nothing");
+        let winner = round(id).winner.unwrap();
+        (1..=5)
+            .filter(|who| *who != winner)
+            .for_each(|who| ledger.gained(who, -(LOSER as i128)));
+    });
+}
+
+#[test]
+fn the_paper_s_winner_takes_all() {
+    run(|| {
+        RewardRules::set(pallet_rewards::Parameters::paper());
+        let ledger = Ledger::open();
+        let id = ask();
+        play(id, 5, honest);
+        ledger.gained(1, FEE as i128);
+        (2..=5).for_each(|who| ledger.gained(who, -(round(id).terms.ticket as i128)));
+        ledger.requester_paid(FEE);
+        ledger.treasury_gained(0);
+    });
+}

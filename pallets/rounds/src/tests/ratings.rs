@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+use crate::{mock::*, *};
+
+use starling_primitives::{fixed::ONE, traits::Ratings as _, Score};
+
+fn plays(rounds: u32, judge: impl Fn(AccountId, AccountId) -> Score + Copy) {
+    for _ in 0..rounds {
+        let id = ask();
+        play(id, 8, judge);
+        while Agenda::<Test>::get().iter().any(|due| due.round == id) {
+            next_block();
+        }
+    }
+}
+
+#[test]
+fn ratings_move_in_pages_after_the_end() {
+    run(|| {
+        let id = ask();
+        play(id, 8, honest);
+        assert_eq!(phase(id), Phase::Done, "the answer is there at once");
+        assert_eq!(round(id).rated, 0);
+        for rated in [3, 6, 8] {
+            next_block();
+            assert_eq!(round(id).rated, rated);
+        }
+        assert!(Agenda::<Test>::get().is_empty());
+        assert!(LastEvents::get().contains(&Event::Rated { round: id }));
+        for who in 1..=8 {
+            assert_eq!(pallet_ratings::Records::<Test>::get(who).rounds, 1);
+        }
+    });
+}
+
+#[test]
+fn an_honest_ranker_outrates_one_that_says_the_opposite() {
+    run(|| {
+        let judge = |who, author| {
+            if who == 8 {
+                Score(u16::MAX - quality(author).0)
+            } else {
+                quality(author)
+            }
+        };
+        plays(3, judge);
+        assert!(Ratings::rating(&1) > Ratings::rating(&8), "in the end");
+        assert!(Ratings::weight(&8) < Ratings::weight(&1));
+        assert!(Ratings::rating(&1) <= ONE);
+    });
+}
+
+#[test]
+fn a_round_that_teaches_nothing_moves_no_rating() {
+    run(|| {
+        plays(1, |_, _| Score(u16::MAX / 2));
+        assert!(
+            pallet_ratings::Records::<Test>::get(1).window.is_empty(),
+            "nothing to tell apart"
+        );
+        let id = ask();
+        play(id, 8, |_, author| {
+            Score(u16::try_from(9_000 - author * 900).unwrap())
+        });
+        assert_eq!(phase(id), Phase::Failed(Failure::BelowThreshold));
+        blocks(4);
+        assert!(
+            pallet_ratings::Records::<Test>::get(1).window.is_empty(),
+            "a round that failed was cheap"
+        );
+    });
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+use frame_support::{assert_noop, assert_ok};
+
+use crate::{mock::*, *};
+
+fn request(
+    prompt: &[u8],
+    fee: u128,
+    tokens: u32,
+    min: u32,
+    max: u32,
+) -> sp_runtime::DispatchResult {
+    Rounds_::request(
+        RuntimeOrigin::signed(REQUESTER),
+        prompt.to_vec(),
+        fee,
+        tokens,
+        min,
+        max,
+    )
+}
+
+#[test]
+fn a_request_opens_a_round_and_holds_fee_and_deposit() {
+    run(|| {
+        let before = wealth(REQUESTER);
+        let issued = Balances::total_issuance();
+        assert_ok!(request(b"why?", FEE, 16, 4, 8));
+        let it = round(0);
+        let request_fee = Rounds_::request_fee(8);
+        assert!(request_fee > 0);
+        assert_eq!(it.phase, Phase::Committing);
+        assert_eq!(it.requester, REQUESTER);
+        assert_eq!(it.deadline, it.requested_at + CommitWindow::get());
+        assert_eq!(it.terms.active, 8);
+        assert_eq!(it.terms.ticket, 10_050, "1 % of the fee and the subsidy");
+        assert_eq!(it.terms.slash, 100_000, "10 % of the fee");
+        assert_eq!(it.terms.deposit, 5_000 + 8 * 700);
+        assert_eq!(
+            wealth(REQUESTER),
+            before - request_fee,
+            "the request fee is gone"
+        );
+        assert_eq!(
+            Balances::total_issuance(),
+            issued - request_fee,
+            "and burnt"
+        );
+        assert_eq!(on_hold(REQUESTER), FEE + it.terms.deposit);
+        assert_eq!(Prompts::<Test>::get(0).unwrap().into_inner(), b"why?");
+        let expected = Event::Requested {
+            round: 0,
+            requester: REQUESTER,
+            fee: FEE,
+            request_fee,
+        };
+        assert_eq!(events(), vec![expected]);
+    });
+}
+
+#[test]
+fn a_low_fee_is_slashed_with_the_minimum() {
+    run(|| {
+        let id = ask_with(MinFee::get(), 4, 8).unwrap();
+        assert_eq!(round(id).terms.slash, MinSlash::get());
+    });
+}
+
+#[test]
+fn ids_are_never_reused() {
+    run(|| {
+        assert_eq!((ask(), ask(), ask()), (0, 1, 2));
+    });
+}
+
+#[test]
+fn bad_requests_are_refused_and_change_nothing() {
+    run(|| {
+        let long = vec![b'a'; MaxPrompt::get() as usize + 1];
+        assert_noop!(request(b"", FEE, 16, 4, 8), Error::<Test>::InvalidPrompt);
+        assert_noop!(
+            request(&[0xff], FEE, 16, 4, 8),
+            Error::<Test>::InvalidPrompt
+        );
+        assert_noop!(request(&long, FEE, 16, 4, 8), Error::<Test>::PromptTooLong);
+        assert_noop!(
+            request(b"a", MinFee::get() - 1, 16, 4, 8),
+            Error::<Test>::FeeTooLow
+        );
+        assert_noop!(request(b"a", FEE, 0, 4, 8), Error::<Test>::InvalidMaxTokens);
+        assert_noop!(
+            request(b"a", FEE, 257, 4, 8),
+            Error::<Test>::InvalidMaxTokens
+        );
+        assert_noop!(
+            request(b"a", FEE, 16, 3, 8),
+            Error::<Test>::InvalidMinResponses
+        );
+        assert_noop!(
+            request(b"a", FEE, 16, 6, 5),
+            Error::<Test>::InvalidMinResponses
+        );
+        assert_noop!(
+            request(b"a", FEE, 16, 4, 9),
+            Error::<Test>::TooManyResponses
+        );
+        assert_ok!(request(&long[1..], MinFee::get(), 256, 4, 8));
+    });
+}
+
+#[test]
+fn who_cannot_pay_cannot_ask() {
+    run(|| {
+        let poor = 4242;
+        let origin = RuntimeOrigin::signed(poor);
+        assert!(Rounds_::request(origin, b"why?".to_vec(), FEE, 16, 4, 8).is_err());
+        let origin = RuntimeOrigin::signed(REQUESTER);
+        let all = wealth(REQUESTER);
+        let before = (NextRound::<Test>::get(), Agenda::<Test>::get());
+        let result = frame_support::storage::with_storage_layer(|| {
+            Rounds_::request(origin, b"why?".to_vec(), all, 16, 4, 8)
+        });
+        assert!(result.is_err());
+        assert_eq!((NextRound::<Test>::get(), Agenda::<Test>::get()), before);
+    });
+}
+
+#[test]
+fn too_many_open_rounds_are_refused() {
+    run(|| {
+        for _ in 0..MaxOpenRounds::get() {
+            ask();
+        }
+        assert_noop!(
+            request(b"why?", FEE, 16, 4, 8),
+            Error::<Test>::TooManyRounds
+        );
+    });
+}
+
+#[test]
+fn too_many_stored_rounds_are_refused() {
+    run(|| {
+        RetentionPeriod::set(1_000);
+        while Rounds_::stored_rounds() < u64::from(MaxStoredRounds::get()) {
+            ask();
+            blocks(CommitWindow::get() + 1);
+        }
+        assert!(Agenda::<Test>::get().is_empty());
+        assert_noop!(
+            request(b"why?", FEE, 16, 4, 8),
+            Error::<Test>::TooManyRounds
+        );
+    });
+}

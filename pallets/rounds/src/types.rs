@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use frame_support::{traits::fungible, BoundedVec, CloneNoBound, DebugNoBound, PartialEqNoBound};
+use scale_info::TypeInfo;
+use starling_primitives::{
+    round::{BlockNumber, Round},
+    sealing::Slot,
+    selection::Tally,
+    traits::Paid,
+    Balance, InferenceSignature, Position, RoundId, Score, Secret, H256,
+};
+
+use crate::Config;
+
+/// An amount that was taken from an account and not yet given to another one.
+pub type CreditOf<T> =
+    fungible::Credit<<T as frame_system::Config>::AccountId, <T as Config>::Currency>;
+
+/// A round of this runtime.
+pub type RoundOf<T> = Round<<T as frame_system::Config>::AccountId>;
+
+/// A participant of this runtime.
+pub type ParticipantOf<T> = Participant<<T as Config>::MaxRankings>;
+
+/// Scores with the responses that they are for.
+pub type ScoresOf<T> = BoundedVec<(Position, Score), <T as Config>::MaxRankings>;
+
+/// A place in a round of this runtime's chain.
+pub(crate) type SlotOf<'a, T> = Slot<'a, <T as frame_system::Config>::AccountId>;
+
+/// What an inference key adds to a message so that it needs no fee.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub struct Proof {
+    /// The block number at signing. A message lives for a while only, and a later one replaces an
+    /// earlier one.
+    pub signed_at: BlockNumber,
+    /// Over call, genesis, round, account, `signed_at` and all of the content.
+    pub signature: InferenceSignature,
+}
+
+/// How a response fared.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub enum Response {
+    /// Not revealed yet, or never.
+    Sealed,
+    /// The key fits the commitment, but opens no valid response.
+    Spoiled,
+    /// Revealed.
+    Valid {
+        /// The key.
+        key: Secret,
+        /// The place in the shuffled order, from Ranking on.
+        position: Position,
+        /// The rating of the agent, read when the assignment was made; 32 fractional bits.
+        rating: u64,
+        /// `w`, read with it.
+        weight: u64,
+    },
+}
+
+/// What an agent did about the responses assigned to it.
+#[derive(
+    CloneNoBound,
+    DebugNoBound,
+    PartialEqNoBound,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+#[scale_info(skip_type_params(MaxRankings))]
+pub enum Ranking<MaxRankings: frame_support::traits::Get<u32>> {
+    /// Nothing.
+    None,
+    /// It committed scores.
+    Committed(H256),
+    /// It disclosed scores for other responses than the assigned ones.
+    Spoiled,
+    /// It disclosed its scores.
+    Disclosed(BoundedVec<(Position, Score), MaxRankings>),
+}
+
+/// One agent in one round.
+#[derive(
+    CloneNoBound,
+    DebugNoBound,
+    PartialEqNoBound,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+#[scale_info(skip_type_params(MaxRankings))]
+pub struct Participant<MaxRankings: frame_support::traits::Get<u32>> {
+    /// `H(domain ‖ genesis ‖ round ‖ agent ‖ k_i)`.
+    pub key_commitment: H256,
+    /// How its response fared.
+    pub response: Response,
+    /// What it did about the responses of others.
+    pub ranking: Ranking<MaxRankings>,
+}
+
+/// A valid response in the shuffled order, and what the rankers think of it.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub struct Entry<AccountId> {
+    /// Whose response it is.
+    pub agent: AccountId,
+    /// The scores so far.
+    pub tally: Tally,
+}
+
+/// A round on the agenda. Sorted by (due, round).
+#[derive(
+    Clone,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct Due {
+    /// The block at the end of which the round changes phase.
+    pub at: BlockNumber,
+    /// The round.
+    pub round: RoundId,
+    /// Since when more than a third of the authorities must have authored; `None` where nothing
+    /// more can arrive.
+    pub since: Option<BlockNumber>,
+    /// How many agents the transition handles at most.
+    pub agents: u32,
+}
+
+/// The last block that an account authored.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub struct Authored<AccountId> {
+    /// The author.
+    pub author: AccountId,
+    /// The block.
+    pub at: BlockNumber,
+}
+
+/// Everything that the end of a round moved.
+#[derive(
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct Settlement {
+    /// The part of the fee that went back to the requester.
+    pub refunded: Balance,
+    /// What the agents lost of their tickets.
+    pub forfeited: Balance,
+    /// What the agents lost of their bonds.
+    pub slashed: Balance,
+    /// Minted into the pot.
+    pub subsidy: Balance,
+    /// Paid to the winner.
+    pub winner: Balance,
+    /// Paid to all rankers together.
+    pub rankers: Balance,
+    /// Paid to the treasury.
+    pub treasury: Balance,
+    /// Burnt.
+    pub burnt: Balance,
+}
+
+impl Settlement {
+    /// Adds what the rewards paid.
+    pub(crate) fn with(self, paid: Paid) -> Self {
+        Self {
+            subsidy: paid.subsidy,
+            winner: paid.winner,
+            rankers: paid.rankers,
+            treasury: paid.treasury,
+            burnt: paid.burnt,
+            ..self
+        }
+    }
+}
+
+/// The rounds that are over and wait for their purge, by the order in which they ended: the next
+/// one to purge, and the place of the next one to end.
+#[derive(
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct Queue {
+    /// The place of the round that is purged next.
+    pub head: u64,
+    /// The place of the round that ends next.
+    pub tail: u64,
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! What always holds between blocks.
+
+use frame_support::{ensure, traits::fungible::InspectHold};
+use sp_runtime::TryRuntimeError;
+
+use crate::{Account, Accounts, Config, HoldReason, Pallet};
+
+impl<T: Config> Pallet<T> {
+    /// What is on hold is what is free and staked, and nobody without tickets is on record.
+    pub(crate) fn do_try_state() -> Result<(), TryRuntimeError> {
+        for (who, account) in Accounts::<T>::iter() {
+            ensure!(account != Account::default(), "an account without tickets");
+            let sum = account.free.checked_add(account.staked);
+            let held = T::Currency::balance_on_hold(&HoldReason::Tickets.into(), &who);
+            ensure!(
+                sum == Some(held),
+                "what is on hold is not what is on record"
+            );
+        }
+        Ok(())
+    }
+}

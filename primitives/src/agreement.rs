@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! A ranker's agreement with the other rankers, and the points that it earns [4.1.1].
+
+use crate::{selection::Tally, Score};
+
+/// In how many of its pairs a ranker agrees with the others: `c = agreed / pairs`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Agreement {
+    /// Pairs that the ranker and the other rankers' means order alike.
+    pub agreed: u32,
+    /// All pairs of responses that the ranker scored.
+    pub pairs: u32,
+}
+
+/// Counts the pairs of `scored`: the ranker's score of each response, and the response's tally
+/// with that score in it.
+///
+/// Equal scores never agree, nor do pairs that the others cannot order, because their means are
+/// equal or because nobody else scored one of the two: who says nothing, or has nobody to agree
+/// with, must not earn.
+pub fn agreement(scored: &[(Score, Tally)]) -> Agreement {
+    let mut agreement = Agreement::default();
+    for (index, first) in scored.iter().enumerate() {
+        for second in scored.iter().skip(index.saturating_add(1)) {
+            agreement.pairs = agreement.pairs.saturating_add(1);
+            if agree(first, second) {
+                agreement.agreed = agreement.agreed.saturating_add(1);
+            }
+        }
+    }
+    agreement
+}
+
+/// `Rating · max(0, 2c − 1)`, 32 fractional bits: who agrees at random has `c = 1/2` and nothing.
+pub fn points(rating: u64, agreement: Agreement) -> u64 {
+    let surplus = agreement
+        .agreed
+        .saturating_mul(2)
+        .saturating_sub(agreement.pairs);
+    u128::from(rating)
+        .saturating_mul(surplus.into())
+        .checked_div(agreement.pairs.into())
+        .map_or(0, |points| u64::try_from(points).unwrap_or(u64::MAX))
+}
+
+fn agree((own_a, tally_a): &(Score, Tally), (own_b, tally_b): &(Score, Tally)) -> bool {
+    let own = own_a.cmp(own_b);
+    let (total_a, count_a) = others(*own_a, tally_a);
+    let (total_b, count_b) = others(*own_b, tally_b);
+    let left = total_a.saturating_mul(count_b);
+    let right = total_b.saturating_mul(count_a);
+    own.is_ne() && count_a > 0 && count_b > 0 && left.cmp(&right) == own
+}
+
+/// The sum of the other rankers' scores, and how many they are.
+fn others(own: Score, tally: &Tally) -> (u64, u64) {
+    (
+        tally.total.saturating_sub(own.0.into()).into(),
+        tally.count.saturating_sub(1).into(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixed::ONE;
+    use proptest::prelude::*;
+
+    /// The ranker's own score, and the scores of the others.
+    fn scored(responses: &[(u16, &[u16])]) -> Vec<(Score, Tally)> {
+        responses
+            .iter()
+            .map(|(own, others)| {
+                let mut tally = Tally::default();
+                tally.add(ONE, Score(*own));
+                others
+                    .iter()
+                    .for_each(|score| tally.add(ONE, Score(*score)));
+                (Score(*own), tally)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_ranker_that_orders_like_the_others_gets_its_rating() {
+        let all = agreement(&scored(&[(1, &[5, 6]), (2, &[7, 8]), (3, &[9, 9])]));
+        assert_eq!(
+            all,
+            Agreement {
+                agreed: 3,
+                pairs: 3
+            }
+        );
+        assert_eq!(points(ONE / 2, all), ONE / 2);
+    }
+
+    #[test]
+    fn equal_scores_never_agree() {
+        let flat = agreement(&scored(&[(4, &[5]), (4, &[7]), (4, &[9])]));
+        assert_eq!(
+            flat,
+            Agreement {
+                agreed: 0,
+                pairs: 3
+            }
+        );
+        let equal_means = agreement(&scored(&[(4, &[5]), (6, &[5])]));
+        assert_eq!(
+            equal_means,
+            Agreement {
+                agreed: 0,
+                pairs: 1
+            }
+        );
+        assert_eq!(points(ONE, flat), 0);
+    }
+
+    #[test]
+    fn nobody_agrees_alone() {
+        let alone = agreement(&scored(&[(4, &[]), (6, &[5]), (9, &[7])]));
+        assert_eq!(
+            alone,
+            Agreement {
+                agreed: 1,
+                pairs: 3
+            }
+        );
+    }
+
+    #[test]
+    fn half_of_the_pairs_earn_nothing() {
+        assert_eq!(
+            points(
+                ONE,
+                Agreement {
+                    agreed: 3,
+                    pairs: 6
+                }
+            ),
+            0
+        );
+        assert_eq!(
+            points(
+                ONE,
+                Agreement {
+                    agreed: 4,
+                    pairs: 6
+                }
+            ),
+            ONE / 3
+        );
+        assert_eq!(points(ONE, Agreement::default()), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn points_never_exceed_the_rating(rating in 0..=ONE, pairs in 0..500u32, part in 0..=100u32) {
+            let agreed = pairs * part / 100;
+            let points = points(rating, Agreement { agreed, pairs });
+            prop_assert!(points <= rating);
+        }
+
+        #[test]
+        fn the_reverse_of_a_strict_order_agrees_with_none_of_its_pairs(
+            means in prop::collection::btree_set(0..60000u16, 2..17)
+        ) {
+            let means: Vec<u16> = means.into_iter().collect();
+            let own = |at: usize, other: u16| (u16::try_from(at).unwrap(), [other]);
+            let like: Vec<_> = means.iter().enumerate().map(|(i, x)| own(i, *x)).collect();
+            let unlike: Vec<_> = means.iter().rev().enumerate().map(|(i, x)| own(i, *x)).collect();
+            let count = |list: &[(u16, [u16; 1])]| {
+                let list: Vec<(u16, &[u16])> = list.iter().map(|(a, b)| (*a, &b[..])).collect();
+                agreement(&scored(&list))
+            };
+            prop_assert_eq!(count(&like).agreed, count(&like).pairs);
+            prop_assert_eq!(count(&unlike).agreed, 0);
+        }
+    }
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! The agents' inference key: an sr25519 key of type `infr` in the node's keystore.
+
+use sp_core::crypto::KeyTypeId;
+
+/// The key type under which a keystore holds inference keys.
+pub const INFERENCE: KeyTypeId = KeyTypeId(*b"infr");
+
+mod app {
+    use sp_application_crypto::{app_crypto, sr25519};
+
+    app_crypto!(sr25519, super::INFERENCE);
+}
+
+/// The public half of an agent's inference key.
+pub type InferenceKey = app::Public;
+
+/// A signature by an inference key.
+pub type InferenceSignature = app::Signature;
+
+/// An inference key with its secret half.
+pub type InferencePair = app::Pair;

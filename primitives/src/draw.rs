@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! Who gets into a round that is full.
+//!
+//! First come, first served would let Sybils fill a round in its first block. Instead every agent
+//! has a draw, which a split of its bond does not improve, and the lowest draws stay. It follows
+//! from public data, so that an agent knows its draw before it spends any work.
+
+use codec::Encode;
+use sp_core::{H256, U256};
+use sp_io::hashing::blake2_256;
+
+use crate::{Balance, RoundId};
+
+const DOMAIN: &[u8] = b"starling/draw/1";
+
+/// `H(hash of the request's block ‖ round ‖ agent) / bond`. Lower is better.
+pub fn draw<AccountId: Encode>(
+    request_block: H256,
+    round: RoundId,
+    agent: &AccountId,
+    bond: Balance,
+) -> U256 {
+    let hash = blake2_256(&(DOMAIN, request_block, round, agent).encode());
+    U256::from_big_endian(&hash)
+        .checked_div(bond.into())
+        .unwrap_or(U256::MAX)
+}

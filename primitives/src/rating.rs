@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! σ and rating over a window of rounds [3.3, (4), (5)].
+
+use crate::{
+    fixed::{sqrt_up, ONE},
+    selection::Tally,
+    traits::Deviations,
+    Score,
+};
+
+/// Adds `d_ij² = (x_ij − x̄_j)²` for one response that the ranker scored.
+///
+/// `x̄_j` is the mean of the *other* rankers' scores, of which there must be two at least; with
+/// fewer the response does not count. With its own score in it, a lone ranker would have `σ = 0`.
+/// `tally` is of all scores of the response, this one included.
+pub fn deviate(deviations: &mut Deviations, score: Score, tally: &Tally) {
+    let others = tally.count.saturating_sub(1);
+    if others < 2 {
+        return;
+    }
+    let total = tally.total.saturating_sub(score.0.into());
+    // |x − Σ/m| = |m·x − Σ| / m, scaled by 2^32 / 65535.
+    let scaled = u64::from(others).saturating_mul(score.0.into());
+    let difference = scaled.abs_diff(total.into());
+    let unit = u64::from(others).saturating_mul(u16::MAX.into());
+    let deviation = u128::from(crate::fixed::ratio(difference, unit));
+    deviations.squares = deviations
+        .squares
+        .saturating_add(deviation.saturating_mul(deviation));
+    deviations.count = deviations.count.saturating_add(1);
+}
+
+/// `σ_i = sqrt(Σ d_ij² / (N − 1))` over the rounds of a window, 32 fractional bits, rounded up.
+///
+/// `None` with fewer than two deviations.
+pub fn sigma(window: impl IntoIterator<Item = Deviations>) -> Option<u64> {
+    let sum = sum(window);
+    let degrees = sum.count.checked_sub(1).filter(|degrees| *degrees > 0)?;
+    Some(sqrt_up(sum.squares.div_ceil(degrees.into())))
+}
+
+/// `Rating_i = max(0, 1 − σ_i)`; with fewer than `min_samples` deviations at most `initial`, and
+/// `initial` where there is no σ.
+pub fn rating(window: impl IntoIterator<Item = Deviations>, min_samples: u32, initial: u64) -> u64 {
+    let sum = sum(window);
+    let computed = sigma([sum]).map(|sigma| ONE.saturating_sub(sigma));
+    match computed {
+        Some(computed) if sum.count >= min_samples => computed,
+        Some(computed) => computed.min(initial),
+        None => initial,
+    }
+}
+
+/// `w_j = max(0, Rating_j − floor)`. A floor of 0 is the paper's.
+pub fn weight(rating: u64, floor: u64) -> u64 {
+    rating.saturating_sub(floor)
+}
+
+/// `max − min` of the responses' mean scores, 32 fractional bits; 0 without any.
+pub fn spread<'a>(tallies: impl IntoIterator<Item = &'a Tally>) -> u64 {
+    let (mut least, mut most) = (u64::MAX, 0);
+    for mean in tallies.into_iter().filter_map(Tally::mean) {
+        least = least.min(mean);
+        most = most.max(mean);
+    }
+    most.saturating_sub(least)
+}
+
+fn sum(window: impl IntoIterator<Item = Deviations>) -> Deviations {
+    window
+        .into_iter()
+        .fold(Deviations::default(), |sum, round| Deviations {
+            squares: sum.squares.saturating_add(round.squares),
+            count: sum.count.saturating_add(round.count),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn of(scores: &[u16]) -> Tally {
+        let mut tally = Tally::default();
+        scores
+            .iter()
+            .for_each(|score| tally.add(ONE, Score(*score)));
+        tally
+    }
+
+    #[test]
+    fn with_fewer_than_two_others_a_response_does_not_count() {
+        let mut deviations = Deviations::default();
+        deviate(&mut deviations, Score(5), &of(&[5]));
+        deviate(&mut deviations, Score(5), &of(&[5, 900]));
+        assert_eq!(deviations, Deviations::default());
+        deviate(&mut deviations, Score(5), &of(&[5, 900, 900]));
+        assert_eq!(deviations.count, 1);
+    }
+
+    #[test]
+    fn few_samples_never_rate_above_the_initial_rating() {
+        let perfect = Deviations {
+            squares: 0,
+            count: 3,
+        };
+        assert_eq!(rating([], 4, ONE / 2), ONE / 2);
+        assert_eq!(rating([perfect], 4, ONE / 2), ONE / 2);
+        assert_eq!(rating([perfect], 3, ONE / 2), ONE);
+        let bad = Deviations {
+            squares: 3 << 64,
+            count: 3,
+        };
+        assert_eq!(rating([bad], 4, ONE / 2), 0);
+    }
+
+    #[test]
+    fn the_floor_never_makes_a_weight_negative() {
+        assert_eq!(weight(ONE / 4, ONE / 2), 0);
+        assert_eq!(weight(ONE, ONE / 2), ONE / 2);
+        assert_eq!(weight(ONE / 3, 0), ONE / 3);
+    }
+
+    /// One round: what the ranker gave each response and what the others gave it.
+    type Round = Vec<(u16, Vec<u16>)>;
+
+    fn rounds() -> impl Strategy<Value = Vec<Round>> {
+        let response = (any::<u16>(), prop::collection::vec(any::<u16>(), 0..16));
+        prop::collection::vec(prop::collection::vec(response, 1..17), 0..12)
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_floats_to_four_digits(rounds in rounds()) {
+            let unit = |score: u16| f64::from(score) / 65535.0;
+            let (mut squares, mut count) = (0f64, 0u32);
+            let mut window = Vec::new();
+            for round in &rounds {
+                let mut deviations = Deviations::default();
+                for (own, others) in round {
+                    let mut all = others.clone();
+                    all.push(*own);
+                    deviate(&mut deviations, Score(*own), &of(&all));
+                    if others.len() >= 2 {
+                        let mean = others.iter().map(|x| unit(*x)).sum::<f64>() / others.len() as f64;
+                        squares += (unit(*own) - mean).powi(2);
+                        count += 1;
+                    }
+                }
+                window.push(deviations);
+            }
+            let expected = (count > 1).then(|| (squares / f64::from(count - 1)).sqrt());
+            let computed = sigma(window.clone()).map(|sigma| sigma as f64 / ONE as f64);
+            prop_assert_eq!(expected.is_some(), computed.is_some());
+            if let (Some(expected), Some(computed)) = (expected, computed) {
+                prop_assert!((expected - computed).abs() < 1e-4, "{} {}", expected, computed);
+                let rated = rating(window, 0, 0) as f64 / ONE as f64;
+                prop_assert!((rated - (1.0 - expected).max(0.0)).abs() < 1e-4);
+            }
+        }
+
+        #[test]
+        fn a_rating_is_at_most_one(window in prop::collection::vec((any::<u64>(), 0..9u32), 0..9)) {
+            let window = window
+                .into_iter()
+                .map(|(squares, count)| Deviations { squares: squares.into(), count });
+            prop_assert!(rating(window, 2, ONE) <= ONE);
+        }
+    }
+}
