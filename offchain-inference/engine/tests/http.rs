@@ -29,7 +29,7 @@ const SERVE: &str = r#"
 import sys, xllamacpp
 params = xllamacpp.CommonParams()
 params.model.path = sys.argv[1]
-params.hostname, params.port = "127.0.0.1", 0
+params.port = 0
 params.n_ctx, params.n_parallel, params.warmup = 2048, 1, False
 server = xllamacpp.Server(params)
 print("listening", server.listening_address, flush=True)
