@@ -376,7 +376,10 @@ impl Primary {
                 if rules.is_empty() {
                     return bad("it has no rules");
                 }
-                if rules.iter().any(|rule| rule.answer.is_some() == rule.arithmetic) {
+                if rules
+                    .iter()
+                    .any(|rule| rule.answer.is_some() == rule.arithmetic)
+                {
                     return bad("each rule has either an answer or arithmetic = true");
                 }
             },
@@ -450,7 +453,10 @@ impl Config {
             return Err("there is no primary module ([[primary]])".into());
         }
         if self.niceness > 19 {
-            return Err(format!("niceness is {}, but must be 0 to 19", self.niceness));
+            return Err(format!(
+                "niceness is {}, but must be 0 to 19",
+                self.niceness
+            ));
         }
         self.before
             .iter()

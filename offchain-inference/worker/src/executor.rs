@@ -121,7 +121,9 @@ impl Executor {
     /// Gives a job up: passes, or scores by similarity to the own response.
     pub fn give_up(&self, job: &Job) -> Result<(), VaultError> {
         match &job.task {
-            Task::Rank { seed, responses, .. } => {
+            Task::Rank {
+                seed, responses, ..
+            } => {
                 let (positions, texts) = texts(responses);
                 let scores = ranking::by_similarity(&self.own(&job.id.place), &texts);
                 self.put_scores(&job.id.place, *seed, positions, scores)
@@ -199,14 +201,18 @@ impl Executor {
 
     fn seal(&self, place: &Place, text: &str) -> Result<Answer, Failure> {
         let broken = |what: &str| Failure::Broken(what.to_owned());
-        let text = text.get(..text.floor_char_boundary(MAX_RESPONSE)).unwrap_or(text);
+        let text = text
+            .get(..text.floor_char_boundary(MAX_RESPONSE))
+            .unwrap_or(text);
         let key = random().map_err(|error| broken(&error))?;
         let slot = Slot {
             genesis: self.genesis,
             round: place.1,
             agent: &place.0,
         };
-        let sealed = slot.seal(&key, text).ok_or_else(|| broken("the response is too long"))?;
+        let sealed = slot
+            .seal(&key, text)
+            .ok_or_else(|| broken("the response is too long"))?;
         Ok(Answer {
             text: text.to_owned(),
             sealed: SealedResponse { key, sealed },
@@ -218,7 +224,8 @@ impl Executor {
             request: id.subject,
             answer,
         };
-        self.timed(|now| self.vault.put_response(&id.place, now, response)).map(drop)
+        self.timed(|now| self.vault.put_response(&id.place, now, response))
+            .map(drop)
     }
 
     fn put_scores(
@@ -234,7 +241,8 @@ impl Executor {
             // Without randomness the machine could not have made its keys either.
             salt: random().unwrap_or_default(),
         };
-        self.timed(|now| self.vault.put_scores(place, now, scores)).map(drop)
+        self.timed(|now| self.vault.put_scores(place, now, scores))
+            .map(drop)
     }
 
     fn timed<T>(&self, put: impl FnOnce(BlockNumber) -> T) -> T {

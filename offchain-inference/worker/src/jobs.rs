@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use codec::Encode;
-use sp_core::{hashing::blake2_256, H256};
+use sp_core::H256;
+use sp_io::hashing::blake2_256;
 use starling_primitives::{
     api::{JobBoard, Task, VaultEntry},
     round::BlockNumber,
@@ -226,7 +227,10 @@ fn pass(agent: &AccountId, round: RoundId) -> VaultEntry<AccountId> {
 
 /// Every response with every set of scores; nearly always there is one of each at most.
 fn later(agent: &AccountId, round: RoundId, record: &Record) -> Vec<VaultEntry<AccountId>> {
-    let answers = record.responses.iter().filter_map(|response| response.answer.as_ref());
+    let answers = record
+        .responses
+        .iter()
+        .filter_map(|response| response.answer.as_ref());
     answers
         .flat_map(|answer| {
             let with = |scores| VaultEntry {
@@ -237,7 +241,12 @@ fn later(agent: &AccountId, round: RoundId, record: &Record) -> Vec<VaultEntry<A
             if record.scores.is_empty() {
                 vec![with(None)]
             } else {
-                record.scores.iter().cloned().map(|scores| with(Some(scores))).collect()
+                record
+                    .scores
+                    .iter()
+                    .cloned()
+                    .map(|scores| with(Some(scores)))
+                    .collect()
             }
         })
         .collect()
@@ -284,7 +293,12 @@ mod tests {
 
     #[test]
     fn a_job_starts_once_hurries_late_and_is_given_up_in_time() {
-        let active = |hurried| Some(State::Active { attempts: 1, hurried });
+        let active = |hurried| {
+            Some(State::Active {
+                attempts: 1,
+                hurried,
+            })
+        };
         assert_eq!(decide(101, None), Some(Action::Start));
         assert_eq!(decide(101, active(false)), None);
         assert_eq!(decide(129, active(false)), None);
@@ -320,7 +334,10 @@ mod tests {
         };
         let states = [(gone.clone(), active)].into();
         let plan = plan(&jobs, 5, |id| id.place.1 == 1, &states);
-        assert_eq!(plan, [(gone, Action::Cancel), (jobs[1].id.clone(), Action::Start)]);
+        assert_eq!(
+            plan,
+            [(gone, Action::Cancel), (jobs[1].id.clone(), Action::Start)]
+        );
         // An agent that is gone leaves its last board behind.
         assert!(due(&boards, 6).is_empty());
     }
@@ -348,7 +365,10 @@ mod tests {
         let records = [((agent(), 1), record)].into();
         let committing = entries(&records, &[board(5, &[(1, respond("b"))])], 5);
         let keys = |entries: &[VaultEntry<AccountId>]| -> Vec<u8> {
-            entries.iter().map(|e| e.response.as_ref().unwrap().key[0]).collect()
+            entries
+                .iter()
+                .map(|e| e.response.as_ref().unwrap().key[0])
+                .collect()
         };
         assert_eq!(keys(&committing), [2]);
         // Once it is committed, the round is on no board, and the chain knows which one it was.

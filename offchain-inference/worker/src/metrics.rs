@@ -169,7 +169,11 @@ mod tests {
         for vec in [&metrics.messages, &metrics.missed, &metrics.rounds] {
             vec.with_label_values(&["a"]).inc();
         }
-        let names: Vec<_> = registry.gather().iter().map(|f| f.name().to_owned()).collect();
+        let names: Vec<_> = registry
+            .gather()
+            .iter()
+            .map(|f| f.name().to_owned())
+            .collect();
         assert_eq!(names.len(), 12);
         let dashboard = include_str!("../grafana.json");
         for name in &names {
@@ -181,7 +185,10 @@ mod tests {
             let base = base.strip_suffix("_bucket").unwrap_or(base);
             let base = base.strip_suffix("_sum").unwrap_or(base);
             let base = base.strip_suffix("_count").unwrap_or(base);
-            assert!(names.iter().any(|name| name == base), "{base} does not exist");
+            assert!(
+                names.iter().any(|name| name == base),
+                "{base} does not exist"
+            );
         }
     }
 }

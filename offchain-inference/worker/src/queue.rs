@@ -181,7 +181,9 @@ fn work(shared: &Shared, run: &dyn Run) {
             match state.waiting.pop_first() {
                 Some((_, waiting)) => {
                     let signals = Signals::default();
-                    state.running.insert(waiting.job.id.clone(), signals.clone());
+                    state
+                        .running
+                        .insert(waiting.job.id.clone(), signals.clone());
                     Some((waiting, signals))
                 },
                 None => None,
@@ -232,7 +234,12 @@ mod tests {
             let niceness = rustix::process::getpriority_process(Some(gettid())).unwrap();
             self.started.send((job.id.place.1, niceness)).unwrap();
             while !signals.is_set() {
-                if self.release.lock().recv_timeout(Duration::from_millis(1)).is_ok() {
+                if self
+                    .release
+                    .lock()
+                    .recv_timeout(Duration::from_millis(1))
+                    .is_ok()
+                {
                     return;
                 }
             }
@@ -253,7 +260,11 @@ mod tests {
             started,
             release: Mutex::new(release),
         };
-        (Queue::start(size, Arc::new(gate)).unwrap(), starts, releases)
+        (
+            Queue::start(size, Arc::new(gate)).unwrap(),
+            starts,
+            releases,
+        )
     }
 
     #[test]

@@ -71,7 +71,9 @@ pub struct Answer {
 impl Record {
     /// The response to a request.
     pub fn response(&self, request: H256) -> Option<&Response> {
-        self.responses.iter().find(|response| response.request == request)
+        self.responses
+            .iter()
+            .find(|response| response.request == request)
     }
 
     /// The scores for an assignment.
@@ -134,12 +136,14 @@ impl Vault {
         now: BlockNumber,
         response: Response,
     ) -> Result<Response, VaultError> {
-        self.put(place, now, |record| match record.response(response.request) {
-            Some(first) => (first.clone(), false),
-            None => {
-                record.responses.push(response.clone());
-                (response, true)
-            },
+        self.put(place, now, |record| {
+            match record.response(response.request) {
+                Some(first) => (first.clone(), false),
+                None => {
+                    record.responses.push(response.clone());
+                    (response, true)
+                },
+            }
         })
     }
 
@@ -167,7 +171,9 @@ impl Vault {
         self.write(|state| {
             let keys: Vec<_> = places.iter().map(|place| (place.encode(), None)).collect();
             commit(state, &keys)?;
-            places.iter().for_each(|place| drop(state.records.remove(place)));
+            places
+                .iter()
+                .for_each(|place| drop(state.records.remove(place)));
             Ok(())
         })
     }
@@ -307,10 +313,16 @@ mod tests {
         let vault = Vault::open(folder.path().join("agent/vault.redb")).unwrap();
         let first = vault.put_response(&place(1), 5, response(1, 1)).unwrap();
         assert_eq!(first, response(1, 1));
-        assert_eq!(vault.put_response(&place(1), 6, response(1, 2)).unwrap(), first);
+        assert_eq!(
+            vault.put_response(&place(1), 6, response(1, 2)).unwrap(),
+            first
+        );
         vault.put_response(&place(1), 6, response(2, 3)).unwrap();
         vault.put_scores(&place(1), 7, scores(1, 1)).unwrap();
-        assert_eq!(vault.put_scores(&place(1), 8, scores(1, 2)).unwrap(), scores(1, 1));
+        assert_eq!(
+            vault.put_scores(&place(1), 8, scores(1, 2)).unwrap(),
+            scores(1, 1)
+        );
         let record = vault.record(&place(1)).unwrap();
         assert_eq!(record.responses, [response(1, 1), response(2, 3)]);
         assert_eq!((record.scores, record.changed), (vec![scores(1, 1)], 7));
@@ -322,13 +334,18 @@ mod tests {
         let path = folder.path().join("vault.redb");
         let vault = Vault::open(&path).unwrap();
         for round in 0..3 {
-            vault.put_response(&place(round), 1, response(1, 1)).unwrap();
+            vault
+                .put_response(&place(round), 1, response(1, 1))
+                .unwrap();
         }
         vault.purge(&[place(1)]).unwrap();
         let records = vault.records();
         assert_eq!(records.len(), 2);
         let error = Vault::open(&path).err().unwrap().to_string();
-        assert!(error.contains("vault.redb") && error.contains("open"), "{error}");
+        assert!(
+            error.contains("vault.redb") && error.contains("open"),
+            "{error}"
+        );
         drop(vault);
         assert_eq!(Vault::open(&path).unwrap().records(), records);
     }
@@ -339,6 +356,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("vault.redb");
         let _vault = Vault::open(&path).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
     }
 }

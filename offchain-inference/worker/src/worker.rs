@@ -208,9 +208,7 @@ impl Worker {
                     self.tell_end(&place, &record, &view);
                     gone.push(place);
                 },
-                Ok(None)
-                    if finalized.number > record.changed.saturating_add(UNKNOWN_ROUND) =>
-                {
+                Ok(None) if finalized.number > record.changed.saturating_add(UNKNOWN_ROUND) => {
                     gone.push(place);
                 },
                 Ok(_) => {},
@@ -239,7 +237,9 @@ impl Worker {
                 (Action::GiveUp, Some(job)) => self.give_up(&job),
                 (Action::Hurry, _) => {
                     self.queue.hurry(&id);
-                    self.states.insert(id, State::Active { hurried: true });
+                    let attempts = self.states.get(&id).map_or(1, State::attempts);
+                    let hurried = true;
+                    self.states.insert(id, State::Active { attempts, hurried });
                 },
                 (Action::Cancel, _) | (_, None) => {
                     self.queue.cancel(&id);
@@ -259,7 +259,10 @@ impl Worker {
         self.states.insert(id, active);
         if let Some(refused) = self.queue.push(job) {
             let kind = refused.kind.name();
-            self.metrics.jobs.with_label_values(&[kind, "refused"]).inc();
+            self.metrics
+                .jobs
+                .with_label_values(&[kind, "refused"])
+                .inc();
             log::warn!(target: LOG_TARGET, "the queue is full: round {} waits", refused.place.1);
             self.failed(refused);
         }
@@ -274,7 +277,10 @@ impl Worker {
     }
 
     fn give_up(&mut self, job: &Job) {
-        let given_up = self.executor.give_up(job).map_err(|error| error.to_string());
+        let given_up = self
+            .executor
+            .give_up(job)
+            .map_err(|error| error.to_string());
         if self.problems.note("the vault", given_up).is_none() {
             return;
         }
@@ -317,7 +323,11 @@ impl Worker {
         };
         let reloaded = changed.and_then(|config| self.replace(config));
         let reloaded = reloaded.map_err(|error| format!("{error}; the old one stays in force"));
-        if self.problems.note("the agent configuration", reloaded).is_some() {
+        if self
+            .problems
+            .note("the agent configuration", reloaded)
+            .is_some()
+        {
             self.metrics.reloads.inc();
             log::info!(target: LOG_TARGET, "the agent configuration has been read again");
         }
@@ -347,9 +357,11 @@ impl Worker {
         let standings = self.chain.standings(at);
         if let Some(standings) = self.problems.note("the agents' standing", standings) {
             let keys = if standings.is_empty() {
-                Err("the keystore holds no key of type `infr`; insert one with `starling-node key \
+                Err(
+                    "the keystore holds no key of type `infr`; insert one with `starling-node key \
                      insert --key-type infr --scheme sr25519` and register it"
-                    .into())
+                        .into(),
+                )
             } else {
                 Ok(())
             };
@@ -437,11 +449,22 @@ fn able(standing: &Standing) -> Result<(), String> {
 /// The phases of a round that is over in which an agent owed a message and did not get it in.
 fn missed(agent: &AccountId, record: &Record, view: &RoundView<AccountId>) -> Vec<&'static str> {
     let round = &view.round;
-    let answered = record.responses.iter().any(|response| response.answer.is_some());
-    let Some(response) = view.responses.iter().find(|response| response.agent == *agent) else {
+    let answered = record
+        .responses
+        .iter()
+        .any(|response| response.answer.is_some());
+    let Some(response) = view
+        .responses
+        .iter()
+        .find(|response| response.agent == *agent)
+    else {
         // In a round that is full, a lower draw may have displaced it.
         let full = round.counts.commits >= round.terms.max_responses;
-        return if answered && !full { vec!["commit"] } else { vec![] };
+        return if answered && !full {
+            vec!["commit"]
+        } else {
+            vec![]
+        };
     };
     let mut missed = vec![];
     let revealing = round.phase != RoundPhase::Failed(Failure::TooFewCommits);
@@ -456,7 +479,9 @@ fn missed(agent: &AccountId, record: &Record, view: &RoundView<AccountId>) -> Ve
 
 /// How a round ended for an agent that took part.
 fn ended(agent: &AccountId, view: &RoundView<AccountId>) -> Option<&'static str> {
-    view.responses.iter().find(|response| response.agent == *agent)?;
+    view.responses
+        .iter()
+        .find(|response| response.agent == *agent)?;
     Some(match view.round.phase {
         RoundPhase::Done if view.round.winner.as_ref() == Some(agent) => "won",
         RoundPhase::Done => "lost",

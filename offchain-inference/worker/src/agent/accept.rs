@@ -16,18 +16,27 @@ pub fn refusal(accept: &Accept, request: &Request) -> Option<String> {
     } = accept;
     let len = request.prompt.len();
     if let Some(min) = min_prompt_bytes.filter(|min| len < *min) {
-        return Some(format!("the prompt has {len} bytes, at least {min} are wanted"));
+        return Some(format!(
+            "the prompt has {len} bytes, at least {min} are wanted"
+        ));
     }
     if let Some(max) = max_prompt_bytes.filter(|max| len > *max) {
-        return Some(format!("the prompt has {len} bytes, at most {max} are wanted"));
+        return Some(format!(
+            "the prompt has {len} bytes, at most {max} are wanted"
+        ));
     }
     if let Some(min) = min_fee.filter(|min| request.fee < *min) {
-        return Some(format!("the fee is {}, at least {min} is wanted", request.fee));
+        return Some(format!(
+            "the fee is {}, at least {min} is wanted",
+            request.fee
+        ));
     }
     if !topics.is_empty() && !topics.iter().any(|topic| topic.0.is_match(&request.prompt)) {
         return Some("the prompt is about none of the topics".into());
     }
-    let refused = refuse.iter().find(|topic| topic.0.is_match(&request.prompt))?;
+    let refused = refuse
+        .iter()
+        .find(|topic| topic.0.is_match(&request.prompt))?;
     Some(format!("the prompt matches {:?}", refused.0.as_str()))
 }
 

@@ -24,7 +24,8 @@ static EXPRESSION: LazyLock<Option<Regex>> =
 static DATE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"^\(?(?:\d+-\d+-\d+|\d+/\d+/\d{2,4}|\d{4}-\d{4}|\+?\d{3,}(?:-\d{3,})+)\)?$").ok()
 });
-static EQUATION: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^\s*=\s*(-?\d[\d,]*(?:\.\d+)?)").ok());
+static EQUATION: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"^\s*=\s*(-?\d[\d,]*(?:\.\d+)?)").ok());
 
 struct Deadline(Instant);
 
@@ -133,7 +134,9 @@ fn wrong_result(text: &str, range: &Range<usize>) -> Option<(Range<usize>, Strin
     let shown = EQUATION.as_ref()?.captures(after)?.get(1)?;
     let right = value(text.get(range.clone())?)?;
     let plain = shown.as_str().replace(',', "");
-    let decimals = plain.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let decimals = plain
+        .split_once('.')
+        .map_or(0, |(_, decimals)| decimals.len());
     let (is, should): (f64, f64) = (plain.parse().ok()?, right.parse().ok()?);
     let tolerance = 0.5 * 10f64.powi(-i32::try_from(decimals).ok()?) + f64::EPSILON * should.abs();
     let range = range.end + shown.start()..range.end + shown.end();
@@ -168,7 +171,16 @@ mod tests {
 
     #[test]
     fn what_is_no_arithmetic_is_left_alone() {
-        for text in ["", "in 1999", "on 2024-01-05", "call 555-1234", "1/2/2024", "1990-1995", "a + b", "()"] {
+        for text in [
+            "",
+            "in 1999",
+            "on 2024-01-05",
+            "call 555-1234",
+            "1/2/2024",
+            "1990-1995",
+            "a + b",
+            "()",
+        ] {
             assert_eq!(values(text), [""; 0], "{text}");
             assert_eq!(annotate(text), text);
             assert_eq!(correct(text), text);
@@ -187,8 +199,14 @@ mod tests {
     fn wrong_results_are_corrected_and_right_ones_kept() {
         assert_eq!(correct("So 12 * 7 = 85, fine."), "So 12 * 7 = 84, fine.");
         assert_eq!(correct("1 / 3 = 0.33"), "1 / 3 = 0.33");
-        assert_eq!(correct("2 + 2 = 4 and 3 + 3 = 7"), "2 + 2 = 4 and 3 + 3 = 6");
+        assert_eq!(
+            correct("2 + 2 = 4 and 3 + 3 = 7"),
+            "2 + 2 = 4 and 3 + 3 = 6"
+        );
         assert_eq!(correct("2 + 2 = x"), "2 + 2 = x");
-        assert_eq!(annotate("What is 12 * 7?"), "What is 12 * 7?\n(12 * 7 = 84)");
+        assert_eq!(
+            annotate("What is 12 * 7?"),
+            "What is 12 * 7?\n(12 * 7 = 84)"
+        );
     }
 }

@@ -82,7 +82,9 @@ pub fn command(words: &[String], input: &Input, limits: Limits) -> Result<String
         },
     };
     if let Some(writer) = writer {
-        writer.join().map_err(|_| "the input could not be written")?;
+        writer
+            .join()
+            .map_err(|_| "the input could not be written")?;
     }
     let output = reader
         .and_then(|reader| reader.join().ok())
@@ -104,7 +106,11 @@ pub fn http(url: &str, input: &Input, limits: Limits) -> Result<String, String> 
         .send_json(input)
         .map_err(|error| format!("{url}: {error}"))?;
     let body = read(response.into_body().into_reader(), limits.bytes);
-    text(body.map_err(|error| format!("{url}: {error}"))?, limits.bytes, url)
+    text(
+        body.map_err(|error| format!("{url}: {error}"))?,
+        limits.bytes,
+        url,
+    )
 }
 
 /// At most one byte more than `limit`, which tells that it was too much.

@@ -140,7 +140,9 @@ impl Agent {
             let Some(specification) = Specification::of(&config, primary) else {
                 continue;
             };
-            let known = previous.into_iter().flat_map(|previous| previous.models.values());
+            let known = previous
+                .into_iter()
+                .flat_map(|previous| previous.models.values());
             let same = models
                 .values()
                 .chain(known)
@@ -170,8 +172,7 @@ impl Agent {
     /// Loads all models now. What does not work becomes a problem.
     pub fn warm_up(&self) {
         for (name, model) in &self.models {
-            self.problems
-                .note(&topic(name), model.backend().map(drop));
+            self.problems.note(&topic(name), model.backend().map(drop));
         }
     }
 
@@ -261,7 +262,10 @@ impl Agent {
         let stop = backend.chat().stop_strings().iter().copied();
         let options = GenerateOptions {
             max_tokens: primary.max_tokens.unwrap_or(usize::MAX).min(asked),
-            stop: stop.map(str::to_owned).chain(primary.stop.clone()).collect(),
+            stop: stop
+                .map(str::to_owned)
+                .chain(primary.stop.clone())
+                .collect(),
             sampling: primary
                 .sampling
                 .with_seed(seed(primary.sampling.seed, request.round)),
@@ -327,10 +331,7 @@ fn seed(configured: Option<u64>, round: RoundId) -> u64 {
 }
 
 impl Ranker {
-    fn new(
-        config: &Config,
-        models: &BTreeMap<String, Arc<Model>>,
-    ) -> Result<Option<Self>, String> {
+    fn new(config: &Config, models: &BTreeMap<String, Arc<Model>>) -> Result<Option<Self>, String> {
         let Some(by) = config.ranked_by()? else {
             return Ok(None);
         };
@@ -434,7 +435,9 @@ mod tests {
             ..request("hello")
         };
         assert!(matches!(reply(&cheap), Reply::Pass(reason) if reason.contains("fee")));
-        assert!(matches!(reply(&request("secret")), Reply::Pass(reason) if reason.contains("secret")));
+        assert!(
+            matches!(reply(&request("secret")), Reply::Pass(reason) if reason.contains("secret"))
+        );
     }
 
     #[test]

@@ -53,7 +53,10 @@ pub fn read(path: &Path, ranker: RankerKind) -> Result<Quantiles, String> {
     if reference.ranker == ranker {
         Ok(reference.scores)
     } else {
-        Err(at(format!("it is for the ranker {}, not {ranker}", reference.ranker)))
+        Err(at(format!(
+            "it is for the ranker {}, not {ranker}",
+            reference.ranker
+        )))
     }
 }
 
@@ -104,7 +107,9 @@ mod tests {
         let path = folder.path().join("r.json");
         fs::write(&path, r#"{"model":"m","ranker":"judge","scores":[0.5]}"#).unwrap();
         assert!(read(&path, RankerKind::Judge).is_ok());
-        assert!(read(&path, RankerKind::Likelihood).unwrap_err().contains("judge"));
+        assert!(read(&path, RankerKind::Likelihood)
+            .unwrap_err()
+            .contains("judge"));
         fs::write(&path, "{").unwrap();
         assert!(read(&path, RankerKind::Judge).is_err());
     }

@@ -40,7 +40,7 @@ fn run(step: &Step, stage: Stage, request: &Request, text: &str) -> Result<Strin
         bytes: step.max_bytes(),
     };
     if let Some(template) = &step.template {
-        let variables = context! { prompt => request.prompt, text, round => request.round };
+        let variables = context! { prompt => &request.prompt, text, round => request.round };
         return Environment::new()
             .render_str(template, variables)
             .map_err(|error| format!("{error:#}"));
