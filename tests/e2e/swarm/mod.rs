@@ -73,6 +73,7 @@ impl Validator {
     async fn start(&mut self, boot: Option<&str>) -> Result<()> {
         let mut args = vec![
             "--chain=local".into(),
+            "--unsafe-force-node-key-generation".into(),
             format!("--{}", self.name),
             format!("--agent-config={}", self.config().display()),
         ];
