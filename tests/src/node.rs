@@ -90,6 +90,11 @@ impl Node {
         Ok(())
     }
 
+    /// Ends the node without a warning, as a power cut would.
+    pub async fn kill(mut self) -> Result<()> {
+        Ok(self.process.kill().await?)
+    }
+
     /// A connection for calls by name.
     pub async fn rpc(&self) -> Result<RpcClient> {
         Ok(RpcClient::from_url(&self.url).await?)
