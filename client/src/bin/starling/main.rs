@@ -70,6 +70,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // `starling rounds list | head` ends when `head` does, and does not panic.
+    sigpipe::reset();
     let cli = Cli::parse();
     let connection = &cli.connection;
     match cli.command {
