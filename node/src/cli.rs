@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The command line.
 
+use crate::agent::AgentOptions;
+
 /// What the command line asks for.
 #[derive(Debug, clap::Parser)]
 pub struct Cli {
@@ -11,6 +13,10 @@ pub struct Cli {
     /// How to run the node.
     #[clap(flatten)]
     pub run: sc_cli::RunCmd,
+
+    /// The agent of this node.
+    #[clap(flatten)]
+    pub agent: AgentOptions,
 }
 
 /// What the binary does besides running a node.

@@ -138,19 +138,21 @@ pub fn run() -> sc_cli::Result<()> {
         Some(Subcommand::ChainInfo(cmd)) => cli
             .create_runner(cmd)?
             .sync_run(|config| cmd.run::<Block>(&config)),
-        None => cli
-            .create_runner(&cli.run)?
-            .run_node_until_exit(|config| async move {
-                ports::ensure_free(&config)?;
-                match config.network.network_backend {
-                    NetworkBackendType::Litep2p => {
-                        service::new_full::<sc_network::Litep2pNetworkBackend>(config)
-                    },
-                    NetworkBackendType::Libp2p => service::new_full::<
-                        sc_network::NetworkWorker<Block, starling_runtime::Hash>,
-                    >(config),
-                }
-                .map_err(sc_cli::Error::Service)
-            }),
+        None => {
+            let agent = cli.agent.clone();
+            cli.create_runner(&cli.run)?
+                .run_node_until_exit(|config| async move {
+                    ports::ensure_free(&config)?;
+                    match config.network.network_backend {
+                        NetworkBackendType::Litep2p => {
+                            service::new_full::<sc_network::Litep2pNetworkBackend>(config, agent)
+                        },
+                        NetworkBackendType::Libp2p => service::new_full::<
+                            sc_network::NetworkWorker<Block, starling_runtime::Hash>,
+                        >(config, agent),
+                    }
+                    .map_err(sc_cli::Error::Service)
+                })
+        },
     }
 }

@@ -4,6 +4,7 @@
 // The errors of `sc-cli` and `sc-service` are large; they are made once, when the node ends.
 #![allow(clippy::result_large_err)]
 
+mod agent;
 mod cli;
 mod command;
 mod ports;

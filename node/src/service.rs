@@ -4,7 +4,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::FutureExt;
 use sc_chain_spec::{BuildGenesisBlock, GenesisBlockBuilder};
 use sc_client_api::Backend;
 use sc_consensus_aura::{ImportQueueParams, SlotProportion, StartAuraParams};
@@ -30,13 +29,16 @@ use sp_runtime::traits::Block as _;
 use sp_timestamp::InherentDataProvider as TimestampProvider;
 use starling_runtime::{apis::RuntimeApi, opaque::Block, Hash};
 
-use crate::rpc;
+use crate::{
+    agent::{self, AgentOptions},
+    rpc,
+};
 
 pub(crate) type FullClient =
     sc_service::TFullClient<Block, RuntimeApi, sc_executor::WasmExecutor<HostFunctions>>;
 pub(crate) type FullBackend = sc_service::TFullBackend<Block>;
 type FullSelectChain = sc_consensus::LongestChain<FullBackend, Block>;
-type FullPool = sc_transaction_pool::TransactionPoolHandle<Block, FullClient>;
+pub(crate) type FullPool = sc_transaction_pool::TransactionPoolHandle<Block, FullClient>;
 type HostFunctions = sp_io::SubstrateHostFunctions;
 
 /// GRANDPA stores and serves a justification at least this often, in blocks.
@@ -210,9 +212,10 @@ pub(crate) fn new_partial(config: &Configuration) -> Result<Partial, ServiceErro
     })
 }
 
-/// Starts a node; it runs until the task manager ends.
+/// Starts a node, with the agent that `agent` asks for; it runs until the task manager ends.
 pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
     config: Configuration,
+    agent: AgentOptions,
 ) -> Result<TaskManager, ServiceError> {
     let PartialComponents {
         client,
@@ -265,27 +268,19 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
             gap_sync_body_policy: None,
         })?;
 
-    if config.offchain_worker.enabled {
-        let workers = sc_offchain::OffchainWorkers::new(sc_offchain::OffchainWorkerOptions {
-            runtime_api_provider: client.clone(),
-            keystore: Some(keystore_container.keystore()),
-            offchain_db: backend.offchain_storage(),
-            transaction_pool: Some(OffchainTransactionPoolFactory::new(
-                transaction_pool.clone(),
-            )),
-            network_provider: Arc::new(network.clone()),
-            is_validator: config.role.is_authority(),
-            enable_http_requests: false,
-            custom_extensions: |_| Vec::new(),
-        })?;
-        task_manager.spawn_handle().spawn(
-            "offchain-workers-runner",
-            "offchain-worker",
-            workers
-                .run(client.clone(), task_manager.spawn_handle())
-                .boxed(),
-        );
-    }
+    let keystore = keystore_container.keystore();
+    agent::insert_well_known_key(&config, &keystore)?;
+    agent::start(
+        agent,
+        &config,
+        agent::Parts {
+            client: client.clone(),
+            backend: &backend,
+            pool: transaction_pool.clone(),
+            keystore,
+            task_manager: &task_manager,
+        },
+    )?;
 
     let role = config.role;
     let force_authoring = config.force_authoring;

@@ -8,4 +8,5 @@ mod finality;
 mod refused_transactions;
 mod runtime_upgrade;
 mod session_keys;
+mod swarm;
 mod transfer;

@@ -95,6 +95,11 @@ impl Node {
         &self.url
     }
 
+    /// Ends the node without a warning, as a power cut would.
+    pub async fn kill(mut self) -> Result<()> {
+        Ok(self.process.kill().await?)
+    }
+
     /// A connection for calls by name.
     pub async fn rpc(&self) -> Result<RpcClient> {
         Ok(RpcClient::from_url(&self.url).await?)

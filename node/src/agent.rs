@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The agent of this node: its options, its key, and its place among the other services.
+
+use std::{path::PathBuf, sync::Arc};
+
+use sc_client_api::Backend as _;
+use sc_service::{error::Error, Configuration, TaskManager};
+use sc_transaction_pool_api::OffchainTransactionPoolFactory;
+use sp_keystore::KeystorePtr;
+use starling_primitives::INFERENCE;
+use starling_runtime::opaque::Block;
+use starling_worker::{Client, Worker};
+
+use crate::service::{FullBackend, FullClient, FullPool};
+
+/// How to run an agent. Without a configuration, the node runs none.
+#[derive(Clone, Debug, clap::Args)]
+pub struct AgentOptions {
+    /// Run an agent as this file describes it: which model answers, what, and how
+    ///
+    /// The file is read again when it changes. `offchain-inference/worker/agent.example.toml` in the
+    /// sources has every field with its meaning.
+    #[arg(long = "agent-config", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Where the agent keeps what it must not lose: keys, sealed responses, scores [default:
+    /// chains/<CHAIN>/agent/vault.redb under the base path]
+    #[arg(long = "agent-vault", value_name = "FILE", requires = "config")]
+    pub vault: Option<PathBuf>,
+}
+
+/// What of a node its agent uses.
+pub(crate) struct Parts<'a> {
+    pub(crate) client: Arc<FullClient>,
+    pub(crate) backend: &'a FullBackend,
+    pub(crate) pool: Arc<FullPool>,
+    pub(crate) keystore: KeystorePtr,
+    pub(crate) task_manager: &'a TaskManager,
+}
+
+/// Puts the inference key of a well-known validator (`--alice`) into the keystore, in memory only,
+/// as `sc-service` does with its session keys.
+pub(crate) fn insert_well_known_key(
+    config: &Configuration,
+    keystore: &KeystorePtr,
+) -> Result<(), Error> {
+    let Some(seed) = &config.dev_key_seed else {
+        return Ok(());
+    };
+    match keystore.sr25519_generate_new(INFERENCE, Some(seed)) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::Other(format!(
+            "the inference key of {seed}: {error}"
+        ))),
+    }
+}
+
+/// Starts the agent that `options` ask for, if they do.
+pub(crate) fn start(
+    options: AgentOptions,
+    config: &Configuration,
+    parts: Parts<'_>,
+) -> Result<(), Error> {
+    let Some(file) = options.config else {
+        return Ok(());
+    };
+    let Parts {
+        client,
+        backend,
+        pool,
+        keystore,
+        task_manager,
+    } = parts;
+    let storage = backend
+        .offchain_storage()
+        .ok_or_else(|| Error::Other("the database has no off-chain storage".into()))?;
+    let vault = options.vault.unwrap_or_else(|| {
+        let chain = config.base_path.config_dir(config.chain_spec.id());
+        chain.join("agent").join("vault.redb")
+    });
+    let chain = Arc::new(Client::<Block, _, _>::new(
+        client.clone(),
+        keystore,
+        storage,
+        OffchainTransactionPoolFactory::new(pool.clone()),
+        config.role.is_authority(),
+    ));
+    let (worker, finished) =
+        Worker::start(chain.clone(), &file, &vault, config.prometheus_registry())
+            .map_err(|error| Error::Other(error.to_string()))?;
+    task_manager.spawn_handle().spawn(
+        "agent",
+        "agent",
+        starling_worker::run::<Block, _, _>(client, pool, chain, worker, finished),
+    );
+    Ok(())
+}

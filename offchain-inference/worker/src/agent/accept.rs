@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! Which requests an agent is willing to answer.
+
+use super::Request;
+use crate::config::Accept;
+
+/// Why `request` is not accepted; `None` if it is.
+pub fn refusal(accept: &Accept, request: &Request) -> Option<String> {
+    let Accept {
+        min_prompt_bytes,
+        max_prompt_bytes,
+        min_fee,
+        topics,
+        refuse,
+    } = accept;
+    let len = request.prompt.len();
+    if let Some(min) = min_prompt_bytes.filter(|min| len < *min) {
+        return Some(format!(
+            "the prompt has {len} bytes, at least {min} are wanted"
+        ));
+    }
+    if let Some(max) = max_prompt_bytes.filter(|max| len > *max) {
+        return Some(format!(
+            "the prompt has {len} bytes, at most {max} are wanted"
+        ));
+    }
+    if let Some(min) = min_fee.filter(|min| request.fee < *min) {
+        return Some(format!(
+            "the fee is {}, at least {min} is wanted",
+            request.fee
+        ));
+    }
+    if !topics.is_empty() && !topics.iter().any(|topic| topic.0.is_match(&request.prompt)) {
+        return Some("the prompt is about none of the topics".into());
+    }
+    let refused = refuse
+        .iter()
+        .find(|topic| topic.0.is_match(&request.prompt))?;
+    Some(format!("the prompt matches {:?}", refused.0.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(accept: &str, prompt: &str, fee: u128) -> Option<String> {
+        let accept: Accept = toml::from_str(accept).unwrap();
+        let request = Request {
+            round: 1,
+            prompt: prompt.into(),
+            max_tokens: 8,
+            fee,
+        };
+        refusal(&accept, &request)
+    }
+
+    #[test]
+    fn every_filter_counts() {
+        assert_eq!(refused("", "", 0), None);
+        let filters = "min_prompt_bytes = 3\nmax_prompt_bytes = 12\nmin_fee = 5\n\
+            topics = ['(?i)rust', 'crab']\nrefuse = ['game']";
+        assert_eq!(refused(filters, "What is Rust", 5), None);
+        assert_eq!(refused(filters, "crab", 5), None);
+        for (prompt, fee, words) in [
+            ("ru", 5, "at least 3"),
+            ("What is rust, please?", 5, "at most 12"),
+            ("rust", 4, "fee is 4"),
+            ("python", 9, "none of the topics"),
+            ("rust game", 9, "\"game\""),
+        ] {
+            let reason = refused(filters, prompt, fee).unwrap();
+            assert!(reason.contains(words), "{reason}");
+        }
+    }
+}

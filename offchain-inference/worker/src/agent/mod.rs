@@ -1,0 +1,491 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! The agent: auxiliary processing, a primary module, auxiliary processing
+//! (arXiv 2409.08386, section 3.1); and a ranker.
+
+mod accept;
+mod arithmetic;
+mod hook;
+mod model;
+pub mod ranking;
+mod rules;
+mod steps;
+mod trim;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc,
+    },
+};
+
+use starling_engine::{
+    backend::BackendError,
+    chat::Message,
+    generate::{Cancel, Finish, GenerateOptions},
+    rank::{self, Quantiles, RankerKind},
+    store::Store,
+    Error as EngineError,
+};
+use starling_primitives::{Balance, RoundId, Score};
+
+use self::{
+    hook::Stage,
+    model::{Model, Specification},
+};
+use crate::{
+    config::{Config, ConfigError, Primary, RankerName},
+    metrics::Metrics,
+    problems::Problems,
+};
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The round.
+    pub round: RoundId,
+    /// The prompt.
+    pub prompt: String,
+    /// The longest response, in tokens.
+    pub max_tokens: u32,
+    /// What the requester pays.
+    pub fee: Balance,
+}
+
+/// What an agent has to say to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// A response.
+    Text(String),
+    /// Nothing, and why.
+    Pass(String),
+}
+
+/// Why an agent could not do its work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It was told to stop.
+    Cancelled,
+    /// Something is broken that may work again later.
+    Broken(String),
+}
+
+impl From<BackendError> for Failure {
+    fn from(error: BackendError) -> Self {
+        match error {
+            BackendError::Cancelled => Self::Cancelled,
+            error => Self::Broken(error.to_string()),
+        }
+    }
+}
+
+/// How a job is told to come to an end. Clones share the flags.
+#[derive(Clone, Debug, Default)]
+pub struct Signals {
+    cancel: Cancel,
+    hurry: Arc<AtomicBool>,
+}
+
+impl Signals {
+    /// The result is of no use any more.
+    pub fn cancel(&self) {
+        self.cancel.cancel();
+    }
+
+    /// What there is so far has to do.
+    pub fn hurry(&self) {
+        self.hurry.store(true, Ordering::Relaxed);
+        self.cancel.cancel();
+    }
+
+    /// Whether the job has to end.
+    pub fn is_set(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+
+    fn is_hurry(&self) -> bool {
+        self.hurry.load(Ordering::Relaxed)
+    }
+}
+
+/// An agent as one configuration describes it.
+pub struct Agent {
+    config: Config,
+    models: BTreeMap<String, Arc<Model>>,
+    ranker: Option<Ranker>,
+    metrics: Metrics,
+    problems: Arc<Problems>,
+}
+
+/// A ranker with its model.
+struct Ranker {
+    kind: RankerKind,
+    model: Arc<Model>,
+    name: String,
+    reference: Option<Quantiles>,
+}
+
+impl Agent {
+    /// Puts an agent together; its models are loaded when they are needed. Takes over from
+    /// `previous` the models that stay the same.
+    pub fn new(
+        config: Config,
+        previous: Option<&Self>,
+        metrics: Metrics,
+        problems: Arc<Problems>,
+    ) -> Result<Self, ConfigError> {
+        let mut models: BTreeMap<String, Arc<Model>> = BTreeMap::new();
+        for primary in &config.primary {
+            let Some(specification) = Specification::of(&config, primary) else {
+                continue;
+            };
+            let known = previous
+                .into_iter()
+                .flat_map(|previous| previous.models.values());
+            let same = models
+                .values()
+                .chain(known)
+                .find(|model| *model.specification() == specification)
+                .cloned();
+            let model = same.unwrap_or_else(|| Arc::new(Model::new(specification)));
+            models.insert(primary.name(), model);
+        }
+        let ranker = Ranker::new(&config, &models).map_err(|reason| ConfigError::Meaning {
+            path: "the agent's configuration".into(),
+            reason,
+        })?;
+        Ok(Self {
+            config,
+            models,
+            ranker,
+            metrics,
+            problems,
+        })
+    }
+
+    /// What the agent is made of.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Loads all models now. What does not work becomes a problem.
+    pub fn warm_up(&self) {
+        for (name, model) in &self.models {
+            self.problems.note(&topic(name), model.backend().map(drop));
+        }
+    }
+
+    /// Forgets all models: the engine failed.
+    pub fn unload(&self) {
+        self.models.values().for_each(|model| model.unload());
+    }
+
+    /// Responds to a request.
+    pub fn respond(&self, request: &Request, signals: &Signals) -> Result<Reply, Failure> {
+        if let Some(reason) = accept::refusal(&self.config.accept, request) {
+            return Ok(Reply::Pass(reason));
+        }
+        let text = steps::apply(
+            &self.config.before,
+            Stage::Before,
+            request,
+            request.prompt.clone(),
+            &self.problems,
+        );
+        let mut failure = None;
+        let mut reason = None;
+        for primary in &self.config.primary {
+            if signals.is_set() && !signals.is_hurry() {
+                return Err(Failure::Cancelled);
+            }
+            if let Some(refusal) = accept::refusal(&primary.accept, request) {
+                reason.get_or_insert(refusal);
+                continue;
+            }
+            match self.ask(primary, request, &text, signals) {
+                Ok(Some(answer)) => {
+                    let answer = steps::apply(
+                        &self.config.after,
+                        Stage::After,
+                        request,
+                        answer,
+                        &self.problems,
+                    );
+                    if !answer.trim().is_empty() {
+                        return Ok(Reply::Text(answer));
+                    }
+                },
+                Ok(None) => {},
+                Err(error) => failure = Some(error),
+            }
+        }
+        let reason = reason.unwrap_or_else(|| "no module has an answer".into());
+        failure.map_or(Ok(Reply::Pass(reason)), Err)
+    }
+
+    fn ask(
+        &self,
+        primary: &Primary,
+        request: &Request,
+        text: &str,
+        signals: &Signals,
+    ) -> Result<Option<String>, Failure> {
+        let name = primary.name();
+        if let Some(rules) = &primary.rules {
+            return Ok(rules::answer(rules, text));
+        }
+        let Some(model) = self.models.get(&name) else {
+            return Ok(None);
+        };
+        let outcome = self.generate(model, primary, request, text, signals);
+        self.judge(&name, &outcome);
+        outcome.map(|text| Some(text).filter(|text| !text.trim().is_empty()))
+    }
+
+    fn generate(
+        &self,
+        model: &Model,
+        primary: &Primary,
+        request: &Request,
+        text: &str,
+        signals: &Signals,
+    ) -> Result<String, Failure> {
+        let backend = model.backend().map_err(Failure::Broken)?;
+        let system = primary.system.iter().map(Message::system);
+        let messages: Vec<_> = system.chain([Message::user(text)]).collect();
+        let prompt = backend
+            .chat()
+            .render(&messages, true)
+            .map_err(BackendError::from)?;
+        let asked = usize::try_from(request.max_tokens).unwrap_or(usize::MAX);
+        let stop = backend.chat().stop_strings().iter().copied();
+        let options = GenerateOptions {
+            max_tokens: primary.max_tokens.unwrap_or(usize::MAX).min(asked),
+            stop: stop
+                .map(str::to_owned)
+                .chain(primary.stop.clone())
+                .collect(),
+            sampling: primary
+                .sampling
+                .with_seed(seed(primary.sampling.seed, request.round)),
+        };
+        let generation = backend
+            .generate(&prompt, &options, &signals.cancel, &mut |_| {})
+            .inspect_err(|error| unload_poisoned(model, error))?;
+        self.metrics.generated(
+            &primary.name(),
+            generation.prompt_tokens.unwrap_or(0),
+            generation.tokens.len(),
+            generation.decode,
+        );
+        if generation.finish == Finish::Cancelled && !signals.is_hurry() {
+            return Err(Failure::Cancelled);
+        }
+        Ok(generation.text)
+    }
+
+    /// Scores `responses` to `prompt`; `own` is the agent's own response.
+    pub fn rank(
+        &self,
+        prompt: &str,
+        own: &str,
+        responses: &[String],
+        signals: &Signals,
+    ) -> Result<Vec<Score>, Failure> {
+        let Some(ranker) = &self.ranker else {
+            return Ok(ranking::by_similarity(own, responses));
+        };
+        let outcome = ranker.rank(prompt, responses, &signals.cancel);
+        self.judge(&ranker.name, &outcome);
+        outcome
+    }
+
+    /// Remembers whether the module works.
+    fn judge<T>(&self, module: &str, outcome: &Result<T, Failure>) {
+        match outcome {
+            Ok(_) => self.problems.solved(&topic(module)),
+            Err(Failure::Broken(reason)) => self.problems.found(&topic(module), reason.clone()),
+            Err(Failure::Cancelled) => {},
+        }
+    }
+}
+
+fn topic(module: &str) -> String {
+    format!("model {module:?}")
+}
+
+/// A pool whose thread panicked is of no use any more.
+fn unload_poisoned(model: &Model, error: &BackendError) {
+    if matches!(error, BackendError::Engine(EngineError::Poisoned)) {
+        model.unload();
+    }
+}
+
+/// The seed of a round's response.
+fn seed(configured: Option<u64>, round: RoundId) -> u64 {
+    match configured {
+        Some(seed) => seed ^ round.rotate_left(32),
+        None => getrandom::u64().unwrap_or(round),
+    }
+}
+
+impl Ranker {
+    fn new(config: &Config, models: &BTreeMap<String, Arc<Model>>) -> Result<Option<Self>, String> {
+        let Some(by) = config.ranked_by()? else {
+            return Ok(None);
+        };
+        let name = by.name();
+        let Some(model) = models.get(&name).cloned() else {
+            return Ok(None);
+        };
+        let store_name = model.specification().store_name();
+        let kind = match config.ranking.ranker {
+            Some(RankerName::Model(kind)) => kind,
+            Some(RankerName::Similarity) => return Ok(None),
+            None => store_name
+                .and_then(|name| {
+                    let store = Store::open(config.store.clone()).ok()?;
+                    Some(store.entry(name).ok()?.ranker)
+                })
+                .unwrap_or(RankerKind::Likelihood),
+        };
+        let reference = match &config.ranking.reference {
+            Some(path) => Some(ranking::read(path, kind)?),
+            None => store_name.and_then(|name| ranking::built_in(name, kind)),
+        };
+        Ok(Some(Self {
+            kind,
+            model,
+            name,
+            reference,
+        }))
+    }
+
+    fn rank(
+        &self,
+        prompt: &str,
+        responses: &[String],
+        cancel: &Cancel,
+    ) -> Result<Vec<Score>, Failure> {
+        let backend = self.model.backend().map_err(Failure::Broken)?;
+        let messages = [Message::user(prompt)];
+        let task = rank::Task {
+            messages: &messages,
+            responses,
+        };
+        let raw = self
+            .kind
+            .ranker()
+            .rank(backend.as_ref(), task, cancel)
+            .inspect_err(|error| unload_poisoned(&self.model, error))?;
+        let scores = raw
+            .into_iter()
+            .map(|raw| ranking::committed(self.reference.as_ref(), raw));
+        Ok(scores.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agent(toml: &str) -> Agent {
+        let config: Config = toml::from_str(toml).unwrap();
+        Agent::new(
+            config,
+            None,
+            Metrics::new(None).unwrap(),
+            Arc::new(Problems::default()),
+        )
+        .unwrap()
+    }
+
+    fn request(prompt: &str) -> Request {
+        Request {
+            round: 1,
+            prompt: prompt.into(),
+            max_tokens: 16,
+            fee: 10,
+        }
+    }
+
+    const EXPERT: &str = r#"
+        [accept]
+        min_fee = 5
+        [[before]]
+        template = "{{ text }}!"
+        [[primary]]
+        accept = { refuse = ['secret'] }
+        [[primary.rules]]
+        pattern = '^hello!$'
+        answer = "hi"
+        [[after]]
+        template = "{{ text }}, friend"
+        "#;
+
+    #[test]
+    fn an_expert_system_answers_through_its_steps() {
+        let agent = agent(EXPERT);
+        let reply = |request: &Request| agent.respond(request, &Signals::default()).unwrap();
+        assert_eq!(reply(&request("hello")), Reply::Text("hi, friend".into()));
+        assert!(matches!(reply(&request("bye")), Reply::Pass(_)));
+        let cheap = Request {
+            fee: 4,
+            ..request("hello")
+        };
+        assert!(matches!(reply(&cheap), Reply::Pass(reason) if reason.contains("fee")));
+        assert!(
+            matches!(reply(&request("secret")), Reply::Pass(reason) if reason.contains("secret"))
+        );
+    }
+
+    #[test]
+    fn a_module_that_is_broken_leaves_the_answer_to_the_next() {
+        let both = agent(
+            "[[primary]]\npath = \"/nowhere.gguf\"\nsha256 = \"ab\"\n[[primary]]\n\
+             [[primary.rules]]\npattern = 'b'\nanswer = \"c\"",
+        );
+        let answer = both.respond(&request("b"), &Signals::default());
+        assert_eq!(answer, Ok(Reply::Text("c".into())));
+        // Nobody else knows: it may still work later.
+        let answer = both.respond(&request("a"), &Signals::default());
+        assert!(matches!(answer, Err(Failure::Broken(reason)) if reason.contains("/nowhere")));
+        assert_eq!(both.problems.active().len(), 1);
+    }
+
+    #[test]
+    fn without_a_model_similar_responses_score_best() {
+        let agent = agent(EXPERT);
+        let responses = ["hi, friend".to_owned(), "no".to_owned()];
+        let scores = agent
+            .rank("hello", "hi, friend", &responses, &Signals::default())
+            .unwrap();
+        assert!(scores[0] > scores[1]);
+    }
+
+    #[test]
+    fn a_new_configuration_keeps_the_models_that_stay() {
+        let first = agent("[[primary]]\nmodel = \"a\"\n[[primary]]\nmodel = \"b\"");
+        let config = toml::from_str(
+            "[[primary]]\nmodel = \"b\"\nname = \"x\"\n[primary.sampling]\ntemperature = 0.0\n\
+             [[primary]]\nmodel = \"a\"\ncache_mib = 1",
+        );
+        let second = Agent::new(
+            config.unwrap(),
+            Some(&first),
+            first.metrics.clone(),
+            first.problems.clone(),
+        )
+        .unwrap();
+        assert!(Arc::ptr_eq(&first.models["b"], &second.models["x"]));
+        assert!(!Arc::ptr_eq(&first.models["a"], &second.models["a"]));
+    }
+
+    #[test]
+    fn seeds_are_fresh_unless_one_is_configured() {
+        assert_eq!(seed(Some(7), 3), seed(Some(7), 3));
+        assert_ne!(seed(Some(7), 3), seed(Some(7), 4));
+        assert_ne!(seed(None, 3), seed(None, 3));
+    }
+}

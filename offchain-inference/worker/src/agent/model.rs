@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! A model, loaded when it is first needed and again after it failed.
+
+use std::{
+    fs::{self, File},
+    io::Read,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+use starling_engine::{
+    backend::{Backend, HttpBackend, HttpConfig, LocalBackend},
+    store::Store,
+    LoadOptions,
+};
+
+use crate::config::{Config, Primary};
+
+/// Where a model is and how it is run. Models with equal specifications are loaded once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Specification {
+    source: Source,
+    threads: usize,
+    cache_bytes: usize,
+    niceness: u8,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Source {
+    Store {
+        name: String,
+        folder: Option<PathBuf>,
+    },
+    File {
+        path: PathBuf,
+        sha256: String,
+    },
+    Endpoint {
+        url: String,
+        model: String,
+        api_key_env: Option<String>,
+        chat_template: Option<PathBuf>,
+        context: Option<usize>,
+        timeout: Option<Duration>,
+    },
+}
+
+impl Specification {
+    /// The model of a primary module; `None` for an expert system.
+    pub fn of(config: &Config, primary: &Primary) -> Option<Self> {
+        let source = match (&primary.model, &primary.url, &primary.path) {
+            (Some(model), Some(url), _) => Source::Endpoint {
+                url: url.clone(),
+                model: model.clone(),
+                api_key_env: primary.api_key_env.clone(),
+                chat_template: primary.chat_template.clone(),
+                context: primary.context,
+                timeout: primary.timeout_ms.map(Duration::from_millis),
+            },
+            (Some(model), None, _) => Source::Store {
+                name: model.clone(),
+                folder: config.store.clone(),
+            },
+            (None, _, Some(path)) => Source::File {
+                path: path.clone(),
+                sha256: primary.sha256.clone().unwrap_or_default(),
+            },
+            (None, _, None) => return None,
+        };
+        let default = LoadOptions::default().cache_bytes;
+        Some(Self {
+            source,
+            threads: config.threads,
+            cache_bytes: primary
+                .cache_mib
+                .map_or(default, |mib| mib.saturating_mul(1 << 20)),
+            niceness: config.niceness,
+        })
+    }
+
+    /// The model's name in the store, if it is from there.
+    pub fn store_name(&self) -> Option<&str> {
+        match &self.source {
+            Source::Store { name, .. } => Some(name),
+            _ => None,
+        }
+    }
+
+    fn load(&self) -> Result<Arc<dyn Backend>, String> {
+        let options = LoadOptions {
+            threads: self.threads,
+            cache_bytes: self.cache_bytes,
+            ..LoadOptions::default()
+        };
+        let local = |path: &Path| {
+            let backend = LocalBackend::load(path, &options).map_err(|error| error.to_string())?;
+            Ok(Arc::new(backend) as Arc<dyn Backend>)
+        };
+        match &self.source {
+            Source::Store { name, folder } => {
+                let store = Store::open(folder.clone()).map_err(|error| error.to_string())?;
+                let path = store.path(name).map_err(|error| error.to_string())?;
+                local(&path)
+            },
+            Source::File { path, sha256 } => {
+                verify(path, sha256)?;
+                local(path)
+            },
+            Source::Endpoint {
+                url,
+                model,
+                api_key_env,
+                chat_template,
+                context,
+                timeout,
+            } => {
+                let mut config = HttpConfig::new(url, model);
+                if let Some(variable) = api_key_env {
+                    let key = std::env::var(variable);
+                    config.api_key = Some(
+                        key.map_err(|_| format!("the environment has no variable {variable}"))?,
+                    );
+                }
+                if let Some(path) = chat_template {
+                    let template = fs::read_to_string(path);
+                    config.chat_template =
+                        Some(template.map_err(|error| format!("{}: {error}", path.display()))?);
+                }
+                config.context_length = *context;
+                config.timeout = timeout.unwrap_or(config.timeout);
+                let backend = HttpBackend::new(config).map_err(|error| error.to_string())?;
+                Ok(Arc::new(backend))
+            },
+        }
+    }
+}
+
+/// Checks that the file has this hash.
+fn verify(path: &Path, sha256: &str) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
+    let mut file = File::open(path).map_err(failed)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let n = file.read(&mut buffer).map_err(failed)?;
+        if n == 0 {
+            break;
+        }
+        hasher.update(buffer.get(..n).unwrap_or_default());
+    }
+    let found: String = hasher
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    if found.eq_ignore_ascii_case(sha256) {
+        Ok(())
+    } else {
+        Err(format!(
+            "{} is corrupt or another file: its SHA-256 is {found} instead of {sha256}",
+            path.display()
+        ))
+    }
+}
+
+/// A model that is loaded, or will be.
+pub struct Model {
+    specification: Specification,
+    backend: Mutex<Option<Arc<dyn Backend>>>,
+}
+
+impl Model {
+    /// Does not load it yet.
+    pub fn new(specification: Specification) -> Self {
+        Self {
+            specification,
+            backend: Mutex::default(),
+        }
+    }
+
+    /// Where it is and how it is run.
+    pub fn specification(&self) -> &Specification {
+        &self.specification
+    }
+
+    /// The model, after loading it if need be.
+    pub fn backend(&self) -> Result<Arc<dyn Backend>, String> {
+        let mut backend = self.backend.lock();
+        if let Some(loaded) = &*backend {
+            return Ok(loaded.clone());
+        }
+        let loaded = self.specification.load()?;
+        Ok(backend.insert(loaded).clone())
+    }
+
+    /// Forgets the model after it failed: the next use loads it anew.
+    pub fn unload(&self) {
+        *self.backend.lock() = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_that_is_not_what_it_should_be_is_not_loaded_until_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.gguf");
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let model = Model::new(Specification {
+            source: Source::File {
+                path: path.clone(),
+                sha256: empty.into(),
+            },
+            threads: 1,
+            cache_bytes: 1 << 20,
+            niceness: 0,
+        });
+        let error = || model.backend().err().unwrap();
+        assert!(error().contains("cannot read"), "{}", error());
+        fs::write(&path, "x").unwrap();
+        assert!(error().contains("SHA-256"), "{}", error());
+        fs::write(&path, "").unwrap();
+        // The right file at last; that it is no model is another matter.
+        assert!(error().contains("GGUF"), "{}", error());
+    }
+
+    #[test]
+    fn a_key_that_is_not_in_the_environment_is_named() {
+        let config: Config = toml::from_str(
+            "[[primary]]\nurl = \"http://127.0.0.1:1/v1\"\nmodel = \"m\"\n\
+             api_key_env = \"STARLING_TEST_NO_SUCH_VARIABLE\"",
+        )
+        .unwrap();
+        let specification = Specification::of(&config, &config.primary[0]).unwrap();
+        let error = Model::new(specification).backend().err().unwrap();
+        assert!(error.contains("STARLING_TEST_NO_SUCH_VARIABLE"), "{error}");
+    }
+}

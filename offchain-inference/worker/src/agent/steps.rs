@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! Auxiliary processing around the primary module (arXiv 2409.08386, section 3.1). A step that
+//! fails is left out: it never costs the round.
+
+use minijinja::{context, Environment};
+
+use super::{
+    arithmetic,
+    hook::{self, Input, Limits, Stage},
+    trim, Request,
+};
+use crate::{config::Step, problems::Problems};
+
+/// Applies `steps` in order to `text`.
+pub fn apply(
+    steps: &[Step],
+    stage: Stage,
+    request: &Request,
+    text: String,
+    problems: &Problems,
+) -> String {
+    steps.iter().enumerate().fold(text, |text, (index, step)| {
+        let topic = format!("step {} {stage:?} the primary module", index + 1);
+        problems
+            .note(&topic, run(step, stage, request, &text))
+            .unwrap_or(text)
+    })
+}
+
+fn run(step: &Step, stage: Stage, request: &Request, text: &str) -> Result<String, String> {
+    let input = Input {
+        stage,
+        round: request.round,
+        prompt: &request.prompt,
+        text,
+    };
+    let limits = Limits {
+        time: step.timeout(),
+        bytes: step.max_bytes(),
+    };
+    if let Some(template) = &step.template {
+        let variables = context! { prompt => &request.prompt, text, round => request.round };
+        return Environment::new()
+            .render_str(template, variables)
+            .map_err(|error| format!("{error:#}"));
+    }
+    if let Some(trim) = &step.trim {
+        return Ok(trim::apply(trim, text));
+    }
+    if let Some(words) = &step.command {
+        return hook::command(words, &input, limits);
+    }
+    if let Some(url) = &step.url {
+        return hook::http(url, &input, limits);
+    }
+    Ok(match stage {
+        Stage::Before => arithmetic::annotate(text),
+        Stage::After => arithmetic::correct(text),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steps(toml: &str) -> Vec<Step> {
+        #[derive(serde::Deserialize)]
+        struct File {
+            step: Vec<Step>,
+        }
+        toml::from_str::<File>(toml).unwrap().step
+    }
+
+    #[test]
+    fn steps_work_on_each_other_s_results_and_failures_are_left_out() {
+        let steps = steps(
+            r#"
+            [[step]]
+            template = "{{ round }}: {{ text }} ({{ prompt }})"
+            [[step]]
+            command = ["false"]
+            [[step]]
+            command = ["sh", "-c", "cat > /dev/null; printf '2 + 2 = 5. And th'"]
+            timeout_ms = 60000
+            [[step]]
+            arithmetic = true
+            [[step]]
+            trim = { sentences = true }
+            "#,
+        );
+        let request = Request {
+            round: 3,
+            prompt: "p".into(),
+            max_tokens: 1,
+            fee: 0,
+        };
+        let problems = Problems::default();
+        let first = apply(&steps[..2], Stage::Before, &request, "t".into(), &problems);
+        assert_eq!(first, "3: t (p)");
+        assert_eq!(problems.active().len(), 1);
+        let all = apply(&steps, Stage::After, &request, "t".into(), &problems);
+        assert_eq!(all, "2 + 2 = 4.");
+    }
+}

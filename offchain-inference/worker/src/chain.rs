@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! What the worker asks the chain, and the node's client behind it.
+
+use std::{marker::PhantomData, sync::Arc};
+
+use codec::Decode;
+use sc_transaction_pool_api::OffchainTransactionPoolFactory;
+use sp_api::{ApiExt, ProvideRuntimeApi};
+use sp_blockchain::HeaderBackend;
+use sp_core::{
+    offchain::{
+        storage::OffchainDb, DbExternalities, OffchainDbExt, OffchainStorage, OffchainWorkerExt,
+        StorageKind,
+    },
+    H256,
+};
+use sp_keystore::{KeystoreExt, KeystorePtr};
+use sp_offchain::OffchainWorkerApi;
+use sp_runtime::traits::{Block as BlockT, Header, UniqueSaturatedInto};
+use starling_primitives::{
+    api::{job_board_key, AgentView, JobBoard, RoundView, RoundsApi, Sent, VaultEntry},
+    round::BlockNumber,
+    InferenceKey, RoundId, INFERENCE,
+};
+
+use crate::{externalities::Offline, AccountId};
+
+/// A block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct At {
+    /// Its hash.
+    pub hash: H256,
+    /// Its number.
+    pub number: BlockNumber,
+}
+
+/// What the chain knows of one of this node's inference keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The key.
+    pub key: InferenceKey,
+    /// The agent that it serves, if there is one.
+    pub agent: Option<(AccountId, AgentView)>,
+}
+
+/// What the worker asks the chain. Blocking.
+pub trait Chain: Send + Sync + 'static {
+    /// Runs the runtime's hook after block `at`, and reads the job boards that it wrote.
+    fn boards(&self, at: At) -> Result<Vec<JobBoard<AccountId>>, String>;
+
+    /// A round as of block `at`.
+    fn round(&self, at: At, id: RoundId) -> Result<Option<RoundView<AccountId>>, String>;
+
+    /// The inference keys of this node, and whom they serve as of block `at`.
+    fn standings(&self, at: At) -> Result<Vec<Standing>, String>;
+
+    /// Lets the runtime sign and send what is due.
+    fn submit(
+        &self,
+        at: At,
+        results: Vec<VaultEntry<AccountId>>,
+        finalized: BlockNumber,
+    ) -> Result<Vec<(RoundId, AccountId, Sent)>, String>;
+
+    /// The best block.
+    fn best(&self) -> At;
+
+    /// The last finalised block.
+    fn finalized(&self) -> At;
+
+    /// The hash of the genesis block.
+    fn genesis(&self) -> H256;
+}
+
+/// The node's client with what the runtime may use of the node.
+pub struct Client<Block: BlockT, C, Storage> {
+    client: Arc<C>,
+    keystore: KeystorePtr,
+    storage: OffchainDb<Storage>,
+    pool: OffchainTransactionPoolFactory<Block>,
+    is_validator: bool,
+    block: PhantomData<Block>,
+}
+
+impl<Block, C, Storage> Client<Block, C, Storage>
+where
+    Block: BlockT<Hash = H256>,
+    C: ProvideRuntimeApi<Block> + HeaderBackend<Block> + 'static,
+    C::Api: OffchainWorkerApi<Block> + RoundsApi<Block, AccountId>,
+    Storage: OffchainStorage + 'static,
+{
+    /// From the parts of the node. `storage` is the backend's persistent off-chain storage.
+    pub fn new(
+        client: Arc<C>,
+        keystore: KeystorePtr,
+        storage: Storage,
+        pool: OffchainTransactionPoolFactory<Block>,
+        is_validator: bool,
+    ) -> Self {
+        Self {
+            client,
+            keystore,
+            storage: OffchainDb::new(storage),
+            pool,
+            is_validator,
+            block: PhantomData,
+        }
+    }
+
+    /// Runs the runtime's hook after block `at`.
+    pub fn run_hook(&self, at: At) -> Result<(), String> {
+        let header = self.client.header(at.hash).map_err(text)?;
+        let header = header.ok_or("the block's header is gone")?;
+        let mut api = self.client.runtime_api();
+        api.register_extension(KeystoreExt(self.keystore.clone()));
+        api.register_extension(OffchainDbExt::new(self.storage.clone()));
+        api.register_extension(self.pool.offchain_transaction_pool(at.hash));
+        api.register_extension(OffchainWorkerExt::new(Offline {
+            is_validator: self.is_validator,
+        }));
+        api.offchain_worker(at.hash, &header).map_err(text)
+    }
+
+    fn keys(&self) -> Vec<InferenceKey> {
+        let keys = self.keystore.sr25519_public_keys(INFERENCE);
+        keys.into_iter().map(Into::into).collect()
+    }
+
+    fn at(&self, hash: H256, number: impl UniqueSaturatedInto<BlockNumber>) -> At {
+        At {
+            hash,
+            number: number.unique_saturated_into(),
+        }
+    }
+}
+
+fn text(error: impl ToString) -> String {
+    error.to_string()
+}
+
+impl<Block, C, Storage> Chain for Client<Block, C, Storage>
+where
+    Block: BlockT<Hash = H256>,
+    <Block::Header as Header>::Number: UniqueSaturatedInto<BlockNumber>,
+    C: ProvideRuntimeApi<Block> + HeaderBackend<Block> + Send + Sync + 'static,
+    C::Api: OffchainWorkerApi<Block> + RoundsApi<Block, AccountId>,
+    Storage: OffchainStorage + 'static,
+{
+    fn boards(&self, at: At) -> Result<Vec<JobBoard<AccountId>>, String> {
+        self.run_hook(at)?;
+        let mut storage = self.storage.clone();
+        let boards = self.keys().into_iter().filter_map(|key| {
+            let value = storage.local_storage_get(StorageKind::PERSISTENT, &job_board_key(&key))?;
+            Some(JobBoard::decode(&mut value.as_slice()).map_err(|_| {
+                "the job board is not in the format that this node knows; upgrade the node"
+                    .to_owned()
+            }))
+        });
+        boards.collect()
+    }
+
+    fn round(&self, at: At, id: RoundId) -> Result<Option<RoundView<AccountId>>, String> {
+        self.client.runtime_api().round(at.hash, id).map_err(text)
+    }
+
+    fn standings(&self, at: At) -> Result<Vec<Standing>, String> {
+        let api = self.client.runtime_api();
+        let standings = self.keys().into_iter().map(|key| {
+            let account = api.agent_of(at.hash, key.clone()).map_err(text)?;
+            let agent = match account {
+                Some(account) => {
+                    let view = api.agent(at.hash, account.clone()).map_err(text)?;
+                    view.map(|view| (account, view))
+                },
+                None => None,
+            };
+            Ok(Standing { key, agent })
+        });
+        standings.collect()
+    }
+
+    fn submit(
+        &self,
+        at: At,
+        results: Vec<VaultEntry<AccountId>>,
+        finalized: BlockNumber,
+    ) -> Result<Vec<(RoundId, AccountId, Sent)>, String> {
+        let mut api = self.client.runtime_api();
+        api.register_extension(KeystoreExt(self.keystore.clone()));
+        api.register_extension(self.pool.offchain_transaction_pool(at.hash));
+        api.submit(at.hash, results, finalized).map_err(text)
+    }
+
+    fn best(&self) -> At {
+        let info = self.client.info();
+        self.at(info.best_hash, info.best_number)
+    }
+
+    fn finalized(&self) -> At {
+        let info = self.client.info();
+        self.at(info.finalized_hash, info.finalized_number)
+    }
+
+    fn genesis(&self) -> H256 {
+        self.client.info().genesis_hash
+    }
+}

@@ -1,0 +1,569 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! The agent configuration file: what an agent is made of, what it answers, and how.
+//!
+//! TOML. Fields that are not known are errors. Paths are relative to the file's folder.
+
+use std::{
+    fs, io,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use regex::Regex;
+use serde::{de, Deserialize, Deserializer};
+use starling_engine::{
+    rank::{Quantiles, RankerKind},
+    sampling::Sampling,
+};
+use starling_primitives::Balance;
+
+/// Why a configuration file is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// It is not TOML, or not of this format.
+    #[error("{path}: {source}")]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: Box<toml::de::Error>,
+    },
+    /// What it says makes no sense.
+    #[error("{path}: {reason}")]
+    Meaning {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// An agent.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Jobs that are computed at a time.
+    #[serde(default = "one")]
+    pub workers: NonZeroUsize,
+    /// Jobs that wait, at most.
+    #[serde(default = "default_queue")]
+    pub queue: NonZeroUsize,
+    /// Threads of an embedded model; 0 for one a core.
+    #[serde(default)]
+    pub threads: usize,
+    /// How much lower than block authoring the operating system ranks the worker's threads, 0 to 19.
+    #[serde(default = "default_niceness")]
+    pub niceness: u8,
+    /// Folder of the model store; without it `$STARLING_MODELS`, or the user's data folder.
+    pub store: Option<PathBuf>,
+    /// Which requests are answered.
+    #[serde(default)]
+    pub accept: Accept,
+    /// What happens to a prompt before the primary module sees it.
+    #[serde(default)]
+    pub before: Vec<Step>,
+    /// The primary modules, asked in order.
+    pub primary: Vec<Primary>,
+    /// What happens to a response before it is sealed.
+    #[serde(default)]
+    pub after: Vec<Step>,
+    /// How others' responses are scored.
+    #[serde(default)]
+    pub ranking: Ranking,
+}
+
+fn one() -> NonZeroUsize {
+    NonZeroUsize::MIN
+}
+
+fn default_queue() -> NonZeroUsize {
+    NonZeroUsize::MIN.saturating_add(15)
+}
+
+fn default_niceness() -> u8 {
+    10
+}
+
+/// Requests for which all of this holds are accepted.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Accept {
+    /// Bytes that the prompt has at least.
+    pub min_prompt_bytes: Option<usize>,
+    /// Bytes that the prompt has at most.
+    pub max_prompt_bytes: Option<usize>,
+    /// The lowest fee, in the smallest unit.
+    #[serde(deserialize_with = "amount")]
+    pub min_fee: Option<Balance>,
+    /// One of these matches the prompt; without any, all topics are accepted.
+    pub topics: Vec<Pattern>,
+    /// None of these matches the prompt.
+    pub refuse: Vec<Pattern>,
+}
+
+/// Amounts are larger than TOML's integers: a string is accepted too.
+fn amount<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Balance>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Amount {
+        Number(u64),
+        Text(String),
+    }
+    match Amount::deserialize(deserializer)? {
+        Amount::Number(number) => Ok(Some(number.into())),
+        Amount::Text(text) => text
+            .replace('_', "")
+            .parse()
+            .map(Some)
+            .map_err(|_| de::Error::custom(format!("{text:?} is not an amount"))),
+    }
+}
+
+/// A regular expression, compiled when the file is read.
+#[derive(Clone, Debug)]
+pub struct Pattern(pub Regex);
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
+impl<'de> Deserialize<'de> for Pattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Regex::new(&text).map(Self).map_err(de::Error::custom)
+    }
+}
+
+/// One step of auxiliary processing. Exactly one of `template`, `trim`, `arithmetic`, `command`
+/// and `url` says which.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Step {
+    /// Jinja template; `prompt`, `text` and `round` are its variables.
+    pub template: Option<String>,
+    /// Leaves out what is too much.
+    pub trim: Option<Trim>,
+    /// Computes the arithmetic in the text.
+    pub arithmetic: bool,
+    /// An external program with its arguments.
+    pub command: Option<Vec<String>>,
+    /// An HTTP hook.
+    pub url: Option<String>,
+    /// The longest that a program or hook may take, in milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// The longest output of a program or hook, in bytes.
+    pub max_bytes: Option<usize>,
+}
+
+impl Step {
+    /// The longest that a program or hook may take: `timeout_ms`, or two seconds.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms.unwrap_or(2_000))
+    }
+
+    /// The longest output of a program or hook: `max_bytes`, or 16 KiB.
+    pub fn max_bytes(&self) -> usize {
+        self.max_bytes.unwrap_or(16 << 10)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let kinds = [
+            self.template.is_some(),
+            self.trim.is_some(),
+            self.arithmetic,
+            self.command.is_some(),
+            self.url.is_some(),
+        ];
+        if kinds.into_iter().filter(|set| *set).count() != 1 {
+            return Err(
+                "each step has one of template, trim, arithmetic, command and url".to_owned(),
+            );
+        }
+        if self.command.as_ref().is_some_and(Vec::is_empty) {
+            return Err("the command of a step is empty".into());
+        }
+        if let Some(template) = &self.template {
+            minijinja::Environment::new()
+                .template_from_str(template)
+                .map_err(|error| format!("template of a step: {error:#}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// What trimming leaves out, besides white space at both ends.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Trim {
+    /// All but the first paragraph.
+    pub paragraph: bool,
+    /// A last sentence without an end, if there is a whole one before it.
+    pub sentences: bool,
+    /// What is beyond this many bytes.
+    pub max_bytes: Option<usize>,
+}
+
+/// A primary module: `rules`, or a model — embedded, or behind a `url`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Primary {
+    /// What logs and metrics call it.
+    pub name: Option<String>,
+    /// Which requests it answers.
+    #[serde(default)]
+    pub accept: Accept,
+    /// An expert system.
+    pub rules: Option<Vec<Rule>>,
+    /// A model of the store, or the model's name behind `url`.
+    pub model: Option<String>,
+    /// A model file.
+    pub path: Option<PathBuf>,
+    /// The model file's SHA-256.
+    pub sha256: Option<String>,
+    /// OpenAI-compatible endpoint, up to and with `/v1`.
+    pub url: Option<String>,
+    /// Environment variable with the endpoint's key.
+    pub api_key_env: Option<String>,
+    /// File with the Jinja chat template of the model behind `url`.
+    pub chat_template: Option<PathBuf>,
+    /// Tokens that the model behind `url` can attend to.
+    pub context: Option<usize>,
+    /// The longest request to `url`, in milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// Memory for key-value caches, in MiB.
+    pub cache_mib: Option<usize>,
+    /// The longest response, in tokens, if the request allows it.
+    pub max_tokens: Option<usize>,
+    /// Texts that end a response.
+    #[serde(default)]
+    pub stop: Vec<String>,
+    /// Standing instructions.
+    pub system: Option<String>,
+    /// How tokens are drawn.
+    #[serde(default)]
+    pub sampling: SamplingConfig,
+}
+
+/// How tokens are drawn; what is left out is the engine's default.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SamplingConfig {
+    /// Divides the logits; 0 takes the most probable token always.
+    pub temperature: Option<f32>,
+    /// Only the k most probable tokens; 0 for all.
+    pub top_k: Option<usize>,
+    /// Only the most probable tokens that together reach this probability.
+    pub top_p: Option<f32>,
+    /// Only tokens at least this many times as probable as the most probable one.
+    pub min_p: Option<f32>,
+    /// Divides positive logits of recent tokens and multiplies negative ones.
+    pub repetition_penalty: Option<f32>,
+    /// How many of the last tokens the penalty looks at.
+    pub repetition_window: Option<usize>,
+    /// Makes the drawing reproducible; without it, every round draws a fresh seed.
+    pub seed: Option<u64>,
+}
+
+impl SamplingConfig {
+    /// With this seed.
+    pub fn with_seed(&self, seed: u64) -> Sampling {
+        let default = Sampling::default();
+        Sampling {
+            temperature: self.temperature.unwrap_or(default.temperature),
+            top_k: self.top_k.unwrap_or(default.top_k),
+            top_p: self.top_p.unwrap_or(default.top_p),
+            min_p: self.min_p.unwrap_or(default.min_p),
+            repetition_penalty: self
+                .repetition_penalty
+                .unwrap_or(default.repetition_penalty),
+            repetition_window: self.repetition_window.unwrap_or(default.repetition_window),
+            seed,
+        }
+    }
+}
+
+/// A rule of an expert system: what to answer to a prompt that matches.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// What the prompt matches.
+    pub pattern: Pattern,
+    /// The answer; `$1` or `$name` stand for what the pattern's groups matched.
+    pub answer: Option<String>,
+    /// The answer is the value of the arithmetic in the prompt.
+    #[serde(default)]
+    pub arithmetic: bool,
+}
+
+/// How others' responses are scored.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ranking {
+    /// Name of the primary module whose model scores; without it, the first that has one.
+    pub by: Option<String>,
+    /// The ranker.
+    pub ranker: Option<RankerName>,
+    /// File with the ranker's scores of a reference set, as `starling-infer calibrate` writes it.
+    pub reference: Option<PathBuf>,
+}
+
+/// The rankers that a configuration can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RankerName {
+    /// One of the engine's, with a model.
+    Model(RankerKind),
+    /// How similar a response is to the agent's own; needs no model.
+    Similarity,
+}
+
+impl<'de> Deserialize<'de> for RankerName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        if name == "similarity" {
+            return Ok(Self::Similarity);
+        }
+        name.parse().map(Self::Model).map_err(|_| {
+            de::Error::custom(format!(
+                "no ranker is called {name:?} (likelihood, judge, pairwise, similarity)"
+            ))
+        })
+    }
+}
+
+/// Raw scores of one ranker on one model, in the format of `starling-infer calibrate`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reference {
+    /// The model's name.
+    pub model: String,
+    /// The ranker.
+    pub ranker: RankerKind,
+    /// The scores.
+    pub scores: Quantiles,
+}
+
+impl Primary {
+    /// What logs and metrics call it.
+    pub fn name(&self) -> String {
+        let file = || Some(self.path.as_ref()?.file_stem()?.to_string_lossy().into());
+        self.name
+            .clone()
+            .or_else(|| self.model.clone())
+            .or_else(file)
+            .unwrap_or_else(|| "rules".into())
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let name = self.name();
+        let bad = |what: &str| Err(format!("primary module {name:?}: {what}"));
+        let has_model = self.model.is_some() || self.path.is_some();
+        match (&self.rules, has_model) {
+            (Some(_), true) => return bad("it has rules and a model; make it two modules"),
+            (None, false) => return bad("it has neither rules nor model nor path"),
+            (Some(rules), false) => {
+                if rules.is_empty() {
+                    return bad("it has no rules");
+                }
+                if rules
+                    .iter()
+                    .any(|rule| rule.answer.is_some() == rule.arithmetic)
+                {
+                    return bad("each rule has either an answer or arithmetic = true");
+                }
+            },
+            (None, true) => {},
+        }
+        if self.model.is_some() && self.path.is_some() {
+            return bad("it has a model of the store and a path");
+        }
+        if self.path.is_some() && self.url.is_some() {
+            return bad("a model behind a url has a name (model) and no path");
+        }
+        if self.path.is_some() && self.sha256.is_none() {
+            return bad("a path needs the file's sha256");
+        }
+        if let Some(hash) = &self.sha256 {
+            if self.path.is_none() {
+                return bad("sha256 belongs to a path; the store knows the hashes of its models");
+            }
+            if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                return bad("sha256 must have 64 hexadecimal digits");
+            }
+        }
+        self.sampling
+            .with_seed(0)
+            .validate()
+            .map_err(|error| format!("primary module {name:?}: {error}"))
+    }
+}
+
+impl Config {
+    /// Reads and checks a file.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.into(),
+            source,
+        })?;
+        let config: Self = toml::from_str(&text).map_err(|source| ConfigError::Format {
+            path: path.into(),
+            source: Box::new(source),
+        })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let config = config.relative_to(folder);
+        config.check().map_err(|reason| ConfigError::Meaning {
+            path: path.into(),
+            reason,
+        })?;
+        Ok(config)
+    }
+
+    fn relative_to(mut self, folder: &Path) -> Self {
+        let primaries = self
+            .primary
+            .iter_mut()
+            .flat_map(|primary| [&mut primary.path, &mut primary.chat_template]);
+        let paths = primaries.chain([&mut self.store, &mut self.ranking.reference]);
+        for path in paths.flatten() {
+            *path = folder.join(&*path);
+        }
+        let commands = self.before.iter_mut().chain(&mut self.after);
+        for program in commands.filter_map(|step| step.command.as_mut()?.first_mut()) {
+            // A bare name is looked for in $PATH, as everywhere.
+            if Path::new(program).components().count() > 1 {
+                *program = folder.join(&*program).to_string_lossy().into();
+            }
+        }
+        self
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.primary.is_empty() {
+            return Err("there is no primary module ([[primary]])".into());
+        }
+        if self.niceness > 19 {
+            return Err(format!(
+                "niceness is {}, but must be 0 to 19",
+                self.niceness
+            ));
+        }
+        self.before
+            .iter()
+            .chain(&self.after)
+            .try_for_each(Step::check)?;
+        self.primary.iter().try_for_each(Primary::check)?;
+        let mut names: Vec<_> = self.primary.iter().map(Primary::name).collect();
+        names.sort_unstable();
+        if let Some([name, _]) = names.array_windows().find(|[a, b]| a == b) {
+            return Err(format!("two primary modules are called {name:?}"));
+        }
+        self.ranked_by().map(drop)
+    }
+
+    /// The primary module whose model scores responses; `None` where similarity does.
+    pub fn ranked_by(&self) -> Result<Option<&Primary>, String> {
+        if self.ranking.ranker == Some(RankerName::Similarity) {
+            return Ok(None);
+        }
+        let Some(name) = &self.ranking.by else {
+            let first = self.primary.iter().find(|primary| primary.rules.is_none());
+            return match (first, self.ranking.ranker) {
+                (None, Some(_)) => Err("a ranker with a model needs a module with one".into()),
+                (first, _) => Ok(first),
+            };
+        };
+        let by = self.primary.iter().find(|primary| primary.name() == *name);
+        match by {
+            Some(by) if by.rules.is_none() => Ok(Some(by)),
+            Some(_) => Err(format!("ranking.by: module {name:?} has no model")),
+            None => Err(format!("ranking.by: there is no module {name:?}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agent.toml");
+        fs::write(&path, text).unwrap();
+        Config::load(&path).map_err(|error| error.to_string())
+    }
+
+    const MODEL: &str = "[[primary]]\nmodel = \"m\"\n";
+
+    #[test]
+    fn a_model_name_is_enough() {
+        let config = parse(MODEL).unwrap();
+        assert_eq!(config.workers.get(), 1);
+        assert_eq!(config.primary[0].name(), "m");
+        assert_eq!(config.ranked_by().unwrap().unwrap().name(), "m");
+    }
+
+    #[test]
+    fn the_documented_example_is_valid() {
+        let config = parse(include_str!("../agent.example.toml")).unwrap();
+        assert_eq!(config.accept.min_fee, Some(1_000_000_000_000));
+        assert!(config.primary.len() >= 3);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (text, words) in [
+            ("", "primary"),
+            ("primary = []", "no primary module"),
+            ("[[primary]]\nmodle = \"m\"", "modle"),
+            ("[[primary]]\nname = \"x\"", "neither rules nor model"),
+            ("[[primary]]\npath = \"m.gguf\"", "sha256"),
+            ("[[primary]]\npath = \"m.gguf\"\nsha256 = \"ab\"", "64"),
+            ("[[primary]]\nmodel = \"m\"\n[primary.sampling]\ntemperature = -1.0", "temperature"),
+            ("[[primary]]\nmodel = \"m\"\n[[primary]]\nmodel = \"m\"", "two primary modules"),
+            ("[accept]\ntopics = ['(']\n[[primary]]\nmodel = \"m\"", "unclosed group"),
+            ("[accept]\nmin_fee = \"1 DOT\"\n[[primary]]\nmodel = \"m\"", "not an amount"),
+            ("[[before]]\n[[primary]]\nmodel = \"m\"", "one of template"),
+            ("[[before]]\ntemplate = \"{% if %}\"\n[[primary]]\nmodel = \"m\"", "template"),
+            ("niceness = 20\n[[primary]]\nmodel = \"m\"", "niceness"),
+            ("workers = 0\n[[primary]]\nmodel = \"m\"", "nonzero"),
+            ("[ranking]\nby = \"x\"\n[[primary]]\nmodel = \"m\"", "no module \"x\""),
+            ("[ranking]\nranker = \"dice\"\n[[primary]]\nmodel = \"m\"", "dice"),
+            ("[[primary]]\n[[primary.rules]]\npattern = 'a'", "either an answer or arithmetic"),
+            (
+                "[ranking]\nranker = \"judge\"\n[[primary]]\n[[primary.rules]]\npattern = 'a'\nanswer = \"b\"",
+                "needs a module with one",
+            ),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(words), "{text:?}: {error}");
+            assert!(error.contains("agent.toml"), "{error}");
+        }
+        let missing = Config::load(Path::new("/nowhere/agent.toml")).unwrap_err();
+        assert!(missing.to_string().contains("/nowhere/agent.toml"));
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file() {
+        let config = parse(
+            "store = \"models\"\n[[before]]\ncommand = [\"./a.sh\", \"b/c\"]\n[[before]]\n\
+             command = [\"cat\"]\n[[primary]]\nmodel = \"m\"",
+        )
+        .unwrap();
+        assert!(config.store.unwrap().is_absolute());
+        let program = |i: usize| config.before[i].command.as_ref().unwrap().clone();
+        assert!(Path::new(&program(0)[0]).is_absolute());
+        assert_eq!(program(0)[1], "b/c");
+        assert_eq!(program(1), ["cat"]);
+    }
+}

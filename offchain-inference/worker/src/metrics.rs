@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! What Prometheus is told. `grafana.json` in this crate's folder shows it.
+
+use std::time::Duration;
+
+use substrate_prometheus_endpoint::{
+    exponential_buckets, register, Counter, CounterVec, Gauge, HistogramOpts, HistogramVec, Opts,
+    PrometheusError, Registry, F64, U64,
+};
+
+/// The worker's metrics.
+#[derive(Clone)]
+pub struct Metrics {
+    /// Jobs by `kind` (`respond`, `rank`) and `outcome` (`done`, `passed`, `failed`, `cancelled`,
+    /// `refused` by a full queue).
+    pub jobs: CounterVec<U64>,
+    /// Jobs that wait.
+    pub waiting: Gauge<U64>,
+    /// Jobs that are being computed.
+    pub running: Gauge<U64>,
+    /// Tokens by `module` and `kind` (`prompt`, `response`).
+    pub tokens: CounterVec<U64>,
+    /// Tokens a second of the last response.
+    pub speed: Gauge<F64>,
+    /// Seconds by `phase`.
+    pub seconds: HistogramVec,
+    /// Messages sent, by `message`.
+    pub messages: CounterVec<U64>,
+    /// Phases of rounds that this node's agents took part in and missed, by `phase`.
+    pub missed: CounterVec<U64>,
+    /// Rounds that ended, by `outcome` for this node's agents (`won`, `lost`, `failed`).
+    pub rounds: CounterVec<U64>,
+    /// Problems that last.
+    pub problems: Gauge<U64>,
+    /// Rounds in the vault.
+    pub stored: Gauge<U64>,
+    /// Times that the configuration was read again.
+    pub reloads: Counter<U64>,
+}
+
+/// What takes time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Until the transaction pool knows the block.
+    Pool,
+    /// Running the runtime's off-chain worker.
+    Hook,
+    /// Signing and sending what is due.
+    Submit,
+    /// A job's time in the queue.
+    Wait,
+    /// Everything about a response.
+    Respond,
+    /// Everything about a set of scores.
+    Rank,
+    /// Writing to the vault, with fsync.
+    Store,
+}
+
+impl Phase {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Pool => "pool",
+            Self::Hook => "hook",
+            Self::Submit => "submit",
+            Self::Wait => "wait",
+            Self::Respond => "respond",
+            Self::Rank => "rank",
+            Self::Store => "store",
+        }
+    }
+}
+
+impl Metrics {
+    /// Metrics, registered with `registry` if there is one.
+    pub fn new(registry: Option<&Registry>) -> Result<Self, PrometheusError> {
+        let metrics = Self::unregistered()?;
+        if let Some(registry) = registry {
+            metrics.clone().register(registry)?;
+        }
+        Ok(metrics)
+    }
+
+    fn unregistered() -> Result<Self, PrometheusError> {
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            CounterVec::new(Opts::new(format!("starling_agent_{name}"), help), labels)
+        };
+        let gauge = |name: &str, help: &str| Gauge::new(format!("starling_agent_{name}"), help);
+        Ok(Self {
+            jobs: counters("jobs_total", "Jobs of the agent", &["kind", "outcome"])?,
+            waiting: gauge("jobs_waiting", "Jobs that wait")?,
+            running: gauge("jobs_running", "Jobs that are being computed")?,
+            tokens: counters("tokens_total", "Tokens computed", &["module", "kind"])?,
+            speed: Gauge::new(
+                "starling_agent_tokens_per_second",
+                "Decoding speed of the last response",
+            )?,
+            seconds: HistogramVec::new(
+                HistogramOpts::new("starling_agent_seconds", "Where the worker's time goes")
+                    .buckets(exponential_buckets(0.001, 2.0, 18)?),
+                &["phase"],
+            )?,
+            messages: counters("messages_total", "Messages sent to the pool", &["message"])?,
+            missed: counters("missed_phases_total", "Phases missed", &["phase"])?,
+            rounds: counters("rounds_total", "Rounds taken part in", &["outcome"])?,
+            problems: gauge("problems", "Problems that last; the log names them")?,
+            stored: gauge("stored_rounds", "Rounds in the vault")?,
+            reloads: Counter::new(
+                "starling_agent_reloads_total",
+                "Times that the configuration was read again",
+            )?,
+        })
+    }
+
+    fn register(self, registry: &Registry) -> Result<(), PrometheusError> {
+        register(self.jobs, registry)?;
+        register(self.waiting, registry)?;
+        register(self.running, registry)?;
+        register(self.tokens, registry)?;
+        register(self.speed, registry)?;
+        register(self.seconds, registry)?;
+        register(self.messages, registry)?;
+        register(self.missed, registry)?;
+        register(self.rounds, registry)?;
+        register(self.problems, registry)?;
+        register(self.stored, registry)?;
+        register(self.reloads, registry)?;
+        Ok(())
+    }
+
+    /// Something took so long.
+    pub fn took(&self, phase: Phase, time: Duration) {
+        self.seconds
+            .with_label_values(&[phase.name()])
+            .observe(time.as_secs_f64());
+    }
+
+    /// A response was generated.
+    pub fn generated(&self, module: &str, prompt: usize, response: usize, decode: Duration) {
+        let count = |kind, tokens: usize| {
+            self.tokens
+                .with_label_values(&[module, kind])
+                .inc_by(tokens.try_into().unwrap_or(u64::MAX));
+        };
+        count("prompt", prompt);
+        count("response", response);
+        if response > 1 && !decode.is_zero() {
+            // The first token is the prefill's.
+            self.speed.set((response - 1) as f64 / decode.as_secs_f64());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_of_the_dashboard_exists() {
+        let registry = Registry::new();
+        let metrics = Metrics::new(Some(&registry)).unwrap();
+        metrics.took(Phase::Rank, Duration::from_millis(3));
+        metrics.generated("m", 5, 11, Duration::from_secs(1));
+        assert_eq!(metrics.speed.get(), 10.0);
+        for vec in [&metrics.jobs, &metrics.tokens] {
+            vec.with_label_values(&["a", "b"]).inc();
+        }
+        for vec in [&metrics.messages, &metrics.missed, &metrics.rounds] {
+            vec.with_label_values(&["a"]).inc();
+        }
+        let names: Vec<_> = registry
+            .gather()
+            .iter()
+            .map(|f| f.name().to_owned())
+            .collect();
+        assert_eq!(names.len(), 12);
+        let dashboard = include_str!("../grafana.json");
+        for name in &names {
+            assert!(dashboard.contains(name.as_str()), "{name} is not shown");
+        }
+        let shown = regex::Regex::new("starling_agent_[a-z_]+").unwrap();
+        for found in shown.find_iter(dashboard) {
+            let base = found.as_str();
+            let base = base.strip_suffix("_bucket").unwrap_or(base);
+            let base = base.strip_suffix("_sum").unwrap_or(base);
+            let base = base.strip_suffix("_count").unwrap_or(base);
+            assert!(
+                names.iter().any(|name| name == base),
+                "{base} does not exist"
+            );
+        }
+    }
+}

@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! A bounded queue of jobs with threads of its own, the earliest deadline first.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use parking_lot::{Condvar, Mutex};
+use rustix::{process::setpriority_process, thread::gettid};
+use starling_primitives::round::BlockNumber;
+
+use crate::{
+    agent::Signals,
+    jobs::{Job, JobId},
+    LOG_TARGET,
+};
+
+/// How long a queue waits for its threads when it ends. A thread that waits for a remote backend
+/// may take longer; it is left behind.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What the threads of a queue do.
+pub trait Run: Send + Sync + 'static {
+    /// Does a job that has waited so long.
+    fn run(&self, job: &Job, signals: &Signals, waited: Duration);
+
+    /// Called by a thread that has nothing to do.
+    fn idle(&self);
+}
+
+/// How a queue is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Threads, and jobs that run at a time.
+    pub workers: usize,
+    /// Jobs that wait, at most.
+    pub capacity: usize,
+    /// Added to the threads' niceness.
+    pub niceness: u8,
+}
+
+/// A queue. Its threads end with it.
+pub struct Queue {
+    size: Size,
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: BTreeMap<(BlockNumber, JobId), Waiting>,
+    running: BTreeMap<JobId, Signals>,
+    stopped: bool,
+}
+
+struct Waiting {
+    job: Job,
+    since: Instant,
+}
+
+impl Queue {
+    /// Starts the threads.
+    pub fn start(size: Size, run: Arc<dyn Run>) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            wake: Condvar::new(),
+        });
+        let mut queue = Self {
+            size,
+            shared,
+            threads: vec![],
+        };
+        for index in 0..size.workers {
+            let (shared, run) = (queue.shared.clone(), run.clone());
+            let thread = thread::Builder::new()
+                .name(format!("agent-{index}"))
+                .spawn(move || {
+                    lower_priority(size.niceness);
+                    work(&shared, &*run);
+                })?;
+            queue.threads.push(thread);
+        }
+        Ok(queue)
+    }
+
+    /// How it was made.
+    pub fn size(&self) -> Size {
+        self.size
+    }
+
+    /// Adds a job. When the queue is full, the job with the latest deadline is turned away and
+    /// returned.
+    pub fn push(&self, job: Job) -> Option<JobId> {
+        let mut state = self.shared.state.lock();
+        let key = (job.deadline, job.id.clone());
+        let since = Instant::now();
+        state.waiting.insert(key, Waiting { job, since });
+        self.shared.wake.notify_one();
+        if state.waiting.len() <= self.size.capacity {
+            return None;
+        }
+        state.waiting.pop_last().map(|((_, id), _)| id)
+    }
+
+    /// Lets a job end with what it has.
+    pub fn hurry(&self, id: &JobId) {
+        if let Some(signals) = self.shared.state.lock().running.get(id) {
+            signals.hurry();
+        }
+    }
+
+    /// Takes a job out of the queue, or stops it. Whether it was still waiting, so that nobody
+    /// will hear of it again.
+    pub fn cancel(&self, id: &JobId) -> bool {
+        let mut state = self.shared.state.lock();
+        if let Some(signals) = state.running.get(id) {
+            signals.cancel();
+        }
+        let before = state.waiting.len();
+        state.waiting.retain(|(_, waiting), _| waiting != id);
+        state.waiting.len() < before
+    }
+
+    /// How many jobs wait, and how many run.
+    pub fn len(&self) -> (usize, usize) {
+        let state = self.shared.state.lock();
+        (state.waiting.len(), state.running.len())
+    }
+
+    /// Lets a thread that has nothing to do look for something again.
+    pub fn nudge(&self) {
+        self.shared.wake.notify_one();
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        {
+            let mut state = self.shared.state.lock();
+            state.stopped = true;
+            state.waiting.clear();
+            state.running.values().for_each(Signals::cancel);
+        }
+        self.shared.wake.notify_all();
+        let end = Instant::now() + FAREWELL;
+        for thread in self.threads.drain(..) {
+            while !thread.is_finished() && Instant::now() < end {
+                thread::sleep(Duration::from_millis(5));
+            }
+            if thread.is_finished() {
+                // A panic in a job has been dealt with where it happened.
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+/// Lowers the priority of this thread, and of those that it will start.
+fn lower_priority(niceness: u8) {
+    if let Err(error) = setpriority_process(Some(gettid()), niceness.into()) {
+        log::warn!(target: LOG_TARGET, "cannot lower the priority of the worker: {error}");
+    }
+}
+
+fn work(shared: &Shared, run: &dyn Run) {
+    loop {
+        let next = {
+            let mut state = shared.state.lock();
+            if state.stopped {
+                return;
+            }
+            match state.waiting.pop_first() {
+                Some((_, waiting)) => {
+                    let signals = Signals::default();
+                    state
+                        .running
+                        .insert(waiting.job.id.clone(), signals.clone());
+                    Some((waiting, signals))
+                },
+                None => None,
+            }
+        };
+        let Some((Waiting { job, since }, signals)) = next else {
+            run.idle();
+            let mut state = shared.state.lock();
+            if state.waiting.is_empty() && !state.stopped {
+                shared.wake.wait(&mut state);
+            }
+            continue;
+        };
+        run.run(&job, &signals, since.elapsed());
+        shared.state.lock().running.remove(&job.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobs::Kind;
+    use sp_core::H256;
+    use starling_primitives::api::Task;
+    use std::sync::mpsc;
+
+    fn job(round: u64, deadline: BlockNumber) -> Job {
+        Job {
+            id: JobId {
+                place: ([1; 32].into(), round),
+                kind: Kind::Respond,
+                subject: H256::zero(),
+            },
+            since: 0,
+            deadline,
+            task: Task::Pass,
+        }
+    }
+
+    /// Tells which job runs, and holds it until it is allowed to end or cancelled.
+    struct Gate {
+        started: mpsc::Sender<(u64, i32)>,
+        release: Mutex<mpsc::Receiver<()>>,
+    }
+
+    impl Run for Gate {
+        fn run(&self, job: &Job, signals: &Signals, _: Duration) {
+            let niceness = rustix::process::getpriority_process(Some(gettid())).unwrap();
+            self.started.send((job.id.place.1, niceness)).unwrap();
+            while !signals.is_set() {
+                if self
+                    .release
+                    .lock()
+                    .recv_timeout(Duration::from_millis(1))
+                    .is_ok()
+                {
+                    return;
+                }
+            }
+        }
+
+        fn idle(&self) {}
+    }
+
+    fn gated(capacity: usize) -> (Queue, mpsc::Receiver<(u64, i32)>, mpsc::Sender<()>) {
+        let (started, starts) = mpsc::channel();
+        let (releases, release) = mpsc::channel();
+        let size = Size {
+            workers: 1,
+            capacity,
+            niceness: 7,
+        };
+        let gate = Gate {
+            started,
+            release: Mutex::new(release),
+        };
+        (
+            Queue::start(size, Arc::new(gate)).unwrap(),
+            starts,
+            releases,
+        )
+    }
+
+    #[test]
+    fn the_earliest_deadline_comes_first_and_the_latest_is_turned_away() {
+        let (queue, starts, releases) = gated(2);
+        assert_eq!(queue.push(job(0, 9)), None);
+        assert_eq!(starts.recv().unwrap().0, 0);
+        assert_eq!(queue.push(job(1, 30)), None);
+        assert_eq!(queue.push(job(2, 20)), None);
+        assert_eq!(queue.push(job(3, 10)), Some(job(1, 30).id));
+        assert_eq!(queue.push(job(4, 40)), Some(job(4, 40).id));
+        assert_eq!(queue.len(), (2, 1));
+        for expected in [3, 2] {
+            releases.send(()).unwrap();
+            let (round, niceness) = starts.recv().unwrap();
+            assert_eq!((round, niceness), (expected, 7));
+        }
+    }
+
+    #[test]
+    fn a_cancelled_job_leaves_whether_it_runs_or_waits() {
+        let (queue, starts, _releases) = gated(2);
+        queue.push(job(0, 1));
+        starts.recv().unwrap();
+        queue.push(job(1, 2));
+        queue.push(job(2, 3));
+        assert!(queue.cancel(&job(1, 2).id));
+        assert!(!queue.cancel(&job(0, 1).id));
+        assert_eq!(starts.recv().unwrap().0, 2);
+        queue.hurry(&job(2, 3).id);
+    }
+
+    #[test]
+    fn dropping_a_queue_stops_its_jobs() {
+        let (queue, starts, _releases) = gated(1);
+        queue.push(job(0, 1));
+        queue.push(job(1, 2));
+        starts.recv().unwrap();
+        drop(queue);
+        // The threads hold the sending end; they are gone, and the second job never ran.
+        assert!(starts.recv().is_err());
+    }
+}

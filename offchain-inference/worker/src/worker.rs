@@ -1,0 +1,490 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! What happens after a best block, after a job, and after finality. Blocking; the driver calls it
+//! off the node's executor.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+    time::Instant,
+};
+
+use futures::channel::mpsc::{self, UnboundedReceiver};
+use sp_core::crypto::Ss58Codec;
+use starling_primitives::{
+    api::{JobBoard, RoundView, Sent, Task, VaultEntry},
+    round::{BlockNumber, Failure, Phase as RoundPhase},
+    RoundId,
+};
+use substrate_prometheus_endpoint::{PrometheusError, Registry};
+
+use crate::{
+    agent::Agent,
+    chain::{At, Chain, Standing},
+    config::{Config, ConfigError},
+    executor::{Executor, Finished, Outcome},
+    jobs::{self, Action, Job, JobId, State},
+    metrics::{Metrics, Phase},
+    problems::Problems,
+    queue::{Queue, Size},
+    vault::{Place, Record, Vault, VaultError},
+    watch::Watch,
+    AccountId, LOG_TARGET,
+};
+
+/// The standing of the node's keys is looked at this often, and models that could not be loaded
+/// are tried again, in blocks.
+const LOOK_AROUND: BlockNumber = 20;
+
+/// A record of a round that the finalised chain does not know is kept for so many blocks.
+const UNKNOWN_ROUND: BlockNumber = 1_000;
+
+/// Why a worker cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration.
+    #[error("agent configuration: {0}")]
+    Config(#[from] ConfigError),
+    /// The vault.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The metrics.
+    #[error(transparent)]
+    Metrics(#[from] PrometheusError),
+    /// The threads.
+    #[error("cannot start the worker's threads: {0}")]
+    Threads(#[from] std::io::Error),
+}
+
+/// An agent at work.
+pub struct Worker {
+    chain: Arc<dyn Chain>,
+    vault: Arc<Vault>,
+    executor: Arc<Executor>,
+    queue: Queue,
+    watch: Watch,
+    states: BTreeMap<JobId, State>,
+    /// The jobs of the last block, and the boards that they are from.
+    due: Vec<Job>,
+    boards: Vec<JobBoard<AccountId>>,
+    block: Option<At>,
+    /// Rounds on which the chain lets us only pass.
+    refused: BTreeSet<RoundId>,
+    metrics: Metrics,
+    problems: Arc<Problems>,
+}
+
+impl Worker {
+    /// Reads the configuration, opens the vault and starts the threads. The second result tells
+    /// when jobs end: pass it on to [`Worker::on_finished`].
+    pub fn start(
+        chain: Arc<dyn Chain>,
+        config: &Path,
+        vault: &Path,
+        registry: Option<&Registry>,
+    ) -> Result<(Self, UnboundedReceiver<Finished>), Error> {
+        crate::panics::contain();
+        let metrics = Metrics::new(registry)?;
+        let problems = Arc::new(Problems::new(metrics.clone()));
+        let (watch, config) = Watch::open(config)?;
+        let size = size(&config);
+        let agent = Agent::new(config, None, metrics.clone(), problems.clone())?;
+        let vault = Arc::new(Vault::open(vault)?);
+        let (finished, finishes) = mpsc::unbounded();
+        let executor = Arc::new(Executor::new(
+            agent,
+            vault.clone(),
+            chain.clone(),
+            metrics.clone(),
+            problems.clone(),
+            finished,
+        ));
+        let queue = Queue::start(size, executor.clone())?;
+        let worker = Self {
+            chain,
+            vault,
+            executor,
+            queue,
+            watch,
+            states: BTreeMap::new(),
+            due: vec![],
+            boards: vec![],
+            block: None,
+            refused: BTreeSet::new(),
+            metrics,
+            problems,
+        };
+        Ok((worker, finishes))
+    }
+
+    /// What Prometheus is told.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// What is wrong now.
+    pub fn problems(&self) -> &Problems {
+        &self.problems
+    }
+
+    /// What is in the vault.
+    pub fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// There is a new best block, and the transaction pool knows it.
+    pub fn on_block(&mut self) {
+        let best = self.chain.best();
+        if self.block == Some(best) {
+            return;
+        }
+        self.reload();
+        self.executor.set_now(best.number);
+        if self.block.is_none() || best.number % LOOK_AROUND == 0 {
+            self.look_around(best);
+        }
+        self.block = Some(best);
+        let started = Instant::now();
+        let boards = self.chain.boards(best);
+        self.metrics.took(Phase::Hook, started.elapsed());
+        if let Some(boards) = self.problems.note("the off-chain hook", boards) {
+            self.due = jobs::due(&boards, best.number);
+            self.boards = boards;
+            self.tell_refusals(best.number);
+            self.schedule(best.number);
+        }
+        self.submit(best, |_| true);
+        self.count();
+    }
+
+    /// A job ended.
+    pub fn on_finished(&mut self, finished: Finished) {
+        let Finished { id, outcome } = finished;
+        let (agent, round) = (id.place.0.to_ss58check(), id.place.1);
+        let kind = id.kind.name();
+        let count = |outcome| self.metrics.jobs.with_label_values(&[kind, outcome]).inc();
+        match outcome {
+            Outcome::Done => {
+                count("done");
+                log::info!(target: LOG_TARGET, "round {round}: {kind} done for {agent}");
+            },
+            Outcome::Passed(reason) => {
+                count("passed");
+                log::info!(target: LOG_TARGET, "round {round}: {agent} passes: {reason}");
+            },
+            Outcome::Failed(reason) => {
+                count("failed");
+                log::debug!(target: LOG_TARGET, "round {round}: {kind} failed: {reason}");
+                return self.failed(id);
+            },
+            Outcome::Cancelled => {
+                count("cancelled");
+                log::debug!(target: LOG_TARGET, "round {round}: {kind} cancelled for {agent}");
+                // One that was told to hurry had nothing yet. Any other was given up; if it is
+                // due again, its state is that of its successor.
+                if let Some(State::Active { hurried: true, .. }) = self.states.get(&id) {
+                    self.failed(id);
+                }
+                return;
+            },
+        }
+        self.states.remove(&id);
+        if let Some(block) = self.block {
+            self.submit(block, |entry| {
+                (&entry.agent, entry.round) == (&id.place.0, id.place.1)
+            });
+        }
+        self.count();
+    }
+
+    /// More blocks are finalised: rounds that ended in them are counted and forgotten.
+    pub fn on_finalized(&mut self) {
+        let finalized = self.chain.finalized();
+        let mut gone = vec![];
+        for (place, record) in self.vault.records() {
+            match self.chain.round(finalized, place.1) {
+                Ok(Some(view)) if view.round.phase.is_final() => {
+                    self.tell_end(&place, &record, &view);
+                    gone.push(place);
+                },
+                Ok(None) if finalized.number > record.changed.saturating_add(UNKNOWN_ROUND) => {
+                    gone.push(place);
+                },
+                Ok(_) => {},
+                Err(error) => log::debug!(target: LOG_TARGET, "round {}: {error}", place.1),
+            }
+        }
+        let purged = self.vault.purge(&gone).map_err(|error| error.to_string());
+        self.problems.note("the vault", purged);
+        self.count();
+    }
+
+    /// Starts, hurries, cancels and gives up jobs.
+    fn schedule(&mut self, now: BlockNumber) {
+        let vault = &self.vault;
+        let stored = |id: &JobId| {
+            let record = vault.record(&id.place).unwrap_or_default();
+            match id.kind {
+                jobs::Kind::Respond => record.response(id.subject).is_some(),
+                jobs::Kind::Rank => record.scores(id.subject).is_some(),
+            }
+        };
+        for (id, action) in jobs::plan(&self.due, now, stored, &self.states) {
+            let job = self.due.iter().find(|job| job.id == id).cloned();
+            match (action, job) {
+                (Action::Start, Some(job)) => self.start_job(job),
+                (Action::GiveUp, Some(job)) => self.give_up(&job),
+                (Action::Hurry, _) => {
+                    self.queue.hurry(&id);
+                    let attempts = self.states.get(&id).map_or(1, State::attempts);
+                    let hurried = true;
+                    self.states.insert(id, State::Active { attempts, hurried });
+                },
+                (Action::Cancel, _) | (_, None) => {
+                    self.queue.cancel(&id);
+                    self.states.remove(&id);
+                },
+            }
+        }
+    }
+
+    fn start_job(&mut self, job: Job) {
+        let id = job.id.clone();
+        let attempts = self.states.get(&id).map_or(0, State::attempts);
+        let active = State::Active {
+            attempts: attempts.saturating_add(1),
+            hurried: false,
+        };
+        self.states.insert(id, active);
+        if let Some(refused) = self.queue.push(job) {
+            let kind = refused.kind.name();
+            self.metrics
+                .jobs
+                .with_label_values(&[kind, "refused"])
+                .inc();
+            log::warn!(target: LOG_TARGET, "the queue is full: round {} waits", refused.place.1);
+            self.failed(refused);
+        }
+    }
+
+    fn failed(&mut self, id: JobId) {
+        let state = State::Failed {
+            attempts: self.states.get(&id).map_or(1, State::attempts),
+            at: self.block.map_or(0, |block| block.number),
+        };
+        self.states.insert(id, state);
+    }
+
+    fn give_up(&mut self, job: &Job) {
+        let given_up = self
+            .executor
+            .give_up(job)
+            .map_err(|error| error.to_string());
+        if self.problems.note("the vault", given_up).is_none() {
+            return;
+        }
+        let what = match job.id.kind {
+            jobs::Kind::Respond => "passes",
+            jobs::Kind::Rank => "scores by similarity to its own response",
+        };
+        log::warn!(
+            target: LOG_TARGET,
+            "round {}: no result in time: {} {what}",
+            job.id.place.1,
+            job.id.place.0.to_ss58check(),
+        );
+        self.queue.cancel(&job.id);
+        self.states.remove(&job.id);
+    }
+
+    /// Lets the runtime sign and send what is due of the results for which `wanted` holds.
+    fn submit(&self, at: At, wanted: impl Fn(&VaultEntry<AccountId>) -> bool) {
+        let mut entries = jobs::entries(&self.vault.records(), &self.boards, at.number);
+        entries.retain(wanted);
+        if entries.is_empty() {
+            return;
+        }
+        let finalized = self.chain.finalized().number;
+        let started = Instant::now();
+        let sent = self.chain.submit(at, entries, finalized);
+        self.metrics.took(Phase::Submit, started.elapsed());
+        for (round, _, sent) in self.problems.note("submit", sent).unwrap_or_default() {
+            let message = message(sent);
+            self.metrics.messages.with_label_values(&[message]).inc();
+            log::debug!(target: LOG_TARGET, "round {round}: sent {message}");
+        }
+    }
+
+    /// Takes over a configuration that has changed.
+    fn reload(&mut self) {
+        let Some(changed) = self.watch.changed() else {
+            return;
+        };
+        let reloaded = changed.and_then(|config| self.replace(config));
+        let reloaded = reloaded.map_err(|error| format!("{error}; the old one stays in force"));
+        if self
+            .problems
+            .note("the agent configuration", reloaded)
+            .is_some()
+        {
+            self.metrics.reloads.inc();
+            log::info!(target: LOG_TARGET, "the agent configuration has been read again");
+        }
+    }
+
+    fn replace(&mut self, config: Config) -> Result<(), ConfigError> {
+        let size = size(&config);
+        let previous = self.executor.agent();
+        let (metrics, problems) = (self.metrics.clone(), self.problems.clone());
+        let agent = Agent::new(config, Some(&previous), metrics, problems)?;
+        self.executor.replace(agent);
+        if size != self.queue.size() {
+            let queue = Queue::start(size, self.executor.clone());
+            let queue = queue.map_err(|error| error.to_string());
+            if let Some(queue) = self.problems.note("the worker's threads", queue) {
+                // The old one cancels its jobs; the next block starts them in the new one.
+                self.queue = queue;
+                self.states.clear();
+            }
+        }
+        self.queue.nudge();
+        Ok(())
+    }
+
+    /// Looks whether the agents of this node can work at all.
+    fn look_around(&self, at: At) {
+        let standings = self.chain.standings(at);
+        if let Some(standings) = self.problems.note("the agents' standing", standings) {
+            let keys = if standings.is_empty() {
+                Err(
+                    "the keystore holds no key of type `infr`; insert one with `starling-node key \
+                     insert --key-type infr --scheme sr25519` and register it"
+                        .into(),
+                )
+            } else {
+                Ok(())
+            };
+            self.problems.note("the inference key", keys);
+            for standing in standings {
+                let topic = format!("the inference key {}", standing.key);
+                self.problems.note(&topic, able(&standing));
+            }
+        }
+        self.executor.warm_up();
+        self.queue.nudge();
+    }
+
+    /// Says once for each round that the chain takes no response.
+    fn tell_refusals(&mut self, now: BlockNumber) {
+        let current = self.boards.iter().filter(|board| board.block == now);
+        let refused: BTreeSet<_> = current
+            .flat_map(|board| &board.jobs)
+            .filter(|owed| owed.task == Task::Pass)
+            .map(|owed| owed.round)
+            .collect();
+        for round in refused.difference(&self.refused) {
+            log::warn!(
+                target: LOG_TARGET,
+                "round {round}: the agent can only pass: it has no ticket or not enough free bond, \
+                 the round is full, or the request is its own"
+            );
+        }
+        self.refused = refused;
+    }
+
+    fn tell_end(&self, place: &Place, record: &Record, view: &RoundView<AccountId>) {
+        let (agent, round) = place;
+        for phase in missed(agent, record, view) {
+            self.metrics.missed.with_label_values(&[phase]).inc();
+            log::warn!(target: LOG_TARGET, "round {round}: {} missed {phase}", agent.to_ss58check());
+        }
+        if let Some(outcome) = ended(agent, view) {
+            self.metrics.rounds.with_label_values(&[outcome]).inc();
+            log::info!(target: LOG_TARGET, "round {round}: {outcome} for {}", agent.to_ss58check());
+        }
+    }
+
+    fn count(&self) {
+        let set = |gauge: &substrate_prometheus_endpoint::Gauge<_>, value: usize| {
+            gauge.set(value.try_into().unwrap_or(u64::MAX));
+        };
+        let (waiting, running) = self.queue.len();
+        set(&self.metrics.waiting, waiting);
+        set(&self.metrics.running, running);
+        set(&self.metrics.stored, self.vault.len());
+    }
+}
+
+fn size(config: &Config) -> Size {
+    Size {
+        workers: config.workers.get(),
+        capacity: config.queue.get(),
+        niceness: config.niceness,
+    }
+}
+
+fn message(sent: Sent) -> &'static str {
+    match sent {
+        Sent::Commit => "commit",
+        Sent::Pass => "pass",
+        Sent::Reveal => "reveal",
+        Sent::CommitScores => "commit_scores",
+        Sent::Disclose => "disclose",
+    }
+}
+
+/// Whether an agent can work.
+fn able(standing: &Standing) -> Result<(), String> {
+    match &standing.agent {
+        None => Err("it serves no agent on this chain; register one with it".into()),
+        Some((agent, view)) if !view.active => Err(format!(
+            "its agent {} is not active: it is chilled, or its bond is too small",
+            agent.to_ss58check()
+        )),
+        Some(_) => Ok(()),
+    }
+}
+
+/// The phases of a round that is over in which an agent owed a message and did not get it in.
+fn missed(agent: &AccountId, record: &Record, view: &RoundView<AccountId>) -> Vec<&'static str> {
+    let round = &view.round;
+    let answered = record
+        .responses
+        .iter()
+        .any(|response| response.answer.is_some());
+    let Some(response) = view
+        .responses
+        .iter()
+        .find(|response| response.agent == *agent)
+    else {
+        // In a round that is full, a lower draw may have displaced it.
+        let full = round.counts.commits >= round.terms.max_responses;
+        return if answered && !full {
+            vec!["commit"]
+        } else {
+            vec![]
+        };
+    };
+    let mut missed = vec![];
+    let revealing = round.phase != RoundPhase::Failed(Failure::TooFewCommits);
+    if revealing && response.text.is_none() && !response.spoiled {
+        missed.push("reveal");
+    }
+    if response.position.is_some() && response.scores.is_none() {
+        missed.push("disclose");
+    }
+    missed
+}
+
+/// How a round ended for an agent that took part.
+fn ended(agent: &AccountId, view: &RoundView<AccountId>) -> Option<&'static str> {
+    view.responses
+        .iter()
+        .find(|response| response.agent == *agent)?;
+    Some(match view.round.phase {
+        RoundPhase::Done if view.round.winner.as_ref() == Some(agent) => "won",
+        RoundPhase::Done => "lost",
+        _ => "failed",
+    })
+}

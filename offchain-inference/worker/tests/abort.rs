@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Whatever moment the process dies at, nothing that it owes is lost.
+//!
+//! A child process runs a worker against a chain of one round that is kept in a file. It aborts at
+//! its n-th contact with the chain, for every n that there is, and another child goes on. The
+//! chain checks what it is sent as the true one does: a second commitment, a key or scores that do
+//! not fit the commitment end the test.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{abort, Command, ExitStatus},
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        Arc,
+    },
+};
+
+use codec::{Decode, Encode};
+use futures::{executor::block_on, StreamExt};
+use parking_lot::Mutex;
+use sp_core::H256;
+use starling_primitives::{
+    api::{JobBoard, Owed, ResponseView, RoundView, Sent, Task, VaultEntry},
+    round::{BlockNumber, Counts, Phase, Round, Terms},
+    sealing::Slot,
+    RoundId, Secret,
+};
+use starling_worker::{
+    chain::{At, Chain, Standing},
+    AccountId, Worker,
+};
+
+const FOLDER: &str = "STARLING_ABORT_TEST_FOLDER";
+const ABORT_AT: &str = "STARLING_ABORT_TEST_AT";
+const ROUND: RoundId = 3;
+const SEED: H256 = H256([5; 32]);
+
+const CONFIG: &str = r#"
+[[primary]]
+[[primary.rules]]
+pattern = 'starling'
+answer = "A bird."
+"#;
+
+/// The chain.
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+struct State {
+    number: BlockNumber,
+    since: BlockNumber,
+    /// 0 Committing, 1 Revealing, 2 Ranking, 3 Disclosing, 4 Done.
+    phase: u8,
+    commit: Option<(Vec<u8>, H256)>,
+    key: Option<Secret>,
+    score_commit: Option<H256>,
+    disclosed: bool,
+}
+
+struct OneRound {
+    file: PathBuf,
+    abort_at: usize,
+    contacts: AtomicUsize,
+    state: Mutex<State>,
+}
+
+fn agent() -> AccountId {
+    [1; 32].into()
+}
+
+impl OneRound {
+    fn open(folder: &Path, abort_at: usize) -> Self {
+        let file = folder.join("chain");
+        let state = match fs::read(&file) {
+            Ok(bytes) => State::decode(&mut bytes.as_slice()).unwrap(),
+            Err(_) => State::default(),
+        };
+        Self {
+            file,
+            abort_at,
+            contacts: AtomicUsize::new(0),
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Here the process may die.
+    fn contact(&self) {
+        if self.contacts.fetch_add(1, Ordering::SeqCst) + 1 == self.abort_at {
+            abort();
+        }
+    }
+
+    fn state(&self) -> State {
+        self.state.lock().clone()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock();
+        change(&mut state);
+        fs::write(&self.file, state.encode()).unwrap();
+    }
+
+    /// The next block: a phase ends once its message is in.
+    fn advance(&self) {
+        self.change(|state| {
+            state.number += 1;
+            let over = match state.phase {
+                0 => state.commit.is_some(),
+                1 => state.key.is_some(),
+                2 => state.score_commit.is_some(),
+                3 => state.disclosed,
+                _ => false,
+            };
+            if over {
+                state.phase += 1;
+                state.since = state.number;
+            }
+            assert!(
+                state.number < state.since + 30,
+                "a message is missing: {state:?}"
+            );
+        });
+    }
+
+    fn slot<T>(&self, work: impl FnOnce(Slot<'_, AccountId>) -> T) -> T {
+        work(Slot {
+            genesis: self.genesis(),
+            round: ROUND,
+            agent: &agent(),
+        })
+    }
+
+    fn send(&self, result: VaultEntry<AccountId>) -> Option<Sent> {
+        let response = result.response.expect("the agent answers");
+        let commitment = self.slot(|slot| slot.key_commitment(&response.key));
+        let state = self.state();
+        match (&state.commit, result.scores) {
+            (None, _) => {
+                assert_eq!(state.phase, 0);
+                self.change(|state| state.commit = Some((response.sealed, commitment)));
+                Some(Sent::Commit)
+            },
+            (Some(first), scores) => {
+                assert_eq!(
+                    *first,
+                    (response.sealed.clone(), commitment),
+                    "another response"
+                );
+                match (state.phase, scores) {
+                    (1, _) if state.key.is_none() => {
+                        let opened = self.slot(|slot| slot.open(&response.key, &response.sealed));
+                        assert_eq!(opened, Ok(b"A bird.".to_vec()));
+                        self.change(|state| state.key = Some(response.key));
+                        Some(Sent::Reveal)
+                    },
+                    (2 | 3, Some(scores)) => {
+                        assert_eq!(scores.seed, SEED);
+                        let commitment = self.slot(|slot| {
+                            slot.scores_commitment(scores.seed, &scores.scores, &scores.salt)
+                        });
+                        if let Some(first) = state.score_commit {
+                            assert_eq!(first, commitment, "other scores");
+                        }
+                        if state.phase == 2 && state.score_commit.is_none() {
+                            self.change(|state| state.score_commit = Some(commitment));
+                            return Some(Sent::CommitScores);
+                        }
+                        if state.phase == 3 && !state.disclosed {
+                            self.change(|state| state.disclosed = true);
+                            return Some(Sent::Disclose);
+                        }
+                        None
+                    },
+                    _ => None,
+                }
+            },
+        }
+    }
+
+    fn task(&self) -> Option<Task<AccountId>> {
+        let state = self.state();
+        match state.phase {
+            0 if state.commit.is_none() => Some(Task::Respond {
+                prompt: b"What is a starling?".to_vec(),
+                max_tokens: 8,
+            }),
+            2 if state.score_commit.is_none() => Some(Task::Rank {
+                prompt: b"What is a starling?".to_vec(),
+                seed: SEED,
+                responses: vec![
+                    (0, [2; 32].into(), b"A bird of course.".to_vec()),
+                    (2, [3; 32].into(), b"No idea".to_vec()),
+                ],
+            }),
+            _ => None,
+        }
+    }
+}
+
+impl Chain for OneRound {
+    fn boards(&self, at: At) -> Result<Vec<JobBoard<AccountId>>, String> {
+        self.contact();
+        let since = self.state().since;
+        let jobs = self.task().map(|task| Owed {
+            round: ROUND,
+            deadline: since + 100,
+            since,
+            task,
+        });
+        Ok(vec![JobBoard {
+            block: at.number,
+            agent: agent(),
+            jobs: jobs.into_iter().collect(),
+        }])
+    }
+
+    fn round(&self, _: At, id: RoundId) -> Result<Option<RoundView<AccountId>>, String> {
+        self.contact();
+        let state = self.state();
+        let phase = match state.phase {
+            0 => Phase::Committing,
+            1 => Phase::Revealing,
+            2 => Phase::Ranking,
+            3 => Phase::Disclosing,
+            _ => Phase::Done,
+        };
+        Ok(Some(RoundView {
+            id,
+            prompt: b"What is a starling?".to_vec(),
+            round: Round {
+                requester: [9; 32].into(),
+                terms: Terms {
+                    fee: 10,
+                    deposit: 0,
+                    ticket: 0,
+                    slash: 0,
+                    max_tokens: 8,
+                    min_responses: 2,
+                    max_responses: 4,
+                    active: 3,
+                    activations: 3,
+                },
+                requested_at: 0,
+                phase,
+                since: state.since,
+                deadline: state.since + 100,
+                request_hash: None,
+                commit_hash: None,
+                seed: (state.phase > 1).then_some(SEED),
+                rankings: 2,
+                counts: Counts::default(),
+                rated: 0,
+                winner: Some(agent()),
+            },
+            responses: vec![ResponseView {
+                agent: agent(),
+                text: Some(b"A bird.".to_vec()),
+                spoiled: false,
+                position: Some(1),
+                weight: Some(1),
+                tally: None,
+                scores: state.disclosed.then(Vec::new),
+            }],
+        }))
+    }
+
+    fn standings(&self, _: At) -> Result<Vec<Standing>, String> {
+        Ok(vec![])
+    }
+
+    fn submit(
+        &self,
+        _: At,
+        results: Vec<VaultEntry<AccountId>>,
+        _: BlockNumber,
+    ) -> Result<Vec<(RoundId, AccountId, Sent)>, String> {
+        self.contact();
+        let sent = results.into_iter().filter_map(|result| {
+            let (round, agent) = (result.round, result.agent.clone());
+            let sent = self.send(result)?;
+            Some((round, agent, sent))
+        });
+        let sent = sent.collect();
+        self.contact();
+        Ok(sent)
+    }
+
+    fn best(&self) -> At {
+        let number = self.state().number;
+        At {
+            hash: H256::from_low_u64_be(number.into()),
+            number,
+        }
+    }
+
+    fn finalized(&self) -> At {
+        self.best()
+    }
+
+    fn genesis(&self) -> H256 {
+        H256([8; 32])
+    }
+}
+
+/// The child: works until the round is over, or until it dies.
+#[test]
+#[ignore = "started by the other test"]
+fn child() {
+    let folder = PathBuf::from(env::var_os(FOLDER).expect("a folder"));
+    let abort_at = env::var(ABORT_AT).unwrap().parse().unwrap();
+    let chain = Arc::new(OneRound::open(&folder, abort_at));
+    let config = folder.join("agent.toml");
+    fs::write(&config, CONFIG).unwrap();
+    let vault = folder.join("vault.redb");
+    let (mut worker, mut finished) = Worker::start(chain.clone(), &config, &vault, None).unwrap();
+    while chain.state().phase < 4 {
+        chain.advance();
+        worker.on_block();
+        // What is not in the vault is being computed.
+        if chain.task().is_some() {
+            let job = block_on(finished.next()).unwrap();
+            chain.contact();
+            worker.on_finished(job);
+        }
+        worker.on_finalized();
+    }
+    assert!(worker.vault().is_empty(), "the round is over");
+}
+
+fn run(folder: &Path, abort_at: usize) -> ExitStatus {
+    let output = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "child", "--ignored", "--nocapture"])
+        .env(FOLDER, folder)
+        .env(ABORT_AT, abort_at.to_string())
+        .output()
+        .unwrap();
+    if output.status.code().is_some_and(|code| code != 0) {
+        panic!("{}", String::from_utf8_lossy(&output.stderr));
+    }
+    output.status
+}
+
+#[test]
+fn nothing_is_lost_whenever_the_process_aborts() {
+    let mut deaths = 0;
+    loop {
+        let folder = tempfile::tempdir().unwrap();
+        if run(folder.path(), deaths + 1).success() {
+            break;
+        }
+        deaths += 1;
+        assert!(run(folder.path(), 0).success(), "after death {deaths}");
+        let bytes = fs::read(folder.path().join("chain")).unwrap();
+        let state = State::decode(&mut bytes.as_slice()).unwrap();
+        assert!(
+            state.disclosed && state.phase == 4,
+            "after death {deaths}: {state:?}"
+        );
+    }
+    // At each block the hook runs, something is submitted, or a job ends.
+    assert!(deaths > 15, "only {deaths} contacts");
+}

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Four validators with agents, on one machine, and what they make of requests.
+
+mod deaths;
+mod honest;
+mod models;
+mod oracle;
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use anyhow::{bail, ensure, Context, Result};
+use codec::{Decode, Encode};
+use starling_primitives::{
+    api::{AgentView, RoundView},
+    Balance, RoundId,
+};
+use starling_runtime::{AccountId, MILLI_UNIT};
+use starling_tests::{
+    chain::{account_id, call, send, AtBlock},
+    Api, Node,
+};
+use subxt::{
+    dynamic::Value,
+    rpcs::{methods::legacy::Bytes, rpc_params, RpcClient},
+};
+use subxt_signer::sr25519::{
+    dev::{alice, bob, charlie, dave, eve},
+    Keypair,
+};
+use tempfile::TempDir;
+use tokio::time::timeout;
+
+/// Far longer than any round of these tests takes, so that a busy machine fails none.
+const PATIENCE: Duration = Duration::from_secs(420);
+
+/// The validators by the options that name them.
+const NAMES: [&str; 4] = ["alice", "bob", "charlie", "dave"];
+
+/// The agents' keys in the same order.
+fn keys() -> [Keypair; 4] {
+    [alice(), bob(), charlie(), dave()]
+}
+
+fn account(key: &Keypair) -> AccountId {
+    AccountId::new(account_id(key).0)
+}
+
+/// An expert system that gives this answer to whatever is asked.
+fn expert(answer: &str) -> String {
+    format!("[[primary]]\n[[primary.rules]]\npattern = '.'\nanswer = {answer:?}\n")
+}
+
+/// The same, after thinking for so many seconds.
+fn slow_expert(answer: &str, seconds: u64) -> String {
+    let think = format!(
+        "[[before]]\ncommand = [\"sh\", \"-c\", \"sleep {seconds}; echo thought\"]\n\
+         timeout_ms = 600000\n"
+    );
+    think + &expert(answer)
+}
+
+struct Validator {
+    node: Option<Node>,
+    folder: TempDir,
+    name: &'static str,
+}
+
+impl Validator {
+    fn config(&self) -> PathBuf {
+        self.folder.path().join("agent.toml")
+    }
+
+    async fn start(&mut self, boot: Option<&str>) -> Result<()> {
+        let mut args = vec![
+            "--chain=local".into(),
+            format!("--{}", self.name),
+            format!("--agent-config={}", self.config().display()),
+        ];
+        args.extend(boot.map(|address| format!("--bootnodes={address}")));
+        self.node = Some(Node::start(self.folder.path(), args).await?);
+        Ok(())
+    }
+
+    fn node(&self) -> Result<&Node> {
+        self.node.as_ref().context("the node does not run")
+    }
+}
+
+/// Alice, Bob, Charlie and Dave. Their nodes die with this.
+struct Swarm {
+    validators: Vec<Validator>,
+}
+
+impl Swarm {
+    /// Starts four validators whose agents have these configurations and a ticket for every round
+    /// of a test.
+    async fn start(configs: [String; 4]) -> Result<Self> {
+        let mut swarm = Self { validators: vec![] };
+        for (name, config) in NAMES.into_iter().zip(configs) {
+            let mut validator = Validator {
+                node: None,
+                folder: tempfile::tempdir()?,
+                name,
+            };
+            fs::write(validator.config(), config)?;
+            let boot = match swarm.validators.first() {
+                Some(first) => Some(address(first.node()?).await?),
+                None => None,
+            };
+            validator.start(boot.as_deref()).await?;
+            swarm.validators.push(validator);
+        }
+        let api = swarm.api().await?;
+        let tickets = call("Tickets", "buy", vec![Value::u128(1_000 * MILLI_UNIT)]);
+        let keys = keys();
+        let bought = keys.iter().map(|key| async {
+            send(&api, &tickets, key).await?.wait_for_success().await?;
+            anyhow::Ok(())
+        });
+        for bought in bought {
+            timeout(PATIENCE, bought).await??;
+        }
+        Ok(swarm)
+    }
+
+    /// Any node that runs.
+    fn node(&self) -> Result<&Node> {
+        let running = self.validators.iter().find_map(|one| one.node.as_ref());
+        running.context("no node runs")
+    }
+
+    async fn api(&self) -> Result<Api> {
+        self.node()?.api().await
+    }
+
+    /// Ends a node without a warning.
+    async fn kill(&mut self, index: usize) -> Result<()> {
+        let validator = self
+            .validators
+            .get_mut(index)
+            .context("no such validator")?;
+        let node = validator.node.take().context("the node does not run")?;
+        node.kill().await
+    }
+
+    /// Starts a node again that was killed.
+    async fn restart(&mut self, index: usize) -> Result<()> {
+        let boot = address(self.node()?).await?;
+        let validator = self
+            .validators
+            .get_mut(index)
+            .context("no such validator")?;
+        validator.start(Some(&boot)).await
+    }
+
+    /// Eve asks. Returns the number of the round.
+    async fn ask(&self, prompt: &str, fee: Balance) -> Result<RoundId> {
+        let api = self.api().await?;
+        let request = call(
+            "Rounds",
+            "request",
+            vec![
+                Value::from_bytes(prompt),
+                Value::u128(fee),
+                Value::u128(32),
+                Value::u128(3),
+                Value::u128(8),
+            ],
+        );
+        let included = timeout(PATIENCE, send(&api, &request, &eve())).await??;
+        let events = included.wait_for_success().await?;
+        for event in events.iter() {
+            let event = event?;
+            if (event.pallet_name(), event.event_name()) == ("Rounds", "Requested") {
+                return Ok(RoundId::decode(&mut event.field_bytes())?);
+            }
+        }
+        bail!("the request opened no round")
+    }
+
+    /// Waits until a round is over in a finalised block; returns that block.
+    async fn ended(&self, id: RoundId) -> Result<(AtBlock, RoundView<AccountId>)> {
+        let over = |view: &RoundView<AccountId>| view.round.phase.is_final();
+        self.until(id, over).await
+    }
+
+    /// Waits for the first finalised block after which `condition` holds for a round.
+    async fn until(
+        &self,
+        id: RoundId,
+        condition: impl Fn(&RoundView<AccountId>) -> bool,
+    ) -> Result<(AtBlock, RoundView<AccountId>)> {
+        let api = self.api().await?;
+        let rpc = self.node()?.rpc().await?;
+        let mut number = None;
+        let wait = async {
+            let mut blocks = api.stream_blocks().await?;
+            loop {
+                let newest = blocks.next().await.context("no more blocks")??.number();
+                // Finality comes in steps of several blocks, and rounds are quick.
+                for number in number.unwrap_or(newest)..=newest {
+                    let at = api.at_block(number).await?;
+                    let view = round(&rpc, &at, id).await?;
+                    if let Some(view) = view.filter(&condition) {
+                        return anyhow::Ok((at, view));
+                    }
+                }
+                number = Some(newest + 1);
+            }
+        };
+        timeout(PATIENCE, wait)
+            .await
+            .with_context(|| format!("round {id} does not get so far"))?
+    }
+
+    /// Waits until an agent's response is in on the best chain, and the round not further.
+    async fn committed(&self, id: RoundId, agent: &AccountId) -> Result<()> {
+        let api = self.api().await?;
+        let rpc = self.node()?.rpc().await?;
+        let wait = async {
+            let mut blocks = api.stream_best_blocks().await?;
+            loop {
+                let block = blocks.next().await.context("no more blocks")??;
+                let view = round(&rpc, &block.at().await?, id).await?;
+                let view = view.context("the round is gone")?;
+                ensure!(
+                    view.round.phase == starling_primitives::round::Phase::Committing,
+                    "too late: {:?}",
+                    view.round.phase
+                );
+                if view
+                    .responses
+                    .iter()
+                    .any(|response| response.agent == *agent)
+                {
+                    return Ok(());
+                }
+            }
+        };
+        timeout(PATIENCE, wait).await?
+    }
+}
+
+/// Where other nodes reach a node.
+async fn address(node: &Node) -> Result<String> {
+    let rpc = node.rpc().await?;
+    let addresses: Vec<String> = rpc
+        .request("system_localListenAddresses", rpc_params![])
+        .await?;
+    let loopback = addresses
+        .into_iter()
+        .find(|address| address.contains("/127.0.0.1/"));
+    loopback.context("the node does not listen on the loopback")
+}
+
+/// Asks the runtime after a block.
+async fn ask_runtime<T: Decode>(
+    rpc: &RpcClient,
+    at: &AtBlock,
+    method: &str,
+    arguments: impl Encode,
+) -> Result<T> {
+    let params = rpc_params![method, Bytes(arguments.encode()), at.block_hash()];
+    let answer: Bytes = rpc.request("state_call", params).await?;
+    Ok(T::decode(&mut answer.0.as_slice())?)
+}
+
+async fn round(rpc: &RpcClient, at: &AtBlock, id: RoundId) -> Result<Option<RoundView<AccountId>>> {
+    ask_runtime(rpc, at, "RoundsApi_round", id).await
+}
+
+async fn agent(rpc: &RpcClient, at: &AtBlock, who: &AccountId) -> Result<AgentView> {
+    let view: Option<AgentView> = ask_runtime(rpc, at, "RoundsApi_agent", who).await?;
+    view.context("no such agent")
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The rules of settlement and rating once more, written from the protocol's text and not from the
+//! pallets: with fractions and floating point where those count in fixed point.
+
+use std::collections::BTreeMap;
+
+use starling_primitives::{api::RoundView, Balance};
+use starling_runtime::{AccountId, MILLI_UNIT};
+
+/// Scores are in steps of 1/65535.
+const UNIT_SCORE: f64 = 65_535.0;
+
+/// What a round with a winner moves, to the last unit.
+#[derive(Debug, Default, PartialEq)]
+pub struct Settlement {
+    pub winner: Option<AccountId>,
+    /// What an agent has more, or less, than before.
+    pub gains: BTreeMap<AccountId, i128>,
+    pub treasury: i128,
+    pub subsidy: Balance,
+}
+
+/// A round as its disclosed scores tell it: who scored whom how.
+pub struct Scores {
+    /// The responses' agents by position.
+    agents: BTreeMap<u16, AccountId>,
+    weights: BTreeMap<u16, f64>,
+    /// (ranker, response) → score.
+    given: BTreeMap<(u16, u16), u16>,
+}
+
+impl Scores {
+    pub fn of(view: &RoundView<AccountId>) -> Self {
+        let mut scores = Self {
+            agents: BTreeMap::new(),
+            weights: BTreeMap::new(),
+            given: BTreeMap::new(),
+        };
+        for response in &view.responses {
+            let Some(position) = response.position else {
+                continue;
+            };
+            scores.agents.insert(position, response.agent.clone());
+            let weight = response.weight.unwrap_or(0) as f64;
+            scores.weights.insert(position, weight);
+            for (other, score) in response.scores.iter().flatten() {
+                scores.given.insert((position, *other), score.0);
+            }
+        }
+        scores
+    }
+
+    /// Every position, once for each other one, has to be scored in a round of four.
+    pub fn is_complete(&self) -> bool {
+        let n = self.agents.len();
+        let pairs = self
+            .given
+            .keys()
+            .filter(|(ranker, response)| ranker != response && self.agents.contains_key(response));
+        pairs.count() == n * (n - 1)
+    }
+
+    /// Σ w·x / Σ w of each response; equation (3).
+    fn weighted_means(&self) -> BTreeMap<u16, f64> {
+        let mean = |response: u16| {
+            let scores = self.given.iter().filter(|((_, to), _)| *to == response);
+            let (sum, weight) = scores.fold((0.0, 0.0), |(sum, total), ((from, _), score)| {
+                let weight = self.weights[from];
+                (sum + weight * f64::from(*score), total + weight)
+            });
+            sum / weight / UNIT_SCORE
+        };
+        self.agents
+            .keys()
+            .map(|response| (*response, mean(*response)))
+            .collect()
+    }
+
+    pub fn winner(&self) -> Option<AccountId> {
+        let means = self.weighted_means();
+        let (best, _) = means.iter().max_by(|a, b| a.1.total_cmp(b.1))?;
+        self.agents.get(best).cloned()
+    }
+
+    /// How far the best and the second are apart: without a gap the winner depends on rounding.
+    pub fn gap(&self) -> f64 {
+        let mut means: Vec<_> = self.weighted_means().into_values().collect();
+        means.sort_by(|a, b| b.total_cmp(a));
+        means[0] - means[1]
+    }
+
+    /// The mean of the scores that the others gave a response, as a fraction.
+    fn mean_of_others(&self, ranker: u16, response: u16) -> (u64, u64) {
+        let others = self
+            .given
+            .iter()
+            .filter(|((from, to), _)| *to == response && *from != ranker);
+        others.fold((0, 0), |(sum, count), (_, score)| {
+            (sum + u64::from(*score), count + 1)
+        })
+    }
+
+    /// In how many of its pairs a ranker orders two responses as the others do, and of how many.
+    fn agreement(&self, ranker: u16) -> (u128, u128) {
+        let scored: Vec<_> = self
+            .given
+            .iter()
+            .filter(|((from, _), _)| *from == ranker)
+            .collect();
+        let (mut agreed, mut pairs) = (0, 0);
+        for (index, ((_, a), own_a)) in scored.iter().enumerate() {
+            for ((_, b), own_b) in &scored[index + 1..] {
+                pairs += 1;
+                let (sum_a, count_a) = self.mean_of_others(ranker, *a);
+                let (sum_b, count_b) = self.mean_of_others(ranker, *b);
+                let others = (sum_a * count_b).cmp(&(sum_b * count_a));
+                agreed += u128::from(own_a != own_b && own_a.cmp(own_b) == others);
+            }
+        }
+        (agreed, pairs)
+    }
+
+    /// d = x − x̄ of a ranker's scores, x̄ the mean of the others'; equation (4).
+    pub fn deviations(&self, agent: &AccountId) -> Vec<f64> {
+        let ranker = self
+            .agents
+            .iter()
+            .find(|(_, one)| *one == agent)
+            .map(|(at, _)| *at);
+        let own = self
+            .given
+            .iter()
+            .filter(|((from, _), _)| Some(*from) == ranker);
+        own.map(|((from, to), score)| {
+            let (sum, count) = self.mean_of_others(*from, *to);
+            (f64::from(*score) - sum as f64 / count as f64) / UNIT_SCORE
+        })
+        .collect()
+    }
+
+    /// max − min of the responses' plain means.
+    pub fn spread(&self) -> f64 {
+        let mean = |response: &u16| {
+            // A position that nobody has, so that everybody counts.
+            let (sum, count) = self.mean_of_others(u16::MAX, *response);
+            sum as f64 / count as f64 / UNIT_SCORE
+        };
+        let means: Vec<_> = self.agents.keys().map(mean).collect();
+        let fold = |f: fn(f64, f64) -> f64| means.iter().copied().reduce(f).unwrap_or(0.0);
+        fold(f64::max) - fold(f64::min)
+    }
+}
+
+/// A share in parts per million, rounded down.
+fn share(parts: u128, amount: Balance) -> Balance {
+    amount * parts / 1_000_000
+}
+
+/// What a round moves in which everybody delivered. `ratings` are those before the round, with 32
+/// fractional bits.
+pub fn settle(view: &RoundView<AccountId>, ratings: &BTreeMap<AccountId, u64>) -> Settlement {
+    let scores = Scores::of(view);
+    let winner = scores.winner();
+    let fee = view.round.terms.fee;
+    let subsidy = share(5_000, fee);
+    // 1 % of what the round rewards, but at least ten thousandths of the currency.
+    let ticket = share(10_000, fee + subsidy).max(10 * MILLI_UNIT);
+    let loss = share(100_000, ticket);
+    let losers = scores.agents.len() as u128 - 1;
+    let forfeits = losers * loss;
+    let into_pot = share(200_000, forfeits);
+    let pot = fee + subsidy + into_pot;
+    let rankers = share(200_000, pot);
+    let points: BTreeMap<_, u128> = scores
+        .agents
+        .iter()
+        .map(|(position, agent)| {
+            let (agreed, pairs) = scores.agreement(*position);
+            let surplus = (2 * agreed).saturating_sub(pairs);
+            (agent.clone(), u128::from(ratings[agent]) * surplus / pairs)
+        })
+        .collect();
+    let all: u128 = points.values().sum();
+    let mut settlement = Settlement {
+        winner: winner.clone(),
+        subsidy,
+        ..Settlement::default()
+    };
+    let mut paid = 0;
+    for (agent, points) in points {
+        let ranked = if all == 0 { 0 } else { rankers * points / all };
+        let won = if Some(&agent) == winner.as_ref() {
+            share(700_000, pot)
+        } else {
+            0
+        };
+        let lost = if won == 0 { loss } else { 0 };
+        paid += ranked + won;
+        settlement
+            .gains
+            .insert(agent, (ranked + won) as i128 - lost as i128);
+    }
+    settlement.treasury = (pot - paid + forfeits - into_pot) as i128;
+    settlement
+}
+
+/// σ and rating; equation (5) with the rules for agents of which little is known.
+pub fn rating(deviations: &[f64]) -> f64 {
+    let squares: f64 = deviations.iter().map(|d| d * d).sum();
+    let computed = (1.0 - (squares / (deviations.len() as f64 - 1.0)).sqrt()).max(0.0);
+    if deviations.len() < 4 {
+        computed.min(0.7)
+    } else {
+        computed
+    }
+}
