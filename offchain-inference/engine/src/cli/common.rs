@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the commands share: finding the store and the model, progress bars, interruption.
 
-use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
-use starling_engine::{
+use crate::{
     backend::{Backend, BackendError, HttpBackend, HttpConfig, LocalBackend},
     generate::Cancel,
     rank::RankerKind,
     store::{Progress, Store, StoreError},
     LoadOptions,
 };
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     error::Error,
     io::{IsTerminal, Read},

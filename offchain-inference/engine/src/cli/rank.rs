@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `starling-infer rank` and `starling-infer calibrate`.
 
-use crate::common::{
+use super::common::{
     cancel_on_interrupt, default_ranker, item_bar, read_file, Failure, ModelArgs, StoreArgs,
 };
-use serde::{Deserialize, Serialize};
-use starling_engine::{
+use crate::{
     chat::Message,
     eval::{rank_choices, Items, Task},
     rank::{self, Quantiles, RankerKind},
 };
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
