@@ -149,7 +149,7 @@ pub fn calibrate(store: &StoreArgs, args: CalibrateArgs) -> Result<(), Failure> 
     if let Some(path) = &args.responses {
         let items: Vec<Answered> = serde_json::from_str(&read_file(path)?)
             .map_err(|error| format!("{}: {error}", path.display()))?;
-        let bar = item_bar(title, items.len());
+        let bar = item_bar(title.clone(), items.len());
         for item in &items {
             let messages = [Message::user(item.question.as_str())];
             let task = rank::Task {
