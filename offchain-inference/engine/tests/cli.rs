@@ -47,6 +47,7 @@ fn it_generates_ranks_and_tokenises() {
         "-m",
         SMOLLM2,
         "--raw",
+        "--raw",
         "--temperature",
         "0",
         "-n",
