@@ -45,23 +45,33 @@ struct Server {
 impl Server {
     fn start(model: &Path) -> Self {
         let packages = Path::new(env!("CARGO_TARGET_TMPDIR")).join("xllamacpp");
-        if !packages.join("xllamacpp").is_dir() {
-            let installed = Command::new("python3")
+        if !packages.is_dir() {
+            let pip = std::env::var_os("STARLING_PIP");
+            let mut install = match &pip {
+                Some(pip) => Command::new(pip),
+                None => Command::new("python3"),
+            };
+            if pip.is_none() {
+                install.args(["-m", "pip"]);
+            }
+            // Moved into place when it is whole.
+            let partial = packages.with_extension("partial");
+            let installed = install
                 .args([
-                    "-m",
-                    "pip",
                     "install",
                     "--quiet",
+                    "--upgrade",
                     "--only-binary=:all:",
                     "--target",
                 ])
-                .arg(&packages)
+                .arg(&partial)
                 .arg(XLLAMACPP)
                 .status();
             assert!(
                 installed.is_ok_and(|status| status.success()),
                 "this test needs python3 with pip and the package {XLLAMACPP}"
             );
+            std::fs::rename(partial, &packages).unwrap();
         }
         let mut child = Command::new("python3")
             .args(["-c", SERVE])

@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use serde::Serialize;
-use starling_engine::{Hidden, Model};
+use starling_engine::{ActivationBits, Hidden, Model};
 
 use crate::{
     engine,
@@ -172,7 +172,7 @@ pub struct Comparison<'a> {
     pub from: usize,
 }
 
-pub fn run(comparison: &Comparison<'_>, threads: usize, bits: &[u8]) -> Outcome<()> {
+pub fn run(comparison: &Comparison<'_>, threads: usize, bits: &[ActivationBits]) -> Outcome<()> {
     let peer = Peer::load(comparison.peer_model)?;
     let context = u32::try_from(comparison.length)?;
     let mut reference = peer.sequence(context, threads)?;

@@ -23,8 +23,8 @@ struct Arguments {
 #[derive(clap::Args)]
 struct Bits {
     /// Bits of our activations, 8 (as llama.cpp) or 16
-    #[arg(long, value_delimiter = ',', default_values_t = [8, 16], value_name = "BITS,…")]
-    activation_bits: Vec<u8>,
+    #[arg(long, value_delimiter = ',', default_values_t = [ActivationBits::Eight, ActivationBits::Sixteen], value_name = "BITS,…")]
+    activation_bits: Vec<ActivationBits>,
 }
 
 #[derive(Subcommand)]
@@ -51,8 +51,8 @@ enum Command {
         #[arg(long, default_value_t = 2)]
         threads: usize,
         /// Bits of our activations
-        #[arg(long, default_value_t = 16)]
-        activation_bits: u8,
+        #[arg(long, default_value_t)]
+        activation_bits: ActivationBits,
     },
     /// How far the two agree on the next token, and llama.cpp with itself
     Agree {
@@ -196,12 +196,7 @@ fn main() -> Outcome<()> {
     }
 }
 
-fn engine(path: &Path, threads: usize, bits: u8) -> Outcome<Model> {
-    let activation_bits = match bits {
-        8 => ActivationBits::Eight,
-        16 => ActivationBits::Sixteen,
-        bits => return Err(format!("activations have 8 or 16 bits, not {bits}").into()),
-    };
+fn engine(path: &Path, threads: usize, activation_bits: ActivationBits) -> Outcome<Model> {
     let options = LoadOptions {
         threads,
         activation_bits,

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use starling_engine::Model;
+use starling_engine::{ActivationBits, Model};
 
 use crate::{
     engine,
@@ -36,7 +36,7 @@ struct Rate {
 
 /// Prints a table of medians over `rounds` turns: llama.cpp's rate, then ours and its ratio to llama.cpp's for each
 /// of `bits`. A ratio is the median of the ratios of turns that followed each other.
-pub fn run(path: &Path, threads: &[usize], bits: &[u8], rounds: usize) -> Outcome<()> {
+pub fn run(path: &Path, threads: &[usize], bits: &[ActivationBits], rounds: usize) -> Outcome<()> {
     let peer = Peer::load(path)?;
     println!(
         "{}, llama.cpp {}, medians of {rounds} rounds in turns, tokens per second | per CPU-second",
@@ -99,7 +99,7 @@ pub fn run(path: &Path, threads: &[usize], bits: &[u8], rounds: usize) -> Outcom
 }
 
 /// Loads the model, runs a prompt of 512 tokens and some after it, and prints the peak memory of the process.
-pub fn memory(path: &Path, threads: usize, bits: u8) -> Outcome<()> {
+pub fn memory(path: &Path, threads: usize, bits: ActivationBits) -> Outcome<()> {
     let model = engine(path, threads, bits)?;
     let tokens: Vec<u32> = (0..512).map(|i| i * 31 % 20_000 + 100).collect();
     our_turn(&model, &tokens, true)?;
