@@ -46,7 +46,13 @@ fn main() -> Result<()> {
     // Cargo has put the name of the copied crate into the copied lock file; the builder lets Cargo
     // watch that file, and it must not look newer than this build.
     keep_time(&root.join("Cargo.lock"), &copy.join("Cargo.lock"))?;
-    for source in ["Cargo.toml", "Cargo.lock", "runtime"] {
+    for source in [
+        "Cargo.toml",
+        "Cargo.lock",
+        "pallets",
+        "primitives",
+        "runtime",
+    ] {
         println!("cargo:rerun-if-changed={}", root.join(source).display());
     }
     println!("cargo:rerun-if-changed=build.rs");

@@ -2,6 +2,9 @@
 
 //! σ and rating over a window of rounds [3.3, (4), (5)].
 
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use scale_info::TypeInfo;
+
 use crate::{
     fixed::{sqrt_up, ONE},
     selection::Tally,
@@ -9,21 +12,44 @@ use crate::{
     Score,
 };
 
-/// Adds `d_ij² = (x_ij − x̄_j)²` for one response that the ranker scored.
-///
-/// `x̄_j` is the mean of the *other* rankers' scores, of which there must be two at least; with
-/// fewer the response does not count. With its own score in it, a lone ranker would have `σ = 0`.
-/// `tally` is of all scores of the response, this one included.
-pub fn deviate(deviations: &mut Deviations, score: Score, tally: &Tally) {
-    let others = tally.count.saturating_sub(1);
-    if others < 2 {
+/// What `x̄_j`, from which a ranker's score of response j deviates, is the mean of.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub enum Mean {
+    /// The *other* rankers' scores, of which there must be two at least; with fewer the response
+    /// does not count. With its own score in the mean, a lone ranker would have `σ = 0`.
+    OfOthers,
+    /// All rankers' scores: the paper's.
+    OfAll,
+}
+
+/// Adds `d_ij² = (x_ij − x̄_j)²` for one response that the ranker scored. `tally` is of all scores
+/// of the response, this one included.
+pub fn deviate(deviations: &mut Deviations, score: Score, tally: &Tally, mean: Mean) {
+    let (count, total) = match mean {
+        Mean::OfOthers => (
+            tally.count.saturating_sub(1),
+            tally.total.saturating_sub(score.0.into()),
+        ),
+        Mean::OfAll => (tally.count, tally.total),
+    };
+    if count < 2 {
         return;
     }
-    let total = tally.total.saturating_sub(score.0.into());
     // |x − Σ/m| = |m·x − Σ| / m, scaled by 2^32 / 65535.
-    let scaled = u64::from(others).saturating_mul(score.0.into());
+    let scaled = u64::from(count).saturating_mul(score.0.into());
     let difference = scaled.abs_diff(total.into());
-    let unit = u64::from(others).saturating_mul(u16::MAX.into());
+    let unit = u64::from(count).saturating_mul(u16::MAX.into());
     let deviation = u128::from(crate::fixed::ratio(difference, unit));
     deviations.squares = deviations
         .squares
@@ -92,10 +118,15 @@ mod tests {
     #[test]
     fn with_fewer_than_two_others_a_response_does_not_count() {
         let mut deviations = Deviations::default();
-        deviate(&mut deviations, Score(5), &of(&[5]));
-        deviate(&mut deviations, Score(5), &of(&[5, 900]));
+        deviate(&mut deviations, Score(5), &of(&[5]), Mean::OfOthers);
+        deviate(&mut deviations, Score(5), &of(&[5, 900]), Mean::OfOthers);
         assert_eq!(deviations, Deviations::default());
-        deviate(&mut deviations, Score(5), &of(&[5, 900, 900]));
+        deviate(
+            &mut deviations,
+            Score(5),
+            &of(&[5, 900, 900]),
+            Mean::OfOthers,
+        );
         assert_eq!(deviations.count, 1);
     }
 
@@ -132,7 +163,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_floats_to_four_digits(rounds in rounds()) {
+        fn agrees_with_floats_to_four_digits(rounds in rounds(), with_own in any::<bool>()) {
+            let mean_of = if with_own { Mean::OfAll } else { Mean::OfOthers };
             let unit = |score: u16| f64::from(score) / 65535.0;
             let (mut squares, mut count) = (0f64, 0u32);
             let mut window = Vec::new();
@@ -141,9 +173,10 @@ mod tests {
                 for (own, others) in round {
                     let mut all = others.clone();
                     all.push(*own);
-                    deviate(&mut deviations, Score(*own), &of(&all));
-                    if others.len() >= 2 {
-                        let mean = others.iter().map(|x| unit(*x)).sum::<f64>() / others.len() as f64;
+                    deviate(&mut deviations, Score(*own), &of(&all), mean_of);
+                    let meant = if with_own { &all } else { others };
+                    if meant.len() >= 2 {
+                        let mean = meant.iter().map(|x| unit(*x)).sum::<f64>() / meant.len() as f64;
                         squares += (unit(*own) - mean).powi(2);
                         count += 1;
                     }

@@ -12,7 +12,7 @@ use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use sp_runtime::DispatchResult;
 
-use crate::{Balance, InferenceKey};
+use crate::{rating::Mean, Balance, InferenceKey};
 
 /// The registry of agents: identities, bonds, reservations. Implemented by `pallet-agents`.
 pub trait AgentRegistry<AccountId> {
@@ -131,6 +131,9 @@ pub trait Ratings<AccountId> {
     /// Whether a round teaches anything: enough disclosers, a fee that makes farming dear, and
     /// responses that differ. `spread` is `max − min` of the responses' mean scores.
     fn counts(disclosers: u32, fee: Balance, spread: u64) -> bool;
+
+    /// What the deviations of a ranker are taken from.
+    fn mean() -> Mean;
 
     /// Adds one round that [counts](Self::counts) to the window of `who`. Nothing happens when
     /// `deviations.count` is zero.

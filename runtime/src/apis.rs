@@ -24,11 +24,16 @@ use sp_runtime::{
 };
 use sp_session::OpaqueGeneratedSessionKeys;
 use sp_version::RuntimeVersion;
+use starling_primitives::{
+    api::{AgentView, Answer, Owed, RoundView, Sent, VaultEntry},
+    traits::AgentRegistry,
+    InferenceKey, RoundId,
+};
 
 use crate::{
-    genesis_config_presets, AccountId, Balance, Block, Executive, Grandpa, InherentDataExt, Nonce,
-    Runtime, RuntimeCall, RuntimeGenesisConfig, SessionKeys, System, TransactionPayment,
-    SLOT_DURATION, VERSION,
+    genesis_config_presets, AccountId, Agents, Balance, Block, BlockNumber, Executive, Grandpa,
+    InherentDataExt, Nonce, Rounds, Runtime, RuntimeCall, RuntimeGenesisConfig, SessionKeys,
+    System, TransactionPayment, SLOT_DURATION, VERSION,
 };
 
 impl_runtime_apis! {
@@ -160,6 +165,47 @@ impl_runtime_apis! {
     impl account_nonce_api::AccountNonceApi<Block, AccountId, Nonce> for Runtime {
         fn account_nonce(account: AccountId) -> Nonce {
             System::account_nonce(account)
+        }
+    }
+
+    impl starling_primitives::api::RoundsApi<Block, AccountId> for Runtime {
+        fn open_rounds() -> Vec<RoundId> {
+            Rounds::open_rounds()
+        }
+
+        fn round(id: RoundId) -> Option<RoundView<AccountId>> {
+            Rounds::round_view(id)
+        }
+
+        fn owed(agent: AccountId) -> Vec<Owed<AccountId>> {
+            Rounds::owed(&agent)
+        }
+
+        fn agent_of(key: InferenceKey) -> Option<AccountId> {
+            Agents::agent_of(&key)
+        }
+
+        fn agent(who: AccountId) -> Option<AgentView> {
+            Rounds::agent_view(&who)
+        }
+
+        fn ticket_price(fee: Balance) -> Balance {
+            Rounds::ticket_price(fee)
+        }
+
+        fn request_cost(max_responses: u32) -> (Balance, Balance) {
+            Rounds::request_cost(max_responses)
+        }
+
+        fn answer(id: RoundId) -> Option<Answer<AccountId>> {
+            Rounds::answer(id)
+        }
+
+        fn submit(
+            results: Vec<VaultEntry<AccountId>>,
+            finalized: BlockNumber,
+        ) -> Vec<(RoundId, AccountId, Sent)> {
+            Rounds::submit(results, finalized)
         }
     }
 

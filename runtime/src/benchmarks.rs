@@ -8,7 +8,8 @@ use frame_support::traits::{StorageInfo, StorageInfoTrait, WhitelistedStorageKey
 use sp_storage::TrackedStorageKey;
 
 use crate::{
-    AllPalletsWithSystem, Balances, Grandpa, Multisig, Proxy, Runtime, Sudo, Timestamp, Utility,
+    Agents, AllPalletsWithSystem, Balances, Grandpa, Multisig, Proxy, Rewards, Rounds, Runtime,
+    Sudo, Tickets, Timestamp, Utility,
 };
 
 use frame_system_benchmarking::{extensions::Pallet as SystemExtensions, Pallet as SystemBench};
@@ -18,11 +19,15 @@ impl frame_system_benchmarking::Config for Runtime {}
 frame_benchmarking::define_benchmarks!(
     [frame_system, SystemBench::<Runtime>]
     [frame_system_extensions, SystemExtensions::<Runtime>]
+    [pallet_agents, Agents]
     [pallet_balances, Balances]
     [pallet_grandpa, Grandpa]
     [pallet_multisig, Multisig]
     [pallet_proxy, Proxy]
+    [pallet_rewards, Rewards]
+    [pallet_rounds, Rounds]
     [pallet_sudo, Sudo]
+    [pallet_tickets, Tickets]
     [pallet_timestamp, Timestamp]
     [pallet_utility, Utility]
 );

@@ -4,20 +4,23 @@
 use alloc::{vec, vec::Vec};
 
 use frame_support::build_struct_json_patch;
+use hex_literal::hex;
+use pallet_agents::GenesisAgent;
 use serde_json::Value;
 use sp_consensus_aura::sr25519::AuthorityId as AuraId;
 use sp_consensus_grandpa::AuthorityId as GrandpaId;
+use sp_core::H256;
 use sp_genesis_builder::PresetId;
 use sp_keyring::{Ed25519Keyring, Sr25519Keyring};
 
 use crate::{
-    AccountId, Balance, BalancesConfig, RuntimeGenesisConfig, SessionConfig, SessionKeys,
-    SudoConfig, UNIT,
+    rules::RuleSet, AccountId, AgentsConfig, Balance, BalancesConfig, RulesConfig,
+    RuntimeGenesisConfig, SessionConfig, SessionKeys, SudoConfig, UNIT,
 };
 
-/// One validator, Alice, who is also sudo; the well-known accounts hold funds.
+/// One validator and agent, Alice, who is also sudo; the well-known accounts hold funds.
 pub const DEVELOPMENT: &str = sp_genesis_builder::DEV_RUNTIME_PRESET;
-/// Four validators, Alice to Dave, Alice is sudo; the well-known accounts hold funds.
+/// Four validators and agents, Alice to Dave, Alice is sudo; the well-known accounts hold funds.
 pub const LOCAL_TESTNET: &str = sp_genesis_builder::LOCAL_TESTNET_RUNTIME_PRESET;
 /// No well-known key and no validator: the operator fills in sudo, session keys and balances.
 pub const TESTNET: &str = "testnet";
@@ -25,19 +28,67 @@ pub const TESTNET: &str = "testnet";
 /// What each well-known account holds in the development presets.
 const DEVELOPMENT_ENDOWMENT: Balance = 1_000_000 * UNIT;
 
-/// A validator's account and its session keys.
-type Validator = (AccountId, AuraId, GrandpaId);
+/// What each genesis agent of the development presets puts at stake.
+const DEVELOPMENT_BOND: Balance = 1_000 * UNIT;
 
-fn well_known(account: Sr25519Keyring, finality: Ed25519Keyring) -> Validator {
-    (
-        account.to_account_id(),
-        account.public().into(),
-        finality.public().into(),
-    )
+/// A model by the name and the hash that `starling-infer` fetches it with.
+struct Model {
+    name: &'static str,
+    sha256: H256,
 }
 
-fn genesis(validators: Vec<Validator>, endowed: Vec<AccountId>, sudo: Option<AccountId>) -> Value {
+const SMOLLM2: Model = Model {
+    name: "smollm2-135m-instruct",
+    sha256: H256(hex!(
+        "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+    )),
+};
+const GEMMA3: Model = Model {
+    name: "gemma-3-270m",
+    sha256: H256(hex!(
+        "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
+    )),
+};
+
+/// A validator with its session keys and its agent.
+struct Validator {
+    account: AccountId,
+    keys: SessionKeys,
+    agent: GenesisAgent<AccountId>,
+}
+
+/// The validator of a well-known key, whose agent says that it runs `model`.
+fn well_known(account: Sr25519Keyring, finality: Ed25519Keyring, model: &Model) -> Validator {
+    Validator {
+        account: account.to_account_id(),
+        keys: SessionKeys {
+            aura: AuraId::from(account.public()),
+            grandpa: GrandpaId::from(finality.public()),
+        },
+        agent: GenesisAgent {
+            account: account.to_account_id(),
+            inference_key: account.public().into(),
+            model_name: model.name.into(),
+            model_hash: model.sha256,
+            bond: DEVELOPMENT_BOND,
+        },
+    }
+}
+
+fn genesis(
+    rules: RuleSet,
+    validators: Vec<Validator>,
+    endowed: Vec<AccountId>,
+    sudo: Option<AccountId>,
+) -> Value {
     build_struct_json_patch!(RuntimeGenesisConfig {
+        rules: RulesConfig { rules },
+        agents: AgentsConfig {
+            agents: validators
+                .iter()
+                .map(|validator| validator.agent.clone())
+                .collect(),
+        },
         balances: BalancesConfig {
             balances: endowed
                 .into_iter()
@@ -47,7 +98,7 @@ fn genesis(validators: Vec<Validator>, endowed: Vec<AccountId>, sudo: Option<Acc
         session: SessionConfig {
             keys: validators
                 .into_iter()
-                .map(|(who, aura, grandpa)| (who.clone(), who, SessionKeys { aura, grandpa }))
+                .map(|Validator { account, keys, .. }| (account.clone(), account, keys))
                 .collect(),
         },
         sudo: SudoConfig { key: sudo },
@@ -62,7 +113,12 @@ fn well_known_accounts() -> Vec<AccountId> {
 
 fn development() -> Value {
     genesis(
-        vec![well_known(Sr25519Keyring::Alice, Ed25519Keyring::Alice)],
+        RuleSet::Dev,
+        vec![well_known(
+            Sr25519Keyring::Alice,
+            Ed25519Keyring::Alice,
+            &SMOLLM2,
+        )],
         well_known_accounts(),
         Some(Sr25519Keyring::Alice.to_account_id()),
     )
@@ -70,11 +126,12 @@ fn development() -> Value {
 
 fn local_testnet() -> Value {
     genesis(
+        RuleSet::Dev,
         vec![
-            well_known(Sr25519Keyring::Alice, Ed25519Keyring::Alice),
-            well_known(Sr25519Keyring::Bob, Ed25519Keyring::Bob),
-            well_known(Sr25519Keyring::Charlie, Ed25519Keyring::Charlie),
-            well_known(Sr25519Keyring::Dave, Ed25519Keyring::Dave),
+            well_known(Sr25519Keyring::Alice, Ed25519Keyring::Alice, &SMOLLM2),
+            well_known(Sr25519Keyring::Bob, Ed25519Keyring::Bob, &SMOLLM2),
+            well_known(Sr25519Keyring::Charlie, Ed25519Keyring::Charlie, &GEMMA3),
+            well_known(Sr25519Keyring::Dave, Ed25519Keyring::Dave, &GEMMA3),
         ],
         well_known_accounts(),
         Some(Sr25519Keyring::Alice.to_account_id()),
@@ -82,7 +139,7 @@ fn local_testnet() -> Value {
 }
 
 fn testnet() -> Value {
-    genesis(vec![], vec![], None)
+    genesis(RuleSet::Production, vec![], vec![], None)
 }
 
 /// The preset called `id` as JSON, a patch to the default genesis; `None` if there is none.

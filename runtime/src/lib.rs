@@ -2,6 +2,7 @@
 //! The Starling runtime: the state transition function that every node of the chain executes.
 //!
 //! * [`configs`]: the parameters of each pallet.
+//! * [`rules`]: what differs between chains that run this runtime.
 //! * [`apis`]: what clients, wallets and the node may ask the runtime.
 //! * [`genesis_config_presets`]: the genesis states that `chain-spec` builds upon.
 
@@ -22,6 +23,7 @@ pub mod apis;
 mod benchmarks;
 pub mod configs;
 pub mod genesis_config_presets;
+pub mod rules;
 
 #[cfg(test)]
 mod tests;
@@ -176,12 +178,28 @@ mod runtime {
     #[runtime::pallet_index(11)]
     pub type TransactionPayment = pallet_transaction_payment::Pallet<Runtime>;
 
+    // Before every pallet whose constants it holds.
+    #[runtime::pallet_index(30)]
+    pub type Rules = rules::Pallet<Runtime>;
+    // Before Session, whose genesis asks it for the first validators.
+    #[runtime::pallet_index(31)]
+    pub type Agents = pallet_agents::Pallet<Runtime>;
+
     // After Balances, on whose holds its key deposits stand, and before Grandpa, to whose genesis
     // it hands the authorities.
     #[runtime::pallet_index(4)]
     pub type Session = pallet_session::Pallet<Runtime>;
     #[runtime::pallet_index(5)]
     pub type Grandpa = pallet_grandpa::Pallet<Runtime>;
+
+    #[runtime::pallet_index(32)]
+    pub type Tickets = pallet_tickets::Pallet<Runtime>;
+    #[runtime::pallet_index(33)]
+    pub type Ratings = pallet_ratings::Pallet<Runtime>;
+    #[runtime::pallet_index(34)]
+    pub type Rewards = pallet_rewards::Pallet<Runtime>;
+    #[runtime::pallet_index(35)]
+    pub type Rounds = pallet_rounds::Pallet<Runtime>;
 
     #[runtime::pallet_index(20)]
     pub type Sudo = pallet_sudo::Pallet<Runtime>;

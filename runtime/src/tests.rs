@@ -2,7 +2,10 @@
 //! What must hold of the composed runtime.
 
 use codec::Encode;
-use frame_support::{dispatch::GetDispatchInfo, traits::InstanceFilter};
+use frame_support::{
+    dispatch::GetDispatchInfo,
+    traits::{InstanceFilter, IntegrityTest},
+};
 use sp_core::crypto::Ss58Codec;
 use sp_genesis_builder::PresetId;
 use sp_io::TestExternalities;
@@ -11,7 +14,9 @@ use sp_runtime::BuildStorage;
 
 use crate::{
     configs::{ProxyType, RuntimeBlockWeights},
-    genesis_config_presets as presets, Aura, Balances, Grandpa, Runtime, RuntimeCall,
+    genesis_config_presets as presets,
+    rules::{InForce, RuleSet},
+    AccountId, AllPalletsWithSystem, Aura, Balances, Grandpa, Rounds, Runtime, RuntimeCall,
     RuntimeGenesisConfig, Session, TransactionPayment, TxExtension, EXISTENTIAL_DEPOSIT,
 };
 
@@ -71,7 +76,8 @@ fn the_testnet_template_holds_no_well_known_key() {
     state_of(presets::TESTNET).execute_with(|| {
         assert!(Session::validators().is_empty());
         assert!(pallet_sudo::Key::<Runtime>::get().is_none());
-        assert_eq!(Balances::total_issuance(), 0);
+        // The treasury's account.
+        assert_eq!(Balances::total_issuance(), EXISTENTIAL_DEPOSIT);
     });
 }
 
@@ -123,5 +129,44 @@ fn a_narrow_proxy_cannot_move_funds_or_become_root() {
         assert!(narrow.filter(&purge));
         assert!(ProxyType::Any.is_superset(&narrow));
         assert!(!narrow.is_superset(&ProxyType::Any));
+    }
+}
+
+#[test]
+fn the_rules_of_every_set_fit_together() {
+    for set in [RuleSet::Production, RuleSet::Dev, RuleSet::Paper] {
+        TestExternalities::default().execute_with(|| {
+            InForce::<Runtime>::put(set.parameters());
+            AllPalletsWithSystem::integrity_test();
+        });
+    }
+}
+
+#[test]
+fn a_chain_whose_genesis_chose_no_rules_has_those_of_production() {
+    TestExternalities::default().execute_with(|| {
+        assert_eq!(InForce::<Runtime>::get(), RuleSet::Production.parameters());
+    });
+    state_of(presets::TESTNET).execute_with(|| {
+        assert_eq!(InForce::<Runtime>::get(), RuleSet::Production.parameters());
+    });
+}
+
+#[test]
+fn the_validators_of_the_presets_are_agents_that_may_answer() {
+    for preset in [presets::DEVELOPMENT, presets::LOCAL_TESTNET] {
+        state_of(preset).execute_with(|| {
+            assert_eq!(InForce::<Runtime>::get(), RuleSet::Dev.parameters());
+            for validator in Session::validators() {
+                let agent = Rounds::agent_view(&validator).unwrap();
+                assert!(agent.active);
+                let key = <[u8; 32]>::try_from(sp_core::ByteArray::as_slice(&agent.key)).unwrap();
+                assert_eq!(AccountId::new(key), validator);
+            }
+            assert_eq!(
+                pallet_agents::Candidates::<Runtime>::get().len(),
+                Session::validators().len()
+            );
+        });
     }
 }

@@ -4,7 +4,7 @@
 
 use frame_support::{derive_impl, parameter_types};
 use sp_runtime::BuildStorage;
-use starling_primitives::{fixed::ONE, traits::Deviations};
+use starling_primitives::{fixed::ONE, rating::Mean, traits::Deviations};
 
 use crate::Parameters;
 
@@ -27,6 +27,7 @@ parameter_types! {
         min_participants: 5,
         rated_fee: 100,
         min_spread: ONE / 10,
+        mean: Mean::OfOthers,
     };
 }
 

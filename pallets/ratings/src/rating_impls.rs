@@ -5,7 +5,7 @@
 use frame_support::traits::{defensive_prelude::*, Get};
 use sp_runtime::Saturating;
 use starling_primitives::{
-    rating,
+    rating::{self, Mean},
     traits::{Deviations, Ratings},
     Balance,
 };
@@ -37,6 +37,10 @@ impl<T: Config> Ratings<T::AccountId> for Pallet<T> {
         disclosers >= parameters.min_participants
             && fee >= parameters.rated_fee
             && spread >= parameters.min_spread
+    }
+
+    fn mean() -> Mean {
+        T::Parameters::get().mean
     }
 
     fn record(who: &T::AccountId, deviations: Deviations) {

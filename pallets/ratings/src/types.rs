@@ -3,7 +3,7 @@
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::{traits::Get, BoundedVec, CloneNoBound, DebugNoBound, DefaultNoBound};
 use scale_info::TypeInfo;
-use starling_primitives::{fixed::ONE, traits::Deviations, Balance};
+use starling_primitives::{fixed::ONE, rating::Mean, traits::Deviations, Balance};
 
 /// The rules by which rounds count and ratings begin. Numbers in `[0, 1]` have 32 fractional bits.
 #[derive(
@@ -22,6 +22,8 @@ pub struct Parameters {
     pub rated_fee: Balance,
     /// and when the responses' mean scores are at least this far apart.
     pub min_spread: u64,
+    /// What a ranker's scores deviate from.
+    pub mean: Mean,
 }
 
 impl Parameters {
@@ -36,6 +38,7 @@ impl Parameters {
             min_participants: 5,
             rated_fee: min_fee.saturating_mul(5),
             min_spread: percent(5),
+            mean: Mean::OfOthers,
         }
     }
 
@@ -48,10 +51,11 @@ impl Parameters {
             min_participants: 3,
             rated_fee: 0,
             min_spread: percent(1),
+            mean: Mean::OfOthers,
         }
     }
 
-    /// The paper's: every round counts, from the first score on, and no floor.
+    /// The paper's: every round counts, from the first score on, plain means, and no floor.
     pub const fn paper() -> Self {
         Self {
             min_samples: 0,
@@ -60,6 +64,7 @@ impl Parameters {
             min_participants: 1,
             rated_fee: 0,
             min_spread: 0,
+            mean: Mean::OfAll,
         }
     }
 }

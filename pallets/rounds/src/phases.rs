@@ -141,6 +141,7 @@ impl<T: Config> Pallet<T> {
 
     /// Moves the ratings of one page of a round's rankers.
     pub(crate) fn rate(id: RoundId, mut round: RoundOf<T>) {
+        let mean = T::Ratings::mean();
         let mut tallies = BTreeMap::new();
         let page = T::RatingPage::get().min(round.counts.valid.saturating_sub(round.rated));
         for _ in 0..page {
@@ -160,7 +161,7 @@ impl<T: Config> Pallet<T> {
                         .map(|entry| entry.tally)
                         .unwrap_or_default()
                 });
-                rating::deviate(&mut deviations, *score, tally);
+                rating::deviate(&mut deviations, *score, tally, mean);
             }
             T::Ratings::record(&entry.agent, deviations);
         }

@@ -2,12 +2,25 @@
 
 //! Parameters that fit together, for a runtime to take its constants from.
 
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use scale_info::TypeInfo;
 use sp_runtime::Permill;
 
 use crate::BlockNumber;
 
 /// The parameters that differ between chains. What is an amount is the runtime's matter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
 pub struct Preset {
     /// `MinResponses`.
     pub min_responses: u32,

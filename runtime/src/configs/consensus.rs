@@ -10,8 +10,8 @@ use sp_consensus_aura::sr25519::AuthorityId as AuraId;
 use sp_runtime::traits::{ConvertInto, OpaqueKeys};
 
 use crate::{
-    AccountId, Aura, Balance, Balances, BlockNumber, Runtime, RuntimeEvent, SessionKeys, MINUTES,
-    SLOT_DURATION, UNIT,
+    AccountId, Agents, Aura, Balance, Balances, BlockNumber, Rounds, Runtime, RuntimeEvent,
+    SessionKeys, MINUTES, SLOT_DURATION, UNIT,
 };
 
 /// The largest set of validators.
@@ -53,7 +53,7 @@ impl pallet_grandpa::Config for Runtime {
 
 impl pallet_authorship::Config for Runtime {
     type FindAuthor = FindAccountFromAuthorIndex<Runtime, Aura>;
-    type EventHandler = ();
+    type EventHandler = Rounds;
 }
 
 impl pallet_session::Config for Runtime {
@@ -62,7 +62,7 @@ impl pallet_session::Config for Runtime {
     type ValidatorIdOf = ConvertInto;
     type ShouldEndSession = PeriodicSessions<SessionPeriod, SessionOffset>;
     type NextSessionRotation = PeriodicSessions<SessionPeriod, SessionOffset>;
-    type SessionManager = ();
+    type SessionManager = Agents;
     type SessionHandler = <SessionKeys as OpaqueKeys>::KeyTypeIdProviders;
     type Keys = SessionKeys;
     type DisablingStrategy = ();

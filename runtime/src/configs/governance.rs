@@ -9,16 +9,8 @@ use frame_support::{
 use scale_info::TypeInfo;
 use sp_runtime::traits::BlakeTwo256;
 
-use crate::{
-    Balance, Balances, OriginCaller, Runtime, RuntimeCall, RuntimeEvent, System, MILLI_UNIT,
-};
-
-/// Deposit for `items` entries of state with `bytes` bytes in all.
-const fn deposit(items: u32, bytes: u32) -> Balance {
-    (items as Balance)
-        .saturating_mul(20 * MILLI_UNIT)
-        .saturating_add((bytes as Balance).saturating_mul(MILLI_UNIT / 10))
-}
+use super::deposit;
+use crate::{Balance, Balances, OriginCaller, Runtime, RuntimeCall, RuntimeEvent, System};
 
 parameter_types! {
     pub const MultisigDepositBase: Balance = deposit(1, 88);
@@ -87,6 +79,8 @@ impl InstanceFilter<RuntimeCall> for ProxyType {
                 call,
                 RuntimeCall::System(_)
                     | RuntimeCall::Session(_)
+                    | RuntimeCall::Agents(_)
+                    | RuntimeCall::Tickets(_)
                     | RuntimeCall::Utility(_)
                     | RuntimeCall::Multisig(_)
             ),

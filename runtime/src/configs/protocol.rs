@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The round protocol: agents, tickets, rounds, ratings and rewards.
+//!
+//! What differs between chains comes from [`crate::rules`]; here stand the limits of storage and of
+//! what a block computes, which are the same for all.
+
+use frame_support::{
+    parameter_types,
+    traits::{ConstU128, ConstU32, ConstU64},
+    weights::IdentityFee,
+    PalletId,
+};
+use frame_system::EnsureRoot;
+use sp_runtime::generic::Era;
+
+use super::{consensus::MAX_AUTHORITIES, deposit};
+use crate::{
+    rules, AccountId, Agents, Balance, Balances, Ratings, Rewards, Runtime, RuntimeCall,
+    RuntimeHoldReason, Session, Tickets, TxExtension, UncheckedExtrinsic, UNIT,
+};
+
+/// The longest prompt, in bytes.
+pub const MAX_PROMPT: u32 = 4_096;
+/// The longest response, in bytes: room for about a thousand tokens of English.
+pub const MAX_RESPONSE: u32 = 4_096;
+/// A ciphertext is so much longer than its text.
+const MAX_SEALED: u32 = MAX_RESPONSE.saturating_add(16);
+
+parameter_types! {
+    /// The account of the treasury is derived from this.
+    pub const TreasuryId: PalletId = PalletId(*b"strl/trs");
+    /// A round, its prompt and its place in the queues.
+    pub const RoundDeposit: Balance = deposit(3, MAX_PROMPT.saturating_add(400));
+    /// Participant, draw, entry and response of one agent, and its ciphertext until it is revealed.
+    pub const ResponseDeposit: Balance = deposit(5, MAX_SEALED.saturating_add(700));
+}
+
+impl rules::Config for Runtime {}
+
+impl pallet_agents::Config for Runtime {
+    type WeightInfo = ();
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Currency = Balances;
+    type Treasury = Rewards;
+    type SlashOrigin = EnsureRoot<AccountId>;
+    type SessionKeys = Session;
+    type MinBond = rules::MinBond;
+    type KeyFee = ConstU128<UNIT>;
+    type UnbondingPeriod = rules::UnbondingPeriod;
+    type LongestRound = rules::LongestRound;
+    type MaxUnbonding = ConstU32<8>;
+    type MaxCandidates = ConstU32<256>;
+    type MaxValidators = ConstU32<64>;
+    type MinValidators = rules::MinValidators;
+}
+
+impl pallet_tickets::Config for Runtime {
+    type WeightInfo = ();
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Currency = Balances;
+    type MinTicket = rules::MinTicket;
+    type TicketShare = rules::TicketShare;
+}
+
+impl pallet_ratings::Config for Runtime {
+    type Window = ConstU32<50>;
+    type Parameters = rules::Ratings;
+}
+
+impl pallet_rewards::Config for Runtime {
+    type WeightInfo = ();
+    type Currency = Balances;
+    type Tickets = Tickets;
+    type SpendOrigin = EnsureRoot<AccountId>;
+    type TreasuryId = TreasuryId;
+    type Parameters = rules::Rewards;
+    type MinFee = rules::MinFee;
+    type MaxResponses = rules::MaxResponses;
+}
+
+impl pallet_rounds::Config for Runtime {
+    type WeightInfo = ();
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Currency = Balances;
+    type Agents = Agents;
+    type Tickets = Tickets;
+    type Ratings = Ratings;
+    type Rewards = Rewards;
+    type Authorities = Session;
+    type WeightToFee = IdentityFee<Balance>;
+    type MinFee = rules::MinFee;
+    type MaxPrompt = ConstU32<MAX_PROMPT>;
+    type MaxResponse = ConstU32<MAX_RESPONSE>;
+    type MaxTokens = ConstU32<2_048>;
+    type MinResponses = rules::MinResponses;
+    type MaxResponses = rules::MaxResponses;
+    type CommitWindow = rules::CommitWindow;
+    type RevealWindow = rules::RevealWindow;
+    type RankWindow = rules::RankWindow;
+    type DiscloseWindow = rules::DiscloseWindow;
+    type MinRankings = rules::MinRankings;
+    type MaxRankings = rules::MaxRankings;
+    type ApprovalThreshold = rules::ApprovalThreshold;
+    type MinSlash = rules::MinSlash;
+    type SlashShare = rules::SlashShare;
+    type DepositBase = RoundDeposit;
+    type DepositPerResponse = ResponseDeposit;
+    type MaxOpenRounds = ConstU32<64>;
+    type MaxStoredRounds = ConstU32<10_000>;
+    type MaxTransitions = ConstU32<8>;
+    type MaxTransitionAgents = ConstU32<500>;
+    type RatingPage = ConstU32<50>;
+    type PurgePage = ConstU32<500>;
+    type RetentionPeriod = rules::RetentionPeriod;
+    type Longevity = rules::Longevity;
+    // Above any tip, with room for every block number on top.
+    type MessagePriority = ConstU64<{ u64::MAX - (u32::MAX as u64) }>;
+    type MaxAuthorities = ConstU32<MAX_AUTHORITIES>;
+}
+
+impl<Call> frame_system::offchain::CreateTransactionBase<Call> for Runtime
+where
+    RuntimeCall: From<Call>,
+{
+    type Extrinsic = UncheckedExtrinsic;
+    type RuntimeCall = RuntimeCall;
+}
+
+impl<Call> frame_system::offchain::CreateTransaction<Call> for Runtime
+where
+    RuntimeCall: From<Call>,
+{
+    type Extension = TxExtension;
+
+    fn create_transaction(call: RuntimeCall, extension: TxExtension) -> UncheckedExtrinsic {
+        UncheckedExtrinsic::new_transaction(call, extension)
+    }
+}
+
+impl<Call> frame_system::offchain::CreateAuthorizedTransaction<Call> for Runtime
+where
+    RuntimeCall: From<Call>,
+{
+    /// What binds an agent's message to this chain and to a time is in its own signature.
+    fn create_extension() -> TxExtension {
+        (
+            frame_system::AuthorizeCall::new(),
+            frame_system::CheckNonZeroSender::new(),
+            frame_system::CheckSpecVersion::new(),
+            frame_system::CheckTxVersion::new(),
+            frame_system::CheckGenesis::new(),
+            frame_system::CheckEra::from(Era::Immortal),
+            frame_system::CheckNonce::from(0),
+            frame_system::CheckWeight::new(),
+            pallet_transaction_payment::ChargeTransactionPayment::from(0),
+            frame_metadata_hash_extension::CheckMetadataHash::new(false),
+            frame_system::WeightReclaim::new(),
+        )
+    }
+}

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Messages of agents cost no fee, so the pool itself must tell the forged ones from the true.
+
+use std::{
+    sync::{
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc,
+    },
+    time::Instant,
+};
+
+use anyhow::{bail, ensure, Context, Result};
+use codec::Encode;
+use frame_system::offchain::{CreateAuthorizedTransaction, CreateTransaction};
+use pallet_rounds::{Call, Proof};
+use sp_core::Pair;
+use starling_primitives::{
+    crypto::InferencePair,
+    messages::{payload, Message},
+    sealing::Slot,
+    RoundId, Secret, H256,
+};
+use starling_runtime::{AccountId, Runtime, MILLI_UNIT, UNIT};
+use starling_tests::{
+    chain::{account_id, call, next_block, send},
+    Node,
+};
+use subxt::{
+    dynamic::Value,
+    rpcs::{methods::legacy::Bytes, rpc_params, Error, RpcClient},
+};
+use subxt_signer::sr25519::dev::{alice, bob};
+
+/// The first round of a chain.
+const ROUND: RoundId = 0;
+const KEY: Secret = [7; 32];
+/// How many connections forge messages at the same time.
+const FORGERS: u64 = 4;
+/// For so many blocks.
+const BLOCKS: u64 = 10;
+
+/// An agent as its node knows it.
+struct Agent {
+    account: AccountId,
+    pair: InferencePair,
+    genesis: H256,
+}
+
+impl Agent {
+    fn slot(&self) -> Slot<'_, AccountId> {
+        Slot {
+            genesis: self.genesis,
+            round: ROUND,
+            agent: &self.account,
+        }
+    }
+
+    /// A transaction that commits a response, signed at a block, with a signature that `forge` may
+    /// spoil.
+    fn commit(&self, signed_at: u32, forge: impl FnOnce(&mut Proof)) -> Result<Vec<u8>> {
+        let sealed = self
+            .slot()
+            .seal(&KEY, "An answer.")
+            .context("it does not seal")?;
+        let key_commitment = self.slot().key_commitment(&KEY);
+        let message = Message::Commit {
+            sealed: &sealed,
+            key_commitment,
+        };
+        let signature = self.pair.sign(&payload(&self.slot(), signed_at, &message));
+        let mut proof = Proof {
+            signed_at,
+            signature,
+        };
+        forge(&mut proof);
+        let call = Call::<Runtime>::commit {
+            round: ROUND,
+            agent: self.account.clone(),
+            sealed,
+            key_commitment,
+            proof,
+        };
+        let extension = <Runtime as CreateAuthorizedTransaction<Call<Runtime>>>::create_extension();
+        let transaction = <Runtime as CreateTransaction<Call<Runtime>>>::create_transaction(
+            call.into(),
+            extension,
+        );
+        Ok(transaction.encode())
+    }
+}
+
+async fn submit(rpc: &RpcClient, transaction: Vec<u8>) -> Result<H256, Error> {
+    rpc.request("author_submitExtrinsic", rpc_params![Bytes(transaction)])
+        .await
+}
+
+#[tokio::test]
+async fn a_flood_of_forged_messages_stays_out_and_a_true_one_gets_in() -> Result<()> {
+    let node = Node::dev().await?;
+    let api = node.api().await?;
+    for (call, signer) in [
+        (
+            call("Tickets", "buy", vec![Value::u128(100 * MILLI_UNIT)]),
+            alice(),
+        ),
+        (
+            call(
+                "Rounds",
+                "request",
+                vec![
+                    Value::from_bytes("What is a starling?"),
+                    Value::u128(UNIT),
+                    Value::u128(32),
+                    Value::u128(2),
+                    Value::u128(4),
+                ],
+            ),
+            bob(),
+        ),
+    ] {
+        send(&api, &call, &signer).await?.wait_for_success().await?;
+    }
+    let agent = Arc::new(Agent {
+        account: AccountId::new(account_id(&alice()).0),
+        pair: InferencePair::from_string("//Alice", None)?,
+        genesis: H256(api.genesis_hash().0),
+    });
+    let rpc = node.rpc().await?;
+    let mut blocks = api.stream_blocks().await?;
+    let begin = next_block(&mut blocks).await?.block_number();
+
+    let refused = Arc::new(AtomicU64::new(0));
+    let over = Arc::new(AtomicBool::new(false));
+    let started = Instant::now();
+    let mut forgers = Vec::new();
+    for forger in 0..FORGERS {
+        let (agent, refused, over) = (agent.clone(), refused.clone(), over.clone());
+        let rpc = node.rpc().await?;
+        forgers.push(tokio::spawn(async move {
+            let mut count = 0u64;
+            while !over.load(Ordering::Relaxed) {
+                // Each has other bytes: the pool would refuse a hash that it knows without a look.
+                let forged = agent.commit(u32::try_from(begin)?, |proof| {
+                    let bytes: &mut [u8] = proof.signature.as_mut();
+                    bytes[..8].copy_from_slice(&(count * FORGERS + forger).to_le_bytes());
+                })?;
+                match submit(&rpc, forged).await {
+                    Err(Error::User(_)) => {
+                        refused.fetch_add(1, Ordering::Relaxed);
+                    },
+                    Err(error) => return Err(error.into()),
+                    Ok(_) => bail!("a forged message is in the pool"),
+                }
+                count += 1;
+            }
+            Ok(())
+        }));
+    }
+
+    // The true one, in the midst of it.
+    let now = next_block(&mut blocks).await?.block_number();
+    submit(&rpc, agent.commit(u32::try_from(now)?, |_| ())?).await?;
+    let mut committed = None;
+    loop {
+        let at = next_block(&mut blocks).await?;
+        for event in at.events().fetch().await?.iter() {
+            let event = event?;
+            if (event.pallet_name(), event.event_name()) == ("Rounds", "Committed") {
+                committed = Some(at.block_number());
+            }
+        }
+        if at.block_number() >= begin + BLOCKS {
+            break;
+        }
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    over.store(true, Ordering::Relaxed);
+    for forger in forgers {
+        forger.await??;
+    }
+    let committed = committed.context("the true message did not get in")?;
+    let refused = refused.load(Ordering::Relaxed);
+    println!(
+        "{:.0} forged messages refused a second over {} connections, {} in all; the true one was \
+         in a block {} later; {} blocks in {seconds:.1} s",
+        refused as f64 / seconds,
+        FORGERS,
+        refused,
+        committed - now,
+        BLOCKS,
+    );
+    ensure!(refused > BLOCKS, "there was no flood");
+
+    let pending: Vec<Bytes> = rpc
+        .request("author_pendingExtrinsics", rpc_params![])
+        .await?;
+    assert!(pending.is_empty(), "{} wait in the pool", pending.len());
+    Ok(())
+}
