@@ -281,14 +281,14 @@ impl Model {
         }
     }
 
-    /// A sequence that starts with the longest prefix of `tokens`, in steps of 32 tokens and short
-    /// of the last token, that an earlier session computed and whose cache is still there.
+    /// A sequence that starts with the longest prefix of `tokens`, short of the last token, that an
+    /// earlier session computed and whose cache is still there. Sessions are remembered in steps
+    /// of 32 tokens.
     ///
     /// Extend it by `tokens[session.len()..]`.
     pub fn session_with_prefix(&self, tokens: &[u32]) -> Session {
         let most = tokens.len().saturating_sub(1);
-        let pages = Pages::recall(&self.0.cache, &tokens[..most]);
-        let len = pages.len() * PAGE;
+        let (pages, len) = Pages::recall(&self.0.cache, &tokens[..most]);
         Session {
             model: self.clone(),
             pages,
