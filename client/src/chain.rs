@@ -15,6 +15,7 @@ use subxt::{
     rpcs::{LegacyRpcMethods, RpcClient},
     OnlineClient, OnlineClientAtBlock, SubstrateConfig,
 };
+use subxt_signer::sr25519::Keypair;
 
 use crate::{account, amount::Currency, Error, Result};
 
@@ -128,6 +129,13 @@ impl Chain {
     /// The finalised blocks from now on.
     pub async fn finalized_blocks(&self) -> Result<Headers> {
         self.api.stream_blocks().await.map_err(protocol)
+    }
+
+    /// The number of the next transaction of a key's account.
+    pub(crate) async fn next_nonce(&self, key: &Keypair) -> Result<u64> {
+        let account = key.public_key().to_account_id();
+        let nonce = self.methods.system_account_next_index(&account).await;
+        nonce.map_err(protocol)
     }
 
     /// Tells an answer that was not understood from a connection that is lost.

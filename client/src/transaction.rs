@@ -6,6 +6,7 @@ use starling_primitives::{
 };
 use subxt::{
     client::OnlineClientAtBlockImpl,
+    config::DefaultExtrinsicParamsBuilder,
     dynamic::{tx, Value},
     error::{BackendError, ExtrinsicError, RpcError},
     ext::scale_value::Composite,
@@ -156,9 +157,12 @@ pub struct Success {
 
 /// Signs `call` and gives it to the node.
 pub async fn submit(chain: &Chain, call: &Call, signer: &Keypair) -> Result<Submitted> {
+    // The node counts what waits in its pool; the last final block does not know it yet.
+    let nonce = chain.next_nonce(signer).await?;
+    let parameters = DefaultExtrinsicParamsBuilder::new().nonce(nonce).build();
     let mut transactions = chain.api.transactions().await.map_err(protocol)?;
     let progress = transactions
-        .sign_and_submit_then_watch_default(call, signer)
+        .sign_and_submit_then_watch(call, signer, parameters)
         .await
         .map_err(of_submission)?;
     Ok(Submitted { progress })
