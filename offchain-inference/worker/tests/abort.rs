@@ -323,6 +323,7 @@ fn child() {
         }
         worker.on_finalized();
     }
+    worker.on_finalized();
     assert!(worker.vault().is_empty(), "the round is over");
 }
 
