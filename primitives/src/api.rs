@@ -24,7 +24,9 @@ pub struct ResponseView<AccountId> {
     pub spoiled: bool,
     /// Its place in the shuffled order, from Ranking on.
     pub position: Option<Position>,
-    /// The agent's weight as a ranker, from Ranking on; 32 fractional bits.
+    /// The agent's rating as it was read for the assignment, from Ranking on; 32 fractional bits.
+    pub rating: Option<u64>,
+    /// The agent's weight as a ranker, which follows from it.
     pub weight: Option<u64>,
     /// The scores that it got.
     pub tally: Option<Tally>,

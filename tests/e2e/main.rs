@@ -2,6 +2,7 @@
 //! Tests of a running node, each with a node and a chain of its own.
 
 mod bad_input;
+mod client;
 mod feeless;
 mod finality;
 mod refused_transactions;

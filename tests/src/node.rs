@@ -90,6 +90,11 @@ impl Node {
         Ok(())
     }
 
+    /// Where the node answers.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Ends the node without a warning, as a power cut would.
     pub async fn kill(mut self) -> Result<()> {
         Ok(self.process.kill().await?)
@@ -142,7 +147,12 @@ impl Outcome {
 
 /// Runs the node's binary with `args` to its end.
 pub async fn run<Arg: AsRef<OsStr>>(args: impl IntoIterator<Item = Arg>) -> Result<Outcome> {
-    let process = command()?.args(args).stdout(Stdio::piped()).spawn()?;
+    run_to_end(command()?.args(args)).await
+}
+
+/// Runs `command` to its end.
+pub async fn run_to_end(command: &mut Command) -> Result<Outcome> {
+    let process = command.stdout(Stdio::piped()).spawn()?;
     let output = timeout(PATIENCE, process.wait_with_output())
         .await
         .context("the command did not end in time")??;
@@ -154,7 +164,13 @@ pub async fn run<Arg: AsRef<OsStr>>(args: impl IntoIterator<Item = Arg>) -> Resu
 }
 
 fn command() -> Result<Command> {
-    let mut command = Command::new(binary()?);
+    command_of("STARLING_NODE", "starling-node")
+}
+
+/// A command without input that dies with its owner: what the environment variable names, or else
+/// the binary of this name that was built with the tests.
+pub fn command_of(variable: &str, name: &str) -> Result<Command> {
+    let mut command = Command::new(binary(variable, name)?);
     command
         .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())
@@ -164,18 +180,20 @@ fn command() -> Result<Command> {
     Ok(command)
 }
 
-/// The binary to test: what `STARLING_NODE` names, or else the one that was built with the tests.
-fn binary() -> Result<PathBuf> {
-    const ADVICE: &str = "build it with `cargo build --release -p starling-node`";
-    let path = match env::var_os("STARLING_NODE") {
+fn binary(variable: &str, name: &str) -> Result<PathBuf> {
+    let path = match env::var_os(variable) {
         Some(path) => path.into(),
         None => env::current_exe()?
             .ancestors()
             .nth(2)
             .ok_or_else(|| anyhow!("the test is not inside a target directory"))?
-            .join("starling-node"),
+            .join(name),
     };
-    ensure!(path.is_file(), "there is no {}: {ADVICE}", path.display());
+    ensure!(
+        path.is_file(),
+        "there is no {}: build it with `cargo build --release --workspace --bins`",
+        path.display()
+    );
     Ok(path)
 }
 

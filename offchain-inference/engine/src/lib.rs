@@ -6,6 +6,8 @@
 pub mod backend;
 mod cache;
 pub mod chat;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod config;
 mod error;
 pub mod eval;

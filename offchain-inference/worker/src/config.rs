@@ -514,6 +514,20 @@ mod tests {
     }
 
     #[test]
+    fn the_agents_of_the_local_swarm_are_valid_and_differ() {
+        let agents = [
+            include_str!("../../../examples/agents/alice.toml"),
+            include_str!("../../../examples/agents/bob.toml"),
+            include_str!("../../../examples/agents/charlie.toml"),
+            include_str!("../../../examples/agents/dave.toml"),
+        ]
+        .map(|toml| parse(toml).unwrap());
+        for (index, agent) in agents.iter().enumerate() {
+            assert!(agents.iter().skip(index + 1).all(|other| other != agent));
+        }
+    }
+
+    #[test]
     fn the_documented_example_is_valid() {
         let config = parse(include_str!("../agent.example.toml")).unwrap();
         assert_eq!(config.accept.min_fee, Some(1_000_000_000_000));

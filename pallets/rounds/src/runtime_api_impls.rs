@@ -167,17 +167,21 @@ impl<T: Config> Pallet<T> {
         participant: ParticipantOf<T>,
     ) -> ResponseView<T::AccountId> {
         let assigned = Rounds::<T>::get(id).is_some_and(|round| round.seed.is_some());
-        let (position, weight) = match participant.response {
+        let (position, rating, weight) = match participant.response {
             Response::Valid {
-                position, weight, ..
-            } if assigned => (Some(position), Some(weight)),
-            _ => (None, None),
+                position,
+                rating,
+                weight,
+                ..
+            } if assigned => (Some(position), Some(rating), Some(weight)),
+            _ => (None, None, None),
         };
         let entry = position.and_then(|position| Entries::<T>::get(id, position));
         ResponseView {
             text: Responses::<T>::get(id, &agent).map(|text| text.into_inner()),
             spoiled: participant.response == Response::Spoiled,
             position,
+            rating,
             weight,
             tally: entry.map(|entry| entry.tally),
             scores: match participant.ranking {

@@ -33,7 +33,7 @@ pub enum StoreError {
         known: String,
     },
     /// The model is known but not here.
-    #[error("model {0:?} has not been fetched; `starling-infer models fetch {0}` does")]
+    #[error("model {0:?} has not been fetched; `starling model fetch {0}` does")]
     NotFetched(String),
     /// The file has another length than the manifest says.
     #[error("{path} has {found} bytes instead of {expected}: {}", if found < expected { "it is truncated" } else { "it is another file" })]

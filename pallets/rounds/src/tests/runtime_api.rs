@@ -90,6 +90,7 @@ fn a_round_with_everything_public_about_it() {
             assert_eq!(response.tally.unwrap().count, 3);
             assert_eq!(response.scores.unwrap().len(), 3);
             assert!(response.position.is_some() && response.weight.is_some());
+            assert!(response.rating >= response.weight);
         }
     });
 }

@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `starling-infer`: fetch models, generate, rank, evaluate and benchmark from the command line.
 
-mod bench;
-mod common;
-mod evaluate;
-mod generate;
-mod injection;
-mod models;
-mod rank;
-mod tokenize;
-
 use clap::{Parser, Subcommand};
-use common::{Failure, StoreArgs};
+use starling_engine::cli::{
+    bench, evaluate, generate, injection, is_interruption, models, rank, tokenize, Failure,
+    StoreArgs,
+};
 use std::process::ExitCode;
 
 /// Runs language models on this machine: fetches them, generates, ranks responses, evaluates and
@@ -63,7 +57,7 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) if common::is_interruption(&failure) => {
+        Err(failure) if is_interruption(&failure) => {
             eprintln!("interrupted");
             ExitCode::from(130)
         },

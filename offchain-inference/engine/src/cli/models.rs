@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `starling-infer models`.
 
-use crate::common::{cancel_on_interrupt, model_path, Failure, FetchBar, StoreArgs};
-use clap::{Args, Subcommand};
-use starling_engine::{
+use super::common::{cancel_on_interrupt, model_path, Failure, FetchBar, StoreArgs};
+use crate::{
     config::Config,
     gguf::Gguf,
     store::{Source, Store},
     tokenizer::Tokenizer,
 };
+use clap::{Args, Subcommand};
 
 #[derive(Subcommand)]
 pub enum Command {

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `starling-infer rank` and `starling-infer calibrate`.
 
-use crate::common::{
+use super::common::{
     cancel_on_interrupt, default_ranker, item_bar, read_file, Failure, ModelArgs, StoreArgs,
 };
-use serde::{Deserialize, Serialize};
-use starling_engine::{
+use crate::{
     chat::Message,
     eval::{rank_choices, Items, Task},
     rank::{self, Quantiles, RankerKind},
 };
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -149,7 +149,7 @@ pub fn calibrate(store: &StoreArgs, args: CalibrateArgs) -> Result<(), Failure> 
     if let Some(path) = &args.responses {
         let items: Vec<Answered> = serde_json::from_str(&read_file(path)?)
             .map_err(|error| format!("{}: {error}", path.display()))?;
-        let bar = item_bar(title, items.len());
+        let bar = item_bar(title.clone(), items.len());
         for item in &items {
             let messages = [Message::user(item.question.as_str())];
             let task = rank::Task {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `starling-infer tokenize`.
 
-use crate::common::{model_path, text_or_stdin, Failure, StoreArgs};
-use starling_engine::{
+use super::common::{model_path, text_or_stdin, Failure, StoreArgs};
+use crate::{
     gguf::Gguf,
     tokenizer::{Specials, Tokenizer},
 };

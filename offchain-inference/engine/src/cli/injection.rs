@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `starling-infer injection`.
 
-use crate::{
+use super::{
     common::{cancel_on_interrupt, item_bar, Failure, Means, StoreArgs},
     evaluate::model_label,
 };
-use starling_engine::{
+use crate::{
     eval::{Items, Task},
     injection::{measure, Attack},
     rank::{Quoting, RankerKind},

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `starling-infer eval`.
 
-use crate::common::{cancel_on_interrupt, item_bar, read_file, Failure, Means, StoreArgs};
-use starling_engine::{
+use super::common::{cancel_on_interrupt, item_bar, read_file, Failure, Means, StoreArgs};
+use crate::{
     backend::Backend,
     eval::{evaluate, evaluate_ranker, Items, Measure, Task},
     generate::Cancel,

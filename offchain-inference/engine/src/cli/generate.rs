@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `starling-infer generate`.
 
-use crate::common::{cancel_on_interrupt, text_or_stdin, Failure, ModelArgs, StoreArgs};
-use starling_engine::{
+use super::common::{cancel_on_interrupt, text_or_stdin, Failure, ModelArgs, StoreArgs};
+use crate::{
     backend::BackendError,
     chat::Message,
     generate::{Finish, GenerateOptions},

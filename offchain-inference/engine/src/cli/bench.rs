@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `starling-infer bench`.
 
-use crate::common::{item_bar, Failure, ModelArgs, StoreArgs};
-use starling_engine::{
+use super::common::{item_bar, Failure, ModelArgs, StoreArgs};
+use crate::{
     backend::{Ask, Backend, LocalBackend, PromptTree},
     generate::Cancel,
     prompt::Prompt,

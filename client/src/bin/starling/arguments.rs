@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Arguments that several commands take.
+
+use std::{env, future::Future, path::PathBuf};
+
+use clap::Args;
+use sp_core::crypto::AccountId32;
+use starling_client::{account, chain::DEFAULT_URL, signer, Chain, Error, Keypair, Result};
+
+/// Which node to talk to, and how to print.
+#[derive(Args)]
+pub struct Connection {
+    /// The node's RPC, ws:// or wss:// [default: $STARLING_URL, else ws://127.0.0.1:9944]
+    #[arg(long, global = true, value_name = "URL")]
+    url: Option<String>,
+    /// Connect to another machine without encryption
+    #[arg(long, global = true)]
+    insecure: bool,
+    /// Print JSON for programs
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+impl Connection {
+    /// Connects, and runs `work`.
+    pub async fn run<F: Future<Output = Result<()>>>(
+        &self,
+        work: impl FnOnce(Chain) -> F,
+    ) -> Result<()> {
+        let url = self
+            .url
+            .clone()
+            .or_else(|| env::var("STARLING_URL").ok())
+            .unwrap_or_else(|| DEFAULT_URL.into());
+        let chain = Chain::connect(&url, self.insecure).await?;
+        match work(chain.clone()).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(chain.diagnose(error).await),
+        }
+    }
+}
+
+/// Who signs.
+#[derive(Args)]
+pub struct Signer {
+    /// Sign as a development account: alice, bob, charlie, dave, eve, ferdie, one, two
+    #[arg(long, global = true, value_name = "NAME", group = "signer")]
+    dev: Option<String>,
+    /// Sign with a secret URI: a phrase or a seed, with derivations. Others on this machine can
+    /// read it from the list of processes: STARLING_SURI is safer
+    #[arg(long, global = true, value_name = "URI", group = "signer")]
+    suri: Option<String>,
+    /// Sign with the key in a file: a keystore entry, or a secret URI
+    #[arg(long, global = true, value_name = "FILE", group = "signer")]
+    key_file: Option<PathBuf>,
+}
+
+impl Signer {
+    /// The key, if one was named.
+    pub fn key(&self) -> Result<Option<Keypair>> {
+        if let Some(name) = &self.dev {
+            return signer::development(name).map(Some);
+        }
+        if let Some(path) = &self.key_file {
+            return signer::from_file(path).map(Some);
+        }
+        let from_environment = || env::var("STARLING_SURI").ok();
+        let uri = self.suri.clone().or_else(from_environment);
+        uri.map(|uri| signer::from_uri(&uri)).transpose()
+    }
+
+    /// The key, which there must be.
+    pub fn required(&self) -> Result<Keypair> {
+        self.key()?.ok_or_else(|| {
+            Error::Usage(
+                "nobody signs: name a signer with --dev, --suri, --key-file or STARLING_SURI"
+                    .into(),
+            )
+        })
+    }
+
+    /// The account that was named, or else the signer's.
+    pub fn account(&self, named: Option<&str>) -> Result<Option<AccountId32>> {
+        match named {
+            Some(named) => account::parse(named).map(Some),
+            None => Ok(self.key()?.as_ref().map(account_of)),
+        }
+    }
+}
+
+/// The account of a key.
+pub fn account_of(key: &Keypair) -> AccountId32 {
+    AccountId32::new(key.public_key().0)
+}

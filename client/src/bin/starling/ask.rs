@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `starling ask`.
+
+use std::{
+    io::{IsTerminal, Read},
+    time::{Duration, Instant},
+};
+
+use starling_client::{
+    follow,
+    report::{report, Context, Report},
+    transaction::{self, Request, Status},
+    Chain, Error, Result,
+};
+use starling_primitives::{api::RoundView, round::Phase, RoundId};
+
+use crate::{
+    arguments::{Connection, Signer},
+    console::{Events, Live},
+    table,
+};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The question; standard input without it
+    question: Option<String>,
+    #[command(flatten)]
+    signer: Signer,
+    /// What the answer is worth to you [default: the least that the chain accepts]
+    #[arg(long, value_name = "AMOUNT")]
+    fee: Option<String>,
+    /// The longest answer, in tokens of the agent's model
+    #[arg(long, default_value_t = 64, value_name = "N")]
+    max_tokens: u32,
+    /// Fail with fewer answers [default: the least that the chain accepts]
+    #[arg(long, value_name = "N")]
+    min_responses: Option<u32>,
+    /// Let in so many agents at most; their messages are paid in advance
+    #[arg(long, default_value_t = 8, value_name = "N")]
+    max_responses: u32,
+    /// Give up waiting after so many seconds; the round goes on without you
+    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
+    timeout: u64,
+    /// Print every event of the round too; with --json an object a line, the result last
+    #[arg(long)]
+    watch: bool,
+    /// Print the number of the round once the request is final, and do not wait for the answer
+    #[arg(long, conflicts_with = "watch")]
+    no_wait: bool,
+}
+
+pub async fn run(connection: &Connection, args: Args) -> Result<()> {
+    let prompt = question(args.question.clone())?;
+    let signer = args.signer.required()?;
+    connection
+        .run(|chain| async move {
+            let at = chain.best().await?;
+            let least_fee = || at.constant("Rounds", "MinFee");
+            let least_responses = || at.constant("Rounds", "MinResponses");
+            let request = Request {
+                prompt,
+                fee: match &args.fee {
+                    Some(fee) => chain.currency().parse(fee)?,
+                    None => least_fee()?,
+                },
+                max_tokens: args.max_tokens,
+                min_responses: args.min_responses.map_or_else(least_responses, Ok)?,
+                max_responses: args.max_responses,
+            };
+            let patience = Duration::from_secs(args.timeout);
+            if args.no_wait {
+                let sent = request_only(&chain, &request, &signer);
+                return within(patience, sent, || "the request is in no final block".into())
+                    .await
+                    .map(|round| print_number(connection.json, round));
+            }
+            let events = events(args.watch, connection.json);
+            let mut live = Live::new(&chain, None, connection.json, events);
+            let (burnt, deposit) = at.request_cost(request.max_responses).await?;
+            let money = |amount| chain.currency().format(amount);
+            live.say(&format!(
+                "asking for a fee of {}; {} is burnt for messages, {} is on hold until the round is \
+                 removed",
+                money(request.fee),
+                money(burnt),
+                money(deposit),
+            ));
+            let started = Instant::now();
+            let call = request.call();
+            let answered = follow::ask(&chain, &call, &signer, &mut live);
+            let answered = within(patience, answered, || {
+                "the round is not over; `starling rounds list` shows it".into()
+            })
+            .await;
+            live.finish();
+            let seconds = started.elapsed().as_secs_f64();
+            finish(connection, &chain, &answered?, Some(seconds)).await
+        })
+        .await
+}
+
+/// Waits for `work`, not for ever.
+pub async fn within<T>(
+    patience: Duration,
+    work: impl std::future::Future<Output = Result<T>>,
+    late: impl FnOnce() -> String,
+) -> Result<T> {
+    tokio::time::timeout(patience, work)
+        .await
+        .unwrap_or_else(|_| {
+            let seconds = patience.as_secs();
+            Err(Error::TimedOut(format!("after {seconds} s {}", late())))
+        })
+}
+
+/// How events are printed, if at all.
+pub fn events(watch: bool, json: bool) -> Option<Events> {
+    watch.then_some(if json { Events::Json } else { Events::Text })
+}
+
+/// Prints a round that is over, and says by the exit code whether there is an answer.
+pub async fn finish(
+    connection: &Connection,
+    chain: &Chain,
+    view: &RoundView<sp_core::crypto::AccountId32>,
+    seconds: Option<f64>,
+) -> Result<()> {
+    let at = chain.finalized().await?;
+    let report = report(view, &Context::read(chain, &at, view).await?);
+    print(connection, chain, &report, seconds)?;
+    match view.round.phase {
+        Phase::Failed(_) => Err(Error::NoAnswer(format!(
+            "round {} ended without an answer",
+            report.round
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Prints a round.
+pub fn print(
+    connection: &Connection,
+    chain: &Chain,
+    report: &Report,
+    seconds: Option<f64>,
+) -> Result<()> {
+    if connection.json {
+        let mut object =
+            serde_json::to_value(report).map_err(|error| Error::Protocol(error.to_string()))?;
+        if let (Some(object), Some(seconds)) = (object.as_object_mut(), seconds) {
+            object.insert("seconds".into(), seconds.into());
+        }
+        println!("{object}");
+    } else {
+        println!("{}", table::show(report, chain.currency()));
+        if let Some(seconds) = seconds {
+            println!("It took {seconds:.1} s from sending the request to a final end.");
+        }
+    }
+    Ok(())
+}
+
+async fn request_only(
+    chain: &Chain,
+    request: &Request,
+    signer: &starling_client::Keypair,
+) -> Result<RoundId> {
+    let mut submitted = transaction::submit(chain, &request.call(), signer).await?;
+    loop {
+        if let Status::Final(success) = submitted.next(chain).await? {
+            return success
+                .round
+                .ok_or_else(|| Error::Protocol("the request opened no round".into()));
+        }
+    }
+}
+
+fn print_number(json: bool, round: RoundId) {
+    if json {
+        println!("{}", serde_json::json!({ "round": round }));
+    } else {
+        println!("{round}");
+    }
+}
+
+fn question(argument: Option<String>) -> Result<String> {
+    if let Some(question) = argument {
+        return Ok(question);
+    }
+    let mut input = std::io::stdin();
+    if input.is_terminal() {
+        return Err(Error::Usage(
+            "what is the question? Pass it as an argument or on standard input".into(),
+        ));
+    }
+    let mut text = String::new();
+    input
+        .read_to_string(&mut text)
+        .map_err(Error::io("standard input"))?;
+    Ok(text.trim().to_owned())
+}

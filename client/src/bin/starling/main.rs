@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `starling`: asks a swarm of language models, and keeps its agents, from the command line.
+
+mod agent;
+mod arguments;
+mod ask;
+mod console;
+mod key;
+mod model;
+mod rounds;
+mod table;
+mod tickets;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use starling_client::{Error, Result};
+
+use arguments::Connection;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    something else failed: a file, a model, an answer of the node that makes no sense
+  2    wrong usage
+  3    no connection to the node, or it was lost
+  4    the chain refused the transaction
+  5    the round ended without an answer
+  6    there is no such round or agent
+  7    it took longer than --timeout
+  130  interrupted
+
+Environment:
+  STARLING_URL     the node, where --url is not given
+  STARLING_SURI    the secret URI that signs, where no signer is given
+  STARLING_MODELS  the folder of the model store";
+
+/// Asks a swarm of language models on a Starling chain, and keeps its agents.
+#[derive(Parser)]
+#[command(name = "starling", version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Ask the swarm, follow the round, and print the answer.
+    Ask(ask::Args),
+    /// Register an agent and keep its bond.
+    Agent(agent::Args),
+    /// Buy, refund and list the tickets with which agents enter rounds.
+    Tickets(tickets::Args),
+    /// List, show and watch rounds.
+    #[command(subcommand)]
+    Rounds(rounds::Command),
+    /// List, fetch, benchmark and evaluate models.
+    Model(model::Args),
+    /// Generate and inspect keys, and insert an inference key into a node's keystore.
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Print the completions of a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+fn main() -> ExitCode {
+    // `starling rounds list | head` ends when `head` does, and does not panic.
+    sigpipe::reset();
+    let cli = Cli::parse();
+    let connection = &cli.connection;
+    match cli.command {
+        Command::Ask(args) => online(ask::run(connection, args)),
+        Command::Agent(args) => online(agent::run(connection, args)),
+        Command::Tickets(args) => online(tickets::run(connection, args)),
+        Command::Rounds(command) => online(rounds::run(connection, command)),
+        Command::Model(args) => model::run(args),
+        Command::Key(command) => outcome(key::run(connection.json, command)),
+        Command::Completions { shell } => {
+            let mut command = Cli::command();
+            clap_complete::generate(shell, &mut command, "starling", &mut std::io::stdout());
+            ExitCode::SUCCESS
+        },
+    }
+}
+
+/// Runs what talks to a node, until it is done or Ctrl-C.
+fn online(work: impl std::future::Future<Output = Result<()>>) -> ExitCode {
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return outcome(Err(Error::io("the runtime of tokio")(error))),
+    };
+    let done = runtime.block_on(async {
+        tokio::select! {
+            done = work => Some(done),
+            _ = tokio::signal::ctrl_c() => None,
+        }
+    });
+    // What still waits for the node must not keep the program.
+    runtime.shutdown_background();
+    done.map_or_else(
+        || {
+            eprintln!("interrupted");
+            ExitCode::from(130)
+        },
+        outcome,
+    )
+}
+
+fn outcome(done: Result<()>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(error.exit_code())
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What is printed of a round, and tables.
+
+use comfy_table::{presets, CellAlignment, ContentArrangement, Table};
+use starling_client::{
+    amount::Currency,
+    report::{Candidate, Report, Settlement},
+    text::{excerpt, printable},
+};
+
+/// How wide a table may be where the output is no terminal.
+const WIDTH: u16 = 140;
+/// How much of an answer that was not chosen is shown.
+const EXCERPT: usize = 160;
+
+/// A table with these headings, as wide as the terminal.
+pub fn table(headings: &[&str]) -> Table {
+    let terminal = console::Term::stdout();
+    let width = match terminal.is_term() {
+        true => terminal.size().1,
+        false => WIDTH,
+    };
+    table_of_width(headings, width)
+}
+
+fn table_of_width(headings: &[&str], width: u16) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(width)
+        .set_header(headings.iter().copied());
+    table
+}
+
+/// An amount as programs wrote it, for people.
+pub fn amount(currency: &Currency, text: &str) -> String {
+    text.parse()
+        .map_or_else(|_| text.into(), |amount| currency.format(amount))
+}
+
+/// Everything about a round, for people.
+pub fn show(report: &Report, currency: &Currency) -> String {
+    let mut parts = vec![];
+    if let Some(answer) = &report.answer {
+        parts.push(printable(answer.trim()));
+    }
+    if !report.candidates.is_empty() {
+        parts.push(candidates(report, currency).to_string());
+    }
+    parts.push(report.why.clone());
+    parts.push(facts(report, currency));
+    parts.join("\n\n")
+}
+
+fn candidates(report: &Report, currency: &Currency) -> Table {
+    let mut table = table(&["", "agent", "score", "ranked by (rating)", "paid", "answer"]);
+    for candidate in &report.candidates {
+        table.add_row(row(candidate, currency));
+    }
+    if let Some(scores) = table.column_mut(2) {
+        scores.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+fn row(candidate: &Candidate, currency: &Currency) -> [String; 6] {
+    let model = candidate.model.as_deref().unwrap_or("unknown model");
+    let rankings: Vec<_> = candidate
+        .rankings
+        .iter()
+        .map(|ranking| {
+            let rating = ranking
+                .rating
+                .map_or("?".into(), |rating| format!("{rating:.2}"));
+            format!("{} {:.3} ({rating})", ranking.by, ranking.score)
+        })
+        .collect();
+    let money = |text: &Option<String>| {
+        text.as_deref()
+            .filter(|text| *text != "0")
+            .map(ToOwned::to_owned)
+    };
+    let paid = money(&candidate.paid).map(|paid| amount(currency, &paid));
+    let slashed =
+        money(&candidate.slashed).map(|lost| format!("slashed {}", amount(currency, &lost)));
+    let moved: Vec<_> = [paid, slashed].into_iter().flatten().collect();
+    let answer = match &candidate.text {
+        Some(text) => excerpt(text, EXCERPT),
+        None => format!("({})", candidate.state),
+    };
+    [
+        if candidate.won { "★" } else { "" }.into(),
+        format!("{}\n{model}", candidate.agent.name),
+        candidate
+            .score
+            .map_or("–".into(), |score| format!("{score:.3}")),
+        rankings.join("\n"),
+        moved.join("\n"),
+        answer,
+    ]
+}
+
+/// The question, who paid what, and the blocks.
+fn facts(report: &Report, currency: &Currency) -> String {
+    let mut lines = vec![format!(
+        "Round {} · asked by {} · {} · fee {}, ticket {}",
+        report.round,
+        report.requester.name,
+        report.phase,
+        amount(currency, &report.terms.fee),
+        amount(currency, &report.terms.ticket),
+    )];
+    if let Some(settlement) = &report.settlement {
+        lines.push(money(settlement, currency));
+    }
+    let blocks: Vec<_> = report
+        .blocks
+        .iter()
+        .map(|phase| format!("{} {}", phase.phase, phase.block))
+        .collect();
+    lines.push(format!("Blocks: {}", blocks.join(" → ")));
+    lines.join("\n")
+}
+
+fn money(settlement: &Settlement, currency: &Currency) -> String {
+    let parts = [
+        ("to the winner", &settlement.winner),
+        ("to the rankers", &settlement.rankers),
+        ("to the treasury", &settlement.treasury),
+        ("back to the requester", &settlement.refunded),
+        ("minted as subsidy", &settlement.subsidy),
+        ("of tickets forfeited", &settlement.forfeited),
+        ("of bonds slashed", &settlement.slashed),
+        ("burnt", &settlement.burnt),
+    ];
+    let moved: Vec<_> = parts
+        .iter()
+        .filter(|(_, text)| *text != "0")
+        .map(|(what, text)| format!("{} {what}", amount(currency, text)))
+        .collect();
+    format!("Paid: {}", moved.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use starling_client::report::{Account, PhaseBlock, Ranking, Terms};
+
+    fn account(name: &str) -> Account {
+        Account {
+            name: name.into(),
+            address: format!("5{name}"),
+        }
+    }
+
+    fn candidate(name: &str, text: Option<&str>, won: bool) -> Candidate {
+        Candidate {
+            agent: account(name),
+            model: Some("gemma".into()),
+            won,
+            text: text.map(Into::into),
+            state: if text.is_some() { "valid" } else { "spoiled" },
+            score: text.map(|_| 0.9),
+            rankings: vec![Ranking {
+                by: "Charlie".into(),
+                score: 0.9,
+                rating: Some(0.7),
+                weight: Some(0.1),
+            }],
+            rating: Some(0.7),
+            weight: Some(0.1),
+            paid: Some(if won { "700000000000" } else { "0" }.into()),
+            slashed: Some(if text.is_some() { "0" } else { "30000000000" }.into()),
+        }
+    }
+
+    fn report() -> Report {
+        Report {
+            round: 7,
+            prompt: "why?".into(),
+            requester: account("Eve"),
+            phase: "done".into(),
+            failure: None,
+            why: "Because.".into(),
+            answer: Some("Para\u{1b}[2Jdise".into()),
+            candidates: vec![
+                candidate("Bob", Some("Para\u{1b}[2Jdise"), true),
+                candidate("Dave", None, false),
+            ],
+            terms: Terms {
+                fee: "1000000000000".into(),
+                deposit: "0".into(),
+                ticket: "10000000000".into(),
+                max_tokens: 64,
+                min_responses: 2,
+                max_responses: 8,
+            },
+            settlement: Some(Settlement {
+                refunded: "0".into(),
+                forfeited: "0".into(),
+                slashed: "30000000000".into(),
+                subsidy: "0".into(),
+                winner: "700000000000".into(),
+                rankers: "0".into(),
+                treasury: "0".into(),
+                burnt: "0".into(),
+            }),
+            blocks: vec![
+                PhaseBlock {
+                    phase: "committing".into(),
+                    block: 3,
+                },
+                PhaseBlock {
+                    phase: "done".into(),
+                    block: 9,
+                },
+            ],
+        }
+    }
+
+    #[test]
+    fn a_round_is_shown_with_answer_scores_money_and_blocks() {
+        let shown = show(&report(), &Currency::default());
+        for part in [
+            "★",
+            "Bob",
+            "0.900",
+            "Charlie 0.900 (0.70)",
+            "0.7 STAR",
+            "(spoiled)",
+            "slashed 0.03 STAR",
+            "Because.",
+            "Round 7 · asked by Eve · done · fee 1 STAR, ticket 0.01 STAR",
+            "Paid: 0.7 STAR to the winner, 0.03 STAR of bonds slashed",
+            "Blocks: committing 3 → done 9",
+        ] {
+            assert!(shown.contains(part), "{part} is missing in\n{shown}");
+        }
+    }
+
+    #[test]
+    fn answers_cannot_act_on_the_terminal() {
+        assert!(!show(&report(), &Currency::default()).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn tables_keep_to_their_width() {
+        let mut table = table_of_width(&["a", "b"], 30);
+        table.add_row(["x".repeat(5), "word ".repeat(30)]);
+        assert!(table
+            .to_string()
+            .lines()
+            .all(|line| line.chars().count() <= 30));
+    }
+}

@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A connection to a node, and the chain as of one block.
+
+use codec::{Decode, DecodeAll, Encode};
+use sp_core::crypto::AccountId32;
+use starling_primitives::{
+    api::{AgentView, Answer, RoundView},
+    round::BlockNumber,
+    Balance, InferenceKey, RoundId, H256,
+};
+use subxt::{
+    client::Blocks,
+    config::RpcConfigFor,
+    dynamic::{constant, storage, Value},
+    rpcs::{LegacyRpcMethods, RpcClient},
+    OnlineClient, OnlineClientAtBlock, SubstrateConfig,
+};
+use subxt_signer::sr25519::Keypair;
+
+use crate::{account, amount::Currency, Error, Result};
+
+/// Where a node on this machine answers.
+pub const DEFAULT_URL: &str = "ws://127.0.0.1:9944";
+
+/// A stream of blocks.
+pub type Headers = Blocks<SubstrateConfig>;
+
+/// A connection to a node.
+#[derive(Clone)]
+pub struct Chain {
+    pub(crate) api: OnlineClient<SubstrateConfig>,
+    methods: LegacyRpcMethods<RpcConfigFor<SubstrateConfig>>,
+    url: String,
+    currency: Currency,
+    development: bool,
+}
+
+/// What the chain says at one block.
+#[derive(Clone)]
+pub struct At {
+    pub(crate) inner: OnlineClientAtBlock<SubstrateConfig>,
+}
+
+/// What an error of the node's interface becomes.
+pub(crate) fn protocol(error: impl std::fmt::Display) -> Error {
+    Error::Protocol(error.to_string())
+}
+
+impl Chain {
+    /// Connects to the node at a `ws://` or `wss://` address. Without encryption only nodes on this
+    /// machine are trusted, unless `insecure`.
+    pub async fn connect(url: &str, insecure: bool) -> Result<Self> {
+        let unreachable = |reason: String| Error::Unreachable {
+            url: url.into(),
+            reason,
+        };
+        let rpc = match insecure {
+            true => RpcClient::from_insecure_url(url).await,
+            false => RpcClient::from_url(url).await,
+        }
+        .map_err(|error| unreachable(why_no_connection(&error)))?;
+        let methods = LegacyRpcMethods::new(rpc.clone());
+        let lost = |error: subxt::rpcs::Error| unreachable(error.to_string());
+        let properties = methods.system_properties().await.map_err(lost)?;
+        let chain_type = methods.system_chain_type().await.map_err(lost)?;
+        let api = OnlineClient::from_rpc_client(rpc)
+            .await
+            .map_err(|error| unreachable(error.to_string()))?;
+        Ok(Self {
+            api,
+            methods,
+            url: url.into(),
+            currency: currency(&properties),
+            development: matches!(chain_type.as_str(), "Development" | "Local"),
+        })
+    }
+
+    /// The chain's currency.
+    pub fn currency(&self) -> &Currency {
+        &self.currency
+    }
+
+    /// The hash of the genesis block.
+    pub fn genesis(&self) -> H256 {
+        H256(self.api.genesis_hash().0)
+    }
+
+    /// What people call an account: on a chain for development by the name that everybody knows.
+    pub fn name(&self, account: &AccountId32) -> String {
+        Some(account)
+            .filter(|_| self.development)
+            .and_then(account::development_name)
+            .unwrap_or_else(|| account::short(account))
+    }
+
+    /// The last block, final or not.
+    pub async fn best(&self) -> Result<At> {
+        let hash = self.methods.chain_get_block_hash(None).await;
+        let hash = hash
+            .map_err(protocol)?
+            .ok_or_else(|| protocol("the node has no block"))?;
+        self.at(hash.0.into()).await
+    }
+
+    /// The last block that is final.
+    pub async fn finalized(&self) -> Result<At> {
+        let inner = self.api.at_current_block().await.map_err(protocol)?;
+        Ok(At { inner })
+    }
+
+    /// The block of this hash.
+    pub async fn at(&self, hash: H256) -> Result<At> {
+        let hash = subxt::utils::H256(hash.0);
+        let inner = self.api.at_block(hash).await.map_err(protocol)?;
+        Ok(At { inner })
+    }
+
+    /// The block of this number, on the chain that the node prefers.
+    pub async fn at_number(&self, number: BlockNumber) -> Result<At> {
+        let inner = self.api.at_block(number).await.map_err(protocol)?;
+        Ok(At { inner })
+    }
+
+    /// The best blocks from now on.
+    pub async fn best_blocks(&self) -> Result<Headers> {
+        self.api.stream_best_blocks().await.map_err(protocol)
+    }
+
+    /// The finalised blocks from now on.
+    pub async fn finalized_blocks(&self) -> Result<Headers> {
+        self.api.stream_blocks().await.map_err(protocol)
+    }
+
+    /// The number of the next transaction of a key's account.
+    pub(crate) async fn next_nonce(&self, key: &Keypair) -> Result<u64> {
+        let account = key.public_key().to_account_id();
+        let nonce = self.methods.system_account_next_index(&account).await;
+        nonce.map_err(protocol)
+    }
+
+    /// Tells an answer that was not understood from a connection that is lost.
+    pub async fn diagnose(&self, error: Error) -> Error {
+        let Error::Protocol(reason) = error else {
+            return error;
+        };
+        match self.methods.system_name().await {
+            Ok(_) => Error::Protocol(reason),
+            Err(_) => Error::Unreachable {
+                url: self.url.clone(),
+                reason: "the node closed the connection".into(),
+            },
+        }
+    }
+}
+
+/// The next block of a stream.
+pub(crate) async fn next(blocks: &mut Headers) -> Result<At> {
+    let block = blocks
+        .next()
+        .await
+        .ok_or_else(|| protocol("the node closed the connection"))?
+        .map_err(protocol)?;
+    let inner = block.at().await.map_err(protocol)?;
+    Ok(At { inner })
+}
+
+fn currency(properties: &subxt::rpcs::methods::legacy::SystemProperties) -> Currency {
+    let standard = Currency::default();
+    Currency {
+        symbol: properties
+            .get("tokenSymbol")
+            .and_then(|symbol| symbol.as_str())
+            .map_or(standard.symbol, Into::into),
+        decimals: properties
+            .get("tokenDecimals")
+            .and_then(|decimals| decimals.as_u64())
+            .and_then(|decimals| decimals.try_into().ok())
+            .unwrap_or(standard.decimals),
+    }
+}
+
+fn why_no_connection(error: &subxt::rpcs::Error) -> String {
+    match error {
+        subxt::rpcs::Error::InsecureUrl(_) => {
+            "it is neither encrypted (wss://) nor on this machine; --insecure connects all the same"
+                .into()
+        },
+        other => {
+            let reason = other.to_string();
+            let reason = reason.trim_start_matches("RPC error: client error: ");
+            format!("{reason}; is the node running?")
+        },
+    }
+}
+
+impl At {
+    /// The number of the block.
+    pub fn number(&self) -> BlockNumber {
+        self.inner
+            .block_number()
+            .try_into()
+            .unwrap_or(BlockNumber::MAX)
+    }
+
+    /// The hash of the block.
+    pub fn hash(&self) -> H256 {
+        H256(self.inner.block_hash().0)
+    }
+
+    /// The block before, `None` at genesis.
+    pub(crate) async fn parent(&self, chain: &Chain) -> Result<Option<Self>> {
+        if self.inner.block_number() == 0 {
+            return Ok(None);
+        }
+        let header = self.inner.block_header().await.map_err(protocol)?;
+        chain.at(H256(header.parent_hash.0)).await.map(Some)
+    }
+
+    async fn rounds_api<T: Decode>(&self, method: &str, arguments: impl Encode) -> Result<T> {
+        let function = format!("RoundsApi_{method}");
+        let answer = self
+            .inner
+            .runtime_apis()
+            .call_raw(&function, Some(&arguments.encode()))
+            .await
+            .map_err(|error| protocol(format!("{function}: {error}")))?;
+        decode(&function, &answer)
+    }
+
+    /// The rounds that are open, the next one to change its phase first.
+    pub async fn open_rounds(&self) -> Result<Vec<RoundId>> {
+        self.rounds_api("open_rounds", ()).await
+    }
+
+    /// Everything public about a round that is stored.
+    pub async fn round(&self, id: RoundId) -> Result<Option<RoundView<AccountId32>>> {
+        self.rounds_api("round", id).await
+    }
+
+    /// The answer of a round that is stored.
+    pub async fn answer(&self, id: RoundId) -> Result<Option<Answer<AccountId32>>> {
+        self.rounds_api("answer", id).await
+    }
+
+    /// What the chain knows of an agent.
+    pub async fn agent(&self, who: &AccountId32) -> Result<Option<AgentView>> {
+        self.rounds_api("agent", who).await
+    }
+
+    /// The agent that an inference key serves.
+    pub async fn agent_of(&self, key: &InferenceKey) -> Result<Option<AccountId32>> {
+        self.rounds_api("agent_of", key).await
+    }
+
+    /// The price of a ticket of a round with this fee.
+    pub async fn ticket_price(&self, fee: Balance) -> Result<Balance> {
+        self.rounds_api("ticket_price", fee).await
+    }
+
+    /// What a request costs besides its fee: what is burnt, and what is on hold until purge.
+    pub async fn request_cost(&self, max_responses: u32) -> Result<(Balance, Balance)> {
+        self.rounds_api("request_cost", max_responses).await
+    }
+
+    /// The number of the next round.
+    pub async fn next_round(&self) -> Result<RoundId> {
+        let id: Option<RoundId> = self.value("Rounds", "NextRound").await?;
+        Ok(id.unwrap_or_default())
+    }
+
+    /// The registration of an agent.
+    pub async fn registration(&self, who: &AccountId32) -> Result<Option<Registration>> {
+        self.of_account("Agents", "Agents", who).await
+    }
+
+    /// All registered agents.
+    pub async fn registrations(&self) -> Result<Vec<(AccountId32, Registration)>> {
+        self.of_all_accounts("Agents", "Agents").await
+    }
+
+    /// What of an account's bond is on its way back, the oldest part first.
+    pub async fn unbonding(&self, who: &AccountId32) -> Result<Vec<Unbonding>> {
+        let parts = self.of_account("Agents", "Unbonding", who).await?;
+        Ok(parts.unwrap_or_default())
+    }
+
+    /// The tickets of an account.
+    pub async fn tickets(&self, who: &AccountId32) -> Result<Tickets> {
+        let tickets = self.of_account("Tickets", "Accounts", who).await?;
+        Ok(tickets.unwrap_or_default())
+    }
+
+    /// All tickets.
+    pub async fn all_tickets(&self) -> Result<Vec<(AccountId32, Tickets)>> {
+        self.of_all_accounts("Tickets", "Accounts").await
+    }
+
+    /// A constant of a pallet.
+    pub fn constant<T: Decode>(&self, pallet: &str, name: &str) -> Result<T> {
+        let place = format!("{pallet}.{name}");
+        let bytes = self
+            .inner
+            .constants()
+            .entry_bytes(constant::<Value>(pallet, name))
+            .map_err(|error| protocol(format!("{place}: {error}")))?;
+        decode(&place, &bytes)
+    }
+
+    async fn value<T: Decode>(&self, pallet: &str, entry: &str) -> Result<Option<T>> {
+        let address = storage::<(), Value>(pallet, entry);
+        let value = self.inner.storage().try_fetch(address, ()).await;
+        value
+            .map_err(protocol)?
+            .map(|value| decode(entry, value.bytes()))
+            .transpose()
+    }
+
+    async fn of_account<T: Decode>(
+        &self,
+        pallet: &str,
+        entry: &str,
+        who: &AccountId32,
+    ) -> Result<Option<T>> {
+        let address = storage::<([u8; 32],), Value>(pallet, entry);
+        let key: [u8; 32] = *who.as_ref();
+        let value = self.inner.storage().try_fetch(address, (key,)).await;
+        value
+            .map_err(protocol)?
+            .map(|value| decode(entry, value.bytes()))
+            .transpose()
+    }
+
+    async fn of_all_accounts<T: Decode>(
+        &self,
+        pallet: &str,
+        entry: &str,
+    ) -> Result<Vec<(AccountId32, T)>> {
+        let address = storage::<([u8; 32],), Value>(pallet, entry);
+        let entries = self.inner.storage().iter(address, ()).await;
+        let mut entries = entries.map_err(protocol)?;
+        let mut all = vec![];
+        while let Some(found) = entries.next().await {
+            let found = found.map_err(protocol)?;
+            // `Blake2_128Concat` keeps the account at the end of the key.
+            let account = found
+                .key_bytes()
+                .last_chunk::<32>()
+                .ok_or_else(|| protocol(format!("{pallet}.{entry}: a key is too short")))?;
+            all.push((
+                AccountId32::new(*account),
+                decode(entry, found.value().bytes())?,
+            ));
+        }
+        all.sort_by(|left, right| left.0.cmp(&right.0));
+        Ok(all)
+    }
+}
+
+/// A registered agent, as `pallet-agents` stores it.
+#[derive(Clone, Debug, PartialEq, Eq, Decode)]
+pub struct Registration {
+    /// The inference key in force.
+    pub key: InferenceKey,
+    /// The key that takes its place when no round is open any more.
+    pub next_key: Option<InferenceKey>,
+    /// What the agent says it runs, in UTF-8.
+    pub model: Vec<u8>,
+    /// The hash of the model's files.
+    pub model_hash: H256,
+    /// The bond, what is reserved included and what is unbonding not.
+    pub bond: Balance,
+    /// How much of the bond is reserved for rounds.
+    pub reserved: Balance,
+    /// How many rounds have a reservation.
+    pub open: u32,
+    /// Whether the agent stays out of new rounds by its own wish.
+    pub chilled: bool,
+    /// The ordinal of the activation since which it has been active.
+    pub activation: Option<u64>,
+}
+
+impl Registration {
+    /// What the agent says it runs.
+    pub fn model_name(&self) -> String {
+        crate::text::printable(&String::from_utf8_lossy(&self.model))
+    }
+}
+
+/// A part of a bond on its way back.
+#[derive(Clone, Debug, PartialEq, Eq, Decode)]
+pub struct Unbonding {
+    /// How much.
+    pub amount: Balance,
+    /// The first block in which it may be withdrawn.
+    pub due: BlockNumber,
+}
+
+/// The tickets of an account, as `pallet-tickets` stores them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Decode)]
+pub struct Tickets {
+    /// What may be spent on a round, or refunded.
+    pub free: Balance,
+    /// What is at stake in rounds that have not ended.
+    pub staked: Balance,
+}
+
+/// Decodes all of `bytes`.
+pub(crate) fn decode<T: Decode>(what: &str, bytes: &[u8]) -> Result<T> {
+    T::decode_all(&mut &*bytes).map_err(|error| {
+        protocol(format!(
+            "{what} is not what this client knows: {error}; is the chain of another release?"
+        ))
+    })
+}

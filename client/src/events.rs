@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the events of a block say about rounds.
+
+use std::collections::BTreeMap;
+
+use codec::Decode;
+use sp_core::crypto::AccountId32;
+use starling_primitives::{
+    round::{BlockNumber, Phase},
+    Balance, RoundId,
+};
+use subxt::events::Phase as Stage;
+
+use crate::{
+    chain::{decode as decode_all, protocol},
+    At, Chain, Result,
+};
+
+/// What happened to a round.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A request opened it.
+    Requested {
+        /// Who asked.
+        requester: AccountId32,
+    },
+    /// An agent is in, with a sealed response.
+    Committed(AccountId32),
+    /// An agent will not answer.
+    Passed(AccountId32),
+    /// An agent is out again: the round is full.
+    Displaced(AccountId32),
+    /// The phase changed.
+    PhaseBegan {
+        /// The phase.
+        phase: Phase,
+        /// Its last block.
+        deadline: BlockNumber,
+    },
+    /// A key came.
+    Revealed {
+        /// Whose.
+        agent: AccountId32,
+        /// Whether it opened a valid response.
+        valid: bool,
+    },
+    /// An agent committed scores.
+    ScoresCommitted(AccountId32),
+    /// Scores came.
+    Disclosed {
+        /// Whose.
+        agent: AccountId32,
+        /// Whether they were for the assigned responses.
+        valid: bool,
+    },
+    /// It is over, and everything is paid.
+    Settled {
+        /// `Done`, or `Failed` with the reason.
+        phase: Phase,
+        /// Whose response was chosen.
+        winner: Option<AccountId32>,
+        /// What was moved.
+        settlement: Settlement,
+    },
+    /// The ratings of the rankers have moved.
+    Rated,
+    /// It was removed.
+    Purged,
+}
+
+/// Everything that the end of a round moved, as `pallet-rounds` reports it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Decode)]
+pub struct Settlement {
+    /// The part of the fee that went back to the requester.
+    pub refunded: Balance,
+    /// What the agents lost of their tickets.
+    pub forfeited: Balance,
+    /// What the agents lost of their bonds.
+    pub slashed: Balance,
+    /// Minted into the pot.
+    pub subsidy: Balance,
+    /// Paid to the winner.
+    pub winner: Balance,
+    /// Paid to all rankers together.
+    pub rankers: Balance,
+    /// Paid to the treasury.
+    pub treasury: Balance,
+    /// Burnt.
+    pub burnt: Balance,
+}
+
+/// Reads one event; `None` where it is not about a round.
+pub(crate) fn decode(pallet: &str, name: &str, fields: &[u8]) -> Result<Option<(RoundId, Event)>> {
+    if pallet != "Rounds" {
+        return Ok(None);
+    }
+    let what = format!("{pallet}.{name}");
+    let agent = || decode_all::<(RoundId, AccountId32)>(&what, fields);
+    let verdict = || decode_all::<(RoundId, AccountId32, bool)>(&what, fields);
+    let round = || decode_all::<RoundId>(&what, fields);
+    let event = match name {
+        "Requested" => {
+            type Fields = (RoundId, AccountId32, Balance, Balance);
+            let (round, requester, _, _) = decode_all::<Fields>(&what, fields)?;
+            (round, Event::Requested { requester })
+        },
+        "Committed" => agent().map(|(round, agent)| (round, Event::Committed(agent)))?,
+        "Passed" => agent().map(|(round, agent)| (round, Event::Passed(agent)))?,
+        "Displaced" => agent().map(|(round, agent)| (round, Event::Displaced(agent)))?,
+        "PhaseBegan" => {
+            let (round, phase, deadline) = decode_all(&what, fields)?;
+            (round, Event::PhaseBegan { phase, deadline })
+        },
+        "Revealed" => {
+            verdict().map(|(round, agent, valid)| (round, Event::Revealed { agent, valid }))?
+        },
+        "ScoresCommitted" => {
+            agent().map(|(round, agent)| (round, Event::ScoresCommitted(agent)))?
+        },
+        "Disclosed" => {
+            verdict().map(|(round, agent, valid)| (round, Event::Disclosed { agent, valid }))?
+        },
+        "Settled" => {
+            let (round, phase, winner, settlement) = decode_all(&what, fields)?;
+            (
+                round,
+                Event::Settled {
+                    phase,
+                    winner,
+                    settlement,
+                },
+            )
+        },
+        "Rated" => (round()?, Event::Rated),
+        "Purged" => (round()?, Event::Purged),
+        _ => return Ok(None),
+    };
+    Ok(Some(event))
+}
+
+/// What the end of a round moved from or to each account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Payments {
+    /// What it was paid.
+    pub paid: BTreeMap<AccountId32, Balance>,
+    /// What was taken from its bond.
+    pub slashed: BTreeMap<AccountId32, Balance>,
+}
+
+/// The events of one block that are about rounds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlockEvents {
+    /// The block.
+    pub number: BlockNumber,
+    /// The events in order.
+    pub events: Vec<(RoundId, Event)>,
+    /// What the rounds that ended in this block paid.
+    pub payments: BTreeMap<RoundId, Payments>,
+}
+
+impl BlockEvents {
+    /// Reads the events of a block.
+    pub async fn read(at: &At) -> Result<Self> {
+        let events = at.inner.events().fetch().await.map_err(protocol)?;
+        let mut reader = Reader::default();
+        for event in events.iter() {
+            let event = event.map_err(protocol)?;
+            let at_the_end = event.phase() == Stage::Finalization;
+            reader.add(
+                at_the_end,
+                event.pallet_name(),
+                event.event_name(),
+                event.field_bytes(),
+            )?;
+        }
+        Ok(Self {
+            number: at.number(),
+            events: reader.events,
+            payments: reader.payments,
+        })
+    }
+}
+
+/// Sorts the events of a block. Everything that a settlement pays is paid at the end of the block,
+/// before the event that says so, and after that of the settlement before it.
+#[derive(Default)]
+struct Reader {
+    events: Vec<(RoundId, Event)>,
+    payments: BTreeMap<RoundId, Payments>,
+    open: Payments,
+}
+
+impl Reader {
+    fn add(&mut self, at_the_end: bool, pallet: &str, name: &str, fields: &[u8]) -> Result<()> {
+        let moved = match (pallet, name) {
+            ("Balances", "Deposit") => Some(&mut self.open.paid),
+            ("Agents", "Slashed") => Some(&mut self.open.slashed),
+            _ => None,
+        };
+        if let Some(moved) = moved.filter(|_| at_the_end) {
+            let (who, amount): (AccountId32, Balance) = decode_all(name, fields)?;
+            let sum = moved.entry(who).or_default();
+            *sum = sum.saturating_add(amount);
+        }
+        if let Some((round, event)) = decode(pallet, name, fields)? {
+            if let Event::Settled { .. } = event {
+                self.payments.insert(round, std::mem::take(&mut self.open));
+            }
+            self.events.push((round, event));
+        }
+        Ok(())
+    }
+}
+
+/// What the blocks of a round tell besides its state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// The block at the end of which each phase began.
+    pub phases: Vec<(Phase, BlockNumber)>,
+    /// What the end moved.
+    pub settlement: Option<Settlement>,
+    /// What the end moved from or to whom.
+    pub payments: Payments,
+}
+
+impl History {
+    /// Reads the blocks from `first` to `last`. `None` where the node has forgotten one of them.
+    pub async fn read(
+        chain: &Chain,
+        round: RoundId,
+        first: BlockNumber,
+        last: BlockNumber,
+    ) -> Option<Self> {
+        let mut history = Self::default();
+        for number in first..=last {
+            let at = chain.at_number(number).await.ok()?;
+            history.add(round, BlockEvents::read(&at).await.ok()?);
+        }
+        Some(history)
+    }
+
+    /// Adds what a block says about `round`.
+    pub fn add(&mut self, round: RoundId, mut block: BlockEvents) {
+        for (_, event) in block.events.into_iter().filter(|(id, _)| *id == round) {
+            let phase = match event {
+                Event::Requested { .. } => Phase::Committing,
+                Event::PhaseBegan { phase, .. } => phase,
+                Event::Settled {
+                    phase, settlement, ..
+                } => {
+                    self.settlement = Some(settlement);
+                    phase
+                },
+                _ => continue,
+            };
+            if self.phases.last().is_none_or(|last| last.0 != phase) {
+                self.phases.push((phase, block.number));
+            }
+        }
+        if let Some(payments) = block.payments.remove(&round) {
+            self.payments = payments;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use codec::Encode;
+    use starling_primitives::round::Failure;
+
+    const ALICE: AccountId32 = AccountId32::new([1; 32]);
+    const BOB: AccountId32 = AccountId32::new([2; 32]);
+
+    fn deposit(reader: &mut Reader, at_the_end: bool, who: AccountId32, amount: Balance) {
+        let fields = (who, amount).encode();
+        reader
+            .add(at_the_end, "Balances", "Deposit", &fields)
+            .unwrap();
+    }
+
+    fn settled(reader: &mut Reader, round: RoundId, phase: Phase) {
+        let fields = (round, phase, Some(BOB), [0u128; 8]).encode();
+        reader.add(true, "Rounds", "Settled", &fields).unwrap();
+    }
+
+    #[test]
+    fn each_settlement_has_the_payments_before_it() {
+        let mut reader = Reader::default();
+        deposit(&mut reader, false, ALICE, 1_000);
+        deposit(&mut reader, true, BOB, 70);
+        deposit(&mut reader, true, ALICE, 20);
+        deposit(&mut reader, true, BOB, 5);
+        settled(&mut reader, 7, Phase::Done);
+        let slash = (ALICE, 9u128).encode();
+        reader.add(true, "Agents", "Slashed", &slash).unwrap();
+        settled(&mut reader, 8, Phase::Failed(Failure::NoRankings));
+
+        let first = Payments {
+            paid: [(ALICE, 20), (BOB, 75)].into(),
+            slashed: [].into(),
+        };
+        let second = Payments {
+            paid: [].into(),
+            slashed: [(ALICE, 9)].into(),
+        };
+        assert_eq!(reader.payments, [(7, first), (8, second)].into());
+    }
+
+    #[test]
+    fn the_history_has_the_blocks_of_the_phases_of_one_round() {
+        let mut history = History::default();
+        let began = |number, round, phase| BlockEvents {
+            number,
+            events: vec![(
+                round,
+                Event::PhaseBegan {
+                    phase,
+                    deadline: 99,
+                },
+            )],
+            payments: [].into(),
+        };
+        let asked = (7, Event::Requested { requester: ALICE });
+        history.add(
+            7,
+            BlockEvents {
+                number: 3,
+                events: vec![asked],
+                payments: [].into(),
+            },
+        );
+        history.add(7, began(4, 8, Phase::Revealing));
+        history.add(7, began(5, 7, Phase::Revealing));
+        let mut reader = Reader::default();
+        settled(&mut reader, 7, Phase::Done);
+        history.add(
+            7,
+            BlockEvents {
+                number: 9,
+                events: reader.events,
+                payments: reader.payments,
+            },
+        );
+        assert_eq!(
+            history.phases,
+            [
+                (Phase::Committing, 3),
+                (Phase::Revealing, 5),
+                (Phase::Done, 9)
+            ]
+        );
+        assert!(history.settlement.is_some());
+    }
+
+    #[test]
+    fn fields_that_are_not_what_they_should_be_are_an_error() {
+        assert!(decode("Rounds", "Rated", &[1]).is_err());
+        assert!(decode("Rounds", "Committed", &[0; 41]).is_err());
+        assert_eq!(decode("Rounds", "Unheard", &[1]).unwrap(), None);
+        assert_eq!(decode("System", "Rated", &[1]).unwrap(), None);
+    }
+}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One sentence why that answer won, or why none did.
+
+use std::cmp::Ordering;
+
+use sp_core::crypto::AccountId32;
+use starling_primitives::{
+    api::{ResponseView, RoundView},
+    round::{Failure, Phase},
+    selection::Tally,
+};
+
+use crate::{progress, text::count};
+
+/// The score of a response: `Σ w·x / Σ w` over the rankers that disclosed, equation (3); `None`
+/// without weight.
+pub fn score(tally: &Tally) -> Option<f64> {
+    let weight = tally.disclosed as f64 * f64::from(u16::MAX);
+    (tally.disclosed > 0).then(|| tally.weighted as f64 / weight)
+}
+
+/// Why the round came out as it did. `name` is what people call an account, `threshold` the least
+/// score that wins, in `[0, 1]`.
+pub fn why(
+    view: &RoundView<AccountId32>,
+    threshold: f64,
+    name: impl Fn(&AccountId32) -> String,
+) -> String {
+    let round = &view.round;
+    let counts = &round.counts;
+    let answers = |number| count(number, "answer", "answers");
+    match (round.phase, &round.winner) {
+        (Phase::Done, Some(winner)) => {
+            let won = view
+                .responses
+                .iter()
+                .find(|response| response.agent == *winner);
+            won.and_then(|won| why_it_won(view, won, &name))
+                .unwrap_or_else(|| format!("The answer of {} won.", name(winner)))
+        },
+        (Phase::Done, None) => "The round is over.".into(),
+        (Phase::Failed(Failure::TooFewCommits), _) => format!(
+            "No answer was chosen: {} came, and the request asked for {} at least. The fee is \
+             refunded.",
+            answers(counts.commits),
+            round.terms.min_responses,
+        ),
+        (Phase::Failed(Failure::TooFewReveals), _) => format!(
+            "No answer was chosen: of {} {} came out as valid, and the request asked for {} at \
+             least. Half of the fee is refunded.",
+            answers(counts.commits),
+            counts.valid,
+            round.terms.min_responses,
+        ),
+        (Phase::Failed(Failure::NoRankings), _) => format!(
+            "No answer was chosen: of {} that answered {} disclosed scores, too few to decide. \
+             Half of the fee is refunded.",
+            count(counts.valid, "agent", "agents"),
+            counts.disclosures,
+        ),
+        (Phase::Failed(Failure::BelowThreshold), _) => {
+            let best = ranked(view).first().copied();
+            let best = best.and_then(|best| Some((best, score(best.tally.as_ref()?)?)));
+            let what = best.map_or_else(
+                || "the best answer".into(),
+                |(best, score)| {
+                    format!(
+                        "the best answer, by {}, scored {score:.3}",
+                        name(&best.agent)
+                    )
+                },
+            );
+            format!(
+                "No answer was chosen: {what}, below the {threshold:.3} that the chain asks for. Half \
+                 of the fee is refunded."
+            )
+        },
+        (phase, _) => format!(
+            "The round is not over: {}, {}.",
+            progress::name(phase),
+            progress::progress(round).arrived
+        ),
+    }
+}
+
+fn why_it_won(
+    view: &RoundView<AccountId32>,
+    won: &ResponseView<AccountId32>,
+    name: &impl Fn(&AccountId32) -> String,
+) -> Option<String> {
+    let tally = won.tally.as_ref()?;
+    let score_of = |response: &ResponseView<AccountId32>| response.tally.as_ref().and_then(score);
+    let mut said = format!(
+        "The answer of {} won: the {} that ranked it scored it {:.3} on average, weighted by their \
+         ratings",
+        name(&won.agent),
+        count(tally.count, "agent", "agents"),
+        score(tally)?,
+    );
+    let others: Vec<_> = ranked(view)
+        .into_iter()
+        .filter(|other| other.agent != won.agent)
+        .collect();
+    let next = others.iter().find(|other| is_eligible(other));
+    match next.and_then(|next| Some((next, score_of(next)?, next.tally.as_ref()?))) {
+        Some((next, _, other)) if other.compare(tally) == Ordering::Equal => {
+            said.push_str(&format!(
+                "; {} has the same score, and the hash that breaks ties favours {}",
+                name(&next.agent),
+                name(&won.agent),
+            ))
+        },
+        Some((next, score, _)) => {
+            said.push_str(&format!(
+                "; {} comes next with {score:.3}",
+                name(&next.agent)
+            ));
+        },
+        None => said.push_str("; no other answer was ranked by enough agents"),
+    }
+    let excluded = others.iter().find(|other| {
+        !is_eligible(other)
+            && other.tally.is_some_and(|other| {
+                other.disclosed > 0 && other.compare(tally) == Ordering::Greater
+            })
+    });
+    if let Some((excluded, score)) = excluded.and_then(|other| Some((other, score_of(other)?))) {
+        said.push_str(&format!(
+            " ({} has {score:.3}, but less than half of the weight assigned to it was disclosed)",
+            name(&excluded.agent)
+        ));
+    }
+    Some(said + ".")
+}
+
+/// The responses that were ranked, the best first.
+pub(crate) fn ranked(view: &RoundView<AccountId32>) -> Vec<&ResponseView<AccountId32>> {
+    let mut ranked: Vec<_> = view
+        .responses
+        .iter()
+        .filter(|response| response.tally.is_some_and(|tally| tally.disclosed > 0))
+        .collect();
+    ranked.sort_by(|left, right| match (&left.tally, &right.tally) {
+        (Some(left), Some(right)) => right.compare(left),
+        _ => Ordering::Equal,
+    });
+    ranked
+}
+
+fn is_eligible(response: &ResponseView<AccountId32>) -> bool {
+    response.tally.is_some_and(|tally| tally.is_eligible())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tests::{account, view};
+
+    fn said(view: &RoundView<AccountId32>) -> String {
+        why(view, 0.3, |who| {
+            let bytes: &[u8] = who.as_ref();
+            ["Alice", "Bob", "Charlie", "Dave"][usize::from(bytes[0])].into()
+        })
+    }
+
+    #[test]
+    fn the_winner_is_told_with_its_score_and_who_comes_next() {
+        assert_eq!(
+            said(&view(&[0.5, 0.9, 0.7, 0.2], Some(1))),
+            "The answer of Bob won: the 3 agents that ranked it scored it 0.900 on average, weighted \
+             by their ratings; Charlie comes next with 0.700."
+        );
+    }
+
+    #[test]
+    fn a_tie_is_told() {
+        let said = said(&view(&[0.5, 0.9, 0.9, 0.2], Some(2)));
+        assert!(said.contains("Bob has the same score"), "{said}");
+        assert!(said.contains("favours Charlie"), "{said}");
+    }
+
+    #[test]
+    fn a_better_score_with_too_little_weight_is_told() {
+        let mut view = view(&[0.5, 0.9, 0.7, 0.2], Some(2));
+        if let Some(tally) = &mut view.responses[1].tally {
+            tally.assigned = tally.disclosed * 3;
+        }
+        let said = said(&view);
+        assert!(said.contains("Alice comes next with 0.500"), "{said}");
+        assert!(said.contains("Bob has 0.900, but less than half"), "{said}");
+    }
+
+    #[test]
+    fn every_failure_says_what_was_missing() {
+        let mut view = view(&[0.25, 0.1], None);
+        for (failure, words) in [
+            (Failure::TooFewCommits, "2 answers came"),
+            (Failure::TooFewReveals, "valid"),
+            (Failure::NoRankings, "too few to decide"),
+            (
+                Failure::BelowThreshold,
+                "by Alice, scored 0.250, below the 0.300",
+            ),
+        ] {
+            view.round.phase = Phase::Failed(failure);
+            let said = said(&view);
+            assert!(said.starts_with("No answer was chosen: "), "{said}");
+            assert!(said.contains(words), "{said}");
+        }
+        view.round.phase = Phase::Ranking;
+        assert!(said(&view).starts_with("The round is not over: Ranking"));
+        assert_eq!(view.responses[0].agent, account(0));
+    }
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A round from its request to its end, as blocks come in.
+
+use std::collections::BTreeSet;
+
+use sp_core::crypto::AccountId32;
+use starling_primitives::{api::RoundView, round::BlockNumber, RoundId, H256};
+use subxt_signer::sr25519::Keypair;
+
+use crate::{
+    chain::{next, Headers},
+    events::BlockEvents,
+    transaction::{self, Call, Status, Submitted},
+    At, Chain, Error, Result,
+};
+
+/// How many blocks are read at most when a stream of best blocks left some out.
+const MAX_GAP: usize = 256;
+
+/// Told of what happens.
+pub trait Watch {
+    /// The request is in this block, not final yet, as this round.
+    fn requested(&mut self, _block: BlockNumber, _round: RoundId) {}
+
+    /// The events of a block, each block once, in order; after a reorganisation those of the new
+    /// blocks too.
+    fn block(&mut self, _events: &BlockEvents) {}
+
+    /// The round after a block. It may be over and not final yet.
+    fn round(&mut self, _block: BlockNumber, _view: &RoundView<AccountId32>) {}
+}
+
+/// The blocks of the best chain with none left out.
+pub struct BestChain {
+    headers: Headers,
+    seen: BTreeSet<H256>,
+}
+
+impl BestChain {
+    /// The best blocks from now on.
+    pub async fn new(chain: &Chain) -> Result<Self> {
+        Ok(Self {
+            headers: chain.best_blocks().await?,
+            seen: BTreeSet::new(),
+        })
+    }
+
+    /// Waits for a new best block, and returns it behind those that came with it.
+    pub async fn next(&mut self, chain: &Chain) -> Result<Vec<At>> {
+        let best = next(&mut self.headers).await?;
+        let is_first = self.seen.is_empty();
+        let mut new = vec![best.clone()];
+        let mut last = best;
+        while !is_first && new.len() < MAX_GAP {
+            match last.parent(chain).await? {
+                Some(parent) if !self.seen.contains(&parent.hash()) => {
+                    new.push(parent.clone());
+                    last = parent;
+                },
+                _ => break,
+            }
+        }
+        self.seen.extend(new.iter().map(At::hash));
+        new.reverse();
+        Ok(new)
+    }
+}
+
+/// Follows a round until its end is final. Returns the round as of the block that finalised it.
+pub async fn follow(
+    chain: &Chain,
+    id: RoundId,
+    watch: &mut dyn Watch,
+) -> Result<RoundView<AccountId32>> {
+    let at = chain.finalized().await?;
+    if let Some(view) = at
+        .round(id)
+        .await?
+        .filter(|view| view.round.phase.is_final())
+    {
+        return Ok(view);
+    }
+    let mut follower = Follower::new(chain, Some(id)).await?;
+    let best = chain.best().await?;
+    let view = best.round(id).await?.ok_or_else(|| no_round(id))?;
+    watch.round(best.number(), &view);
+    follower.run(chain, None, watch).await
+}
+
+/// Sends a request and follows its round until its end is final.
+pub async fn ask(
+    chain: &Chain,
+    request: &Call,
+    signer: &Keypair,
+    watch: &mut dyn Watch,
+) -> Result<RoundView<AccountId32>> {
+    let mut follower = Follower::new(chain, None).await?;
+    let submitted = transaction::submit(chain, request, signer).await?;
+    follower.run(chain, Some(submitted), watch).await
+}
+
+/// The error for a round that is not stored.
+pub fn no_round(id: RoundId) -> Error {
+    Error::NotFound(format!(
+        "there is no round {id}: not yet, or not any more; `starling rounds list` shows what there is"
+    ))
+}
+
+struct Follower {
+    best: BestChain,
+    finalized: Headers,
+    round: Option<RoundId>,
+}
+
+impl Follower {
+    async fn new(chain: &Chain, round: Option<RoundId>) -> Result<Self> {
+        Ok(Self {
+            best: BestChain::new(chain).await?,
+            finalized: chain.finalized_blocks().await?,
+            round,
+        })
+    }
+
+    /// A reorganisation may take the request out of its block and give it another round: only
+    /// where a final block has it is that certain, and only there does the round end.
+    async fn run(
+        &mut self,
+        chain: &Chain,
+        mut request: Option<Submitted>,
+        watch: &mut dyn Watch,
+    ) -> Result<RoundView<AccountId32>> {
+        loop {
+            tokio::select! {
+                status = status(chain, &mut request) => match status? {
+                    Status::Pending => self.round = None,
+                    Status::InBlock(success) => {
+                        self.round = success.round;
+                        if let Some(round) = success.round {
+                            watch.requested(success.block, round);
+                        }
+                    },
+                    Status::Final(success) => {
+                        self.round = success.round;
+                        request = None;
+                    },
+                },
+                blocks = self.best.next(chain) => {
+                    let blocks = blocks?;
+                    for at in &blocks {
+                        watch.block(&BlockEvents::read(at).await?);
+                    }
+                    if let (Some(id), Some(at)) = (self.round, blocks.last()) {
+                        if let Some(view) = at.round(id).await? {
+                            watch.round(at.number(), &view);
+                        }
+                    }
+                },
+                at = next(&mut self.finalized) => {
+                    let at = at?;
+                    if let (Some(id), None) = (self.round, &request) {
+                        let view = at.round(id).await?;
+                        if let Some(view) = view.filter(|view| view.round.phase.is_final()) {
+                            return Ok(view);
+                        }
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// News of a request; none ever, when there is no request to wait for.
+async fn status(chain: &Chain, request: &mut Option<Submitted>) -> Result<Status> {
+    match request {
+        Some(submitted) => submitted.next(chain).await,
+        None => std::future::pending().await,
+    }
+}

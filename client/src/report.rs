@@ -1,0 +1,536 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What became of a round.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use sp_core::crypto::{AccountId32, Ss58Codec};
+use starling_primitives::{
+    api::{ResponseView, RoundView},
+    fixed,
+    round::{BlockNumber, Phase},
+    Balance, Position, RoundId,
+};
+
+use crate::{
+    chain::Registration,
+    events::History,
+    explain::{self, score},
+    progress, At, Chain, Result,
+};
+
+/// A round, for people and for programs. Amounts are in the currency's smallest unit, written as
+/// strings, since they do not fit the numbers of JSON; scores, ratings and weights are in `[0, 1]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// The number.
+    pub round: RoundId,
+    /// What was asked.
+    pub prompt: String,
+    /// Who asked.
+    pub requester: Account,
+    /// Where the round is, in lower case.
+    pub phase: String,
+    /// Why it failed, if it did.
+    pub failure: Option<String>,
+    /// One sentence why it came out as it did.
+    pub why: String,
+    /// The answer that was chosen.
+    pub answer: Option<String>,
+    /// All answers, the best first.
+    pub candidates: Vec<Candidate>,
+    /// What was fixed at the request.
+    pub terms: Terms,
+    /// What the end moved; `None` before the end, and where the node has forgotten that block.
+    pub settlement: Option<Settlement>,
+    /// When each phase began.
+    pub blocks: Vec<PhaseBlock>,
+}
+
+/// An account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Account {
+    /// What people call it.
+    pub name: String,
+    /// Its address.
+    pub address: String,
+}
+
+/// An answer, the agent behind it, and what the others think of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Candidate {
+    /// The agent.
+    pub agent: Account,
+    /// What it says it runs.
+    pub model: Option<String>,
+    /// Whether its answer was chosen.
+    pub won: bool,
+    /// The answer, once it was revealed and is valid.
+    pub text: Option<String>,
+    /// `sealed`, `spoiled` or `valid`.
+    pub state: &'static str,
+    /// The rating-weighted mean of its scores: what decides.
+    pub score: Option<f64>,
+    /// Who scored it, and how.
+    pub rankings: Vec<Ranking>,
+    /// The agent's own rating as a ranker, as it was read for the assignment.
+    pub rating: Option<f64>,
+    /// Its weight, which follows from the rating.
+    pub weight: Option<f64>,
+    /// What it was paid, for its answer and for its rankings.
+    pub paid: Option<String>,
+    /// What was taken from its bond.
+    pub slashed: Option<String>,
+}
+
+/// A score that one agent gave the answer of another.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Ranking {
+    /// Who gave it.
+    pub by: String,
+    /// The score.
+    pub score: f64,
+    /// The rating of who gave it.
+    pub rating: Option<f64>,
+    /// Its weight.
+    pub weight: Option<f64>,
+}
+
+/// What was fixed at the request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Terms {
+    /// What the answer costs.
+    pub fee: String,
+    /// What is on hold until the round is purged.
+    pub deposit: String,
+    /// What a ticket of this round costs.
+    pub ticket: String,
+    /// The longest answer, in tokens.
+    pub max_tokens: u32,
+    /// With fewer answers the round fails.
+    pub min_responses: u32,
+    /// How many answers there are at most.
+    pub max_responses: u32,
+}
+
+/// What the end of a round moved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
+pub struct Settlement {
+    pub refunded: String,
+    pub forfeited: String,
+    pub slashed: String,
+    pub subsidy: String,
+    pub winner: String,
+    pub rankers: String,
+    pub treasury: String,
+    pub burnt: String,
+}
+
+/// When a phase began.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PhaseBlock {
+    /// The phase, in lower case.
+    pub phase: String,
+    /// The block at the end of which it began; for `committing`, that of the request.
+    pub block: BlockNumber,
+}
+
+/// What is known besides the round itself.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// What people call an account.
+    pub names: BTreeMap<AccountId32, String>,
+    /// What the agents say they run.
+    pub models: BTreeMap<AccountId32, String>,
+    /// The least score that wins.
+    pub threshold: f64,
+    /// What the round's blocks tell, if the node still has them.
+    pub history: Option<History>,
+}
+
+impl Context {
+    /// Reads what there is to know about `view` at a block, from the chain up to it.
+    pub async fn read(chain: &Chain, at: &At, view: &RoundView<AccountId32>) -> Result<Self> {
+        let mut context = Self {
+            threshold: f64::from(at.constant::<u32>("Rounds", "ApprovalThreshold")?) / 1e6,
+            ..Self::default()
+        };
+        let agents = view.responses.iter().map(|response| &response.agent);
+        for who in agents.chain([&view.round.requester]) {
+            context.names.insert(who.clone(), chain.name(who));
+        }
+        for response in &view.responses {
+            let who = &response.agent;
+            if let Some(agent) = at.registration(who).await? {
+                context
+                    .models
+                    .insert(who.clone(), Registration::model_name(&agent));
+            }
+        }
+        let last = match view.round.phase.is_final() {
+            true => view.round.since,
+            false => at.number(),
+        };
+        context.history = History::read(chain, view.id, view.round.requested_at, last).await;
+        Ok(context)
+    }
+}
+
+/// Tells what became of a round.
+pub fn report(view: &RoundView<AccountId32>, context: &Context) -> Report {
+    let round = &view.round;
+    let name = |who: &AccountId32| {
+        let known = context.names.get(who).cloned();
+        known.unwrap_or_else(|| crate::account::short(who))
+    };
+    let account = |who: &AccountId32| Account {
+        name: name(who),
+        address: who.to_ss58check(),
+    };
+    let payments = context
+        .history
+        .as_ref()
+        .filter(|history| history.settlement.is_some())
+        .map(|history| &history.payments);
+    let moved = |amounts: &BTreeMap<AccountId32, Balance>, who: &AccountId32| {
+        amounts.get(who).copied().unwrap_or_default().to_string()
+    };
+    let candidate = |response: &ResponseView<AccountId32>| {
+        let who = &response.agent;
+        Candidate {
+            agent: account(who),
+            model: context.models.get(who).cloned(),
+            won: round.winner.as_ref() == Some(who),
+            text: response.text.as_deref().map(text_of),
+            state: state(response),
+            score: response.tally.as_ref().and_then(score),
+            rankings: rankings(view, response.position, &name),
+            rating: response.rating.map(unit),
+            weight: response.weight.map(unit),
+            paid: payments.map(|payments| moved(&payments.paid, who)),
+            slashed: payments.map(|payments| moved(&payments.slashed, who)),
+        }
+    };
+    Report {
+        round: view.id,
+        prompt: text_of(&view.prompt),
+        requester: account(&round.requester),
+        phase: phase_name(round.phase),
+        failure: failure_name(round.phase),
+        why: explain::why(view, context.threshold, &name),
+        answer: view
+            .responses
+            .iter()
+            .find(|response| round.winner.as_ref() == Some(&response.agent))
+            .and_then(|response| response.text.as_deref().map(text_of)),
+        candidates: by_rank(view).into_iter().map(candidate).collect(),
+        terms: Terms {
+            fee: round.terms.fee.to_string(),
+            deposit: round.terms.deposit.to_string(),
+            ticket: round.terms.ticket.to_string(),
+            max_tokens: round.terms.max_tokens,
+            min_responses: round.terms.min_responses,
+            max_responses: round.terms.max_responses,
+        },
+        settlement: context.history.as_ref().and_then(settlement),
+        blocks: context.history.as_ref().map_or_else(
+            || blocks_of(view),
+            |history| {
+                let phases = history.phases.iter();
+                phases
+                    .map(|(phase, block)| PhaseBlock {
+                        phase: phase_name(*phase),
+                        block: *block,
+                    })
+                    .collect()
+            },
+        ),
+    }
+}
+
+/// The phase as programs read it.
+pub fn phase_name(phase: Phase) -> String {
+    progress::name(phase).to_lowercase()
+}
+
+fn failure_name(phase: Phase) -> Option<String> {
+    match phase {
+        Phase::Failed(failure) => Some(format!("{failure:?}")),
+        _ => None,
+    }
+}
+
+fn text_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A number with 32 fractional bits.
+fn unit(fixed: u64) -> f64 {
+    fixed as f64 / fixed::ONE as f64
+}
+
+fn state(response: &ResponseView<AccountId32>) -> &'static str {
+    match (&response.text, response.spoiled) {
+        (Some(_), _) => "valid",
+        (None, true) => "spoiled",
+        (None, false) => "sealed",
+    }
+}
+
+/// The scores of the response at `position`, the ranker of most weight first.
+fn rankings(
+    view: &RoundView<AccountId32>,
+    position: Option<Position>,
+    name: &impl Fn(&AccountId32) -> String,
+) -> Vec<Ranking> {
+    let mut rankings: Vec<_> = view
+        .responses
+        .iter()
+        .filter_map(|ranker| {
+            let scores = ranker.scores.as_ref()?;
+            let (_, score) = scores.iter().find(|(place, _)| Some(*place) == position)?;
+            Some(Ranking {
+                by: name(&ranker.agent),
+                score: f64::from(score.0) / f64::from(u16::MAX),
+                rating: ranker.rating.map(unit),
+                weight: ranker.weight.map(unit),
+            })
+        })
+        .collect();
+    rankings.sort_by(|left, right| {
+        let weights = left.weight.partial_cmp(&right.weight);
+        weights
+            .unwrap_or(std::cmp::Ordering::Equal)
+            .reverse()
+            .then_with(|| left.by.cmp(&right.by))
+    });
+    rankings
+}
+
+/// The winner, then the ranked ones from the best on, then the rest by account.
+fn by_rank(view: &RoundView<AccountId32>) -> Vec<&ResponseView<AccountId32>> {
+    let mut order = explain::ranked(view);
+    let mut rest: Vec<_> = view
+        .responses
+        .iter()
+        .filter(|response| !order.iter().any(|other| other.agent == response.agent))
+        .collect();
+    rest.sort_by(|left, right| left.agent.cmp(&right.agent));
+    order.extend(rest);
+    order.sort_by_key(|response| view.round.winner.as_ref() != Some(&response.agent));
+    order
+}
+
+fn settlement(history: &History) -> Option<Settlement> {
+    let moved = history.settlement.as_ref()?;
+    Some(Settlement {
+        refunded: moved.refunded.to_string(),
+        forfeited: moved.forfeited.to_string(),
+        slashed: moved.slashed.to_string(),
+        subsidy: moved.subsidy.to_string(),
+        winner: moved.winner.to_string(),
+        rankers: moved.rankers.to_string(),
+        treasury: moved.treasury.to_string(),
+        burnt: moved.burnt.to_string(),
+    })
+}
+
+/// The blocks that the round's state alone tells.
+fn blocks_of(view: &RoundView<AccountId32>) -> Vec<PhaseBlock> {
+    let requested = PhaseBlock {
+        phase: phase_name(Phase::Committing),
+        block: view.round.requested_at,
+    };
+    let now = PhaseBlock {
+        phase: phase_name(view.round.phase),
+        block: view.round.since,
+    };
+    match view.round.phase {
+        Phase::Committing => vec![requested],
+        _ => vec![requested, now],
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::events::{Payments, Settlement as Moved};
+    use starling_primitives::{
+        fixed::ONE,
+        round::{Counts, Failure, Round, Terms as RoundTerms},
+        selection::Tally,
+        Score,
+    };
+
+    pub(crate) fn account(index: u8) -> AccountId32 {
+        AccountId32::new([index; 32])
+    }
+
+    pub(crate) fn round() -> Round<AccountId32> {
+        Round {
+            requester: account(9),
+            terms: RoundTerms {
+                fee: 1_000,
+                deposit: 10,
+                ticket: 20,
+                slash: 30,
+                max_tokens: 64,
+                min_responses: 2,
+                max_responses: 8,
+                active: 4,
+                activations: 4,
+            },
+            requested_at: 3,
+            phase: Phase::Done,
+            since: 12,
+            deadline: 100,
+            request_hash: None,
+            commit_hash: None,
+            seed: None,
+            rankings: 3,
+            counts: Counts::default(),
+            rated: 0,
+            winner: None,
+        }
+    }
+
+    /// A round in which all others give the answer of agent `i` the score `scores[i]`.
+    pub(crate) fn view(scores: &[f64], winner: Option<u8>) -> RoundView<AccountId32> {
+        let weight = ONE / 10;
+        let score = |index: usize| Score((scores[index] * f64::from(u16::MAX)).round() as u16);
+        let n = scores.len();
+        let responses = (0..n)
+            .map(|index| {
+                let mut tally = Tally {
+                    assigned: weight * (n as u64 - 1),
+                    ..Default::default()
+                };
+                (1..n).for_each(|_| tally.add(weight, score(index)));
+                let others = (0..n).filter(|other| *other != index);
+                ResponseView {
+                    agent: account(index as u8),
+                    text: Some(format!("answer {index}").into_bytes()),
+                    spoiled: false,
+                    position: Some(index as u16),
+                    rating: Some(ONE / 10 * 7),
+                    weight: Some(weight),
+                    tally: Some(tally),
+                    scores: Some(others.map(|other| (other as u16, score(other))).collect()),
+                }
+            })
+            .collect();
+        let n = n as u32;
+        let mut round = round();
+        round.winner = winner.map(account);
+        round.counts = Counts {
+            heard: n,
+            commits: n,
+            valid: n,
+            score_commits: n,
+            disclosures: n,
+            ..Default::default()
+        };
+        RoundView {
+            id: 7,
+            prompt: b"why?".to_vec(),
+            round,
+            responses,
+        }
+    }
+
+    fn context() -> Context {
+        let history = History {
+            phases: vec![(Phase::Committing, 3), (Phase::Done, 12)],
+            settlement: Some(Moved {
+                winner: 700,
+                ..Default::default()
+            }),
+            payments: Payments {
+                paid: [(account(1), 750), (account(0), 50)].into(),
+                slashed: [(account(2), 30)].into(),
+            },
+        };
+        Context {
+            names: [(account(1), "Bob".into())].into(),
+            models: [(account(1), "gemma".into())].into(),
+            threshold: 0.3,
+            history: Some(history),
+        }
+    }
+
+    #[test]
+    fn the_report_has_the_winner_first_and_the_others_by_score() {
+        let report = report(&view(&[0.5, 0.9, 0.7], Some(1)), &context());
+        assert_eq!(report.answer.as_deref(), Some("answer 1"));
+        let first = &report.candidates[0];
+        assert!(first.won);
+        assert_eq!(
+            (first.agent.name.as_str(), first.model.as_deref()),
+            ("Bob", Some("gemma"))
+        );
+        let texts: Vec<_> = report
+            .candidates
+            .iter()
+            .map(|c| c.text.as_deref().unwrap())
+            .collect();
+        assert_eq!(texts, ["answer 1", "answer 2", "answer 0"]);
+        let paid: Vec<_> = report
+            .candidates
+            .iter()
+            .map(|c| c.paid.as_deref().unwrap())
+            .collect();
+        assert_eq!(paid, ["750", "0", "50"]);
+        let slashed: Vec<_> = report
+            .candidates
+            .iter()
+            .map(|c| c.slashed.as_deref().unwrap())
+            .collect();
+        assert_eq!(slashed, ["0", "30", "0"]);
+        assert_eq!(report.settlement.unwrap().winner, "700");
+        assert_eq!(report.blocks.last().unwrap().block, 12);
+    }
+
+    #[test]
+    fn every_score_names_its_ranker_and_rating() {
+        let report = report(&view(&[0.5, 0.9, 0.7], Some(1)), &context());
+        let rankings = &report.candidates[0].rankings;
+        assert_eq!(rankings.len(), 2);
+        for ranking in rankings {
+            assert!((ranking.score - 0.9).abs() < 1e-4);
+            assert!((ranking.rating.unwrap() - 0.7).abs() < 1e-4);
+            assert_ne!(ranking.by, "Bob");
+        }
+    }
+
+    #[test]
+    fn without_history_payments_are_unknown_and_not_zero() {
+        let context = Context {
+            history: None,
+            ..context()
+        };
+        let report = report(&view(&[0.5, 0.9], Some(1)), &context);
+        assert!(report.settlement.is_none());
+        assert!(report.candidates.iter().all(|c| c.paid.is_none()));
+        assert_eq!(report.blocks.len(), 2);
+    }
+
+    #[test]
+    fn amounts_are_strings_in_json() {
+        let json = serde_json::to_value(report(&view(&[0.5, 0.9], Some(1)), &context())).unwrap();
+        assert_eq!(json["terms"]["fee"], "1000");
+        assert_eq!(json["candidates"][0]["paid"], "750");
+        assert_eq!(json["phase"], "done");
+        assert!(json["failure"].is_null());
+    }
+
+    #[test]
+    fn a_failed_round_names_its_failure() {
+        let mut view = view(&[0.1, 0.2], None);
+        view.round.phase = Phase::Failed(Failure::BelowThreshold);
+        let report = report(&view, &context());
+        assert_eq!(report.phase, "failed");
+        assert_eq!(report.failure.as_deref(), Some("BelowThreshold"));
+        assert_eq!(report.answer, None);
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Against the running swarm at STARLING_URL; `scripts/swarm --keep` starts one. */
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { after, before, test } from "node:test";
+import { getWsProvider } from "polkadot-api/ws";
+import puppeteer, { type Browser } from "puppeteer-core";
+import { lastValueFrom, toArray } from "rxjs";
+import { development } from "../src/signer.js";
+import { answer, ask, connect, score, type Swarm } from "../src/swarm.js";
+
+const URL = process.env.STARLING_URL ?? "ws://127.0.0.1:9944";
+const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const PATIENCE = 300_000;
+
+let swarm: Swarm;
+before(() => {
+  swarm = connect(getWsProvider(URL));
+});
+after(() => swarm.client.destroy());
+
+test("a question asked from Node is answered by the best of the swarm", async () => {
+  const question = { prompt: "What is the capital of France?", maxTokens: 16 };
+  const updates = await lastValueFrom(ask(swarm, development("Eve"), question).pipe(toArray()));
+  const last = updates.at(-1);
+  assert(last?.final);
+  assert.equal(last.round.round.phase.type, "Done");
+  assert(answer(last.round));
+  const winner = last.round.responses.find(({ agent }) => agent === last.round.round.winner);
+  assert(winner);
+  for (const other of last.round.responses) {
+    assert((score(winner) ?? 0) >= (score(other) ?? 0));
+  }
+  const phases = updates.map(({ round }) => round.round.phase.type);
+  assert(phases.includes("Committing"), phases.join());
+});
+
+test("what the chain refuses is said by name", async () => {
+  const asking = lastValueFrom(ask(swarm, development("Eve"), { prompt: "Why?", fee: 1n }));
+  await assert.rejects(asking, /the chain refused: Rounds\.FeeTooLow/);
+});
+
+test("a page asks in a browser and shows the answer", { timeout: PATIENCE }, async (context) => {
+  const built = spawnSync("npm", ["run", "--silent", "build"], { encoding: "utf8" });
+  assert.equal(built.status, 0, built.stderr);
+  const server = createServer(async (request, response) => {
+    const name = request.url === "/page.js" ? "page.js" : "index.html";
+    response.setHeader("content-type", name === "page.js" ? "text/javascript" : "text/html");
+    response.end(await readFile(new globalThis.URL(`../public/${name}`, import.meta.url)));
+  });
+  await new Promise<void>((ready) => server.listen(0, "127.0.0.1", ready));
+  context.after(() => server.close());
+  const browser: Browser = await puppeteer.launch({
+    executablePath: CHROMIUM,
+    args: ["--no-sandbox", "--disable-dev-shm-usage"],
+  });
+  context.after(() => browser.close());
+
+  const page = await browser.newPage();
+  const errors: unknown[] = [];
+  page.on("pageerror", (error) => errors.push(error));
+  await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+  await page.locator("#url").fill(URL);
+  await page.locator("#question").fill("What is the capital of Italy?");
+  await page.locator("#ask").click();
+  await page.waitForSelector("#answer:not([hidden])", { timeout: PATIENCE });
+  await page.waitForSelector("#ask:not([disabled])", { timeout: PATIENCE });
+
+  const read = (selector: string) => page.$eval(selector, (found) => found.textContent ?? "");
+  assert.match(await read("#status"), /Done$/);
+  const text = await read("#answer");
+  assert(text.length > 0);
+  const first = await page.$$eval("#candidates tbody tr:first-child td", (cells) =>
+    cells.map((cell) => cell.textContent),
+  );
+  assert.equal(first[0], "★");
+  assert.equal(first[3], text);
+  assert.deepEqual(errors, []);
+});

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The commands of `starling-infer`, some of which `starling model` has too.
+
+pub mod bench;
+mod common;
+pub mod evaluate;
+pub mod generate;
+pub mod injection;
+pub mod models;
+pub mod rank;
+pub mod tokenize;
+
+pub use common::{is_interruption, Failure, StoreArgs};

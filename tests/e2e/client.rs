@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `starling`, the client, against a running node: what it prints for programs, what it says when the
+//! chain refuses, and its exit codes.
+
+use anyhow::{ensure, Context, Result};
+use serde_json::Value;
+use starling_tests::{
+    node::{command_of, run_to_end, Outcome},
+    Node,
+};
+
+const UNIT: &str = "000000000000";
+
+/// Runs the client against `node` to its end.
+async fn starling(node: &Node, arguments: &[&str]) -> Result<Outcome> {
+    starling_at(node.url(), arguments).await
+}
+
+async fn starling_at(url: &str, arguments: &[&str]) -> Result<Outcome> {
+    let mut command = command_of("STARLING_CLIENT", "starling")?;
+    command
+        .args(["--url", url])
+        .args(arguments)
+        .env_remove("STARLING_SURI");
+    run_to_end(&mut command).await
+}
+
+/// What the client prints with `--json`.
+async fn json(node: &Node, arguments: &[&str]) -> Result<Value> {
+    let outcome = starling(node, &[&["--json"], arguments].concat()).await?;
+    ensure!(
+        outcome.code == Some(0),
+        "{arguments:?}: {:?} {}",
+        outcome.code,
+        outcome.stderr
+    );
+    serde_json::from_str(&outcome.stdout).with_context(|| outcome.stdout)
+}
+
+/// Asserts that the client ends with `code` and says `words`.
+async fn assert_fails(node: &Node, arguments: &[&str], code: i32, words: &str) -> Result<()> {
+    let outcome = starling(node, arguments).await?;
+    assert_eq!(
+        outcome.code,
+        Some(code),
+        "{arguments:?}: {}",
+        outcome.stderr
+    );
+    assert!(
+        outcome.stderr.contains(words),
+        "{arguments:?}: {}",
+        outcome.stderr
+    );
+    Ok(())
+}
+
+fn star(amount: &str) -> Value {
+    Value::from(format!("{amount}{UNIT}"))
+}
+
+#[tokio::test]
+async fn wrong_usage_and_a_missing_node_have_exit_codes_of_their_own() -> Result<()> {
+    let outcome = starling_at("ws://127.0.0.1:1", &["rounds", "list"]).await?;
+    assert_eq!(outcome.code, Some(3), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("is the node running?"),
+        "{}",
+        outcome.stderr
+    );
+
+    let outcome = starling_at("ws://192.0.2.1:9944", &["rounds", "list"]).await?;
+    assert_eq!(outcome.code, Some(3), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("--insecure"), "{}", outcome.stderr);
+
+    let node = Node::dev().await?;
+    for (arguments, words) in [
+        (&["rounds", "show", "first"][..], "invalid value 'first'"),
+        (
+            &["tickets", "buy", "much", "--dev", "bob"],
+            "`much` is not an amount",
+        ),
+        (&["tickets", "buy", "1"], "nobody signs"),
+        (
+            &["tickets", "buy", "1", "--dev", "mallory"],
+            "`mallory` is no development account",
+        ),
+        (&["tickets", "list", "5Mallory"], "`5Mallory` is no account"),
+    ] {
+        assert_fails(&node, arguments, 2, words).await?;
+    }
+    for (arguments, words) in [
+        (&["rounds", "show", "99"][..], "there is no round 99"),
+        (&["rounds", "watch", "99"], "there is no round 99"),
+        (&["agent", "status", "ferdie"], "Ferdie is not an agent"),
+    ] {
+        assert_fails(&node, arguments, 6, words).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn tickets_are_bought_listed_and_refunded() -> Result<()> {
+    let node = Node::dev().await?;
+    let bought = json(&node, &["tickets", "buy", "2.5", "--dev", "bob"]).await?;
+    assert_eq!(bought["free"], "2500000000000");
+    let list = json(&node, &["tickets", "list", "bob"]).await?;
+    assert_eq!(list["accounts"][0]["free"], "2500000000000");
+
+    let refund = &["tickets", "refund", "3", "--dev", "bob"];
+    assert_fails(&node, refund, 4, "There are not as many free tickets.").await?;
+    let refunded = json(&node, &["tickets", "refund", "--dev", "bob"]).await?;
+    assert_eq!(refunded["free"], "0");
+    let again = &["tickets", "refund", "--dev", "bob"];
+    assert_fails(&node, again, 4, "The amount is zero.").await
+}
+
+#[tokio::test]
+async fn an_agent_registers_changes_its_bond_rests_and_leaves() -> Result<()> {
+    let node = Node::dev().await?;
+    let keystore = tempfile::tempdir()?;
+    let keystore = keystore.path().to_str().context("a path in UTF-8")?;
+
+    let register = [
+        "agent",
+        "register",
+        "--dev",
+        "eve",
+        "--bond",
+        "200",
+        "--model",
+        "gemma-3-270m",
+        "--keystore",
+        keystore,
+    ];
+    let agent = json(&node, &register).await?;
+    assert_eq!(
+        (&agent["state"], &agent["bond"]),
+        (&Value::from("active"), &star("200"))
+    );
+    let key = agent["inference_key"].as_str().context("a key")?;
+    let file = format!("696e6672{}", key.trim_start_matches("0x"));
+    assert!(std::path::Path::new(keystore).join(file).is_file());
+    assert_fails(&node, &register, 4, "The account is an agent already.").await?;
+
+    let bonded = json(&node, &["agent", "bond", "50", "--dev", "eve"]).await?;
+    assert_eq!(bonded["bond"], star("250"));
+    let much = ["agent", "unbond", "249", "--dev", "eve"];
+    assert_fails(
+        &node,
+        &much,
+        4,
+        "The bond is, or would be, below the minimum.",
+    )
+    .await?;
+    let unbonded = json(&node, &["agent", "unbond", "100", "--dev", "eve"]).await?;
+    assert_eq!(unbonded["unbonding"][0]["amount"], star("100"));
+    let withdraw = ["agent", "withdraw", "--dev", "eve"];
+    assert_fails(&node, &withdraw, 4, "Nothing is due yet.").await?;
+
+    let chilled = json(&node, &["agent", "chill", "--dev", "eve"]).await?;
+    assert_eq!(chilled["state"], "chilled");
+    let back = json(&node, &["agent", "unchill", "--dev", "eve"]).await?;
+    assert_eq!(back["state"], "active");
+    let rotated = json(
+        &node,
+        &[
+            "agent",
+            "rotate-key",
+            "--dev",
+            "eve",
+            "--keystore",
+            keystore,
+        ],
+    )
+    .await?;
+    assert_ne!(rotated["inference_key"], agent["inference_key"]);
+
+    json(&node, &["agent", "deregister", "--dev", "eve"]).await?;
+    assert_fails(&node, &["agent", "status", "eve"], 6, "Eve is not an agent").await?;
+    let all = json(&node, &["agent", "status"]).await?;
+    assert_eq!(all.as_array().map(Vec::len), Some(1), "{all}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_asked_is_listed_and_shown() -> Result<()> {
+    let node = Node::dev().await?;
+    let low = ["ask", "--dev", "eve", "--fee", "0.5", "Why?"];
+    assert_fails(
+        &node,
+        &low,
+        4,
+        "The fee is below MinFee, 1 STAR. (Rounds.FeeTooLow)",
+    )
+    .await?;
+    let empty = ["ask", "--dev", "eve", "--", ""];
+    assert_fails(&node, &empty, 4, "The prompt is empty or not UTF-8.").await?;
+    let pauper = ["ask", "--suri", "//Pauper", "Why?"];
+    assert_fails(&node, &pauper, 4, "the account cannot pay the fee").await?;
+
+    let asked = json(
+        &node,
+        &["ask", "--dev", "eve", "--no-wait", "Why is the sky blue?"],
+    )
+    .await?;
+    assert_eq!(asked["round"], 0);
+    // Nobody answers: this node has no agent's worker.
+    let waiting = ["rounds", "watch", "0", "--timeout", "1"];
+    assert_fails(&node, &waiting, 7, "after 1 s round 0 is not over").await?;
+    let list = json(&node, &["rounds", "list", "--open"]).await?;
+    assert_eq!(
+        (&list[0]["round"], &list[0]["phase"]),
+        (&Value::from(0), &Value::from("committing"))
+    );
+    let round = json(&node, &["rounds", "show", "0"]).await?;
+    assert_eq!(round["prompt"], "Why is the sky blue?");
+    assert_eq!(round["requester"]["name"], "Eve");
+    assert_eq!(round["terms"]["fee"], star("1"));
+    assert_eq!(round["blocks"][0]["phase"], "committing");
+
+    let shown = starling(&node, &["rounds", "show", "0"]).await?;
+    assert!(
+        shown.stdout.contains("The round is not over: Committing"),
+        "{}",
+        shown.stdout
+    );
+    Ok(())
+}
