@@ -86,6 +86,11 @@ print("listening", server.listening_address, flush=True)
 sys.stdin.read()
 "#;
 
+/// The format that SmolLM2 was taught conversations in.
+const CHATML: &str = "{% for message in messages %}<|im_start|>{{ message.role }}\n\
+    {{ message.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}\
+    <|im_start|>assistant\n{% endif %}";
+
 /// llama.cpp's server in a process of its own, ended when dropped.
 struct Server {
     process: Child,
@@ -149,11 +154,14 @@ impl Drop for Server {
 #[tokio::test]
 async fn an_agent_with_a_remote_model_takes_part() -> Result<()> {
     let server = Server::start(fetched(SMOLLM2)?)?;
+    let folder = tempfile::tempdir()?;
+    let template = folder.path().join("chatml.jinja");
+    std::fs::write(&template, CHATML)?;
     // llama.cpp's server tells no probabilities of given text, so this agent ranks by similarity.
     let remote = format!(
-        "[[primary]]\nurl = {:?}\nmodel = \"smollm2\"\nmax_tokens = 16\n\
+        "[[primary]]\nurl = {:?}\nmodel = \"smollm2\"\nchat_template = {:?}\nmax_tokens = 16\n\
          [ranking]\nranker = \"similarity\"\n",
-        server.url
+        server.url, template
     );
     let swarm = Swarm::start([
         expert("Paris is the capital of France."),
