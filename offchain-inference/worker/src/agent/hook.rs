@@ -3,6 +3,7 @@
 //! External processing: a program or an HTTP hook, with limits on time and size.
 
 use std::{
+    fmt,
     io::{Read, Write},
     os::unix::process::CommandExt,
     process::{Command, Stdio},
@@ -22,6 +23,15 @@ pub enum Stage {
     Before,
     /// After it.
     After,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Before => "before",
+            Self::After => "after",
+        })
+    }
 }
 
 /// What a hook is told, as JSON.
