@@ -9,9 +9,10 @@ use starling_primitives::{
     Balance, InferenceKey, RoundId, H256,
 };
 use subxt::{
-    client::Blocks,
+    client::{Block, Blocks},
     config::RpcConfigFor,
     dynamic::{constant, storage, Value},
+    error::BlocksError,
     rpcs::{LegacyRpcMethods, RpcClient},
     OnlineClient, OnlineClientAtBlock, SubstrateConfig,
 };
@@ -153,11 +154,12 @@ impl Chain {
     }
 }
 
-/// The next block of a stream.
-pub(crate) async fn next(blocks: &mut Headers) -> Result<At> {
-    let block = blocks
-        .next()
-        .await
+/// What a stream of blocks gives.
+pub(crate) type Header = Option<std::result::Result<Block<SubstrateConfig>, BlocksError>>;
+
+/// The chain as of what a stream of blocks gave.
+pub(crate) async fn at_header(header: Header) -> Result<At> {
+    let block = header
         .ok_or_else(|| protocol("the node closed the connection"))?
         .map_err(protocol)?;
     let inner = block.at().await.map_err(protocol)?;

@@ -8,9 +8,9 @@ use starling_primitives::{api::RoundView, round::BlockNumber, RoundId, H256};
 use subxt_signer::sr25519::Keypair;
 
 use crate::{
-    chain::{next, Headers},
+    chain::{at_header, Header, Headers},
     events::BlockEvents,
-    transaction::{self, Call, Status, Submitted},
+    transaction::{self, look_into, Call, News, Status, Submitted},
     At, Chain, Error, Result,
 };
 
@@ -47,7 +47,13 @@ impl BestChain {
 
     /// Waits for a new best block, and returns it behind those that came with it.
     pub async fn next(&mut self, chain: &Chain) -> Result<Vec<At>> {
-        let best = next(&mut self.headers).await?;
+        let header = self.headers.next().await;
+        self.up_to(chain, header).await
+    }
+
+    /// The new best block, behind those that came with it.
+    async fn up_to(&mut self, chain: &Chain, header: Header) -> Result<Vec<At>> {
+        let best = at_header(header).await?;
         let is_first = self.seen.is_empty();
         let mut new = vec![best.clone()];
         let mut last = best;
@@ -130,8 +136,14 @@ impl Follower {
         watch: &mut dyn Watch,
     ) -> Result<RoundView<AccountId32>> {
         loop {
-            tokio::select! {
-                status = status(chain, &mut request) => match status? {
+            // Here nothing but waiting: `select!` drops what the other branches have begun.
+            let next = tokio::select! {
+                news = news(&mut request) => Next::Request(news),
+                header = self.best.headers.next() => Next::Best(header),
+                header = self.finalized.next() => Next::Final(header),
+            };
+            match next {
+                Next::Request(news) => match look_into(chain, news).await? {
                     Status::Pending => self.round = None,
                     Status::InBlock(success) => {
                         self.round = success.round;
@@ -144,8 +156,8 @@ impl Follower {
                         request = None;
                     },
                 },
-                blocks = self.best.next(chain) => {
-                    let blocks = blocks?;
+                Next::Best(header) => {
+                    let blocks = self.best.up_to(chain, header).await?;
                     for at in &blocks {
                         watch.block(&BlockEvents::read(at).await?);
                     }
@@ -155,8 +167,8 @@ impl Follower {
                         }
                     }
                 },
-                at = next(&mut self.finalized) => {
-                    let at = at?;
+                Next::Final(header) => {
+                    let at = at_header(header).await?;
                     if let (Some(id), None) = (self.round, &request) {
                         let view = at.round(id).await?;
                         if let Some(view) = view.filter(|view| view.round.phase.is_final()) {
@@ -169,10 +181,17 @@ impl Follower {
     }
 }
 
+/// What comes next.
+enum Next {
+    Request(News),
+    Best(Header),
+    Final(Header),
+}
+
 /// News of a request; none ever, when there is no request to wait for.
-async fn status(chain: &Chain, request: &mut Option<Submitted>) -> Result<Status> {
+async fn news(request: &mut Option<Submitted>) -> News {
     match request {
-        Some(submitted) => submitted.next(chain).await,
+        Some(submitted) => submitted.news().await,
         None => std::future::pending().await,
     }
 }

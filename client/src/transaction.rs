@@ -8,7 +8,7 @@ use subxt::{
     client::OnlineClientAtBlockImpl,
     config::DefaultExtrinsicParamsBuilder,
     dynamic::{tx, Value},
-    error::{BackendError, ExtrinsicError, RpcError},
+    error::{BackendError, ExtrinsicError, RpcError, TransactionProgressError},
     ext::scale_value::Composite,
     rpcs,
     tx::{DynamicPayload, TransactionInBlock, TransactionProgress, TransactionStatus},
@@ -178,30 +178,44 @@ pub async fn send(chain: &Chain, call: &Call, signer: &Keypair) -> Result<Succes
     }
 }
 
+/// What the node says of a transaction, not looked into yet.
+pub(crate) type News = Option<
+    std::result::Result<
+        TransactionStatus<SubstrateConfig, OnlineClientAtBlockImpl<SubstrateConfig>>,
+        TransactionProgressError,
+    >,
+>;
+
 impl Submitted {
     /// Waits for news. An error if the transaction failed or will never be in a block.
     pub async fn next(&mut self, chain: &Chain) -> Result<Status> {
-        let status = self
-            .progress
-            .next()
-            .await
-            .ok_or_else(|| protocol("the node does not follow the transaction any more"))?
-            .map_err(protocol)?;
-        match status {
-            TransactionStatus::InBestBlock(block) => {
-                Ok(Status::InBlock(success(chain, &block).await?))
-            },
-            TransactionStatus::InFinalizedBlock(block) => {
-                Ok(Status::Final(success(chain, &block).await?))
-            },
-            TransactionStatus::Invalid { message } | TransactionStatus::Dropped { message } => {
-                Err(Error::Refused(error::pool_words(&message)))
-            },
-            TransactionStatus::Error { message } => Err(protocol(message)),
-            TransactionStatus::Validated
-            | TransactionStatus::Broadcasted
-            | TransactionStatus::NoLongerInBestBlock => Ok(Status::Pending),
-        }
+        let news = self.news().await;
+        look_into(chain, news).await
+    }
+
+    /// Waits for news. Nothing is lost when the caller stops waiting.
+    pub(crate) async fn news(&mut self) -> News {
+        self.progress.next().await
+    }
+}
+
+/// What news means.
+pub(crate) async fn look_into(chain: &Chain, news: News) -> Result<Status> {
+    let status = news
+        .ok_or_else(|| protocol("the node does not follow the transaction any more"))?
+        .map_err(protocol)?;
+    match status {
+        TransactionStatus::InBestBlock(block) => Ok(Status::InBlock(success(chain, &block).await?)),
+        TransactionStatus::InFinalizedBlock(block) => {
+            Ok(Status::Final(success(chain, &block).await?))
+        },
+        TransactionStatus::Invalid { message } | TransactionStatus::Dropped { message } => {
+            Err(Error::Refused(error::pool_words(&message)))
+        },
+        TransactionStatus::Error { message } => Err(protocol(message)),
+        TransactionStatus::Validated
+        | TransactionStatus::Broadcasted
+        | TransactionStatus::NoLongerInBestBlock => Ok(Status::Pending),
     }
 }
 

@@ -256,6 +256,7 @@ impl Chain for OneRound {
                 text: Some(b"A bird.".to_vec()),
                 spoiled: false,
                 position: Some(1),
+                rating: Some(1),
                 weight: Some(1),
                 tally: None,
                 scores: state.disclosed.then(Vec::new),
