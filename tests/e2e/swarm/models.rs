@@ -12,19 +12,18 @@ use starling_primitives::round::Phase;
 use starling_runtime::UNIT;
 use std::io::{BufRead, BufReader};
 
-use super::{
-    account, expert, honest::check_settlement, honest::texts, keys, oracle::Scores, Swarm,
-};
+use super::{account, expert, honest::check_settlement, honest::texts, keys, Swarm};
 
 const FEE: u128 = 10 * UNIT;
 const SMOLLM2: &str = "smollm2-135m-instruct";
 const GEMMA3: &str = "gemma-3-270m";
 
-/// A model of the store with a sampling of its own.
+/// A model of the store with a sampling of its own, the same in every run: of bad luck with it,
+/// all responses might stay below the threshold.
 fn model(name: &str, temperature: f32) -> String {
     format!(
         "threads = 1\nniceness = 0\n[[primary]]\nmodel = {name:?}\nmax_tokens = 16\n\
-         [primary.sampling]\ntemperature = {temperature}\n"
+         [primary.sampling]\ntemperature = {temperature}\nseed = 1\n"
     )
 }
 
@@ -39,9 +38,9 @@ async fn four_agents_with_two_models_answer_and_rank() -> Result<()> {
     fetched(GEMMA3)?;
     let swarm = Swarm::start([
         model(SMOLLM2, 0.2),
-        model(SMOLLM2, 1.0),
+        model(SMOLLM2, 0.6),
         model(GEMMA3, 0.2),
-        model(GEMMA3, 1.0),
+        model(GEMMA3, 0.6),
     ])
     .await?;
     let api = swarm.api().await?;
@@ -56,12 +55,11 @@ async fn four_agents_with_two_models_answer_and_rank() -> Result<()> {
         rounds += 1;
         ensure!(rounds < 4, "the models are never ready");
     };
-    check_settlement(&swarm, &api, &at, &view).await?;
     let said = texts(&view);
-    assert_eq!(said.len(), 4, "{view:?}");
     for (agent, text) in &said {
         eprintln!("{agent}: {text:?}");
     }
+    assert_eq!(said.len(), 4, "{view:?}");
     for response in &view.responses {
         // A model that tells nothing apart would give all the same score.
         let scores = response.scores.as_ref().context("everybody discloses")?;
@@ -77,8 +75,7 @@ async fn four_agents_with_two_models_answer_and_rank() -> Result<()> {
             response.agent
         );
     }
-    assert!(Scores::of(&view).is_complete());
-    Ok(())
+    check_settlement(&swarm, &api, &at, &view).await
 }
 
 const XLLAMACPP: &str = "xllamacpp==2026.10.11549";

@@ -212,8 +212,9 @@ impl Agent {
                         answer,
                         &self.problems,
                     );
-                    if !answer.trim().is_empty() {
-                        return Ok(Reply::Text(answer));
+                    let answer = answer.trim();
+                    if !answer.is_empty() {
+                        return Ok(Reply::Text(answer.to_owned()));
                     }
                 },
                 Ok(None) => {},
