@@ -7,10 +7,12 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/starling
 # Outside the checkout, so that a second checkout builds in seconds.
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$CACHE/target}
+# Models that are not there are fetched, once, with the pip that scripts/setup installs: Debian's
+# python3 has none of its own.
+export STARLING_MODELS=${STARLING_MODELS:-$CACHE/models}
+export STARLING_PIP=${STARLING_PIP:-$CACHE/venv/bin/pip}
 NODE=$CARGO_TARGET_DIR/release/starling-node
 CLIENT=$CARGO_TARGET_DIR/release/starling
-# Debian's python3 has no pip of its own.
-export STARLING_PIP=${STARLING_PIP:-$CACHE/venv/bin/pip}
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
 die() { printf '\033[31merror:\033[0m %s\n' "$*" >&2; exit 1; }

@@ -3,7 +3,7 @@
 
 use alloc::{string::String, vec::Vec};
 
-use frame_benchmarking::{BenchmarkBatch, BenchmarkConfig, BenchmarkList, Benchmarking};
+use frame_benchmarking::{BenchmarkBatch, BenchmarkConfig, BenchmarkList};
 use frame_support::traits::{StorageInfo, StorageInfoTrait, WhitelistedStorageKeys};
 use sp_storage::TrackedStorageKey;
 

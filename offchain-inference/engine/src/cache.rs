@@ -10,7 +10,7 @@ use std::{
     collections::HashMap,
     sync::{
         atomic::{AtomicU64, AtomicUsize, Ordering},
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
     },
 };
 
@@ -53,11 +53,18 @@ impl Geometry {
 }
 
 /// Hands out pages, up to a number of bytes.
-#[derive(Debug)]
 pub(crate) struct Budget {
     geometry: Geometry,
     capacity: usize,
     used: AtomicUsize,
+    /// Memory of pages that are gone, for the next ones: new memory costs the system some work.
+    spare: Mutex<Vec<Buffer<u16>>>,
+}
+
+impl Budget {
+    fn spare(&self) -> MutexGuard<'_, Vec<Buffer<u16>>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// 32 positions; f16 bits.
@@ -68,6 +75,8 @@ pub(crate) struct Page {
 
 impl Drop for Page {
     fn drop(&mut self) {
+        let data = std::mem::replace(&mut self.data, Buffer::empty());
+        self.budget.spare().push(data);
         self.budget
             .used
             .fetch_sub(self.budget.geometry.bytes(), Ordering::Relaxed);
@@ -88,7 +97,17 @@ impl Page {
                 used,
                 needed,
             })?;
-        match Buffer::zeroed(budget.geometry.elements()) {
+        let spare = budget.spare().pop();
+        let data = match spare {
+            // What was there must not reach a later sequence, not even as a number that is none
+            // times a weight of zero.
+            Some(mut data) => {
+                data.fill(0);
+                Ok(data)
+            },
+            None => Buffer::zeroed(budget.geometry.elements()),
+        };
+        match data {
             Ok(data) => Ok(Self {
                 data,
                 budget: budget.clone(),
@@ -141,6 +160,7 @@ impl Cache {
                 geometry,
                 capacity,
                 used: AtomicUsize::new(0),
+                spare: Mutex::default(),
             }),
             known: Mutex::default(),
             clock: AtomicU64::new(1),
@@ -227,8 +247,9 @@ impl Pages {
         self.0.iter().map(|page| page.as_mut_ptr()).collect()
     }
 
-    /// The longest remembered prefix of `tokens`, in whole pages.
-    pub fn recall(cache: &Cache, tokens: &[u32]) -> Self {
+    /// The longest remembered prefix of `tokens`, and its length. Its end may lie within a page
+    /// that another sequence filled up in its own way.
+    pub fn recall(cache: &Cache, tokens: &[u32]) -> (Self, usize) {
         let mut known = cache.known.lock().unwrap_or_else(PoisonError::into_inner);
         let now = cache.tick();
         let mut pages = Vec::new();
@@ -241,7 +262,20 @@ impl Pages {
             parent = entry.id;
             pages.push(entry.page.clone());
         }
-        Self(pages)
+        let mut len = pages.len() * PAGE;
+        let rest = tokens.get(len..).unwrap_or_default();
+        let common = |page: &PageTokens| page.iter().zip(rest).take_while(|(a, b)| a == b).count();
+        let last = known
+            .iter_mut()
+            .filter(|((before, _), _)| *before == parent)
+            .map(|((_, page), entry)| (common(page), entry))
+            .max_by_key(|(common, _)| *common);
+        if let Some((common @ 1.., entry)) = last {
+            entry.last_used = now;
+            pages.push(entry.page.clone());
+            len += common;
+        }
+        (Self(pages), len)
     }
 
     /// Remembers the full pages of a sequence of `tokens` that starts at position 0.
@@ -280,10 +314,6 @@ impl Pages {
             };
             parent = Some((id, key));
         }
-    }
-
-    pub fn len(&self) -> usize {
-        self.0.len()
     }
 }
 

@@ -108,5 +108,5 @@ fn failures_say_what_is_wrong() {
     assert!(failure(&["generate", "-m", SMOLLM2, " "], 1).contains("empty"));
     assert!(failure(&["rank", "-m", SMOLLM2, "-q", "x"], 2).contains("--response"));
     assert!(failure(&["eval", "-m", SMOLLM2, "--data", "/nowhere"], 1).contains("/nowhere"));
-    assert!(failure(&["models", "fetch"], 2).contains("--all"));
+    assert!(failure(&["models", "fetch"], 2).contains("NAMES"));
 }

@@ -45,23 +45,33 @@ struct Server {
 impl Server {
     fn start(model: &Path) -> Self {
         let packages = Path::new(env!("CARGO_TARGET_TMPDIR")).join("xllamacpp");
-        if !packages.join("xllamacpp").is_dir() {
-            let installed = Command::new("python3")
+        if !packages.is_dir() {
+            let pip = std::env::var_os("STARLING_PIP");
+            let mut install = match &pip {
+                Some(pip) => Command::new(pip),
+                None => Command::new("python3"),
+            };
+            if pip.is_none() {
+                install.args(["-m", "pip"]);
+            }
+            // Moved into place when it is whole.
+            let partial = packages.with_extension("partial");
+            let installed = install
                 .args([
-                    "-m",
-                    "pip",
                     "install",
                     "--quiet",
+                    "--upgrade",
                     "--only-binary=:all:",
                     "--target",
                 ])
-                .arg(&packages)
+                .arg(&partial)
                 .arg(XLLAMACPP)
                 .status();
             assert!(
                 installed.is_ok_and(|status| status.success()),
                 "this test needs python3 with pip and the package {XLLAMACPP}"
             );
+            std::fs::rename(partial, &packages).unwrap();
         }
         let mut child = Command::new("python3")
             .args(["-c", SERVE])
@@ -114,9 +124,15 @@ fn llama_cpp_s_server_answers_like_the_engine() {
     let cancel = Cancel::new();
 
     // Generation, streamed. Quantised kernels differ, so only the sense must agree.
+    let raw = Prompt::data("The capital of France is");
+    let short = remote
+        .generate(&raw, &greedy(4), &cancel, &mut |_| {})
+        .unwrap();
+    assert!(short.text.starts_with(" Paris"), "{}", short.text);
+    assert_eq!(short.finish, Finish::MaxTokens);
     let prompt = remote
         .chat()
-        .render(&[Message::user("What is the capital of France?")], true)
+        .render(&[Message::user("Say hello.")], true)
         .unwrap();
     let mut streamed = String::new();
     let done = remote
@@ -124,15 +140,10 @@ fn llama_cpp_s_server_answers_like_the_engine() {
             streamed.push_str(piece)
         })
         .unwrap();
-    assert!(done.text.contains("Paris"), "{}", done.text);
     assert_eq!(
         (done.text.as_str(), done.finish),
         (streamed.as_str(), Finish::EndOfTurn)
     );
-    let short = remote
-        .generate(&prompt, &greedy(2), &cancel, &mut |_| {})
-        .unwrap();
-    assert_eq!(short.finish, Finish::MaxTokens);
 
     // Logits of the next token agree with the engine's on the same file.
     let mut tree = PromptTree::new();
@@ -145,7 +156,8 @@ fn llama_cpp_s_server_answers_like_the_engine() {
         ref other => panic!("{other:?}"),
     };
     for (here, there) in differences(&local).into_iter().zip(differences(&remote)) {
-        assert!((here - there).abs() < 0.5, "{here} {there}");
+        // A token that is not among the twenty best counts like the last of them.
+        assert!(there > 0.0 && there - here < 0.5, "{here} {there}");
     }
 
     // Verdicts work; what the server does not offer is an error that says so.

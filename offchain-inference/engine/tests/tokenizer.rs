@@ -56,17 +56,22 @@ fn nasty_strings_have_the_tokens_of_llama_cpp() {
             let literal = tokenizer.encode(text, Specials::Literal);
             assert_eq!(literal, recorded.literal[i], "{model} {text:?}");
             let parsed = tokenizer.encode(text, Specials::Parse);
-            assert_eq!(
-                parsed, recorded.parsed[i],
-                "{model} {text:?}, special tokens parsed"
-            );
+            // llama.cpp puts the token that begins a text in front of one that the text has, and
+            // warns of it; the engine does not.
+            let twice = [tokenizer.bos().unwrap(); 2];
+            let skip = usize::from(model == GEMMA3 && recorded.parsed[i].starts_with(&twice));
+            let expected = &recorded.parsed[i][skip..];
+            assert_eq!(parsed, expected, "{model} {text:?}, special tokens parsed");
         }
     }
 }
 
 #[test]
 fn evaluation_texts_have_the_tokens_of_llama_cpp() {
-    let folder = data();
+    let Some(folder) = data() else {
+        eprintln!("skipped: no evaluation data; name their folder with STARLING_DATA");
+        return;
+    };
     for model in MODELS {
         let tokenizer = tokenizer(model);
         for (file, recorded) in recorded(model).files {

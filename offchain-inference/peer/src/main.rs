@@ -1,20 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Starling's engine beside llama.cpp, in one process, on one file, with the same number of threads.
-//!
-//! ```text
-//! cargo run --release -- speed  --model FILE [--threads 2] [--rounds 7]
-//! cargo run --release -- agree  --model FILE --text lambada.jsonl [--positions 600]
-//! cargo run --release -- record --model FILE --text lambada.jsonl --out FILE.json
-//! ```
 
 mod agree;
 mod peer;
 mod speed;
+mod tokens;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
-use starling_engine::{ActivationBits, LoadOptions, Model};
+use starling_engine::{gguf::Gguf, requantise, ActivationBits, LoadOptions, Model, WeightFormat};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -26,82 +21,186 @@ struct Arguments {
 }
 
 #[derive(clap::Args)]
-struct Common {
-    /// GGUF file that both engines load.
-    #[arg(long)]
-    model: PathBuf,
-    /// Threads of either engine.
-    #[arg(long, default_value_t = 2)]
-    threads: usize,
-    /// Bits of our activations, 8 (as llama.cpp) or 16.
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u8).range(8..=16))]
-    activation_bits: u8,
+struct Bits {
+    /// Bits of our activations, 8 (as llama.cpp) or 16
+    #[arg(long, value_delimiter = ',', default_values_t = [ActivationBits::Eight, ActivationBits::Sixteen], value_name = "BITS,…")]
+    activation_bits: Vec<ActivationBits>,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Tokens per second of both, prefill and decode, in turns.
+    /// Tokens per second of both, prefill and decode, in turns
     Speed {
+        /// GGUF file
+        #[arg(long)]
+        model: PathBuf,
+        /// Threads of either engine
+        #[arg(long, value_delimiter = ',', default_values_t = [1, 2], value_name = "N,…")]
+        threads: Vec<usize>,
         #[command(flatten)]
-        common: Common,
-        /// Turns; the best and the median of each engine are shown.
-        #[arg(long, default_value_t = 7)]
+        bits: Bits,
+        /// Turns; the median is shown
+        #[arg(long, default_value_t = 11)]
         rounds: usize,
     },
-    /// How far the two agree on the next token.
+    /// Peak memory of our engine alone, for each file and each width of activations in a process of its own
+    Memory {
+        /// GGUF file
+        #[arg(long)]
+        model: PathBuf,
+        #[arg(long, default_value_t = 2)]
+        threads: usize,
+        /// Bits of our activations
+        #[arg(long, default_value_t)]
+        activation_bits: ActivationBits,
+    },
+    /// How far the two agree on the next token, and llama.cpp with itself
     Agree {
-        #[command(flatten)]
-        common: Common,
-        /// LAMBADA, one JSON object with a `text` a line.
+        /// GGUF file of our engine
+        #[arg(long)]
+        model: PathBuf,
+        /// GGUF file of llama.cpp [default: the same]
+        #[arg(long)]
+        peer_model: Option<PathBuf>,
+        /// Text with paragraphs, or `.jsonl` with a `text` a line
         #[arg(long)]
         text: PathBuf,
-        /// Positions to compare, at least.
+        /// Tokens of a passage
+        #[arg(long, default_value_t = 96)]
+        length: usize,
+        /// Positions to compare, at least
         #[arg(long, default_value_t = 600)]
         positions: usize,
-    },
-    /// Writes llama.cpp's answers for the engine's tests.
-    Record {
+        /// First position of a passage to compare
+        #[arg(long, default_value_t = 0)]
+        from: usize,
+        #[arg(long, default_value_t = 2)]
+        threads: usize,
         #[command(flatten)]
-        common: Common,
-        /// LAMBADA, one JSON object with a `text` a line.
+        bits: Bits,
+    },
+    /// Writes llama.cpp's answers for the engine's tests
+    Record {
+        /// GGUF file of llama.cpp
+        #[arg(long)]
+        model: PathBuf,
+        /// Text with paragraphs, or `.jsonl` with a `text` a line
         #[arg(long)]
         text: PathBuf,
-        /// Positions to record, at least.
-        #[arg(long, default_value_t = 128)]
-        positions: usize,
-        /// Where to.
+        /// Tokens of each passage
+        #[arg(long, value_delimiter = ',', default_values_t = [96, 700], value_name = "N,…")]
+        lengths: Vec<usize>,
+        /// Positions at the end of each passage to record
+        #[arg(long, default_value_t = 90)]
+        rows: usize,
+        #[arg(long, default_value_t = 2)]
+        threads: usize,
+        /// Where to
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Writes llama.cpp's tokens for the engine's tests
+    RecordTokens {
+        /// GGUF file
+        #[arg(long)]
+        model: PathBuf,
+        /// JSON array of strings
+        #[arg(long)]
+        texts: PathBuf,
+        /// Folder of the evaluation data
+        #[arg(long)]
+        data: PathBuf,
+        /// Where to
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Writes the weights of a file in another format
+    Requantise {
+        /// GGUF file
+        #[arg(long)]
+        model: PathBuf,
+        /// f32, f16, q8_0 or q4_0
+        #[arg(long, value_parser = format)]
+        format: WeightFormat,
+        /// Where to
         #[arg(long)]
         out: PathBuf,
     },
 }
 
-fn main() -> Outcome<()> {
-    match Arguments::parse().command {
-        Command::Speed { common, rounds } => speed::run(&common, rounds),
-        Command::Agree {
-            common,
-            text,
-            positions,
-        } => agree::run(&common, &text, positions),
-        Command::Record {
-            common,
-            text,
-            positions,
-            out,
-        } => agree::record(&common, &text, positions, &out),
+fn format(name: &str) -> Result<WeightFormat, String> {
+    match name {
+        "f32" => Ok(WeightFormat::F32),
+        "f16" => Ok(WeightFormat::F16),
+        "q8_0" => Ok(WeightFormat::Q8_0),
+        "q4_0" => Ok(WeightFormat::Q4_0),
+        _ => Err(format!("{name} is none of f32, f16, q8_0, q4_0")),
     }
 }
 
-fn engine(common: &Common) -> Outcome<Model> {
-    let activation_bits = match common.activation_bits {
-        8 => ActivationBits::Eight,
-        16 => ActivationBits::Sixteen,
-        bits => return Err(format!("activations have 8 or 16 bits, not {bits}").into()),
-    };
+fn main() -> Outcome<()> {
+    match Arguments::parse().command {
+        Command::Speed {
+            model,
+            threads,
+            bits,
+            rounds,
+        } => speed::run(&model, &threads, &bits.activation_bits, rounds),
+        Command::Memory {
+            model,
+            threads,
+            activation_bits,
+        } => speed::memory(&model, threads, activation_bits),
+        Command::Agree {
+            model,
+            peer_model,
+            text,
+            length,
+            positions,
+            from,
+            threads,
+            bits,
+        } => {
+            if from + 2 > length {
+                return Err(
+                    format!("position {from} is not in passages of {length} tokens").into(),
+                );
+            }
+            let comparison = agree::Comparison {
+                model: &model,
+                peer_model: peer_model.as_ref().unwrap_or(&model),
+                text: &text,
+                length,
+                positions,
+                from,
+            };
+            agree::run(&comparison, threads, &bits.activation_bits)
+        },
+        Command::Record {
+            model,
+            text,
+            lengths,
+            rows,
+            threads,
+            out,
+        } => agree::record(&model, &text, &lengths, rows, threads, &out),
+        Command::RecordTokens {
+            model,
+            texts,
+            data,
+            out,
+        } => tokens::record(&model, &texts, &data, &out),
+        Command::Requantise { model, format, out } => {
+            Ok(requantise(&Gguf::open(&model)?, &out, format)?)
+        },
+    }
+}
+
+fn engine(path: &Path, threads: usize, activation_bits: ActivationBits) -> Outcome<Model> {
     let options = LoadOptions {
-        threads: common.threads,
+        threads,
         activation_bits,
         ..LoadOptions::default()
     };
-    Ok(Model::load(&common.model, &options)?)
+    Ok(Model::load(path, &options)?)
 }

@@ -305,3 +305,101 @@ fn random() -> Result<[u8; 32], String> {
         Err(error) => Err(format!("the system gives no randomness: {error}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        chain::{At, Standing},
+        jobs::Kind,
+    };
+    use starling_primitives::api::{JobBoard, RoundView, Sent, VaultEntry};
+
+    /// A chain that makes whoever asks it for a round crash.
+    struct Crashing;
+
+    impl Chain for Crashing {
+        fn boards(&self, _: At) -> Result<Vec<JobBoard<AccountId>>, String> {
+            Ok(vec![])
+        }
+
+        fn round(&self, _: At, _: RoundId) -> Result<Option<RoundView<AccountId>>, String> {
+            panic!("as a bug in the engine would")
+        }
+
+        fn standings(&self, _: At) -> Result<Vec<Standing>, String> {
+            Ok(vec![])
+        }
+
+        fn submit(
+            &self,
+            _: At,
+            _: Vec<VaultEntry<AccountId>>,
+            _: BlockNumber,
+        ) -> Result<Vec<(RoundId, AccountId, Sent)>, String> {
+            Ok(vec![])
+        }
+
+        fn best(&self) -> At {
+            At {
+                hash: H256::zero(),
+                number: 1,
+            }
+        }
+
+        fn finalized(&self) -> At {
+            self.best()
+        }
+
+        fn genesis(&self) -> H256 {
+            H256::zero()
+        }
+    }
+
+    fn job(task: Task<AccountId>) -> Job {
+        Job {
+            id: JobId {
+                place: ([1; 32].into(), 1),
+                kind: Kind::Rank,
+                subject: H256::repeat_byte(2),
+            },
+            since: 0,
+            deadline: 9,
+            task,
+        }
+    }
+
+    #[test]
+    fn a_crash_is_a_failure_and_the_next_job_is_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Arc::new(Vault::open(folder.path().join("vault.redb")).unwrap());
+        let metrics = Metrics::new(None).unwrap();
+        let problems = Arc::new(Problems::default());
+        let config = "[[primary]]\n[[primary.rules]]\npattern = 'x'\nanswer = \"y\"";
+        let config = toml::from_str(config).unwrap();
+        let agent = Agent::new(config, None, metrics.clone(), problems.clone()).unwrap();
+        let (finished, mut finishes) = futures::channel::mpsc::unbounded();
+        let chain = Arc::new(Crashing);
+        let executor = Executor::new(agent, vault.clone(), chain, metrics, problems, finished);
+        let mut outcome = |task| {
+            executor.run(&job(task), &Signals::default(), Duration::ZERO);
+            futures::executor::block_on(futures::StreamExt::next(&mut finishes))
+                .unwrap()
+                .outcome
+        };
+        let crashed = outcome(Task::Respond {
+            prompt: b"x".to_vec(),
+            max_tokens: 1,
+        });
+        assert!(matches!(crashed, Outcome::Failed(reason) if reason.contains("crashed")));
+        let seed = H256::repeat_byte(2);
+        let ranked = outcome(Task::Rank {
+            prompt: b"x".to_vec(),
+            seed,
+            responses: vec![(4, [2; 32].into(), b"z".to_vec())],
+        });
+        assert_eq!(ranked, Outcome::Done);
+        let record = vault.record(&([1; 32].into(), 1)).unwrap();
+        assert_eq!(record.scores(seed).unwrap().scores.len(), 1);
+    }
+}

@@ -172,7 +172,7 @@ mod tests {
         let names: Vec<_> = registry
             .gather()
             .iter()
-            .map(|f| f.name().to_owned())
+            .map(|f| f.get_name().to_owned())
             .collect();
         assert_eq!(names.len(), 12);
         let dashboard = include_str!("../grafana.json");

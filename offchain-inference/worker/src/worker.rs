@@ -141,7 +141,7 @@ impl Worker {
         }
         self.reload();
         self.executor.set_now(best.number);
-        if self.block.is_none() || best.number % LOOK_AROUND == 0 {
+        if self.block.is_none() || best.number.is_multiple_of(LOOK_AROUND) {
             self.look_around(best);
         }
         self.block = Some(best);

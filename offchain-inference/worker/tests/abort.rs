@@ -256,6 +256,7 @@ impl Chain for OneRound {
                 text: Some(b"A bird.".to_vec()),
                 spoiled: false,
                 position: Some(1),
+                rating: Some(1),
                 weight: Some(1),
                 tally: None,
                 scores: state.disclosed.then(Vec::new),
@@ -323,6 +324,7 @@ fn child() {
         }
         worker.on_finalized();
     }
+    worker.on_finalized();
     assert!(worker.vault().is_empty(), "the round is over");
 }
 

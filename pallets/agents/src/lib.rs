@@ -17,7 +17,7 @@ mod registry_impls;
 mod session_impls;
 #[cfg(test)]
 mod tests;
-#[cfg(any(feature = "try-runtime", test))]
+#[cfg(any(feature = "std", feature = "try-runtime"))]
 mod try_state_impls;
 mod types;
 pub mod weights;

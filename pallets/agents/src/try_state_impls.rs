@@ -7,7 +7,7 @@ use frame_support::{
     ensure,
     traits::{fungible::InspectHold, Get},
 };
-use sp_runtime::{traits::Zero, TryRuntimeError};
+use sp_runtime::{traits::Zero, DispatchError};
 use starling_primitives::Balance;
 
 use crate::{
@@ -15,14 +15,15 @@ use crate::{
 };
 
 impl<T: Config> Pallet<T> {
-    pub(crate) fn do_try_state() -> Result<(), TryRuntimeError> {
+    /// Checks what always holds of agents, bonds and candidates. Native only.
+    pub fn do_try_state() -> Result<(), DispatchError> {
         Self::try_agents()?;
         Self::try_holds()?;
         Self::try_candidates()
     }
 
     /// An agent's record agrees with itself, its keys are its own, and the counters count.
-    fn try_agents() -> Result<(), TryRuntimeError> {
+    fn try_agents() -> Result<(), DispatchError> {
         let mut active: u32 = 0;
         let mut ordinals = BTreeSet::new();
         for (who, agent) in Agents::<T>::iter() {
@@ -63,7 +64,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// What is on hold is what is bonded and unbonding.
-    fn try_holds() -> Result<(), TryRuntimeError> {
+    fn try_holds() -> Result<(), DispatchError> {
         let mut owed: BTreeMap<T::AccountId, Balance> = Agents::<T>::iter()
             .map(|(who, agent)| (who, agent.bond))
             .collect();
@@ -90,7 +91,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// The candidates are active, each once, with their bonds, in order.
-    fn try_candidates() -> Result<(), TryRuntimeError> {
+    fn try_candidates() -> Result<(), DispatchError> {
         let list = Candidates::<T>::get();
         ensure!(
             list.is_sorted_by(|a, b| a.bond >= b.bond),

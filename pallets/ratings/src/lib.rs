@@ -10,7 +10,7 @@ mod mock;
 mod rating_impls;
 #[cfg(test)]
 mod tests;
-#[cfg(any(feature = "try-runtime", test))]
+#[cfg(any(feature = "std", feature = "try-runtime"))]
 mod try_state_impls;
 mod types;
 

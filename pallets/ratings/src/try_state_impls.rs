@@ -3,7 +3,7 @@
 //! What always holds between blocks.
 
 use frame_support::ensure;
-use sp_runtime::TryRuntimeError;
+use sp_runtime::DispatchError;
 use starling_primitives::fixed::ONE;
 
 use crate::{Config, Pallet, Records};
@@ -11,7 +11,7 @@ use crate::{Config, Pallet, Records};
 impl<T: Config> Pallet<T> {
     /// A record is of rounds that counted, of deviations within `[-1, 1]`, and of no more of them
     /// than there were.
-    pub(crate) fn do_try_state() -> Result<(), TryRuntimeError> {
+    pub fn do_try_state() -> Result<(), DispatchError> {
         let one = u128::from(ONE);
         for record in Records::<T>::iter_values() {
             ensure!(!record.window.is_empty(), "a record of nothing");

@@ -16,7 +16,7 @@ mod reward_impls;
 #[cfg(test)]
 mod tests;
 mod treasury_impls;
-#[cfg(any(feature = "try-runtime", test))]
+#[cfg(any(feature = "std", feature = "try-runtime"))]
 mod try_state_impls;
 mod types;
 pub mod weights;

@@ -3,14 +3,14 @@
 //! What always holds between blocks.
 
 use frame_support::{ensure, traits::fungible::Inspect};
-use sp_runtime::TryRuntimeError;
+use sp_runtime::DispatchError;
 
 use crate::{Config, Pallet};
 
 impl<T: Config> Pallet<T> {
     /// The treasury has its existential deposit, so that it can receive the smallest amount.
     /// There is no pot to check: it lives and ends within one settlement.
-    pub(crate) fn do_try_state() -> Result<(), TryRuntimeError> {
+    pub fn do_try_state() -> Result<(), DispatchError> {
         let balance = T::Currency::total_balance(&Self::treasury());
         ensure!(
             balance >= T::Currency::minimum_balance(),

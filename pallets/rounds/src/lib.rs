@@ -23,7 +23,7 @@ mod runtime_api_impls;
 mod settlement;
 #[cfg(test)]
 mod tests;
-#[cfg(any(feature = "try-runtime", test))]
+#[cfg(any(feature = "std", feature = "try-runtime"))]
 mod try_state_impls;
 mod types;
 pub mod weights;

@@ -11,8 +11,8 @@ use frame_support::{
     parameter_types,
     traits::{
         fungible::{Inspect, InspectHold},
-        Authorize, ConstU128, FindAuthor, Hooks, OnFinalize, OnIdle, OnInitialize,
-        ValidatorRegistration, ValidatorSet,
+        Authorize, ConstU128, FindAuthor, OnFinalize, OnIdle, OnInitialize, ValidatorRegistration,
+        ValidatorSet,
     },
     weights::{IdentityFee, Weight},
     PalletId,
@@ -481,12 +481,11 @@ pub fn run<R>(test: impl FnOnce() -> R) -> R {
 
 /// What always holds, of all pallets together.
 pub fn check() {
-    let now = System::block_number();
     Rounds_::do_try_state().expect("the rounds are sound");
-    Agents::try_state(now).expect("the agents are sound");
-    Tickets::try_state(now).expect("the tickets are sound");
-    Ratings::try_state(now).expect("the ratings are sound");
-    Rewards::try_state(now).expect("the rewards are sound");
+    Agents::do_try_state().expect("the agents are sound");
+    Tickets::do_try_state().expect("the tickets are sound");
+    Ratings::do_try_state().expect("the ratings are sound");
+    Rewards::do_try_state().expect("the rewards are sound");
     let mut claims: BTreeMap<AccountId, (u32, Balance)> = BTreeMap::new();
     for (id, agent) in Participants::<Test>::iter_keys() {
         let round = Rounds::<Test>::get(id).expect("no orphans");

@@ -7,7 +7,7 @@ use alloc::{
     vec::Vec,
 };
 use frame_support::{ensure, traits::fungible::InspectHold};
-use sp_runtime::TryRuntimeError;
+use sp_runtime::DispatchError;
 use starling_primitives::{
     traits::{AgentRegistry, Tickets},
     Balance, RoundId,
@@ -20,7 +20,8 @@ use crate::{
 };
 
 impl<T: Config> Pallet<T> {
-    pub(crate) fn do_try_state() -> Result<(), TryRuntimeError> {
+    /// Checks what always holds of rounds between blocks. Native only.
+    pub fn do_try_state() -> Result<(), DispatchError> {
         Self::try_agenda()?;
         Self::try_orphans()?;
         for (id, round) in Rounds::<T>::iter() {
@@ -33,7 +34,7 @@ impl<T: Config> Pallet<T> {
 
     /// Every stored round is on the agenda or among those that ended, once; and the lists are
     /// sorted.
-    fn try_agenda() -> Result<(), TryRuntimeError> {
+    fn try_agenda() -> Result<(), DispatchError> {
         let agenda = Agenda::<T>::get();
         ensure!(
             agenda.windows(2).all(|two| matches!(two, [a, b] if a < b)),
@@ -75,7 +76,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Nothing belongs to a round that is not stored.
-    fn try_orphans() -> Result<(), TryRuntimeError> {
+    fn try_orphans() -> Result<(), DispatchError> {
         let is_stored = |id: RoundId| Rounds::<T>::contains_key(id);
         ensure!(
             Prompts::<T>::iter_keys().all(is_stored),
@@ -95,7 +96,7 @@ impl<T: Config> Pallet<T> {
 
     /// The counts of an open round count what there is. What a round that is over leaves may be
     /// purged in part.
-    fn try_round(id: RoundId, round: &RoundOf<T>) -> Result<(), TryRuntimeError> {
+    fn try_round(id: RoundId, round: &RoundOf<T>) -> Result<(), DispatchError> {
         if round.phase.is_final() {
             return Ok(());
         }
@@ -146,7 +147,7 @@ impl<T: Config> Pallet<T> {
         agent: &T::AccountId,
         participant: &ParticipantOf<T>,
         counts: &mut Counts,
-    ) -> Result<(), TryRuntimeError> {
+    ) -> Result<(), DispatchError> {
         counts.commits = counts.commits.saturating_add(1);
         let (sealed, open) = (
             Sealed::<T>::contains_key(id, agent),
@@ -182,7 +183,7 @@ impl<T: Config> Pallet<T> {
 
     /// What requesters have on hold is what the rounds say, and the fee of a round that is over
     /// is gone.
-    fn try_holds() -> Result<(), TryRuntimeError> {
+    fn try_holds() -> Result<(), DispatchError> {
         let mut held: BTreeMap<T::AccountId, (Balance, Balance)> = BTreeMap::new();
         for round in Rounds::<T>::iter_values() {
             let (fee, deposit) = held.entry(round.requester).or_default();
@@ -206,7 +207,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// What open rounds claim from the agents' bonds and tickets is what is reserved and staked.
-    fn try_claims() -> Result<(), TryRuntimeError> {
+    fn try_claims() -> Result<(), DispatchError> {
         let mut claims: BTreeMap<T::AccountId, (u32, Balance, Balance)> = BTreeMap::new();
         for (id, agent) in Participants::<T>::iter_keys() {
             let Some(round) = Rounds::<T>::get(id) else {

@@ -6,7 +6,7 @@
 //! from `benchmarking.rs`. The implementation for `()` is a PLACEHOLDER for this pallet's own
 //! tests: it counts storage accesses and was not measured.
 
-use frame_support::weights::{constants::RocksDbWeight, Weight};
+use frame_support::weights::{constants::ParityDbWeight, Weight};
 
 /// The weights of the calls, of their authorizations, and of the hooks.
 pub trait WeightInfo {
@@ -50,7 +50,7 @@ pub trait WeightInfo {
 /// A base, a part for each unit, and storage accesses.
 fn guess(base: u64, each: u64, units: u32, reads: u64, writes: u64) -> Weight {
     let time = each.saturating_mul(units.into()).saturating_add(base);
-    Weight::from_parts(time, 0).saturating_add(RocksDbWeight::get().reads_writes(reads, writes))
+    Weight::from_parts(time, 0).saturating_add(ParityDbWeight::get().reads_writes(reads, writes))
 }
 
 /// Accesses that grow with the units.

@@ -13,7 +13,7 @@ mod mock;
 #[cfg(test)]
 mod tests;
 mod ticket_impls;
-#[cfg(any(feature = "try-runtime", test))]
+#[cfg(any(feature = "std", feature = "try-runtime"))]
 mod try_state_impls;
 mod types;
 pub mod weights;

@@ -3,13 +3,13 @@
 //! What always holds between blocks.
 
 use frame_support::{ensure, traits::fungible::InspectHold};
-use sp_runtime::TryRuntimeError;
+use sp_runtime::DispatchError;
 
 use crate::{Account, Accounts, Config, HoldReason, Pallet};
 
 impl<T: Config> Pallet<T> {
     /// What is on hold is what is free and staked, and nobody without tickets is on record.
-    pub(crate) fn do_try_state() -> Result<(), TryRuntimeError> {
+    pub fn do_try_state() -> Result<(), DispatchError> {
         for (who, account) in Accounts::<T>::iter() {
             ensure!(account != Account::default(), "an account without tickets");
             let sum = account.free.checked_add(account.staked);

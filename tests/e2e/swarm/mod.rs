@@ -10,6 +10,7 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{bail, ensure, Context, Result};
 use codec::{Decode, Encode};
+use futures::future::try_join_all;
 use starling_primitives::{
     api::{AgentView, RoundView},
     Balance, RoundId,
@@ -73,6 +74,7 @@ impl Validator {
     async fn start(&mut self, boot: Option<&str>) -> Result<()> {
         let mut args = vec![
             "--chain=local".into(),
+            "--unsafe-force-node-key-generation".into(),
             format!("--{}", self.name),
             format!("--agent-config={}", self.config().display()),
         ];
@@ -95,20 +97,21 @@ impl Swarm {
     /// Starts four validators whose agents have these configurations and a ticket for every round
     /// of a test.
     async fn start(configs: [String; 4]) -> Result<Self> {
-        let mut swarm = Self { validators: vec![] };
+        let mut validators = vec![];
         for (name, config) in NAMES.into_iter().zip(configs) {
-            let mut validator = Validator {
+            let validator = Validator {
                 node: None,
                 folder: tempfile::tempdir()?,
                 name,
             };
             fs::write(validator.config(), config)?;
-            let boot = match swarm.validators.first() {
-                Some(first) => Some(address(first.node()?).await?),
-                None => None,
-            };
-            validator.start(boot.as_deref()).await?;
-            swarm.validators.push(validator);
+            validators.push(validator);
+        }
+        let mut swarm = Self { validators };
+        if let Some((first, others)) = swarm.validators.split_first_mut() {
+            first.start(None).await?;
+            let boot = address(first.node()?).await?;
+            try_join_all(others.iter_mut().map(|one| one.start(Some(&boot)))).await?;
         }
         let api = swarm.api().await?;
         let tickets = call("Tickets", "buy", vec![Value::u128(1_000 * MILLI_UNIT)]);
@@ -117,9 +120,7 @@ impl Swarm {
             send(&api, &tickets, key).await?.wait_for_success().await?;
             anyhow::Ok(())
         });
-        for bought in bought {
-            timeout(PATIENCE, bought).await??;
-        }
+        timeout(PATIENCE, try_join_all(bought)).await??;
         Ok(swarm)
     }
 
@@ -221,8 +222,10 @@ impl Swarm {
             let mut blocks = api.stream_best_blocks().await?;
             loop {
                 let block = blocks.next().await.context("no more blocks")??;
-                let view = round(&rpc, &block.at().await?, id).await?;
-                let view = view.context("the round is gone")?;
+                // The stream may begin before the block of the request.
+                let Some(view) = round(&rpc, &block.at().await?, id).await? else {
+                    continue;
+                };
                 ensure!(
                     view.round.phase == starling_primitives::round::Phase::Committing,
                     "too late: {:?}",

@@ -188,7 +188,7 @@ pub fn settle(view: &RoundView<AccountId>, ratings: &BTreeMap<AccountId, u64>) -
     };
     let mut paid = 0;
     for (agent, points) in points {
-        let ranked = if all == 0 { 0 } else { rankers * points / all };
+        let ranked = (rankers * points).checked_div(all).unwrap_or(0);
         let won = if Some(&agent) == winner.as_ref() {
             share(700_000, pot)
         } else {

@@ -43,15 +43,25 @@ pub struct CalibrateArgs {
     /// judge, likelihood or pairwise [default: the manifest's for the model]
     #[arg(long)]
     ranker: Option<RankerKind>,
-    /// Folder of the evaluation data
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
-    /// Items to score
+    /// Score the endings of HellaSwag in this folder of evaluation data
+    #[arg(long, value_name = "DIR", required_unless_present = "responses")]
+    data: Option<PathBuf>,
+    /// Items of HellaSwag to score
     #[arg(long, default_value_t = 50, value_name = "N")]
     limit: usize,
+    /// Score what models responded instead: JSON file with an array of {"question", "responses"}
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    responses: Option<PathBuf>,
     /// Where to write the reference
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+}
+
+/// A question with responses to it.
+#[derive(Deserialize)]
+struct Answered {
+    question: String,
+    responses: Vec<String>,
 }
 
 /// Raw scores of one ranker on one model.
@@ -131,24 +141,42 @@ pub fn calibrate(store: &StoreArgs, args: CalibrateArgs) -> Result<(), Failure> 
     let kind = args
         .ranker
         .unwrap_or_else(|| default_ranker(store, &args.model.model));
-    let Items::Choices(items) = Task::HellaSwag.load(&args.data, args.limit)? else {
-        return Err("HellaSwag has choices".into());
-    };
     let backend = args.model.backend(store)?;
     let cancel = cancel_on_interrupt()?;
     let ranker = kind.ranker();
-    let bar = item_bar(format!("{kind} on {}", args.model.model), items.len());
+    let title = format!("{kind} on {}", args.model.model);
     let mut scores = vec![];
-    for item in &items {
-        scores.extend(rank_choices(
-            backend.as_ref(),
-            ranker.as_ref(),
-            item,
-            &cancel,
-        )?);
-        bar.inc(1);
+    if let Some(path) = &args.responses {
+        let items: Vec<Answered> = serde_json::from_str(&read_file(path)?)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+        let bar = item_bar(title.clone(), items.len());
+        for item in &items {
+            let messages = [Message::user(item.question.as_str())];
+            let task = rank::Task {
+                messages: &messages,
+                responses: &item.responses,
+            };
+            scores.extend(ranker.rank(backend.as_ref(), task, &cancel)?);
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
     }
-    bar.finish_and_clear();
+    if let Some(data) = &args.data {
+        let Items::Choices(items) = Task::HellaSwag.load(data, args.limit)? else {
+            return Err("HellaSwag has choices".into());
+        };
+        let bar = item_bar(title, items.len());
+        for item in &items {
+            scores.extend(rank_choices(
+                backend.as_ref(),
+                ranker.as_ref(),
+                item,
+                &cancel,
+            )?);
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+    }
     let reference = Reference {
         model: args.model.model,
         ranker: kind,

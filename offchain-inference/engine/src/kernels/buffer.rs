@@ -41,15 +41,20 @@ unsafe impl<T: Plain> Send for Buffer<T> {}
 unsafe impl<T: Plain> Sync for Buffer<T> {}
 
 impl<T: Plain> Buffer<T> {
+    /// No elements and no memory.
+    pub const fn empty() -> Self {
+        Self {
+            data: NonNull::dangling(),
+            len: 0,
+            arena: None,
+            marker: PhantomData,
+        }
+    }
+
     /// `len` zeros, or an error where the system has no memory for them.
     pub fn zeroed(len: usize) -> Result<Self> {
         if len == 0 {
-            return Ok(Self {
-                data: NonNull::dangling(),
-                len,
-                arena: None,
-                marker: PhantomData,
-            });
+            return Ok(Self::empty());
         }
         let failed = || Error::Resources(format!("no memory for {len} × {} bytes", size_of::<T>()));
         let layout = Self::layout(len).ok_or_else(failed)?;

@@ -58,12 +58,13 @@ pub(crate) trait Isa: Copy {
     unsafe fn load_bytes(p: *const u8) -> Self::B;
     unsafe fn low_nibbles(b: Self::B) -> Self::B;
     unsafe fn high_nibbles(b: Self::B) -> Self::B;
-    /// Where a sum of [`Isa::dot8`] starts, given the sum of the 32 activations.
-    unsafe fn start8(activations: i32) -> Self::I;
+    /// Where a sum of [`Isa::dot8`] starts, given −128 times the sum of the 32 activations.
+    unsafe fn start8(offset: i32) -> Self::I;
     /// Adds to each row the product of its 4 weights, stored with offset 128, and 4 activations.
     unsafe fn dot8(sum: Self::I, weights: Self::B, activations: *const i8) -> Self::I;
-    /// Where a sum of [`Isa::dot4`] starts: at −zero · activations.
-    unsafe fn start4(zero: i32, activations: i32) -> Self::I;
+    /// Where a sum of [`Isa::dot4`] starts, at −zero times the sum of the 32 activations, given −128
+    /// times it; zero is 0 or 8.
+    unsafe fn start4(zero: i32, offset: i32) -> Self::I;
     /// Adds to each row the product of its 4 weights, 0 to 15, and 4 activations.
     unsafe fn dot4(sum: Self::I, weights: Self::B, activations: *const i8) -> Self::I;
 }
@@ -246,8 +247,8 @@ impl Isa for Scalar {
         dot_bytes(sum, w, x, 128)
     }
     #[inline(always)]
-    unsafe fn start4(zero: i32, activations: i32) -> Self::I {
-        [-zero * activations; LANES]
+    unsafe fn start4(zero: i32, offset: i32) -> Self::I {
+        [zero * (offset >> 7); LANES]
     }
     #[inline(always)]
     unsafe fn dot4(sum: Self::I, w: Self::B, x: *const i8) -> Self::I {
@@ -448,8 +449,11 @@ mod x86 {
                 Self::low_nibbles((_mm256_srli_epi16::<4>(b.0), _mm256_srli_epi16::<4>(b.1)))
             }
             #[inline(always)]
-            unsafe fn start4(zero: i32, activations: i32) -> Self::I {
-                let start = _mm256_set1_epi32(-zero * activations);
+            unsafe fn start4(zero: i32, offset: i32) -> Self::I {
+                let start = match zero {
+                    0 => _mm256_setzero_si256(),
+                    _ => _mm256_srai_epi32::<4>(_mm256_set1_epi32(offset)),
+                };
                 (start, start)
             }
         };
@@ -483,8 +487,9 @@ mod x86 {
         two_registers!();
 
         #[inline(always)]
-        unsafe fn start8(activations: i32) -> Self::I {
-            Self::start4(128, activations)
+        unsafe fn start8(offset: i32) -> Self::I {
+            let start = _mm256_set1_epi32(offset);
+            (start, start)
         }
         #[inline(always)]
         unsafe fn dot8(sum: Self::I, w: Self::B, x: *const i8) -> Self::I {
@@ -619,16 +624,19 @@ mod x86 {
             Self::low_nibbles(_mm512_srli_epi16::<4>(b))
         }
         #[inline(always)]
-        unsafe fn start8(activations: i32) -> Self::I {
-            Self::start4(128, activations)
+        unsafe fn start8(offset: i32) -> Self::I {
+            _mm512_set1_epi32(offset)
         }
         #[inline(always)]
         unsafe fn dot8(sum: Self::I, w: Self::B, x: *const i8) -> Self::I {
             Self::dot4(sum, w, x)
         }
         #[inline(always)]
-        unsafe fn start4(zero: i32, activations: i32) -> Self::I {
-            _mm512_set1_epi32(-zero * activations)
+        unsafe fn start4(zero: i32, offset: i32) -> Self::I {
+            match zero {
+                0 => _mm512_setzero_si512(),
+                _ => _mm512_srai_epi32::<4>(_mm512_set1_epi32(offset)),
+            }
         }
         #[inline(always)]
         unsafe fn dot4(sum: Self::I, w: Self::B, x: *const i8) -> Self::I {

@@ -37,6 +37,15 @@ pub(crate) enum Bits {
 }
 
 impl Bits {
+    /// What is subtracted from a stored value.
+    pub const fn zero(self, minimums: bool) -> i32 {
+        match (self, minimums) {
+            (Self::Eight, _) => 128,
+            (Self::Four, true) => 0,
+            (Self::Four, false) => 8,
+        }
+    }
+
     /// Bytes of a block of 16 rows.
     pub const fn block_bytes(self) -> usize {
         match self {
@@ -57,8 +66,6 @@ pub(crate) enum Float {
 pub(crate) enum Weights {
     Integer {
         bits: Bits,
-        /// What is subtracted from a 4-bit value. (8-bit values are stored with offset 128.)
-        zero: i32,
         quants: Buffer<u8>,
         scales: Buffer<u16>,
         minimums: Option<Buffer<u16>>,
@@ -80,29 +87,21 @@ pub(crate) struct Matrix {
 /// How a format on disk becomes panels.
 #[derive(Clone, Copy)]
 enum Packing {
-    Integer {
-        bits: Bits,
-        zero: i32,
-        minimums: bool,
-    },
+    Integer { bits: Bits, minimums: bool },
     Float(Float),
 }
 
 impl Packing {
     fn of(dtype: GgmlDType) -> Self {
-        let integer = |bits, zero, minimums| Self::Integer {
-            bits,
-            zero,
-            minimums,
-        };
+        let integer = |bits, minimums| Self::Integer { bits, minimums };
         match dtype {
             GgmlDType::F32 => Self::Float(Float::F32),
             GgmlDType::F16 => Self::Float(Float::F16),
             GgmlDType::BF16 => Self::Float(Float::Bf16),
-            GgmlDType::Q4_0 => integer(Bits::Four, 8, false),
-            GgmlDType::Q4_1 | GgmlDType::Q4K => integer(Bits::Four, 0, true),
-            GgmlDType::Q5_1 | GgmlDType::Q5K => integer(Bits::Eight, 0, true),
-            _ => integer(Bits::Eight, 0, false),
+            GgmlDType::Q4_0 => integer(Bits::Four, false),
+            GgmlDType::Q4_1 | GgmlDType::Q4K => integer(Bits::Four, true),
+            GgmlDType::Q5_1 | GgmlDType::Q5K => integer(Bits::Eight, true),
+            _ => integer(Bits::Eight, false),
         }
     }
 }
@@ -145,11 +144,7 @@ impl Matrix {
     fn zeroed(entry: &Entry, arena: &mut Arena) -> Result<Self> {
         let panels = entry.rows.div_ceil(LANES);
         let weights = match Packing::of(entry.dtype) {
-            Packing::Integer {
-                bits,
-                zero,
-                minimums,
-            } => {
+            Packing::Integer { bits, minimums } => {
                 if !entry.columns.is_multiple_of(BLOCK) {
                     return Err(Error::Unsupported(format!(
                         "{} has rows of {}, not a multiple of {BLOCK}",
@@ -159,7 +154,6 @@ impl Matrix {
                 let blocks = panels * (entry.columns / BLOCK);
                 Weights::Integer {
                     bits,
-                    zero,
                     quants: arena.zeroed(blocks * bits.block_bytes())?,
                     scales: arena.zeroed(blocks * LANES)?,
                     minimums: minimums.then(|| arena.zeroed(blocks * LANES)).transpose()?,
@@ -254,20 +248,21 @@ impl Matrix {
             },
             Weights::Integer {
                 bits,
-                zero,
                 quants,
                 scales,
                 minimums,
             } => {
+                let zero = bits.zero(minimums.is_some());
                 for (column, out) in out.iter_mut().enumerate() {
                     let block = panel * (columns / BLOCK) + column / BLOCK;
                     let (group, byte) = (column % BLOCK / 4, lane * 4 + column % 4);
                     let at = |group| quants[block * bits.block_bytes() + group * 4 * LANES + byte];
                     let q = match (bits, group) {
-                        (Bits::Eight, group) => at(group) as i32 - 128,
-                        (Bits::Four, group @ 0..4) => (at(group) & 15) as i32 - zero,
-                        (Bits::Four, group) => (at(group - 4) >> 4) as i32 - zero,
-                    };
+                        (Bits::Eight, group) => at(group),
+                        (Bits::Four, group @ 0..4) => at(group) & 15,
+                        (Bits::Four, group) => at(group - 4) >> 4,
+                    } as i32
+                        - zero;
                     let float = |x: &Buffer<u16>| f16::from_bits(x[block * LANES + lane]).to_f32();
                     let minimum = minimums.as_ref().map_or(0.0, float);
                     *out = factor * (float(scales) * q as f32 + minimum);

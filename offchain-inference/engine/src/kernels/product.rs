@@ -18,12 +18,12 @@ pub(crate) struct Activations {
     pub quants: *mut i8,
     /// rows × columns / 32.
     pub scales: *mut f32,
-    /// Sum of a block's quants; rows × columns / 32.
-    pub sums: *mut i32,
+    /// −128 · Σ q of a block; rows × columns / 32.
+    pub offsets: *mut i32,
     /// What the quants leave over, `r`: rows × columns; null where activations have eight bits.
     pub rests: *mut i8,
-    /// Sum of a block's rests; rows × columns / 32.
-    pub rest_sums: *mut i32,
+    /// −128 · Σ r of a block; rows × columns / 32.
+    pub rest_offsets: *mut i32,
     /// scale · Σ(q + r / 254); rows × columns / 32.
     pub scaled_sums: *mut f32,
 }
@@ -42,13 +42,13 @@ impl Activations {
             floats: self.floats.add(row * self.columns),
             quants: self.quants.add(row * self.columns),
             scales: self.scales.add(row * blocks),
-            sums: self.sums.add(row * blocks),
+            offsets: self.offsets.add(row * blocks),
             rests: if self.rests.is_null() {
                 self.rests
             } else {
                 self.rests.add(row * self.columns)
             },
-            rest_sums: self.rest_sums.add(row * blocks),
+            rest_offsets: self.rest_offsets.add(row * blocks),
             scaled_sums: self.scaled_sums.add(row * blocks),
         }
     }
@@ -87,7 +87,7 @@ pub(crate) unsafe fn quantise<S: Isa>(x: Activations, row: usize, blocks: std::o
         S::store_i8(x.quants.add(block * BLOCK + LANES), quants.1);
         let mut sum = S::sum_i32(quants.0) + S::sum_i32(quants.1);
         *x.scales.add(block) = scale;
-        *x.sums.add(block) = sum;
+        *x.offsets.add(block) = -128 * sum;
         let mut scaled = scale * sum as f32;
         if !x.rests.is_null() {
             let rest = |x, q| S::round(S::mul(S::sub(x, S::float(q)), S::splat(REST)));
@@ -95,7 +95,7 @@ pub(crate) unsafe fn quantise<S: Isa>(x: Activations, row: usize, blocks: std::o
             S::store_i8(x.rests.add(block * BLOCK), rests.0);
             S::store_i8(x.rests.add(block * BLOCK + LANES), rests.1);
             sum = S::sum_i32(rests.0) + S::sum_i32(rests.1);
-            *x.rest_sums.add(block) = sum;
+            *x.rest_offsets.add(block) = -128 * sum;
             scaled = (scale / REST).mul_add(sum as f32, scaled);
         }
         *x.scaled_sums.add(block) = scaled;
@@ -122,7 +122,6 @@ pub(crate) unsafe fn product<S: Isa>(
     match &matrix.weights {
         Weights::Integer {
             bits,
-            zero,
             quants,
             scales,
             minimums,
@@ -134,7 +133,6 @@ pub(crate) unsafe fn product<S: Isa>(
                 minimums: minimums
                     .as_ref()
                     .map_or(std::ptr::null(), |m| m.as_ptr().add(panel * blocks * LANES)),
-                zero: *zero,
                 blocks,
             };
             match (bits, minimums.is_some(), !x.rests.is_null()) {
@@ -186,7 +184,6 @@ struct IntegerPanel {
     quants: *const u8,
     scales: *const u16,
     minimums: *const u16,
-    zero: i32,
     blocks: usize,
 }
 
@@ -214,6 +211,22 @@ unsafe fn integer_rows<S: Isa, const EIGHT: bool, const MINIMUM: bool, const RES
     if row < rows {
         integer_tile::<S, EIGHT, MINIMUM, RESTS, 1>(panel, x, row, out, width);
     }
+}
+
+/// Does the same for each row below `$rows`, at most 8, written out: in a loop, the compiler keeps
+/// the rows' sums in memory.
+macro_rules! each_row {
+    ($rows:ident, |$r:ident| $body:expr) => {
+        each_row!($rows, $r, $body, 0 1 2 3 4 5 6 7)
+    };
+    ($rows:ident, $r:ident, $body:expr, $($n:literal)*) => {
+        $(
+            if $n < $rows {
+                let $r = $n;
+                $body
+            }
+        )*
+    };
 }
 
 /// How far ahead a single row, which waits for memory, asks for weights.
@@ -278,42 +291,36 @@ unsafe fn integer_tile<
         } else {
             S::splat(0.0)
         };
-        for (r, sum) in sums.iter_mut().enumerate() {
+        each_row!(ROWS, |r| {
             let at = r * blocks + block;
-            let mut dot = S::float(integer_dot::<S, EIGHT>(
-                panel.zero,
-                weights,
-                x.quants.add(at * BLOCK),
-                *x.sums.add(at),
-            ));
+            let (quants, offset) = (x.quants.add(at * BLOCK), *x.offsets.add(at));
+            let mut dot = integer_dot::<S, EIGHT, MINIMUM>(weights, quants, offset);
             if RESTS {
-                let rests = x.rests.add(at * BLOCK);
-                let rest =
-                    integer_dot::<S, EIGHT>(panel.zero, weights, rests, *x.rest_sums.add(at));
-                dot = S::fma(S::float(rest), S::splat(1.0 / REST), dot);
+                let (rests, offset) = (x.rests.add(at * BLOCK), *x.rest_offsets.add(at));
+                let rest = integer_dot::<S, EIGHT, MINIMUM>(weights, rests, offset);
+                dot = S::fma(rest, S::splat(1.0 / REST), dot);
             }
             let scales = S::mul(scales, S::splat(*x.scales.add(at)));
-            *sum = S::fma(dot, scales, *sum);
+            sums[r] = S::fma(dot, scales, sums[r]);
             if MINIMUM {
-                *sum = S::fma(minimums, S::splat(*x.scaled_sums.add(at)), *sum);
+                sums[r] = S::fma(minimums, S::splat(*x.scaled_sums.add(at)), sums[r]);
             }
-        }
+        });
     }
     store::<S, ROWS>(sums, row, out, width);
 }
 
-/// Products of 32 activations and the weights of 16 rows.
+/// Products of 32 activations and the weights of 16 rows; `offset` is −128 times the sum of the
+/// activations.
 #[inline(always)]
-unsafe fn integer_dot<S: Isa, const EIGHT: bool>(
-    zero: i32,
+unsafe fn integer_dot<S: Isa, const EIGHT: bool, const MINIMUM: bool>(
     weights: [S::B; 8],
     x: *const i8,
-    sum: i32,
-) -> S::I {
-    let mut dot = if EIGHT {
-        S::start8(sum)
-    } else {
-        S::start4(zero, sum)
+    offset: i32,
+) -> S::F {
+    let mut dot = match (EIGHT, Bits::Four.zero(MINIMUM)) {
+        (true, _) => S::start8(offset),
+        (false, zero) => S::start4(zero, offset),
     };
     for (group, weights) in weights.into_iter().enumerate() {
         let x = x.add(4 * group);
@@ -323,7 +330,7 @@ unsafe fn integer_dot<S: Isa, const EIGHT: bool>(
             S::dot4(dot, weights, x)
         };
     }
-    dot
+    S::float(dot)
 }
 
 /// Element of a float panel.

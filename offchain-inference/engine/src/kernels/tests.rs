@@ -21,9 +21,9 @@ struct Inputs {
     floats: Vec<f32>,
     quants: Vec<i8>,
     scales: Vec<f32>,
-    sums: Vec<i32>,
+    offsets: Vec<i32>,
     rests: Vec<i8>,
-    rest_sums: Vec<i32>,
+    rest_offsets: Vec<i32>,
     scaled_sums: Vec<f32>,
 }
 
@@ -35,9 +35,9 @@ impl Inputs {
             floats,
             quants: vec![0; n],
             scales: vec![0.0; blocks],
-            sums: vec![0; blocks],
+            offsets: vec![0; blocks],
             rests: vec![0; if rests { n } else { 0 }],
-            rest_sums: vec![0; blocks],
+            rest_offsets: vec![0; blocks],
             scaled_sums: vec![0.0; blocks],
         }
     }
@@ -48,12 +48,12 @@ impl Inputs {
             floats: self.floats.as_mut_ptr(),
             quants: self.quants.as_mut_ptr(),
             scales: self.scales.as_mut_ptr(),
-            sums: self.sums.as_mut_ptr(),
+            offsets: self.offsets.as_mut_ptr(),
             rests: match self.rests.is_empty() {
                 true => std::ptr::null_mut(),
                 false => self.rests.as_mut_ptr(),
             },
-            rest_sums: self.rest_sums.as_mut_ptr(),
+            rest_offsets: self.rest_offsets.as_mut_ptr(),
             scaled_sums: self.scaled_sums.as_mut_ptr(),
         }
     }

@@ -59,9 +59,9 @@ struct ActivationBuffers {
     floats: Buffer<f32>,
     quants: Buffer<i8>,
     scales: Buffer<f32>,
-    sums: Buffer<i32>,
+    offsets: Buffer<i32>,
     rests: Buffer<i8>,
-    rest_sums: Buffer<i32>,
+    rest_offsets: Buffer<i32>,
     scaled_sums: Buffer<f32>,
 }
 
@@ -73,9 +73,9 @@ impl ActivationBuffers {
             floats: Buffer::zeroed(MAX_ROWS * columns)?,
             quants: Buffer::zeroed(MAX_ROWS * columns)?,
             scales: Buffer::zeroed(blocks)?,
-            sums: Buffer::zeroed(blocks)?,
+            offsets: Buffer::zeroed(blocks)?,
             rests: Buffer::zeroed(if rests { MAX_ROWS * columns } else { 0 })?,
-            rest_sums: Buffer::zeroed(blocks)?,
+            rest_offsets: Buffer::zeroed(blocks)?,
             scaled_sums: Buffer::zeroed(blocks)?,
         })
     }
@@ -86,13 +86,13 @@ impl ActivationBuffers {
             floats: self.floats.as_mut_ptr(),
             quants: self.quants.as_mut_ptr(),
             scales: self.scales.as_mut_ptr(),
-            sums: self.sums.as_mut_ptr(),
+            offsets: self.offsets.as_mut_ptr(),
             rests: if self.rests.is_empty() {
                 std::ptr::null_mut()
             } else {
                 self.rests.as_mut_ptr()
             },
-            rest_sums: self.rest_sums.as_mut_ptr(),
+            rest_offsets: self.rest_offsets.as_mut_ptr(),
             scaled_sums: self.scaled_sums.as_mut_ptr(),
         }
     }

@@ -7,8 +7,10 @@ mod tests;
 mod weights;
 
 use std::{
+    fmt,
     ops::Range,
     path::Path,
+    str::FromStr,
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -54,6 +56,29 @@ pub enum ActivationBits {
     /// Two bytes.
     #[default]
     Sixteen,
+}
+
+impl fmt::Display for ActivationBits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Eight => "8",
+            Self::Sixteen => "16",
+        })
+    }
+}
+
+impl FromStr for ActivationBits {
+    type Err = Error;
+
+    fn from_str(s: &str) -> Result<Self> {
+        match s {
+            "8" => Ok(Self::Eight),
+            "16" => Ok(Self::Sixteen),
+            _ => Err(Error::Unsupported(format!(
+                "activations of {s} bits (known: 8, 16)"
+            ))),
+        }
+    }
 }
 
 impl Default for LoadOptions {
@@ -165,8 +190,8 @@ struct Engine {
     workspace: Workspace,
 }
 
-impl std::fmt::Debug for Model {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Model")
             .field("config", &self.0.config)
             .field("blocks", &self.0.blocks)
@@ -256,14 +281,14 @@ impl Model {
         }
     }
 
-    /// A sequence that starts with the longest prefix of `tokens`, in steps of 32 tokens and short
-    /// of the last token, that an earlier session computed and whose cache is still there.
+    /// A sequence that starts with the longest prefix of `tokens`, short of the last token, that an
+    /// earlier session computed and whose cache is still there. Sessions are remembered in steps
+    /// of 32 tokens.
     ///
     /// Extend it by `tokens[session.len()..]`.
     pub fn session_with_prefix(&self, tokens: &[u32]) -> Session {
         let most = tokens.len().saturating_sub(1);
-        let pages = Pages::recall(&self.0.cache, &tokens[..most]);
-        let len = pages.len() * PAGE;
+        let (pages, len) = Pages::recall(&self.0.cache, &tokens[..most]);
         Session {
             model: self.clone(),
             pages,

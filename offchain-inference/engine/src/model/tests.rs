@@ -375,10 +375,18 @@ fn a_later_session_finds_the_prefix_and_gives_the_same_rows() {
     let rows = session.extend(&tokens[96..]).unwrap();
     assert_eq!(bits(&rows), bits(&expected)[96 * expected.width()..]);
     // Never the last token: its row is what the caller is after.
-    assert_eq!(model.session_with_prefix(&tokens[..64]).len(), 32);
+    assert_eq!(model.session_with_prefix(&tokens[..64]).len(), 63);
+    // A sequence that goes another way within a page has what comes before, and leaves the page to
+    // the others.
     let mut other = tokens.clone();
     other[40] += 1;
-    assert_eq!(model.session_with_prefix(&other).len(), 32);
+    let expected = load(&fixture).session().extend(&other).unwrap();
+    let mut session = model.session_with_prefix(&other);
+    assert_eq!(session.len(), 40);
+    let rows = session.extend(&other[40..]).unwrap();
+    assert_eq!(bits(&rows), bits(&expected)[40 * expected.width()..]);
+    assert_eq!(model.session_with_prefix(&tokens).len(), 96);
+    assert_eq!(model.session_with_prefix(&other).len(), 96);
     assert!(model.session_with_prefix(&[]).is_empty());
 }
 

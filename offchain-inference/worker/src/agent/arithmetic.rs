@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// The longest expression that is looked at, in bytes.
 const LONGEST: usize = 256;
 
-const NUMBER: &str = r"[(\-−\s]*(?:\d[\d,]*(?:\.\d+)?|\.\d+)%?[)\s]*";
+const NUMBER: &str = r"[(\-−\s]*(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)%?[)\s]*";
 const OPERATOR: &str = r"(?:\*\*|[-−+*/×÷^]|\b(?:plus|minus|times|multiplied by|divided by)\b)";
 
 static EXPRESSION: LazyLock<Option<Regex>> =
@@ -25,7 +25,7 @@ static DATE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"^\(?(?:\d+-\d+-\d+|\d+/\d+/\d{2,4}|\d{4}-\d{4}|\+?\d{3,}(?:-\d{3,})+)\)?$").ok()
 });
 static EQUATION: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"^\s*=\s*(-?\d[\d,]*(?:\.\d+)?)").ok());
+    LazyLock::new(|| Regex::new(r"^\s*=\s*(-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)").ok());
 
 struct Deadline(Instant);
 

@@ -3,6 +3,7 @@
 //! External processing: a program or an HTTP hook, with limits on time and size.
 
 use std::{
+    fmt,
     io::{Read, Write},
     os::unix::process::CommandExt,
     process::{Command, Stdio},
@@ -22,6 +23,15 @@ pub enum Stage {
     Before,
     /// After it.
     After,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Before => "before",
+            Self::After => "after",
+        })
+    }
 }
 
 /// What a hook is told, as JSON.
@@ -89,10 +99,12 @@ pub fn command(words: &[String], input: &Input, limits: Limits) -> Result<String
     let output = reader
         .and_then(|reader| reader.join().ok())
         .ok_or("the output could not be read")?;
-    if !status.success() {
-        return Err(format!("{program} ended with {status}"));
+    let output = text(output?, limit, program);
+    // What a program wrote too much of may have ended it.
+    match output {
+        Ok(_) if !status.success() => Err(format!("{program} ended with {status}")),
+        output => output,
     }
-    text(output?, limit, program)
 }
 
 /// Calls an HTTP hook: `input` by POST, the result in the answer's body.
@@ -101,9 +113,11 @@ pub fn http(url: &str, input: &Input, limits: Limits) -> Result<String, String> 
         .timeout_global(Some(limits.time))
         .build()
         .into();
+    let json = serde_json::to_vec(input).map_err(|error| error.to_string())?;
     let response = agent
         .post(url)
-        .send_json(input)
+        .content_type("application/json")
+        .send(&json[..])
         .map_err(|error| format!("{url}: {error}"))?;
     let body = read(response.into_body().into_reader(), limits.bytes);
     text(
@@ -165,7 +179,7 @@ mod tests {
     fn what_a_program_does_wrong_is_an_error() {
         for (script, bytes, words) in [
             ("exit 3", 10, "exit status: 3"),
-            ("yes", 10, "signal"),
+            ("yes", 10, "more than 10 bytes"),
             ("echo 12345678901", 10, "more than 10 bytes"),
             (r"printf '\377'", 10, "UTF-8"),
         ] {

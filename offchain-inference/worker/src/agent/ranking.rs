@@ -4,7 +4,9 @@
 //!
 //! Models and rankers score on different scales. What is committed is therefore not the raw score
 //! but its quantile in a reference set: the scores that the same ranker on the same model gives to
-//! endings of HellaSwag, right and wrong ones. Without a reference the raw score is committed.
+//! responses of several models and samplings to a dozen questions (`references/responses.json`).
+//! Texts that no model wrote, such as the endings of HellaSwag, are of no use for this: all
+//! responses of a round would be above them. Without a reference the raw score is committed.
 
 use std::{fs, path::Path};
 
@@ -13,7 +15,7 @@ use starling_primitives::Score;
 
 use crate::config::Reference;
 
-/// References of the models that the store knows, from `starling-infer calibrate --limit 75`.
+/// References of the models that the store knows, from `starling-infer calibrate --responses`.
 const BUILT_IN: [&str; 2] = [
     include_str!("../../references/smollm2-135m-instruct.json"),
     include_str!("../../references/gemma-3-270m.json"),

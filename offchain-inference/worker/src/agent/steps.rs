@@ -21,7 +21,7 @@ pub fn apply(
     problems: &Problems,
 ) -> String {
     steps.iter().enumerate().fold(text, |text, (index, step)| {
-        let topic = format!("step {} {stage:?} the primary module", index + 1);
+        let topic = format!("step {} {stage} the primary module", index + 1);
         problems
             .note(&topic, run(step, stage, request, &text))
             .unwrap_or(text)

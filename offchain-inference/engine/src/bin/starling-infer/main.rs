@@ -30,7 +30,7 @@ enum Command {
     Generate(generate::Args),
     /// Score responses to a question.
     Rank(rank::Args),
-    /// Record a ranker's scores on HellaSwag as the reference for `rank --reference`.
+    /// Record a ranker's scores of given responses as the reference for `rank --reference`.
     Calibrate(rank::CalibrateArgs),
     /// Evaluate models and rankers on HellaSwag, LAMBADA and BIG-Bench Hard.
     Eval(evaluate::Args),
