@@ -65,13 +65,13 @@ pub fn why(
                 || "the best answer".into(),
                 |(best, score)| {
                     format!(
-                        "the best answer, by {}, scored {score:.3}",
+                        "the best answer, by {}, scored {score:.4}",
                         name(&best.agent)
                     )
                 },
             );
             format!(
-                "No answer was chosen: {what}, below the {threshold:.3} that the chain asks for. Half \
+                "No answer was chosen: {what}, below the {threshold:.4} that the chain asks for. Half \
                  of the fee is refunded."
             )
         },
@@ -91,7 +91,7 @@ fn why_it_won(
     let tally = won.tally.as_ref()?;
     let score_of = |response: &ResponseView<AccountId32>| response.tally.as_ref().and_then(score);
     let mut said = format!(
-        "The answer of {} won: the {} that ranked it scored it {:.3} on average, weighted by their \
+        "The answer of {} won: the {} that ranked it scored it {:.4} on average, weighted by their \
          ratings",
         name(&won.agent),
         count(tally.count, "agent", "agents"),
@@ -112,7 +112,7 @@ fn why_it_won(
         },
         Some((next, score, _)) => {
             said.push_str(&format!(
-                "; {} comes next with {score:.3}",
+                "; {} comes next with {score:.4}",
                 name(&next.agent)
             ));
         },
@@ -126,7 +126,7 @@ fn why_it_won(
     });
     if let Some((excluded, score)) = excluded.and_then(|other| Some((other, score_of(other)?))) {
         said.push_str(&format!(
-            " ({} has {score:.3}, but less than half of the weight assigned to it was disclosed)",
+            " ({} has {score:.4}, but less than half of the weight assigned to it was disclosed)",
             name(&excluded.agent)
         ));
     }
@@ -167,8 +167,8 @@ mod tests {
     fn the_winner_is_told_with_its_score_and_who_comes_next() {
         assert_eq!(
             said(&view(&[0.5, 0.9, 0.7, 0.2], Some(1))),
-            "The answer of Bob won: the 3 agents that ranked it scored it 0.900 on average, weighted \
-             by their ratings; Charlie comes next with 0.700."
+            "The answer of Bob won: the 3 agents that ranked it scored it 0.9000 on average, weighted \
+             by their ratings; Charlie comes next with 0.7000."
         );
     }
 
@@ -186,8 +186,11 @@ mod tests {
             tally.assigned = tally.disclosed * 3;
         }
         let said = said(&view);
-        assert!(said.contains("Alice comes next with 0.500"), "{said}");
-        assert!(said.contains("Bob has 0.900, but less than half"), "{said}");
+        assert!(said.contains("Alice comes next with 0.5000"), "{said}");
+        assert!(
+            said.contains("Bob has 0.9000, but less than half"),
+            "{said}"
+        );
     }
 
     #[test]
@@ -199,7 +202,7 @@ mod tests {
             (Failure::NoRankings, "too few to decide"),
             (
                 Failure::BelowThreshold,
-                "by Alice, scored 0.250, below the 0.300",
+                "by Alice, scored 0.2500, below the 0.3000",
             ),
         ] {
             view.round.phase = Phase::Failed(failure);

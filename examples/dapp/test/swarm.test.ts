@@ -64,14 +64,19 @@ test("a page asks in a browser and shows the answer", { timeout: PATIENCE }, asy
   const errors: unknown[] = [];
   page.on("pageerror", (error) => errors.push(error));
   await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
-  await page.locator("#url").fill(URL);
-  await page.locator("#question").fill("What is the capital of Italy?");
-  await page.locator("#ask").click();
-  await page.waitForSelector("#answer:not([hidden])", { timeout: PATIENCE });
-  await page.waitForSelector("#ask:not([disabled])", { timeout: PATIENCE });
-
   const read = (selector: string) => page.$eval(selector, (found) => found.textContent ?? "");
-  assert.match(await read("#status"), /Done$/);
+  await page.locator("#url").fill(URL);
+  await page.locator("#question").fill("What is the capital of France?");
+  // A swarm may find no answer good enough; the page says so, and one asks again.
+  let status = "";
+  for (let tries = 0; tries < 3 && !status.endsWith("Done"); tries += 1) {
+    await page.locator("#ask").click();
+    await page.waitForSelector("#ask[disabled]", { timeout: PATIENCE });
+    await page.waitForSelector("#ask:not([disabled])", { timeout: PATIENCE });
+    status = await read("#status");
+    assert.match(status, /^Round \d+, block \d+\. (Done|Failed: \w+)$/);
+  }
+  assert.match(status, /Done$/);
   const text = await read("#answer");
   assert(text.length > 0);
   const first = await page.$$eval("#candidates tbody tr:first-child td", (cells) =>

@@ -73,7 +73,7 @@ fn row(candidate: &Candidate, currency: &Currency) -> [String; 6] {
             let rating = ranking
                 .rating
                 .map_or("?".into(), |rating| format!("{rating:.2}"));
-            format!("{} {:.3} ({rating})", ranking.by, ranking.score)
+            format!("{} {:.4} ({rating})", ranking.by, ranking.score)
         })
         .collect();
     let money = |text: &Option<String>| {
@@ -94,7 +94,7 @@ fn row(candidate: &Candidate, currency: &Currency) -> [String; 6] {
         format!("{}\n{model}", candidate.agent.name),
         candidate
             .score
-            .map_or("–".into(), |score| format!("{score:.3}")),
+            .map_or("–".into(), |score| format!("{score:.4}")),
         rankings.join("\n"),
         moved.join("\n"),
         answer,
@@ -225,8 +225,8 @@ mod tests {
         for part in [
             "★",
             "Bob",
-            "0.900",
-            "Charlie 0.900 (0.70)",
+            "0.9000",
+            "Charlie 0.9000 (0.70)",
             "0.7 STAR",
             "(spoiled)",
             "slashed 0.03 STAR",
