@@ -13,7 +13,7 @@ pub fn parse(text: &str) -> Result<AccountId32> {
     if let Some(key) = development(text) {
         return Ok(key.to_account_id());
     }
-    AccountId32::from_string(text).map_err(|_| {
+    text.parse().map_err(|_| {
         Error::Usage(format!(
             "`{text}` is no account: neither an SS58 address, nor 32 bytes in hexadecimal, nor the \
              name of a development account (alice, bob, …)"

@@ -218,7 +218,7 @@ pub fn report(view: &RoundView<AccountId32>, context: &Context) -> Report {
         requester: account(&round.requester),
         phase: phase_name(round.phase),
         failure: failure_name(round.phase),
-        why: explain::why(view, context.threshold, &name),
+        why: explain::why(view, context.threshold, name),
         answer: view
             .responses
             .iter()
