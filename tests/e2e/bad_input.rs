@@ -73,7 +73,8 @@ async fn a_database_of_another_chain_is_refused() -> Result<()> {
     let balance = spec
         .pointer_mut("/genesis/runtimeGenesis/patch/balances/balances/0/1")
         .context("the spec lists no balances")?;
-    *balance = 1_000_000_000_000_u64.into();
+    // More than its bond.
+    *balance = 500_000_000_000_000_000_u64.into();
     let path = base.path().join("other.json");
     fs::write(&path, spec.to_string())?;
 
