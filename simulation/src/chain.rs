@@ -116,7 +116,7 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// A chain with its genesis block, and one block after it in which the validators leave the
+    /// A chain with its genesis block, and two blocks after it by which the validators leave the
     /// swarm: they keep on authoring, and no round waits for them.
     pub fn new(genesis: Genesis) -> Result<Self> {
         let validators: Vec<Keys> = (0..genesis.validators.max(1))
@@ -138,6 +138,8 @@ impl Chain {
             slot: FIRST_SLOT,
             validators: validators.len() as u64,
         };
+        // A transaction signs the hash of the genesis block, which the state has from block 1 on.
+        chain.author(&mut Vec::new(), Authoring::default())?;
         let leave = RuntimeCall::Agents(pallet_agents::Call::chill {});
         let leave: Vec<_> = validators
             .iter()
