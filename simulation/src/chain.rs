@@ -1,0 +1,446 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! The chain: the real runtime, executed natively, block after block.
+//!
+//! What a node does with a runtime is done here in the same order: `initialize_block` with the
+//! author's slot in the digest, the timestamp, the extrinsics until the block is full, and
+//! `finalize_block`. Nothing is written into the state by any other way, the genesis block apart.
+
+use anyhow::{anyhow, bail, ensure, Result};
+use codec::Encode;
+use frame_support::{
+    dispatch::GetDispatchInfo, storage::with_transaction_unchecked, weights::Weight,
+};
+use sp_consensus_aura::{Slot, AURA_ENGINE_ID};
+use sp_core::H256;
+use sp_io::TestExternalities;
+use sp_runtime::{
+    generic::{Digest, DigestItem, Era},
+    traits::{BlakeTwo256, Hash as _, Header as _},
+    transaction_validity::{InvalidTransaction, TransactionValidityError},
+    BuildStorage, DispatchError, MultiAddress, MultiSignature, Perbill, TransactionOutcome,
+};
+use starling_runtime::{
+    configs::RuntimeBlockWeights,
+    rules::{InForce, Parameters, RuleSet},
+    AccountId, AgentsConfig, Balance, BalancesConfig, BlockNumber, Executive, Header, RulesConfig,
+    Runtime, RuntimeCall, RuntimeGenesisConfig, SessionConfig, SessionKeys, SignedPayload, System,
+    UncheckedExtrinsic, SLOT_DURATION, UNIT,
+};
+
+use crate::keys::Keys;
+
+/// What an account of the simulation starts with, besides its bond.
+pub const ENDOWMENT: Balance = 10_000_000 * UNIT;
+
+/// The slot of the genesis block.
+const FIRST_SLOT: u64 = 1_700_000_000;
+
+/// Who is there in the first block.
+pub struct Genesis {
+    /// The rules of the chain.
+    pub parameters: Parameters,
+    /// How many validators there are. They author and take no part in rounds.
+    pub validators: usize,
+    /// The agents with their bonds.
+    pub agents: Vec<(Keys, Balance)>,
+    /// Other accounts that hold funds.
+    pub accounts: Vec<AccountId>,
+}
+
+/// How a block is authored.
+#[derive(Clone, Copy, Debug)]
+pub struct Authoring {
+    /// The place of its author among the validators; the next one in turn if `None`.
+    pub author: Option<usize>,
+    /// What the author fills of a block, of both its weight and its length.
+    pub fill: Perbill,
+    /// Whether the size of the storage proof is measured.
+    pub prove: bool,
+}
+
+impl Default for Authoring {
+    fn default() -> Self {
+        Self {
+            author: None,
+            fill: Perbill::one(),
+            prove: false,
+        }
+    }
+}
+
+/// An extrinsic that did not get into its block, or got in and failed.
+#[derive(Clone, Debug)]
+pub enum Rejection {
+    /// Not let in.
+    Refused(TransactionValidityError),
+    /// Let in, paid for, and without effect.
+    Failed(DispatchError),
+}
+
+/// What was seen of a block.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// Its number.
+    pub number: BlockNumber,
+    /// Its hash.
+    pub hash: H256,
+    /// The weight of the hooks alone, which no author can leave out.
+    pub hooks: Weight,
+    /// The weight of everything.
+    pub weight: Weight,
+    /// The bytes of the extrinsics without the timestamp.
+    pub bytes: usize,
+    /// How many extrinsics are in it without the timestamp.
+    pub extrinsics: usize,
+    /// The bytes of the nodes of the state's trie that it touches, where they were counted.
+    pub proof: Option<usize>,
+    /// What did not succeed.
+    pub rejected: Vec<(UncheckedExtrinsic, Rejection)>,
+}
+
+impl Block {
+    /// The share of a block's weight that this one has, of computation.
+    pub fn share(weight: Weight) -> f64 {
+        weight.ref_time() as f64 / RuntimeBlockWeights::get().max_block.ref_time() as f64
+    }
+}
+
+/// A chain of one node.
+pub struct Chain {
+    state: TestExternalities,
+    head: Header,
+    genesis: H256,
+    slot: u64,
+    validators: u64,
+}
+
+impl Chain {
+    /// A chain with its genesis block, and two blocks after it by which the validators leave the
+    /// swarm: they keep on authoring, and no round waits for them.
+    pub fn new(genesis: Genesis) -> Result<Self> {
+        let validators: Vec<Keys> = (0..genesis.validators.max(1))
+            .map(|index| Keys::of(&format!("validator {index}")))
+            .collect();
+        let mut state = genesis_state(&genesis, &validators)?;
+        let root = *state.as_backend().root();
+        let head = Header::new(
+            0,
+            BlakeTwo256::ordered_trie_root(Vec::new(), Default::default()),
+            root,
+            Default::default(),
+            Default::default(),
+        );
+        let mut chain = Self {
+            state,
+            genesis: head.hash(),
+            head,
+            slot: FIRST_SLOT,
+            validators: validators.len() as u64,
+        };
+        // A transaction signs the hash of the genesis block, which the state has from block 1 on.
+        chain.author(&mut Vec::new(), Authoring::default())?;
+        let leave = RuntimeCall::Agents(pallet_agents::Call::chill {});
+        let leave: Vec<_> = validators
+            .iter()
+            .map(|validator| (validator, leave.clone()))
+            .collect();
+        chain.send(leave)?;
+        Ok(chain)
+    }
+
+    /// The hash of the genesis block.
+    pub fn genesis(&self) -> H256 {
+        self.genesis
+    }
+
+    /// The hash of the last block.
+    pub fn head_hash(&self) -> H256 {
+        self.head.hash()
+    }
+
+    /// The number of the last block.
+    pub fn number(&self) -> BlockNumber {
+        self.head.number
+    }
+
+    /// The validator whose turn the next block is.
+    pub fn next_author(&self) -> usize {
+        (self.slot.wrapping_add(1) % self.validators) as usize
+    }
+
+    /// Reads the state after the last block. What `read` writes is lost.
+    pub fn read<R>(&mut self, read: impl FnOnce() -> R) -> R {
+        let result = self.state.execute_with(read);
+        self.state.reset_overlay();
+        result
+    }
+
+    /// The next transaction of `sender`.
+    pub fn sign(&mut self, sender: &Keys, call: RuntimeCall) -> Result<UncheckedExtrinsic> {
+        let who = sender.account_id();
+        let payload = self.read(|| {
+            let nonce = System::account_nonce(&who);
+            let extension: starling_runtime::TxExtension = (
+                frame_system::AuthorizeCall::new(),
+                frame_system::CheckNonZeroSender::new(),
+                frame_system::CheckSpecVersion::new(),
+                frame_system::CheckTxVersion::new(),
+                frame_system::CheckGenesis::new(),
+                frame_system::CheckEra::from(Era::Immortal),
+                frame_system::CheckNonce::from(nonce),
+                frame_system::CheckWeight::new(),
+                pallet_transaction_payment::ChargeTransactionPayment::from(0),
+                frame_metadata_hash_extension::CheckMetadataHash::new(false),
+                frame_system::WeightReclaim::new(),
+            );
+            SignedPayload::new(call, extension)
+        });
+        let payload =
+            payload.map_err(|error| anyhow!("the transaction cannot be signed: {error:?}"))?;
+        let signature = payload.using_encoded(|bytes| sender.sign(bytes));
+        let (call, extension, _) = payload.deconstruct();
+        Ok(UncheckedExtrinsic::new_signed(
+            call,
+            MultiAddress::Id(who),
+            MultiSignature::Sr25519(signature),
+            extension,
+        ))
+    }
+
+    /// Sends one transaction of each sender and authors blocks until all of them are in. All of
+    /// them must succeed.
+    pub fn send(&mut self, calls: Vec<(&Keys, RuntimeCall)>) -> Result<Vec<Block>> {
+        let mut queue = Vec::with_capacity(calls.len());
+        for (sender, call) in calls {
+            queue.push(self.sign(sender, call)?);
+        }
+        let mut blocks = Vec::new();
+        while !queue.is_empty() {
+            let before = queue.len();
+            let block = self.author(&mut queue, Authoring::default())?;
+            if let Some((_, rejection)) = block.rejected.first() {
+                bail!("a transaction was rejected: {rejection:?}");
+            }
+            ensure!(queue.len() < before, "a transaction fits into no block");
+            blocks.push(block);
+        }
+        Ok(blocks)
+    }
+
+    /// Authors a block of the extrinsics at the front of the queue, as many as fit.
+    pub fn author(
+        &mut self,
+        queue: &mut Vec<UncheckedExtrinsic>,
+        authoring: Authoring,
+    ) -> Result<Block> {
+        let built = self.build(queue, authoring, 0);
+        self.adopt(queue, built)
+    }
+
+    /// As [`Self::author`], by an author that builds `candidates` different blocks and publishes the
+    /// one whose hash is `best` for it.
+    pub fn grind(
+        &mut self,
+        queue: &mut Vec<UncheckedExtrinsic>,
+        authoring: Authoring,
+        candidates: u32,
+        mut best: impl FnMut(H256) -> f64,
+    ) -> Result<Block> {
+        let mut chosen = (f64::NEG_INFINITY, 0);
+        for nonce in 0..candidates {
+            let built = self.build(queue, authoring, nonce);
+            self.state.reset_overlay();
+            let value = best(built.header.hash());
+            if value > chosen.0 {
+                chosen = (value, nonce);
+            }
+        }
+        let built = self.build(queue, authoring, chosen.1);
+        self.adopt(queue, built)
+    }
+
+    fn build(&mut self, queue: &[UncheckedExtrinsic], authoring: Authoring, nonce: u32) -> Built {
+        let ahead = match authoring.author {
+            None => 1,
+            Some(author) => {
+                let next = self.next_author() as u64;
+                let turn = author as u64 % self.validators;
+                1 + (turn + self.validators - next) % self.validators
+            },
+        };
+        let slot = self.slot + ahead;
+        let mut logs = vec![DigestItem::PreRuntime(
+            AURA_ENGINE_ID,
+            Slot::from(slot).encode(),
+        )];
+        if nonce > 0 {
+            // What an author may write into its block for no other purpose than its hash.
+            logs.push(DigestItem::PreRuntime(*b"nonc", nonce.encode()));
+        }
+        let header = Header::new(
+            self.head.number + 1,
+            Default::default(),
+            Default::default(),
+            self.head.hash(),
+            Digest { logs },
+        );
+        let work = || execute(&header, slot, queue, authoring.fill);
+        let (mut built, proof) = if authoring.prove {
+            let (built, proof) = self.state.execute_and_prove(work);
+            (built, Some(proof.encoded_size()))
+        } else {
+            (self.state.execute_with(work), None)
+        };
+        built.slot = slot;
+        built.block.proof = proof;
+        built
+    }
+
+    fn adopt(&mut self, queue: &mut Vec<UncheckedExtrinsic>, built: Built) -> Result<Block> {
+        self.state
+            .commit_all()
+            .map_err(|error| anyhow!("the state cannot be written: {error}"))?;
+        self.slot = built.slot;
+        self.head = built.header;
+        queue.drain(..built.taken);
+        Ok(built.block)
+    }
+}
+
+/// A block that is not yet part of the chain.
+struct Built {
+    header: Header,
+    slot: u64,
+    taken: usize,
+    block: Block,
+}
+
+/// Executes a block. Runs inside of the externalities.
+fn execute(header: &Header, slot: u64, queue: &[UncheckedExtrinsic], fill: Perbill) -> Built {
+    Executive::initialize_block(header);
+    let hooks = System::block_weight().total();
+    let now = RuntimeCall::Timestamp(pallet_timestamp::Call::set {
+        now: slot * SLOT_DURATION,
+    });
+    let inherent = Executive::apply_extrinsic(UncheckedExtrinsic::new_bare(now));
+    assert!(
+        matches!(inherent, Ok(Ok(()))),
+        "the timestamp is refused: {inherent:?}"
+    );
+
+    let limits = RuntimeBlockWeights::get();
+    // Where the hooks alone take that much, the author has no choice but to fill the block.
+    let most = match fill.mul_floor(limits.max_block.ref_time()) {
+        most if hooks.ref_time() < most => most,
+        _ => limits.max_block.ref_time(),
+    };
+    let (mut taken, mut bytes, mut extrinsics) = (0, 0, 0);
+    let mut rejected = Vec::new();
+    for extrinsic in queue {
+        let weight = extrinsic.get_dispatch_info().total_weight();
+        let used = System::block_weight().total();
+        if used.saturating_add(weight).ref_time() > most {
+            break;
+        }
+        match apply(extrinsic.clone()) {
+            Err(TransactionValidityError::Invalid(InvalidTransaction::ExhaustsResources)) => break,
+            Err(refused) => rejected.push((extrinsic.clone(), Rejection::Refused(refused))),
+            Ok(outcome) => {
+                bytes += extrinsic.encoded_size();
+                extrinsics += 1;
+                if let Err(failed) = outcome {
+                    rejected.push((extrinsic.clone(), Rejection::Failed(failed)));
+                }
+            },
+        }
+        taken += 1;
+    }
+    let header = Executive::finalize_block();
+    let block = Block {
+        number: header.number,
+        hash: header.hash(),
+        hooks,
+        weight: System::block_weight().total(),
+        bytes,
+        extrinsics,
+        proof: None,
+        rejected,
+    };
+    Built {
+        header,
+        slot,
+        taken,
+        block,
+    }
+}
+
+/// Applies an extrinsic; one that is refused leaves no trace, as with the block builder of a node.
+fn apply(
+    extrinsic: UncheckedExtrinsic,
+) -> core::result::Result<core::result::Result<(), DispatchError>, TransactionValidityError> {
+    with_transaction_unchecked(|| match Executive::apply_extrinsic(extrinsic) {
+        Ok(outcome) => TransactionOutcome::Commit(Ok(outcome)),
+        Err(refused) => TransactionOutcome::Rollback(Err(refused)),
+    })
+}
+
+fn genesis_state(genesis: &Genesis, validators: &[Keys]) -> Result<TestExternalities> {
+    let model = |keys: &Keys, bond: Balance| pallet_agents::GenesisAgent {
+        account: keys.account_id(),
+        inference_key: keys.inference_key(),
+        model_name: "simulated".into(),
+        model_hash: H256::zero(),
+        bond,
+    };
+    let bonds = genesis.agents.iter().map(|(_, bond)| *bond);
+    // Above all others, so that the first session has them.
+    let bond = bonds.max().unwrap_or(0).max(genesis.parameters.min_bond) + UNIT;
+    let agents: Vec<(&Keys, Balance)> = validators
+        .iter()
+        .map(|keys| (keys, bond))
+        .chain(genesis.agents.iter().map(|(keys, bond)| (keys, *bond)))
+        .collect();
+    let others = genesis.accounts.iter().map(|who| (who.clone(), ENDOWMENT));
+    let config = RuntimeGenesisConfig {
+        rules: RulesConfig {
+            rules: RuleSet::Production,
+            ..Default::default()
+        },
+        agents: AgentsConfig {
+            agents: agents
+                .iter()
+                .map(|(keys, bond)| model(keys, *bond))
+                .collect(),
+        },
+        balances: BalancesConfig {
+            balances: agents
+                .iter()
+                .map(|(keys, bond)| (keys.account_id(), bond + ENDOWMENT))
+                .chain(others)
+                .collect(),
+            ..Default::default()
+        },
+        session: SessionConfig {
+            keys: validators
+                .iter()
+                .map(|keys| {
+                    let session = SessionKeys {
+                        aura: keys.authority().into(),
+                        grandpa: keys.finality().into(),
+                    };
+                    (keys.account_id(), keys.account_id(), session)
+                })
+                .collect(),
+            ..Default::default()
+        },
+        ..Default::default()
+    };
+    let mut storage = config.build_storage().map_err(|error| anyhow!(error))?;
+    // The rules of a scenario have no name that a genesis block could hold.
+    let rules = genesis.parameters.clone();
+    storage
+        .top
+        .insert(InForce::<Runtime>::hashed_key().to_vec(), rules.encode());
+    Ok(storage.into())
+}

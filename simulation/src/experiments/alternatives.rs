@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! Other ways to rate rankers, computed from the scores of the same rounds.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde::Serialize;
+use starling_runtime::rules::RuleSet;
+
+use super::{ratings::graded, short};
+use crate::{
+    ability::Ability,
+    behaviour::Kind,
+    output::{Output, Panel, Series},
+    runner::Runner,
+    stats::{confidence, deviation, exceeds, mean, median, pearson, spearman},
+    swarm::{Config, Given, Played, Spec, Swarm},
+};
+
+/// How a rating follows from scores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// `1 − σ`, deviations from the mean of all: the paper's.
+    Paper,
+    /// `1 − σ`, deviations from the mean of the others: this protocol's.
+    Others,
+    /// `1 − σ`, deviations from the weighted mean of the others.
+    Weighted,
+    /// `1 − σ` of scores with mean 0 and deviation 1 for each ranker.
+    Standardised,
+    /// `1 − 1.4826 · median` of the absolute deviations from the median of the others.
+    Robust,
+    /// The share of pairs that are ordered as the others' means order them, less the others.
+    Agreement,
+    /// Pearson's coefficient between a ranker's scores and the others' means.
+    Correlation,
+}
+
+impl Method {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Paper,
+        Self::Others,
+        Self::Weighted,
+        Self::Standardised,
+        Self::Robust,
+        Self::Agreement,
+        Self::Correlation,
+    ];
+
+    /// The ratings of `agents` agents by the scores of these rounds.
+    pub fn rate(self, rounds: &[Played], agents: usize) -> Vec<f64> {
+        let scales = scales(rounds, agents);
+        let mut pairs: Vec<Vec<(f64, f64)>> = vec![Vec::new(); agents];
+        let mut agreed: Vec<(f64, f64)> = vec![(0.0, 0.0); agents];
+        for round in rounds {
+            let mut by_author: BTreeMap<usize, Vec<&Given>> = BTreeMap::new();
+            for given in &round.scores {
+                by_author.entry(given.author).or_default().push(given);
+            }
+            let mut of_ranker: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
+            for given in &round.scores {
+                let scored = &by_author[&given.author];
+                if let Some(pair) = self.pair(round, given, scored, &scales) {
+                    of_ranker.entry(given.ranker).or_default().push(pair);
+                }
+            }
+            for (ranker, scored) in of_ranker {
+                let (alike, all) = alike(&scored);
+                agreed[ranker].0 += alike;
+                agreed[ranker].1 += all;
+                pairs[ranker].extend(scored);
+            }
+        }
+        pairs
+            .iter()
+            .zip(agreed)
+            .map(|(pairs, (alike, all))| self.rating(pairs, alike, all))
+            .collect()
+    }
+
+    /// What a ranker gave a response, and what that is compared with.
+    fn pair(
+        self,
+        round: &Played,
+        given: &Given,
+        scored: &[&Given],
+        scales: &[(f64, f64)],
+    ) -> Option<(f64, f64)> {
+        let own = given.ranker;
+        let others = || scored.iter().filter(move |other| other.ranker != own);
+        if others().count() < 2 {
+            return None;
+        }
+        let scores: Vec<f64> = others().map(|other| other.score).collect();
+        match self {
+            Self::Paper => {
+                let all: Vec<f64> = scored.iter().map(|other| other.score).collect();
+                Some((given.score, mean(&all)))
+            },
+            Self::Others | Self::Agreement | Self::Correlation => {
+                Some((given.score, mean(&scores)))
+            },
+            Self::Weighted => {
+                let weight =
+                    |other: &Given| round.weights.get(&other.ranker).copied().unwrap_or(0.0);
+                let weights: f64 = others().map(|other| weight(other)).sum();
+                let sum: f64 = others().map(|other| weight(other) * other.score).sum();
+                (weights > 0.0).then(|| (given.score, sum / weights))
+            },
+            Self::Standardised => {
+                let scaled = |given: &Given| {
+                    let (mean, deviation) = scales[given.ranker];
+                    (given.score - mean) / deviation
+                };
+                let others: Vec<f64> = others().map(|other| scaled(other)).collect();
+                Some((scaled(given), mean(&others)))
+            },
+            Self::Robust => Some((given.score, median(&scores))),
+        }
+    }
+
+    fn rating(self, pairs: &[(f64, f64)], alike: f64, all: f64) -> f64 {
+        let deviations = || pairs.iter().map(|(own, others)| own - others);
+        match self {
+            Self::Paper | Self::Others | Self::Weighted | Self::Standardised => {
+                let squares: f64 = deviations().map(|deviation| deviation * deviation).sum();
+                1.0 - (squares / pairs.len().saturating_sub(1).max(1) as f64).sqrt()
+            },
+            Self::Robust => {
+                let absolute: Vec<f64> = deviations().map(f64::abs).collect();
+                1.0 - 1.4826 * median(&absolute)
+            },
+            Self::Agreement => {
+                if all == 0.0 {
+                    0.0
+                } else {
+                    2.0 * alike / all - 1.0
+                }
+            },
+            Self::Correlation => {
+                let (own, others): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
+                pearson(&own, &others)
+            },
+        }
+    }
+}
+
+/// Pairs of responses that a ranker orders as the others do, and all pairs.
+fn alike(scored: &[(f64, f64)]) -> (f64, f64) {
+    let (mut alike, mut all) = (0.0, 0.0);
+    for (index, first) in scored.iter().enumerate() {
+        for second in &scored[index + 1..] {
+            all += 1.0;
+            if (first.0 - second.0) * (first.1 - second.1) > 0.0 {
+                alike += 1.0;
+            }
+        }
+    }
+    (alike, all)
+}
+
+/// Mean and deviation of each ranker's scores; the deviation is never 0.
+fn scales(rounds: &[Played], agents: usize) -> Vec<(f64, f64)> {
+    let mut scores: Vec<Vec<f64>> = vec![Vec::new(); agents];
+    for given in rounds.iter().flat_map(|round| &round.scores) {
+        scores[given.ranker].push(given.score);
+    }
+    scores
+        .iter()
+        .map(|scores| (mean(scores), deviation(scores).max(1e-3)))
+        .collect()
+}
+
+/// How well a method tells rankers apart.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// The swarm.
+    pub swarm: &'static str,
+    /// The method.
+    pub method: Method,
+    /// Spearman's coefficient between ratings and abilities of the honest agents.
+    pub spearman: f64,
+    /// Half of its confidence interval, 95 %.
+    pub spearman_ci: f64,
+    /// How likely an honest agent rates above one that is not; 1 where all are honest.
+    pub separation: f64,
+    /// Half of its confidence interval, 95 %.
+    pub separation_ci: f64,
+}
+
+/// What is simulated.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Rounds of each swarm.
+    pub rounds: u32,
+    /// The seeds.
+    pub seeds: Vec<u64>,
+}
+
+/// Ten honest agents from well to badly, with others.
+fn swarms() -> Vec<(&'static str, Vec<Spec>)> {
+    let with = |kind: Kind, count: usize, attacker: bool| {
+        let mut agents = graded(10);
+        let spec = Spec {
+            kind,
+            attacker,
+            ..Spec::honest(Ability::default())
+        };
+        agents.extend(vec![spec; count]);
+        agents
+    };
+    // Models that mean the same by other numbers.
+    let mut scaled = graded(10);
+    for (index, spec) in scaled.iter_mut().enumerate() {
+        (spec.ability.gain, spec.ability.bias) = match index % 3 {
+            0 => (1.0, 0.0),
+            1 => (0.4, 0.15),
+            _ => (0.7, -0.15),
+        };
+    }
+    vec![
+        ("honest", graded(10)),
+        ("own-scales", scaled),
+        ("lazy", with(Kind::Lazy, 4, true)),
+        ("constant", with(Kind::Constant, 4, true)),
+        ("inverted", with(Kind::Inverted, 4, true)),
+        ("ring", with(Kind::Ring, 4, true)),
+        ("subtle", with(Kind::Subtle, 4, true)),
+    ]
+}
+
+/// Plays all swarms and rates them by all methods.
+pub fn run(options: &Options, runner: Runner, output: &Output) -> Result<Vec<Row>> {
+    let inputs: Vec<(&'static str, Vec<Spec>, u64)> = swarms()
+        .into_iter()
+        .flat_map(|(name, agents)| {
+            options
+                .seeds
+                .iter()
+                .map(move |seed| (name, agents.clone(), *seed))
+        })
+        .collect();
+    let steps = inputs.len() as u64 * u64::from(options.rounds);
+    let found = runner.all(
+        "alternatives",
+        steps,
+        &inputs,
+        |(name, agents, seed), bar| {
+            let config = Config::new(short(RuleSet::Production), agents.clone(), *seed);
+            let mut swarm = Swarm::new(config)?;
+            let mut rounds = Vec::new();
+            for _ in 0..options.rounds {
+                rounds.push(swarm.play()?);
+                bar.inc(1);
+            }
+            let results: Vec<(f64, f64)> = Method::ALL
+                .into_iter()
+                .map(|method| judge(&method.rate(&rounds, agents.len()), agents))
+                .collect();
+            Ok((*name, results))
+        },
+    )?;
+    let mut rows = Vec::new();
+    for (swarm, _) in swarms() {
+        for (index, method) in Method::ALL.into_iter().enumerate() {
+            let of_swarm = found.iter().filter(|(name, _)| *name == swarm);
+            let (orders, apart): (Vec<f64>, Vec<f64>) =
+                of_swarm.map(|(_, results)| results[index]).unzip();
+            rows.push(Row {
+                swarm,
+                method,
+                spearman: mean(&orders),
+                spearman_ci: confidence(&orders),
+                separation: mean(&apart),
+                separation_ci: confidence(&apart),
+            });
+        }
+    }
+    output.table("alternatives", &rows)?;
+    let panel = |title: &str, value: &dyn Fn(&Row) -> f64| Panel {
+        title: title.into(),
+        x: format!(
+            "swarm: {}",
+            swarms()
+                .iter()
+                .map(|(name, _)| *name)
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
+        y: title.into(),
+        series: Method::ALL
+            .into_iter()
+            .map(|method| {
+                let of_method = rows.iter().filter(|row| row.method == method);
+                let points = of_method
+                    .enumerate()
+                    .map(|(index, row)| (index as f64, value(row)));
+                Series::line(format!("{method:?}"), points.collect())
+            })
+            .collect(),
+    };
+    output.plot(
+        "alternatives",
+        &[
+            panel("Spearman of the honest", &|row| row.spearman),
+            panel("Honest above others", &|row| row.separation),
+        ],
+    )?;
+    Ok(rows)
+}
+
+fn judge(ratings: &[f64], agents: &[Spec]) -> (f64, f64) {
+    let of = |attacker: bool| -> Vec<f64> {
+        let rated = ratings.iter().zip(agents);
+        rated
+            .filter(|(_, spec)| spec.attacker == attacker)
+            .map(|(rating, _)| *rating)
+            .collect()
+    };
+    let (honest, others) = (of(false), of(true));
+    let abilities = agents.iter().filter(|spec| !spec.attacker);
+    let abilities: Vec<f64> = abilities.map(|spec| 1.0 - spec.ability.noise).collect();
+    let apart = if others.is_empty() {
+        1.0
+    } else {
+        exceeds(&honest, &others)
+    };
+    (spearman(&abilities, &honest), apart)
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! What is simulated: each module plays rounds and writes a table and a plot.
+
+pub mod alternatives;
+pub mod behaviours;
+pub mod ratings;
+pub mod scale;
+pub mod scenario;
+pub mod sweep;
+pub mod sybil;
+
+use starling_runtime::rules::{Parameters, RuleSet};
+
+/// The mean quality of the answers of those who put no work into them: a standard deviation below
+/// that of honest agents.
+pub const POOR: f64 = 0.35;
+
+/// The name of a set of rules, as chain specifications have it.
+pub fn name(rules: RuleSet) -> String {
+    format!("{rules:?}").to_lowercase()
+}
+
+/// The rules by name, with the windows of a simulation: a phase that waits for somebody who never
+/// comes ends after a few blocks instead of two minutes, and rounds are purged soon. A window only
+/// matters when a message is missing, and then only by its end.
+pub fn short(rules: RuleSet) -> Parameters {
+    let mut parameters = rules.parameters();
+    parameters.rounds.commit_window = 6;
+    parameters.rounds.reveal_window = 6;
+    parameters.rounds.rank_window = 6;
+    parameters.rounds.disclose_window = 6;
+    parameters.rounds.retention_period = 20;
+    parameters
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! Keys of the actors, each from its name alone.
+
+use rand_chacha_03::{rand_core::SeedableRng, ChaCha8Rng};
+use schnorrkel::context::{attach_rng, signing_context};
+use sp_core::{ed25519, sr25519, Pair as _};
+use sp_io::hashing::blake2_256;
+use starling_primitives::{InferenceKey, InferenceSignature};
+use starling_runtime::AccountId;
+
+/// The account key of an actor, its inference key, and its key for votes on finality.
+#[derive(Clone)]
+pub struct Keys {
+    account: sr25519::Pair,
+    inference: sr25519::Pair,
+    finality: ed25519::Pair,
+}
+
+impl Keys {
+    /// The keys of the actor called `name`.
+    pub fn of(name: &str) -> Self {
+        let seed = |purpose: &str| blake2_256(format!("{purpose}/{name}").as_bytes());
+        Self {
+            account: sr25519::Pair::from_seed(&seed("account")),
+            inference: sr25519::Pair::from_seed(&seed("inference")),
+            finality: ed25519::Pair::from_seed(&seed("finality")),
+        }
+    }
+
+    /// The actor's account.
+    pub fn account_id(&self) -> AccountId {
+        AccountId::from(self.account.public().0)
+    }
+
+    /// The key that signs blocks, where the actor is a validator.
+    pub fn authority(&self) -> sr25519::Public {
+        self.account.public()
+    }
+
+    /// The key that would sign votes on finality; the simulation has none.
+    pub fn finality(&self) -> ed25519::Public {
+        self.finality.public()
+    }
+
+    /// The key that signs the messages of an agent.
+    pub fn inference_key(&self) -> InferenceKey {
+        self.inference.public().into()
+    }
+
+    /// Signs a transaction.
+    pub fn sign(&self, message: &[u8]) -> sr25519::Signature {
+        sign(&self.account, message)
+    }
+
+    /// Signs a message of an agent.
+    pub fn sign_inference(&self, message: &[u8]) -> InferenceSignature {
+        sign(&self.inference, message).into()
+    }
+}
+
+/// As `Pair::sign`, which takes a fresh random number into each nonce. Then the hashes of blocks,
+/// and what follows from them, would differ from run to run; the nonce from secret key and message
+/// alone keeps them as they are.
+fn sign(pair: &sr25519::Pair, message: &[u8]) -> sr25519::Signature {
+    let transcript = signing_context(b"substrate").bytes(message);
+    let nothing = ChaCha8Rng::from_seed([0; 32]);
+    pair.as_ref().sign(attach_rng(transcript, nothing)).into()
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#![doc = include_str!("../README.md")]
+
+pub mod ability;
+pub mod behaviour;
+pub mod chain;
+pub mod experiments;
+pub mod keys;
+pub mod output;
+pub mod rules;
+pub mod runner;
+pub mod stats;
+pub mod swarm;

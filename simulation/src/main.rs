@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! `starling-sim`: the swarm under attack.
+
+use std::{fs, path::PathBuf, process::ExitCode, time::Instant};
+
+use anyhow::{ensure, Context, Result};
+use clap::{Args, Parser, Subcommand};
+use serde::{de::value, Deserialize, Serialize};
+use starling_runtime::rules::RuleSet;
+use starling_simulation::{
+    ability::Ability,
+    experiments::{
+        alternatives,
+        behaviours::{self, Attack},
+        ratings, scale,
+        scenario::{self, Scenario},
+        short, sweep, sybil, POOR,
+    },
+    output::Output,
+    rules::Rules,
+    runner::Runner,
+    swarm::{Config, Spec, Swarm},
+};
+
+/// Simulates swarms of honest and dishonest agents on the real runtime.
+///
+/// Every command writes tables (CSV) and plots (SVG) into the folder for results, and prints its main
+/// table. The same options and seed give the same results.
+#[derive(Parser)]
+#[command(name = "starling-sim", version)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args)]
+struct Common {
+    /// The folder for results.
+    #[arg(long, global = true, default_value = "simulation-results")]
+    out: PathBuf,
+    /// How many simulations run at a time; as many as there are cores if 0.
+    #[arg(long, global = true, default_value_t = 0)]
+    threads: usize,
+    /// The first seed.
+    #[arg(long, global = true, default_value_t = 1)]
+    seed: u64,
+    /// Show no progress.
+    #[arg(long, short, global = true)]
+    quiet: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// What a round costs by its number of agents: blocks, weight, proofs, bytes, state.
+    Scale {
+        /// Numbers of agents.
+        #[arg(long, value_delimiter = ',', default_value = "10,50,100,250,500")]
+        agents: Vec<usize>,
+        /// The length of a response, in bytes.
+        #[arg(long, default_value_t = 1_000)]
+        response_bytes: usize,
+        /// The share of each block that its author fills.
+        #[arg(long, default_value_t = 0.5, value_parser = share)]
+        fill: f64,
+    },
+    /// How long rounds take on this machine.
+    Speed {
+        /// How many agents.
+        #[arg(long, default_value_t = 10)]
+        agents: usize,
+        /// How many rounds.
+        #[arg(long, default_value_t = 1_000)]
+        rounds: u64,
+    },
+    /// Ratings against true abilities (figures 3 to 5).
+    Ratings {
+        /// The rules.
+        #[arg(long, value_delimiter = ',', default_value = "paper,production", value_parser = named::<RuleSet>)]
+        rules: Vec<RuleSet>,
+        /// How many agents.
+        #[arg(long, default_value_t = 10)]
+        agents: usize,
+        /// How many rounds.
+        #[arg(long, default_value_t = 1_000)]
+        rounds: u32,
+        /// How many seeds.
+        #[arg(long, default_value_t = 20)]
+        seeds: u64,
+    },
+    /// Other ways to rate rankers, on the same scores.
+    Alternatives {
+        /// How many rounds.
+        #[arg(long, default_value_t = 50)]
+        rounds: u32,
+        /// How many seeds.
+        #[arg(long, default_value_t = 20)]
+        seeds: u64,
+    },
+    /// The profit of further identities (figure 6).
+    Sybil {
+        /// The rules.
+        #[arg(long, value_delimiter = ',', default_value = "paper,production", value_parser = named::<RuleSet>)]
+        rules: Vec<RuleSet>,
+        /// Numbers of agents.
+        #[arg(long, value_delimiter = ',', default_value = "10,20,50,100,200,500")]
+        agents: Vec<usize>,
+        /// Prices of a ticket.
+        #[arg(long, value_delimiter = ',', default_value = "0,0.5,1,1.5,2")]
+        tickets: Vec<f64>,
+        /// Rounds at each point.
+        #[arg(long, default_value_t = 2)]
+        rounds: u32,
+    },
+    /// Identities of one person among honest agents.
+    SybilCases {
+        /// How many agents in all.
+        #[arg(long, default_value_t = 100)]
+        agents: usize,
+        /// The shares of them that are one person's.
+        #[arg(long, value_delimiter = ',', default_value = "0.01,0.1,0.33,0.49", value_parser = share)]
+        shares: Vec<f64>,
+        /// Rounds before money is counted.
+        #[arg(long, default_value_t = 5)]
+        warm_up: u32,
+        /// Rounds in which it is.
+        #[arg(long, default_value_t = 50)]
+        rounds: u32,
+        /// How many seeds.
+        #[arg(long, default_value_t = 2)]
+        seeds: u64,
+    },
+    /// What each behaviour does to the swarm, by the fraction of agents that have it.
+    Behaviours {
+        /// The behaviours; all of them if left out.
+        #[arg(long, value_delimiter = ',', value_parser = named::<Attack>)]
+        attacks: Vec<Attack>,
+        /// The fractions.
+        #[arg(long, value_delimiter = ',', default_value = "0,0.1,0.2,0.33,0.49", value_parser = share)]
+        fractions: Vec<f64>,
+        /// How many agents in all.
+        #[arg(long, default_value_t = 20)]
+        agents: usize,
+        /// Rounds before anything is counted.
+        #[arg(long, default_value_t = 50)]
+        warm_up: u32,
+        /// Rounds in which it is.
+        #[arg(long, default_value_t = 100)]
+        rounds: u32,
+        /// How many seeds.
+        #[arg(long, default_value_t = 2)]
+        seeds: u64,
+        /// The mean quality of the answers of those who put no work into them.
+        #[arg(long, default_value_t = POOR, value_parser = share)]
+        poor: f64,
+        /// A file (TOML) with rules, as in the `[rules]` of a scenario.
+        #[arg(long)]
+        rules: Option<PathBuf>,
+    },
+    /// What the main parameters do.
+    Sweep {
+        /// How many agents in all.
+        #[arg(long, default_value_t = 20)]
+        agents: usize,
+        /// The share of them that attacks.
+        #[arg(long, default_value_t = 0.2, value_parser = share)]
+        fraction: f64,
+        /// Rounds before anything is counted.
+        #[arg(long, default_value_t = 20)]
+        warm_up: u32,
+        /// Rounds in which it is.
+        #[arg(long, default_value_t = 100)]
+        rounds: u32,
+        /// How many seeds.
+        #[arg(long, default_value_t = 1)]
+        seeds: u64,
+    },
+    /// A scenario of your own.
+    Scenario {
+        /// The file (TOML); see `simulation/scenarios`.
+        file: PathBuf,
+    },
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("it must be a number between 0 and 1".into()),
+    }
+}
+
+/// Parses what files call by the same name.
+fn named<T: for<'a> Deserialize<'a>>(text: &str) -> Result<T, value::Error> {
+    T::deserialize(value::StrDeserializer::new(text))
+}
+
+fn print<T: Serialize>(rows: &[T]) -> Result<()> {
+    let mut writer = csv::Writer::from_writer(std::io::stdout());
+    for row in rows {
+        writer.serialize(row)?;
+    }
+    Ok(writer.flush()?)
+}
+
+fn read<T: for<'a> Deserialize<'a>>(file: &PathBuf) -> Result<T> {
+    let text =
+        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    toml::from_str(&text).with_context(|| format!("{} is not understood", file.display()))
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("Error: {error:#}");
+            ExitCode::FAILURE
+        },
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    let Common {
+        out,
+        threads,
+        seed,
+        quiet,
+    } = cli.common;
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()?;
+    let output = Output::new(&out)?;
+    let runner = Runner { quiet };
+    let some = |seeds: u64| (seed..seed.saturating_add(seeds)).collect::<Vec<u64>>();
+    match cli.command {
+        Command::Scale {
+            agents,
+            response_bytes,
+            fill,
+        } => {
+            let options = scale::Options {
+                sizes: agents,
+                response_bytes,
+                fill,
+                seed,
+            };
+            print(&scale::run(&options, runner, &output)?)
+        },
+        Command::Speed { agents, rounds } => {
+            let agents = vec![Spec::honest(Ability::default()); agents];
+            let config = Config::new(short(RuleSet::Production), agents, seed);
+            let start = Instant::now();
+            runner.all("speed", rounds, &[config], |config, bar| {
+                let mut swarm = Swarm::new(config.clone())?;
+                for _ in 0..rounds {
+                    swarm.play()?;
+                    bar.inc(1);
+                }
+                Ok(())
+            })?;
+            println!("{rounds} rounds in {:.1} s", start.elapsed().as_secs_f64());
+            Ok(())
+        },
+        Command::Ratings {
+            rules,
+            agents,
+            rounds,
+            seeds,
+        } => {
+            let sets: Vec<_> = rules
+                .into_iter()
+                .map(|rules| ratings::Options {
+                    rules,
+                    agents,
+                    rounds,
+                    seeds: some(seeds),
+                })
+                .collect();
+            print(&ratings::run(&sets, runner, &output)?)
+        },
+        Command::Alternatives { rounds, seeds } => {
+            let options = alternatives::Options {
+                rounds,
+                seeds: some(seeds),
+            };
+            print(&alternatives::run(&options, runner, &output)?)
+        },
+        Command::Sybil {
+            rules,
+            agents,
+            tickets,
+            rounds,
+        } => {
+            ensure!(tickets.len() > 1, "a line needs two prices at least");
+            let sets: Vec<_> = rules
+                .into_iter()
+                .map(|rules| sybil::SurfaceOptions {
+                    rules,
+                    agents: agents.clone(),
+                    tickets: tickets.clone(),
+                    rounds,
+                    seed,
+                })
+                .collect();
+            print(&sybil::run(&sets, runner, &output)?)
+        },
+        Command::SybilCases {
+            agents,
+            shares,
+            warm_up,
+            rounds,
+            seeds,
+        } => {
+            let options = sybil::CaseOptions {
+                agents,
+                shares,
+                warm_up,
+                rounds,
+                seeds: some(seeds),
+            };
+            print(&sybil::cases(&options, runner, &output)?)
+        },
+        Command::Behaviours {
+            attacks,
+            fractions,
+            agents,
+            warm_up,
+            rounds,
+            seeds,
+            poor,
+            rules,
+        } => {
+            let rules = match rules {
+                Some(file) => read::<Rules>(&file)?,
+                None => Rules::default(),
+            };
+            let options = behaviours::Options {
+                parameters: rules.parameters()?,
+                agents,
+                attacks: match attacks.is_empty() {
+                    true => Attack::ALL.into(),
+                    false => attacks,
+                },
+                fractions,
+                warm_up,
+                rounds,
+                seeds: some(seeds),
+                poor,
+            };
+            print(&behaviours::run(&options, runner, &output)?)
+        },
+        Command::Sweep {
+            agents,
+            fraction,
+            warm_up,
+            rounds,
+            seeds,
+        } => {
+            let options = sweep::Options {
+                agents,
+                fraction,
+                warm_up,
+                rounds,
+                seeds: some(seeds),
+            };
+            print(&sweep::run(&options, runner, &output)?)
+        },
+        Command::Scenario { file } => print(&scenario::run(
+            &read::<Scenario>(&file)?,
+            seed,
+            runner,
+            &output,
+        )?),
+    }
+}
