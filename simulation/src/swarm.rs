@@ -181,6 +181,9 @@ struct Member {
     rounds: u32,
 }
 
+/// The seed of the assignment, the scores and the salt of their commitment.
+type CommittedScores = (H256, Vec<(Position, Score)>, Salt);
+
 /// What a member has prepared for a round.
 #[derive(Default)]
 struct Draft {
@@ -189,7 +192,7 @@ struct Draft {
     sealed: Vec<u8>,
     /// What it has decided of its commit, reveal, scores and disclosure.
     moves: [Option<Move>; 4],
-    scores: Option<(H256, Vec<(Position, Score)>, Salt)>,
+    scores: Option<CommittedScores>,
 }
 
 /// What waits for a block, with the agent that sent it; none for the requester.
