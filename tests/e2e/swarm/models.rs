@@ -1,22 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Rounds that language models answer and rank.
 
-use std::{
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-};
-
 use anyhow::{ensure, Context, Result};
-use starling_engine::store::Store;
 use starling_primitives::round::Phase;
 use starling_runtime::UNIT;
-use std::io::{BufRead, BufReader};
 
 use super::{account, expert, honest::check_settlement, honest::texts, keys, Swarm};
 
+/// Models and servers as the engine's own tests have them.
+#[path = "../../../offchain-inference/engine/tests/common/mod.rs"]
+mod engine;
+
+use engine::{server::Server, GEMMA3, SMOLLM2};
+
 const FEE: u128 = 10 * UNIT;
-const SMOLLM2: &str = "smollm2-135m-instruct";
-const GEMMA3: &str = "gemma-3-270m";
 
 /// A model of the store with a sampling of its own, the same in every run: of bad luck with it,
 /// all responses might stay below the threshold.
@@ -27,15 +24,10 @@ fn model(name: &str, temperature: f32) -> String {
     )
 }
 
-fn fetched(name: &str) -> Result<PathBuf> {
-    let path = Store::open(None)?.path(name);
-    path.with_context(|| format!("fetch it: `starling-infer models fetch {name}`"))
-}
-
 #[tokio::test]
 async fn four_agents_with_two_models_answer_and_rank() -> Result<()> {
-    fetched(SMOLLM2)?;
-    fetched(GEMMA3)?;
+    engine::model(SMOLLM2);
+    engine::model(GEMMA3);
     let swarm = Swarm::start([
         model(SMOLLM2, 0.2),
         model(SMOLLM2, 0.6),
@@ -78,88 +70,15 @@ async fn four_agents_with_two_models_answer_and_rank() -> Result<()> {
     check_settlement(&swarm, &api, &at, &view).await
 }
 
-const XLLAMACPP: &str = "xllamacpp==2026.10.11549";
-
-/// Prints the server's address when the model is loaded, and serves until its input is closed.
-const SERVE: &str = r#"
-import sys, xllamacpp
-params = xllamacpp.CommonParams()
-params.model.path = sys.argv[1]
-params.port = 0
-params.n_ctx, params.n_parallel, params.warmup = 2048, 1, False
-server = xllamacpp.Server(params)
-print("listening", server.listening_address, flush=True)
-sys.stdin.read()
-"#;
-
 /// The format that SmolLM2 was taught conversations in.
 const CHATML: &str = "{% for message in messages %}<|im_start|>{{ message.role }}\n\
     {{ message.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}\
     <|im_start|>assistant\n{% endif %}";
 
-/// llama.cpp's server in a process of its own, ended when dropped.
-struct Server {
-    process: Child,
-    url: String,
-}
-
-impl Server {
-    fn start(model: PathBuf) -> Result<Self> {
-        let packages = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("xllamacpp");
-        if !packages.join("xllamacpp").is_dir() {
-            let install = [
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--only-binary=:all:",
-                "--target",
-            ];
-            let installed = Command::new("python3")
-                .args(install)
-                .arg(&packages)
-                .arg(XLLAMACPP)
-                .status()?;
-            ensure!(
-                installed.success(),
-                "this test needs pip and the package {XLLAMACPP}"
-            );
-        }
-        let mut process = Command::new("python3")
-            .args(["-c", SERVE])
-            .arg(model)
-            .env("PYTHONPATH", packages)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let stdout = process.stdout.take().context("the output is piped")?;
-        let mut server = Self {
-            process,
-            url: String::new(),
-        };
-        for line in BufReader::new(stdout).lines() {
-            if let Some(address) = line?.strip_prefix("listening ") {
-                server.url = format!("{}/v1", address.trim_end_matches('/'));
-                return Ok(server);
-            }
-        }
-        anyhow::bail!("the server did not start")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 /// The fourth agent's model is behind an OpenAI-compatible endpoint.
 #[tokio::test]
 async fn an_agent_with_a_remote_model_takes_part() -> Result<()> {
-    let server = Server::start(fetched(SMOLLM2)?)?;
+    let server = Server::start(&engine::model(SMOLLM2));
     let folder = tempfile::tempdir()?;
     let template = folder.path().join("chatml.jinja");
     std::fs::write(&template, CHATML)?;

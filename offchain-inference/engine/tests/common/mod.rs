@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Models and data for the tests. A model that is not in the store is fetched; a test whose model
-//! cannot be had fails and says so.
+//! cannot be had fails and says so. The end-to-end tests of the swarm share this folder.
 #![allow(dead_code)]
+
+pub mod server;
 
 use starling_engine::{
     backend::LocalBackend, gguf::Gguf, store::Store, tokenizer::Tokenizer, LoadOptions,
