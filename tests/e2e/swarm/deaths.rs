@@ -2,8 +2,9 @@
 //! Validators that die in the middle of a round.
 
 use anyhow::{Context, Result};
-use starling_primitives::round::Phase;
-use starling_runtime::UNIT;
+use starling_primitives::{round::Phase, Balance, RoundId};
+use starling_runtime::{AccountId, UNIT};
+use subxt::rpcs::RpcClient;
 
 use super::{account, agent, expert, keys, slow_expert, Swarm};
 
@@ -20,8 +21,17 @@ fn agents() -> [String; 4] {
     ]
 }
 
-#[tokio::test]
-async fn who_is_killed_after_its_commit_and_comes_back_still_reveals() -> Result<()> {
+/// A swarm whose Charlie died after it had committed to a round.
+struct Killed {
+    swarm: Swarm,
+    rpc: RpcClient,
+    charlie: AccountId,
+    /// What Charlie had at stake before the round.
+    bond: Balance,
+    id: RoundId,
+}
+
+async fn killed_after_its_commit() -> Result<Killed> {
     let mut swarm = Swarm::start(agents()).await?;
     let rpc = swarm.node()?.rpc().await?;
     let charlie = account(&keys()[CHARLIE]);
@@ -30,6 +40,24 @@ async fn who_is_killed_after_its_commit_and_comes_back_still_reveals() -> Result
     let id = swarm.ask("What is a starling?", FEE).await?;
     swarm.committed(id, &charlie).await?;
     swarm.kill(CHARLIE).await?;
+    Ok(Killed {
+        swarm,
+        rpc,
+        charlie,
+        bond,
+        id,
+    })
+}
+
+#[tokio::test]
+async fn who_is_killed_after_its_commit_and_comes_back_still_reveals() -> Result<()> {
+    let Killed {
+        mut swarm,
+        rpc,
+        charlie,
+        bond,
+        id,
+    } = killed_after_its_commit().await?;
     swarm.restart(CHARLIE).await?;
 
     let (at, view) = swarm.ended(id).await?;
@@ -52,14 +80,13 @@ async fn who_is_killed_after_its_commit_and_comes_back_still_reveals() -> Result
 
 #[tokio::test]
 async fn a_round_goes_on_without_the_dead_and_slashes_them() -> Result<()> {
-    let mut swarm = Swarm::start(agents()).await?;
-    let rpc = swarm.node()?.rpc().await?;
-    let charlie = account(&keys()[CHARLIE]);
-    let start = swarm.api().await?.at_current_block().await?;
-    let bond = agent(&rpc, &start, &charlie).await?.bond;
-    let id = swarm.ask("What is a starling?", FEE).await?;
-    swarm.committed(id, &charlie).await?;
-    swarm.kill(CHARLIE).await?;
+    let Killed {
+        swarm,
+        rpc,
+        charlie,
+        bond,
+        id,
+    } = killed_after_its_commit().await?;
 
     let (at, view) = swarm.ended(id).await?;
     assert_eq!(view.round.phase, Phase::Done);
