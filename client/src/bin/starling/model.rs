@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use starling_engine::cli::{bench, evaluate, is_interruption, models, StoreArgs};
+use starling_engine::cli::{bench, evaluate, exit_code, models, StoreArgs};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -26,20 +26,9 @@ enum Command {
 
 pub fn run(args: Args) -> ExitCode {
     let store = &args.store;
-    let done = match args.command {
+    exit_code(match args.command {
         Command::Store(command) => models::run(store, command),
         Command::Bench(args) => bench::run(store, args),
         Command::Eval(args) => evaluate::run(store, args),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) if is_interruption(&failure) => {
-            eprintln!("interrupted");
-            ExitCode::from(130)
-        },
-        Err(failure) => {
-            eprintln!("error: {failure}");
-            ExitCode::FAILURE
-        },
-    }
+    })
 }

@@ -14,14 +14,43 @@ use std::{
     error::Error,
     io::{IsTerminal, Read},
     path::{Path, PathBuf},
+    process::ExitCode,
     time::Duration,
 };
 
 /// What a command fails with.
 pub type Failure = Box<dyn Error + Send + Sync>;
 
+/// Says how a command ended. 0 on success, 1 on failure, 130 when the user stopped it.
+pub fn exit_code(done: Result<(), Failure>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if is_interruption(&failure) => {
+            eprintln!("interrupted");
+            ExitCode::from(130)
+        },
+        Err(failure) => {
+            report(&failure);
+            ExitCode::FAILURE
+        },
+    }
+}
+
+fn report(failure: &Failure) {
+    eprintln!("error: {failure}");
+    let mut cause = failure.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        // Transparent errors repeat the words of their cause.
+        if !failure.to_string().contains(&text) {
+            eprintln!("  because: {text}");
+        }
+        cause = error.source();
+    }
+}
+
 /// Whether the user stopped the command.
-pub fn is_interruption(failure: &Failure) -> bool {
+fn is_interruption(failure: &Failure) -> bool {
     matches!(failure.downcast_ref(), Some(BackendError::Cancelled))
         || matches!(failure.downcast_ref(), Some(StoreError::Cancelled))
 }

@@ -10,4 +10,4 @@ pub mod models;
 pub mod rank;
 pub mod tokenize;
 
-pub use common::{is_interruption, Failure, StoreArgs};
+pub use common::{exit_code, Failure, StoreArgs};

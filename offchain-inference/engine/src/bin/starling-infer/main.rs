@@ -3,8 +3,7 @@
 
 use clap::{Parser, Subcommand};
 use starling_engine::cli::{
-    bench, evaluate, generate, injection, is_interruption, models, rank, tokenize, Failure,
-    StoreArgs,
+    bench, evaluate, exit_code, generate, injection, models, rank, tokenize, StoreArgs,
 };
 use std::process::ExitCode;
 
@@ -45,7 +44,7 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let store = &cli.store;
-    let done = match cli.command {
+    exit_code(match cli.command {
         Command::Models(command) => models::run(store, command),
         Command::Generate(args) => generate::run(store, args),
         Command::Rank(args) => rank::run(store, args),
@@ -54,29 +53,5 @@ fn main() -> ExitCode {
         Command::Injection(args) => injection::run(store, args),
         Command::Bench(args) => bench::run(store, args),
         Command::Tokenize(args) => tokenize::run(store, args),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) if is_interruption(&failure) => {
-            eprintln!("interrupted");
-            ExitCode::from(130)
-        },
-        Err(failure) => {
-            report(&failure);
-            ExitCode::FAILURE
-        },
-    }
-}
-
-fn report(failure: &Failure) {
-    eprintln!("error: {failure}");
-    let mut cause = failure.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        // Transparent errors repeat the words of their cause.
-        if !failure.to_string().contains(&text) {
-            eprintln!("  because: {text}");
-        }
-        cause = error.source();
-    }
+    })
 }
