@@ -176,6 +176,21 @@ impl Cache {
         self.budget.used.load(Ordering::Relaxed)
     }
 
+    /// Positions that there is room for.
+    pub fn positions(&self) -> usize {
+        self.positions_in(self.budget.capacity)
+    }
+
+    /// Positions that the pages in use hold.
+    pub fn positions_used(&self) -> usize {
+        self.positions_in(self.used())
+    }
+
+    fn positions_in(&self, bytes: usize) -> usize {
+        let page = self.budget.geometry.bytes();
+        bytes.checked_div(page).unwrap_or(0) * PAGE
+    }
+
     fn tick(&self) -> u64 {
         self.clock.fetch_add(1, Ordering::Relaxed)
     }

@@ -78,6 +78,9 @@ pub enum Error {
     /// An earlier call panicked inside the engine; the model has to be loaded again.
     #[error("the engine failed in an earlier call; load the model again")]
     Poisoned,
+    /// Blocks that other nodes compute could not be had.
+    #[error(transparent)]
+    Remote(Box<dyn std::error::Error + Send + Sync>),
     /// candle's error, on its device path.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

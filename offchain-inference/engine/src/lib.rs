@@ -25,8 +25,10 @@ mod requantise;
 pub mod sampling;
 pub mod store;
 pub mod tokenizer;
+mod trunk;
 
 pub use error::{Error, Result};
 pub use kernels::InstructionSet;
 pub use model::{ActivationBits, Hidden, Input, LoadOptions, Model, Session, Step};
 pub use requantise::{requantise, WeightFormat};
+pub use trunk::{Sequence, Trunk};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A model in this process.
+//! A model whose ends are in this process, and its blocks too or on other nodes.
 
 use super::{Answer, Ask, Backend, BackendError, PromptTree};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     prompt::Prompt,
     sampling::Sampler,
     tokenizer::{TokenId, Tokenizer},
-    Error, Hidden, Input, LoadOptions, Model, Session, Step,
+    Error, Hidden, Input, LoadOptions, Model, Sequence, Step, Trunk,
 };
 use std::{path::Path, time::Instant};
 
@@ -20,18 +20,18 @@ const ROWS_PER_PASS: usize = 512;
 /// Rows of logits that are held at a time.
 const LOGIT_ROWS: usize = 8;
 
-/// A whole model with its tokenizer and chat template.
-pub struct LocalBackend {
+/// A model with its tokenizer and chat template.
+pub struct LocalBackend<T: Trunk = Model> {
     name: String,
-    model: Model,
+    trunk: T,
     tokenizer: Tokenizer,
     chat: ChatTemplate,
 }
 
 /// A node under evaluation: the sequence up to its end, and the hidden state of its last token
 /// (1 × width), from which the next token follows.
-struct Evaluated {
-    session: Session,
+struct Evaluated<S> {
+    session: S,
     last: Hidden,
 }
 
@@ -48,10 +48,12 @@ impl LocalBackend {
             .unwrap_or_default();
         Self::new(name, model, tokenizer)
     }
+}
 
+impl<T: Trunk> LocalBackend<T> {
     /// From parts that are loaded already.
-    pub fn new(name: String, model: Model, tokenizer: Tokenizer) -> Result<Self, BackendError> {
-        let vocabulary = model.config().vocab;
+    pub fn new(name: String, trunk: T, tokenizer: Tokenizer) -> Result<Self, BackendError> {
+        let vocabulary = trunk.ends().config().vocab;
         if tokenizer.len() != vocabulary {
             return Err(BackendError::VocabularyMismatch {
                 tokenizer: tokenizer.len(),
@@ -66,15 +68,20 @@ impl LocalBackend {
         )?;
         Ok(Self {
             name,
-            model,
+            trunk,
             tokenizer,
             chat,
         })
     }
 
-    /// The model.
+    /// The model; where its blocks are elsewhere, its ends.
     pub fn model(&self) -> &Model {
-        &self.model
+        self.trunk.ends()
+    }
+
+    /// What computes its blocks.
+    pub fn trunk(&self) -> &T {
+        &self.trunk
     }
 
     /// The tokenizer.
@@ -104,13 +111,13 @@ impl LocalBackend {
     fn evaluate_pass(
         &self,
         nodes: &[&Pending<'_>],
-        parent: Option<&Evaluated>,
-    ) -> Result<Vec<(Option<Evaluated>, Answer)>, BackendError> {
+        parent: Option<&Evaluated<T::Session>>,
+    ) -> Result<Vec<(Option<Evaluated<T::Session>>, Answer)>, BackendError> {
         let mut sessions = nodes
             .iter()
             .map(|node| match parent {
                 Some(parent) => parent.session.fork(),
-                None => self.model.session_with_prefix(&node.tokens),
+                None => self.trunk.session_with_prefix(&node.tokens),
             })
             .collect::<Vec<_>>();
         let inputs: Vec<_> = nodes
@@ -133,7 +140,7 @@ impl LocalBackend {
                 input: Input::Tokens(input),
             })
             .collect();
-        let mut computed = self.model.forward(&mut steps)?.into_iter();
+        let mut computed = self.trunk.forward(&mut steps)?.into_iter();
         let mut results = vec![];
         for ((node, session), input) in nodes.iter().zip(sessions).zip(&inputs) {
             let hidden = if input.is_empty() {
@@ -158,7 +165,7 @@ impl LocalBackend {
     fn visit(
         &self,
         siblings: &[usize],
-        parent: Option<&Evaluated>,
+        parent: Option<&Evaluated<T::Session>>,
         nodes: &[Pending<'_>],
         answers: &mut [Answer],
         cancel: &Cancel,
@@ -179,6 +186,13 @@ impl LocalBackend {
         Ok(())
     }
 
+    /// Computes `tokens` and returns their hidden state, tokens × width.
+    fn extend(&self, session: &mut T::Session, tokens: &[TokenId]) -> Result<Hidden, Error> {
+        let input = Input::Tokens(tokens);
+        let outputs = self.trunk.forward(&mut [Step { session, input }])?;
+        outputs.into_iter().next().ok_or(Error::EmptyInput)
+    }
+
     /// `before` is the hidden state of the token before the node's first, `hidden` those of the
     /// node's tokens (without the last one of a scored leaf).
     fn answer(
@@ -193,11 +207,11 @@ impl LocalBackend {
                 let tokens = self.first_tokens(texts)?;
                 let hidden = hidden.ok_or(BackendError::EmptyPrompt)?;
                 let row = hidden.rows() - 1;
-                Ok(Answer::Next(self.model.logits_of(hidden, row, &tokens)?))
+                Ok(Answer::Next(self.model().logits_of(hidden, row, &tokens)?))
             },
             Ask::Tokens | Ask::Greedy => {
                 // What predicts token i is row i: the parent's last, then this node's own.
-                let width = self.model.config().width;
+                let width = self.model().config().width;
                 let mut data = Vec::with_capacity(node.tokens.len() * width);
                 let before = before.ok_or(BackendError::EmptyPrompt)?;
                 data.extend_from_slice(before.as_slice());
@@ -208,20 +222,20 @@ impl LocalBackend {
                     return self.greedy(&rows, &node.tokens);
                 }
                 let targets: Vec<_> = node.tokens.iter().copied().enumerate().collect();
-                Ok(Answer::Tokens(self.model.logprobs(&rows, &targets)?))
+                Ok(Answer::Tokens(self.model().logprobs(&rows, &targets)?))
             },
         }
     }
 
     /// ln p of each token and whether each is the most probable one. `rows` has a row a token.
     fn greedy(&self, rows: &Hidden, tokens: &[TokenId]) -> Result<Answer, BackendError> {
-        let vocabulary = self.model.config().vocab;
+        let vocabulary = self.model().config().vocab;
         let mut logprobs = Vec::with_capacity(tokens.len());
         let mut all_best = true;
         let chunks = rows.as_slice().chunks(LOGIT_ROWS * rows.width());
         for (chunk, tokens) in chunks.zip(tokens.chunks(LOGIT_ROWS)) {
             let logits = self
-                .model
+                .model()
                 .logits(&Hidden::new(rows.width(), chunk.to_vec())?)?;
             for (row, &token) in logits.chunks_exact(vocabulary).zip(tokens) {
                 let best = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -272,13 +286,13 @@ where
     groups
 }
 
-impl Backend for LocalBackend {
+impl<T: Trunk> Backend for LocalBackend<T> {
     fn name(&self) -> &str {
         &self.name
     }
 
     fn context_length(&self) -> Option<usize> {
-        Some(self.model.config().context)
+        Some(self.model().config().context)
     }
 
     fn chat(&self) -> &ChatTemplate {
@@ -316,7 +330,7 @@ impl Backend for LocalBackend {
             return Err(BackendError::EmptyPrompt);
         }
         let mut tokens = self.tokenizer.encode_prompt(prompt);
-        let context = self.model.config().context;
+        let context = self.model().config().context;
         if tokens.len() > context {
             return Err(Error::ContextFull {
                 context,
@@ -325,10 +339,11 @@ impl Backend for LocalBackend {
             .into());
         }
         let started = Instant::now();
-        let mut session = self.model.session_with_prefix(&tokens);
+        let mut session = self.trunk.session_with_prefix(&tokens);
         let cached_tokens = session.len();
         let prompt_tokens = tokens.len();
-        let mut hidden = session.extend(tokens.get(cached_tokens..).unwrap_or_default())?;
+        let new = tokens.get(cached_tokens..).unwrap_or_default();
+        let mut hidden = self.extend(&mut session, new)?;
         let mut stream = self.tokenizer.stream();
         let mut filter = StopFilter::new(&options.stop);
         let mut text = String::new();
@@ -346,7 +361,7 @@ impl Backend for LocalBackend {
             if tokens.len() - prompt_tokens >= options.max_tokens {
                 break Finish::MaxTokens;
             }
-            let token = sampler.sample(&self.model.logits(&hidden.last())?, &tokens)?;
+            let token = sampler.sample(&self.model().logits(&hidden.last())?, &tokens)?;
             prefill.get_or_insert_with(|| started.elapsed());
             tokens.push(token);
             if self.tokenizer.ends_generation(token) {
@@ -361,7 +376,7 @@ impl Backend for LocalBackend {
                 break Finish::ContextFull;
             }
             if tokens.len() - prompt_tokens < options.max_tokens {
-                hidden = session.extend(&[token])?;
+                hidden = self.extend(&mut session, &[token])?;
             }
         };
         if !matches!(finish, Finish::Stop(_)) {

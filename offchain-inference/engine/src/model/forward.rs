@@ -183,6 +183,8 @@ pub(crate) struct Pass<'a> {
     pub kernels: &'static Kernels,
     /// Number of the first loaded block.
     pub first_block: usize,
+    /// Loaded blocks to run, counted from the first loaded one.
+    pub blocks: Range<usize>,
     pub geometry: Geometry,
 }
 
@@ -285,7 +287,9 @@ impl Pass<'_> {
 impl Run<'_> {
     unsafe fn blocks(&self, crew: &Crew<'_>) {
         let mut post_norm = None;
-        for (i, block) in self.pass.weights.blocks.iter().enumerate() {
+        let blocks = self.pass.weights.blocks.iter().enumerate();
+        let Range { start, end } = self.pass.blocks;
+        for (i, block) in blocks.take(end).skip(start) {
             let inputs = [&block.query, &block.key, &block.value];
             self.norm(
                 crew,

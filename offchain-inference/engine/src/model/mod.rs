@@ -159,9 +159,9 @@ pub enum Input<'a> {
 
 /// One sequence's part in a pass.
 #[derive(Debug)]
-pub struct Step<'a> {
+pub struct Step<'a, S = Session> {
     /// The sequence, of the model that runs the pass.
-    pub session: &'a mut Session,
+    pub session: &'a mut S,
     /// What it is extended by.
     pub input: Input<'a>,
 }
@@ -266,6 +266,16 @@ impl Model {
         self.0.instruction_set
     }
 
+    /// Positions that the key-value caches of all sessions may hold together.
+    pub fn cache_positions(&self) -> usize {
+        self.0.cache.positions()
+    }
+
+    /// Positions that key-value caches take now, remembered prefixes included.
+    pub fn cache_positions_used(&self) -> usize {
+        self.0.cache.positions_used()
+    }
+
     /// Bytes that key-value caches use now, remembered prefixes included.
     pub fn cache_used(&self) -> usize {
         self.0.cache.used()
@@ -315,9 +325,28 @@ impl Model {
     ///
     /// On an error no sequence has changed.
     pub fn forward(&self, batch: &mut [Step<'_>]) -> Result<Vec<Hidden>> {
+        self.forward_blocks(self.blocks(), batch)
+    }
+
+    /// The same through `blocks` alone, which are some of the loaded ones. All calls for a sequence
+    /// must name the same blocks.
+    pub fn forward_blocks(
+        &self,
+        blocks: Range<usize>,
+        batch: &mut [Step<'_>],
+    ) -> Result<Vec<Hidden>> {
+        if blocks.start < self.0.blocks.start
+            || blocks.end > self.0.blocks.end
+            || blocks.start > blocks.end
+        {
+            return Err(Error::Shape(format!(
+                "blocks {}..{} of loaded {}..{}",
+                blocks.start, blocks.end, self.0.blocks.start, self.0.blocks.end
+            )));
+        }
         let inputs = batch
             .iter()
-            .map(|step| self.checked(step))
+            .map(|step| self.checked(blocks.start, step))
             .collect::<Result<Vec<_>>>()?;
         for (step, input) in batch.iter_mut().zip(&inputs) {
             let session = &mut step.session;
@@ -325,7 +354,7 @@ impl Model {
                 .pages
                 .reserve(&self.0.cache, session.len, session.len + input.rows())?;
         }
-        let outputs = self.run(batch, inputs)?;
+        let outputs = self.run(blocks, batch, inputs)?;
         for (step, output) in batch.iter_mut().zip(&outputs) {
             step.session.grow(step.input, output.rows());
         }
@@ -333,7 +362,7 @@ impl Model {
     }
 
     /// The hidden state that a step starts from, if the step is sound.
-    fn checked(&self, step: &Step<'_>) -> Result<Hidden> {
+    fn checked(&self, first_block: usize, step: &Step<'_>) -> Result<Hidden> {
         let config = &self.0.config;
         if !Arc::ptr_eq(&self.0, &step.session.model.0) {
             return Err(Error::Shape("the session belongs to another model".into()));
@@ -353,7 +382,7 @@ impl Model {
             });
         }
         match step.input {
-            Input::Tokens(_) if self.0.blocks.start != 0 => Err(self.not_in_span("first block")),
+            Input::Tokens(_) if first_block != 0 => Err(self.not_in_span("first block")),
             Input::Tokens(tokens) => self.embed(tokens),
             Input::Hidden(_) => {
                 let hidden = hidden.ok_or(Error::EmptyInput)?;
@@ -374,7 +403,12 @@ impl Model {
     }
 
     /// Runs reserved sequences through the blocks, `MAX_ROWS` rows at a time.
-    fn run(&self, batch: &[Step<'_>], mut states: Vec<Hidden>) -> Result<Vec<Hidden>> {
+    fn run(
+        &self,
+        blocks: Range<usize>,
+        batch: &[Step<'_>],
+        mut states: Vec<Hidden>,
+    ) -> Result<Vec<Hidden>> {
         let width = self.0.config.width;
         let mut guard = self.engine()?;
         let Engine { pool, workspace } = &mut *guard;
@@ -383,6 +417,7 @@ impl Model {
             weights: &self.0.weights,
             kernels: self.0.kernels,
             first_block: self.0.blocks.start,
+            blocks: blocks.start - self.0.blocks.start..blocks.end - self.0.blocks.start,
             geometry: self.0.cache.geometry(),
         };
         // (sequence, rows of its input) in order; full passes but for the last.
