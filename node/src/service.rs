@@ -28,6 +28,7 @@ use sp_core::storage::Storage;
 use sp_runtime::traits::Block as _;
 use sp_timestamp::InherentDataProvider as TimestampProvider;
 use starling_runtime::{apis::RuntimeApi, opaque::Block, Hash};
+use starling_shards_network::Protocols;
 
 use crate::{
     agent::{self, AgentOptions},
@@ -245,6 +246,16 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
         );
     net_config.add_notification_protocol(grandpa_protocol_config);
 
+    // Only agents compute for each other.
+    let shards = agent.config.is_some().then(|| {
+        Protocols::register(
+            &mut net_config,
+            client.chain_info().genesis_hash,
+            config.chain_spec.fork_id(),
+            metrics.clone(),
+        )
+    });
+
     let warp_sync = Arc::new(sc_consensus_grandpa::warp_proof::NetworkProvider::new(
         backend.clone(),
         link.shared_authority_set().clone(),
@@ -271,12 +282,14 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
     agent::insert_well_known_key(&config, &keystore)?;
     agent::start(
         agent,
+        shards,
         &config,
         agent::Parts {
             client: client.clone(),
             backend: &backend,
             pool: transaction_pool.clone(),
             keystore,
+            network: network.clone(),
             task_manager: &task_manager,
         },
     )?;
