@@ -89,7 +89,7 @@ pub(crate) fn start(
     });
     let registry = config.prometheus_registry();
     let (transport, driver) = shards
-        .connect(network, config.tokio_handle.clone(), registry)
+        .connect(network, registry)
         .map_err(|error| Error::Other(error.to_string()))?;
     let spawner = task_manager.spawn_handle();
     spawner.spawn("shards", "agent", driver.run());

@@ -10,6 +10,7 @@ use std::{
 };
 
 use futures::{future::select_all, StreamExt};
+use futures_timer::Delay;
 use parking_lot::Mutex;
 use sc_network::{
     config::OutgoingResponse,
@@ -17,7 +18,6 @@ use sc_network::{
     service::traits::{NotificationEvent, ValidationResult},
     Event, NotificationService, PeerId,
 };
-use tokio::time::sleep;
 
 use crate::{
     transport::{peer, Network},
@@ -157,7 +157,7 @@ async fn follow_dht(transport: &Network) {
 
 async fn tick(transport: &Network) {
     loop {
-        sleep(TICK).await;
+        Delay::new(TICK).await;
         let now = Instant::now();
         transport.discover(|discovery| ((), discovery.due(now)));
         for id in transport.links.idle(now) {

@@ -11,7 +11,6 @@ use sc_network::{
 };
 use sp_runtime::traits::Block as BlockT;
 use substrate_prometheus_endpoint::{PrometheusError, Registry};
-use tokio::runtime::Handle;
 
 use crate::{driver::Driver, metrics::Metrics, transport::Network};
 
@@ -79,19 +78,16 @@ impl Protocols {
         }
     }
 
-    /// The transport over the running `network`, and what drives it. Threads that wait for the
-    /// network wait on `runtime`.
+    /// The transport over the running `network`, and what drives it.
     pub fn connect(
         self,
         network: Arc<dyn NetworkService>,
-        runtime: Handle,
         registry: Option<&Registry>,
     ) -> Result<(Arc<Network>, Driver), PrometheusError> {
         let metrics = Metrics::new(registry)?;
         let activations = self.activations.protocol().clone();
         let transport = Arc::new(Network::new(
             network,
-            runtime,
             activations,
             self.setup.clone(),
             metrics,

@@ -3,18 +3,24 @@
 
 use std::{
     collections::HashSet,
+    future::Future,
+    pin::pin,
     sync::{Arc, OnceLock, Weak},
     time::{Duration, Instant},
 };
 
-use futures::channel::oneshot;
+use futures::{
+    channel::oneshot,
+    executor::block_on,
+    future::{select, Either, FutureExt},
+};
+use futures_timer::Delay;
 use parking_lot::Mutex;
 use sc_network::{
     multiaddr::Protocol, service::traits::NetworkService, IfDisconnected, Multiaddr,
     OutboundFailure, PeerId, ProtocolName, RequestFailure,
 };
 use starling_shards::transport::{Inbox, ModelId, Peer, Transport, TransportError};
-use tokio::{runtime::Handle, time::timeout};
 
 use crate::{
     discovery::{self, Command, Discovery},
@@ -27,7 +33,6 @@ use crate::{
 /// The network of a Substrate node. Its calls block: make them from threads that may.
 pub struct Network {
     network: Arc<dyn NetworkService>,
-    runtime: Handle,
     activations: ProtocolName,
     setup: ProtocolName,
     local: Peer,
@@ -40,7 +45,6 @@ pub struct Network {
 impl Network {
     pub(crate) fn new(
         network: Arc<dyn NetworkService>,
-        runtime: Handle,
         activations: ProtocolName,
         setup: ProtocolName,
         metrics: Metrics,
@@ -48,7 +52,6 @@ impl Network {
         Self {
             local: peer(&network.local_peer_id()),
             network,
-            runtime,
             activations,
             setup,
             inbox: OnceLock::new(),
@@ -129,15 +132,12 @@ impl Network {
             sender,
             IfDisconnected::TryConnect,
         );
-        let response = self
-            .runtime
-            .block_on(async { timeout(time, response).await });
-        match response {
-            Err(_) => Err(TransportError::Timeout(to.clone())),
+        match within(time, response) {
+            None => Err(TransportError::Timeout(to.clone())),
             // The network is being shut down.
-            Ok(Err(_)) => Err(TransportError::Disconnected(to.clone())),
-            Ok(Ok(Err(failure))) => Err(failed(to, failure)),
-            Ok(Ok(Ok((response, _)))) => Ok(response),
+            Some(Err(_)) => Err(TransportError::Disconnected(to.clone())),
+            Some(Ok(Err(failure))) => Err(failed(to, failure)),
+            Some(Ok(Ok((response, _)))) => Ok(response),
         }
     }
 
@@ -155,13 +155,10 @@ impl Network {
             return Err(TransportError::Timeout(to.clone()));
         };
         let left = deadline.saturating_duration_since(Instant::now());
-        let sent = self
-            .runtime
-            .block_on(async { timeout(left, sink.send_async_notification(payload)).await });
-        match sent {
-            Err(_) => Err(TransportError::Timeout(to.clone())),
-            Ok(Err(_)) => Err(TransportError::Disconnected(to.clone())),
-            Ok(Ok(())) => Ok(()),
+        match within(left, sink.send_async_notification(payload)) {
+            None => Err(TransportError::Timeout(to.clone())),
+            Some(Err(_)) => Err(TransportError::Disconnected(to.clone())),
+            Some(Ok(())) => Ok(()),
         }
     }
 }
@@ -207,6 +204,19 @@ impl Transport for Network {
 
     fn max_message(&self) -> usize {
         MAX_MESSAGE
+    }
+}
+
+/// What `future` comes to, if it does in this time. The future needs no runtime.
+fn within<F: Future>(time: Duration, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    // Most often there is nothing to wait for, and so no need for a timer.
+    if let Some(output) = future.as_mut().now_or_never() {
+        return Some(output);
+    }
+    match block_on(select(future, Delay::new(time))) {
+        Either::Left((output, _)) => Some(output),
+        Either::Right(_) => None,
     }
 }
 

@@ -115,9 +115,7 @@ impl Node {
         let network = backend.network_service();
         runtime.spawn(backend.run());
         let registry = Registry::new();
-        let (transport, driver) = protocols
-            .connect(network.clone(), runtime.handle().clone(), Some(&registry))
-            .unwrap();
+        let (transport, driver) = protocols.connect(network.clone(), Some(&registry)).unwrap();
         let (sender, events) = mpsc::channel();
         let record = Arc::new(Record {
             welcome: true.into(),
