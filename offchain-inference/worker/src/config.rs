@@ -244,6 +244,8 @@ pub struct Primary {
     pub path: Option<PathBuf>,
     /// The model file's SHA-256.
     pub sha256: Option<String>,
+    /// The SHA-256 of the whole model, where the file holds a part of it.
+    pub of: Option<String>,
     /// OpenAI-compatible endpoint, up to and with `/v1`.
     pub url: Option<String>,
     /// Whether only the model's ends are loaded here, and other nodes compute its blocks.
@@ -284,6 +286,8 @@ pub struct Serve {
     pub path: Option<PathBuf>,
     /// The model file's SHA-256.
     pub sha256: Option<String>,
+    /// The SHA-256 of the whole model, where the file holds a part of it.
+    pub of: Option<String>,
     /// Which blocks.
     #[serde(default)]
     pub blocks: Blocks,
@@ -492,45 +496,48 @@ pub struct Reference {
     pub scores: Quantiles,
 }
 
-/// Checks how a model file is named.
-fn check_file(
-    model: &Option<String>,
-    path: &Option<PathBuf>,
-    sha256: &Option<String>,
-) -> Result<(), &'static str> {
-    match (model, path, sha256) {
-        (Some(_), Some(_), _) => Err("it has a model of the store and a path"),
-        (_, Some(_), None) => Err("a path needs the file's sha256"),
-        (_, None, Some(_)) => {
-            Err("sha256 belongs to a path; the store knows the hashes of its models")
-        },
-        (_, _, Some(hash))
-            if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) =>
-        {
-            Err("sha256 must have 64 hexadecimal digits")
-        },
-        _ => Ok(()),
+/// How a module or a span names its model file.
+struct Named<'a> {
+    model: &'a Option<String>,
+    path: &'a Option<PathBuf>,
+    sha256: &'a Option<String>,
+    of: &'a Option<String>,
+}
+
+impl Named<'_> {
+    fn check(&self) -> Result<(), &'static str> {
+        let is_hash = |hash: &String| hash.len() == 64 && hex(hash);
+        match (self.path, self.sha256) {
+            (Some(_), _) if self.model.is_some() => Err("it has a model of the store and a path"),
+            (Some(_), None) => Err("a path needs the file's sha256"),
+            (None, Some(_)) => {
+                Err("sha256 belongs to a path; the store knows the hashes of its models")
+            },
+            (None, None) if self.of.is_some() => Err("of belongs to a path"),
+            _ if self.sha256.iter().chain(self.of).all(is_hash) => Ok(()),
+            _ => Err("sha256 and of must have 64 hexadecimal digits"),
+        }
+    }
+
+    /// The file, if one is named.
+    fn file(&self, store: &Option<PathBuf>) -> Option<ModelFile> {
+        match (self.model, self.path) {
+            (Some(name), _) => Some(ModelFile::Store {
+                name: name.clone(),
+                folder: store.clone(),
+            }),
+            (None, Some(path)) => Some(ModelFile::File {
+                path: path.clone(),
+                sha256: self.sha256.clone().unwrap_or_default(),
+                of: self.of.clone(),
+            }),
+            (None, None) => None,
+        }
     }
 }
 
-/// The file that is named, if one is.
-fn model_file(
-    model: &Option<String>,
-    path: &Option<PathBuf>,
-    sha256: &Option<String>,
-    store: &Option<PathBuf>,
-) -> Option<ModelFile> {
-    match (model, path) {
-        (Some(name), _) => Some(ModelFile::Store {
-            name: name.clone(),
-            folder: store.clone(),
-        }),
-        (None, Some(path)) => Some(ModelFile::File {
-            path: path.clone(),
-            sha256: sha256.clone().unwrap_or_default(),
-        }),
-        (None, None) => None,
-    }
+fn hex(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 impl Serve {
@@ -542,7 +549,16 @@ impl Serve {
 
     /// The model's file.
     pub fn file(&self, store: &Option<PathBuf>) -> Option<ModelFile> {
-        model_file(&self.model, &self.path, &self.sha256, store)
+        self.named().file(store)
+    }
+
+    fn named(&self) -> Named<'_> {
+        Named {
+            model: &self.model,
+            path: &self.path,
+            sha256: &self.sha256,
+            of: &self.of,
+        }
     }
 
     fn check(&self) -> Result<(), String> {
@@ -550,7 +566,7 @@ impl Serve {
         if self.model.is_none() && self.path.is_none() {
             return Err("serve: it has neither model nor path".into());
         }
-        if let Err(what) = check_file(&self.model, &self.path, &self.sha256) {
+        if let Err(what) = self.named().check() {
             return bad(what);
         }
         if self.max_blocks.is_some() && self.blocks != Blocks::Auto {
@@ -563,7 +579,16 @@ impl Serve {
 impl Primary {
     /// The file of an embedded model.
     pub fn file(&self, store: &Option<PathBuf>) -> Option<ModelFile> {
-        model_file(&self.model, &self.path, &self.sha256, store)
+        self.named().file(store)
+    }
+
+    fn named(&self) -> Named<'_> {
+        Named {
+            model: &self.model,
+            path: &self.path,
+            sha256: &self.sha256,
+            of: &self.of,
+        }
     }
 
     /// What logs and metrics call it.
@@ -596,7 +621,7 @@ impl Primary {
             },
             (None, true) => {},
         }
-        if let Err(what) = check_file(&self.model, &self.path, &self.sha256) {
+        if let Err(what) = self.named().check() {
             return bad(what);
         }
         if self.path.is_some() && self.url.is_some() {
@@ -605,8 +630,8 @@ impl Primary {
         if self.shards && (self.url.is_some() || !has_model) {
             return bad("shards are of a model of the store or of a path");
         }
-        if self.wire.is_some() && !self.shards {
-            return bad("wire is for shards = true");
+        if (self.wire.is_some() || self.of.is_some()) && !self.shards {
+            return bad("wire and of are for shards = true");
         }
         self.sampling
             .with_seed(0)
@@ -802,6 +827,7 @@ mod tests {
             ("[[primary]]\n[[primary.rules]]\npattern = 'a'", "either an answer or arithmetic"),
             ("[[serve]]", "neither model nor path"),
             ("[[serve]]\npath = \"m\"", "sha256"),
+            ("[[serve]]\nmodel = \"m\"\nof = \"ab\"", "of belongs to a path"),
             ("[[serve]]\nmodel = \"m\"\nblocks = \"5..5\"", "0..15"),
             ("[[serve]]\nmodel = \"m\"\nblocks = \"0..5\"\nmax_blocks = 5", "max_blocks"),
             ("[[serve]]\nmodel = \"m\"\nmax_blocks = 0", "nonzero"),

@@ -28,6 +28,8 @@ pub enum ModelFile {
         path: PathBuf,
         /// Its SHA-256.
         sha256: String,
+        /// The SHA-256 of the whole model, of which it is a part.
+        of: Option<String>,
     },
 }
 
@@ -39,14 +41,14 @@ impl ModelFile {
                 let store = Store::open(folder.clone()).map_err(|error| error.to_string())?;
                 store.path(name).map_err(|error| error.to_string())
             },
-            Self::File { path, sha256 } => {
+            Self::File { path, sha256, .. } => {
                 verify(path, sha256)?;
                 Ok(path.clone())
             },
         }
     }
 
-    /// What other nodes know the model by: the SHA-256 that the file should have.
+    /// What other nodes know the model by: the SHA-256 that the file of the whole should have.
     pub fn id(&self) -> Result<ModelId, String> {
         match self {
             Self::Store { name, folder } => {
@@ -54,7 +56,7 @@ impl ModelFile {
                 let entry = store.entry(name).map_err(|error| error.to_string())?;
                 digest(&entry.sha256)
             },
-            Self::File { sha256, .. } => digest(sha256),
+            Self::File { sha256, of, .. } => digest(of.as_ref().unwrap_or(sha256)),
         }
     }
 
@@ -118,6 +120,7 @@ mod tests {
         let file = |sha256: &str| ModelFile::File {
             path: "m.gguf".into(),
             sha256: sha256.into(),
+            of: None,
         };
         let mut expected = [0xab; 32];
         expected[0] = 0x0f;
@@ -125,6 +128,12 @@ mod tests {
         for wrong in ["", "0f", &sha256[1..], &format!("{}é", &sha256[2..])] {
             assert!(file(wrong).id().is_err(), "{wrong:?}");
         }
+        let part = ModelFile::File {
+            path: "part.gguf".into(),
+            sha256: "00".repeat(32),
+            of: Some(sha256),
+        };
+        assert_eq!(part.id(), Ok(expected));
         let folder = tempfile::tempdir().unwrap();
         let stored = ModelFile::Store {
             name: "smollm2-135m-instruct".into(),

@@ -177,6 +177,7 @@ mod tests {
             source: Source::File(ModelFile::File {
                 path: path.clone(),
                 sha256: empty.into(),
+                of: None,
             }),
             threads: 1,
             cache_bytes: 1 << 20,

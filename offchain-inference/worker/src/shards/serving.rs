@@ -6,6 +6,7 @@ use std::{
     collections::BTreeMap,
     io,
     ops::Range,
+    panic::{catch_unwind, AssertUnwindSafe},
     sync::{
         mpsc::{channel, Receiver, RecvTimeoutError, Sender},
         Arc,
@@ -141,9 +142,9 @@ impl Tender {
             self.withdraw(&orders);
             let mut next = None;
             for order in &orders {
-                let topic = format!("serving {:?}", order.name);
-                let tended = self.tend(order);
-                let again = match self.problems.note(&topic, tended) {
+                let tended = catch_unwind(AssertUnwindSafe(|| self.tend(order)))
+                    .unwrap_or_else(|_| Err("the engine crashed".into()));
+                let again = match self.problems.note(&topic(order), tended) {
                     Some(look) => look,
                     None => Some(Instant::now() + AGAIN),
                 };
@@ -153,7 +154,13 @@ impl Tender {
                 at.saturating_duration_since(Instant::now())
             });
             match receiver.recv_timeout(wait) {
-                Ok(new) => orders = new,
+                Ok(new) => {
+                    let gone = |old: &&Order| new.iter().all(|order| order.name != old.name);
+                    for order in orders.iter().filter(gone) {
+                        self.problems.solved(&topic(order));
+                    }
+                    orders = new;
+                },
                 Err(RecvTimeoutError::Timeout) => {},
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -162,15 +169,12 @@ impl Tender {
 
     /// Serves no more what is not ordered, or is ordered differently.
     fn withdraw(&mut self, orders: &[Order]) {
-        let (service, metrics, problems) = (&self.service, &self.metrics, &self.problems);
+        let (service, metrics) = (&self.service, &self.metrics);
         self.served.retain(|name, state| {
             let stays = orders.contains(&state.order);
             if !stays {
                 service.withdraw(&state.model);
                 metrics.served.with_label_values(&[name]).set(0);
-                if orders.iter().all(|order| order.name != *name) {
-                    problems.solved(&format!("serving {name:?}"));
-                }
             }
             stays
         });
@@ -194,33 +198,12 @@ impl Tender {
             return Ok(state.look);
         }
         if let Some(span) = state.place(&self.service) {
-            // Others are not served meanwhile; if it fails, it is looked for a place anew.
+            // Nothing is served meanwhile; if it fails, the next try looks for a place anew.
             state.span = None;
-            self.metrics.served.with_label_values(&[&order.name]).set(0);
-            lower_priority(order.niceness);
-            let served = Served {
-                path: order.file.path()?,
-                blocks: span.clone(),
-                threads: order.threads,
-                cache_bytes: order.cache_bytes,
-                activation_bits: ActivationBits::default(),
-            };
-            self.service
-                .serve(state.model, &served)
-                .map_err(|error| error.to_string())?;
-            log::info!(
-                target: LOG_TARGET,
-                "serving blocks {}..{} of {} of {:?}",
-                span.start,
-                span.end,
-                state.blocks,
-                order.name,
-            );
-            let count = span.len().try_into().unwrap_or(u64::MAX);
-            self.metrics
-                .served
-                .with_label_values(&[&order.name])
-                .set(count);
+            let served = self.metrics.served.with_label_values(&[&order.name]);
+            served.set(0);
+            serve(&self.service, state, span.clone())?;
+            served.set(span.len().try_into().unwrap_or(u64::MAX));
             state.span = Some(span);
         }
         if order.blocks == Blocks::Auto {
@@ -275,6 +258,34 @@ impl State {
             },
         }
     }
+}
+
+fn serve(service: &Service, state: &State, blocks: Range<usize>) -> Result<(), String> {
+    let order = &state.order;
+    lower_priority(order.niceness);
+    let served = Served {
+        path: order.file.path()?,
+        blocks: blocks.clone(),
+        threads: order.threads,
+        cache_bytes: order.cache_bytes,
+        activation_bits: ActivationBits::default(),
+    };
+    service
+        .serve(state.model, &served)
+        .map_err(|error| error.to_string())?;
+    log::info!(
+        target: LOG_TARGET,
+        "serving blocks {}..{} of {} of {:?}",
+        blocks.start,
+        blocks.end,
+        state.blocks,
+        order.name,
+    );
+    Ok(())
+}
+
+fn topic(order: &Order) -> String {
+    format!("serving {:?}", order.name)
 }
 
 /// A server as the planner sees it; `throughput` in tokens · blocks a second.
