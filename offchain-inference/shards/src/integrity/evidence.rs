@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What is kept when two servers disagree.
 //!
-//! A server says what it computed in a [`Claim`] that it signs for everyone: these blocks of this
-//! model turn the sequence of inputs with this digest into the sequence of outputs with that one.
-//! Two claims of different agents about the same inputs with different outputs are [`Evidence`]:
-//! about 500 bytes, which fit a transaction. Which of the two is wrong follows from the [`Exhibit`],
-//! the inputs and outputs themselves, by computing the blocks again; the claims bind it by digests,
-//! so it can be supplied later and elsewhere. All is SCALE.
+//! A server says what it computed in a step in a [`Claim`] that it signs for everyone: these blocks
+//! of this model turn the sequence of inputs with this digest into this output. Two claims of
+//! different agents about the same inputs with different outputs are [`Evidence`]: about 600 bytes,
+//! which fit a transaction. Which of the two is wrong follows from the [`Exhibit`], the inputs and
+//! outputs themselves, by computing the blocks again; the claims bind it by digests, so it can be
+//! supplied later and elsewhere. All is SCALE.
 
 use codec::{Decode, Encode};
 use sha2::{Digest as _, Sha256};
@@ -21,26 +21,21 @@ use crate::{
 /// A SHA-256 digest.
 pub type Digest = [u8; 32];
 
-/// The digests of a sequence of rows: one for each position.
+/// The digests of a sequence of input rows: one for each position.
 ///
-/// `d₀ = 0`, `dᵢ = SHA-256(dᵢ₋₁ ‖ bytes of row i)`. Rows of inputs are hashed as little-endian
-/// binary32 after decoding, so that a sequence has the same digest whatever code it came in; rows of
-/// outputs are hashed in their wire code.
+/// `d₀ = 0`, `dᵢ = SHA-256(dᵢ₋₁ ‖ row i as little-endian binary32)`. Rows are hashed as decoded, so
+/// that a sequence has the same digest in any wire code that it was decoded from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History(Vec<Digest>);
 
 impl History {
-    /// Appends rows of `row_bytes` bytes.
-    pub fn push(&mut self, rows: &[u8], row_bytes: usize) {
-        for row in rows.chunks_exact(row_bytes.max(1)) {
-            let hash = Sha256::new_with_prefix(self.digest_at(self.len()).unwrap_or_default());
-            self.0.push(hash.chain_update(row).finalize().into());
+    /// Appends row-major rows of `width`.
+    pub fn push(&mut self, rows: &[f32], width: usize) {
+        for row in rows.chunks_exact(width.max(1)) {
+            let mut hash = Sha256::new_with_prefix(self.digest());
+            hash.update(Code::F32.encode(row, width));
+            self.0.push(hash.finalize().into());
         }
-    }
-
-    /// Appends rows of `width` floats.
-    pub fn push_floats(&mut self, rows: &[f32], width: usize) {
-        self.push(&Code::F32.encode(rows, width), Code::F32.bytes(1, width));
     }
 
     /// Positions.
@@ -58,6 +53,11 @@ impl History {
         self.0.truncate(len);
     }
 
+    /// The digest of the whole sequence.
+    pub fn digest(&self) -> Digest {
+        self.0.last().copied().unwrap_or_default()
+    }
+
     /// The digest of the first `len` positions, where there are so many.
     pub fn digest_at(&self, len: usize) -> Option<Digest> {
         match len.checked_sub(1) {
@@ -67,21 +67,25 @@ impl History {
     }
 }
 
-/// What a server says that it computed.
+/// What a server says that it computed in one step.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Claim {
     /// SHA-256 of the model's file.
     pub model: ModelId,
     /// First block, and one past the last.
     pub blocks: (u32, u32),
-    /// Positions, from the beginning of the sequence.
-    pub positions: u32,
-    /// [`History`] of the inputs, as decoded.
-    pub inputs: Digest,
-    /// Wire code of the outputs.
+    /// Wire code of the output.
     pub code: Code,
-    /// [`History`] of the outputs, in that code.
-    pub outputs: Digest,
+    /// Positions of the sequence before the step.
+    pub positions: u32,
+    /// Rows of the step.
+    pub rows: u32,
+    /// [`History`] before the step.
+    pub before: Digest,
+    /// [`History`] after it.
+    pub after: Digest,
+    /// SHA-256 of the output's wire bytes.
+    pub output: Digest,
     /// When it was signed: milliseconds since the epoch of Unix.
     pub time: u64,
 }
@@ -93,7 +97,7 @@ impl Statement for Claim {
 impl Claim {
     /// Whether the two are about the same computation.
     fn same_question(&self, other: &Self) -> bool {
-        let question = |c: &Self| (c.model, c.blocks, c.positions, c.inputs);
+        let question = |c: &Self| (c.model, c.blocks, c.positions, c.rows, c.before, c.after);
         question(self) == question(other)
     }
 }
@@ -138,11 +142,11 @@ pub struct Evidence {
 pub struct Exhibit {
     /// Elements of a row.
     pub width: u32,
-    /// The input rows, as little-endian binary32.
+    /// All input rows of the sequence up to and with the step, as little-endian binary32.
     pub inputs: Vec<u8>,
-    /// Wire bytes of the first server's outputs.
+    /// Wire bytes of the first server's output.
     pub first: Vec<u8>,
-    /// Wire bytes of the second server's outputs.
+    /// Wire bytes of the second server's output.
     pub second: Vec<u8>,
 }
 
@@ -180,7 +184,7 @@ impl Evidence {
         if !first.same_question(second) {
             return Err(EvidenceError::OtherQuestion);
         }
-        if (first.outputs, first.code) == (second.outputs, second.code) {
+        if (first.output, first.code) == (second.output, second.code) {
             return Err(EvidenceError::SameOutput);
         }
         self.first.check(directory)?;
@@ -192,34 +196,29 @@ impl Evidence {
     pub fn judge(&self, exhibit: &Exhibit) -> Result<Verdict, EvidenceError> {
         let (first, second) = (&self.first.claim.body, &self.second.claim.body);
         let other = EvidenceError::OtherExhibit;
-        let (Ok(width), Ok(positions)) = (
-            usize::try_from(exhibit.width),
-            usize::try_from(first.positions),
-        ) else {
-            return Err(other("rows"));
-        };
-        let is_named = |code: Code, bytes: &[u8], digest: Digest| {
-            let mut history = History::default();
-            history.push(bytes, code.bytes(1, width));
-            bytes.len() == code.bytes(positions, width)
-                && history.digest_at(positions) == Some(digest)
-        };
-        if !is_named(Code::F32, &exhibit.inputs, first.inputs) {
+        let size = |n: u32| usize::try_from(n).map_err(|_| other("rows"));
+        let (width, rows) = (size(exhibit.width)?, size(first.rows)?);
+        let positions = size(first.positions)?;
+        let total = positions.checked_add(rows).ok_or(other("rows"))?;
+        let inputs = Code::F32
+            .decode(&exhibit.inputs, total, width)
+            .map_err(|_| other("inputs"))?;
+        let mut history = History::default();
+        history.push(&inputs, width);
+        let digests = (history.digest_at(positions), history.digest());
+        if digests != (Some(first.before), first.after) {
             return Err(other("inputs"));
         }
-        let outputs = |bytes: &[u8], claim: &Claim| {
-            if is_named(claim.code, bytes, claim.outputs) {
-                // What does not decode is no output, and agrees with none.
-                Ok(claim
-                    .code
-                    .decode(bytes, positions, width)
-                    .unwrap_or_default())
-            } else {
-                Err(other("outputs"))
+        let output = |bytes: &[u8], claim: &Claim| {
+            let digest: Digest = Sha256::digest(bytes).into();
+            if digest != claim.output {
+                return Err(other("outputs"));
             }
+            // What does not decode is no output, and agrees with none.
+            Ok(claim.code.decode(bytes, rows, width).unwrap_or_default())
         };
-        let a = outputs(&exhibit.first, first)?;
-        let b = outputs(&exhibit.second, second)?;
+        let a = output(&exhibit.first, first)?;
+        let b = output(&exhibit.second, second)?;
         Ok(compare(&a, &b, width, first.code.max(second.code)))
     }
 }
@@ -292,25 +291,28 @@ mod tests {
         (0..n).map(|i| (i as f32 * 0.7 + seed).sin()).collect()
     }
 
-    const POSITIONS: usize = 5;
+    /// Positions before the step, and rows of it.
+    const POSITIONS: usize = 3;
+    const ROWS: usize = 2;
 
     fn inputs() -> Vec<f32> {
-        floats(POSITIONS * WIDTH, 0.0)
+        floats((POSITIONS + ROWS) * WIDTH, 0.0)
     }
 
-    /// What `agent` claims, with these outputs.
-    fn claimed(agent: u8, code: Code, outputs: &[f32]) -> (Answer, Vec<u8>) {
-        let bytes = code.encode(outputs, WIDTH);
-        let (mut taken, mut given) = (History::default(), History::default());
-        taken.push_floats(&inputs(), WIDTH);
-        given.push(&bytes, code.bytes(1, WIDTH));
+    /// What `agent` claims, with this output.
+    fn claimed(agent: u8, code: Code, output: &[f32]) -> (Answer, Vec<u8>) {
+        let mut history = History::default();
+        history.push(&inputs(), WIDTH);
+        let bytes = code.encode(output, WIDTH);
         let claim = Claim {
             model: [1; 32],
             blocks: (3, 9),
-            positions: POSITIONS as u32,
-            inputs: taken.digest_at(POSITIONS).unwrap(),
             code,
-            outputs: given.digest_at(POSITIONS).unwrap(),
+            positions: POSITIONS as u32,
+            rows: ROWS as u32,
+            before: history.digest_at(POSITIONS).unwrap(),
+            after: history.digest(),
+            output: Sha256::digest(&bytes).into(),
             time: 1,
         };
         (answer(agent, claim), bytes)
@@ -329,13 +331,8 @@ mod tests {
     }
 
     fn conflict() -> (Evidence, Exhibit) {
-        let honest = floats(POSITIONS * WIDTH, 2.0);
-        case(
-            &honest,
-            Code::F32,
-            &floats(POSITIONS * WIDTH, 2.5),
-            Code::F32,
-        )
+        let honest = floats(ROWS * WIDTH, 2.0);
+        case(&honest, Code::F32, &floats(ROWS * WIDTH, 2.5), Code::F32)
     }
 
     #[test]
@@ -344,7 +341,7 @@ mod tests {
         assert_eq!(evidence.check(&Agents), Ok(()));
         assert!(!evidence.judge(&exhibit).unwrap().agrees);
         let bytes = evidence.encode();
-        assert!(bytes.len() < 560, "{}", bytes.len());
+        assert!(bytes.len() < 650, "{}", bytes.len());
         assert_eq!(Evidence::decode_all(&mut &bytes[..]), Ok(evidence));
         let bytes = exhibit.encode();
         assert_eq!(Exhibit::decode_all(&mut &bytes[..]), Ok(exhibit));
@@ -352,7 +349,7 @@ mod tests {
 
     #[test]
     fn honest_servers_with_different_codes_agree() {
-        let honest = floats(POSITIONS * WIDTH, 2.0);
+        let honest = floats(ROWS * WIDTH, 2.0);
         for code in Code::ALL {
             let (evidence, exhibit) = case(&honest, code, &honest, Code::F32);
             assert!(evidence.judge(&exhibit).unwrap().agrees, "{code}");
@@ -361,14 +358,9 @@ mod tests {
 
     #[test]
     fn what_does_not_decode_agrees_with_nothing() {
-        let mut garbage = floats(POSITIONS * WIDTH, 2.0);
+        let mut garbage = floats(ROWS * WIDTH, 2.0);
         garbage[3] = f32::NAN;
-        let (evidence, exhibit) = case(
-            &garbage,
-            Code::F32,
-            &floats(POSITIONS * WIDTH, 2.0),
-            Code::F32,
-        );
+        let (evidence, exhibit) = case(&garbage, Code::F32, &floats(ROWS * WIDTH, 2.0), Code::F32);
         assert!(!evidence.judge(&exhibit).unwrap().agrees);
     }
 
@@ -385,8 +377,8 @@ mod tests {
         assert_eq!(change(&|a| a.claim.body.model[0] ^= 1), broken);
         assert_eq!(change(&|a| a.claim.body.blocks.1 += 1), broken);
         assert_eq!(change(&|a| a.claim.body.code = Code::F16), broken);
-        assert_eq!(change(&|a| a.claim.body.outputs[31] ^= 1), broken);
-        assert_eq!(change(&|a| a.claim.body.inputs[31] ^= 1), broken);
+        assert_eq!(change(&|a| a.claim.body.output[31] ^= 1), broken);
+        assert_eq!(change(&|a| a.claim.body.after[31] ^= 1), broken);
         assert_eq!(change(&|a| a.claim.body.time += 1), broken);
         assert_eq!(change(&|a| a.peer.push(0)), broken);
         let other = Err(EvidenceError::Signature([3; 32]));
@@ -410,7 +402,7 @@ mod tests {
         let same = answer(2, first.claim.body.clone());
         assert_eq!(check(same), Err(EvidenceError::SameOutput));
         let mut other = second.claim.body.clone();
-        other.inputs[0] ^= 1;
+        other.before[0] ^= 1;
         let other = answer(2, other);
         assert_eq!(check(other), Err(EvidenceError::OtherQuestion));
         let mut forged = second;
@@ -443,19 +435,19 @@ mod tests {
             let bytes = code.encode(&floats(rows * WIDTH, 1.0), WIDTH);
             let values = code.decode(&bytes, rows, WIDTH).unwrap();
             let mut whole = History::default();
-            whole.push_floats(&values, WIDTH);
+            whole.push(&values, WIDTH);
             prop_assert_eq!(whole.len(), rows);
             let cut = cut.min(rows);
             let (head, tail) = values.split_at(cut * WIDTH);
             let mut parts = History::default();
-            parts.push_floats(head, WIDTH);
-            prop_assert_eq!(parts.digest_at(cut), whole.digest_at(cut));
+            parts.push(head, WIDTH);
+            prop_assert_eq!(Some(parts.digest()), whole.digest_at(cut));
             // A fork that went another way and came back.
-            parts.push_floats(&[9.0; WIDTH], WIDTH);
-            prop_assert_ne!(parts.digest_at(cut + 1), whole.digest_at(cut + 1));
+            parts.push(&[9.0; WIDTH], WIDTH);
+            prop_assert_ne!(Some(parts.digest()), whole.digest_at(cut + 1));
             parts.truncate(cut);
             let again = code.encode(tail, WIDTH);
-            parts.push_floats(&code.decode(&again, rows - cut, WIDTH).unwrap(), WIDTH);
+            parts.push(&code.decode(&again, rows - cut, WIDTH).unwrap(), WIDTH);
             prop_assert_eq!(parts, whole);
         }
     }
