@@ -213,7 +213,8 @@ impl Worker {
         self.count();
     }
 
-    /// More blocks are finalised: rounds that ended in them are counted and forgotten.
+    /// More blocks are finalised: rounds that ended in them are counted and forgotten, and keys and
+    /// scores that waited for it go out at once instead of after the next best block.
     pub fn on_finalized(&mut self) {
         let finalized = self.chain.finalized();
         let mut gone = vec![];
@@ -232,6 +233,9 @@ impl Worker {
         }
         let purged = self.vault.purge(&gone).map_err(|error| error.to_string());
         self.problems.note("the vault", purged);
+        if let Some(block) = self.block {
+            self.submit(block, |_| true);
+        }
         self.count();
     }
 
