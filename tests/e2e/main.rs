@@ -5,6 +5,7 @@ mod bad_input;
 mod client;
 mod feeless;
 mod finality;
+mod played;
 mod refused_transactions;
 mod runtime_upgrade;
 mod session_keys;
