@@ -2,6 +2,7 @@
 //! Four validators with agents, on one machine, and what they make of requests.
 
 mod deaths;
+mod dishonest;
 mod honest;
 mod models;
 mod oracle;
