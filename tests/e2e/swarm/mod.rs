@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Four validators with agents, on one machine, and what they make of requests.
 
+mod ask;
 mod deaths;
 mod dishonest;
 mod honest;
+mod late;
 mod models;
 mod oracle;
+mod split;
 
 pub(crate) use models::engine;
 
