@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Tests of a running node, each with a node and a chain of its own.
 
+mod agent_trouble;
 mod bad_input;
 mod client;
 mod feeless;
