@@ -3,6 +3,7 @@
 //! ask and to change its chain, and how long rounds take.
 
 pub mod chain;
+pub mod latency;
 pub mod node;
 pub mod rounds;
 
