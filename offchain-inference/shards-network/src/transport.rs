@@ -2,7 +2,7 @@
 //! What the threads of the engine call. They may block; the network's tasks may not.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     future::Future,
     pin::pin,
     sync::{Arc, OnceLock, Weak},
@@ -37,6 +37,8 @@ pub struct Network {
     setup: ProtocolName,
     local: Peer,
     inbox: OnceLock<Weak<dyn Inbox>>,
+    /// Peers to which the network keeps a substream open, or tries to.
+    wanted: Mutex<BTreeSet<PeerId>>,
     pub(crate) links: Links,
     discovery: Mutex<Discovery>,
     pub(crate) metrics: Metrics,
@@ -55,6 +57,7 @@ impl Network {
             activations,
             setup,
             inbox: OnceLock::new(),
+            wanted: Mutex::default(),
             links: Links::default(),
             discovery: Mutex::default(),
             metrics,
@@ -85,8 +88,11 @@ impl Network {
     }
 
     /// Lets the network open a substream, and keep trying.
-    fn open(&self, peer: &PeerId) {
-        let address = Multiaddr::empty().with(Protocol::P2p((*peer).into()));
+    fn open(&self, peer: PeerId) {
+        if !self.wanted.lock().insert(peer) {
+            return;
+        }
+        let address = Multiaddr::empty().with(Protocol::P2p(peer.into()));
         let peers = HashSet::from([address]);
         let name = self.activations.clone();
         if let Err(error) = self.network.add_peers_to_reserved_set(name, peers) {
@@ -94,13 +100,13 @@ impl Network {
         }
     }
 
-    /// Lets the network open no further substream to a peer, or close the one that there is.
+    /// Lets the network no more open a substream to a peer, and close it if this node opened it.
     pub(crate) fn leave(&self, peer: PeerId) {
-        let name = self.activations.clone();
-        if let Err(error) = self
-            .network
-            .remove_peers_from_reserved_set(name, vec![peer])
-        {
+        if !self.wanted.lock().remove(&peer) {
+            return;
+        }
+        let (name, peers) = (self.activations.clone(), vec![peer]);
+        if let Err(error) = self.network.remove_peers_from_reserved_set(name, peers) {
             log::debug!(target: LOG_TARGET, "cannot leave {peer}: {error}");
         }
     }
@@ -148,7 +154,7 @@ impl Network {
         }
         let peer = id(to)?;
         let deadline = Instant::now() + time;
-        let Some(sink) = self.links.to(&peer, deadline, || self.open(&peer)) else {
+        let Some(sink) = self.links.to(&peer, deadline, || self.open(peer)) else {
             if !self.links.is_awaited(&peer) {
                 self.leave(peer);
             }
