@@ -18,7 +18,7 @@ use std::{
 
 use super::{
     journal::Journal,
-    link::{Link, LinkError, Place, Reply},
+    link::{Answered, Link, LinkError, Place, Reply},
 };
 use crate::message::Part;
 
@@ -56,6 +56,13 @@ impl Track {
             self.places.len() - 1
         });
         &mut self.places[index]
+    }
+
+    /// The last answer that the server of `link` gave for the sequence.
+    pub fn last(&self, link: &Arc<Link>) -> Option<&Answered> {
+        let mut places = self.places.iter();
+        let place = places.find(|place| Arc::ptr_eq(&place.link, link));
+        place.and_then(|place| place.last.as_ref())
     }
 
     /// A second sequence that starts with this one.
@@ -101,8 +108,8 @@ pub(crate) struct Pace {
 pub(crate) struct Failure {
     pub link: Arc<Link>,
     pub error: LinkError,
-    /// When something came back last.
-    pub progress: Option<Instant>,
+    /// Whether anything had come back.
+    pub progress: bool,
 }
 
 /// A message under way.
@@ -157,7 +164,7 @@ pub(crate) fn drive(
         reply,
         replies,
         again: 0,
-        progress: None,
+        progress: false,
     };
     loop {
         run.send()?;
@@ -177,7 +184,14 @@ struct Run<'a, 'b> {
     reply: Sender<Reply>,
     replies: Receiver<Reply>,
     again: usize,
-    progress: Option<Instant>,
+    progress: bool,
+}
+
+/// Takes the first `n` elements, or all there are.
+fn split<'a, T>(rest: &mut &'a [T], n: usize) -> &'a [T] {
+    let (first, others) = rest.split_at_checked(n).unwrap_or((*rest, &[]));
+    *rest = others;
+    first
 }
 
 impl Run<'_, '_> {
@@ -305,15 +319,23 @@ impl Run<'_, '_> {
         let Ok(data) = link.code.decode(&bytes, rows, width) else {
             return Err(self.failure(link, LinkError::Malformed));
         };
-        self.progress = Some(Instant::now());
-        let mut rest = data.as_slice();
-        for (track, position, rows) in flight.parts {
+        self.progress = true;
+        let (mut rest, mut rest_bytes) = (data.as_slice(), bytes.as_slice());
+        for (part, (track, position, rows)) in (0..).zip(flight.parts) {
             let Some(track) = self.tracks.get_mut(track) else {
                 continue;
             };
-            let (own, others) = rest.split_at_checked(rows * width).unwrap_or((rest, &[]));
-            rest = others;
-            track.place(&link).len = position + rows;
+            let own = split(&mut rest, rows * width);
+            let own_bytes = split(&mut rest_bytes, link.code.bytes(rows, width));
+            let place = track.place(&link);
+            place.len = position + rows;
+            place.last = Some(Answered {
+                sequence: reply.sequence,
+                part,
+                position,
+                rows,
+                bytes: own_bytes.to_vec(),
+            });
             let journal = track.journal(link.blocks.end);
             // What is known already was computed again for its cache's sake.
             let known = journal.len().saturating_sub(position) * width;
