@@ -54,8 +54,10 @@ impl Scene {
         strike: impl Fn(&Peer),
     ) -> starling_engine::Result<Vec<u32>> {
         greedy(chain, &PROMPT, TOKENS, |token| {
+            // Who is struck is not on the route any more.
+            let route = chain.route();
             for (_, stage) in at.iter().filter(|(when, _)| *when == token) {
-                strike(&chain.route()[*stage].1);
+                strike(&route[*stage].1);
             }
         })
     }
