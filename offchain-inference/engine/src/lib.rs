@@ -30,5 +30,5 @@ mod trunk;
 pub use error::{Error, Result};
 pub use kernels::InstructionSet;
 pub use model::{ActivationBits, Hidden, Input, LoadOptions, Model, Session, Step};
-pub use requantise::{requantise, WeightFormat};
+pub use requantise::{cut, requantise, WeightFormat};
 pub use trunk::{Sequence, Trunk};

@@ -38,6 +38,31 @@ struct Evaluated<S> {
 impl LocalBackend {
     /// Loads the model file at `path`.
     pub fn load(path: &Path, options: &LoadOptions) -> Result<Self, BackendError> {
+        Self::load_with(path, options, |model| model)
+    }
+}
+
+impl<T: Trunk> LocalBackend<T> {
+    /// Loads the ends of the model file at `path`; its blocks are computed by what `connect` makes
+    /// of them.
+    pub fn load_ends(
+        path: &Path,
+        options: &LoadOptions,
+        connect: impl FnOnce(Model) -> T,
+    ) -> Result<Self, BackendError> {
+        let options = LoadOptions {
+            blocks: Some(0..0),
+            ends: true,
+            ..options.clone()
+        };
+        Self::load_with(path, &options, connect)
+    }
+
+    fn load_with(
+        path: &Path,
+        options: &LoadOptions,
+        connect: impl FnOnce(Model) -> T,
+    ) -> Result<Self, BackendError> {
         let gguf = Gguf::open(path)?;
         let tokenizer = Tokenizer::from_gguf(gguf.metadata())?;
         let model = Model::load_from(&gguf, options)?;
@@ -46,11 +71,9 @@ impl LocalBackend {
             .map(str::to_owned)
             .or_else(|| Some(path.file_stem()?.to_string_lossy().into_owned()))
             .unwrap_or_default();
-        Self::new(name, model, tokenizer)
+        Self::new(name, connect(model), tokenizer)
     }
-}
 
-impl<T: Trunk> LocalBackend<T> {
     /// From parts that are loaded already.
     pub fn new(name: String, trunk: T, tokenizer: Tokenizer) -> Result<Self, BackendError> {
         let vocabulary = trunk.ends().config().vocab;

@@ -209,15 +209,7 @@ impl Model {
     pub fn load_from(gguf: &Gguf, options: &LoadOptions) -> Result<Self> {
         let config = Config::from_gguf(gguf)?;
         let blocks = options.blocks.clone().unwrap_or(0..config.blocks);
-        if blocks.start > blocks.end
-            || blocks.end > config.blocks
-            || (blocks.is_empty() && !options.ends)
-        {
-            return Err(Error::Shape(format!(
-                "blocks {}..{} of a model of {}",
-                blocks.start, blocks.end, config.blocks
-            )));
-        }
+        config.check_span(&blocks, options.ends)?;
         let instruction_set = options.instruction_set.unwrap_or_else(InstructionSet::best);
         let kernels = instruction_set.kernels()?;
         let threads = match options.threads {
