@@ -140,13 +140,19 @@ impl Check {
             let mut inputs = self.inputs.clone();
             inputs.truncate(end);
             *track.journal(blocks.start) = inputs;
-            drive(&[second.clone()], &mut [&mut track], &[0], &pace).ok()?;
+            drive(
+                std::slice::from_ref(&second),
+                &mut [&mut track],
+                &[0],
+                &pace,
+            )
+            .ok()?;
         }
         let mut rows = vec![];
         track.journal(blocks.end).read(0..len, *width, &mut rows);
         Some(Again {
             last: track.last(&second).cloned(),
-            link: second.clone(),
+            link: second,
             rows,
         })
     }
