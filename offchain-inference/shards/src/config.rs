@@ -68,7 +68,10 @@ pub struct ChainConfig {
     /// Rows of a message of prefill. Several messages are under way at the same time, so that
     /// the nodes of a chain work side by side.
     pub chunk_rows: usize,
-    /// How long to look for holders of missing blocks, and to go on without progress.
+    /// Sequences of the past whose caches are kept for later ones that begin alike.
+    pub remembered: usize,
+    /// How long to look for holders of missing blocks, and to go on without progress after a
+    /// failure.
     pub patience: Duration,
     /// How long a request of set-up may take.
     pub request_timeout: Duration,
@@ -76,9 +79,8 @@ pub struct ChainConfig {
     pub least_step_timeout: Duration,
     /// The most time that an answer may take.
     pub most_step_timeout: Duration,
-    /// Another route is taken when its expected time a token is below this share of the present
-    /// one's.
-    pub replan_below: f64,
+    /// Whether a route is left for a much faster one.
+    pub replan: bool,
 }
 
 impl Default for ChainConfig {
@@ -88,11 +90,12 @@ impl Default for ChainConfig {
             only_bonded: true,
             spot_check: 0.0,
             chunk_rows: 64,
+            remembered: 2,
             patience: Duration::from_secs(20),
             request_timeout: Duration::from_secs(3),
             least_step_timeout: Duration::from_secs(2),
             most_step_timeout: Duration::from_secs(30),
-            replan_below: 0.6,
+            replan: true,
         }
     }
 }

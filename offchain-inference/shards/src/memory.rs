@@ -136,6 +136,7 @@ impl Network {
     pub fn kill(&self, peer: &Peer) {
         let mut state = self.0.state.lock();
         state.inboxes.remove(peer);
+        state.faults.remove(peer);
         state.provided.remove(peer);
         let touches = |(from, to): &(Peer, Peer)| from == peer || to == peer;
         let connected: HashSet<_> = state
@@ -314,6 +315,13 @@ impl Transport for Endpoint {
 
     fn max_message(&self) -> usize {
         MAX_MESSAGE
+    }
+}
+
+impl Drop for Endpoint {
+    /// Leaves the network.
+    fn drop(&mut self) {
+        self.network.kill(&self.local);
     }
 }
 

@@ -12,6 +12,7 @@ use codec::{Decode, DecodeAll, Encode};
 use crate::{
     auth::{Signed, Statement},
     code::Code,
+    integrity::Claim,
     transport::ModelId,
 };
 
@@ -110,6 +111,20 @@ pub enum Request {
     /// Open a session.
     #[codec(index = 1)]
     Open(Signed<Open>),
+    /// Sign for what you computed.
+    #[codec(index = 2)]
+    Attest(Attest),
+}
+
+/// Asks for a signed claim about a part of an answer, one of the session's last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Attest {
+    /// The session.
+    pub session: SessionId,
+    /// The message that was answered.
+    pub sequence: u64,
+    /// Place of the part in the message.
+    pub part: u32,
 }
 
 /// A response of set-up.
@@ -124,6 +139,9 @@ pub enum Response {
     /// No.
     #[codec(index = 2)]
     Refused(Refusal),
+    /// What was computed.
+    #[codec(index = 3)]
+    Attested(Signed<Claim>),
 }
 
 /// A change of a session's branches, made before anything is computed.

@@ -17,6 +17,7 @@ use crate::{
     auth::{Directory, Identity},
     client::{self, Chain, Holder, Hub},
     config::{ChainConfig, ServiceConfig},
+    integrity::{Evidence, Exhibit},
     loopback::Loopback,
     message::{self, Message, Refusal, Response},
     metrics::Metrics,
@@ -136,9 +137,6 @@ impl Service {
     /// Loads blocks of a model and computes them for others from now on, in place of what was
     /// served of it. Blocks the caller until they are loaded.
     pub fn serve(&self, model: ModelId, served: &Served) -> Result<(), ServiceError> {
-        if self.work.lock().asks.is_none() {
-            return Err(ServiceError::Closed);
-        }
         self.server.serve(model, served)
     }
 
@@ -176,6 +174,12 @@ impl Service {
     /// How far `peer`'s results are trusted: 1 at first, 0 where it is not used any more.
     pub fn trust(&self, peer: &Peer) -> f64 {
         self.hub.peers.trust(peer)
+    }
+
+    /// Takes out what spot checks have proven since the last call: signed claims of two agents
+    /// that contradict each other, and the rows to judge them by. The latest 16 are kept.
+    pub fn evidence(&self) -> Vec<(Evidence, Exhibit)> {
+        self.hub.evidence()
     }
 
     /// Ends serving and all sessions of this node's chains.

@@ -35,6 +35,9 @@ struct Evaluated<S> {
     last: Hidden,
 }
 
+/// What came of a node: its end, where children go on from there, and the answer.
+type Outcome<S> = (Option<Evaluated<S>>, Answer);
+
 impl LocalBackend {
     /// Loads the model file at `path`.
     pub fn load(path: &Path, options: &LoadOptions) -> Result<Self, BackendError> {
@@ -135,7 +138,7 @@ impl<T: Trunk> LocalBackend<T> {
         &self,
         nodes: &[&Pending<'_>],
         parent: Option<&Evaluated<T::Session>>,
-    ) -> Result<Vec<(Option<Evaluated<T::Session>>, Answer)>, BackendError> {
+    ) -> Result<Vec<Outcome<T::Session>>, BackendError> {
         let mut sessions = nodes
             .iter()
             .map(|node| match parent {

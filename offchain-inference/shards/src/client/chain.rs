@@ -2,6 +2,7 @@
 //! A model whose blocks other nodes compute.
 
 use std::{
+    collections::VecDeque,
     fmt,
     ops::Range,
     sync::Arc,
@@ -14,15 +15,19 @@ use starling_engine::{Error, Hidden, Input, Model, Sequence, Step, Trunk};
 use super::{
     check::Check,
     drive::{drive, Failure, Pace, Track},
-    link::{Link, LinkError, Target},
+    link::{Broken, Link, LinkError, Target},
     Hub, OpenError,
 };
 use crate::{
     config::ChainConfig,
+    message::Refusal,
     metrics::observe,
     routing::{self, Candidate, Need, NoRoute, Route, Stage},
     transport::ModelId,
 };
+
+/// Positions below which a common beginning is not worth its keeping.
+const LEAST_PREFIX: usize = 32;
 
 /// Failures of spans that one call gets over.
 const MAX_FAILURES: usize = 16;
@@ -33,6 +38,9 @@ const SEARCH_PAUSE: Duration = Duration::from_millis(250);
 /// How often a route is compared with what else there is, unless a span straggles.
 const REPLAN_AFTER: Duration = Duration::from_secs(30);
 
+/// A server of a route that is trusted less is left as soon as there is another one.
+const LEAST_TRUST: f64 = 0.5;
+
 /// Tokens that a sequence is thought to have still to come, when a change of route is weighed
 /// against the time of its replay.
 const TOKENS_TO_COME: usize = 64;
@@ -41,10 +49,7 @@ const TOKENS_TO_COME: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChainError {
     /// Nobody that may be used holds these blocks.
-    #[error(
-        "no node that may be used holds blocks {}..{} of the model; looked for {:.1} s{}",
-        .blocks.start, .blocks.end, .waited.as_secs_f64(), Last(.last)
-    )]
+    #[error("no node that may be used holds blocks {}..{} of the model{}", .blocks.start, .blocks.end, Last(.last))]
     NoHolder {
         /// The first blocks that are missing.
         blocks: Range<usize>,
@@ -54,7 +59,7 @@ pub enum ChainError {
         last: Option<String>,
     },
     /// Span after span failed.
-    #[error("{failures} spans failed, the last one, blocks {}..{}, because {last}", .blocks.start, .blocks.end)]
+    #[error("span after span failed, at last blocks {}..{}: {last}", .blocks.start, .blocks.end)]
     GaveUp {
         /// How many.
         failures: usize,
@@ -98,6 +103,13 @@ struct Inner {
     ends: Model,
     config: ChainConfig,
     plan: Mutex<Plan>,
+    recent: Mutex<VecDeque<Recent>>,
+}
+
+/// A sequence that is over, for later ones that begin alike.
+struct Recent {
+    tokens: Vec<u32>,
+    track: Track,
 }
 
 /// A model whose ends are here and whose blocks other nodes compute. Clones share the sessions.
@@ -126,6 +138,7 @@ impl Chain {
                 links: vec![],
                 compared: Instant::now(),
             }),
+            recent: Mutex::default(),
         }))
     }
 
@@ -143,7 +156,10 @@ impl Chain {
 pub struct ChainSession {
     chain: Chain,
     track: Track,
+    /// The sequence, for as long as it was extended by tokens only.
+    tokens: Vec<u32>,
     len: usize,
+    is_fork: bool,
 }
 
 impl fmt::Debug for ChainSession {
@@ -163,15 +179,38 @@ impl Sequence for ChainSession {
         Self {
             chain: self.chain.clone(),
             track: self.track.fork(),
+            tokens: self.tokens.clone(),
             len: self.len,
+            is_fork: true,
         }
     }
 
     fn truncate(&mut self, len: usize) {
         if len < self.len {
             self.len = len;
+            self.tokens.truncate(len);
             self.track.truncate(len);
         }
+    }
+}
+
+impl Drop for ChainSession {
+    fn drop(&mut self) {
+        let Inner { config, recent, .. } = &*self.chain.0;
+        if self.is_fork || self.tokens.len() < self.len || self.len < LEAST_PREFIX {
+            return;
+        }
+        let newest = Recent {
+            tokens: std::mem::take(&mut self.tokens),
+            track: std::mem::take(&mut self.track),
+        };
+        let mut recent = recent.lock();
+        recent.push_front(newest);
+        let kept = config.remembered.min(recent.len());
+        let oldest = recent.split_off(kept);
+        drop(recent);
+        // Servers are told without the lock.
+        drop(oldest);
     }
 }
 
@@ -186,12 +225,28 @@ impl Trunk for Chain {
         ChainSession {
             chain: self.clone(),
             track: Track::default(),
+            tokens: vec![],
             len: 0,
+            is_fork: false,
         }
     }
 
-    fn session_with_prefix(&self, _tokens: &[u32]) -> ChainSession {
-        self.session()
+    fn session_with_prefix(&self, tokens: &[u32]) -> ChainSession {
+        let mut session = self.session();
+        let most = tokens.len().saturating_sub(1);
+        let recent = self.0.recent.lock();
+        let common = |known: &Recent| {
+            let pairs = known.tokens.iter().zip(tokens.iter().take(most));
+            pairs.take_while(|(a, b)| a == b).count()
+        };
+        let best = recent.iter().map(|known| (common(known), known));
+        if let Some((len @ LEAST_PREFIX.., known)) = best.max_by_key(|(len, _)| *len) {
+            session.track = known.track.fork();
+            session.track.truncate(len);
+            session.tokens = tokens.iter().take(len).copied().collect();
+            session.len = len;
+        }
+        session
     }
 
     fn forward(
@@ -227,6 +282,10 @@ impl Trunk for Chain {
                 .journal(end)
                 .read(new.clone(), width, &mut data);
             outputs.push(Hidden::new(width, data)?);
+            if let (Input::Tokens(tokens), true) = (step.input, session.tokens.len() == session.len)
+            {
+                session.tokens.extend_from_slice(tokens);
+            }
             session.len = new.end;
         }
         outcome?;
@@ -277,12 +336,16 @@ impl Inner {
             least_timeout: self.config.least_step_timeout,
             most_timeout: self.config.most_step_timeout,
         };
-        let mut since = Instant::now();
-        let mut first_failure = None;
-        let mut last: Option<(Range<usize>, String)> = None;
-        for failures in 0..=MAX_FAILURES {
-            let why = last.as_ref().map(|(_, error)| error.clone());
-            let route = self.route(tracks, since + self.config.patience, why)?;
+        let started = Instant::now();
+        let mut deadline = started + self.config.patience;
+        let mut first_failure: Option<Instant> = None;
+        let mut last_failure = None;
+        for failures in 0.. {
+            let why = last_failure.clone();
+            let (route, broken) = self.route(tracks, deadline, why)?;
+            if let Some(broken) = broken {
+                first_failure.get_or_insert(broken.max(started));
+            }
             for track in tracks.iter_mut() {
                 track.keep(&route);
             }
@@ -299,33 +362,32 @@ impl Inner {
                         );
                     }
                     self.sample(&route, tracks, from);
-                    return Ok(());
+                    break;
                 },
                 Err(failure) => {
-                    first_failure.get_or_insert_with(Instant::now);
-                    since = failure
-                        .progress
-                        .map_or(since, |progress| progress.max(since));
-                    last = Some(self.failed(failure));
-                    let over = since.elapsed() >= self.config.patience;
-                    if over {
-                        break;
+                    let now = Instant::now();
+                    if failure.progress || failures == 0 {
+                        deadline = now + self.config.patience;
                     }
+                    let Failure { link, error, .. } = failure;
+                    link.fail(&error);
+                    let (blocks, last) = (link.blocks.clone(), format!("{}: {error}", link.peer));
+                    if failures >= MAX_FAILURES || now >= deadline {
+                        return Err(ChainError::GaveUp {
+                            failures: failures + 1,
+                            blocks,
+                            last,
+                        });
+                    }
+                    last_failure = Some(last);
                 },
             }
         }
-        let (blocks, last) = last.unwrap_or_default();
-        Err(ChainError::GaveUp {
-            failures: MAX_FAILURES,
-            blocks,
-            last,
-        })
+        Ok(())
     }
 
-    /// Takes note of a failure; the plan has a gap now.
-    fn failed(&self, failure: Failure) -> (Range<usize>, String) {
-        let Failure { link, error, .. } = failure;
-        link.fail(&error);
+    /// Takes note of a failure.
+    fn failed(&self, link: &Link, error: &LinkError) {
         self.hub
             .metrics
             .failures
@@ -338,13 +400,12 @@ impl Inner {
             link.blocks.end,
             link.peer
         );
-        match &error {
+        match error {
             // The same server can be asked again at once.
-            LinkError::Refused(crate::message::Refusal::UnknownSession) => {},
+            LinkError::Refused(Refusal::UnknownSession) => {},
             error if error.is_forgivable() => self.hub.peers.busy(&link.peer),
             _ => self.hub.peers.failed(&link.peer),
         }
-        (link.blocks.clone(), format!("{}: {error}", link.peer))
     }
 
     fn candidates(&self) -> Vec<Candidate> {
@@ -354,20 +415,29 @@ impl Inner {
         peers.candidates(&self.model, &**directory, self.config.only_bonded)
     }
 
-    /// Sessions that cover all blocks. Opens what is missing; looks for holders until `deadline`.
+    /// Sessions that cover all blocks, and when the first of those failed that had to be replaced.
+    /// Opens what is missing; looks for holders until `deadline`.
     fn route(
         &self,
         tracks: &mut [&mut Track],
         deadline: Instant,
         mut last: Option<String>,
-    ) -> Result<Vec<Arc<Link>>, ChainError> {
+    ) -> Result<(Vec<Arc<Link>>, Option<Instant>), ChainError> {
         let started = Instant::now();
         let mut plan = self.plan.lock();
         self.reconsider(&mut plan, tracks);
+        let mut first_broken = None;
         loop {
-            plan.links.retain(|link| link.is_alive());
+            plan.links.retain(|link| match link.broken() {
+                Some(Broken { at, error }) => {
+                    first_broken = Some(first_broken.map_or(at, |first: Instant| first.min(at)));
+                    self.failed(link, &error);
+                    false
+                },
+                None => true,
+            });
             let Some((at, gap)) = gap(&plan.links, self.ends.config().blocks) else {
-                return Ok(plan.links.clone());
+                return Ok((plan.links.clone(), first_broken));
             };
             let need = self.need(gap, tracks);
             let mut candidates = self.candidates();
@@ -449,11 +519,14 @@ impl Inner {
         Need::new(blocks, positions)
     }
 
-    /// Leaves the route for one that is much better, if a span straggles or some time is over.
+    /// Leaves the route for one that is much better, if a server lost trust, a span straggles or
+    /// some time is over.
     fn reconsider(&self, plan: &mut Plan, tracks: &mut [&mut Track]) {
         let blocks = self.ends.config().blocks;
         let straggles = plan.links.iter().any(|link| link.straggles());
-        let due = straggles || plan.compared.elapsed() >= REPLAN_AFTER;
+        let distrusted = |link: &Arc<Link>| self.hub.peers.trust(&link.peer) < LEAST_TRUST;
+        let due = plan.links.iter().any(distrusted)
+            || self.config.replan && (straggles || plan.compared.elapsed() >= REPLAN_AFTER);
         let complete =
             plan.links.iter().all(|link| link.is_alive()) && gap(&plan.links, blocks).is_none();
         if !due || !complete {
@@ -525,6 +598,7 @@ impl Inner {
                 }
                 let check = Check {
                     link: link.clone(),
+                    last: track.last(link).cloned(),
                     inputs: track.journal(link.blocks.start).clone(),
                     outputs: track.journal(link.blocks.end).clone(),
                     config: self.config.clone(),

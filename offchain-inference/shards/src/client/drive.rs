@@ -18,7 +18,7 @@ use std::{
 
 use super::{
     journal::Journal,
-    link::{Link, LinkError, Place, Reply},
+    link::{Answered, Link, LinkError, Place, Reply},
 };
 use crate::message::Part;
 
@@ -56,6 +56,13 @@ impl Track {
             self.places.len() - 1
         });
         &mut self.places[index]
+    }
+
+    /// The last answer that the server of `link` gave for the sequence.
+    pub fn last(&self, link: &Arc<Link>) -> Option<&Answered> {
+        let mut places = self.places.iter();
+        let place = places.find(|place| Arc::ptr_eq(&place.link, link));
+        place.and_then(|place| place.last.as_ref())
     }
 
     /// A second sequence that starts with this one.
@@ -101,15 +108,29 @@ pub(crate) struct Pace {
 pub(crate) struct Failure {
     pub link: Arc<Link>,
     pub error: LinkError,
-    /// When something came back last.
-    pub progress: Option<Instant>,
+    /// Whether anything had come back.
+    pub progress: bool,
+}
+
+/// Consecutive rows of one track.
+#[derive(Clone, Copy)]
+struct Piece {
+    /// Place among the tracks.
+    track: usize,
+    position: usize,
+    rows: usize,
 }
 
 /// A message under way.
 struct Flight {
-    /// Sequence, first position, number of rows.
-    parts: Vec<(usize, usize, usize)>,
+    pieces: Vec<Piece>,
     deadline: Instant,
+}
+
+impl Flight {
+    fn rows(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.rows).sum()
+    }
 }
 
 /// One stage of the route at work.
@@ -157,7 +178,7 @@ pub(crate) fn drive(
         reply,
         replies,
         again: 0,
-        progress: None,
+        progress: false,
     };
     loop {
         run.send()?;
@@ -177,42 +198,37 @@ struct Run<'a, 'b> {
     reply: Sender<Reply>,
     replies: Receiver<Reply>,
     again: usize,
-    progress: Option<Instant>,
+    progress: bool,
+}
+
+/// Takes the first `n` elements, or all there are.
+fn split<'a, T>(rest: &mut &'a [T], n: usize) -> &'a [T] {
+    let (first, others) = rest.split_at_checked(n).unwrap_or((*rest, &[]));
+    *rest = others;
+    first
 }
 
 impl Run<'_, '_> {
     /// Sends what can be sent.
     fn send(&mut self) -> Result<(), Failure> {
         for index in 0..self.stages.len() {
-            while let Some((parts, data)) = self.next_message(index) {
+            while let Some((pieces, data)) = self.next_message(index) {
                 let Some(stage) = self.stages.get_mut(index) else {
                     break;
                 };
                 let link = stage.link.clone();
-                let rows: usize = parts.iter().map(|(_, _, rows)| rows).sum();
-                let waiting: usize = stage
-                    .flights
-                    .values()
-                    .flat_map(|flight| &flight.parts)
-                    .map(|(_, _, rows)| rows)
-                    .sum();
-                let mut named = Vec::with_capacity(parts.len());
-                for &(track, position, rows) in &parts {
-                    if let (Some(track), Ok(position), Ok(rows)) = (
-                        self.tracks.get_mut(track),
-                        position.try_into(),
-                        rows.try_into(),
-                    ) {
-                        let branch = track.place(&link).branch();
-                        named.push(Part {
-                            branch,
-                            position,
-                            rows,
-                        });
-                    }
-                }
-                match link.compute(named, &data, index, &self.reply) {
+                let parts = pieces.iter().filter_map(|piece| {
+                    let track = self.tracks.get_mut(piece.track)?;
+                    Some(Part {
+                        branch: track.place(&link).branch(),
+                        position: piece.position.try_into().ok()?,
+                        rows: piece.rows.try_into().ok()?,
+                    })
+                });
+                match link.compute(parts.collect(), &data, index, &self.reply) {
                     Ok(sequence) => {
+                        let rows: usize = pieces.iter().map(|piece| piece.rows).sum();
+                        let waiting: usize = stage.flights.values().map(Flight::rows).sum();
                         let Pace {
                             least_timeout,
                             most_timeout,
@@ -220,7 +236,7 @@ impl Run<'_, '_> {
                         } = *self.pace;
                         let timeout = link.timeout(waiting + rows, least_timeout, most_timeout);
                         let deadline = Instant::now() + timeout;
-                        stage.flights.insert(sequence, Flight { parts, deadline });
+                        stage.flights.insert(sequence, Flight { pieces, deadline });
                     },
                     Err(error) => return Err(self.failure(link, error)),
                 }
@@ -230,14 +246,14 @@ impl Run<'_, '_> {
     }
 
     /// Rows that a stage can be sent now, if there are any and few enough messages are under way.
-    fn next_message(&mut self, index: usize) -> Option<(Vec<(usize, usize, usize)>, Vec<f32>)> {
+    fn next_message(&mut self, index: usize) -> Option<(Vec<Piece>, Vec<f32>)> {
         let stage = self
             .stages
             .get_mut(index)
             .filter(|s| s.flights.len() < WINDOW)?;
         let link = &stage.link;
         let mut room = link.max_rows(self.pace.chunk_rows);
-        let mut parts = vec![];
+        let mut pieces = vec![];
         let mut data = vec![];
         for (i, (track, next)) in self.tracks.iter_mut().zip(&mut stage.next).enumerate() {
             let journal = track.journal(link.blocks.start);
@@ -246,7 +262,11 @@ impl Run<'_, '_> {
                 continue;
             }
             journal.read(*next..*next + rows, link.width, &mut data);
-            parts.push((i, *next, rows));
+            pieces.push(Piece {
+                track: i,
+                position: *next,
+                rows,
+            });
             let old = self
                 .from
                 .get(i)
@@ -254,11 +274,11 @@ impl Run<'_, '_> {
             self.again += old.min(rows);
             *next += rows;
             room -= rows;
-            if room == 0 || parts.len() >= link.max_branches() {
+            if room == 0 || pieces.len() >= link.max_branches() {
                 break;
             }
         }
-        (!parts.is_empty()).then_some((parts, data))
+        (!pieces.is_empty()).then_some((pieces, data))
     }
 
     /// Waits for an answer and takes it in.
@@ -300,20 +320,28 @@ impl Run<'_, '_> {
             Ok(bytes) => bytes,
             Err(error) => return Err(self.failure(link, error)),
         };
-        let rows = flight.parts.iter().map(|(_, _, rows)| rows).sum();
         let width = link.width;
-        let Ok(data) = link.code.decode(&bytes, rows, width) else {
+        let Ok(data) = link.code.decode(&bytes, flight.rows(), width) else {
             return Err(self.failure(link, LinkError::Malformed));
         };
-        self.progress = Some(Instant::now());
-        let mut rest = data.as_slice();
-        for (track, position, rows) in flight.parts {
-            let Some(track) = self.tracks.get_mut(track) else {
+        self.progress = true;
+        let (mut rest, mut rest_bytes) = (data.as_slice(), bytes.as_slice());
+        for (part, piece) in (0..).zip(flight.pieces) {
+            let Piece { position, rows, .. } = piece;
+            let Some(track) = self.tracks.get_mut(piece.track) else {
                 continue;
             };
-            let (own, others) = rest.split_at_checked(rows * width).unwrap_or((rest, &[]));
-            rest = others;
-            track.place(&link).len = position + rows;
+            let own = split(&mut rest, rows * width);
+            let own_bytes = split(&mut rest_bytes, link.code.bytes(rows, width));
+            let place = track.place(&link);
+            place.len = position + rows;
+            place.last = Some(Answered {
+                sequence: reply.sequence,
+                part,
+                position,
+                rows,
+                bytes: own_bytes.to_vec(),
+            });
             let journal = track.journal(link.blocks.end);
             // What is known already was computed again for its cache's sake.
             let known = journal.len().saturating_sub(position) * width;

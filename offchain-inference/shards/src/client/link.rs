@@ -16,15 +16,23 @@ use parking_lot::Mutex;
 
 use super::Hub;
 use crate::{
+    auth::Signed,
     code::Code,
-    message::{self, Branch, Edit, Message, Opened, Output, Part, Refusal, Work},
+    integrity::Claim,
+    message::{
+        self, Attest, Branch, Edit, Message, Opened, Output, Part, Refusal, Request, Response, Work,
+    },
     metrics::observe,
     routing::Straggler,
     transport::{ModelId, Peer, TransportError},
 };
 
-/// How long a message may take to be accepted by the transport.
-const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the first message of a session may take to be accepted by the transport, which may
+/// have to open a substream for it.
+const FIRST_SEND_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The same for the others, which only wait for back-pressure.
+const SEND_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The same for the message that ends a session, on which nothing depends.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
@@ -63,8 +71,8 @@ impl LinkError {
         }
     }
 
-    /// Whether the server just has no room or no time now, or has forgotten the session: nothing
-    /// that speaks against it.
+    /// Whether the server just has no room or no time now, has forgotten the session, or does not
+    /// serve this node's agent: nothing that speaks against it.
     pub fn is_forgivable(&self) -> bool {
         matches!(
             self,
@@ -76,6 +84,8 @@ impl LinkError {
                     | Refusal::TooFast
                     | Refusal::Closing
                     | Refusal::NotHeld
+                    | Refusal::NotBonded
+                    | Refusal::Stale
             )
         )
     }
@@ -95,6 +105,19 @@ struct Waiter {
     rows: usize,
     asked: Instant,
     reply: Sender<Reply>,
+}
+
+enum State {
+    /// Who waits for the answers to which messages.
+    Open(HashMap<u64, Waiter>),
+    Failed(Broken),
+}
+
+/// When and why a session failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Broken {
+    pub at: Instant,
+    pub error: LinkError,
 }
 
 #[derive(Default)]
@@ -119,8 +142,7 @@ pub(crate) struct Link {
     next_branch: AtomicU32,
     /// Held while a message is sent, so that messages leave in the order of their numbers.
     outgoing: Mutex<Outgoing>,
-    /// `None` once the session has failed.
-    waiting: Mutex<Option<HashMap<u64, Waiter>>>,
+    state: Mutex<State>,
     straggler: Mutex<Straggler>,
     straggles: AtomicBool,
     /// The server has ended the session.
@@ -150,7 +172,7 @@ impl Link {
             opened,
             next_branch: AtomicU32::new(0),
             outgoing: Mutex::default(),
-            waiting: Mutex::new(Some(HashMap::new())),
+            state: Mutex::new(State::Open(HashMap::new())),
             straggler: Mutex::default(),
             straggles: AtomicBool::new(false),
             ended: AtomicBool::new(false),
@@ -167,7 +189,15 @@ impl Link {
 
     /// Whether the session can still be used.
     pub fn is_alive(&self) -> bool {
-        self.waiting.lock().is_some()
+        self.broken().is_none()
+    }
+
+    /// Why it cannot, if so.
+    pub fn broken(&self) -> Option<Broken> {
+        match &*self.state.lock() {
+            State::Open(_) => None,
+            State::Failed(broken) => Some(broken.clone()),
+        }
     }
 
     /// Whether the server has lately been much slower than expected.
@@ -263,12 +293,12 @@ impl Link {
         waiter: Option<Waiter>,
     ) -> Result<u64, LinkError> {
         let sequence = outgoing.sequence;
-        match (&mut *self.waiting.lock(), waiter) {
-            (Some(waiting), Some(waiter)) => {
+        match (&mut *self.state.lock(), waiter) {
+            (State::Open(waiting), Some(waiter)) => {
                 waiting.insert(sequence, waiter);
             },
-            (Some(_), None) => {},
-            (None, _) => return Err(LinkError::Disconnected),
+            (State::Open(_), None) => {},
+            (State::Failed(broken), _) => return Err(broken.error.clone()),
         }
         outgoing.sequence += 1;
         let work = Work {
@@ -280,16 +310,21 @@ impl Link {
         };
         let payload = message::encode(&Message::Work(work));
         let bytes = payload.len();
-        self.hub.transport.send(&self.peer, payload, SEND_TIMEOUT)?;
+        let timeout = if sequence == 0 {
+            FIRST_SEND_TIMEOUT
+        } else {
+            SEND_TIMEOUT
+        };
+        self.hub.transport.send(&self.peer, payload, timeout)?;
         self.hub.metrics.count_bytes("sent", "client", bytes);
         Ok(sequence)
     }
 
     /// Takes an answer in. Never waits.
     pub fn done(&self, sequence: u64, result: Result<Output, Refusal>) {
-        let waiter = match &mut *self.waiting.lock() {
-            Some(waiting) => waiting.remove(&sequence),
-            None => None,
+        let waiter = match &mut *self.state.lock() {
+            State::Open(waiting) => waiting.remove(&sequence),
+            State::Failed(_) => None,
         };
         let result = match (result, waiter) {
             (Ok(output), Some(waiter)) => {
@@ -336,11 +371,36 @@ impl Link {
         }
     }
 
-    /// Gives the session up. Whoever waits for an answer is told.
+    /// Has the server sign for an answer.
+    pub fn attest(
+        &self,
+        answered: &Answered,
+        timeout: Duration,
+    ) -> Result<Signed<Claim>, LinkError> {
+        let request = Request::Attest(Attest {
+            session: self.session(),
+            sequence: answered.sequence,
+            part: answered.part,
+        });
+        match self.hub.ask(&self.peer, &request, timeout)? {
+            Response::Attested(signed) => Ok(signed),
+            _ => Err(LinkError::Malformed),
+        }
+    }
+
+    /// Gives the session up, if it has not failed before. Whoever waits for an answer is told.
     pub fn fail(&self, error: &LinkError) {
-        let waiting = self.waiting.lock().take();
-        for (sequence, waiter) in waiting.into_iter().flatten() {
-            waiter.fail(sequence, error);
+        let mut state = self.state.lock();
+        if let State::Open(waiting) = &mut *state {
+            let waiting = std::mem::take(waiting);
+            *state = State::Failed(Broken {
+                at: Instant::now(),
+                error: error.clone(),
+            });
+            drop(state);
+            for (sequence, waiter) in waiting {
+                waiter.fail(sequence, error);
+            }
         }
     }
 }
@@ -375,6 +435,20 @@ pub(crate) struct Place {
     known: bool,
     /// Positions that the server is known to have computed and that are still right.
     pub len: usize,
+    /// The last answer for it.
+    pub last: Option<Answered>,
+}
+
+/// An answer that its server can be asked to sign for.
+#[derive(Clone)]
+pub(crate) struct Answered {
+    pub sequence: u64,
+    /// Place in the message.
+    pub part: u32,
+    pub position: usize,
+    pub rows: usize,
+    /// The rows as they came.
+    pub bytes: Vec<u8>,
 }
 
 impl Place {
@@ -384,6 +458,7 @@ impl Place {
             link,
             known: false,
             len: 0,
+            last: None,
         }
     }
 
@@ -403,6 +478,7 @@ impl Place {
             link: self.link.clone(),
             known: true,
             len: self.len,
+            last: None,
         })
     }
 }

@@ -14,7 +14,7 @@ pub use link::LinkError;
 pub use peers::Holder;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{mpsc::SyncSender, Arc, Weak},
     time::{Duration, Instant},
 };
@@ -28,10 +28,14 @@ use self::{
 };
 use crate::{
     auth::{Directory, Identity, Signed},
+    integrity::{Evidence, Exhibit},
     message::{self, Announcement, Done, Open, Request, Response, SessionId, Span},
     metrics::Metrics,
     transport::{ModelId, Peer, Transport},
 };
+
+/// Evidence that is kept.
+const MAX_EVIDENCE: usize = 16;
 
 /// Nodes that are asked at the same time what they hold.
 const ASKED_AT_ONCE: usize = 16;
@@ -55,6 +59,8 @@ pub(crate) struct Hub {
     pub metrics: Metrics,
     pub peers: Peers,
     links: Mutex<HashMap<(Peer, SessionId), Weak<Link>>>,
+    /// What was found out of late and not been taken yet.
+    evidence: Mutex<VecDeque<(Evidence, Exhibit)>>,
     /// `None` once the service has ended.
     checks: Mutex<Option<SyncSender<Check>>>,
 }
@@ -74,6 +80,7 @@ impl Hub {
             metrics,
             peers: Peers::default(),
             links: Mutex::default(),
+            evidence: Mutex::default(),
             checks: Mutex::new(Some(checks)),
         })
     }
@@ -219,6 +226,20 @@ impl Hub {
     /// Whether sessions of ours are open with `peer`.
     pub fn uses(&self, peer: &Peer) -> bool {
         self.links.lock().keys().any(|(used, _)| used == peer)
+    }
+
+    /// Keeps evidence until it is taken, or more recent one needs the room.
+    fn keep(&self, evidence: Evidence, exhibit: Exhibit) {
+        let mut kept = self.evidence.lock();
+        if kept.len() >= MAX_EVIDENCE {
+            kept.pop_front();
+        }
+        kept.push_back((evidence, exhibit));
+    }
+
+    /// Takes the evidence out.
+    pub fn evidence(&self) -> Vec<(Evidence, Exhibit)> {
+        self.evidence.lock().drain(..).collect()
     }
 
     /// Has a check made, unless there are many to be made already.

@@ -27,12 +27,18 @@ impl Difference {
 pub struct Tolerance(Difference);
 
 impl Tolerance {
-    /// For outputs that travelled in `code`, from servers that got the same floats.
+    /// For outputs of servers that got the same floats, where `code` is the coarser of the codes in
+    /// which the outputs travelled.
+    ///
+    /// Of what was measured (`docs/figures.md`), honest servers are farthest apart when one has
+    /// activations of 8 bits and the other of 16: by 0.060 and 0.0011 (0.074 and 0.0021 in
+    /// `linear8-row`). The cheat that comes closest has weights of 4 bits: 0.11 and 0.0044.
     pub const fn of(code: Code) -> Self {
         let (relative, cosine) = match code {
-            Code::F32 | Code::F16 => (0.02, 2e-4),
-            Code::Dynamic8 | Code::Dynamic8Row => (0.06, 2e-3),
-            Code::Linear8 | Code::Linear8Row => (0.06, 2e-3),
+            Code::Linear8Row => (0.1, 4e-3),
+            Code::F32 | Code::F16 | Code::Dynamic8 | Code::Dynamic8Row | Code::Linear8 => {
+                (0.08, 2e-3)
+            },
         };
         Self(Difference { relative, cosine })
     }

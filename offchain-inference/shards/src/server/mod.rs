@@ -18,19 +18,21 @@ use std::{
 };
 
 use parking_lot::{Mutex, RwLock};
+use sha2::{Digest, Sha256};
 
 use self::{
-    queue::{Job, Terms},
+    queue::{Job, Key, Terms},
     quota::{Nonces, Rates},
-    span::{Answer, Span},
+    span::{Answer, Rows, Span},
 };
 use crate::{
-    auth::{Account, Directory, Identity, Signed},
+    auth::{Account, Directory, Identity, Signed, Statement},
     code::Code,
     config::ServiceConfig,
+    integrity::Claim,
     message::{
-        self, Announcement, Done, Message, Open, Opened, Output, Refusal, Request, Response,
-        SessionId, Work,
+        self, Announcement, Attest, Done, Message, Open, Opened, Output, Refusal, Request,
+        Response, SessionId, Work,
     },
     metrics::Metrics,
     transport::{ModelId, Peer, Transport},
@@ -104,15 +106,19 @@ impl Server {
 
     /// Loads a span and serves it from now on, in place of another one of the same model.
     pub fn serve(&self, model: ModelId, served: &Served) -> Result<(), ServiceError> {
-        self.withdraw(&model);
-        let span = Span::load(served, self.config.clone(), self.metrics.clone())?;
-        let span = Arc::new(span);
         let answers = self.answers.lock().clone().ok_or(ServiceError::Closed)?;
+        // Two spans may not fit into memory together.
+        self.withdraw(&model);
+        let span = Span::load(model, served, self.config.clone(), self.metrics.clone())?;
+        let span = Arc::new(span);
         let at_work = span.clone();
         let thread = crate::spawn("shards-span", move || at_work.run(&answers))?;
         let running = Running { span, thread };
-        self.spans.write().insert(model, running);
+        let other = self.spans.write().insert(model, running);
         self.provide();
+        if let Some(other) = other {
+            other.stop();
+        }
         Ok(())
     }
 
@@ -173,6 +179,7 @@ impl Server {
             .and_then(|()| match message::decode(payload)? {
                 Request::Describe(model) => self.describe(&model),
                 Request::Open(open) => self.open(from, &open).map(Response::Opened),
+                Request::Attest(attest) => self.attest(from, attest).map(Response::Attested),
             });
         result.unwrap_or_else(|refusal| {
             self.refused(from, &refusal);
@@ -192,11 +199,8 @@ impl Server {
 
     fn describe(&self, model: &ModelId) -> Result<Response, Refusal> {
         let announcement = self.announcement(model).ok_or(Refusal::NotHeld)?;
-        let network = self.directory.network();
-        let local = self.transport.local();
-        Signed::new(announcement, &*self.identity, &network, &local, None)
-            .map(Response::Announcement)
-            .ok_or(Refusal::Closing)
+        let signed = self.sign(announcement).ok_or(Refusal::Closing)?;
+        Ok(Response::Announcement(signed))
     }
 
     fn open(&self, from: &Peer, open: &Signed<Open>) -> Result<Opened, Refusal> {
@@ -248,6 +252,29 @@ impl Server {
             max_rows: config.max_rows.try_into().unwrap_or(u32::MAX),
             max_branches: config.max_branches.try_into().unwrap_or(u32::MAX),
         })
+    }
+
+    fn attest(&self, from: &Peer, attest: Attest) -> Result<Signed<Claim>, Refusal> {
+        let key = (from.clone(), attest.session);
+        let claim = {
+            let spans = self.spans.read();
+            let mut queues = spans.values().map(|running| &running.span.queue);
+            queues.find_map(|queue| queue.claimed(&key, attest.sequence, attest.part))
+        };
+        let claim = claim.ok_or(Refusal::UnknownSession)?;
+        self.sign(claim).ok_or(Refusal::Closing)
+    }
+
+    /// Signs towards everyone.
+    fn sign<T: Statement>(&self, body: T) -> Option<Signed<T>> {
+        let network = self.directory.network();
+        Signed::new(
+            body,
+            &*self.identity,
+            &network,
+            &self.transport.local(),
+            None,
+        )
     }
 
     /// Takes a message in. Never waits.
@@ -331,6 +358,7 @@ impl Server {
     fn answer(&self, answer: Answer) {
         let result = answer.result.map(|rows| {
             let data = rows.code.encode(&rows.data, rows.width);
+            self.claim(&answer.key, answer.sequence, &rows, &data);
             let held = answer.arrived.elapsed().as_micros();
             Output {
                 held: held.try_into().unwrap_or(u32::MAX),
@@ -357,6 +385,38 @@ impl Server {
                 }
             },
         }
+    }
+}
+
+impl Server {
+    /// Remembers what an answer claims, so that it can be signed for.
+    fn claim(&self, key: &Key, sequence: u64, rows: &Rows, data: &[u8]) {
+        let spans = self.spans.read();
+        let Some(span) = spans.values().find(|running| running.span.id == rows.model) else {
+            return;
+        };
+        let Some(blocks) = message::Span::new(&rows.blocks) else {
+            return;
+        };
+        let time = self.directory.now();
+        let mut rest = data;
+        let claims = rows.parts.iter().map_while(|part| {
+            let bytes = rows.code.bytes(part.rows as usize, rows.width);
+            let (own, others) = rest.split_at_checked(bytes)?;
+            rest = others;
+            Some(Claim {
+                model: rows.model,
+                blocks: (blocks.start, blocks.end),
+                code: rows.code,
+                positions: part.position,
+                rows: part.rows,
+                before: part.before,
+                after: part.after,
+                output: Sha256::digest(own).into(),
+                time,
+            })
+        });
+        span.span.queue.claim(key, sequence, claims.collect());
     }
 }
 

@@ -16,9 +16,13 @@ use prometheus::Gauge;
 use crate::{
     auth::Account,
     code::Code,
+    integrity::Claim,
     message::{Refusal, SessionId, Work},
     transport::Peer,
 };
+
+/// Parts of answers of a session that the server can still sign for.
+const CLAIMS: usize = 256;
 
 /// A session's name: numbers are unique on this server, but only its peer may use one.
 pub(crate) type Key = (Peer, SessionId);
@@ -54,6 +58,8 @@ struct Slot {
     waiting: VecDeque<Job>,
     waiting_bytes: usize,
     last_used: Instant,
+    /// Number of the answered message, place of the part, what was computed.
+    claims: VecDeque<(u64, u32, Claim)>,
 }
 
 #[derive(Default)]
@@ -102,6 +108,7 @@ impl Queue {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             last_used: Instant::now(),
+            claims: VecDeque::new(),
         };
         let mut state = self.state.lock();
         if !state.stop && state.slots.insert(key, slot).is_none() {
@@ -153,6 +160,26 @@ impl Queue {
         drop(state);
         self.wake.notify_one();
         Ok(())
+    }
+
+    /// Remembers what an answer claims, part by part.
+    pub fn claim(&self, key: &Key, sequence: u64, claims: Vec<Claim>) {
+        if let Some(slot) = self.state.lock().slots.get_mut(key) {
+            for (part, claim) in (0..).zip(claims) {
+                if slot.claims.len() >= CLAIMS {
+                    slot.claims.pop_front();
+                }
+                slot.claims.push_back((sequence, part, claim));
+            }
+        }
+    }
+
+    /// What an answer claimed.
+    pub fn claimed(&self, key: &Key, sequence: u64, part: u32) -> Option<Claim> {
+        let state = self.state.lock();
+        let mut claims = state.slots.get(key)?.claims.iter();
+        let wanted = claims.find(|(s, p, _)| (*s, *p) == (sequence, part));
+        wanted.map(|(_, _, claim)| claim.clone())
     }
 
     /// Ends a session; says whether there was one.

@@ -20,8 +20,10 @@ use super::queue::{Key, Queue, Task};
 use crate::{
     code::Code,
     config::ServiceConfig,
+    integrity::{Digest, History},
     message::{Branch, Edit, Refusal, Work},
     metrics::{observe, Metrics},
+    transport::ModelId,
 };
 
 /// What a node is to hold of a model.
@@ -55,10 +57,24 @@ pub(crate) struct Rows {
     pub data: Vec<f32>,
     pub width: usize,
     pub code: Code,
+    pub model: ModelId,
+    pub blocks: Range<usize>,
+    pub parts: Vec<PartDone>,
+}
+
+/// What the rows of a part came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PartDone {
+    pub position: u32,
+    pub rows: u32,
+    /// Digests of the branch's inputs before the part and with it.
+    pub before: Digest,
+    pub after: Digest,
 }
 
 /// A loaded span.
 pub(crate) struct Span {
+    pub id: ModelId,
     pub model: Model,
     pub queue: Queue,
     /// Bits of an f64: tokens · blocks a second of decoding one sequence.
@@ -67,19 +83,27 @@ pub(crate) struct Span {
     metrics: Metrics,
 }
 
+/// A branch: its cache, and the digests of the rows that it was computed from.
+struct Cached {
+    session: engine::Session,
+    history: History,
+}
+
 /// Caches of the sessions.
-type Caches = HashMap<Key, HashMap<Branch, engine::Session>>;
+type Caches = HashMap<Key, HashMap<Branch, Cached>>;
 
 /// A task whose message was found sound. Its branches are out of the caches for the pass.
 struct Prepared {
     task: Task,
-    branches: Vec<(Branch, engine::Session)>,
+    branches: Vec<(Branch, Cached)>,
     inputs: Vec<Hidden>,
+    parts: Vec<PartDone>,
 }
 
 impl Span {
     /// Loads the span and measures how fast it decodes.
     pub fn load(
+        id: ModelId,
         served: &Served,
         config: Arc<RwLock<ServiceConfig>>,
         metrics: Metrics,
@@ -95,6 +119,7 @@ impl Span {
         let model = Model::load(&served.path, &options)?;
         let throughput = measure(&model)?;
         Ok(Self {
+            id,
             queue: Queue::new(metrics.sessions.clone()),
             throughput: AtomicU64::new(throughput.to_bits()),
             model,
@@ -141,7 +166,7 @@ impl Span {
     /// Works until the queue is stopped.
     pub fn run(&self, answers: &SyncSender<Answer>) {
         let mut caches = Caches::new();
-        let mut positions = 0;
+        let mut positions = 0.0;
         loop {
             let (max_rows, idle) = {
                 let config = self.config.read();
@@ -158,20 +183,19 @@ impl Span {
                 caches.clear();
             }
             let keys: Vec<_> = turn.tasks.iter().map(|task| task.key.clone()).collect();
-            for answer in self.compute(&mut caches, turn.tasks) {
-                if answer.result.is_err() {
-                    caches.remove(&answer.key);
-                    self.queue.end(&answer.key);
-                }
+            let computed = self.compute(&mut caches, turn.tasks);
+            for answer in computed.iter().filter(|answer| answer.result.is_err()) {
+                caches.remove(&answer.key);
+                self.queue.end(&answer.key);
+            }
+            self.queue.used(keys.iter());
+            let now = self.model.cache_positions_used() as f64;
+            self.metrics.positions.add(now - positions);
+            positions = now;
+            for answer in computed {
                 // Fails only when the service ends.
                 let _ = answers.send(answer);
             }
-            self.queue.used(keys.iter());
-            let now = self.model.cache_positions_used();
-            self.metrics
-                .positions
-                .add(now as f64 - f64::from(positions));
-            positions = u32::try_from(now).unwrap_or(u32::MAX);
             if stopped {
                 return;
             }
@@ -189,10 +213,11 @@ impl Span {
         for task in tasks {
             let branches = caches.entry(task.key.clone()).or_default();
             match prepare(&self.model, branches, &task, limits) {
-                Ok((branches, inputs)) if !inputs.is_empty() => ready.push(Prepared {
+                Ok((branches, inputs, parts)) if !inputs.is_empty() => ready.push(Prepared {
                     task,
                     branches,
                     inputs,
+                    parts,
                 }),
                 Ok(_) => {},
                 Err(refusal) => answers.push(task.answer(Err(refusal))),
@@ -211,12 +236,20 @@ impl Span {
                     Err(refusal) => Err(refusal.clone()),
                 }
             };
-            let Prepared { task, branches, .. } = prepared;
+            let Prepared {
+                task,
+                branches,
+                parts,
+                ..
+            } = prepared;
             caches.entry(task.key.clone()).or_default().extend(branches);
             let rows = result.map(|outputs: Vec<Hidden>| Rows {
                 data: outputs.into_iter().flat_map(Hidden::into_vec).collect(),
                 width: self.model.config().width,
                 code: task.terms.code,
+                model: self.id,
+                blocks: task.terms.blocks.clone(),
+                parts,
             });
             answers.push(task.answer(rows));
         }
@@ -232,8 +265,8 @@ impl Span {
         let mut steps: Vec<_> = ready
             .iter_mut()
             .flat_map(|prepared| prepared.branches.iter_mut().zip(&prepared.inputs))
-            .map(|((_, session), hidden)| Step {
-                session,
+            .map(|((_, cached), hidden)| Step {
+                session: &mut cached.session,
                 input: Input::Hidden(hidden),
             })
             .collect();
@@ -267,14 +300,16 @@ impl Task {
     }
 }
 
+type Taken = (Vec<(Branch, Cached)>, Vec<Hidden>, Vec<PartDone>);
+
 /// Makes the edits and takes out the branches that are to be extended, with their inputs. After a
 /// refusal the session is to be ended.
 fn prepare(
     model: &Model,
-    branches: &mut HashMap<Branch, engine::Session>,
+    branches: &mut HashMap<Branch, Cached>,
     task: &Task,
     (max_branches, max_positions): (usize, usize),
-) -> Result<(Vec<(Branch, engine::Session)>, Vec<Hidden>), Refusal> {
+) -> Result<Taken, Refusal> {
     let Work {
         edits, parts, data, ..
     } = &task.job.work;
@@ -291,9 +326,12 @@ fn prepare(
                 let len = len as usize;
                 let parent = branches
                     .get(&parent)
-                    .filter(|parent| parent.len() >= len)
+                    .filter(|parent| parent.session.len() >= len)
                     .ok_or(Refusal::WrongBranch)?;
-                let mut fork = parent.fork();
+                let mut fork = Cached {
+                    session: parent.session.fork(),
+                    history: parent.history.clone(),
+                };
                 fork.truncate(len);
                 if branches.len() >= max_branches {
                     return Err(Refusal::TooLarge);
@@ -304,7 +342,7 @@ fn prepare(
             },
         }
     }
-    let held: usize = branches.values().map(engine::Session::len).sum();
+    let held: usize = branches.values().map(|cached| cached.session.len()).sum();
     if held.saturating_add(task.job.rows) > max_positions {
         return Err(Refusal::CacheFull);
     }
@@ -317,27 +355,46 @@ fn prepare(
     let mut rest = data.as_slice();
     let mut taken = Vec::with_capacity(parts.len());
     let mut inputs = Vec::with_capacity(parts.len());
+    let mut done = Vec::with_capacity(parts.len());
     for part in parts {
         let position = part.position as usize;
-        let mut session = match branches.remove(&part.branch) {
-            Some(session) if session.len() >= position => session,
+        let mut cached = match branches.remove(&part.branch) {
+            Some(cached) if cached.session.len() >= position => cached,
             // A branch that this message named before is out of the map and comes here too.
             None if position == 0 && !taken.iter().any(|(branch, _)| *branch == part.branch) => {
                 if branches.len().saturating_add(taken.len()) >= max_branches {
                     return Err(Refusal::TooLarge);
                 }
-                model.session()
+                Cached {
+                    session: model.session(),
+                    history: History::default(),
+                }
             },
             _ => return Err(Refusal::WrongBranch),
         };
-        session.truncate(position);
+        cached.truncate(position);
         let floats = (part.rows as usize).saturating_mul(width);
         let (rows, others) = rest.split_at_checked(floats).ok_or(Refusal::Malformed)?;
         rest = others;
         inputs.push(Hidden::new(width, rows.to_vec()).map_err(|_| Refusal::Malformed)?);
-        taken.push((part.branch, session));
+        let before = cached.history.digest();
+        cached.history.push(rows, width);
+        done.push(PartDone {
+            position: part.position,
+            rows: part.rows,
+            before,
+            after: cached.history.digest(),
+        });
+        taken.push((part.branch, cached));
     }
-    Ok((taken, inputs))
+    Ok((taken, inputs, done))
+}
+
+impl Cached {
+    fn truncate(&mut self, len: usize) {
+        self.session.truncate(len);
+        self.history.truncate(len);
+    }
 }
 
 /// What the engine's error means for the one who asked.

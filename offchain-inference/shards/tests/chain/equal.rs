@@ -168,11 +168,48 @@ proptest! {
         let mut swarm = Swarm::new(&fixture.path);
         let servers = [swarm.server(0..cut), swarm.server(cut..BLOCKS)];
         let user = swarm.node();
-        let chain = swarm.chain(&user, ChainConfig { chunk_rows, ..config() });
+        let chain = swarm.chain(&user, ChainConfig { chunk_rows, replan: false, ..config() });
         prop_assert_eq!(play(&chain, &acts), play(&swarm.whole(), &acts));
         prop_assert_eq!(user.service.metrics().replayed_rows.get(), 0.0);
         drop(servers);
     }
+}
+
+#[test]
+fn a_sequence_that_begins_as_an_earlier_one_did_is_not_computed_again() {
+    let fixture = fixtures::model(Architecture::Llama, GgmlDType::Q8_0);
+    let mut swarm = Swarm::new(&fixture.path);
+    let server = swarm.server(0..BLOCKS);
+    let user = swarm.node();
+    let chain = swarm.chain(&user, config());
+    let rows = || server.service.metrics().served_rows.get();
+    let tokens: Vec<u32> = (0..90).collect();
+    for other in [3, 70] {
+        extend(&chain, &mut chain.session(), &[other; 40]).unwrap();
+        extend(
+            &chain,
+            &mut chain.session_with_prefix(&tokens),
+            &tokens[..50],
+        )
+        .unwrap();
+    }
+    let whole = swarm.whole();
+    let expected = extend(&whole, &mut whole.session(), &tokens).unwrap();
+    let before = rows();
+    let mut session = chain.session_with_prefix(&tokens);
+    assert_eq!(session.len(), 50);
+    let hidden = extend(&chain, &mut session, &tokens[50..]).unwrap();
+    assert_eq!(rows() - before, 40.0);
+    assert_eq!(hidden.last(), expected.last());
+    // The last token's row is always wanted, and short beginnings are not kept.
+    assert_eq!(chain.session_with_prefix(&tokens[..50]).len(), 49);
+    assert_eq!(chain.session_with_prefix(&tokens[..31]).len(), 0);
+    drop(session);
+    assert_eq!(
+        chain.session_with_prefix(&[70; 99]).len(),
+        0,
+        "two are kept"
+    );
 }
 
 #[test]

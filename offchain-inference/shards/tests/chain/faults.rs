@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use candle_core::quantized::GgmlDType;
 use starling_engine::{config::Architecture, Error};
-use starling_shards::{code::Code, transport::Peer, Chain, ChainConfig, ChainError};
+use starling_shards::{memory::Agent, transport::Peer, Chain, ChainConfig, ChainError};
 
 use crate::{
     fixtures::{self, Fixture, BLOCKS},
@@ -54,8 +54,10 @@ impl Scene {
         strike: impl Fn(&Peer),
     ) -> starling_engine::Result<Vec<u32>> {
         greedy(chain, &PROMPT, TOKENS, |token| {
+            // Who is struck is not on the route any more.
+            let route = chain.route();
             for (_, stage) in at.iter().filter(|(when, _)| *when == token) {
-                strike(&chain.route()[*stage].1);
+                strike(&route[*stage].1);
             }
         })
     }
@@ -74,7 +76,12 @@ impl Scene {
 #[test]
 fn killed_servers_are_replaced_and_the_tokens_are_the_same() {
     let scene = Scene::new(3);
-    let chain = scene.swarm.chain(&scene.user, config());
+    // On a busy machine a server may look like a straggler.
+    let config = ChainConfig {
+        replan: false,
+        ..config()
+    };
+    let chain = scene.swarm.chain(&scene.user, config);
     let at = [(3, 0), (11, 1), (25, 0), (25, 1)];
     let tokens = scene.strike(&chain, &at, |peer| scene.swarm.network.kill(peer));
     assert_eq!(tokens.unwrap(), scene.expected);
@@ -95,6 +102,7 @@ fn a_paused_server_is_replaced_and_the_tokens_are_the_same() {
         ChainConfig {
             least_step_timeout,
             most_step_timeout: least_step_timeout,
+            request_timeout: Duration::from_secs(2),
             ..config()
         },
     );
@@ -125,14 +133,11 @@ fn a_straggler_is_left_for_a_faster_holder_without_a_failure() {
 #[test]
 fn garbage_is_noticed_and_the_tokens_are_the_same() {
     let scene = Scene::new(2);
-    let chain = scene.swarm.chain(
-        &scene.user,
-        ChainConfig {
-            least_step_timeout: Duration::from_millis(500),
-            most_step_timeout: Duration::from_millis(500),
-            ..config()
-        },
-    );
+    let config = ChainConfig {
+        replan: false,
+        ..config()
+    };
+    let chain = scene.swarm.chain(&scene.user, config);
     let tokens = scene.strike(&chain, &[(5, 0), (9, 1)], |peer| {
         // An infinite number in place of the last one.
         scene.swarm.network.corrupt(peer, |message| {
@@ -167,55 +172,46 @@ fn what_is_no_message_at_all_is_counted_and_survived() {
 }
 
 #[test]
-fn a_lying_server_loses_trust_and_its_honest_checkers_do_not() {
+fn a_cheap_copy_of_the_model_is_found_out_and_the_honest_keep_their_trust() {
     let mut scene = Scene::new(2);
     // A third holder, who tells which of two that differ is right.
-    let third = scene.swarm.server(0..CUT);
-    let liar = scene.servers[0].peer.clone();
-    scene.swarm.network.corrupt(&liar, |message| {
-        // The answers' last row, reversed in sign: finite, and wrong.
-        if message.len() > 1000 {
-            let start = message.len() - 384;
-            message[start..]
-                .iter_mut()
-                .skip(3)
-                .step_by(4)
-                .for_each(|byte| *byte ^= 0x80);
-        }
-    });
-    let chain = scene.swarm.chain(
-        &scene.user,
-        ChainConfig {
-            spot_check: 1.0,
-            wire: Code::F32,
-            ..config()
-        },
-    );
+    let honest = scene.swarm.server(0..CUT);
+    let coarser = fixtures::model(Architecture::Llama, GgmlDType::Q4_0);
+    let liar = scene.swarm.node();
+    scene.swarm.serve_file(&liar, &coarser.path, 0..CUT);
+    let config = ChainConfig {
+        spot_check: 1.0,
+        replan: false,
+        ..config()
+    };
+    let service = &scene.user.service;
     let checks = |outcome: &str| {
-        let metrics = scene.user.service.metrics();
+        let metrics = service.metrics();
         metrics.checks.with_label_values(&[outcome]).get()
     };
-    // Each new chain takes the route that looks best, so sooner or later the liar is on it or is a
-    // checker; after that it is avoided.
-    eventually("a difference", || {
+    let evidence = std::cell::RefCell::new(vec![]);
+    // The liar is on the route, or sooner or later one of those who are asked again.
+    let chain = scene.swarm.chain(&scene.user, config);
+    eventually("the liar's discovery", || {
         greedy(&chain, &PROMPT, 4, |_| {}).unwrap();
-        checks("differed") >= 1.0
+        evidence.borrow_mut().extend(service.evidence());
+        service.trust(&liar.peer) < 0.5 && !evidence.borrow().is_empty()
     });
-    eventually("the liar's exclusion", || {
-        greedy(&chain, &PROMPT, 4, |_| {}).unwrap();
-        scene.user.service.trust(&liar) < 0.5
-    });
-    for honest in scene.servers[1..].iter().chain([&third]) {
-        assert!(
-            scene.user.service.trust(&honest.peer) > 0.5,
-            "{honest:?}",
-            honest = honest.peer
-        );
+    for honest in scene.servers.iter().chain([&honest]) {
+        assert!(service.trust(&honest.peer) > 0.5);
     }
-    assert!(
-        checks("agreed") >= 1.0,
-        "the other blocks' holders are honest"
-    );
+    assert!(checks("differed") >= 1.0);
+    eventually("agreement", || {
+        greedy(&chain, &PROMPT, 4, |_| {}).unwrap();
+        checks("agreed") >= 1.0
+    });
+    for (evidence, exhibit) in evidence.into_inner() {
+        evidence.check(&*scene.swarm.agents).unwrap();
+        assert!(!evidence.judge(&exhibit).unwrap().agrees);
+        let account = Agent::new(7).record().account;
+        let answers = [&evidence.first, &evidence.second];
+        assert!(answers.iter().any(|answer| answer.claim.account == account));
+    }
 }
 
 #[test]

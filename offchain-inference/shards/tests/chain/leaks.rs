@@ -12,52 +12,9 @@ use crate::{
     swarm::{config, eventually, extend, Node, Swarm},
 };
 
-/// Bytes of memory that this process holds.
-fn resident() -> usize {
-    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
-    let pages: usize = pages.split(' ').nth(1).unwrap().parse().unwrap();
-    pages * 4096
-}
-
 fn is_empty(server: &Node) -> bool {
     let metrics = server.service.metrics();
     metrics.sessions.get() == 0.0 && metrics.positions.get() == 0.0
-}
-
-#[test]
-fn two_hundred_sessions_leave_nothing_behind() {
-    let fixture = fixtures::model(Architecture::Llama, GgmlDType::Q8_0);
-    let mut swarm = Swarm::new(&fixture.path);
-    let servers = [swarm.server(0..2), swarm.server(2..BLOCKS)];
-    let user = swarm.node();
-    let tokens: Vec<u32> = (0..90).collect();
-    let ends = swarm.ends();
-    let use_one = || {
-        let chain = user
-            .service
-            .chain(crate::swarm::MODEL, ends.clone(), config());
-        let mut session = chain.session();
-        extend(&chain, &mut session, &tokens).unwrap();
-        let mut fork = session.fork();
-        fork.truncate(40);
-        extend(&chain, &mut fork, &[1, 2, 3]).unwrap();
-        assert!(servers
-            .iter()
-            .all(|server| server.service.metrics().positions.get() > 0.0));
-    };
-    let gone = || servers.iter().all(is_empty);
-    for _ in 0..20 {
-        use_one();
-    }
-    eventually("an empty server", gone);
-    let before = resident();
-    for _ in 0..200 {
-        use_one();
-    }
-    eventually("an empty server", gone);
-    // The caches of one session alone are 90 positions · 256 bytes · 4 blocks.
-    let grown = resident().saturating_sub(before);
-    assert!(grown < 8 << 20, "{grown} bytes more");
 }
 
 #[test]

@@ -96,8 +96,13 @@ impl Swarm {
     }
 
     pub fn serve(&self, node: &Node, blocks: Range<usize>) {
+        self.serve_file(node, &self.path, blocks);
+    }
+
+    /// Serves what is in another file for the model.
+    pub fn serve_file(&self, node: &Node, path: &Path, blocks: Range<usize>) {
         let served = Served {
-            path: self.path.clone(),
+            path: path.to_owned(),
             blocks,
             threads: 1,
             cache_bytes: 64 << 20,
