@@ -475,7 +475,7 @@ mod benchmarks {
         {
             Pallet::<T>::do_note_author(agent::<T>(10_000));
             Pallet::<T>::note_hashes();
-            Pallet::<T>::weight_of_finalize();
+            Pallet::<T>::reserve();
             Pallet::<T>::run_agenda();
         }
 
