@@ -9,6 +9,7 @@ mod late;
 mod models;
 mod oracle;
 mod split;
+mod twenty;
 
 pub(crate) use models::engine;
 
