@@ -12,7 +12,7 @@ use std::{
 use starling_engine::{store::Store, Hidden, Input, LoadOptions, Model, Sequence, Step, Trunk};
 use starling_shards::{
     auth::Identity,
-    memory::{Agent, Agents, Endpoint, Network},
+    memory::{Agent, Agents, Network},
     transport::{ModelId, Peer, Transport},
     Chain, ChainConfig, Served, Service, ServiceConfig,
 };
@@ -33,7 +33,6 @@ pub fn smollm2() -> PathBuf {
 
 pub struct Node {
     pub service: Arc<Service>,
-    pub endpoint: Arc<Endpoint>,
     pub peer: Peer,
 }
 
@@ -84,7 +83,6 @@ impl Swarm {
         Node {
             service,
             peer: endpoint.local(),
-            endpoint,
         }
     }
 
