@@ -12,8 +12,8 @@ use std::{
 
 use sc_network::{
     config::{
-        FullNetworkConfiguration, MultiaddrWithPeerId, NetworkConfiguration, Params, ProtocolId,
-        Role, SetConfig,
+        FullNetworkConfiguration, MultiaddrWithPeerId, NetworkConfiguration, NotificationHandshake,
+        Params, ProtocolId, Role, SetConfig,
     },
     service::traits::{NetworkService, PeerStore},
     Litep2pNetworkBackend, NetworkBackend, NetworkWorker,
@@ -90,7 +90,7 @@ impl Node {
             "/block-announces/1".into(),
             vec![],
             1024,
-            None,
+            Some(NotificationHandshake::from_bytes(vec![1])),
             SetConfig::default(),
             metrics.clone(),
             full.peer_store_handle(),
