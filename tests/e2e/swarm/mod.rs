@@ -8,6 +8,7 @@ mod honest;
 mod late;
 mod models;
 mod oracle;
+mod shards;
 mod split;
 mod twenty;
 
