@@ -263,11 +263,13 @@ fn requests_are_answered_or_refused<N: NetworkBackend<Block, H256>>() {
             .transport
             .request(&server.peer(), bytes.to_vec(), PATIENCE)
     };
-    assert_eq!(ask(b"star"), Ok(b"rats".to_vec()));
+    wait("for a connection", || ask(b"star") == Ok(b"rats".to_vec()));
+    let failed = || client.metric("starling_shards_network_failed_total");
+    let before = failed();
     assert!(matches!(ask(b""), Err(TransportError::Refused { .. })));
     assert!(ask(&vec![1; 2 << 20]).is_err());
     assert_eq!(ask(b"live"), Ok(b"evil".to_vec()));
-    assert_eq!(client.metric("starling_shards_network_failed_total"), 2.0);
+    assert_eq!(failed() - before, 2.0);
 
     let nobody = Peer::new(sc_network::PeerId::random().to_bytes());
     let asked = client.transport.request(&nobody, vec![1], PATIENCE);
@@ -282,7 +284,8 @@ fn who_is_not_welcome_gets_no_substream<N: NetworkBackend<Block, H256>>() {
     server.record.welcome.store(false, Ordering::Relaxed);
     let to = server.peer();
     // So that the time goes for nothing but the substream.
-    client.transport.request(&to, vec![1], PATIENCE).unwrap();
+    let ask = || client.transport.request(&to, vec![1], PATIENCE);
+    wait("for a connection", || ask().is_ok());
     let refused = || server.metric("starling_shards_network_refused_total");
     let sent = client.transport.send(&to, vec![1], Duration::from_secs(10));
     assert_eq!(sent, Err(TransportError::Timeout(to.clone())));
