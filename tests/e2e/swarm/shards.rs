@@ -209,14 +209,13 @@ async fn who_may_not_use_the_blocks_goes_without_them_until_it_may() -> Result<(
     let swarm = Swarm::start([
         forbidden,
         expert("It is Paris."),
-        expert("I do not know."),
+        expert("It is in Paris."),
         client(&folder, 1_000)?,
     ])
     .await?;
     swarm.serving(&[0]).await?;
     let id = swarm.ask(QUESTION, FEE).await?;
     let (_, view) = swarm.ended(id).await?;
-    assert_eq!(view.round.phase, Phase::Done);
     assert_eq!(view.round.counts.valid, 3);
     assert!(of_dave(&view).is_err(), "{view:?}");
     let alice = swarm.running(0)?;
