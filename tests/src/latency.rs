@@ -320,15 +320,18 @@ impl Display for Measured {
             self.slots,
             100.0 * missing as f64 / self.slots.max(1) as f64,
         )?;
-        let done = rounds
-            .iter()
-            .filter(|timed| timed.view.round.phase == Phase::Done);
-        writeln!(
-            f,
-            "{} rounds with a winner; {} messages of agents missing",
-            done.count(),
-            self.missed(),
-        )
+        let mut ends = BTreeMap::<_, usize>::new();
+        for timed in rounds {
+            let end = match timed.view.round.phase {
+                Phase::Failed(why) => format!("without a winner ({why:?})"),
+                _ => "with a winner".into(),
+            };
+            *ends.entry(end).or_default() += 1;
+        }
+        for (end, count) in ends {
+            write!(f, "{count} rounds {end}, ")?;
+        }
+        writeln!(f, "{} messages of agents missing", self.missed())
     }
 }
 
