@@ -2,7 +2,7 @@
 //! Agents that cannot work: their node says so once, authors blocks all the same, and the agent works
 //! again when the cause is gone.
 
-use std::{fs, net::TcpListener, path::Path};
+use std::{fs, net::TcpListener, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
 use starling_engine::store::Store;
@@ -22,6 +22,7 @@ use subxt_signer::sr25519::dev::{alice, bob};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
+    time::timeout,
 };
 
 use crate::swarm::engine::{model, SMOLLM2};
@@ -212,5 +213,48 @@ async fn without_key_or_tickets_an_agent_says_so_and_passes() -> Result<()> {
     assert_eq!(ask(&node).await?.round.counts.commits, 1);
     node.logged(&["the inference key: works again"]).await?;
     assert_eq!(node.log_count(&no_key), 1);
+
+    // One that does not want to work, and wants again.
+    let api = node.api().await?;
+    let chilled = ["its agent ", "is not active: it is chilled"];
+    let active = ["the inference key ", "works again"];
+    for (what, commits, words) in [("chill", 0, &chilled[..]), ("unchill", 1, &active[..])] {
+        let sent = send(&api, &call("Agents", what, vec![]), &alice()).await?;
+        sent.wait_for_success().await?;
+        node.logged(words).await?;
+        assert_eq!(ask(&node).await?.round.counts.commits, commits, "{what}");
+    }
+    assert_eq!(node.log_count(&chilled), 1);
     Ok(())
+}
+
+/// Tokio gives up what still runs after a minute; until then a node that waits for its agent looks as
+/// if it hung.
+const GIVEN_UP: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn a_node_whose_agent_works_ends_without_waiting_for_it() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let config = folder.path().join("agent.toml");
+    // A server that takes a call and never answers.
+    let server = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let hook = format!(
+        "[[before]]\nurl = \"http://{}/\"\ntimeout_ms = 600000\n",
+        server.local_addr()?
+    );
+    fs::write(&config, hook + TOML_OF_AN_EXPERT)?;
+    let node = Node::start(
+        &folder.path().join("base"),
+        [
+            "--dev".to_owned(),
+            format!("--agent-config={}", config.display()),
+        ],
+    )
+    .await?;
+    buy_tickets(&node).await?;
+    let asked = request("Is it so?", UNIT, 32);
+    opened(&send(&node.api().await?, &asked, &bob()).await?).await?;
+    let _called = server.accept().await?;
+    let stopped = timeout(GIVEN_UP * 3 / 4, node.stop()).await;
+    stopped.context("the node waits for its agent")?
 }

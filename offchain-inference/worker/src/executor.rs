@@ -6,7 +6,7 @@ use std::{
     panic::{catch_unwind, AssertUnwindSafe},
     sync::{
         atomic::{AtomicBool, AtomicU32, Ordering},
-        Arc,
+        Arc, Weak,
     },
     thread,
     time::{Duration, Instant},
@@ -65,7 +65,9 @@ pub struct Finished {
 pub struct Executor {
     agent: RwLock<Arc<Agent>>,
     vault: Arc<Vault>,
-    chain: Arc<dyn Chain>,
+    /// A job that does not end keeps its thread, and must not keep the node's transaction pool with
+    /// it: the node would wait for that before it ends.
+    chain: Weak<dyn Chain>,
     genesis: H256,
     now: AtomicU32,
     cold: AtomicBool,
@@ -79,7 +81,7 @@ impl Executor {
     pub fn new(
         agent: Agent,
         vault: Arc<Vault>,
-        chain: Arc<dyn Chain>,
+        chain: &Arc<dyn Chain>,
         metrics: Metrics,
         problems: Arc<Problems>,
         finished: UnboundedSender<Finished>,
@@ -88,7 +90,7 @@ impl Executor {
             agent: RwLock::new(Arc::new(agent)),
             vault,
             genesis: chain.genesis(),
-            chain,
+            chain: Arc::downgrade(chain),
             now: AtomicU32::new(0),
             cold: AtomicBool::new(true),
             metrics,
@@ -142,7 +144,7 @@ impl Executor {
                     round: place.1,
                     prompt: String::from_utf8_lossy(prompt).into_owned(),
                     max_tokens: *max_tokens,
-                    fee: self.fee(place.1),
+                    fee: self.fee(place.1)?,
                 };
                 let reply = agent.respond(&request, signals)?;
                 self.metrics.took(Phase::Respond, started.elapsed());
@@ -194,9 +196,11 @@ impl Executor {
     }
 
     /// What the requester pays.
-    fn fee(&self, round: RoundId) -> Balance {
-        let view = self.chain.round(self.chain.best(), round);
-        view.ok().flatten().map_or(0, |view| view.round.terms.fee)
+    fn fee(&self, round: RoundId) -> Result<Balance, Failure> {
+        // Without a chain the node is about to end.
+        let chain = self.chain.upgrade().ok_or(Failure::Cancelled)?;
+        let view = chain.round(chain.best(), round).ok().flatten();
+        Ok(view.map_or(0, |view| view.round.terms.fee))
     }
 
     fn seal(&self, place: &Place, text: &str) -> Result<Answer, Failure> {
@@ -379,8 +383,8 @@ mod tests {
         let config = toml::from_str(config).unwrap();
         let agent = Agent::new(config, None, None, metrics.clone(), problems.clone()).unwrap();
         let (finished, mut finishes) = futures::channel::mpsc::unbounded();
-        let chain = Arc::new(Crashing);
-        let executor = Executor::new(agent, vault.clone(), chain, metrics, problems, finished);
+        let chain: Arc<dyn Chain> = Arc::new(Crashing);
+        let executor = Executor::new(agent, vault.clone(), &chain, metrics, problems, finished);
         let mut outcome = |task| {
             executor.run(&job(task), &Signals::default(), Duration::ZERO);
             futures::executor::block_on(futures::StreamExt::next(&mut finishes))

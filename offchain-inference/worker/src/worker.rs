@@ -109,7 +109,7 @@ impl Worker {
         let executor = Arc::new(Executor::new(
             agent,
             vault.clone(),
-            chain.clone(),
+            &chain,
             metrics.clone(),
             problems.clone(),
             finished,

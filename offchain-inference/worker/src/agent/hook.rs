@@ -8,12 +8,17 @@ use std::{
     os::unix::process::CommandExt,
     process::{Command, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{kill_process_group, Pid, Signal};
 use serde::Serialize;
 use wait_timeout::ChildExt;
+
+use super::Signals;
+
+/// How often a program that runs is looked at.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// When in an agent's work a hook is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -56,8 +61,14 @@ pub struct Limits {
     pub bytes: usize,
 }
 
-/// Runs a program: `input` on its standard input, the result on its standard output.
-pub fn command(words: &[String], input: &Input, limits: Limits) -> Result<String, String> {
+/// Runs a program: `input` on its standard input, the result on its standard output. It is ended
+/// when `signals` say so.
+pub fn command(
+    words: &[String],
+    input: &Input,
+    limits: Limits,
+    signals: &Signals,
+) -> Result<String, String> {
     let (program, arguments) = words.split_first().ok_or("the command is empty")?;
     let json = serde_json::to_vec(input).map_err(|error| error.to_string())?;
     let mut child = Command::new(program)
@@ -81,14 +92,25 @@ pub fn command(words: &[String], input: &Input, limits: Limits) -> Result<String
         .stdout
         .take()
         .map(|stdout| thread::spawn(move || read(stdout, limit)));
-    let status = child.wait_timeout(limits.time);
+    let end = Instant::now() + limits.time;
+    let status = loop {
+        let left = end.saturating_duration_since(Instant::now());
+        match child.wait_timeout(left.min(LOOK)) {
+            Ok(None) if !left.is_zero() && !signals.is_set() => {},
+            status => break status,
+        }
+    };
     kill();
     let status = match status {
         Ok(Some(status)) => status,
         late => {
             child.wait().map_err(|error| error.to_string())?;
             late.map_err(|error| error.to_string())?;
-            return Err(format!("{program} took longer than {:?}", limits.time));
+            return Err(if signals.is_set() {
+                format!("{program} took longer than the round has time")
+            } else {
+                format!("{program} took longer than {:?}", limits.time)
+            });
         },
     };
     if let Some(writer) = writer {
@@ -162,7 +184,8 @@ mod tests {
             time: Duration::from_millis(millis),
             bytes,
         };
-        command(&["sh".into(), "-c".into(), script.into()], &INPUT, limits)
+        let words = ["sh".into(), "-c".into(), script.into()];
+        command(&words, &INPUT, limits, &Signals::default())
     }
 
     #[test]
@@ -193,6 +216,7 @@ mod tests {
                 time: Duration::from_secs(60),
                 bytes: 1,
             },
+            &Signals::default(),
         );
         assert!(nowhere.unwrap_err().contains("/nowhere/program"));
     }
@@ -208,6 +232,23 @@ mod tests {
         assert!(error.contains("longer than"), "{error}");
         assert!(started.elapsed() < Duration::from_secs(300));
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_program_ends_when_its_job_is_to_end() {
+        let limits = Limits {
+            time: Duration::from_secs(600),
+            bytes: 100,
+        };
+        let signals = Signals::default();
+        let program = thread::spawn({
+            let signals = signals.clone();
+            let words = ["sleep".into(), "600".into()];
+            move || command(&words, &INPUT, limits, &signals)
+        });
+        signals.hurry();
+        let error = program.join().unwrap().unwrap_err();
+        assert!(error.contains("than the round has time"), "{error}");
     }
 
     #[test]

@@ -108,6 +108,11 @@ impl Signals {
     fn is_hurry(&self) -> bool {
         self.hurry.load(Ordering::Relaxed)
     }
+
+    /// Whether nobody waits for the result.
+    fn is_cancelled(&self) -> bool {
+        self.is_set() && !self.is_hurry()
+    }
 }
 
 /// An agent as one configuration describes it.
@@ -194,12 +199,13 @@ impl Agent {
             Stage::Before,
             request,
             request.prompt.clone(),
+            signals,
             &self.problems,
         );
         let mut failure = None;
         let mut reason = None;
         for primary in &self.config.primary {
-            if signals.is_set() && !signals.is_hurry() {
+            if signals.is_cancelled() {
                 return Err(Failure::Cancelled);
             }
             if let Some(refusal) = accept::refusal(&primary.accept, request) {
@@ -213,6 +219,7 @@ impl Agent {
                         Stage::After,
                         request,
                         answer,
+                        signals,
                         &self.problems,
                     );
                     let answer = answer.trim();
@@ -283,7 +290,7 @@ impl Agent {
             generation.tokens.len(),
             generation.decode,
         );
-        if generation.finish == Finish::Cancelled && !signals.is_hurry() {
+        if generation.finish == Finish::Cancelled && signals.is_cancelled() {
             return Err(Failure::Cancelled);
         }
         Ok(generation.text)

@@ -8,27 +8,37 @@ use minijinja::{context, Environment};
 use super::{
     arithmetic,
     hook::{self, Input, Limits, Stage},
-    trim, Request,
+    trim, Request, Signals,
 };
 use crate::{config::Step, problems::Problems};
 
-/// Applies `steps` in order to `text`.
+/// Applies `steps` in order to `text`. Those that have begun end when `signals` say so.
 pub fn apply(
     steps: &[Step],
     stage: Stage,
     request: &Request,
     text: String,
+    signals: &Signals,
     problems: &Problems,
 ) -> String {
     steps.iter().enumerate().fold(text, |text, (index, step)| {
         let topic = format!("step {} {stage} the primary module", index + 1);
-        problems
-            .note(&topic, run(step, stage, request, &text))
-            .unwrap_or(text)
+        let outcome = run(step, stage, request, &text, signals);
+        if signals.is_cancelled() {
+            // Nobody waits for the text, and that the step did not end is not its fault.
+            return text;
+        }
+        problems.note(&topic, outcome).unwrap_or(text)
     })
 }
 
-fn run(step: &Step, stage: Stage, request: &Request, text: &str) -> Result<String, String> {
+fn run(
+    step: &Step,
+    stage: Stage,
+    request: &Request,
+    text: &str,
+    signals: &Signals,
+) -> Result<String, String> {
     let input = Input {
         stage,
         round: request.round,
@@ -49,7 +59,7 @@ fn run(step: &Step, stage: Stage, request: &Request, text: &str) -> Result<Strin
         return Ok(trim::apply(trim, text));
     }
     if let Some(words) = &step.command {
-        return hook::command(words, &input, limits);
+        return hook::command(words, &input, limits, signals);
     }
     if let Some(url) = &step.url {
         return hook::http(url, &input, limits);
@@ -96,10 +106,14 @@ mod tests {
             fee: 0,
         };
         let problems = Problems::default();
-        let first = apply(&steps[..2], Stage::Before, &request, "t".into(), &problems);
+        let apply = |steps: &[Step], stage| {
+            let signals = Signals::default();
+            apply(steps, stage, &request, "t".into(), &signals, &problems)
+        };
+        let first = apply(&steps[..2], Stage::Before);
         assert_eq!(first, "3: t (p)");
         assert_eq!(problems.active().len(), 1);
-        let all = apply(&steps, Stage::After, &request, "t".into(), &problems);
+        let all = apply(&steps, Stage::After);
         assert_eq!(all, "2 + 2 = 4.");
     }
 }
