@@ -6,6 +6,7 @@
 
 mod agent;
 mod cli;
+mod clock;
 mod command;
 mod ports;
 mod rpc;

@@ -32,6 +32,7 @@ use starling_shards_network::Protocols;
 
 use crate::{
     agent::{self, AgentOptions},
+    clock::Clock,
     rpc,
 };
 
@@ -262,6 +263,8 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
         Vec::new(),
     ));
 
+    let slot_duration = sc_consensus_aura::standalone::slot_duration::<AuraId, _, _>(&*client)?;
+    let clock = Clock::new(slot_duration, config.prometheus_registry())?;
     let (network, system_rpc_tx, tx_handler_controller, sync_service, _bitswap) =
         sc_service::build_network(BuildNetworkParams {
             config: &config,
@@ -271,7 +274,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
             spawn_handle: task_manager.spawn_handle(),
             spawn_essential_handle: task_manager.spawn_essential_handle(),
             import_queue,
-            block_announce_validator_builder: None,
+            block_announce_validator_builder: Some(Box::new(|_| Box::new(clock))),
             warp_sync_config: Some(WarpSyncConfig::WithProvider(warp_sync)),
             block_relay: None,
             metrics,
@@ -347,7 +350,6 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
             prometheus_registry.as_ref(),
             handle(&telemetry),
         );
-        let slot_duration = sc_consensus_aura::standalone::slot_duration::<AuraId, _, _>(&*client)?;
         let aura = sc_consensus_aura::start_aura::<AuraPair, _, _, _, _, _, _, _, _, _, _>(
             StartAuraParams {
                 slot_duration,

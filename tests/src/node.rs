@@ -3,7 +3,7 @@
 
 use std::{
     env,
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -50,7 +50,17 @@ impl Node {
         base: &Path,
         args: impl IntoIterator<Item = Arg>,
     ) -> Result<Self> {
+        Self::start_with(base, args, &[]).await
+    }
+
+    /// The same with these variables in its environment.
+    pub async fn start_with<Arg: AsRef<OsStr>>(
+        base: &Path,
+        args: impl IntoIterator<Item = Arg>,
+        variables: &[(&str, OsString)],
+    ) -> Result<Self> {
         let mut process = command()?
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .args(args)
             .arg("--base-path")
             .arg(base)
@@ -110,8 +120,16 @@ impl Node {
 
     /// The first line of the log with all these words, also one of long ago; waits for it.
     pub async fn logged(&self, words: &[&str]) -> Result<String> {
+        self.logged_times(words, 1).await
+    }
+
+    /// The same for the line that is the `times`th one.
+    pub async fn logged_times(&self, words: &[&str], times: usize) -> Result<String> {
         let mut log = self.log.clone();
-        let find = |lines: &Vec<String>| lines.iter().find(|line| has(line, words)).cloned();
+        let find = |lines: &Vec<String>| {
+            let mut found = lines.iter().filter(|line| has(line, words));
+            found.nth(times.saturating_sub(1)).cloned()
+        };
         let lines = timeout(PATIENCE, log.wait_for(|lines| find(lines).is_some()))
             .await
             .with_context(|| format!("the node does not log {words:?} in time"))?

@@ -2,6 +2,7 @@
 //! Four validators with agents, on one machine, and what they make of requests.
 
 mod ask;
+mod clock;
 mod deaths;
 mod dishonest;
 mod honest;
@@ -14,7 +15,7 @@ mod twenty;
 
 pub(crate) use models::engine;
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{ffi::OsString, fs, path::PathBuf, time::Duration};
 
 use anyhow::{ensure, Context, Result};
 use futures::future::try_join_all;
@@ -68,6 +69,8 @@ struct Validator {
     name: &'static str,
     /// Whether its node runs an agent.
     agent: bool,
+    /// What is in the environment of its node.
+    variables: Vec<(&'static str, OsString)>,
 }
 
 impl Validator {
@@ -78,6 +81,7 @@ impl Validator {
             folder: tempfile::tempdir()?,
             name,
             agent: config.is_some(),
+            variables: vec![],
         };
         fs::write(validator.config(), config.unwrap_or_default())?;
         Ok(validator)
@@ -97,7 +101,8 @@ impl Validator {
             args.push(format!("--agent-config={}", self.config().display()));
         }
         args.extend(boot.map(|address| format!("--bootnodes={address}")));
-        self.node = Some(Node::start(self.folder.path(), args).await?);
+        let node = Node::start_with(self.folder.path(), args, &self.variables);
+        self.node = Some(node.await?);
         Ok(())
     }
 
@@ -231,6 +236,15 @@ impl Swarm {
         ensure!(phase == Phase::Committing, "too late: {phase:?}");
         Ok(())
     }
+}
+
+/// Makes sure that a round has a winner, and that so many agents answered and ranked without a fault.
+fn complete(view: &RoundView<AccountId>, agents: u32) -> Result<()> {
+    let counts = &view.round.counts;
+    let done = view.round.phase == Phase::Done;
+    let all = [counts.commits, counts.valid, counts.disclosures] == [agents; 3];
+    ensure!(done && all, "{view:?}");
+    Ok(())
 }
 
 /// Waits for a block that `node` takes for the best one and after which `condition` holds for a

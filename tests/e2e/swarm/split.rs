@@ -10,7 +10,7 @@ use starling_tests::{rounds::agent, Node};
 use subxt::{client::Blocks, utils::H256, SubstrateConfig};
 use tokio::time::timeout;
 
-use super::{account, keys, slow_expert, until_best, Swarm, Validator, PATIENCE};
+use super::{account, complete, keys, slow_expert, until_best, Swarm, Validator, PATIENCE};
 
 type View = RoundView<AccountId>;
 
@@ -64,13 +64,7 @@ async fn a_split_swarm_heals_and_no_round_is_lost() -> Result<()> {
     heals(&swarm, &halves).await?;
 
     let (at, view) = swarm.ended(id).await?;
-    assert_eq!(view.round.phase, Phase::Done);
-    let counts = &view.round.counts;
-    assert_eq!(
-        (counts.commits, counts.valid, counts.disclosures),
-        (4, 4, 4),
-        "{view:?}"
-    );
+    complete(&view, 4)?;
     for (key, bond) in keys().iter().zip(bonds) {
         assert_eq!(agent(&rpc, &at, &account(key)).await?.bond, bond);
     }

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Notices when this machine's clock does not agree with those of the other validators: one that is
+//! ahead authors blocks that they refuse, one that is behind refuses theirs.
+
+use std::{
+    collections::VecDeque,
+    error::Error,
+    future::Future,
+    pin::Pin,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use sp_consensus::block_validation::{
+    BlockAnnounceValidator, DefaultBlockAnnounceValidator, Validation,
+};
+use sp_consensus_aura::{sr25519::AuthoritySignature, Slot, SlotDuration};
+use starling_runtime::{opaque::Block, Header};
+use substrate_prometheus_endpoint::{register, Gauge, PrometheusError, Registry, F64};
+
+/// So many announced blocks are remembered.
+const WINDOW: usize = 16;
+
+/// Aura refuses blocks of the slot after the next one, and a node soon has no peers whose blocks it
+/// refuses: when so many in a row come from further ahead, the clock is behind.
+const EARLY: usize = 3;
+
+/// How far ahead that is, as an age in milliseconds.
+const BEHIND: i64 = -1_000;
+
+/// From the beginning of its slot until it is announced here, a block takes up to a second on a busy
+/// network. When the median of a whole window is above this, in milliseconds, the clock is ahead.
+const AHEAD: i64 = 2_500;
+
+/// What the clock is, seen from the blocks that others announce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Agrees,
+    /// By so many milliseconds.
+    Ahead(i64),
+    /// By so many milliseconds.
+    Behind(i64),
+}
+
+/// The ages at which the last blocks were announced, in milliseconds; below zero if their slot had
+/// not begun yet.
+#[derive(Default)]
+struct Ages {
+    ages: VecDeque<i64>,
+    last: Option<Slot>,
+}
+
+impl Ages {
+    /// Takes note of a block. Only the first announcement of a slot counts.
+    fn note(&mut self, slot: Slot, age: i64) {
+        if self.last.replace(slot) == Some(slot) {
+            return;
+        }
+        if self.ages.len() == WINDOW {
+            self.ages.pop_back();
+        }
+        self.ages.push_front(age);
+    }
+
+    /// What the newest blocks say, if they are enough to say something.
+    fn verdict(&self) -> Option<Verdict> {
+        let newest = median(self.ages.iter().take(EARLY))?;
+        let early = self.ages.iter().take(EARLY).all(|age| *age <= BEHIND);
+        if early && self.ages.len() >= EARLY {
+            return Some(Verdict::Behind(newest.saturating_neg()));
+        }
+        let all = median(self.ages.iter())?;
+        let whole = self.ages.len() == WINDOW;
+        whole.then_some(if all >= AHEAD {
+            Verdict::Ahead(all)
+        } else {
+            Verdict::Agrees
+        })
+    }
+}
+
+fn median<'a>(ages: impl Iterator<Item = &'a i64>) -> Option<i64> {
+    let mut sorted: Vec<_> = ages.copied().collect();
+    sorted.sort_unstable();
+    sorted.get(sorted.len() / 2).copied()
+}
+
+/// Lets every announcement pass that the default lets pass, and compares its slot with the clock.
+pub(crate) struct Clock {
+    slot_duration: SlotDuration,
+    ages: Ages,
+    wrong: bool,
+    age: Option<Gauge<F64>>,
+}
+
+impl Clock {
+    pub(crate) fn new(
+        slot_duration: SlotDuration,
+        registry: Option<&Registry>,
+    ) -> Result<Self, PrometheusError> {
+        let gauge = |registry| {
+            let gauge = Gauge::new(
+                "starling_announced_block_age_seconds",
+                "Time from the beginning of a slot until its block is announced here, median of the \
+                 last blocks. Far above one the clock of this machine is ahead, below zero behind",
+            )?;
+            register(gauge, registry)
+        };
+        Ok(Self {
+            slot_duration,
+            ages: Ages::default(),
+            wrong: false,
+            age: registry.map(gauge).transpose()?,
+        })
+    }
+
+    fn observe(&mut self, header: &Header) {
+        let Ok(slot) = sc_consensus_aura::find_pre_digest::<Block, AuthoritySignature>(header)
+        else {
+            return;
+        };
+        let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH) else {
+            return;
+        };
+        let began = u128::from(*slot) * u128::from(self.slot_duration.as_millis());
+        let millis = |time: u128| i64::try_from(time).unwrap_or(i64::MAX);
+        let age = millis(now.as_millis()).saturating_sub(millis(began));
+        self.ages.note(slot, age);
+        if let (Some(gauge), Some(median)) = (&self.age, median(self.ages.ages.iter())) {
+            gauge.set(median as f64 / 1e3);
+        }
+        if let Some(verdict) = self.ages.verdict() {
+            self.tell(verdict);
+        }
+    }
+
+    /// Says once that the clock is wrong, and once that it is right again.
+    fn tell(&mut self, verdict: Verdict) {
+        let seconds = |millis| millis as f64 / 1e3;
+        match verdict {
+            Verdict::Ahead(by) if !self.wrong => log::warn!(
+                "the clock of this machine is about {:.1} s ahead of the other validators', or their \
+                 blocks are so long on the way: blocks of this node may be refused. Synchronise it \
+                 (NTP)",
+                seconds(by)
+            ),
+            Verdict::Behind(by) if !self.wrong => log::warn!(
+                "the clock of this machine is about {:.1} s behind the other validators': their \
+                 blocks are refused here. Synchronise it (NTP)",
+                seconds(by)
+            ),
+            Verdict::Agrees if self.wrong => {
+                log::info!("the clock of this machine agrees with the other validators' again");
+            },
+            _ => {},
+        }
+        self.wrong = verdict != Verdict::Agrees;
+    }
+}
+
+impl BlockAnnounceValidator<Block> for Clock {
+    fn validate(
+        &mut self,
+        header: &Header,
+        data: &[u8],
+    ) -> Pin<Box<dyn Future<Output = Result<Validation, Box<dyn Error + Send>>> + Send>> {
+        self.observe(header);
+        BlockAnnounceValidator::<Block>::validate(&mut DefaultBlockAnnounceValidator, header, data)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `n` blocks, one a slot, each announced three times at ages around `age`.
+    fn announce(ages: &mut Ages, first: u64, n: u64, age: i64) -> Option<Verdict> {
+        for slot in first..first + n {
+            let jitter = i64::try_from(slot % 5).unwrap() * 100;
+            for late in 0..3 {
+                ages.note(slot.into(), age + jitter + late * 10_000);
+            }
+        }
+        ages.verdict()
+    }
+
+    #[test]
+    fn a_clock_is_wrong_when_most_blocks_say_so() {
+        let mut ages = Ages::default();
+        assert_eq!(announce(&mut ages, 0, 15, 200), None, "too few");
+        assert_eq!(announce(&mut ages, 15, 1, 200), Some(Verdict::Agrees));
+        // A few that come late change nothing; when most do, the clock is ahead.
+        assert_eq!(announce(&mut ages, 16, 6, 9_000), Some(Verdict::Agrees));
+        let ahead = announce(&mut ages, 22, 10, 9_000);
+        assert!(
+            matches!(ahead, Some(Verdict::Ahead(9_000..=9_400))),
+            "{ahead:?}"
+        );
+        assert_eq!(announce(&mut ages, 32, 16, 200), Some(Verdict::Agrees));
+    }
+
+    #[test]
+    fn a_clock_that_is_behind_is_told_before_the_peers_are_gone() {
+        let mut ages = Ages::default();
+        assert_eq!(announce(&mut ages, 0, 2, -5_000), None);
+        let behind = announce(&mut ages, 2, 1, -5_000);
+        assert!(
+            matches!(behind, Some(Verdict::Behind(4_600..=5_000))),
+            "{behind:?}"
+        );
+        assert_eq!(announce(&mut ages, 3, 16, 200), Some(Verdict::Agrees));
+        // One validator that is ahead is not enough.
+        announce(&mut ages, 19, 2, -5_000);
+        assert_eq!(announce(&mut ages, 21, 1, 200), Some(Verdict::Agrees));
+    }
+}
