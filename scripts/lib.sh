@@ -18,6 +18,25 @@ say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
 die() { printf '\033[31merror:\033[0m %s\n' "$*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
+# Runs a command as root, to install packages.
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif have sudo; then
+        sudo "$@"
+    else
+        die "installing packages needs root or sudo; as root run: $*"
+    fi
+}
+
+# Installs packages of Debian or Ubuntu.
+apt_install() {
+    say "Installing system packages: $*"
+    as_root apt-get update -qq || die "apt-get update failed: is the package mirror reachable?"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null ||
+        die "apt-get could not install: $*"
+}
+
 # Runs a command and says how long it took.
 timed() {
     local what=$1 start=$SECONDS

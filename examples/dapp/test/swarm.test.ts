@@ -24,7 +24,7 @@ before(() => {
 after(() => swarm.client.destroy());
 
 test("a question asked from Node is answered by the best of the swarm", async () => {
-  const question = { prompt: "What is the capital of France?", maxTokens: 16 };
+  const question = { prompt: "Why is the sky blue?", maxTokens: 32 };
   const updates = await lastValueFrom(ask(swarm, development("Eve"), question).pipe(toArray()));
   const last = updates.at(-1);
   assert(last?.final);
