@@ -267,6 +267,16 @@ fn with_too_few_valid_reveals_half_of_the_fee_goes_back() {
 }
 
 #[test]
+fn as_many_commits_and_reveals_as_were_asked_for_are_enough() {
+    run(|| {
+        let id = ask();
+        assert_eq!(round(id).terms.min_responses, 4);
+        play(id, 4, honest);
+        assert_eq!((phase(id), round(id).winner), (Phase::Done, Some(1)));
+    });
+}
+
+#[test]
 fn when_nobody_commits_scores_the_round_fails_at_once() {
     run(|| {
         let ledger = Ledger::open();
