@@ -114,6 +114,11 @@ mod tests {
             }
         );
         assert_eq!(points(ONE, flat), 0);
+        let equal_to_both = agreement(&scored(&[(4, &[5]), (4, &[5])]));
+        assert_eq!(
+            equal_to_both.agreed, 0,
+            "not even where the others do the same"
+        );
     }
 
     #[test]

@@ -131,6 +131,19 @@ mod tests {
     }
 
     #[test]
+    fn parts_are_rounded_down_and_the_rest_remains() {
+        let (winner, rankers) = (Permill::from_percent(70), Permill::from_percent(20));
+        let parts = Parts {
+            winner: 70,
+            rankers: 20,
+            treasury: 11,
+        };
+        assert_eq!(split(101, winner, rankers), parts);
+        assert_eq!(divide(11, &[1, 1, 1]), (vec![3, 3, 3], 2));
+        assert_eq!(divide(11, &[1, 0, 2]), (vec![3, 0, 7], 1));
+    }
+
+    #[test]
     fn without_points_all_of_it_remains() {
         assert_eq!(divide(100, &[0, 0]), (vec![0, 0], 100));
         assert_eq!(divide(100, &[]), (vec![], 100));

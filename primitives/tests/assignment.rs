@@ -97,6 +97,21 @@ proptest! {
 }
 
 #[test]
+fn every_shuffle_is_equally_likely() {
+    let mut counts = std::collections::BTreeMap::new();
+    for number in 0..24_000 {
+        *counts.entry(positions(seed(number), 4)).or_insert(0u32) += 1;
+    }
+    assert_eq!(counts.len(), 24, "all orders of four");
+    let squares = counts
+        .values()
+        .map(|count| (f64::from(*count) - 1000.0).powi(2));
+    let statistic = squares.sum::<f64>() / 1000.0;
+    // χ² with 23 degrees of freedom: its mean and five standard deviations.
+    assert!(statistic < 23.0 + 5.0 * 46f64.sqrt(), "χ² {statistic}");
+}
+
+#[test]
 fn positions_that_do_not_exist_have_no_assignment() {
     let assignment = Assignment::new(seed(1), 5, 3);
     assert!(assignment.responses(5).is_empty());

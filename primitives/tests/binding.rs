@@ -102,11 +102,13 @@ proptest! {
     }
 
     #[test]
-    fn a_ticket_costs_its_share_and_at_least_the_minimum(reward in 0..1u128 << 100, share in 0..=1_000_000u32, minimum: u64) {
-        let price = ticket::price(reward, Permill::from_parts(share), minimum.into());
-        let exact = reward * u128::from(share) / 1_000_000;
-        prop_assert!(price >= u128::from(minimum));
-        prop_assert!(price == u128::from(minimum) || price.abs_diff(exact) <= 1);
+    fn a_ticket_costs_its_share_rounded_up_and_at_least_the_minimum(
+        reward in prop_oneof![0..1u128 << 30, 0..1u128 << 100],
+        share in 0..=1_000_000u32, minimum in 0..1u128 << 30
+    ) {
+        let price = ticket::price(reward, Permill::from_parts(share), minimum);
+        let exact = (reward * u128::from(share)).div_ceil(1_000_000);
+        prop_assert_eq!(price, exact.max(minimum));
     }
 }
 

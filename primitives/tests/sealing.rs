@@ -85,6 +85,13 @@ proptest! {
 }
 
 #[test]
+fn a_nonce_is_of_one_round_and_agent() {
+    assert_ne!(slot(1, &4).nonce(), slot(2, &4).nonce());
+    assert_ne!(slot(1, &4).nonce(), slot(1, &5).nonce());
+    assert_eq!(slot(1, &4).nonce(), slot(1, &4).nonce());
+}
+
+#[test]
 fn what_is_empty_or_not_text_is_spoiled() {
     let key = [1; 32];
     let mine = slot(3, &4);

@@ -500,6 +500,22 @@ pub fn check() {
         let claim = claims.get(&who).copied().unwrap_or_default();
         assert_eq!((agent.open, agent.reserved), claim, "reservations of {who}");
     }
+    let mut obligations: BTreeMap<AccountId, Balance> = BTreeMap::new();
+    let mut owes = |who: AccountId, amount: Balance| *obligations.entry(who).or_default() += amount;
+    for round in Rounds::<Test>::iter_values() {
+        let fee = (!round.phase.is_final()).then_some(round.terms.fee);
+        owes(round.requester, round.terms.deposit + fee.unwrap_or(0));
+    }
+    pallet_agents::Agents::<Test>::iter().for_each(|(who, agent)| owes(who, agent.bond));
+    for (who, parts) in pallet_agents::Unbonding::<Test>::iter() {
+        owes(who, parts.iter().map(|part| part.amount).sum());
+    }
+    pallet_tickets::Accounts::<Test>::iter().for_each(|(who, it)| owes(who, it.free + it.staked));
+    for who in frame_system::Account::<Test>::iter_keys() {
+        let obligation = obligations.remove(&who).unwrap_or(0);
+        assert_eq!(on_hold(who), obligation, "what {who} has on hold");
+    }
+    assert!(obligations.is_empty(), "nothing is owed by nobody");
     let owned: Balance = frame_system::Account::<Test>::iter()
         .map(|(_, account)| account.data.free + account.data.reserved)
         .sum();

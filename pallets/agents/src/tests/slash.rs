@@ -19,12 +19,16 @@ fn what_is_unbonding_goes_first_the_oldest_part_before_the_others() {
         assert_ok!(Agents::unbond(RuntimeOrigin::signed(1), 60));
         let treasury = free(TREASURY);
 
-        assert_ok!(slash(1, 70));
-        let left: Vec<_> = Unbonding::<Test>::get(1)
-            .into_iter()
-            .map(|c| c.amount)
-            .collect();
-        assert_eq!(left, [40]);
+        let left = || -> Vec<_> {
+            let parts = Unbonding::<Test>::get(1).into_iter();
+            parts.map(|part| (part.amount, part.due)).collect()
+        };
+        let due = 1 + UnbondingPeriod::get();
+        assert_eq!(left(), [(50, due), (60, due + 1)]);
+        assert_ok!(slash(1, 30));
+        assert_eq!(left(), [(20, due), (60, due + 1)]);
+        assert_ok!(slash(1, 40));
+        assert_eq!(left(), [(40, due + 1)]);
         assert_eq!(<Agents as AgentRegistry<_>>::bond(&1), 190);
 
         assert_ok!(slash(1, 50));

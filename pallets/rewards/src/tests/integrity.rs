@@ -50,6 +50,13 @@ fn the_least_fee_counts_for_a_ticket_has_a_minimum() {
     integrity_test_with(|_| {});
 }
 
+#[test]
+#[should_panic(expected = "owns all agents gains")]
+fn a_ticket_that_is_a_share_of_the_fee_counts_with_that_share() {
+    MinTicket::set(1);
+    integrity_test_with(|rules| rules.forfeits = Permill::from_percent(25));
+}
+
 /// Plays what the condition is about: a requester that owns all agents, at the largest round, with
 /// every ranker's point.
 #[test]

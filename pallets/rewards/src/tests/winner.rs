@@ -28,6 +28,15 @@ fn winner_rankers_and_treasury_share_the_pot() {
 }
 
 #[test]
+fn a_loser_leaves_its_part_of_a_ticket_rounded_down() {
+    run(|| {
+        // 10 %.
+        let left = [0, 9, 10, 19, 20, 10_059].map(Rewards::loser_part);
+        assert_eq!(left, [0, 0, 1, 1, 2, 1_005]);
+    });
+}
+
+#[test]
 fn remainders_are_the_treasurys() {
     run(|| {
         let paid = settle(101, 3, |fee, forfeits| {

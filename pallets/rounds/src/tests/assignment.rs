@@ -98,6 +98,33 @@ fn weights_are_read_once() {
 }
 
 #[test]
+fn the_assigned_weight_of_a_response_is_that_of_its_rankers() {
+    run(|| {
+        // Every agent has a past of its own.
+        for who in AGENTS {
+            let deviations = starling_primitives::traits::Deviations {
+                squares: u128::from(who) << 60,
+                count: 20,
+            };
+            Ratings::record(&who, deviations);
+        }
+        let id = ask();
+        to_ranking(id, 8);
+        let mut assigned: BTreeMap<Position, u64> = BTreeMap::new();
+        for who in AGENTS {
+            for (place, _) in scores_by(id, who, quality) {
+                *assigned.entry(place).or_default() += Ratings::weight(&who);
+            }
+        }
+        let distinct: BTreeSet<_> = assigned.values().collect();
+        assert!(distinct.len() > 1);
+        for (place, entry) in Entries::<Test>::iter_prefix(id) {
+            assert_eq!(entry.tally.assigned, assigned[&place]);
+        }
+    });
+}
+
+#[test]
 fn spoiled_responses_are_neither_ranked_nor_rank() {
     run(|| {
         let id = ask();

@@ -93,6 +93,146 @@ fn a_signature_for_another_account_round_or_message_is_no_proof() {
     });
 }
 
+/// Every call that needs no fee, as agent 1 may send it now, one a phase.
+fn each_call(check: impl Fn(Call<Test>)) {
+    run(|| {
+        RevealWindow::set(30);
+        RankWindow::set(30);
+        DiscloseWindow::set(30);
+        CommitWindow::set(30);
+        blocks(10);
+        let id = ask();
+        next_block();
+        let sealed = slot(id, &1).seal(&secret(id, 1), &answer(1)).unwrap();
+        check(commit_call(id, 1, sealed, &secret(id, 1)));
+        check(pass_call(id, 1));
+        AGENTS.for_each(|who| commit(id, who));
+        next_block();
+        check(reveal_call(id, 1, secret(id, 1)));
+        AGENTS.for_each(|who| reveal(id, who));
+        next_block();
+        let all: AllScores = AGENTS
+            .map(|who| (who, scores_by(id, who, quality)))
+            .collect();
+        check(commit_scores_call(id, 1, round(id).seed.unwrap(), &all[&1]));
+        AGENTS.for_each(|who| commit_scores(id, who, &all[&who]));
+        next_block();
+        check(disclose_call(id, 1, &all[&1]));
+        AGENTS.for_each(|who| disclose(id, who, &all[&who]));
+        next_block();
+        assert_eq!(phase(id), Phase::Done);
+    });
+}
+
+/// The call with what `change` makes of its proof, and of what it signs.
+fn with_proof(mut call: Call<Test>, change: impl Fn(u64, &Message) -> Proof) -> Call<Test> {
+    match &mut call {
+        Call::commit {
+            round,
+            sealed,
+            key_commitment,
+            proof,
+            ..
+        } => {
+            let message = Message::Commit {
+                sealed,
+                key_commitment: *key_commitment,
+            };
+            *proof = change(*round, &message);
+        },
+        Call::pass { round, proof, .. } => *proof = change(*round, &Message::Pass),
+        Call::reveal {
+            round, key, proof, ..
+        } => *proof = Some(change(*round, &Message::Reveal { key })),
+        Call::commit_scores {
+            round,
+            seed,
+            commitment,
+            proof,
+            ..
+        } => {
+            let message = Message::CommitScores {
+                seed: *seed,
+                commitment: *commitment,
+            };
+            *proof = change(*round, &message);
+        },
+        Call::disclose {
+            round,
+            scores,
+            salt,
+            proof,
+            ..
+        } => *proof = Some(change(*round, &Message::Disclose { scores, salt })),
+        _ => unreachable!("a request is paid for"),
+    }
+    call
+}
+
+/// `Error::BadSignature` and `Error::MessageExpired` are what the pool alone is told, in its own
+/// terms: a dispatch does not look at the proof again.
+#[test]
+fn every_call_is_refused_with_the_signature_of_another_key() {
+    each_call(|call| {
+        let now = Rounds_::now();
+        let own = with_proof(call.clone(), |id, it| sign_at(id, 1, it, now, &pair(1)));
+        assert!(validate(own).is_ok(), "{call:?}");
+        let others = with_proof(call.clone(), |id, it| sign_at(id, 1, it, now, &pair(2)));
+        let bad = Err(InvalidTransaction::BadProof.into());
+        assert_eq!(validate(others), bad, "{call:?}");
+        let for_another = with_proof(call.clone(), |id, it| sign_at(id, 2, it, now, &pair(1)));
+        assert_eq!(validate(for_another), bad, "{call:?}");
+        let for_another = with_proof(call.clone(), |id, it| sign_at(id + 1, 1, it, now, &pair(1)));
+        assert_eq!(validate(for_another), bad, "{call:?}");
+    });
+}
+
+#[test]
+fn every_call_lives_for_a_while_only() {
+    each_call(|call| {
+        let at = |block: u32| {
+            let signed = |id, message: &Message| sign_at(id, 1, message, block, &pair(1));
+            validate(with_proof(call.clone(), signed)).map(|valid| valid.priority)
+        };
+        let now = Rounds_::now();
+        let oldest = now - Longevity::get();
+        assert_eq!(at(now), Ok(MessagePriority::get() + u64::from(now)));
+        assert_eq!(at(oldest), Ok(MessagePriority::get() + u64::from(oldest)));
+        let stale = Err(InvalidTransaction::Stale.into());
+        assert_eq!(at(oldest - 1), stale, "{call:?}");
+        let early = Err(UnknownTransaction::CannotLookup.into());
+        assert_eq!(at(now + 1), early, "{call:?}");
+    });
+}
+
+#[test]
+fn messages_are_bound_to_the_hash_of_the_genesis_block() {
+    run(|| {
+        let genesis = System::block_hash(0);
+        assert_ne!(genesis, Default::default());
+        assert_eq!(slot(3, &1).genesis, genesis);
+        blocks(3);
+        assert_eq!(slot(3, &1).genesis, genesis);
+    });
+}
+
+#[test]
+fn a_message_to_a_round_that_is_gone_is_stale() {
+    run(|| {
+        let id = ask();
+        next_block();
+        let call = pass_call(id, 1);
+        assert!(validate(call.clone()).is_ok());
+        blocks(CommitWindow::get() + RetentionPeriod::get() + 2);
+        while Rounds_::purge(100).is_some() {}
+        assert_refused(
+            pass_call(id, 1),
+            InvalidTransaction::Stale,
+            Error::UnknownRound,
+        );
+    });
+}
+
 #[test]
 fn a_message_lives_for_a_while_only() {
     run(|| {

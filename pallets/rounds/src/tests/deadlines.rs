@@ -30,6 +30,38 @@ fn a_message_is_in_time_in_the_last_block_and_not_after_it() {
 }
 
 #[test]
+fn scores_are_in_time_in_the_last_block_of_their_phases() {
+    run(|| {
+        let id = ask();
+        to_ranking(id, 5);
+        let all: AllScores = (1..=5)
+            .map(|who| (who, scores_by(id, who, quality)))
+            .collect();
+        let deadline = round(id).deadline;
+        assert_eq!(deadline, round(id).since + RankWindow::get());
+        (1..=3).for_each(|who| commit_scores(id, who, &all[&who]));
+        while Rounds_::now() < deadline {
+            next_block();
+        }
+        commit_scores(id, 4, &all[&4]);
+        next_block();
+        assert_eq!(phase(id), Phase::Disclosing);
+        assert_eq!(round(id).since, deadline);
+        let deadline = round(id).deadline;
+        assert_eq!(deadline, round(id).since + DiscloseWindow::get());
+        (1..=2).for_each(|who| disclose(id, who, &all[&who]));
+        while Rounds_::now() < deadline {
+            next_block();
+        }
+        disclose(id, 3, &all[&3]);
+        next_block();
+        assert_eq!(phase(id), Phase::Done);
+        assert_eq!(round(id).since, deadline);
+        assert_eq!(round(id).counts.disclosures, 3);
+    });
+}
+
+#[test]
 fn a_phase_ends_in_the_block_of_its_last_message() {
     run(|| {
         let id = ask();
@@ -87,6 +119,20 @@ fn an_author_counts_only_if_it_authored_in_the_phase_and_is_an_authority() {
         Author::set(Some(2));
         blocks(2);
         assert_eq!(phase(id), Phase::Revealing);
+    });
+}
+
+#[test]
+fn the_author_of_the_block_in_which_the_phase_begins_does_not_count() {
+    run(|| {
+        Authorities::set(vec![1, 2]);
+        let id = ask();
+        assert_eq!(round(id).since, Rounds_::now(), "authored by 1");
+        Author::set(Some(9));
+        next_block();
+        (1..=4).for_each(|who| commit(id, who));
+        blocks(2 * CommitWindow::get());
+        assert_eq!(phase(id), Phase::Committing);
     });
 }
 

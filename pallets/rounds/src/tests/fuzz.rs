@@ -322,6 +322,7 @@ fn block(idle: Weight) {
     );
     for event in LastEvents::get() {
         if let Event::Settled {
+            round: id,
             phase,
             settlement,
             winner,
@@ -335,10 +336,11 @@ fn block(idle: Weight) {
                 + settlement.treasury
                 + settlement.burnt
                 + settlement.refunded;
-            let fees_in = settlement.subsidy + settlement.forfeited;
-            assert!(
-                out >= fees_in,
-                "the fee is paid out with subsidy and forfeits"
+            let fee = Rounds::<Test>::get(id).expect("it stays").terms.fee;
+            assert_eq!(
+                out,
+                fee + settlement.subsidy + settlement.forfeited,
+                "fee, subsidy and forfeits are paid out to the last unit"
             );
         }
     }

@@ -151,6 +151,11 @@ fn a_local_agent_plays_a_round_by_board_and_submit() {
             .for_each(|(who, scores)| commit_scores(id, *who, scores));
         next_block();
         let finalized = round(id).since;
+        assert_eq!(
+            Rounds_::submit(vec![result.clone()], finalized - 1),
+            vec![],
+            "not final"
+        );
         let expected = vec![(id, 1, Sent::Disclose)];
         assert_eq!(Rounds_::submit(vec![result], finalized), expected);
         include(sent());

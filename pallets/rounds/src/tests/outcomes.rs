@@ -185,8 +185,25 @@ fn who_does_not_disclose_or_spoils_is_slashed_and_keeps_what_its_response_earned
             ledger.gained(who, earned - SLASH as i128);
         }
         (4..=8).for_each(|who| assert_eq!(bond(who), BOND, "{who} is not"));
+        // What 4 to 8 gained besides the losers' part of their tickets is what the rankers were paid.
+        let paid = settlement(id);
+        let gained = (4..=8).map(|who| {
+            let response = if who == winner {
+                settlement_winner(id) as i128
+            } else {
+                -(LOSER as i128)
+            };
+            let ranked = wealth(who) as i128 - ledger.wealth[&who] as i128 - response;
+            assert!(ranked >= 0, "{who} delivered");
+            ranked as Balance
+        });
+        assert_eq!(gained.sum::<Balance>(), paid.rankers);
+        assert!(paid.rankers > 0);
         ledger.requester_paid(FEE);
+        let rest = FEE + SUBSIDY + 7 * LOSER - settlement_winner(id) - paid.rankers;
+        ledger.treasury_gained(rest + 3 * SLASH);
         ledger.minted(SUBSIDY);
+        assert_eq!((paid.slashed, paid.forfeited), (3 * SLASH, 7 * LOSER));
     });
 }
 
@@ -250,6 +267,16 @@ fn with_too_few_valid_reveals_half_of_the_fee_goes_back() {
 }
 
 #[test]
+fn as_many_commits_and_reveals_as_were_asked_for_are_enough() {
+    run(|| {
+        let id = ask();
+        assert_eq!(round(id).terms.min_responses, 4);
+        play(id, 4, honest);
+        assert_eq!((phase(id), round(id).winner), (Phase::Done, Some(1)));
+    });
+}
+
+#[test]
 fn when_nobody_commits_scores_the_round_fails_at_once() {
     run(|| {
         let ledger = Ledger::open();
@@ -293,6 +320,7 @@ fn a_response_that_half_of_its_rankers_did_not_rank_cannot_win() {
         (2..=8).for_each(|who| ledger.gained(who, -(SLASH as i128)));
         ledger.requester_paid(FEE / 2);
         ledger.treasury_gained(FEE / 2 + 7 * SLASH);
+        ledger.minted(0);
     });
 }
 
@@ -309,11 +337,46 @@ fn below_the_threshold_nobody_wins_and_the_rankers_are_paid() {
         let paid = settlement(id);
         assert_eq!((paid.refunded, paid.forfeited), (FEE / 2, 5 * LOSER));
         assert_eq!((paid.winner, paid.subsidy), (0, 0));
-        assert!(paid.rankers > 0 && paid.rankers.is_multiple_of(5));
-        let each = paid.rankers / 5;
+        // A fifth of the whole fee and of the forfeits that are in the pot, in five equal parts.
+        let each = (FEE + LOSER) / 5 / 5;
+        assert_eq!(paid.rankers, 5 * each);
         (1..=5).for_each(|who| ledger.gained(who, each as i128 - LOSER as i128));
         ledger.requester_paid(FEE / 2);
         ledger.treasury_gained(FEE / 2 + 5 * LOSER - paid.rankers);
+        ledger.minted(0);
+    });
+}
+
+#[test]
+fn below_the_threshold_who_does_not_deliver_loses_as_in_any_round() {
+    run(|| {
+        let ledger = Ledger::open();
+        let id = ask();
+        next_block();
+        (1..=6).for_each(|who| commit(id, who));
+        (7..=8).for_each(|who| drop(send(pass_call(id, who)).unwrap()));
+        next_block();
+        (1..=5).for_each(|who| reveal(id, who));
+        blocks(RevealWindow::get());
+        // Everybody ranks; 5 does not disclose.
+        let poor = |author| Score(u16::try_from(1_000 - author * 100).unwrap());
+        let all: AllScores = (1..=5).map(|who| (who, scores_by(id, who, poor))).collect();
+        all.iter()
+            .for_each(|(who, scores)| commit_scores(id, *who, scores));
+        next_block();
+        (1..=4).for_each(|who| disclose(id, who, &all[&who]));
+        blocks(DiscloseWindow::get());
+        assert_eq!(phase(id), Phase::Failed(Failure::BelowThreshold));
+        let forfeits = 5 * LOSER + TICKET;
+        let paid = settlement(id);
+        assert_eq!((paid.forfeited, paid.slashed), (forfeits, 2 * SLASH));
+        let each = (FEE + forfeits / 5) / 5 / 4;
+        assert_eq!(paid.rankers, 4 * each);
+        (1..=4).for_each(|who| ledger.gained(who, each as i128 - LOSER as i128));
+        ledger.gained(5, -((LOSER + SLASH) as i128));
+        ledger.gained(6, -((TICKET + SLASH) as i128));
+        ledger.requester_paid(FEE / 2);
+        ledger.treasury_gained(FEE / 2 + forfeits - 4 * each + 2 * SLASH);
         ledger.minted(0);
     });
 }
@@ -327,6 +390,8 @@ fn a_round_without_active_agents_fails_in_the_next_block() {
         blocks(2);
         assert_eq!(phase(id), Phase::Failed(Failure::TooFewCommits));
         ledger.requester_paid(0);
+        ledger.treasury_gained(0);
+        ledger.minted(0);
     });
 }
 
@@ -357,6 +422,54 @@ fn a_ranker_that_disagrees_with_the_others_earns_nothing() {
 }
 
 #[test]
+fn rankers_are_paid_by_rating_and_agreement() {
+    use starling_primitives::{
+        agreement::{points, Agreement},
+        traits::{Deviations, Ratings as _},
+    };
+    run(|| {
+        // Five agents with three responses each to rank. 1 has a past that rates above a
+        // newcomer, and 5 has two of its responses the wrong way round.
+        let past = Deviations {
+            squares: 1 << 64,
+            count: 20,
+        };
+        Ratings::record(&1, past);
+        let ledger = Ledger::open();
+        let id = ask();
+        to_ranking(id, 5);
+        let ratings: Vec<_> = (1..=5).map(|who| Ratings::rating(&who)).collect();
+        assert!(ratings[0] > ratings[1]);
+        let mut all: AllScores = (1..=5)
+            .map(|who| (who, scores_by(id, who, quality)))
+            .collect();
+        let five = all.get_mut(&5).unwrap();
+        five.sort_by_key(|(_, score)| *score);
+        // Closely enough that the means of the others stay in order.
+        let between = five[0].1 .0 + (five[1].1 .0 - five[0].1 .0) / 4;
+        (five[0].1, five[1].1) = (Score(between + 1), Score(between));
+        all.iter()
+            .for_each(|(who, scores)| commit_scores(id, *who, scores));
+        next_block();
+        all.iter()
+            .for_each(|(who, scores)| disclose(id, *who, scores));
+        next_block();
+        let of = |who: usize, agreed| points(ratings[who - 1], Agreement { agreed, pairs: 3 });
+        let all_points: Vec<_> = (1..=5)
+            .map(|who| of(who, 3 - u32::from(who == 5)))
+            .collect();
+        let sum: u128 = all_points.iter().map(|points| u128::from(*points)).sum();
+        let pot = FEE + SUBSIDY + 4 * LOSER / 5;
+        for who in 2..=5u64 {
+            let part = pot / 5 * u128::from(all_points[who as usize - 1]) / sum;
+            ledger.gained(who, part as i128 - LOSER as i128);
+        }
+        let first = pot / 5 * u128::from(all_points[0]) / sum;
+        ledger.gained(1, (pot * 7 / 10 + first) as i128);
+    });
+}
+
+#[test]
 fn the_paper_s_winner_takes_all() {
     run(|| {
         RewardRules::set(pallet_rewards::Parameters::paper());
@@ -367,5 +480,9 @@ fn the_paper_s_winner_takes_all() {
         (2..=5).for_each(|who| ledger.gained(who, -(round(id).terms.ticket as i128)));
         ledger.requester_paid(FEE);
         ledger.treasury_gained(0);
+        let lost = 4 * round(id).terms.ticket;
+        let burnt = lost + Rounds_::request_fee(8);
+        assert_eq!(Balances::total_issuance(), ledger.issued - burnt);
+        assert_eq!(settlement(id).burnt, lost);
     });
 }

@@ -50,7 +50,13 @@ fn a_failed_round_leaves_nothing_either() {
         next_block();
         (1..=3).for_each(|who| commit(id, who));
         (4..=8).for_each(|who| drop(send(pass_call(id, who)).unwrap()));
-        blocks(RetentionPeriod::get() + 3);
+        next_block();
+        let over = round(id).since;
+        assert_eq!(round(id).deadline, over + RetentionPeriod::get());
+        while Rounds_::now() <= over + RetentionPeriod::get() {
+            next_block_with_idle(PLENTY);
+            assert!(Rounds::<Test>::contains_key(id));
+        }
         next_block_with_idle(PLENTY);
         assert_eq!(items(), 0);
     });

@@ -51,6 +51,40 @@ fn an_honest_ranker_outrates_one_that_says_the_opposite() {
 }
 
 #[test]
+fn a_rating_survives_the_registration() {
+    run(|| {
+        let judge = |who, author| {
+            if who == 8 {
+                Score(u16::MAX - quality(author).0)
+            } else {
+                quality(author)
+            }
+        };
+        plays(3, judge);
+        let bad = Ratings::rating(&8);
+        assert!(bad < Ratings::rating(&9), "worse than a newcomer");
+        frame_support::assert_ok!(Agents::deregister(RuntimeOrigin::signed(8)));
+        assert_eq!(Ratings::rating(&8), bad);
+        let next = sp_core::Pair::from_seed(&[8; 32]);
+        let next: starling_primitives::crypto::InferencePair = next;
+        let model = pallet_agents::ModelDescriptor {
+            name: b"another".to_vec().try_into().unwrap(),
+            hash: starling_primitives::H256::zero(),
+        };
+        let payload =
+            starling_primitives::messages::ownership_payload(System::block_hash(0), &8u64);
+        frame_support::assert_ok!(Agents::register(
+            RuntimeOrigin::signed(8),
+            sp_core::Pair::public(&next),
+            sp_core::Pair::sign(&next, &payload),
+            model,
+            BOND,
+        ));
+        assert_eq!(Ratings::rating(&8), bad, "who comes back is who it was");
+    });
+}
+
+#[test]
 fn a_round_that_teaches_nothing_moves_no_rating() {
     run(|| {
         plays(1, |_, _| Score(u16::MAX / 2));

@@ -68,6 +68,42 @@ fn a_low_fee_is_slashed_with_the_minimum() {
 }
 
 #[test]
+fn the_request_fee_is_the_weight_of_the_messages_of_every_place() {
+    run(|| {
+        let (response, rankings) = (MaxResponse::get(), MaxRankings::get());
+        let weights = [
+            <() as WeightInfo>::authorize_commit(response + 16),
+            <() as WeightInfo>::commit(response + 16),
+            <() as WeightInfo>::authorize_reveal(),
+            <() as WeightInfo>::reveal(response),
+            <() as WeightInfo>::authorize_commit_scores(),
+            <() as WeightInfo>::commit_scores(),
+            <() as WeightInfo>::authorize_disclose(rankings),
+            <() as WeightInfo>::disclose(rankings),
+        ];
+        let one: u64 = weights.iter().map(|weight| weight.ref_time()).sum();
+        for places in [0, 1, 8, 500] {
+            let fee = u128::from(one) * u128::from(places);
+            assert_eq!(Rounds_::request_fee(places), fee, "{places} places");
+        }
+    });
+}
+
+#[test]
+fn a_request_cannot_be_cancelled() {
+    use frame_support::traits::GetCallName;
+    let calls = [
+        "request",
+        "commit",
+        "pass",
+        "reveal",
+        "commit_scores",
+        "disclose",
+    ];
+    assert_eq!(Call::<Test>::get_call_names(), calls);
+}
+
+#[test]
 fn ids_are_never_reused() {
     run(|| {
         assert_eq!((ask(), ask(), ask()), (0, 1, 2));
