@@ -16,6 +16,7 @@ use serde::{de, Deserialize, Deserializer};
 use starling_engine::{
     rank::{Quantiles, RankerKind},
     sampling::Sampling,
+    Device,
 };
 use starling_primitives::Balance;
 
@@ -242,6 +243,9 @@ pub struct Primary {
     pub context: Option<usize>,
     /// The longest request to `url`, in milliseconds.
     pub timeout_ms: Option<u64>,
+    /// Where an embedded model is computed.
+    #[serde(default)]
+    pub device: Device,
     /// Memory for key-value caches, in MiB.
     pub cache_mib: Option<usize>,
     /// The longest response, in tokens, if the request allows it.

@@ -13,9 +13,9 @@ use std::{
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use starling_engine::{
-    backend::{Backend, HttpBackend, HttpConfig, LocalBackend},
+    backend::{Backend, HttpBackend, HttpConfig},
     store::Store,
-    LoadOptions,
+    Device, LoadOptions,
 };
 
 use crate::config::{Config, Primary};
@@ -24,6 +24,7 @@ use crate::config::{Config, Primary};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Specification {
     source: Source,
+    device: Device,
     threads: usize,
     cache_bytes: usize,
     niceness: u8,
@@ -74,6 +75,7 @@ impl Specification {
         let default = LoadOptions::default().cache_bytes;
         Some(Self {
             source,
+            device: primary.device,
             threads: config.threads,
             cache_bytes: primary
                 .cache_mib
@@ -97,8 +99,8 @@ impl Specification {
             ..LoadOptions::default()
         };
         let local = |path: &Path| {
-            let backend = LocalBackend::load(path, &options).map_err(|error| error.to_string())?;
-            Ok(Arc::new(backend) as Arc<dyn Backend>)
+            let backend = self.device.load(path, &options);
+            Ok(Arc::from(backend.map_err(|error| error.to_string())?))
         };
         match &self.source {
             Source::Store { name, folder } => {
