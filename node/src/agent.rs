@@ -4,12 +4,17 @@
 use std::{path::PathBuf, sync::Arc};
 
 use sc_client_api::Backend as _;
+use sc_network::service::traits::NetworkService;
 use sc_service::{error::Error, Configuration, TaskManager};
 use sc_transaction_pool_api::OffchainTransactionPoolFactory;
 use sp_keystore::KeystorePtr;
 use starling_primitives::INFERENCE;
 use starling_runtime::opaque::Block;
-use starling_worker::{Client, Worker};
+use starling_shards_network::Protocols;
+use starling_worker::{
+    shards::{Members, Network},
+    Client, Worker,
+};
 
 use crate::service::{FullBackend, FullClient, FullPool};
 
@@ -35,6 +40,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) backend: &'a FullBackend,
     pub(crate) pool: Arc<FullPool>,
     pub(crate) keystore: KeystorePtr,
+    pub(crate) network: Arc<dyn NetworkService>,
     pub(crate) task_manager: &'a TaskManager,
 }
 
@@ -55,13 +61,15 @@ pub(crate) fn insert_well_known_key(
     }
 }
 
-/// Starts the agent that `options` ask for, if they do.
+/// Starts the agent that `options` ask for, if they do. `shards` are registered with the network
+/// of a node that runs one.
 pub(crate) fn start(
     options: AgentOptions,
+    shards: Option<Protocols>,
     config: &Configuration,
     parts: Parts<'_>,
 ) -> Result<(), Error> {
-    let Some(file) = options.config else {
+    let (Some(file), Some(shards)) = (options.config, shards) else {
         return Ok(());
     };
     let Parts {
@@ -69,6 +77,7 @@ pub(crate) fn start(
         backend,
         pool,
         keystore,
+        network,
         task_manager,
     } = parts;
     let storage = backend
@@ -78,6 +87,18 @@ pub(crate) fn start(
         let chain = config.base_path.config_dir(config.chain_spec.id());
         chain.join("agent").join("vault.redb")
     });
+    let registry = config.prometheus_registry();
+    let (transport, driver) = shards
+        .connect(network, registry)
+        .map_err(|error| Error::Other(error.to_string()))?;
+    let spawner = task_manager.spawn_handle();
+    spawner.spawn("shards", "agent", driver.run());
+    let members = Arc::new(Members::<Block, _>::new(client.clone(), keystore.clone()));
+    let network = Network {
+        transport,
+        directory: members.clone(),
+        identity: members,
+    };
     let chain = Arc::new(Client::<Block, _, _>::new(
         client.clone(),
         keystore,
@@ -85,10 +106,9 @@ pub(crate) fn start(
         OffchainTransactionPoolFactory::new(pool.clone()),
         config.role.is_authority(),
     ));
-    let (worker, finished) =
-        Worker::start(chain.clone(), &file, &vault, config.prometheus_registry())
-            .map_err(|error| Error::Other(error.to_string()))?;
-    task_manager.spawn_handle().spawn(
+    let (worker, finished) = Worker::start(chain.clone(), Some(network), &file, &vault, registry)
+        .map_err(|error| Error::Other(error.to_string()))?;
+    spawner.spawn(
         "agent",
         "agent",
         starling_worker::run::<Block, _, _>(client, pool, chain, worker, finished),

@@ -8,7 +8,7 @@ use sc_chain_spec::{BuildGenesisBlock, GenesisBlockBuilder};
 use sc_client_api::Backend;
 use sc_consensus_aura::{ImportQueueParams, SlotProportion, StartAuraParams};
 use sc_consensus_grandpa::{
-    BeforeBestBlockBy, FinalityProofProvider, GrandpaBlockImport, LinkHalf, SharedVoterState,
+    FinalityProofProvider, GrandpaBlockImport, LinkHalf, SharedVoterState,
     ThreeQuartersOfTheUnfinalizedChain, VotingRulesBuilder,
 };
 use sc_network::NetworkBackend;
@@ -28,6 +28,7 @@ use sp_core::storage::Storage;
 use sp_runtime::traits::Block as _;
 use sp_timestamp::InherentDataProvider as TimestampProvider;
 use starling_runtime::{apis::RuntimeApi, opaque::Block, Hash};
+use starling_shards_network::Protocols;
 
 use crate::{
     agent::{self, AgentOptions},
@@ -44,14 +45,13 @@ type HostFunctions = sp_io::SubstrateHostFunctions;
 /// GRANDPA stores and serves a justification at least this often, in blocks.
 const JUSTIFICATION_PERIOD: u32 = 512;
 
-/// How long GRANDPA allows a vote to reach everyone. A round waits twice and four times this long
-/// before it prevotes and precommits; the usual 333 ms would make a round last two slots of a
-/// second. A network that is slower than this stays safe and finalises later.
-const GOSSIP_DURATION: Duration = Duration::from_millis(150);
-
-/// Validators vote for the block this far behind the best one: a fork at the tip, which a late
-/// block makes now and then, is then seldom voted on.
-const VOTE_BEHIND_BEST: u32 = 1;
+/// How long GRANDPA allows a vote to reach everyone. A round prevotes after twice and precommits
+/// after four times this long; with the usual 333 ms it would last longer than a slot. A network that
+/// is slower than this stays safe and finalises later.
+///
+/// Agents reveal keys and scores when the block that asks for them is final: if that takes less than
+/// a slot, they are in the next block.
+const GOSSIP_DURATION: Duration = Duration::from_millis(100);
 
 /// The parts of a GRANDPA voter that the import queue already needs.
 pub(crate) struct Finality {
@@ -246,6 +246,16 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
         );
     net_config.add_notification_protocol(grandpa_protocol_config);
 
+    // Only agents compute for each other.
+    let shards = agent.config.is_some().then(|| {
+        Protocols::register(
+            &mut net_config,
+            client.chain_info().genesis_hash,
+            config.chain_spec.fork_id(),
+            metrics.clone(),
+        )
+    });
+
     let warp_sync = Arc::new(sc_consensus_grandpa::warp_proof::NetworkProvider::new(
         backend.clone(),
         link.shared_authority_set().clone(),
@@ -272,12 +282,14 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
     agent::insert_well_known_key(&config, &keystore)?;
     agent::start(
         agent,
+        shards,
         &config,
         agent::Parts {
             client: client.clone(),
             backend: &backend,
             pool: transaction_pool.clone(),
             keystore,
+            network: network.clone(),
             task_manager: &task_manager,
         },
     )?;
@@ -380,8 +392,9 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
             network,
             sync: sync_service,
             notification_service: grandpa_notifications,
+            // The best block itself may be voted for. Votes for both sides of a fork at the tip
+            // finalise what they have in common, and the next round decides.
             voting_rule: VotingRulesBuilder::new()
-                .add(BeforeBestBlockBy(VOTE_BEHIND_BEST))
                 .add(ThreeQuartersOfTheUnfinalizedChain)
                 .build(),
             prometheus_registry,

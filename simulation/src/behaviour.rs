@@ -216,6 +216,31 @@ struct Honest;
 
 impl Behaviour for Honest {}
 
+/// Answers and scores as was found out before: what a model said.
+pub struct Recorded {
+    /// The quality of its response in each round.
+    pub qualities: Vec<f64>,
+    /// Its score of each agent's response in each round.
+    pub scores: Vec<Vec<f64>>,
+}
+
+impl Behaviour for Recorded {
+    fn respond(&mut self, me: &Me, _: &mut ChaCha8Rng) -> Answer {
+        match self.qualities.get(me.rounds as usize) {
+            Some(quality) => Answer::Quality(*quality),
+            None => Answer::Pass,
+        }
+    }
+
+    fn score(&mut self, me: &Me, seen: &[Seen], _: &mut ChaCha8Rng) -> Vec<f64> {
+        let round = self.scores.get(me.rounds as usize);
+        let score = |response: &Seen| round?.get(response.author).copied();
+        seen.iter()
+            .map(|response| score(response).unwrap_or(0.0))
+            .collect()
+    }
+}
+
 struct Lazy {
     share: f64,
 }

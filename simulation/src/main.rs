@@ -7,16 +7,20 @@ use std::{fs, path::PathBuf, process::ExitCode, time::Instant};
 use anyhow::{ensure, Context, Result};
 use clap::{Args, Parser, Subcommand};
 use serde::{de::value, Deserialize, Serialize};
+use starling_engine::{eval::Task, ActivationBits};
 use starling_runtime::rules::RuleSet;
 use starling_simulation::{
     ability::Ability,
     experiments::{
         alternatives,
         behaviours::{self, Attack},
-        ratings, scale,
+        injection, quality, ratings, scale,
         scenario::{self, Scenario},
-        short, sweep, sybil, POOR,
+        short,
+        sweep::{self, Parameter},
+        sybil, POOR,
     },
+    models::{Model, Scorer},
     output::Output,
     rules::Rules,
     runner::Runner,
@@ -161,6 +165,9 @@ enum Command {
     },
     /// What the main parameters do.
     Sweep {
+        /// The parameters; all of them if left out.
+        #[arg(long, value_delimiter = ',', value_parser = named::<Parameter>)]
+        parameters: Vec<Parameter>,
         /// How many agents in all.
         #[arg(long, default_value_t = 20)]
         agents: usize,
@@ -177,11 +184,91 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seeds: u64,
     },
+    /// Prompt injection with real models: how often doctored poor answers win.
+    Injection {
+        #[command(flatten)]
+        models: ModelArgs,
+        /// The task set.
+        #[arg(long, default_value = "hellaswag")]
+        task: Task,
+        /// How many agents give the poor answer.
+        #[arg(long, default_value_t = 1)]
+        attackers: usize,
+        /// How agents score.
+        #[arg(long, value_delimiter = ',', default_value = "likelihood,lift,judge", value_parser = named::<Scorer>)]
+        scorers: Vec<Scorer>,
+        /// The attacks; all of them if left out. The first one is what the others are compared with.
+        #[arg(long, value_delimiter = ',', value_parser = named::<injection::Attack>)]
+        attacks: Vec<injection::Attack>,
+        /// Whether precautions are taken.
+        #[arg(long, value_delimiter = ',', default_value = "true,false")]
+        defences: Vec<bool>,
+    },
+    /// Whether a swarm of real models answers better than its models alone.
+    Quality {
+        #[command(flatten)]
+        models: ModelArgs,
+        /// The task sets.
+        #[arg(
+            long,
+            value_delimiter = ',',
+            default_value = "hellaswag,causal_judgement,disambiguation_qa,\
+                             logical_deduction_three_objects,logical_deduction_five_objects"
+        )]
+        tasks: Vec<Task>,
+        /// How agents score.
+        #[arg(long, default_value = "likelihood", value_parser = named::<Scorer>)]
+        scorer: Scorer,
+    },
     /// A scenario of your own.
     Scenario {
         /// The file (TOML); see `simulation/scenarios`.
         file: PathBuf,
     },
+}
+
+/// Which models answer what.
+#[derive(Args)]
+struct ModelArgs {
+    /// A model file (GGUF); with several there is a mixed swarm too.
+    #[arg(long = "model", value_name = "FILE", required = true)]
+    models: Vec<PathBuf>,
+    /// The folder with the task sets.
+    #[arg(long, value_name = "FOLDER")]
+    data: PathBuf,
+    /// Where what the models said is kept, so that it is not computed again.
+    #[arg(long, value_name = "FOLDER", default_value = "simulation-results/said")]
+    said: PathBuf,
+    /// Bits of the activations that quantised weights are multiplied with: 16, or 8, which is faster
+    /// and less exact.
+    #[arg(long, default_value_t)]
+    activation_bits: ActivationBits,
+    /// How many questions of a set are asked.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+    /// How many questions before them only set the scale of the scores.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    reference: u32,
+    /// How many agents a swarm has.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(4..))]
+    agents: u32,
+    /// At which temperature they draw their answers.
+    #[arg(long, default_value_t = 1.0)]
+    temperature: f64,
+    /// How many seeds.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: u64,
+}
+
+impl ModelArgs {
+    fn open(&self) -> Result<Vec<Model>> {
+        ensure!(
+            self.temperature >= 0.0 && self.temperature.is_finite(),
+            "the temperature must not be negative"
+        );
+        let open = |path: &PathBuf| Model::open(path, &self.said, self.activation_bits);
+        self.models.iter().map(open).collect()
+    }
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -351,6 +438,7 @@ fn run(cli: Cli) -> Result<()> {
             print(&behaviours::run(&options, runner, &output)?)
         },
         Command::Sweep {
+            parameters,
             agents,
             fraction,
             warm_up,
@@ -358,6 +446,10 @@ fn run(cli: Cli) -> Result<()> {
             seeds,
         } => {
             let options = sweep::Options {
+                parameters: match parameters.is_empty() {
+                    true => Parameter::ALL.into(),
+                    false => parameters,
+                },
                 agents,
                 fraction,
                 warm_up,
@@ -365,6 +457,56 @@ fn run(cli: Cli) -> Result<()> {
                 seeds: some(seeds),
             };
             print(&sweep::run(&options, runner, &output)?)
+        },
+        Command::Injection {
+            models,
+            task,
+            attackers,
+            scorers,
+            attacks,
+            defences,
+        } => {
+            let agents = models.agents as usize;
+            ensure!(
+                attackers < agents,
+                "there must be agents that do not attack"
+            );
+            let options = injection::Options {
+                models: models.open()?,
+                task,
+                limit: models.limit as usize,
+                reference: models.reference as usize,
+                agents,
+                attackers,
+                temperature: models.temperature,
+                scorers,
+                attacks: match attacks.is_empty() {
+                    true => injection::Attack::ALL.into(),
+                    false => attacks,
+                },
+                defences,
+                seeds: some(models.seeds),
+                data: models.data,
+            };
+            print(&injection::run(&options, runner, &output)?)
+        },
+        Command::Quality {
+            models,
+            tasks,
+            scorer,
+        } => {
+            let options = quality::Options {
+                models: models.open()?,
+                tasks,
+                limit: models.limit as usize,
+                reference: models.reference as usize,
+                agents: models.agents as usize,
+                temperature: models.temperature,
+                scorer,
+                seeds: some(models.seeds),
+                data: models.data,
+            };
+            print(&quality::run(&options, runner, &output)?)
         },
         Command::Scenario { file } => print(&scenario::run(
             &read::<Scenario>(&file)?,

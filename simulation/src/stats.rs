@@ -62,7 +62,8 @@ pub fn spearman(left: &[f64], right: &[f64]) -> f64 {
     pearson(&ranks(left), &ranks(right))
 }
 
-fn ranks(values: &[f64]) -> Vec<f64> {
+/// The place of each number from 1, the least, on; equal ones share the mean of their places.
+pub fn ranks(values: &[f64]) -> Vec<f64> {
     values
         .iter()
         .map(|value| {

@@ -213,15 +213,27 @@ pub struct Swarm {
 impl Swarm {
     /// Starts a chain with these agents, who buy their tickets.
     pub fn new(config: Config) -> Result<Self> {
+        let behaviours = config.agents.iter().map(|spec| spec.kind.behaviour());
+        let behaviours = behaviours.collect();
+        Self::of(config, behaviours)
+    }
+
+    /// The same with a behaviour for each of the agents, whatever their kinds.
+    pub fn of(config: Config, behaviours: Vec<Box<dyn Behaviour>>) -> Result<Self> {
         ensure!(!config.agents.is_empty(), "a swarm needs agents");
+        ensure!(
+            behaviours.len() == config.agents.len(),
+            "every agent needs one behaviour"
+        );
         let members: Vec<Member> = config
             .agents
             .iter()
+            .zip(behaviours)
             .enumerate()
-            .map(|(index, spec)| Member {
+            .map(|(index, (spec, behaviour))| Member {
                 keys: Keys::of(&format!("agent {index} of {}", config.seed)),
                 spec: *spec,
-                behaviour: spec.kind.behaviour(),
+                behaviour,
                 rounds: 0,
             })
             .collect();

@@ -30,8 +30,8 @@ fn cell(attack: Attack, fraction: f64, agents: usize) -> Result<Cell> {
         seeds: vec![1],
         poor: POOR,
     };
-    let mut cells = behaviours::matrix(&options, QUIET)?;
-    Ok(cells.remove(0))
+    let mut outcomes = behaviours::matrix(&options, QUIET)?;
+    Ok(outcomes.remove(0).cell)
 }
 
 #[test]

@@ -10,26 +10,21 @@ use std::{
 };
 
 use anyhow::{bail, ensure, Context, Result};
-use codec::Encode;
-use frame_system::offchain::{CreateAuthorizedTransaction, CreateTransaction};
-use pallet_rounds::{Call, Proof};
-use sp_core::Pair;
-use starling_primitives::{
-    crypto::InferencePair,
-    messages::{payload, Message},
-    sealing::Slot,
-    RoundId, Secret, H256,
-};
-use starling_runtime::{AccountId, Runtime, MILLI_UNIT, UNIT};
+use pallet_rounds::Proof;
+use starling_primitives::{messages::Message, RoundId, Secret};
+use starling_runtime::{MILLI_UNIT, UNIT};
 use starling_tests::{
-    chain::{account_id, call, next_block, send},
+    chain::{call, next_block, send},
+    rounds::request,
     Node,
 };
 use subxt::{
     dynamic::Value,
-    rpcs::{methods::legacy::Bytes, rpc_params, Error, RpcClient},
+    rpcs::{methods::legacy::Bytes, rpc_params, Error},
 };
 use subxt_signer::sr25519::dev::{alice, bob};
+
+use crate::played::{submit, Played};
 
 /// The first round of a chain.
 const ROUND: RoundId = 0;
@@ -39,59 +34,15 @@ const FORGERS: u64 = 4;
 /// For so many blocks.
 const BLOCKS: u64 = 10;
 
-/// An agent as its node knows it.
-struct Agent {
-    account: AccountId,
-    pair: InferencePair,
-    genesis: H256,
-}
-
-impl Agent {
-    fn slot(&self) -> Slot<'_, AccountId> {
-        Slot {
-            genesis: self.genesis,
-            round: ROUND,
-            agent: &self.account,
-        }
-    }
-
-    /// A transaction that commits a response, signed at a block, with a signature that `forge` may
-    /// spoil.
-    fn commit(&self, signed_at: u32, forge: impl FnOnce(&mut Proof)) -> Result<Vec<u8>> {
-        let sealed = self
-            .slot()
-            .seal(&KEY, "An answer.")
-            .context("it does not seal")?;
-        let key_commitment = self.slot().key_commitment(&KEY);
-        let message = Message::Commit {
-            sealed: &sealed,
-            key_commitment,
-        };
-        let signature = self.pair.sign(&payload(&self.slot(), signed_at, &message));
-        let mut proof = Proof {
-            signed_at,
-            signature,
-        };
-        forge(&mut proof);
-        let call = Call::<Runtime>::commit {
-            round: ROUND,
-            agent: self.account.clone(),
-            sealed,
-            key_commitment,
-            proof,
-        };
-        let extension = <Runtime as CreateAuthorizedTransaction<Call<Runtime>>>::create_extension();
-        let transaction = <Runtime as CreateTransaction<Call<Runtime>>>::create_transaction(
-            call.into(),
-            extension,
-        );
-        Ok(transaction.encode())
-    }
-}
-
-async fn submit(rpc: &RpcClient, transaction: Vec<u8>) -> Result<H256, Error> {
-    rpc.request("author_submitExtrinsic", rpc_params![Bytes(transaction)])
-        .await
+/// A transaction that commits a response, with a signature that `forge` may spoil.
+fn commit(agent: &Played, signed_at: u64, forge: impl FnOnce(&mut Proof)) -> Result<Vec<u8>> {
+    let slot = agent.slot(ROUND);
+    let sealed = slot.seal(&KEY, "An answer.").context("it does not seal")?;
+    let message = Message::Commit {
+        sealed: &sealed,
+        key_commitment: slot.key_commitment(&KEY),
+    };
+    agent.transaction(ROUND, signed_at, &message, forge)
 }
 
 #[tokio::test]
@@ -103,28 +54,11 @@ async fn a_flood_of_forged_messages_stays_out_and_a_true_one_gets_in() -> Result
             call("Tickets", "buy", vec![Value::u128(100 * MILLI_UNIT)]),
             alice(),
         ),
-        (
-            call(
-                "Rounds",
-                "request",
-                vec![
-                    Value::from_bytes("What is a starling?"),
-                    Value::u128(UNIT),
-                    Value::u128(32),
-                    Value::u128(2),
-                    Value::u128(4),
-                ],
-            ),
-            bob(),
-        ),
+        (request("What is a starling?", UNIT, 32), bob()),
     ] {
         send(&api, &call, &signer).await?.wait_for_success().await?;
     }
-    let agent = Arc::new(Agent {
-        account: AccountId::new(account_id(&alice()).0),
-        pair: InferencePair::from_string("//Alice", None)?,
-        genesis: H256(api.genesis_hash().0),
-    });
+    let agent = Arc::new(Played::new(&api, "//Alice")?);
     let rpc = node.rpc().await?;
     let mut blocks = api.stream_blocks().await?;
     let begin = next_block(&mut blocks).await?.block_number();
@@ -140,7 +74,7 @@ async fn a_flood_of_forged_messages_stays_out_and_a_true_one_gets_in() -> Result
             let mut count = 0u64;
             while !over.load(Ordering::Relaxed) {
                 // Each has other bytes: the pool would refuse a hash that it knows without a look.
-                let forged = agent.commit(u32::try_from(begin)?, |proof| {
+                let forged = commit(&agent, begin, |proof| {
                     let bytes: &mut [u8] = proof.signature.as_mut();
                     bytes[..8].copy_from_slice(&(count * FORGERS + forger).to_le_bytes());
                 })?;
@@ -159,7 +93,7 @@ async fn a_flood_of_forged_messages_stays_out_and_a_true_one_gets_in() -> Result
 
     // The true one, in the midst of it.
     let now = next_block(&mut blocks).await?.block_number();
-    submit(&rpc, agent.commit(u32::try_from(now)?, |_| ())?).await?;
+    submit(&rpc, commit(&agent, now, |_| ())?).await?;
     let mut committed = None;
     loop {
         let at = next_block(&mut blocks).await?;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Tests of a running node, each with a node and a chain of its own.
 
+mod agent_trouble;
 mod bad_input;
 mod client;
 mod feeless;
 mod finality;
+mod played;
 mod refused_transactions;
 mod runtime_upgrade;
 mod session_keys;

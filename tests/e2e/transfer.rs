@@ -4,14 +4,10 @@
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use starling_tests::{
-    chain::{balance, nonce, send, sudo, transfer, AtBlock},
+    chain::{balance, nonce, send, sudo, total_issuance, transfer},
     Node,
 };
-use subxt::{
-    dynamic,
-    dynamic::Value,
-    rpcs::{methods::legacy::Bytes, rpc_params},
-};
+use subxt::rpcs::{methods::legacy::Bytes, rpc_params};
 use subxt_signer::sr25519::dev::{alice, bob, charlie, dave};
 
 /// What `payment_queryInfo` answers, as far as it is of interest here.
@@ -119,14 +115,4 @@ async fn a_call_that_fails_costs_its_fee_and_changes_nothing_else() -> Result<()
         );
     }
     Ok(())
-}
-
-async fn total_issuance(at: &AtBlock) -> Result<Value> {
-    let address = dynamic::storage::<(), Value>("Balances", "TotalIssuance");
-    Ok(at
-        .storage()
-        .fetch(address, ())
-        .await?
-        .decode()?
-        .remove_context())
 }

@@ -62,21 +62,32 @@ pub fn account_id(key: &Keypair) -> AccountId32 {
 
 /// Free balance and what is reserved or held besides, of the account of `key`.
 pub async fn balance(at: &AtBlock, key: &Keypair) -> Result<u128> {
-    Ok(account(at, key)
+    balance_of(at, account_id(key)).await
+}
+
+/// Free balance and what is reserved or held besides.
+pub async fn balance_of(at: &AtBlock, who: AccountId32) -> Result<u128> {
+    Ok(account(at, who)
         .await?
         .map_or(0, |account| account.data.free + account.data.reserved))
 }
 
+/// All that there is of the currency.
+pub async fn total_issuance(at: &AtBlock) -> Result<u128> {
+    let address = storage::<(), u128>("Balances", "TotalIssuance");
+    Ok(at.storage().fetch(address, ()).await?.decode()?)
+}
+
 /// How many transactions the account of `key` has sent.
 pub async fn nonce(at: &AtBlock, key: &Keypair) -> Result<u64> {
-    Ok(account(at, key)
+    Ok(account(at, account_id(key))
         .await?
         .map_or(0, |account| account.nonce.into()))
 }
 
-async fn account(at: &AtBlock, key: &Keypair) -> Result<Option<Account>> {
+async fn account(at: &AtBlock, who: AccountId32) -> Result<Option<Account>> {
     let address = storage::<(AccountId32,), Account>("System", "Account");
-    let account = at.storage().try_fetch(address, (account_id(key),)).await?;
+    let account = at.storage().try_fetch(address, (who,)).await?;
     Ok(account.map(|account| account.decode()).transpose()?)
 }
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the end-to-end tests share: a node that they start and that dies with them, and short ways to
-//! ask and to change its chain.
+//! What the end-to-end tests share: a node that they start and that dies with them, short ways to
+//! ask and to change its chain, and how long rounds take.
 
 pub mod chain;
+pub mod latency;
 pub mod node;
+pub mod rounds;
 
 pub use chain::Api;
 pub use node::Node;

@@ -19,6 +19,7 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStderr, Command},
+    sync::watch,
     time::timeout,
 };
 
@@ -31,6 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub struct Node {
     url: String,
     process: Child,
+    log: watch::Receiver<Vec<String>>,
     _base: Option<TempDir>,
 }
 
@@ -56,7 +58,7 @@ impl Node {
                 "--rpc-port=0",
                 "--listen-addr=/ip4/127.0.0.1/tcp/0",
                 "--no-mdns",
-                "--no-prometheus",
+                "--prometheus-port=0",
                 "--no-telemetry",
             ])
             .spawn()?;
@@ -64,30 +66,63 @@ impl Node {
             .stderr
             .take()
             .context("the node's log is not piped")?;
-        let mut log = BufReader::new(stderr).lines();
-        let url = timeout(PATIENCE, rpc_url(&mut log))
-            .await
-            .context("the node did not open its RPC port in time")??;
-        tokio::spawn(forward(log));
-        Ok(Self {
-            url,
+        let (written, log) = watch::channel(vec![]);
+        tokio::spawn(forward(BufReader::new(stderr).lines(), written));
+        let mut node = Self {
+            url: String::new(),
             process,
+            log,
             _base: None,
-        })
+        };
+        let line = node.logged(&["Running JSON-RPC server: addr="]).await?;
+        node.url = rpc_url(&line).context("the node does not say where it answers")?;
+        Ok(node)
     }
 
     /// Ends the node as an operator would, and waits for it.
     pub async fn stop(mut self) -> Result<()> {
+        self.signal("-INT").await?;
+        let status = timeout(PATIENCE, self.process.wait()).await??;
+        ensure!(status.success(), "the node ended with {status}");
+        Ok(())
+    }
+
+    /// Lets the node stand still, as a machine does that is cut off or asleep.
+    pub async fn pause(&self) -> Result<()> {
+        self.signal("-STOP").await
+    }
+
+    /// Lets the node go on.
+    pub async fn resume(&self) -> Result<()> {
+        self.signal("-CONT").await
+    }
+
+    async fn signal(&self, signal: &str) -> Result<()> {
         let pid = self.process.id().context("the node has ended already")?;
         let status = Command::new("kill")
-            .arg("-INT")
+            .arg(signal)
             .arg(pid.to_string())
             .status()
             .await?;
         ensure!(status.success(), "cannot signal the node");
-        let status = timeout(PATIENCE, self.process.wait()).await??;
-        ensure!(status.success(), "the node ended with {status}");
         Ok(())
+    }
+
+    /// The first line of the log with all these words, also one of long ago; waits for it.
+    pub async fn logged(&self, words: &[&str]) -> Result<String> {
+        let mut log = self.log.clone();
+        let find = |lines: &Vec<String>| lines.iter().find(|line| has(line, words)).cloned();
+        let lines = timeout(PATIENCE, log.wait_for(|lines| find(lines).is_some()))
+            .await
+            .with_context(|| format!("the node does not log {words:?} in time"))?
+            .with_context(|| format!("the node ended before it logged {words:?}"))?;
+        find(&lines).context("it was there")
+    }
+
+    /// How many lines of the log have all these words so far.
+    pub fn log_count(&self, words: &[&str]) -> usize {
+        let lines = self.log.borrow();
+        lines.iter().filter(|line| has(line, words)).count()
     }
 
     /// Where the node answers.
@@ -197,23 +232,24 @@ fn binary(variable: &str, name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Reads the log until it tells where the node answers.
-async fn rpc_url(log: &mut Lines<BufReader<ChildStderr>>) -> Result<String> {
-    while let Some(line) = log.next_line().await? {
-        eprintln!("{line}");
-        if let Some((_, address)) = line.split_once("Running JSON-RPC server: addr=") {
-            let address = address.split(',').next().unwrap_or_default();
-            return Ok(format!("ws://{address}"));
-        }
-    }
-    bail!("the node ended before it opened its RPC port")
+/// Where the node answers, from the line of the log that says so.
+fn rpc_url(line: &str) -> Option<String> {
+    let (_, address) = line.split_once("addr=")?;
+    let address = address.split(',').next()?;
+    Some(format!("ws://{address}"))
 }
 
-/// Shows the log as the test's own output, which test runners show of a test that fails.
-async fn forward(mut log: Lines<BufReader<ChildStderr>>) {
+/// Keeps the log, and shows it as the test's own output, which test runners show of a test that
+/// fails.
+async fn forward(mut log: Lines<BufReader<ChildStderr>>, written: watch::Sender<Vec<String>>) {
     while let Ok(Some(line)) = log.next_line().await {
         eprintln!("{line}");
+        written.send_modify(|lines| lines.push(line));
     }
+}
+
+fn has(line: &str, words: &[&str]) -> bool {
+    words.iter().all(|word| line.contains(word))
 }
 
 /// Whether `line` starts as a log line does: with a date.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a decoder looks like, read from GGUF metadata.
 
+use std::ops::Range;
+
 use crate::{gguf::Gguf, Error, Result};
 
 /// Model families that the decoder knows.
@@ -113,6 +115,17 @@ pub struct Config {
 const MAX_DIMENSION: usize = 1 << 24;
 
 impl Config {
+    /// Fails if there are no such blocks, or neither blocks nor ends.
+    pub(crate) fn check_span(&self, blocks: &Range<usize>, ends: bool) -> Result<()> {
+        let (start, end, of) = (blocks.start, blocks.end, self.blocks);
+        if start > end || end > of || (start == end && !ends) {
+            return Err(Error::Shape(format!(
+                "blocks {start}..{end} of a model of {of}"
+            )));
+        }
+        Ok(())
+    }
+
     /// Reads and checks the metadata.
     pub fn from_gguf(gguf: &Gguf) -> Result<Self> {
         let architecture = match gguf.str("general.architecture")? {
@@ -164,7 +177,11 @@ impl Config {
                 "heads of width {head_width} of which {rope_width} rotate"
             )));
         }
-        let vocab = gguf.entry("token_embd.weight")?.rows;
+        let vocab = match keys.optional("vocab_size")? {
+            // A part of a model may come without its ends.
+            Some(vocab) if !gguf.has("token_embd.weight") => vocab,
+            _ => gguf.entry("token_embd.weight")?.rows,
+        };
         let config = Self {
             architecture,
             name: gguf.str("general.name")?.map(str::to_owned),

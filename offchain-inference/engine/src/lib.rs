@@ -33,5 +33,5 @@ pub use device::Device;
 pub use error::{Error, Result};
 pub use kernels::InstructionSet;
 pub use model::{ActivationBits, Hidden, Input, LoadOptions, Model, Session, Step};
-pub use requantise::{requantise, WeightFormat};
+pub use requantise::{cut, requantise, WeightFormat};
 pub use trunk::{Ends, Sequence, Trunk};

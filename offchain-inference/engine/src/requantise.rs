@@ -1,14 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Writes a model anew with other weights, to compare formats on one model.
+//! Writes a model anew: with other weights, to compare formats on one model, or in part.
 
-use std::{fs::File, io::BufWriter, path::Path};
+use std::{fs::File, io::BufWriter, ops::Range, path::Path};
 
 use candle_core::{
     quantized::{ggml_file::qtensor_from_ggml, gguf_file, GgmlDType, QTensor},
     Device,
 };
 
-use crate::{gguf::Gguf, kernels::Buffer, Error, Result};
+use crate::{
+    config::Config,
+    gguf::{Gguf, TensorReader},
+    kernels::Buffer,
+    Error, Result,
+};
+
+/// The tensors before the first block and after the last one.
+const ENDS: [&str; 3] = ["token_embd.weight", "output_norm.weight", "output.weight"];
 
 /// Format of the matrices in the new file; vectors stay f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,20 +60,10 @@ pub fn requantise(source: &Gguf, target: &Path, format: WeightFormat) -> Result<
     let mut reader = source.reader()?;
     let mut tensors = Vec::new();
     for name in source.names() {
-        let entry = source.entry(name)?;
-        let mut bytes = Buffer::<u8>::zeroed(entry.rows * entry.row_bytes())?;
-        reader.rows(&entry, 0, &mut bytes)?;
-        let vector = entry.rows == 1;
-        let shape = if vector {
-            vec![entry.columns]
-        } else {
-            vec![entry.rows, entry.columns]
-        };
-        let tensor = qtensor_from_ggml(entry.dtype, &bytes, shape, &Device::Cpu)?;
-        let dtype = if vector {
-            GgmlDType::F32
-        } else {
-            format.dtype()
+        let tensor = read(source, &mut reader, name)?;
+        let dtype = match tensor.rank() {
+            1 => GgmlDType::F32,
+            _ => format.dtype(),
         };
         let tensor = if tensor.dtype() == dtype {
             tensor
@@ -83,13 +81,57 @@ pub fn requantise(source: &Gguf, target: &Path, format: WeightFormat) -> Result<
             key => (key, value),
         })
         .collect();
+    write(target, &metadata, &tensors)
+}
+
+/// Writes blocks [a, b) of the model of `source` to `target`, and its embedding, final norm and head
+/// if `ends`: what a node needs that computes only these. The weights are held in memory until they
+/// are written.
+pub fn cut(source: &Gguf, target: &Path, blocks: Range<usize>, ends: bool) -> Result<()> {
+    let config = Config::from_gguf(source)?;
+    config.check_span(&blocks, ends)?;
+    let wanted = |name: &str| match name.strip_prefix("blk.") {
+        Some(rest) => rest
+            .split_once('.')
+            .and_then(|(block, _)| block.parse().ok())
+            .is_some_and(|block| blocks.contains(&block)),
+        // What is of no block and no end, all blocks need.
+        None => ends || !ENDS.contains(&name),
+    };
+    let mut reader = source.reader()?;
+    let mut tensors = Vec::new();
+    for name in source.names().into_iter().filter(|name| wanted(name)) {
+        tensors.push((name, read(source, &mut reader, name)?));
+    }
+    let metadata = source.metadata().iter();
+    let metadata: Vec<_> = metadata.map(|(key, value)| (key.as_str(), value)).collect();
+    write(target, &metadata, &tensors)
+}
+
+fn read(source: &Gguf, reader: &mut TensorReader, name: &str) -> Result<QTensor> {
+    let entry = source.entry(name)?;
+    let mut bytes = Buffer::<u8>::zeroed(entry.rows * entry.row_bytes())?;
+    reader.rows(&entry, 0, &mut bytes)?;
+    let shape = if entry.rows == 1 {
+        vec![entry.columns]
+    } else {
+        vec![entry.rows, entry.columns]
+    };
+    Ok(qtensor_from_ggml(entry.dtype, &bytes, shape, &Device::Cpu)?)
+}
+
+fn write(
+    target: &Path,
+    metadata: &[(&str, &gguf_file::Value)],
+    tensors: &[(&str, QTensor)],
+) -> Result<()> {
     let tensors: Vec<_> = tensors
         .iter()
         .map(|(name, tensor)| (*name, tensor))
         .collect();
     let write = || -> std::result::Result<(), Box<dyn std::error::Error>> {
         let mut file = BufWriter::new(File::create(target)?);
-        gguf_file::write(&mut file, &metadata, &tensors)?;
+        gguf_file::write(&mut file, metadata, &tensors)?;
         file.into_inner()?.sync_all()?;
         Ok(())
     };

@@ -5,7 +5,7 @@
 //! none is good on another chain, from another node, or towards another node. It is sr25519 in the
 //! context `substrate`, as keystores make it.
 
-use codec::Encode;
+use codec::{Decode, Encode};
 use schnorrkel::{PublicKey, Signature};
 
 use crate::transport::Peer;
@@ -78,4 +78,63 @@ pub fn verify(key: &Key, message: &[u8], signature: &[u8; 64]) -> bool {
         return false;
     };
     key.verify_simple(CONTEXT, message, &signature).is_ok()
+}
+
+/// What an agent signs.
+pub trait Statement: Encode {
+    /// Keeps statements of different kinds apart.
+    const PURPOSE: &'static [u8];
+}
+
+/// A statement, and who signs for it.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Signed<T> {
+    /// The agent's account.
+    pub account: Account,
+    /// The agent's inference key.
+    pub key: Key,
+    /// What is said.
+    pub body: T,
+    /// Over purpose, account, key and body; see [`signed_bytes`].
+    pub signature: [u8; 64],
+}
+
+impl<T: Statement> Signed<T> {
+    /// Signs `body` as `identity` on the node `signer` towards `other`, or towards everyone. `None`
+    /// where the node has no agent or its key is gone.
+    pub fn new(
+        body: T,
+        identity: &dyn Identity,
+        network: &[u8; 32],
+        signer: &Peer,
+        other: Option<&Peer>,
+    ) -> Option<Self> {
+        let (account, key) = (identity.account()?, identity.key()?);
+        let message = Self::message(&account, &key, &body, network, signer, other);
+        let signature = identity.sign(&message)?;
+        Some(Self {
+            account,
+            key,
+            body,
+            signature,
+        })
+    }
+
+    /// Whether the signature is by `key`, from the node `signer`, towards `other` or everyone.
+    pub fn is_genuine(&self, network: &[u8; 32], signer: &Peer, other: Option<&Peer>) -> bool {
+        let message = Self::message(&self.account, &self.key, &self.body, network, signer, other);
+        verify(&self.key, &message, &self.signature)
+    }
+
+    fn message(
+        account: &Account,
+        key: &Key,
+        body: &T,
+        network: &[u8; 32],
+        signer: &Peer,
+        other: Option<&Peer>,
+    ) -> Vec<u8> {
+        let body = (T::PURPOSE, account, key, body).encode();
+        signed_bytes(network, signer, other, &body)
+    }
 }

@@ -2,11 +2,45 @@
 //! Models across nodes: a node serves a span of a model's blocks to other agents, and a chain of
 //! such spans is used as one model.
 //!
-//! The crate knows no chain and no network: who may speak comes through [`auth::Directory`], how
-//! bytes travel through [`transport::Transport`].
+//! [`Service`] is both sides of a node: [`Service::serve`] loads a span and computes it for agents
+//! that open sessions, [`Service::chain`] gives a [`Chain`] that an engine's backend runs like a
+//! model in its own process. The crate knows no blockchain and no network: who may speak comes
+//! through [`auth::Directory`], how bytes travel through [`transport::Transport`].
 
 pub mod auth;
+#[cfg(feature = "cli")]
+pub mod cli;
+mod client;
 pub mod code;
+mod config;
 pub mod integrity;
+mod loopback;
+pub mod memory;
+pub mod message;
+mod metrics;
 pub mod routing;
+mod server;
+mod service;
 pub mod transport;
+
+pub use client::{Chain, ChainError, ChainSession, Holder, LinkError, OpenError};
+pub use config::{ChainConfig, ServiceConfig};
+pub use metrics::Metrics;
+pub use server::Served;
+pub use service::{Service, ServiceError};
+
+/// Starts a thread. Its name shows whose it is.
+pub(crate) fn spawn(
+    name: &str,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<std::thread::JoinHandle<()>, ServiceError> {
+    let builder = std::thread::Builder::new().name(name.into());
+    builder.spawn(body).map_err(ServiceError::Thread)
+}
+
+/// Waits for a thread's end, unless it is the caller.
+pub(crate) fn join(thread: std::thread::JoinHandle<()>) {
+    if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
+        log::error!(target: "shards", "a thread has panicked");
+    }
+}

@@ -1,2 +1,500 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Which spans make the best chain.
+//! Which spans make the best chain, and when a chain is left for another.
+//!
+//! The rules are pure. A chain covers the blocks [0, n) of a model with stages; each is a part of
+//! what some server holds. After Petals (arXiv 2209.01188, 2312.08361 section 3.2) the cost of a
+//! chain is the time that it takes for a token:
+//!
+//! ```text
+//! cost(stage) = (RTT + serialisation + blocks / throughput) × doubt  [+ cache_full]
+//! doubt       = 1 / (trust × (½ + ½ rating / best rating) × (½ + ½ bond / (bond + median bond)))
+//! ```
+//!
+//! Petals adds RTT/2 for each of the client's and the servers' transfers. Here the client carries
+//! every hidden state from stage to stage, for it keeps them for replay, so that two transfers, one
+//! RTT, belong to each stage. A server without room for the sequence gets a fixed cost on top, as
+//! Petals has it: its cache may be freed before the others' servers are worth the waiting.
+//!
+//! A server that cheats loses its bond and its rating, and the rating says how it did so far: both
+//! count up to a factor of two, so that a fast stranger is preferred to a very slow friend but not to one
+//! that is nearly as fast. Local trust has no such bound: what this node saw for itself excludes.
+
+use std::ops::Range;
+
+use crate::transport::Peer;
+
+/// A server that may take a stage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// The node.
+    pub peer: Peer,
+    /// Blocks that it holds; any part of them can be a stage.
+    pub blocks: Range<usize>,
+    /// Tokens · blocks per second of decoding: measured, or announced where nothing was measured.
+    pub throughput: f64,
+    /// Round-trip time between this node and it, in seconds.
+    pub rtt: f64,
+    /// Positions that its cache has room for.
+    pub free: usize,
+    /// The agent's bond.
+    pub bond: u128,
+    /// The agent's rating, at least 0; `None` where the node has no agent.
+    pub rating: Option<f64>,
+    /// What this node thinks of it, in [0, 1]; 0 excludes it.
+    pub trust: f64,
+}
+
+/// What a chain is for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Need {
+    /// Blocks [start, end) to cover.
+    pub blocks: Range<usize>,
+    /// Positions that each stage's cache should have room for.
+    pub positions: usize,
+    /// Seconds that a stage takes besides network and blocks: coding, signing, waking threads.
+    pub serialisation: f64,
+    /// Seconds that a stage without room costs on top.
+    pub cache_full: f64,
+}
+
+impl Need {
+    /// Petals' penalty for a full cache, and a millisecond for serialisation (Petals: 18).
+    pub fn new(blocks: Range<usize>, positions: usize) -> Self {
+        Self {
+            blocks,
+            positions,
+            serialisation: 1e-3,
+            cache_full: 10.0,
+        }
+    }
+}
+
+/// A part of a chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// Place of the server among the candidates.
+    pub candidate: usize,
+    /// Blocks [start, end) that it computes.
+    pub blocks: Range<usize>,
+}
+
+/// A chain.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    /// The stages in order; each begins where the one before ends.
+    pub stages: Vec<Stage>,
+    /// Seconds a token, with all penalties.
+    pub cost: f64,
+}
+
+/// Nobody that is trusted holds these blocks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no server is known for the blocks {}..{}", .blocks.start, .blocks.end)]
+pub struct NoRoute {
+    /// The first run of blocks that is missing.
+    pub blocks: Range<usize>,
+}
+
+/// What makes candidates comparable: their best rating and their median bond.
+struct Field {
+    rating: f64,
+    bond: f64,
+}
+
+impl Field {
+    fn of(candidates: &[Candidate]) -> Self {
+        let rating = candidates
+            .iter()
+            .filter_map(|c| c.rating.filter(|r| r.is_finite()))
+            .fold(0.0, f64::max);
+        let mut bonds: Vec<_> = candidates.iter().map(|c| c.bond).collect();
+        bonds.sort_unstable();
+        let bond = bonds.get(bonds.len() / 2).map_or(0.0, |&bond| bond as f64);
+        Self { rating, bond }
+    }
+
+    /// By how much a server's times are multiplied, at least 1; `None` excludes it.
+    fn doubt(&self, candidate: &Candidate) -> Option<f64> {
+        let share = |part: f64, whole: f64| {
+            let share = part / whole;
+            if share.is_finite() {
+                share.clamp(0.0, 1.0)
+            } else {
+                0.0
+            }
+        };
+        let rating = share(candidate.rating.unwrap_or(0.0), self.rating);
+        let bond = candidate.bond as f64;
+        let bond = share(bond, bond + self.bond);
+        // False where it is not a number.
+        (candidate.trust > 0.0)
+            .then(|| 1.0 / (candidate.trust.min(1.0) * (0.5 + 0.5 * rating) * (0.5 + 0.5 * bond)))
+    }
+}
+
+/// Seconds, where a measurement or announcement makes sense; else a day.
+fn seconds(value: f64) -> f64 {
+    const DAY: f64 = 86_400.0;
+    if value >= 0.0 {
+        value.min(DAY)
+    } else {
+        DAY
+    }
+}
+
+fn stage_cost(field: &Field, candidate: &Candidate, blocks: usize, need: &Need) -> Option<f64> {
+    let work = seconds(blocks as f64 / candidate.throughput);
+    let time = seconds(candidate.rtt) + need.serialisation + work;
+    let full = if candidate.free < need.positions {
+        need.cache_full
+    } else {
+        0.0
+    };
+    Some(field.doubt(candidate)? * time + full)
+}
+
+/// The cheapest chain.
+///
+/// A shortest path over the borders of blocks, where an edge from border `a` to border `b` is a
+/// stage of a server that holds [a, b): n² · servers steps for n blocks.
+pub fn route(candidates: &[Candidate], need: &Need) -> Result<Route, NoRoute> {
+    let field = Field::of(candidates);
+    let blocks = need.blocks.clone();
+    // The cheapest way to each border, and the last stage of it.
+    let mut ways: Vec<Option<(f64, Option<Stage>)>> = vec![None; blocks.len() + 1];
+    if let Some(first) = ways.first_mut() {
+        *first = Some((0.0, None));
+    }
+    for start in blocks.clone() {
+        let Some(&Some((so_far, _))) = ways.get(start - blocks.start) else {
+            continue;
+        };
+        for (i, candidate) in candidates.iter().enumerate() {
+            if !candidate.blocks.contains(&start) {
+                continue;
+            }
+            for end in start + 1..=candidate.blocks.end.min(blocks.end) {
+                let Some(cost) = stage_cost(&field, candidate, end - start, need) else {
+                    break;
+                };
+                let cost = so_far + cost;
+                let Some(way) = ways.get_mut(end - blocks.start) else {
+                    break;
+                };
+                if way.as_ref().is_none_or(|(best, _)| cost < *best) {
+                    let stage = Stage {
+                        candidate: i,
+                        blocks: start..end,
+                    };
+                    *way = Some((cost, Some(stage)));
+                }
+            }
+        }
+    }
+    let mut stages = vec![];
+    let mut border = blocks.end;
+    let mut cost = 0.0;
+    while border > blocks.start {
+        match ways.get(border - blocks.start) {
+            Some(Some((total, Some(stage)))) => {
+                if stages.is_empty() {
+                    cost = *total;
+                }
+                border = stage.blocks.start;
+                stages.push(stage.clone());
+            },
+            _ => return Err(missing(candidates, blocks)),
+        }
+    }
+    stages.reverse();
+    Ok(Route { stages, cost })
+}
+
+/// The first blocks that no trusted candidate holds.
+fn missing(candidates: &[Candidate], blocks: Range<usize>) -> NoRoute {
+    let held = |block: &usize| {
+        candidates
+            .iter()
+            .any(|c| c.trust > 0.0 && c.blocks.contains(block))
+    };
+    let start = blocks.clone().find(|b| !held(b)).unwrap_or(blocks.start);
+    let end = (start..blocks.end).find(held).unwrap_or(blocks.end);
+    NoRoute { blocks: start..end }
+}
+
+/// What a chain costs with the candidates' numbers of now; `None` where a stage's server is gone,
+/// excluded, or holds its blocks no more.
+pub fn cost(candidates: &[Candidate], stages: &[Stage], need: &Need) -> Option<f64> {
+    let field = Field::of(candidates);
+    stages
+        .iter()
+        .map(|stage| {
+            let candidate = candidates.get(stage.candidate)?;
+            let held = &candidate.blocks;
+            if stage.blocks.start < held.start || stage.blocks.end > held.end {
+                return None;
+            }
+            stage_cost(&field, candidate, stage.blocks.len(), need)
+        })
+        .sum()
+}
+
+/// Whether a chain is worth leaving in the middle of a sequence: over the `tokens` still to come,
+/// the `best` chain with its `replay` (seconds to compute the caches again) must take less than
+/// three quarters of the time of the present one, so that noise does not make chains alternate.
+pub fn much_better(present: f64, best: f64, replay: f64, tokens: usize) -> bool {
+    let tokens = tokens as f64;
+    replay + best * tokens < 0.75 * present * tokens
+}
+
+/// Tells when a stage has become a straggler: when the median of its last eight steps takes more
+/// than twice the expected time and 20 ms.
+#[derive(Clone, Debug, Default)]
+pub struct Straggler {
+    /// Steps as shares of what they may take.
+    last: [f64; Self::STEPS],
+    next: usize,
+    seen: usize,
+}
+
+impl Straggler {
+    /// Steps that the median is of: a pause of one step, such as another's prefill, is no reason.
+    const STEPS: usize = 8;
+    /// Times the expected duration that is tolerated.
+    const FACTOR: f64 = 2.0;
+    /// Seconds that are tolerated on top: below, a chain is not worth a replay.
+    const SLACK: f64 = 0.02;
+
+    /// Takes note of a step that took `seconds` where `expected` were; whether the stage is a
+    /// straggler now.
+    pub fn observe(&mut self, seconds: f64, expected: f64) -> bool {
+        if let Some(slot) = self.last.get_mut(self.next) {
+            *slot = seconds / (Self::FACTOR * expected.max(0.0) + Self::SLACK);
+        }
+        self.next = (self.next + 1) % Self::STEPS;
+        self.seen = (self.seen + 1).min(Self::STEPS);
+        let mut sorted = self.last;
+        sorted.sort_by(f64::total_cmp);
+        self.seen == Self::STEPS
+            && sorted
+                .get(Self::STEPS / 2)
+                .is_some_and(|&share| share > 1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn candidate(blocks: Range<usize>, throughput: f64, rtt: f64) -> Candidate {
+        Candidate {
+            peer: Peer::new(vec![]),
+            blocks,
+            throughput,
+            rtt,
+            free: 1000,
+            bond: 100,
+            rating: Some(1.0),
+            trust: 1.0,
+        }
+    }
+
+    fn picked(candidates: &[Candidate], blocks: usize) -> Vec<(usize, Range<usize>)> {
+        let route = route(candidates, &Need::new(0..blocks, 100)).unwrap();
+        let stages = route.stages.into_iter();
+        stages.map(|s| (s.candidate, s.blocks)).collect()
+    }
+
+    fn candidates(blocks: usize) -> impl Strategy<Value = Vec<Candidate>> {
+        let one = (
+            0..blocks,
+            1..=blocks,
+            0.5f64..500.0,
+            0f64..0.2,
+            prop_oneof![Just(0usize), Just(50), Just(1000)],
+            0u128..1000,
+            proptest::option::of(0f64..1.0),
+            prop_oneof![Just(0.0), 0.05f64..1.0, Just(1.0)],
+        )
+            .prop_map(|(start, len, throughput, rtt, free, bond, rating, trust)| {
+                Candidate {
+                    free,
+                    bond,
+                    rating,
+                    trust,
+                    ..candidate(start..start + len, throughput, rtt)
+                }
+            });
+        proptest::collection::vec(one, 0..5)
+    }
+
+    /// Every chain there is.
+    fn chains(candidates: &[Candidate], from: usize, to: usize) -> Vec<Vec<Stage>> {
+        if from == to {
+            return vec![vec![]];
+        }
+        let mut all = vec![];
+        for (i, c) in candidates.iter().enumerate() {
+            for end in from + 1..=to {
+                if c.blocks.start <= from && end <= c.blocks.end && c.trust > 0.0 {
+                    for rest in chains(candidates, end, to) {
+                        let stage = Stage {
+                            candidate: i,
+                            blocks: from..end,
+                        };
+                        all.push([vec![stage], rest].concat());
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    proptest! {
+        #[test]
+        fn no_chain_is_cheaper(candidates in candidates(5), start in 0usize..3) {
+            let need = Need::new(start..5, 60);
+            let best = chains(&candidates, start, 5)
+                .iter()
+                .map(|stages| cost(&candidates, stages, &need).unwrap())
+                .min_by(f64::total_cmp);
+            match route(&candidates, &need) {
+                Ok(route) => {
+                    let best = best.unwrap();
+                    prop_assert!((route.cost - best).abs() <= 1e-9 * best, "{} {best}", route.cost);
+                    prop_assert_eq!(cost(&candidates, &route.stages, &need).map(|c| (c - route.cost).abs() < 1e-9 * c), Some(true));
+                    let mut at = start;
+                    for stage in &route.stages {
+                        prop_assert_eq!(stage.blocks.start, at);
+                        at = stage.blocks.end;
+                    }
+                    prop_assert_eq!(at, 5);
+                },
+                Err(NoRoute { blocks }) => {
+                    prop_assert!(best.is_none());
+                    prop_assert!(start <= blocks.start && blocks.end <= 5 && !blocks.is_empty());
+                    for block in blocks {
+                        prop_assert!(!candidates.iter().any(|c| c.trust > 0.0 && c.blocks.contains(&block)));
+                    }
+                },
+            }
+        }
+
+        #[test]
+        fn nonsense_in_announcements_is_survived(
+            spans in proptest::collection::vec((any::<usize>(), any::<usize>(), any::<f64>(), any::<f64>(), any::<f64>(), any::<u128>()), 0..4),
+        ) {
+            let mut candidates: Vec<_> = spans
+                .into_iter()
+                .map(|(a, b, throughput, rtt, trust, bond)| Candidate {
+                    trust,
+                    bond,
+                    rating: Some(throughput),
+                    ..candidate(a..b, throughput, rtt)
+                })
+                .collect();
+            candidates.push(candidate(0..4, 1.0, 0.1));
+            let route = route(&candidates, &Need::new(0..4, 10)).unwrap();
+            prop_assert!(route.cost.is_finite() && route.cost > 0.0);
+        }
+    }
+
+    #[test]
+    fn spans_are_used_in_part() {
+        // The fast one holds the middle only; the slow ones do the rest and no more.
+        let all = [
+            candidate(0..20, 100.0, 0.0),
+            candidate(10..20, 10_000.0, 0.0),
+            candidate(15..30, 100.0, 0.0),
+        ];
+        assert_eq!(picked(&all, 30), [(0, 0..10), (1, 10..20), (2, 20..30)]);
+    }
+
+    #[test]
+    fn a_hop_must_be_worth_its_round_trip() {
+        let whole = candidate(0..30, 3000.0, 0.005);
+        // Half the time for half of the blocks, but another round trip.
+        let near = [whole.clone(), candidate(15..30, 6000.0, 0.0005)];
+        assert_eq!(picked(&near, 30).len(), 2);
+        let far = [whole, candidate(15..30, 6000.0, 0.1)];
+        assert_eq!(picked(&far, 30), [(0, 0..30)]);
+    }
+
+    #[test]
+    fn trust_rating_bond_and_room_count() {
+        let good = candidate(0..8, 100.0, 0.01);
+        for bad in [
+            Candidate {
+                trust: 0.3,
+                ..good.clone()
+            },
+            Candidate {
+                rating: None,
+                ..good.clone()
+            },
+            Candidate {
+                rating: Some(0.5),
+                ..good.clone()
+            },
+            Candidate {
+                bond: 1,
+                ..good.clone()
+            },
+            Candidate {
+                free: 99,
+                ..good.clone()
+            },
+        ] {
+            assert_eq!(picked(&[bad.clone(), good.clone()], 8), [(1, 0..8)]);
+            // None of these excludes it where there is no other.
+            assert_eq!(picked(std::slice::from_ref(&bad), 8), [(0, 0..8)]);
+            // A hundred times the speed of another makes up for all but a full cache.
+            let fast = Candidate {
+                throughput: 10_000.0,
+                rtt: 0.0,
+                ..bad
+            };
+            assert_eq!(
+                picked(&[fast.clone(), good.clone()], 8)[0].0 == 0,
+                fast.free >= 100
+            );
+        }
+        let banned = Candidate { trust: 0.0, ..good };
+        assert_eq!(
+            route(&[banned], &Need::new(0..8, 1)),
+            Err(NoRoute { blocks: 0..8 })
+        );
+    }
+
+    #[test]
+    fn the_gap_is_named() {
+        let all = [candidate(0..3, 1.0, 0.0), candidate(5..8, 1.0, 0.0)];
+        let error = route(&all, &Need::new(0..8, 1)).unwrap_err();
+        assert_eq!(error.to_string(), "no server is known for the blocks 3..5");
+    }
+
+    #[test]
+    fn one_slow_step_makes_no_straggler_and_eight_do() {
+        let mut stage = Straggler::default();
+        for _ in 0..20 {
+            assert!(!stage.observe(0.010, 0.010));
+        }
+        assert!(!stage.observe(5.0, 0.010));
+        for _ in 0..7 {
+            assert!(!stage.observe(0.010, 0.010));
+        }
+        let told = (0..8).position(|_| stage.observe(0.1, 0.010));
+        assert!(told.is_some_and(|steps| steps >= 3), "{told:?}");
+        // Nothing is said of a stage that has hardly begun.
+        assert!(!Straggler::default().observe(9.0, 0.010));
+    }
+
+    #[test]
+    fn chains_are_left_for_much_better_ones_that_pay_for_the_replay() {
+        assert!(much_better(0.1, 0.05, 1.0, 100));
+        assert!(!much_better(0.1, 0.05, 1.0, 10));
+        assert!(!much_better(0.1, 0.08, 0.0, 1000));
+        assert!(!much_better(0.1, 0.05, 0.0, 0));
+    }
+}

@@ -109,6 +109,13 @@ pub trait Inbox: Send + Sync + 'static {
     /// Activations.
     fn message(&self, from: Peer, payload: Vec<u8>);
 
+    /// Whether `peer` may open a substream of activations to this node: it has an open session
+    /// here, or this node has one there. Implementations need not ask.
+    fn welcome(&self, peer: &Peer) -> bool {
+        let _ = peer;
+        true
+    }
+
     /// The connection to a peer is gone: what was under way to or from it is lost.
     fn disconnected(&self, peer: &Peer);
 }

@@ -5,9 +5,11 @@
 //! TOML. Fields that are not known are errors. Paths are relative to the file's folder.
 
 use std::{
-    fs, io,
+    fmt, fs, io,
     num::NonZeroUsize,
+    ops::Range,
     path::{Path, PathBuf},
+    str::FromStr,
     time::Duration,
 };
 
@@ -19,6 +21,9 @@ use starling_engine::{
     Device,
 };
 use starling_primitives::Balance;
+use starling_shards::{code::Code, ChainConfig, ServiceConfig};
+
+use crate::file::ModelFile;
 
 /// Why a configuration file is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +79,7 @@ pub struct Config {
     #[serde(default)]
     pub before: Vec<Step>,
     /// The primary modules, asked in order.
+    #[serde(default)]
     pub primary: Vec<Primary>,
     /// What happens to a response before it is sealed.
     #[serde(default)]
@@ -81,6 +87,12 @@ pub struct Config {
     /// How others' responses are scored.
     #[serde(default)]
     pub ranking: Ranking,
+    /// Blocks of models that this node computes for others.
+    #[serde(default)]
+    pub serve: Vec<Serve>,
+    /// How nodes compute blocks for each other.
+    #[serde(default)]
+    pub shards: Shards,
 }
 
 fn one() -> NonZeroUsize {
@@ -233,8 +245,16 @@ pub struct Primary {
     pub path: Option<PathBuf>,
     /// The model file's SHA-256.
     pub sha256: Option<String>,
+    /// The SHA-256 of the whole model, where the file holds a part of it.
+    pub of: Option<String>,
     /// OpenAI-compatible endpoint, up to and with `/v1`.
     pub url: Option<String>,
+    /// Whether only the model's ends are loaded here, and other nodes compute its blocks.
+    #[serde(default)]
+    pub shards: bool,
+    /// Code of the hidden states that are sent to them; without it, that of `[shards]`.
+    #[serde(default, deserialize_with = "code")]
+    pub wire: Option<Code>,
     /// Environment variable with the endpoint's key.
     pub api_key_env: Option<String>,
     /// File with the Jinja chat template of the model behind `url`.
@@ -258,6 +278,128 @@ pub struct Primary {
     /// How tokens are drawn.
     #[serde(default)]
     pub sampling: SamplingConfig,
+}
+
+/// Part of a model that this node computes for others.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Serve {
+    /// A model of the store.
+    pub model: Option<String>,
+    /// A model file.
+    pub path: Option<PathBuf>,
+    /// The model file's SHA-256.
+    pub sha256: Option<String>,
+    /// The SHA-256 of the whole model, where the file holds a part of it.
+    pub of: Option<String>,
+    /// Which blocks.
+    #[serde(default)]
+    pub blocks: Blocks,
+    /// With `auto`, how many at most; without it, all of the model's.
+    pub max_blocks: Option<NonZeroUsize>,
+    /// Memory for the key-value caches of others' sessions, in MiB.
+    pub cache_mib: Option<usize>,
+}
+
+/// Blocks that a node serves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Blocks {
+    /// Those that raise the swarm's weakest blocks most.
+    #[default]
+    Auto,
+    /// These.
+    Span(Range<usize>),
+}
+
+impl FromStr for Blocks {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        let span = text.split_once("..").and_then(|(start, end)| {
+            let span = start.trim().parse().ok()?..end.trim().parse().ok()?;
+            (!span.is_empty()).then_some(span)
+        });
+        span.map(Self::Span).ok_or_else(|| {
+            format!("blocks are \"auto\", or first and end as in \"0..15\", and not {text:?}")
+        })
+    }
+}
+
+impl fmt::Display for Blocks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Span(Range { start, end }) => write!(f, "{start}..{end}"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Blocks {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
+/// How nodes compute blocks for each other; what is left out is the default of `starling-shards`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Shards {
+    /// Code of hidden states on the way to other nodes and back.
+    #[serde(deserialize_with = "code")]
+    pub wire: Option<Code>,
+    /// Whether only active agents may use this node's blocks, and only theirs are used.
+    pub only_bonded: Option<bool>,
+    /// The least bond of an agent that may use this node's blocks, in the smallest unit.
+    #[serde(deserialize_with = "amount")]
+    pub min_bond: Option<Balance>,
+    /// Sessions of others that may be open.
+    pub max_sessions: Option<usize>,
+    /// Sessions of one agent that may be open.
+    pub max_sessions_per_agent: Option<usize>,
+    /// Share of what others compute that a second one computes too, for comparison.
+    pub spot_check: Option<f64>,
+    /// How long to look for nodes that hold missing blocks, in milliseconds.
+    pub patience_ms: Option<u64>,
+}
+
+impl Shards {
+    /// What others may do here.
+    pub fn service(&self) -> ServiceConfig {
+        let default = ServiceConfig::default();
+        ServiceConfig {
+            only_bonded: self.only_bonded.unwrap_or(default.only_bonded),
+            min_bond: self.min_bond.unwrap_or(default.min_bond),
+            max_sessions: self.max_sessions.unwrap_or(default.max_sessions),
+            max_sessions_per_agent: self
+                .max_sessions_per_agent
+                .unwrap_or(default.max_sessions_per_agent),
+            ..default
+        }
+    }
+
+    /// How others' blocks are used. `wire` takes the place of the code for all models.
+    pub fn chain(&self, wire: Option<Code>) -> ChainConfig {
+        let default = ChainConfig::default();
+        ChainConfig {
+            wire: wire.or(self.wire).unwrap_or(default.wire),
+            only_bonded: self.only_bonded.unwrap_or(default.only_bonded),
+            spot_check: self.spot_check.unwrap_or(default.spot_check),
+            patience: self
+                .patience_ms
+                .map_or(default.patience, Duration::from_millis),
+            ..default
+        }
+    }
+}
+
+/// A code by its name.
+fn code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Code>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    name.parse().map(Some).map_err(de::Error::custom)
 }
 
 /// How tokens are drawn; what is left out is the engine's default.
@@ -358,7 +500,101 @@ pub struct Reference {
     pub scores: Quantiles,
 }
 
+/// How a module or a span names its model file.
+struct Named<'a> {
+    model: &'a Option<String>,
+    path: &'a Option<PathBuf>,
+    sha256: &'a Option<String>,
+    of: &'a Option<String>,
+}
+
+impl Named<'_> {
+    fn check(&self) -> Result<(), &'static str> {
+        let is_hash = |hash: &String| hash.len() == 64 && hex(hash);
+        match (self.path, self.sha256) {
+            (Some(_), _) if self.model.is_some() => Err("it has a model of the store and a path"),
+            (Some(_), None) => Err("a path needs the file's sha256"),
+            (None, Some(_)) => {
+                Err("sha256 belongs to a path; the store knows the hashes of its models")
+            },
+            (None, None) if self.of.is_some() => Err("of belongs to a path"),
+            _ if self.sha256.iter().chain(self.of).all(is_hash) => Ok(()),
+            _ => Err("sha256 and of must have 64 hexadecimal digits"),
+        }
+    }
+
+    /// The file, if one is named.
+    fn file(&self, store: &Option<PathBuf>) -> Option<ModelFile> {
+        match (self.model, self.path) {
+            (Some(name), _) => Some(ModelFile::Store {
+                name: name.clone(),
+                folder: store.clone(),
+            }),
+            (None, Some(path)) => Some(ModelFile::File {
+                path: path.clone(),
+                sha256: self.sha256.clone().unwrap_or_default(),
+                of: self.of.clone(),
+            }),
+            (None, None) => None,
+        }
+    }
+}
+
+fn hex(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+impl Serve {
+    /// What logs and metrics call it.
+    pub fn name(&self) -> String {
+        let file = || Some(self.path.as_ref()?.file_stem()?.to_string_lossy().into());
+        self.model.clone().or_else(file).unwrap_or_default()
+    }
+
+    /// The model's file.
+    pub fn file(&self, store: &Option<PathBuf>) -> Option<ModelFile> {
+        self.named().file(store)
+    }
+
+    fn named(&self) -> Named<'_> {
+        Named {
+            model: &self.model,
+            path: &self.path,
+            sha256: &self.sha256,
+            of: &self.of,
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let bad = |what: &str| Err(format!("serve {:?}: {what}", self.name()));
+        if self.model.is_none() && self.path.is_none() {
+            return Err("serve: it has neither model nor path".into());
+        }
+        if let Err(what) = self.named().check() {
+            return bad(what);
+        }
+        if self.max_blocks.is_some() && self.blocks != Blocks::Auto {
+            return bad("max_blocks is for blocks = \"auto\"");
+        }
+        Ok(())
+    }
+}
+
 impl Primary {
+    /// The file of an embedded model.
+    pub fn file(&self, store: &Option<PathBuf>) -> Option<ModelFile> {
+        self.named().file(store)
+    }
+
+    fn named(&self) -> Named<'_> {
+        Named {
+            model: &self.model,
+            path: &self.path,
+            sha256: &self.sha256,
+            of: &self.of,
+        }
+    }
+
     /// What logs and metrics call it.
     pub fn name(&self) -> String {
         let file = || Some(self.path.as_ref()?.file_stem()?.to_string_lossy().into());
@@ -389,22 +625,17 @@ impl Primary {
             },
             (None, true) => {},
         }
-        if self.model.is_some() && self.path.is_some() {
-            return bad("it has a model of the store and a path");
+        if let Err(what) = self.named().check() {
+            return bad(what);
         }
         if self.path.is_some() && self.url.is_some() {
             return bad("a model behind a url has a name (model) and no path");
         }
-        if self.path.is_some() && self.sha256.is_none() {
-            return bad("a path needs the file's sha256");
+        if self.shards && (self.url.is_some() || !has_model) {
+            return bad("shards are of a model of the store or of a path");
         }
-        if let Some(hash) = &self.sha256 {
-            if self.path.is_none() {
-                return bad("sha256 belongs to a path; the store knows the hashes of its models");
-            }
-            if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                return bad("sha256 must have 64 hexadecimal digits");
-            }
+        if (self.wire.is_some() || self.of.is_some()) && !self.shards {
+            return bad("wire and of are for shards = true");
         }
         self.sampling
             .with_seed(0)
@@ -438,7 +669,10 @@ impl Config {
             .primary
             .iter_mut()
             .flat_map(|primary| [&mut primary.path, &mut primary.chat_template]);
-        let paths = primaries.chain([&mut self.store, &mut self.ranking.reference]);
+        let serve = self.serve.iter_mut().map(|serve| &mut serve.path);
+        let paths = primaries
+            .chain(serve)
+            .chain([&mut self.store, &mut self.ranking.reference]);
         for path in paths.flatten() {
             *path = folder.join(&*path);
         }
@@ -453,8 +687,10 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), String> {
-        if self.primary.is_empty() {
-            return Err("there is no primary module ([[primary]])".into());
+        if self.primary.is_empty() && self.serve.is_empty() {
+            return Err(
+                "there is no primary module ([[primary]]), and nothing to serve ([[serve]])".into(),
+            );
         }
         if self.niceness > 19 {
             return Err(format!(
@@ -471,6 +707,17 @@ impl Config {
         names.sort_unstable();
         if let Some([name, _]) = names.array_windows().find(|[a, b]| a == b) {
             return Err(format!("two primary modules are called {name:?}"));
+        }
+        self.serve.iter().try_for_each(Serve::check)?;
+        let mut served: Vec<_> = self.serve.iter().map(Serve::name).collect();
+        served.sort_unstable();
+        if let Some([name, _]) = served.array_windows().find(|[a, b]| a == b) {
+            return Err(format!("serve {name:?}: a node serves one span of a model"));
+        }
+        if let Some(share) = self.shards.spot_check {
+            if !(0.0..=1.0).contains(&share) {
+                return Err(format!("shards.spot_check is {share}, but must be 0 to 1"));
+            }
         }
         self.ranked_by().map(drop)
     }
@@ -539,6 +786,30 @@ mod tests {
     }
 
     #[test]
+    fn a_node_may_serve_blocks_and_answer_with_those_of_others() {
+        let config = parse(
+            "[shards]\nwire = \"f16\"\nmin_bond = \"5\"\n[[serve]]\nmodel = \"m\"\nmax_blocks = 4\n\
+             [[serve]]\npath = \"n.gguf\"\nsha256 = \"HASH\"\nblocks = \"3..7\"\n[[primary]]\n\
+             model = \"m\"\nshards = true\n[[primary]]\nmodel = \"o\"\nshards = true\n\
+             wire = \"linear8\""
+                .replace("HASH", &"0".repeat(64))
+                .as_str(),
+        )
+        .unwrap();
+        assert_eq!(config.serve[0].blocks, Blocks::Auto);
+        assert_eq!(config.serve[1].blocks, Blocks::Span(3..7));
+        assert_eq!(config.serve[1].blocks.to_string(), "3..7");
+        assert!(config.serve[1].path.as_ref().unwrap().is_absolute());
+        assert_eq!(config.shards.service().min_bond, 5);
+        let wire = |primary: &Primary| config.shards.chain(primary.wire).wire;
+        assert_eq!(wire(&config.primary[0]), Code::F16);
+        assert_eq!(wire(&config.primary[1]), Code::Linear8);
+        assert!(parse("[[serve]]\nmodel = \"m\"").is_ok());
+        assert_eq!(Shards::default().service(), ServiceConfig::default());
+        assert_eq!(Shards::default().chain(None), ChainConfig::default());
+    }
+
+    #[test]
     fn mistakes_are_named() {
         for (text, words) in [
             ("", "primary"),
@@ -558,6 +829,17 @@ mod tests {
             ("[ranking]\nby = \"x\"\n[[primary]]\nmodel = \"m\"", "no module \"x\""),
             ("[ranking]\nranker = \"dice\"\n[[primary]]\nmodel = \"m\"", "dice"),
             ("[[primary]]\n[[primary.rules]]\npattern = 'a'", "either an answer or arithmetic"),
+            ("[[serve]]", "neither model nor path"),
+            ("[[serve]]\npath = \"m\"", "sha256"),
+            ("[[serve]]\nmodel = \"m\"\nof = \"ab\"", "of belongs to a path"),
+            ("[[serve]]\nmodel = \"m\"\nblocks = \"5..5\"", "0..15"),
+            ("[[serve]]\nmodel = \"m\"\nblocks = \"0..5\"\nmax_blocks = 5", "max_blocks"),
+            ("[[serve]]\nmodel = \"m\"\nmax_blocks = 0", "nonzero"),
+            ("[[serve]]\nmodel = \"m\"\n[[serve]]\nmodel = \"m\"", "one span"),
+            ("[shards]\nspot_check = 2\n[[serve]]\nmodel = \"m\"", "spot_check"),
+            ("[shards]\nwire = \"f8\"\n[[serve]]\nmodel = \"m\"", "f8"),
+            ("[[primary]]\nmodel = \"m\"\nwire = \"f16\"", "shards = true"),
+            ("[[primary]]\nmodel = \"m\"\nurl = \"http://x\"\nshards = true", "of the store"),
             (
                 "[ranking]\nranker = \"judge\"\n[[primary]]\n[[primary.rules]]\npattern = 'a'\nanswer = \"b\"",
                 "needs a module with one",

@@ -377,7 +377,7 @@ mod tests {
         let problems = Arc::new(Problems::default());
         let config = "[[primary]]\n[[primary.rules]]\npattern = 'x'\nanswer = \"y\"";
         let config = toml::from_str(config).unwrap();
-        let agent = Agent::new(config, None, metrics.clone(), problems.clone()).unwrap();
+        let agent = Agent::new(config, None, None, metrics.clone(), problems.clone()).unwrap();
         let (finished, mut finishes) = futures::channel::mpsc::unbounded();
         let chain = Arc::new(Crashing);
         let executor = Executor::new(agent, vault.clone(), chain, metrics, problems, finished);

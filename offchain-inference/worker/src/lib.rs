@@ -17,6 +17,7 @@
 //! | [`executor`] | from a job to a result in the vault |
 //! | [`vault`] | results on disk |
 //! | [`agent`] | responding and ranking |
+//! | [`shards`] | blocks of models that nodes compute for each other |
 //! | [`config`], [`watch`] | the agent's configuration file, read again when it changes |
 //! | [`metrics`], [`problems`] | what operators see |
 
@@ -26,11 +27,13 @@ pub mod config;
 pub mod driver;
 pub mod executor;
 mod externalities;
+pub mod file;
 pub mod jobs;
 pub mod metrics;
 mod panics;
 pub mod problems;
 pub mod queue;
+pub mod shards;
 pub mod vault;
 pub mod watch;
 pub mod worker;

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use substrate_prometheus_endpoint::{
-    exponential_buckets, register, Counter, CounterVec, Gauge, HistogramOpts, HistogramVec, Opts,
-    PrometheusError, Registry, F64, U64,
+    exponential_buckets, register, Counter, CounterVec, Gauge, GaugeVec, HistogramOpts,
+    HistogramVec, Opts, PrometheusError, Registry, F64, U64,
 };
 
 /// The worker's metrics.
@@ -37,6 +37,8 @@ pub struct Metrics {
     pub stored: Gauge<U64>,
     /// Times that the configuration was read again.
     pub reloads: Counter<U64>,
+    /// Blocks that are computed for others, by `model`.
+    pub served: GaugeVec<U64>,
 }
 
 /// What takes time.
@@ -110,6 +112,13 @@ impl Metrics {
                 "starling_agent_reloads_total",
                 "Times that the configuration was read again",
             )?,
+            served: GaugeVec::new(
+                Opts::new(
+                    "starling_agent_served_blocks",
+                    "Blocks of models that are computed for other agents",
+                ),
+                &["model"],
+            )?,
         })
     }
 
@@ -126,6 +135,7 @@ impl Metrics {
         register(self.problems, registry)?;
         register(self.stored, registry)?;
         register(self.reloads, registry)?;
+        register(self.served, registry)?;
         Ok(())
     }
 
@@ -169,12 +179,13 @@ mod tests {
         for vec in [&metrics.messages, &metrics.missed, &metrics.rounds] {
             vec.with_label_values(&["a"]).inc();
         }
+        metrics.served.with_label_values(&["m"]).set(5);
         let names: Vec<_> = registry
             .gather()
             .iter()
             .map(|f| f.get_name().to_owned())
             .collect();
-        assert_eq!(names.len(), 12);
+        assert_eq!(names.len(), 13);
         let dashboard = include_str!("../grafana.json");
         for name in &names {
             assert!(dashboard.contains(name.as_str()), "{name} is not shown");

@@ -6,8 +6,8 @@ use std::{panic, sync::Once, thread};
 
 use crate::LOG_TARGET;
 
-/// The threads of the worker's queue and of the engine.
-const OURS: [&str; 2] = ["agent-", "engine-"];
+/// The threads of the worker's queue, of the engine, and of shards.
+const OURS: [&str; 3] = ["agent-", "engine-", "shards-"];
 
 /// A Substrate node exits on any panic. From now on it goes on after one in the worker's threads,
 /// all of which catch it.

@@ -165,7 +165,7 @@ impl Drop for Queue {
 }
 
 /// Lowers the priority of this thread, and of those that it will start.
-fn lower_priority(niceness: u8) {
+pub(crate) fn lower_priority(niceness: u8) {
     if let Err(error) = setpriority_process(Some(gettid()), niceness.into()) {
         log::warn!(target: LOG_TARGET, "cannot lower the priority of the worker: {error}");
     }

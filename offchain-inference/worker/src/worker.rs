@@ -17,6 +17,7 @@ use starling_primitives::{
     round::{BlockNumber, Failure, Phase as RoundPhase},
     RoundId,
 };
+use starling_shards::ServiceError;
 use substrate_prometheus_endpoint::{PrometheusError, Registry};
 
 use crate::{
@@ -28,6 +29,7 @@ use crate::{
     metrics::{Metrics, Phase},
     problems::Problems,
     queue::{Queue, Size},
+    shards::{Network, Shards},
     vault::{Place, Record, Vault, VaultError},
     watch::Watch,
     AccountId, LOG_TARGET,
@@ -55,6 +57,9 @@ pub enum Error {
     /// The threads.
     #[error("cannot start the worker's threads: {0}")]
     Threads(#[from] std::io::Error),
+    /// The shards.
+    #[error("shards: {0}")]
+    Shards(#[from] ServiceError),
 }
 
 /// An agent at work.
@@ -63,6 +68,7 @@ pub struct Worker {
     vault: Arc<Vault>,
     executor: Arc<Executor>,
     queue: Queue,
+    shards: Option<Shards>,
     watch: Watch,
     states: BTreeMap<JobId, State>,
     /// The jobs of the last block, and the boards that they are from.
@@ -76,10 +82,12 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Reads the configuration, opens the vault and starts the threads. The second result tells
-    /// when jobs end: pass it on to [`Worker::on_finished`].
+    /// Reads the configuration, opens the vault and starts the threads. Without a `network`, no
+    /// blocks are computed for other nodes or by them. The second result tells when jobs end: pass
+    /// it on to [`Worker::on_finished`].
     pub fn start(
         chain: Arc<dyn Chain>,
+        network: Option<Network>,
         config: &Path,
         vault: &Path,
         registry: Option<&Registry>,
@@ -89,7 +97,13 @@ impl Worker {
         let problems = Arc::new(Problems::new(metrics.clone()));
         let (watch, config) = Watch::open(config)?;
         let size = size(&config);
-        let agent = Agent::new(config, None, metrics.clone(), problems.clone())?;
+        let shards = network.map(|network| {
+            let (metrics, problems) = (metrics.clone(), problems.clone());
+            Shards::start(network, &config, metrics, problems, registry)
+        });
+        let shards = shards.transpose()?;
+        let service = shards.as_ref().map(Shards::service);
+        let agent = Agent::new(config, None, service, metrics.clone(), problems.clone())?;
         let vault = Arc::new(Vault::open(vault)?);
         let (finished, finishes) = mpsc::unbounded();
         let executor = Arc::new(Executor::new(
@@ -106,6 +120,7 @@ impl Worker {
             vault,
             executor,
             queue,
+            shards,
             watch,
             states: BTreeMap::new(),
             due: vec![],
@@ -198,7 +213,8 @@ impl Worker {
         self.count();
     }
 
-    /// More blocks are finalised: rounds that ended in them are counted and forgotten.
+    /// More blocks are finalised: rounds that ended in them are counted and forgotten, and keys and
+    /// scores that waited for it go out at once instead of after the next best block.
     pub fn on_finalized(&mut self) {
         let finalized = self.chain.finalized();
         let mut gone = vec![];
@@ -217,6 +233,9 @@ impl Worker {
         }
         let purged = self.vault.purge(&gone).map_err(|error| error.to_string());
         self.problems.note("the vault", purged);
+        if let Some(block) = self.block {
+            self.submit(block, |_| true);
+        }
         self.count();
     }
 
@@ -337,7 +356,11 @@ impl Worker {
         let size = size(&config);
         let previous = self.executor.agent();
         let (metrics, problems) = (self.metrics.clone(), self.problems.clone());
-        let agent = Agent::new(config, Some(&previous), metrics, problems)?;
+        let service = self.shards.as_ref().map(Shards::service);
+        let agent = Agent::new(config, Some(&previous), service, metrics, problems)?;
+        if let Some(shards) = &self.shards {
+            shards.configure(agent.config());
+        }
         self.executor.replace(agent);
         if size != self.queue.size() {
             let queue = Queue::start(size, self.executor.clone());

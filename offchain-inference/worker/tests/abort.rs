@@ -312,7 +312,8 @@ fn child() {
     let config = folder.join("agent.toml");
     fs::write(&config, CONFIG).unwrap();
     let vault = folder.join("vault.redb");
-    let (mut worker, mut finished) = Worker::start(chain.clone(), &config, &vault, None).unwrap();
+    let (mut worker, mut finished) =
+        Worker::start(chain.clone(), None, &config, &vault, None).unwrap();
     while chain.state().phase < 4 {
         chain.advance();
         worker.on_block();

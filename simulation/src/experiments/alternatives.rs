@@ -5,7 +5,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
+use starling_primitives::fixed::ONE;
 use starling_runtime::rules::RuleSet;
 
 use super::{ratings::graded, short};
@@ -14,6 +17,7 @@ use crate::{
     behaviour::Kind,
     output::{Output, Panel, Series},
     runner::Runner,
+    selection::{by, Centre},
     stats::{confidence, deviation, exceeds, mean, median, pearson, spearman},
     swarm::{Config, Given, Played, Spec, Swarm},
 };
@@ -26,6 +30,8 @@ pub enum Method {
     Paper,
     /// `1 − σ`, deviations from the mean of the others: this protocol's.
     Others,
+    /// The same, and what is above the floor of production for a weight: this protocol's too.
+    Floored,
     /// `1 − σ`, deviations from the weighted mean of the others.
     Weighted,
     /// `1 − σ` of scores with mean 0 and deviation 1 for each ranker.
@@ -40,9 +46,10 @@ pub enum Method {
 
 impl Method {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Paper,
         Self::Others,
+        Self::Floored,
         Self::Weighted,
         Self::Standardised,
         Self::Robust,
@@ -100,7 +107,7 @@ impl Method {
                 let all: Vec<f64> = scored.iter().map(|other| other.score).collect();
                 Some((given.score, mean(&all)))
             },
-            Self::Others | Self::Agreement | Self::Correlation => {
+            Self::Others | Self::Floored | Self::Agreement | Self::Correlation => {
                 Some((given.score, mean(&scores)))
             },
             Self::Weighted => {
@@ -122,10 +129,19 @@ impl Method {
         }
     }
 
+    /// What a ranker of this rating weighs.
+    fn weight(self, rating: f64) -> f64 {
+        let floor = match self {
+            Self::Floored => RuleSet::Production.parameters().ratings.weight_floor as f64,
+            _ => 0.0,
+        };
+        (rating - floor / ONE as f64).max(0.0)
+    }
+
     fn rating(self, pairs: &[(f64, f64)], alike: f64, all: f64) -> f64 {
         let deviations = || pairs.iter().map(|(own, others)| own - others);
         match self {
-            Self::Paper | Self::Others | Self::Weighted | Self::Standardised => {
+            Self::Paper | Self::Others | Self::Floored | Self::Weighted | Self::Standardised => {
                 let squares: f64 = deviations().map(|deviation| deviation * deviation).sum();
                 1.0 - (squares / pairs.len().saturating_sub(1).max(1) as f64).sqrt()
             },
@@ -189,6 +205,23 @@ pub struct Row {
     pub separation: f64,
     /// Half of its confidence interval, 95 %.
     pub separation_ci: f64,
+    /// How often the best response has the largest mean under the weights that follow, in the second
+    /// half of the rounds.
+    pub best_wins: f64,
+    /// Half of its confidence interval, 95 %, over the seeds.
+    pub best_wins_ci: f64,
+    /// How often the response of an agent that is not honest has it.
+    pub attacker_wins: f64,
+    /// Half of its confidence interval, 95 %, over the seeds.
+    pub attacker_wins_ci: f64,
+}
+
+/// How well one method did with one seed.
+struct Judged {
+    spearman: f64,
+    separation: f64,
+    best_wins: f64,
+    attacker_wins: f64,
 }
 
 /// What is simulated.
@@ -256,9 +289,9 @@ pub fn run(options: &Options, runner: Runner, output: &Output) -> Result<Vec<Row
                 rounds.push(swarm.play()?);
                 bar.inc(1);
             }
-            let results: Vec<(f64, f64)> = Method::ALL
+            let results: Vec<Judged> = Method::ALL
                 .into_iter()
-                .map(|method| judge(&method.rate(&rounds, agents.len()), agents))
+                .map(|method| judge(method, &rounds, agents, *seed))
                 .collect();
             Ok((*name, results))
         },
@@ -266,9 +299,16 @@ pub fn run(options: &Options, runner: Runner, output: &Output) -> Result<Vec<Row
     let mut rows = Vec::new();
     for (swarm, _) in swarms() {
         for (index, method) in Method::ALL.into_iter().enumerate() {
-            let of_swarm = found.iter().filter(|(name, _)| *name == swarm);
-            let (orders, apart): (Vec<f64>, Vec<f64>) =
-                of_swarm.map(|(_, results)| results[index]).unzip();
+            let of_swarm = || found.iter().filter(|(name, _)| *name == swarm);
+            let all = |value: &dyn Fn(&Judged) -> f64| -> Vec<f64> {
+                of_swarm()
+                    .map(|(_, results)| value(&results[index]))
+                    .collect()
+            };
+            let orders = all(&|judged| judged.spearman);
+            let apart = all(&|judged| judged.separation);
+            let best = all(&|judged| judged.best_wins);
+            let attacker = all(&|judged| judged.attacker_wins);
             rows.push(Row {
                 swarm,
                 method,
@@ -276,6 +316,10 @@ pub fn run(options: &Options, runner: Runner, output: &Output) -> Result<Vec<Row
                 spearman_ci: confidence(&orders),
                 separation: mean(&apart),
                 separation_ci: confidence(&apart),
+                best_wins: mean(&best),
+                best_wins_ci: confidence(&best),
+                attacker_wins: mean(&attacker),
+                attacker_wins_ci: confidence(&attacker),
             });
         }
     }
@@ -307,12 +351,14 @@ pub fn run(options: &Options, runner: Runner, output: &Output) -> Result<Vec<Row
         &[
             panel("Spearman of the honest", &|row| row.spearman),
             panel("Honest above others", &|row| row.separation),
+            panel("Best response wins", &|row| row.best_wins),
         ],
     )?;
     Ok(rows)
 }
 
-fn judge(ratings: &[f64], agents: &[Spec]) -> (f64, f64) {
+fn judge(method: Method, rounds: &[Played], agents: &[Spec], seed: u64) -> Judged {
+    let ratings = method.rate(rounds, agents.len());
     let of = |attacker: bool| -> Vec<f64> {
         let rated = ratings.iter().zip(agents);
         rated
@@ -323,10 +369,26 @@ fn judge(ratings: &[f64], agents: &[Spec]) -> (f64, f64) {
     let (honest, others) = (of(false), of(true));
     let abilities = agents.iter().filter(|spec| !spec.attacker);
     let abilities: Vec<f64> = abilities.map(|spec| 1.0 - spec.ability.noise).collect();
-    let apart = if others.is_empty() {
+    let separation = if others.is_empty() {
         1.0
     } else {
         exceeds(&honest, &others)
     };
-    (spearman(&abilities, &honest), apart)
+    // Each round is decided by what was known before it.
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let (mut best, mut attacker) = (Vec::new(), Vec::new());
+    for (index, round) in rounds.iter().enumerate().skip(rounds.len() / 2) {
+        let ratings = method.rate(&rounds[..index], agents.len());
+        let weight = |ranker: usize| method.weight(ratings[ranker]);
+        let chosen = by(round, weight, Centre::Mean, &mut rng);
+        let is = |condition: bool| f64::from(u8::from(condition));
+        best.push(is(chosen.is_some() && chosen == round.best()));
+        attacker.push(is(chosen.is_some_and(|chosen| agents[chosen].attacker)));
+    }
+    Judged {
+        spearman: spearman(&abilities, &honest),
+        separation,
+        best_wins: mean(&best),
+        attacker_wins: mean(&attacker),
+    }
 }

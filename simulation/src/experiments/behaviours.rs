@@ -3,16 +3,18 @@
 //! What each behaviour does to the swarm, by the fraction of agents that have it.
 
 use anyhow::Result;
-use rand::{seq::IteratorRandom, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use starling_runtime::rules::Parameters;
 
+use super::alternatives::Method;
 use crate::{
     ability::Ability,
     behaviour::Kind,
     output::{Heat, Output},
     runner::Runner,
+    selection::Selection,
     stats::{confidence, mean},
     swarm::{Config, Played, Plot, Spec, Swarm},
 };
@@ -110,7 +112,7 @@ impl Attack {
 }
 
 /// The name of a variant, as files have it.
-fn serde_name(value: &impl Serialize) -> String {
+pub(super) fn serde_name(value: &impl Serialize) -> String {
     toml::Value::try_from(value)
         .ok()
         .and_then(|value| value.as_str().map(str::to_owned))
@@ -145,6 +147,8 @@ pub struct Cell {
     pub attack: String,
     /// The share of the agents that attack.
     pub fraction: f64,
+    /// How many agents that are.
+    pub attackers: usize,
     /// Rounds that were counted.
     pub rounds: usize,
     /// How often the truly best response won.
@@ -159,78 +163,65 @@ pub struct Cell {
     pub regret: f64,
     /// The income of an honest agent.
     pub honest_income: f64,
+    /// Half of the confidence interval of that, 95 %.
+    pub honest_income_ci: f64,
     /// The income of an attacker.
     pub attacker_income: f64,
+    /// Half of the confidence interval of that, 95 %.
+    pub attacker_income_ci: f64,
+    /// The income of an honest agent in a round that it does not win: what it has of ranking.
+    pub honest_beside: f64,
+    /// The income of an attacker in a round that it does not win.
+    pub attacker_beside: f64,
     /// What the group and the requester gain together, if they are one.
     pub group_and_requester: f64,
     /// The mean rating of the honest agents at the end.
     pub honest_rating: f64,
     /// The mean rating of the attackers at the end.
     pub attacker_rating: f64,
-    /// How often the best response had the best mean score, without weights.
-    pub mean_best: f64,
-    /// How often most rankers scored the best response highest.
-    pub votes_best: f64,
-    /// How often one ranker, drawn at random, scored the best response highest of those it saw.
-    pub single_best: f64,
-    /// What the response with the best mean score lacks of the best one's quality.
-    pub mean_regret: f64,
-    /// What the response that most rankers scored highest lacks.
-    pub votes_regret: f64,
-    /// What the response lacks that one ranker, drawn at random, scored highest.
-    pub single_regret: f64,
     /// Messages that the chain refused, a round.
     pub refused: f64,
     /// Blocks a round.
     pub blocks: f64,
 }
 
-/// The response with the best mean score, without weights.
-pub fn by_mean(played: &Played) -> Option<usize> {
-    let mean_of = |author: usize| {
-        let scores = played.scores.iter().filter(|given| given.author == author);
-        mean(&scores.map(|given| given.score).collect::<Vec<_>>())
-    };
-    let authors = played.qualities.keys().copied();
-    authors.max_by(|left, right| mean_of(*left).total_cmp(&mean_of(*right)))
+/// What another way to choose would have chosen in the rounds of a cell.
+#[derive(Clone, Debug, Serialize)]
+pub struct Chosen {
+    /// The attack.
+    pub attack: String,
+    /// The share of the agents that attack.
+    pub fraction: f64,
+    /// The way: see [`Selection`].
+    pub selection: String,
+    /// How often it would have chosen the truly best response.
+    pub best_wins: f64,
+    /// Half of the confidence interval of that, 95 %.
+    pub best_wins_ci: f64,
+    /// How often an attacker's.
+    pub attacker_wins: f64,
+    /// Half of the confidence interval of that, 95 %.
+    pub attacker_wins_ci: f64,
+    /// What the chosen response lacks of the best one's quality.
+    pub regret: f64,
 }
 
-/// What a ranker scored highest.
-fn top_of(played: &Played, ranker: usize) -> Option<usize> {
-    let own = played.scores.iter().filter(|given| given.ranker == ranker);
-    own.max_by(|left, right| left.score.total_cmp(&right.score))
-        .map(|given| given.author)
-}
-
-fn rankers(played: &Played) -> Vec<usize> {
-    let mut rankers: Vec<usize> = played.scores.iter().map(|given| given.ranker).collect();
-    rankers.dedup();
-    rankers
-}
-
-/// The response that most rankers scored highest of what they saw.
-pub fn by_votes(played: &Played) -> Option<usize> {
-    let votes: Vec<usize> = rankers(played)
-        .into_iter()
-        .filter_map(|ranker| top_of(played, ranker))
-        .collect();
-    let count = |author: usize| votes.iter().filter(|vote| **vote == author).count();
-    played
-        .qualities
-        .keys()
-        .copied()
-        .max_by_key(|author| count(*author))
-}
-
-/// The response that one ranker, drawn at random, scored highest.
-pub fn by_one(played: &Played, rng: &mut ChaCha8Rng) -> Option<usize> {
-    top_of(played, rankers(played).into_iter().choose(rng)?)
+/// A cell, and what other ways to choose make of its rounds.
+pub struct Outcome {
+    /// The protocol's.
+    pub cell: Cell,
+    /// The others'.
+    pub chosen: Vec<Chosen>,
 }
 
 /// Plays the matrix, and writes tables and plots.
 pub fn run(options: &Options, runner: Runner, output: &Output) -> Result<Vec<Cell>> {
-    let cells = matrix(options, runner)?;
+    let (cells, chosen): (Vec<Cell>, Vec<Vec<Chosen>>) = matrix(options, runner)?
+        .into_iter()
+        .map(|outcome| (outcome.cell, outcome.chosen))
+        .unzip();
     output.table("behaviours", &cells)?;
+    output.table("behaviours-selections", &chosen.concat())?;
     let heat = |title: &str, value: &dyn Fn(&Cell) -> f64| Heat {
         title: title.into(),
         x: "share of attackers".into(),
@@ -273,7 +264,7 @@ pub fn run(options: &Options, runner: Runner, output: &Output) -> Result<Vec<Cel
 }
 
 /// Plays the matrix.
-pub fn matrix(options: &Options, runner: Runner) -> Result<Vec<Cell>> {
+pub fn matrix(options: &Options, runner: Runner) -> Result<Vec<Outcome>> {
     let inputs: Vec<(Attack, f64)> = options
         .attacks
         .iter()
@@ -286,22 +277,37 @@ pub fn matrix(options: &Options, runner: Runner) -> Result<Vec<Cell>> {
     })
 }
 
-/// What was seen of one round.
-struct Sample {
+/// The rounds by which agreement is known: as many as the chain remembers.
+const WINDOW: usize = 50;
+
+/// What one way to choose came to.
+#[derive(Clone, Copy, Default)]
+struct Judged {
     best: f64,
     attacker: f64,
-    none: f64,
     regret: Option<f64>,
+}
+
+/// What was seen of one round.
+struct Sample {
+    own: Judged,
+    none: f64,
     honest: f64,
     attackers: f64,
     requester: f64,
-    others: [Option<(f64, f64)>; 3],
+    beside: [Option<f64>; 2],
+    chosen: Vec<Judged>,
     refused: f64,
     blocks: f64,
 }
 
+/// How many of them are at most this share: 49 % of ten are four, as five would be half.
+fn part(fraction: f64, of: usize) -> usize {
+    (fraction * of as f64 + 1e-9).floor() as usize
+}
+
 fn config(attack: Attack, fraction: f64, options: &Options, seed: u64) -> Config {
-    let attackers = (fraction * options.agents as f64).round() as usize;
+    let attackers = part(fraction, options.agents);
     let kind = attack.kind();
     let skill = match kind.answers_well() {
         true => Ability::default().skill,
@@ -318,7 +324,7 @@ fn config(attack: Attack, fraction: f64, options: &Options, seed: u64) -> Config
     let mut agents = vec![attacker; attackers];
     agents.resize(options.agents, Spec::honest(Ability::default()));
     let mut config = Config::new(options.parameters.clone(), agents, seed);
-    let validators = (fraction * config.validators as f64).round() as usize;
+    let validators = part(fraction, config.validators);
     let half = Some(options.agents as u32 / 2);
     match attack {
         Attack::CensoringAuthor => config.plot = Plot::Censor { validators },
@@ -335,19 +341,22 @@ fn config(attack: Attack, fraction: f64, options: &Options, seed: u64) -> Config
     config
 }
 
-fn cell(attack: Attack, fraction: f64, options: &Options, step: &dyn Fn()) -> Result<Cell> {
+fn cell(attack: Attack, fraction: f64, options: &Options, step: &dyn Fn()) -> Result<Outcome> {
     let mut samples = Vec::new();
     let (mut honest_rating, mut attacker_rating) = (Vec::new(), Vec::new());
-    let attackers = (fraction * options.agents as f64).round() as usize;
+    let attackers = part(fraction, options.agents);
     for seed in &options.seeds {
         let mut swarm = Swarm::new(config(attack, fraction, options, *seed))?;
         let mut rng = ChaCha8Rng::seed_from_u64(*seed);
+        let mut history = Vec::new();
         for _ in 0..options.warm_up {
-            swarm.play()?;
+            history.push(swarm.play()?);
             step();
         }
         let mut before = (swarm.wealth(), swarm.requester_wealth());
         for _ in 0..options.rounds {
+            let window = &history[history.len().saturating_sub(WINDOW)..];
+            let agreement = Method::Agreement.rate(window, options.agents);
             let played = swarm.play()?;
             step();
             let after = (swarm.wealth(), swarm.requester_wealth());
@@ -362,8 +371,10 @@ fn cell(attack: Attack, fraction: f64, options: &Options, step: &dyn Fn()) -> Re
                 attackers,
                 &gains,
                 after.1 - before.1,
+                &agreement,
                 &mut rng,
             ));
+            history.push(played);
             before = after;
         }
         let ratings = swarm.ratings();
@@ -374,32 +385,54 @@ fn cell(attack: Attack, fraction: f64, options: &Options, step: &dyn Fn()) -> Re
     let some = |value: &dyn Fn(&Sample) -> Option<f64>| {
         mean(&samples.iter().filter_map(value).collect::<Vec<f64>>())
     };
-    let best = all(&|sample| sample.best);
-    Ok(Cell {
+    let best = all(&|sample| sample.own.best);
+    let (honest, attacking) = (
+        all(&|sample| sample.honest),
+        all(&|sample| sample.attackers),
+    );
+    let chosen = Selection::ALL
+        .into_iter()
+        .enumerate()
+        .map(|(index, selection)| {
+            let best = all(&|sample| sample.chosen[index].best);
+            let attacker = all(&|sample| sample.chosen[index].attacker);
+            Chosen {
+                attack: attack.name(),
+                fraction,
+                selection: selection.name(),
+                best_wins: mean(&best),
+                best_wins_ci: confidence(&best),
+                attacker_wins: mean(&attacker),
+                attacker_wins_ci: confidence(&attacker),
+                regret: some(&|sample| sample.chosen[index].regret),
+            }
+        });
+    let chosen = chosen.collect();
+    let cell = Cell {
         attack: attack.name(),
         fraction,
+        attackers,
         rounds: samples.len(),
         best_wins: mean(&best),
         best_wins_ci: confidence(&best),
-        attacker_wins: mean(&all(&|sample| sample.attacker)),
+        attacker_wins: mean(&all(&|sample| sample.own.attacker)),
         no_winner: mean(&all(&|sample| sample.none)),
-        regret: some(&|sample| sample.regret),
-        honest_income: mean(&all(&|sample| sample.honest)),
-        attacker_income: mean(&all(&|sample| sample.attackers)),
+        regret: some(&|sample| sample.own.regret),
+        honest_income: mean(&honest),
+        honest_income_ci: confidence(&honest),
+        attacker_income: mean(&attacking),
+        attacker_income_ci: confidence(&attacking),
+        honest_beside: some(&|sample| sample.beside[0]),
+        attacker_beside: some(&|sample| sample.beside[1]),
         group_and_requester: mean(&all(&|sample| {
             sample.attackers * attackers as f64 + sample.requester
         })),
         honest_rating: mean(&honest_rating),
         attacker_rating: mean(&attacker_rating),
-        mean_best: some(&|sample| Some(sample.others[0]?.0)),
-        votes_best: some(&|sample| Some(sample.others[1]?.0)),
-        single_best: some(&|sample| Some(sample.others[2]?.0)),
-        mean_regret: some(&|sample| Some(sample.others[0]?.1)),
-        votes_regret: some(&|sample| Some(sample.others[1]?.1)),
-        single_regret: some(&|sample| Some(sample.others[2]?.1)),
         refused: mean(&all(&|sample| sample.refused)),
         blocks: mean(&all(&|sample| sample.blocks)),
-    })
+    };
+    Ok(Outcome { cell, chosen })
 }
 
 /// The attackers are the first ones of the swarm.
@@ -408,22 +441,35 @@ fn sample(
     attackers: usize,
     gains: &[f64],
     requester: f64,
+    agreement: &[f64],
     rng: &mut ChaCha8Rng,
 ) -> Sample {
     let best = played.best();
     let quality = |who: usize| played.qualities.get(&who).copied().unwrap_or(0.0);
     let regret = |who: usize| best.map_or(0.0, |best| quality(best) - quality(who));
-    let judged = |who: usize| (f64::from(u8::from(Some(who) == best)), regret(who));
     let is = |condition: bool| f64::from(u8::from(condition));
+    let judged = |who: Option<usize>| Judged {
+        best: is(who.is_some() && who == best),
+        attacker: is(who.is_some_and(|who| who < attackers)),
+        regret: who.map(regret),
+    };
+    let beside = |group: std::ops::Range<usize>| {
+        let gains: Vec<f64> = group
+            .filter(|who| played.winner != Some(*who))
+            .map(|who| gains[who])
+            .collect();
+        (!gains.is_empty()).then(|| mean(&gains))
+    };
     Sample {
-        best: is(played.winner.is_some() && played.winner == best),
-        attacker: is(played.winner.is_some_and(|winner| winner < attackers)),
+        own: judged(played.winner),
         none: is(!played.done),
-        regret: played.winner.map(regret),
         honest: mean(&gains[attackers..]),
         attackers: mean(&gains[..attackers]),
         requester,
-        others: [by_mean(played), by_votes(played), by_one(played, rng)].map(|who| who.map(judged)),
+        beside: [beside(attackers..gains.len()), beside(0..attackers)],
+        chosen: Selection::ALL
+            .map(|selection| judged(selection.choose(played, agreement, rng)))
+            .into(),
         refused: played.rejected as f64,
         blocks: played.blocks.len() as f64,
     }

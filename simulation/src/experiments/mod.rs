@@ -3,7 +3,10 @@
 //! What is simulated: each module plays rounds and writes a table and a plot.
 
 pub mod alternatives;
+pub mod answers;
 pub mod behaviours;
+pub mod injection;
+pub mod quality;
 pub mod ratings;
 pub mod scale;
 pub mod scenario;

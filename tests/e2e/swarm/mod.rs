@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Four validators with agents, on one machine, and what they make of requests.
 
+mod ask;
 mod deaths;
+mod dishonest;
 mod honest;
+mod late;
 mod models;
 mod oracle;
+mod split;
+
+pub(crate) use models::engine;
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use anyhow::{bail, ensure, Context, Result};
-use codec::{Decode, Encode};
+use anyhow::{ensure, Context, Result};
 use futures::future::try_join_all;
-use starling_primitives::{
-    api::{AgentView, RoundView},
-    Balance, RoundId,
-};
+use starling_primitives::{api::RoundView, round::Phase, Balance, RoundId};
 use starling_runtime::{AccountId, MILLI_UNIT};
 use starling_tests::{
     chain::{account_id, call, send, AtBlock},
+    rounds::{agent, opened, request, round},
     Api, Node,
 };
-use subxt::{
-    dynamic::Value,
-    rpcs::{methods::legacy::Bytes, rpc_params, RpcClient},
-};
+use subxt::{dynamic::Value, rpcs::rpc_params};
 use subxt_signer::sr25519::{
     dev::{alice, bob, charlie, dave, eve},
     Keypair,
@@ -64,9 +64,23 @@ struct Validator {
     node: Option<Node>,
     folder: TempDir,
     name: &'static str,
+    /// Whether its node runs an agent.
+    agent: bool,
 }
 
 impl Validator {
+    /// Does not start its node yet.
+    fn new(name: &'static str, config: Option<String>) -> Result<Self> {
+        let validator = Self {
+            node: None,
+            folder: tempfile::tempdir()?,
+            name,
+            agent: config.is_some(),
+        };
+        fs::write(validator.config(), config.unwrap_or_default())?;
+        Ok(validator)
+    }
+
     fn config(&self) -> PathBuf {
         self.folder.path().join("agent.toml")
     }
@@ -76,8 +90,10 @@ impl Validator {
             "--chain=local".into(),
             "--unsafe-force-node-key-generation".into(),
             format!("--{}", self.name),
-            format!("--agent-config={}", self.config().display()),
         ];
+        if self.agent {
+            args.push(format!("--agent-config={}", self.config().display()));
+        }
         args.extend(boot.map(|address| format!("--bootnodes={address}")));
         self.node = Some(Node::start(self.folder.path(), args).await?);
         Ok(())
@@ -95,17 +111,11 @@ struct Swarm {
 
 impl Swarm {
     /// Starts four validators whose agents have these configurations and a ticket for every round
-    /// of a test.
-    async fn start(configs: [String; 4]) -> Result<Self> {
+    /// of a test. Without a configuration the node runs no agent: the test plays it.
+    async fn start(configs: [impl Into<Option<String>>; 4]) -> Result<Self> {
         let mut validators = vec![];
         for (name, config) in NAMES.into_iter().zip(configs) {
-            let validator = Validator {
-                node: None,
-                folder: tempfile::tempdir()?,
-                name,
-            };
-            fs::write(validator.config(), config)?;
-            validators.push(validator);
+            validators.push(Validator::new(name, config.into())?);
         }
         let mut swarm = Self { validators };
         if let Some((first, others)) = swarm.validators.split_first_mut() {
@@ -157,26 +167,8 @@ impl Swarm {
     /// Eve asks. Returns the number of the round.
     async fn ask(&self, prompt: &str, fee: Balance) -> Result<RoundId> {
         let api = self.api().await?;
-        let request = call(
-            "Rounds",
-            "request",
-            vec![
-                Value::from_bytes(prompt),
-                Value::u128(fee),
-                Value::u128(32),
-                Value::u128(3),
-                Value::u128(8),
-            ],
-        );
-        let included = timeout(PATIENCE, send(&api, &request, &eve())).await??;
-        let events = included.wait_for_success().await?;
-        for event in events.iter() {
-            let event = event?;
-            if (event.pallet_name(), event.event_name()) == ("Rounds", "Requested") {
-                return Ok(RoundId::decode(&mut event.field_bytes())?);
-            }
-        }
-        bail!("the request opened no round")
+        let request = request(prompt, fee, 32);
+        opened(&timeout(PATIENCE, send(&api, &request, &eve())).await??).await
     }
 
     /// Waits until a round is over in a finalised block; returns that block.
@@ -214,34 +206,54 @@ impl Swarm {
             .with_context(|| format!("round {id} does not get so far"))?
     }
 
+    /// Waits for the first block on the best chain after which `condition` holds for a round; it may
+    /// come a block or two late.
+    async fn until_best(
+        &self,
+        id: RoundId,
+        condition: impl Fn(&RoundView<AccountId>) -> bool,
+    ) -> Result<(AtBlock, RoundView<AccountId>)> {
+        until_best(self.node()?, id, condition).await
+    }
+
     /// Waits until an agent's response is in on the best chain, and the round not further.
     async fn committed(&self, id: RoundId, agent: &AccountId) -> Result<()> {
-        let api = self.api().await?;
-        let rpc = self.node()?.rpc().await?;
-        let wait = async {
-            let mut blocks = api.stream_best_blocks().await?;
-            loop {
-                let block = blocks.next().await.context("no more blocks")??;
-                // The stream may begin before the block of the request.
-                let Some(view) = round(&rpc, &block.at().await?, id).await? else {
-                    continue;
-                };
-                ensure!(
-                    view.round.phase == starling_primitives::round::Phase::Committing,
-                    "too late: {:?}",
-                    view.round.phase
-                );
-                if view
-                    .responses
-                    .iter()
-                    .any(|response| response.agent == *agent)
-                {
-                    return Ok(());
-                }
-            }
+        let is_in = |view: &RoundView<AccountId>| {
+            let mut responses = view.responses.iter();
+            responses.any(|response| response.agent == *agent)
         };
-        timeout(PATIENCE, wait).await?
+        let condition =
+            |view: &RoundView<AccountId>| view.round.phase != Phase::Committing || is_in(view);
+        let (_, view) = self.until_best(id, condition).await?;
+        let phase = view.round.phase;
+        ensure!(phase == Phase::Committing, "too late: {phase:?}");
+        Ok(())
     }
+}
+
+/// Waits for a block that `node` takes for the best one and after which `condition` holds for a
+/// round.
+async fn until_best(
+    node: &Node,
+    id: RoundId,
+    condition: impl Fn(&RoundView<AccountId>) -> bool,
+) -> Result<(AtBlock, RoundView<AccountId>)> {
+    let (api, rpc) = (node.api().await?, node.rpc().await?);
+    let wait = async {
+        let mut blocks = api.stream_best_blocks().await?;
+        loop {
+            let block = blocks.next().await.context("no more blocks")??;
+            let at = block.at().await?;
+            // The stream may begin before the block of the request.
+            let view = round(&rpc, &at, id).await?;
+            if let Some(view) = view.filter(&condition) {
+                return anyhow::Ok((at, view));
+            }
+        }
+    };
+    timeout(PATIENCE, wait)
+        .await
+        .with_context(|| format!("round {id} does not get so far"))?
 }
 
 /// Where other nodes reach a node.
@@ -254,25 +266,4 @@ async fn address(node: &Node) -> Result<String> {
         .into_iter()
         .find(|address| address.contains("/127.0.0.1/"));
     loopback.context("the node does not listen on the loopback")
-}
-
-/// Asks the runtime after a block.
-async fn ask_runtime<T: Decode>(
-    rpc: &RpcClient,
-    at: &AtBlock,
-    method: &str,
-    arguments: impl Encode,
-) -> Result<T> {
-    let params = rpc_params![method, Bytes(arguments.encode()), at.block_hash()];
-    let answer: Bytes = rpc.request("state_call", params).await?;
-    Ok(T::decode(&mut answer.0.as_slice())?)
-}
-
-async fn round(rpc: &RpcClient, at: &AtBlock, id: RoundId) -> Result<Option<RoundView<AccountId>>> {
-    ask_runtime(rpc, at, "RoundsApi_round", id).await
-}
-
-async fn agent(rpc: &RpcClient, at: &AtBlock, who: &AccountId) -> Result<AgentView> {
-    let view: Option<AgentView> = ask_runtime(rpc, at, "RoundsApi_agent", who).await?;
-    view.context("no such agent")
 }

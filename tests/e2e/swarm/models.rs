@@ -5,11 +5,17 @@ use anyhow::{ensure, Context, Result};
 use starling_primitives::round::Phase;
 use starling_runtime::UNIT;
 
-use super::{account, expert, honest::check_settlement, honest::texts, keys, Swarm};
+use super::{
+    account, expert,
+    honest::{check_settlement, texts},
+    keys,
+    oracle::Scores,
+    Swarm,
+};
 
 /// Models and servers as the engine's own tests have them.
 #[path = "../../../offchain-inference/engine/tests/common/mod.rs"]
-mod engine;
+pub(crate) mod engine;
 
 use engine::{server::Server, GEMMA3, SMOLLM2};
 
@@ -67,6 +73,7 @@ async fn four_agents_with_two_models_answer_and_rank() -> Result<()> {
             response.agent
         );
     }
+    assert!(Scores::of(&view).is_complete(), "{view:?}");
     check_settlement(&swarm, &api, &at, &view).await
 }
 

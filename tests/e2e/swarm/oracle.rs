@@ -4,8 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use starling_primitives::{api::RoundView, Balance};
-use starling_runtime::{AccountId, MILLI_UNIT};
+use starling_primitives::{
+    api::{ResponseView, RoundView},
+    Balance,
+};
+use starling_runtime::{AccountId, MILLI_UNIT, UNIT};
 
 /// Scores are in steps of 1/65535.
 const UNIT_SCORE: f64 = 65_535.0;
@@ -14,7 +17,7 @@ const UNIT_SCORE: f64 = 65_535.0;
 #[derive(Debug, Default, PartialEq)]
 pub struct Settlement {
     pub winner: Option<AccountId>,
-    /// What an agent has more, or less, than before.
+    /// What an agent that is in the round has more, or less, than before.
     pub gains: BTreeMap<AccountId, i128>,
     pub treasury: i128,
     pub subsidy: Balance,
@@ -60,7 +63,8 @@ impl Scores {
         pairs.count() == n * (n - 1)
     }
 
-    /// Σ w·x / Σ w of each response; equation (3).
+    /// Σ w·x / Σ w of each response, over the rankers that disclosed; equation (3). A response does
+    /// not count that less than half of the others' weight has scored.
     fn weighted_means(&self) -> BTreeMap<u16, f64> {
         let mean = |response: u16| {
             let scores = self.given.iter().filter(|((_, to), _)| *to == response);
@@ -68,11 +72,14 @@ impl Scores {
                 let weight = self.weights[from];
                 (sum + weight * f64::from(*score), total + weight)
             });
-            sum / weight / UNIT_SCORE
+            // In rounds of at most four everybody has to rank all others.
+            let others = self.weights.iter().filter(|(other, _)| **other != response);
+            let assigned: f64 = others.map(|(_, weight)| weight).sum();
+            (weight > 0.0 && 2.0 * weight >= assigned).then_some(sum / weight / UNIT_SCORE)
         };
-        self.agents
-            .keys()
-            .map(|response| (*response, mean(*response)))
+        let responses = self.agents.keys();
+        responses
+            .filter_map(|response| Some((*response, mean(*response)?)))
             .collect()
     }
 
@@ -86,7 +93,10 @@ impl Scores {
     pub fn gap(&self) -> f64 {
         let mut means: Vec<_> = self.weighted_means().into_values().collect();
         means.sort_by(|a, b| b.total_cmp(a));
-        means[0] - means[1]
+        match means[..] {
+            [best, second, ..] => best - second,
+            _ => 1.0,
+        }
     }
 
     /// The mean of the scores that the others gave a response, as a fraction.
@@ -120,7 +130,14 @@ impl Scores {
         (agreed, pairs)
     }
 
-    /// d = x − x̄ of a ranker's scores, x̄ the mean of the others'; equation (4).
+    /// How many disclosed their scores.
+    pub fn disclosers(&self) -> usize {
+        let from = |ranker: &&u16| self.given.keys().any(|(from, _)| from == *ranker);
+        self.agents.keys().filter(from).count()
+    }
+
+    /// d = x − x̄ of a ranker's scores, x̄ the mean of the others', at least two of them; equation
+    /// (4).
     pub fn deviations(&self, agent: &AccountId) -> Vec<f64> {
         let ranker = self
             .agents
@@ -131,9 +148,10 @@ impl Scores {
             .given
             .iter()
             .filter(|((from, _), _)| Some(*from) == ranker);
-        own.map(|((from, to), score)| {
+        own.filter_map(|((from, to), score)| {
             let (sum, count) = self.mean_of_others(*from, *to);
-            (f64::from(*score) - sum as f64 / count as f64) / UNIT_SCORE
+            let deviation = (f64::from(*score) - sum as f64 / count as f64) / UNIT_SCORE;
+            (count >= 2).then_some(deviation)
         })
         .collect()
     }
@@ -156,61 +174,71 @@ fn share(parts: u128, amount: Balance) -> Balance {
     amount * parts / 1_000_000
 }
 
-/// What a round moves in which everybody delivered. `ratings` are those before the round, with 32
-/// fractional bits.
+/// Whether an agent sent what it owed: a valid response, and the scores that it was to give.
+fn has_delivered(response: &ResponseView<AccountId>) -> bool {
+    response.text.is_some() && response.scores.is_some()
+}
+
+/// What a round with a winner moves. `ratings` are those before the round, with 32 fractional bits.
 pub fn settle(view: &RoundView<AccountId>, ratings: &BTreeMap<AccountId, u64>) -> Settlement {
     let scores = Scores::of(view);
-    let winner = scores.winner();
+    // Where two are equal a hash decides, which is left to the chain.
+    let winner = if scores.gap() > 1e-6 {
+        scores.winner()
+    } else {
+        view.round.winner.clone()
+    };
     let fee = view.round.terms.fee;
     let subsidy = share(5_000, fee);
     // 1 % of what the round rewards, but at least ten thousandths of the currency.
     let ticket = share(10_000, fee + subsidy).max(10 * MILLI_UNIT);
-    let loss = share(100_000, ticket);
-    let losers = scores.agents.len() as u128 - 1;
-    let forfeits = losers * loss;
+    // A tenth of the fee, but at least one of the currency.
+    let slash = share(100_000, fee).max(UNIT);
+    let lost = |response: &ResponseView<AccountId>| match &response.text {
+        None => ticket,
+        Some(_) if Some(&response.agent) == winner.as_ref() => 0,
+        Some(_) => share(100_000, ticket),
+    };
+    let forfeits = view.responses.iter().map(lost).sum();
     let into_pot = share(200_000, forfeits);
     let pot = fee + subsidy + into_pot;
     let rankers = share(200_000, pot);
-    let points: BTreeMap<_, u128> = scores
-        .agents
-        .iter()
-        .map(|(position, agent)| {
-            let (agreed, pairs) = scores.agreement(*position);
-            let surplus = (2 * agreed).saturating_sub(pairs);
-            (agent.clone(), u128::from(ratings[agent]) * surplus / pairs)
-        })
-        .collect();
-    let all: u128 = points.values().sum();
+    let points = |response: &ResponseView<AccountId>| {
+        let position = response.position.filter(|_| response.scores.is_some())?;
+        let (agreed, pairs) = scores.agreement(position);
+        let surplus = (2 * agreed).saturating_sub(pairs);
+        (u128::from(ratings[&response.agent]) * surplus).checked_div(pairs)
+    };
+    let points = |response: &ResponseView<AccountId>| points(response).unwrap_or(0);
+    let all: u128 = view.responses.iter().map(points).sum();
     let mut settlement = Settlement {
         winner: winner.clone(),
         subsidy,
         ..Settlement::default()
     };
-    let mut paid = 0;
-    for (agent, points) in points {
-        let ranked = (rankers * points).checked_div(all).unwrap_or(0);
-        let won = if Some(&agent) == winner.as_ref() {
-            share(700_000, pot)
-        } else {
-            0
-        };
-        let lost = if won == 0 { loss } else { 0 };
+    let (mut paid, mut slashed) = (0, 0);
+    for response in &view.responses {
+        let ranked = (rankers * points(response)).checked_div(all).unwrap_or(0);
+        let is_winner = Some(&response.agent) == winner.as_ref();
+        let won = if is_winner { share(700_000, pot) } else { 0 };
+        let penalty = if has_delivered(response) { 0 } else { slash };
         paid += ranked + won;
-        settlement
-            .gains
-            .insert(agent, (ranked + won) as i128 - lost as i128);
+        slashed += penalty;
+        let gain = (ranked + won) as i128 - (lost(response) + penalty) as i128;
+        settlement.gains.insert(response.agent.clone(), gain);
     }
-    settlement.treasury = (pot - paid + forfeits - into_pot) as i128;
+    settlement.treasury = (pot - paid + forfeits - into_pot + slashed) as i128;
     settlement
 }
 
 /// σ and rating; equation (5) with the rules for agents of which little is known.
 pub fn rating(deviations: &[f64]) -> f64 {
+    const INITIAL: f64 = 0.7;
     let squares: f64 = deviations.iter().map(|d| d * d).sum();
     let computed = (1.0 - (squares / (deviations.len() as f64 - 1.0)).sqrt()).max(0.0);
-    if deviations.len() < 4 {
-        computed.min(0.7)
-    } else {
-        computed
+    match deviations.len() {
+        0 | 1 => INITIAL,
+        2 | 3 => computed.min(INITIAL),
+        _ => computed,
     }
 }

@@ -36,6 +36,9 @@ struct Evaluated<S> {
     last: Hidden,
 }
 
+/// What came of a node: its end, where children go on from there, and the answer.
+type Outcome<S> = (Option<Evaluated<S>>, Answer);
+
 impl LocalBackend {
     /// Loads the model file at `path`.
     pub fn load(path: &Path, options: &LoadOptions) -> Result<Self, BackendError> {
@@ -55,8 +58,22 @@ impl LocalBackend<CandleModel> {
 }
 
 impl<T: Trunk> LocalBackend<T> {
-    /// Opens the model file at `path`; `load` makes of it what computes the blocks.
-    pub fn load_with(
+    /// Loads the ends of the model file at `path`; its blocks are computed by what `connect` makes
+    /// of them.
+    pub fn load_ends(
+        path: &Path,
+        options: &LoadOptions,
+        connect: impl FnOnce(Model) -> T,
+    ) -> Result<Self, BackendError> {
+        let options = LoadOptions {
+            blocks: Some(0..0),
+            ends: true,
+            ..options.clone()
+        };
+        Self::load_with(path, |gguf| Ok(connect(Model::load_from(gguf, &options)?)))
+    }
+
+    fn load_with(
         path: &Path,
         load: impl FnOnce(&Gguf) -> Result<T, Error>,
     ) -> Result<Self, BackendError> {
@@ -132,7 +149,7 @@ impl<T: Trunk> LocalBackend<T> {
         &self,
         nodes: &[&Pending<'_>],
         parent: Option<&Evaluated<T::Session>>,
-    ) -> Result<Vec<(Option<Evaluated<T::Session>>, Answer)>, BackendError> {
+    ) -> Result<Vec<Outcome<T::Session>>, BackendError> {
         let mut sessions = nodes
             .iter()
             .map(|node| match parent {

@@ -72,7 +72,8 @@ impl CandleModel {
     /// Loads from an opened file.
     pub fn load_from(gguf: &Gguf, device: &Device, options: &LoadOptions) -> Result<Self> {
         let config = Config::from_gguf(gguf)?;
-        let blocks = options.span(&config)?;
+        let blocks = options.blocks.clone().unwrap_or(0..config.blocks);
+        config.check_span(&blocks, options.ends)?;
         let format = OnDevice::new(device.clone(), options.activation_bits);
         let weights = Weights::load(gguf, &config, blocks.clone(), options.ends, format)?;
         let cache = Cache::new(device.clone(), blocks.len(), &config, options.cache_bytes);

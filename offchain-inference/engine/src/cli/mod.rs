@@ -10,4 +10,4 @@ pub mod models;
 pub mod rank;
 pub mod tokenize;
 
-pub use common::{exit_code, Failure, StoreArgs};
+pub use common::{cancel_on_interrupt, exit_code, item_bar, model_path, Failure, StoreArgs};

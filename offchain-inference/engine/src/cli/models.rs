@@ -4,11 +4,13 @@
 use super::common::{cancel_on_interrupt, model_path, Failure, FetchBar, StoreArgs};
 use crate::{
     config::Config,
+    cut,
     gguf::Gguf,
-    store::{Source, Store},
+    store::{sha256, Source, Store},
     tokenizer::Tokenizer,
 };
 use clap::{Args, Subcommand};
+use std::{ops::Range, path::PathBuf};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -23,6 +25,30 @@ pub enum Command {
         /// Name in the store, or path of a file.
         model: String,
     },
+    /// Write a part of a model as a file: for a node that computes some blocks, or the ends alone.
+    Cut(Cut),
+}
+
+#[derive(Args)]
+pub struct Cut {
+    /// Name in the store, or path of a file.
+    model: String,
+    /// Blocks from the first up to and without the last, as in 0..15
+    #[arg(long, value_parser = span, default_value = "0..0", value_name = "FIRST..LAST")]
+    blocks: Range<usize>,
+    /// Embedding, final norm and head too, as who answers needs them
+    #[arg(long)]
+    ends: bool,
+    /// The file to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+fn span(text: &str) -> Result<Range<usize>, String> {
+    let span = text
+        .split_once("..")
+        .and_then(|(first, last)| Some(first.parse().ok()?..last.parse().ok()?));
+    span.ok_or_else(|| "first and last, as in 0..15".into())
 }
 
 #[derive(Args)]
@@ -72,6 +98,7 @@ pub fn run(args: &StoreArgs, command: Command) -> Result<(), Failure> {
             }
         },
         Command::Info { model } => info(args, &store, &model)?,
+        Command::Cut(part) => write_part(args, part)?,
     }
     Ok(())
 }
@@ -141,5 +168,15 @@ fn info(args: &StoreArgs, store: &Store, model: &str) -> Result<(), Failure> {
         "none"
     };
     println!("chat template:   {template}");
+    Ok(())
+}
+
+/// Writes the part, and what an agent's configuration says of it.
+fn write_part(args: &StoreArgs, part: Cut) -> Result<(), Failure> {
+    let path = model_path(args, &part.model)?;
+    cut(&Gguf::open(&path)?, &part.output, part.blocks, part.ends)?;
+    println!("path = {:?}", part.output.display().to_string());
+    println!("sha256 = {:?}", sha256(&part.output)?);
+    println!("of = {:?}", sha256(&path)?);
     Ok(())
 }

@@ -94,23 +94,6 @@ impl Default for LoadOptions {
     }
 }
 
-impl LoadOptions {
-    /// The blocks to load of a model of this configuration.
-    pub(crate) fn span(&self, config: &Config) -> Result<Range<usize>> {
-        let blocks = self.blocks.clone().unwrap_or(0..config.blocks);
-        if blocks.start > blocks.end
-            || blocks.end > config.blocks
-            || (blocks.is_empty() && !self.ends)
-        {
-            return Err(Error::Shape(format!(
-                "blocks {}..{} of a model of {}",
-                blocks.start, blocks.end, config.blocks
-            )));
-        }
-        Ok(blocks)
-    }
-}
-
 /// Rows of hidden state: what runs between blocks, before the final norm.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hidden {
@@ -280,7 +263,8 @@ impl Model {
     /// Loads from an opened file.
     pub fn load_from(gguf: &Gguf, options: &LoadOptions) -> Result<Self> {
         let config = Config::from_gguf(gguf)?;
-        let blocks = options.span(&config)?;
+        let blocks = options.blocks.clone().unwrap_or(0..config.blocks);
+        config.check_span(&blocks, options.ends)?;
         let instruction_set = options.instruction_set.unwrap_or_else(InstructionSet::best);
         let kernels = instruction_set.kernels()?;
         let threads = match options.threads {

@@ -583,3 +583,42 @@ fn a_requantised_model_means_the_same() {
         }
     }
 }
+
+#[test]
+fn parts_of_a_model_compute_what_the_whole_does() {
+    use crate::cut;
+    for fixture in both(GgmlDType::Q4_1) {
+        let expected = load(&fixture).session().extend(&tokens(20)).unwrap();
+        let source = Gguf::open(&fixture.path).unwrap();
+        let part = |name: &str, blocks: std::ops::Range<usize>, ends| {
+            let target = fixture.path.with_extension(name);
+            cut(&source, &target, blocks.clone(), ends).unwrap();
+            let size = |path: &std::path::Path| std::fs::metadata(path).unwrap().len();
+            assert!(size(&target) < size(&fixture.path));
+            let options = LoadOptions {
+                blocks: Some(blocks),
+                ends,
+                ..options()
+            };
+            assert!(Model::load(&target, &super::LoadOptions::default()).is_err());
+            Model::load(&target, &options).unwrap()
+        };
+        let ends = part("ends.gguf", 0..0, true);
+        let mut hidden = ends.embed(&tokens(20)).unwrap();
+        for span in [
+            part("a.gguf", 0..1, false),
+            part("b.gguf", 1..BLOCKS, false),
+        ] {
+            hidden = span.session().extend_hidden(&hidden).unwrap();
+        }
+        assert_eq!(hidden, expected);
+        let logits = |model: &Model| model.logits(&hidden.last()).unwrap();
+        assert_eq!(logits(&ends), logits(&load(&fixture)));
+
+        let target = fixture.path.with_extension("none.gguf");
+        for (blocks, ends) in [(0..BLOCKS + 1, true), (1..1, false)] {
+            assert!(cut(&source, &target, blocks, ends).is_err());
+        }
+        assert!(!target.exists());
+    }
+}

@@ -29,6 +29,7 @@ use starling_engine::{
     Error as EngineError,
 };
 use starling_primitives::{Balance, RoundId, Score};
+use starling_shards::Service;
 
 use self::{
     hook::Stage,
@@ -128,10 +129,11 @@ struct Ranker {
 
 impl Agent {
     /// Puts an agent together; its models are loaded when they are needed. Takes over from
-    /// `previous` the models that stay the same.
+    /// `previous` the models that stay the same. `shards` reaches what other nodes hold of models.
     pub fn new(
         config: Config,
         previous: Option<&Self>,
+        shards: Option<&Arc<Service>>,
         metrics: Metrics,
         problems: Arc<Problems>,
     ) -> Result<Self, ConfigError> {
@@ -148,7 +150,8 @@ impl Agent {
                 .chain(known)
                 .find(|model| *model.specification() == specification)
                 .cloned();
-            let model = same.unwrap_or_else(|| Arc::new(Model::new(specification)));
+            let model =
+                same.unwrap_or_else(|| Arc::new(Model::new(specification, shards.cloned())));
             models.insert(primary.name(), model);
         }
         let ranker = Ranker::new(&config, &models).map_err(|reason| ConfigError::Meaning {
@@ -396,6 +399,7 @@ mod tests {
         Agent::new(
             config,
             None,
+            None,
             Metrics::new(None).unwrap(),
             Arc::new(Problems::default()),
         )
@@ -475,6 +479,7 @@ mod tests {
         let second = Agent::new(
             config.unwrap(),
             Some(&first),
+            None,
             first.metrics.clone(),
             first.problems.clone(),
         )

@@ -2,23 +2,19 @@
 
 //! A model, loaded when it is first needed and again after it failed.
 
-use std::{
-    fs::{self, File},
-    io::Read,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
 use starling_engine::{
-    backend::{Backend, HttpBackend, HttpConfig},
-    store::Store,
+    backend::{Backend, HttpBackend, HttpConfig, LocalBackend},
     Device, LoadOptions,
 };
+use starling_shards::{ChainConfig, Service};
 
-use crate::config::{Config, Primary};
+use crate::{
+    config::{Config, Primary},
+    file::ModelFile,
+};
 
 /// Where a model is and how it is run. Models with equal specifications are loaded once.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,14 +28,9 @@ pub struct Specification {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Source {
-    Store {
-        name: String,
-        folder: Option<PathBuf>,
-    },
-    File {
-        path: PathBuf,
-        sha256: String,
-    },
+    File(ModelFile),
+    /// Of this file only the ends are loaded; other nodes compute the blocks.
+    Shards(ModelFile, ChainConfig),
     Endpoint {
         url: String,
         model: String,
@@ -53,8 +44,8 @@ enum Source {
 impl Specification {
     /// The model of a primary module; `None` for an expert system.
     pub fn of(config: &Config, primary: &Primary) -> Option<Self> {
-        let source = match (&primary.model, &primary.url, &primary.path) {
-            (Some(model), Some(url), _) => Source::Endpoint {
+        let source = match (&primary.model, &primary.url) {
+            (Some(model), Some(url)) => Source::Endpoint {
                 url: url.clone(),
                 model: model.clone(),
                 api_key_env: primary.api_key_env.clone(),
@@ -62,15 +53,13 @@ impl Specification {
                 context: primary.context,
                 timeout: primary.timeout_ms.map(Duration::from_millis),
             },
-            (Some(model), None, _) => Source::Store {
-                name: model.clone(),
-                folder: config.store.clone(),
+            _ => {
+                let file = primary.file(&config.store)?;
+                match primary.shards {
+                    true => Source::Shards(file, config.shards.chain(primary.wire)),
+                    false => Source::File(file),
+                }
             },
-            (None, _, Some(path)) => Source::File {
-                path: path.clone(),
-                sha256: primary.sha256.clone().unwrap_or_default(),
-            },
-            (None, _, None) => return None,
         };
         let default = LoadOptions::default().cache_bytes;
         Some(Self {
@@ -87,30 +76,28 @@ impl Specification {
     /// The model's name in the store, if it is from there.
     pub fn store_name(&self) -> Option<&str> {
         match &self.source {
-            Source::Store { name, .. } => Some(name),
-            _ => None,
+            Source::File(file) | Source::Shards(file, _) => file.store_name(),
+            Source::Endpoint { .. } => None,
         }
     }
 
-    fn load(&self) -> Result<Arc<dyn Backend>, String> {
+    fn load(&self, shards: Option<&Service>) -> Result<Arc<dyn Backend>, String> {
         let options = LoadOptions {
             threads: self.threads,
             cache_bytes: self.cache_bytes,
             ..LoadOptions::default()
         };
-        let local = |path: &Path| {
-            let backend = self.device.load(path, &options);
-            Ok(Arc::from(backend.map_err(|error| error.to_string())?))
-        };
         match &self.source {
-            Source::Store { name, folder } => {
-                let store = Store::open(folder.clone()).map_err(|error| error.to_string())?;
-                let path = store.path(name).map_err(|error| error.to_string())?;
-                local(&path)
+            Source::File(file) => {
+                let backend = self.device.load(&file.path()?, &options);
+                Ok(Arc::from(backend.map_err(|error| error.to_string())?))
             },
-            Source::File { path, sha256 } => {
-                verify(path, sha256)?;
-                local(path)
+            Source::Shards(file, chain) => {
+                let service = shards.ok_or("this node uses no shards of other nodes")?;
+                let model = file.id()?;
+                let connect = |ends| service.chain(model, ends, chain.clone());
+                let backend = LocalBackend::load_ends(&file.path()?, &options, connect);
+                Ok(Arc::new(backend.map_err(|error| error.to_string())?))
             },
             Source::Endpoint {
                 url,
@@ -141,45 +128,19 @@ impl Specification {
     }
 }
 
-/// Checks that the file has this hash.
-fn verify(path: &Path, sha256: &str) -> Result<(), String> {
-    let failed = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
-    let mut file = File::open(path).map_err(failed)?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let n = file.read(&mut buffer).map_err(failed)?;
-        if n == 0 {
-            break;
-        }
-        hasher.update(buffer.get(..n).unwrap_or_default());
-    }
-    let found: String = hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    if found.eq_ignore_ascii_case(sha256) {
-        Ok(())
-    } else {
-        Err(format!(
-            "{} is corrupt or another file: its SHA-256 is {found} instead of {sha256}",
-            path.display()
-        ))
-    }
-}
-
 /// A model that is loaded, or will be.
 pub struct Model {
     specification: Specification,
+    shards: Option<Arc<Service>>,
     backend: Mutex<Option<Arc<dyn Backend>>>,
 }
 
 impl Model {
-    /// Does not load it yet.
-    pub fn new(specification: Specification) -> Self {
+    /// Does not load it yet. `shards` reaches what other nodes hold.
+    pub fn new(specification: Specification, shards: Option<Arc<Service>>) -> Self {
         Self {
             specification,
+            shards,
             backend: Mutex::default(),
         }
     }
@@ -195,7 +156,7 @@ impl Model {
         if let Some(loaded) = &*backend {
             return Ok(loaded.clone());
         }
-        let loaded = self.specification.load()?;
+        let loaded = self.specification.load(self.shards.as_deref())?;
         Ok(backend.insert(loaded).clone())
     }
 
@@ -214,15 +175,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.gguf");
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        let model = Model::new(Specification {
-            source: Source::File {
+        let specification = Specification {
+            source: Source::File(ModelFile::File {
                 path: path.clone(),
                 sha256: empty.into(),
-            },
+                of: None,
+            }),
             threads: 1,
             cache_bytes: 1 << 20,
             niceness: 0,
-        });
+        };
+        let model = Model::new(specification, None);
         let error = || model.backend().err().unwrap();
         assert!(error().contains("cannot read"), "{}", error());
         fs::write(&path, "x").unwrap();
@@ -240,7 +203,7 @@ mod tests {
         )
         .unwrap();
         let specification = Specification::of(&config, &config.primary[0]).unwrap();
-        let error = Model::new(specification).backend().err().unwrap();
+        let error = Model::new(specification, None).backend().err().unwrap();
         assert!(error.contains("STARLING_TEST_NO_SUCH_VARIABLE"), "{error}");
     }
 }

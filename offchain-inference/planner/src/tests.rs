@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+use super::*;
+use proptest::prelude::*;
+
+fn server(span: Range<usize>, rate: f64) -> Server {
+    Server { span, rate }
+}
+
+/// Rates of all blocks, weakest first: what every move raises.
+fn sorted(blocks: usize, servers: &[Server]) -> Vec<u64> {
+    let mut rates = Load::of(blocks, servers).0;
+    rates.sort_unstable();
+    rates
+}
+
+/// A model and servers somewhere in it.
+fn swarms() -> impl Strategy<Value = (usize, Vec<Server>)> {
+    (1usize..24).prop_flat_map(|blocks| {
+        let server = (1..=blocks).prop_flat_map(move |length| {
+            (0..=blocks - length, 0.001f64..100.0)
+                .prop_map(move |(start, rate)| server(start..start + length, rate))
+        });
+        (Just(blocks), proptest::collection::vec(server, 1..10))
+    })
+}
+
+proptest! {
+    #[test]
+    fn joining_covers_the_model(blocks in 1usize..40, lengths in proptest::collection::vec((1usize..12, 0.001f64..50.0), 40)) {
+        let mut servers = vec![];
+        for (length, rate) in lengths {
+            let before = Load::of(blocks, &servers);
+            let span = choose(blocks, length, &servers).unwrap();
+            prop_assert!(span.end <= blocks && span.len() == length.min(blocks));
+            servers.push(server(span, rate));
+            let after = Load::of(blocks, &servers);
+            // Every server covers something new for as long as something is uncovered.
+            prop_assert!(before.uncovered() == 0 || after.uncovered() < before.uncovered());
+            prop_assert!(after.weakest() >= before.weakest());
+        }
+        prop_assert!(weakest(blocks, &servers) > 0.0);
+    }
+
+    #[test]
+    fn no_other_place_is_better_to_join((blocks, servers) in swarms(), length in 1usize..24, rate in 0.001f64..100.0) {
+        let chosen = choose(blocks, length, &servers).unwrap();
+        let joined = |span| sorted(blocks, &[servers.clone(), vec![server(span, rate)]].concat());
+        let length = length.min(blocks);
+        let best = (0..=blocks - length).map(|start| joined(start..start + length)).max();
+        prop_assert_eq!(Some(joined(chosen)), best);
+    }
+
+    #[test]
+    fn moving_ends_and_never_weakens_the_swarm((blocks, mut servers) in swarms(), below in 0.1f64..1.0) {
+        let mut moves = 0;
+        loop {
+            let mut moved = false;
+            for i in 0..servers.len() {
+                let mut others = servers.clone();
+                let own = others.remove(i);
+                if let Some(span) = relocate(blocks, &own, &others, below) {
+                    prop_assert_eq!(span.len(), own.span.len());
+                    prop_assert!(span.end <= blocks);
+                    let before = sorted(blocks, &servers);
+                    servers[i].span = span;
+                    prop_assert!(sorted(blocks, &servers) > before);
+                    moved = true;
+                    moves += 1;
+                }
+            }
+            prop_assert!(moves < 1_000, "no end of moving");
+            if !moved {
+                break;
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_server_of_a_block_stays((blocks, servers) in swarms(), below in 0.1f64..1.0) {
+        for i in 0..servers.len() {
+            let mut others = servers.clone();
+            let own = others.remove(i);
+            if weakest(blocks, &servers) > 0.0 && weakest(blocks, &others) == 0.0 {
+                prop_assert_eq!(relocate(blocks, &own, &others, below), None);
+            }
+        }
+    }
+
+    #[test]
+    fn nonsense_in_announcements_is_survived(
+        blocks in 0usize..6,
+        spans in proptest::collection::vec((any::<usize>(), any::<usize>(), any::<f64>()), 0..6),
+        own in (any::<usize>(), any::<usize>(), any::<f64>()),
+        length in any::<usize>(),
+    ) {
+        let servers: Vec<_> = spans.into_iter().map(|(a, b, rate)| server(a..b, rate)).collect();
+        let own = server(own.0..own.1, own.2);
+        let place = choose(blocks, length, &servers);
+        prop_assert_eq!(place.is_some(), blocks > 0 && length > 0);
+        prop_assert!(place.is_none_or(|place| place.end <= blocks));
+        let place = relocate(blocks, &own, &servers, MOVE_BELOW);
+        prop_assert!(place.is_none_or(|place| place.end <= blocks));
+    }
+}
+
+#[test]
+fn a_server_goes_where_it_is_much_needed_and_only_then() {
+    // Three servers of 10 where one of 10 serves the second half.
+    let others = [server(0..4, 10.0), server(0..4, 10.0), server(4..8, 10.0)];
+    let own = server(0..4, 10.0);
+    assert_eq!(relocate(8, &own, &others, MOVE_BELOW), Some(4..8));
+    // 30 against 25: moving the 10 would help no one.
+    let others = [server(0..4, 20.0), server(4..8, 25.0)];
+    assert_eq!(relocate(8, &own, &others, MOVE_BELOW), None);
+    // 22 against 20: gains too little.
+    let others = [server(0..4, 20.0), server(4..8, 20.0)];
+    assert_eq!(relocate(8, &server(0..4, 2.0), &others, MOVE_BELOW), None);
+}
+
+#[test]
+fn a_swarm_that_cannot_answer_spreads_out() {
+    let own = server(0..10, 5.0);
+    let others = [server(0..10, 5.0)];
+    assert_eq!(relocate(30, &own, &others, MOVE_BELOW), Some(10..20));
+    // Nothing is gained by going from one gap to another.
+    assert_eq!(relocate(30, &own, &[server(10..20, 5.0)], MOVE_BELOW), None);
+}
+
+#[test]
+fn a_step_that_helps_only_with_the_others_steps_is_taken() {
+    // Rates 40, 10, 10 by pairs of blocks. One move gives 30, 20, 10, another 20, 20, 20.
+    let pile = server(0..2, 10.0);
+    let others = [
+        pile.clone(),
+        pile.clone(),
+        pile.clone(),
+        server(2..4, 10.0),
+        server(4..6, 10.0),
+    ];
+    assert_eq!(relocate(6, &pile, &others, MOVE_BELOW), Some(2..4));
+}

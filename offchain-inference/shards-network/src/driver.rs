@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Takes what comes in: substreams, activations, requests, and news of the DHT.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::{future::select_all, StreamExt};
+use futures_timer::Delay;
+use parking_lot::Mutex;
+use sc_network::{
+    config::OutgoingResponse,
+    request_responses::IncomingRequest,
+    service::traits::{NotificationEvent, ValidationResult},
+    Event, NotificationService, PeerId,
+};
+
+use crate::{
+    transport::{peer, Network},
+    Protocols, LOG_TARGET,
+};
+
+/// Requests of one peer that are looked at at a time. More are refused.
+const REQUESTS_OF_A_PEER: usize = 8;
+
+/// How often records are published again that were not stored, and idle substreams are closed.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Drives a transport.
+pub struct Driver {
+    transport: Arc<Network>,
+    protocols: Protocols,
+}
+
+impl Driver {
+    pub(crate) fn new(transport: Arc<Network>, protocols: Protocols) -> Self {
+        Self {
+            transport,
+            protocols,
+        }
+    }
+
+    /// Runs until the network ends.
+    pub async fn run(self) {
+        let Protocols {
+            activations,
+            requests,
+            ..
+        } = self.protocols;
+        let transport = &*self.transport;
+        // Each in a future of its own, which is never dropped half way: what `next_event` has
+        // begun would be lost.
+        let all: [Pin<Box<dyn Future<Output = ()> + Send + '_>>; 4] = [
+            Box::pin(take_activations(transport, activations)),
+            Box::pin(take_requests(transport, requests)),
+            Box::pin(follow_dht(transport)),
+            Box::pin(tick(transport)),
+        ];
+        select_all(all).await;
+    }
+}
+
+async fn take_activations(transport: &Network, mut service: Box<dyn NotificationService>) {
+    while let Some(event) = service.next_event().await {
+        match event {
+            NotificationEvent::ValidateInboundSubstream {
+                peer: id,
+                result_tx,
+                ..
+            } => {
+                let welcome = transport.links.is_awaited(&id)
+                    || transport
+                        .inbox()
+                        .is_some_and(|inbox| inbox.welcome(&peer(&id)));
+                let result = if welcome {
+                    ValidationResult::Accept
+                } else {
+                    refuse(transport, "substream", &id);
+                    ValidationResult::Reject
+                };
+                // Else the peer has gone meanwhile.
+                let _ = result_tx.send(result);
+            },
+            NotificationEvent::NotificationStreamOpened { peer: id, .. } => {
+                log::debug!(target: LOG_TARGET, "substream with {id}");
+                if let Some(sink) = service.message_sink(&id) {
+                    transport.links.opened(id, sink.into());
+                }
+                count(transport);
+            },
+            NotificationEvent::NotificationStreamClosed { peer: id } => {
+                log::debug!(target: LOG_TARGET, "no substream with {id} any more");
+                transport.links.closed(&id);
+                if !transport.links.is_awaited(&id) {
+                    transport.leave(id);
+                }
+                if let Some(inbox) = transport.inbox() {
+                    inbox.disconnected(&peer(&id));
+                }
+                count(transport);
+            },
+            NotificationEvent::NotificationReceived {
+                peer: id,
+                notification,
+            } => {
+                transport.links.used(&id);
+                if let Some(inbox) = transport.inbox() {
+                    inbox.message(peer(&id), notification);
+                }
+            },
+        }
+    }
+}
+
+async fn take_requests(transport: &Network, requests: async_channel::Receiver<IncomingRequest>) {
+    let in_flight = Arc::new(InFlight::default());
+    while let Ok(request) = requests.recv().await {
+        let IncomingRequest {
+            peer: id,
+            payload,
+            pending_response,
+        } = request;
+        let (Some(inbox), Some(place)) = (transport.inbox(), in_flight.enter(id)) else {
+            // The sender is told when `pending_response` is dropped.
+            refuse(transport, "request", &id);
+            continue;
+        };
+        let respond = Box::new(move |response| {
+            let response = OutgoingResponse {
+                result: Ok(response),
+                reputation_changes: vec![],
+                sent_feedback: None,
+            };
+            // Else the peer does not wait any more.
+            let _ = pending_response.send(response);
+            drop(place);
+        });
+        inbox.request(peer(&id), payload, respond);
+    }
+}
+
+async fn follow_dht(transport: &Network) {
+    let mut events = transport.network().event_stream("shards");
+    while let Some(event) = events.next().await {
+        if let Event::Dht(event) = event {
+            transport.discover(|discovery| {
+                discovery.on_event(event, Instant::now());
+                ((), vec![])
+            });
+        }
+    }
+}
+
+async fn tick(transport: &Network) {
+    loop {
+        Delay::new(TICK).await;
+        let now = Instant::now();
+        transport.discover(|discovery| ((), discovery.due(now)));
+        for id in transport.links.idle(now) {
+            log::debug!(target: LOG_TARGET, "closing the idle substream with {id}");
+            transport.close(id);
+        }
+    }
+}
+
+fn refuse(transport: &Network, what: &str, id: &PeerId) {
+    log::debug!(target: LOG_TARGET, "refused a {what} of {id}");
+    transport.metrics.refused.with_label_values(&[what]).inc();
+}
+
+fn count(transport: &Network) {
+    let open = transport.links.len();
+    transport
+        .metrics
+        .links
+        .set(open.try_into().unwrap_or(u64::MAX));
+}
+
+/// How many requests of a peer are being looked at.
+#[derive(Default)]
+struct InFlight(Mutex<BTreeMap<PeerId, usize>>);
+
+/// Counts as one request of a peer until it is dropped.
+struct Place {
+    peer: PeerId,
+    among: Arc<InFlight>,
+}
+
+impl InFlight {
+    fn enter(self: &Arc<Self>, peer: PeerId) -> Option<Place> {
+        let mut counts = self.0.lock();
+        let count = counts.entry(peer).or_default();
+        if *count >= REQUESTS_OF_A_PEER {
+            return None;
+        }
+        *count += 1;
+        Some(Place {
+            peer,
+            among: self.clone(),
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.among.0.lock();
+        if let Some(count) = counts.get_mut(&self.peer) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.peer);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_has_so_many_requests_in_flight_and_no_more() {
+        let in_flight = Arc::new(InFlight::default());
+        let [one, other] = [PeerId::random(), PeerId::random()];
+        let mut places: Vec<_> = (0..REQUESTS_OF_A_PEER)
+            .map(|_| in_flight.enter(one).unwrap())
+            .collect();
+        assert!(in_flight.enter(one).is_none());
+        assert!(in_flight.enter(other).is_some());
+        places.pop();
+        assert!(in_flight.enter(one).is_some());
+        places.clear();
+        assert!(in_flight.0.lock().is_empty());
+    }
+}

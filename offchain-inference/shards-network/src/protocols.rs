@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The two protocols, their names and their limits.
+
+use std::{sync::Arc, time::Duration};
+
+use sc_network::{
+    config::{FullNetworkConfiguration, NonReservedPeerMode, SetConfig},
+    request_responses::IncomingRequest,
+    service::traits::NetworkService,
+    NetworkBackend, NotificationMetrics, NotificationService, ProtocolName,
+};
+use sp_runtime::traits::Block as BlockT;
+use substrate_prometheus_endpoint::{PrometheusError, Registry};
+
+use crate::{driver::Driver, metrics::Metrics, transport::Network};
+
+/// The largest message with activations, in bytes.
+pub(crate) const MAX_MESSAGE: usize = 8 << 20;
+
+/// The largest request or response of set-up, in bytes.
+const MAX_SETUP: u64 = 1 << 20;
+
+/// The longest that a request may take, whatever its sender asks for.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Requests that wait until they are looked at. More are refused.
+const REQUEST_QUEUE: usize = 128;
+
+/// Peers that may hold a substream to this node open.
+const MAX_INBOUND: u32 = 64;
+
+/// The protocols, registered with a network that does not run yet.
+pub struct Protocols {
+    pub(crate) activations: Box<dyn NotificationService>,
+    pub(crate) setup: ProtocolName,
+    pub(crate) requests: async_channel::Receiver<IncomingRequest>,
+}
+
+impl Protocols {
+    /// Adds the protocols to `network`.
+    pub fn register<B: BlockT, N: NetworkBackend<B, B::Hash>>(
+        network: &mut FullNetworkConfiguration<B, B::Hash, N>,
+        genesis: B::Hash,
+        fork_id: Option<&str>,
+        metrics: NotificationMetrics,
+    ) -> Self {
+        let name = |protocol| name(genesis.as_ref(), fork_id, protocol);
+        let (config, activations) = N::notification_config(
+            name("shards"),
+            vec![],
+            MAX_MESSAGE as u64,
+            None,
+            SetConfig {
+                in_peers: MAX_INBOUND,
+                // Substreams are opened to peers that are wanted, never to any that there are.
+                out_peers: 0,
+                reserved_nodes: vec![],
+                non_reserved_mode: NonReservedPeerMode::Accept,
+            },
+            metrics,
+            network.peer_store_handle(),
+        );
+        network.add_notification_protocol(config);
+        let (queue, requests) = async_channel::bounded(REQUEST_QUEUE);
+        let setup = name("shards-setup");
+        network.add_request_response_protocol(N::request_response_config(
+            setup.clone(),
+            vec![],
+            MAX_SETUP,
+            MAX_SETUP,
+            REQUEST_TIMEOUT,
+            Some(queue),
+        ));
+        Self {
+            activations,
+            setup,
+            requests,
+        }
+    }
+
+    /// The transport over the running `network`, and what drives it.
+    pub fn connect(
+        self,
+        network: Arc<dyn NetworkService>,
+        registry: Option<&Registry>,
+    ) -> Result<(Arc<Network>, Driver), PrometheusError> {
+        let metrics = Metrics::new(registry)?;
+        let activations = self.activations.protocol().clone();
+        let transport = Arc::new(Network::new(
+            network,
+            activations,
+            self.setup.clone(),
+            metrics,
+        ));
+        let driver = Driver::new(transport.clone(), self);
+        Ok((transport, driver))
+    }
+}
+
+/// Other chains, and other forks of this one, speak protocols of their own.
+fn name(genesis: &[u8], fork_id: Option<&str>, protocol: &str) -> ProtocolName {
+    let genesis: String = genesis.iter().map(|byte| format!("{byte:02x}")).collect();
+    match fork_id {
+        Some(fork) => format!("/{genesis}/{fork}/{protocol}/1"),
+        None => format!("/{genesis}/{protocol}/1"),
+    }
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_chain_and_fork_has_a_name_of_its_own() {
+        assert_eq!(&*name(&[0x0a, 0xff], None, "shards"), "/0aff/shards/1");
+        let fork = name(&[0x0a, 0xff], Some("x"), "shards");
+        assert_eq!(&*fork, "/0aff/x/shards/1");
+    }
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `starling-shards`: what models lose and gain when they are cut into spans.
+
+use clap::{Parser, Subcommand};
+use starling_engine::cli::{exit_code, StoreArgs};
+use starling_shards::cli::{calibrate, codes, speed, OutputArgs};
+use std::process::ExitCode;
+
+/// Measures models that are cut into spans: what wire codes change, how far honest servers are
+/// apart, and how fast chains of spans are. Nodes are in one process; nothing goes over a network.
+///
+/// Exit status: 0 on success, 1 on failure, 2 on wrong usage, 130 when interrupted.
+#[derive(Parser)]
+#[command(name = "starling-shards", version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    store: StoreArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Bytes, errors, changed tokens and task accuracy of each wire code.
+    Codes(codes::Args),
+    /// How far apart the outputs of honest and of cheating servers are, against the tolerances.
+    Calibrate(calibrate::Args),
+    /// Speed of chains of spans against the unsplit model, with and without delay between nodes.
+    Speed(speed::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let (store, output) = (&cli.store, &cli.output);
+    exit_code(match cli.command {
+        Command::Codes(args) => codes::run(store, output, args),
+        Command::Calibrate(args) => calibrate::run(store, output, args),
+        Command::Speed(args) => speed::run(store, output, args),
+    })
+}

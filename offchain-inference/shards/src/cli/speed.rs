@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `starling-shards speed`: chains of spans against the unsplit model.
+
+use super::{
+    even_spans, quantile, sorted,
+    table::{OutputArgs, Table},
+    Source,
+};
+use crate::{
+    code::Code,
+    memory::{Agent, Agents, Endpoint, Network},
+    transport::{ModelId, Transport},
+    Chain, ChainConfig, Served, Service, ServiceConfig,
+};
+use starling_engine::{
+    cli::{cancel_on_interrupt, item_bar, Failure, StoreArgs},
+    generate::Cancel,
+    tokenizer::TokenId,
+    Ends, Hidden, Input, LoadOptions, Model, Step, Trunk,
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// The name of the model among the nodes of this process.
+const MODEL: ModelId = [1; 32];
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Model of the store, or path of a GGUF file (may be repeated)
+    #[arg(short, long, required = true)]
+    model: Vec<String>,
+    /// Numbers of spans
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 3], value_parser = clap::value_parser!(u16).range(1..), value_name = "N,…")]
+    spans: Vec<u16>,
+    /// Wire code
+    #[arg(long, default_value_t, value_name = "CODE")]
+    wire: Code,
+    /// Milliseconds added to the round trip between client and each node, measured with the largest
+    /// number of spans
+    #[arg(long, value_delimiter = ',', default_values_t = [5, 20, 100, 200], value_name = "MS,…")]
+    delays: Vec<u64>,
+    /// Sequences that are computed together, measured with the largest number of spans
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(2..), value_name = "N")]
+    batch: u16,
+    /// Tokens of a prompt
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
+    prompt: u16,
+    /// Tokens of each prompt of a batch
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
+    batch_prompt: u16,
+    /// Tokens to decode
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
+    decode: u16,
+    /// Tokens to decode where delay is added
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
+    delayed_decode: u16,
+    /// Rounds, in each of which everything is measured once; medians are shown
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
+    rounds: u16,
+    /// Threads of each node; 0 for one a core
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    threads: usize,
+}
+
+pub fn run(store: &StoreArgs, output: &OutputArgs, args: Args) -> Result<(), Failure> {
+    let cancel = cancel_on_interrupt()?;
+    for name in &args.model {
+        let bench = Bench {
+            source: Source::open(store, name)?,
+            args: &args,
+            cancel: &cancel,
+        };
+        let whole = bench.source.load(&bench.options())?;
+        let swarms = args
+            .spans
+            .iter()
+            .map(|&spans| Swarm::start(&bench, spans.into()))
+            .collect::<Result<Vec<_>, _>>()?;
+        output.write(&bench.spans(&whole, &swarms)?)?;
+        if let Some(longest) = swarms.iter().max_by_key(|swarm| swarm.nodes.len()) {
+            if !args.delays.is_empty() {
+                output.write(&bench.delays(longest)?)?;
+            }
+            output.write(&bench.batches(&whole, longest)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Nodes that hold a model in spans, and one that holds its ends.
+struct Swarm {
+    network: Network,
+    nodes: Vec<(Arc<Endpoint>, Arc<Service>)>,
+    client: Arc<Endpoint>,
+    chain: Chain,
+    /// Ends the client's side when dropped.
+    _service: Arc<Service>,
+}
+
+impl Swarm {
+    fn start(bench: &Bench<'_>, spans: usize) -> Result<Self, Failure> {
+        let options = bench.options();
+        let network = Network::new();
+        let agents = Arc::new(Agents::default());
+        let join = |number: usize| {
+            let agent = Agent::new(u8::try_from(number)?);
+            agents.insert(agent.record());
+            let endpoint = network.join(&format!("node {number}"));
+            let service = Service::start(
+                endpoint.clone(),
+                agents.clone(),
+                Arc::new(agent),
+                ServiceConfig::default(),
+                None,
+            )?;
+            Ok::<_, Failure>((endpoint, service))
+        };
+        let ends = LoadOptions {
+            blocks: Some(0..0),
+            ..options.clone()
+        };
+        let ends = bench.source.load(&ends)?;
+        let mut nodes = vec![];
+        for (i, blocks) in even_spans(ends.config().blocks, spans)
+            .into_iter()
+            .enumerate()
+        {
+            let (endpoint, service) = join(i + 1)?;
+            let served = Served {
+                path: bench.source.gguf.path().to_owned(),
+                blocks,
+                threads: options.threads,
+                cache_bytes: options.cache_bytes,
+                activation_bits: options.activation_bits,
+            };
+            service.serve(MODEL, &served)?;
+            nodes.push((endpoint, service));
+        }
+        let (client, service) = join(0)?;
+        let config = ChainConfig {
+            wire: bench.args.wire,
+            ..ChainConfig::default()
+        };
+        Ok(Self {
+            network,
+            nodes,
+            client,
+            chain: service.chain(MODEL, ends, config),
+            _service: service,
+        })
+    }
+
+    /// Bytes sent between client and nodes so far.
+    fn bytes(&self) -> u64 {
+        let client = self.client.local();
+        self.nodes
+            .iter()
+            .map(|(node, _)| {
+                let node = node.local();
+                let traffic = |from, to| self.network.traffic(from, to).bytes;
+                traffic(&client, &node) + traffic(&node, &client)
+            })
+            .sum()
+    }
+
+    /// Adds `milliseconds` to each round trip.
+    fn delay(&self, milliseconds: u64) {
+        self.network
+            .set_delay(Duration::from_millis(milliseconds) / 2);
+    }
+}
+
+/// How long a generation took.
+#[derive(Clone, Copy)]
+struct Timing {
+    /// Until the first tokens were known.
+    first: f64,
+    /// A step of decoding.
+    step: f64,
+}
+
+struct Bench<'a> {
+    source: Source,
+    args: &'a Args,
+    cancel: &'a Cancel,
+}
+
+impl Bench<'_> {
+    fn options(&self) -> LoadOptions {
+        LoadOptions {
+            threads: self.args.threads,
+            ..LoadOptions::default()
+        }
+    }
+
+    /// `n` prompts of `len` tokens, others for each `seed`, so that no cache knows them.
+    fn prompts(&self, n: usize, len: usize, seed: usize) -> Vec<Vec<TokenId>> {
+        let range = self.source.tokenizer.len().max(2_000) - 1_000;
+        let token = |i: usize, k: usize| {
+            let mixed = (seed * 97 + k + 1) * 7_919 + i * (2 * k + 13);
+            (1_000 + mixed % range) as TokenId
+        };
+        (0..n)
+            .map(|k| (0..len).map(|i| token(i, k)).collect())
+            .collect()
+    }
+
+    /// Computes prompts together, then `steps` greedy tokens of each.
+    fn generate<T: Trunk>(
+        &self,
+        trunk: &T,
+        prompts: &[Vec<TokenId>],
+        steps: usize,
+    ) -> Result<Timing, Failure> {
+        let started = Instant::now();
+        let mut sessions: Vec<_> = prompts.iter().map(|_| trunk.session()).collect();
+        let mut next = extend(trunk, &mut sessions, prompts)?;
+        let first = started.elapsed().as_secs_f64();
+        let started = Instant::now();
+        for _ in 0..steps {
+            if self.cancel.is_cancelled() {
+                return Err(starling_engine::backend::BackendError::Cancelled.into());
+            }
+            let new: Vec<_> = next.into_iter().map(|token| vec![token]).collect();
+            next = extend(trunk, &mut sessions, &new)?;
+        }
+        Ok(Timing {
+            first,
+            step: started.elapsed().as_secs_f64() / steps.max(1) as f64,
+        })
+    }
+
+    fn spans(&self, whole: &Model, swarms: &[Swarm]) -> Result<Table, Failure> {
+        let args = self.args;
+        let (prompt, steps) = (args.prompt.into(), usize::from(args.decode));
+        let bar = item_bar(format!("{} spans", self.source.label), args.rounds.into());
+        let mut unsplit = vec![];
+        let mut split: Vec<Vec<(Timing, u64)>> = vec![vec![]; swarms.len()];
+        for swarm in swarms {
+            self.generate(&swarm.chain, &self.prompts(1, prompt, 0), 2)?;
+        }
+        self.generate(whole, &self.prompts(1, prompt, 0), 2)?;
+        for round in 1..=usize::from(args.rounds) {
+            let prompts = self.prompts(1, prompt, round);
+            unsplit.push(self.generate(whole, &prompts, steps)?);
+            for (swarm, timings) in swarms.iter().zip(&mut split) {
+                // What the prompt alone sends is no token's.
+                let before = swarm.bytes();
+                self.generate(&swarm.chain, &prompts, 0)?;
+                let prefill = swarm.bytes() - before;
+                let before = swarm.bytes();
+                let timing = self.generate(&swarm.chain, &prompts, steps)?;
+                let bytes = (swarm.bytes() - before).saturating_sub(prefill);
+                timings.push((timing, bytes / steps as u64));
+            }
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        let mut table =
+            Table::new(
+                format!(
+                "{}: {} tokens after {prompt}, wire {}, {} threads a node, medians of {} rounds \
+                 (least – most); ratios within a round",
+                self.source.label, steps, args.wire, whole.threads(), args.rounds,
+            ),
+                &[
+                    "spans",
+                    "tokens/s",
+                    "of unsplit",
+                    "overhead a hop, ms",
+                    "bytes a token",
+                    "first token, ms",
+                    "of unsplit",
+                ],
+            );
+        let rates = |t: &Timing| 1.0 / t.step;
+        table.row([
+            "unsplit".to_owned(),
+            spread(unsplit.iter().map(rates), 1),
+            "1".to_owned(),
+            "–".to_owned(),
+            "–".to_owned(),
+            spread(unsplit.iter().map(|t| 1e3 * t.first), 0),
+            "1".to_owned(),
+        ]);
+        for (swarm, timings) in swarms.iter().zip(&split) {
+            let nodes = swarm.nodes.len();
+            let pairs = || timings.iter().map(|(timing, _)| timing).zip(&unsplit);
+            table.row([
+                nodes.to_string(),
+                spread(timings.iter().map(|(t, _)| rates(t)), 1),
+                spread(pairs().map(|(t, u)| u.step / t.step), 3),
+                spread(
+                    pairs().map(|(t, u)| 1e3 * (t.step - u.step) / nodes as f64),
+                    2,
+                ),
+                spread(timings.iter().map(|(_, bytes)| *bytes as f64), 0),
+                spread(timings.iter().map(|(t, _)| 1e3 * t.first), 0),
+                spread(pairs().map(|(t, u)| t.first / u.first), 2),
+            ]);
+        }
+        Ok(table)
+    }
+
+    fn delays(&self, swarm: &Swarm) -> Result<Table, Failure> {
+        let args = self.args;
+        let steps = usize::from(args.delayed_decode);
+        let batches = [1, usize::from(args.batch)];
+        let delays: Vec<_> = [0].into_iter().chain(args.delays.iter().copied()).collect();
+        let bar = item_bar(
+            format!("{} delays", self.source.label),
+            usize::from(args.rounds) * delays.len() * batches.len(),
+        );
+        // Steps a second: by batch, by delay, by round.
+        let mut rates = vec![vec![vec![]; delays.len()]; batches.len()];
+        for round in 1..=usize::from(args.rounds) {
+            for (&batch, rates) in batches.iter().zip(&mut rates) {
+                for (&delay, rates) in delays.iter().zip(rates) {
+                    swarm.delay(delay);
+                    let prompts = self.prompts(batch, args.batch_prompt.into(), 1_000 + round);
+                    let timing = self.generate(&swarm.chain, &prompts, steps)?;
+                    rates.push(1.0 / timing.step);
+                    bar.inc(1);
+                }
+            }
+        }
+        swarm.delay(0);
+        bar.finish_and_clear();
+        let mut table = Table::new(
+            format!(
+                "{}: {} spans, wire {}, delay added to each round trip between client and node; {} steps \
+                 after {} tokens, medians of {} rounds. Petals (arXiv 2209.01188, BLOOM-176B on \
+                 3 A100, batch 1): 1.71 steps/s below 5 ms, 1.23 at 100 ms, 72 % kept",
+                self.source.label, swarm.nodes.len(), args.wire, steps, args.batch_prompt, args.rounds,
+            ),
+            &["batch", "added round trip, ms", "steps/s", "tokens/s", "share kept", "added to a step, ms"],
+        );
+        for (batch, rates) in batches.iter().zip(&rates) {
+            let Some(undelayed) = rates.first() else {
+                continue;
+            };
+            for (delay, rates) in delays.iter().zip(rates) {
+                let pairs = || rates.iter().zip(undelayed);
+                table.row([
+                    batch.to_string(),
+                    delay.to_string(),
+                    spread(rates.iter().copied(), 2),
+                    spread(rates.iter().map(|rate| rate * *batch as f64), 1),
+                    spread(pairs().map(|(rate, undelayed)| rate / undelayed), 3),
+                    spread(
+                        pairs().map(|(rate, undelayed)| 1e3 / rate - 1e3 / undelayed),
+                        1,
+                    ),
+                ]);
+            }
+        }
+        Ok(table)
+    }
+
+    fn batches(&self, whole: &Model, swarm: &Swarm) -> Result<Table, Failure> {
+        let args = self.args;
+        let len = usize::from(args.batch_prompt);
+        let batches = [1, usize::from(args.batch)];
+        let delay = args.delays.iter().copied().filter(|&ms| ms <= 100).max();
+        let bar = item_bar(format!("{} batches", self.source.label), args.rounds.into());
+        // Tokens a second of the unsplit model, the chain, and the chain with delay.
+        let mut rates: Vec<[Vec<f64>; 3]> = vec![Default::default(); batches.len()];
+        for round in 1..=usize::from(args.rounds) {
+            for (&batch, [unsplit, split, delayed]) in batches.iter().zip(&mut rates) {
+                let prompts = self.prompts(batch, len, 2_000 + round);
+                let tokens = (batch * len) as f64;
+                unsplit.push(tokens / self.generate(whole, &prompts, 0)?.first);
+                split.push(tokens / self.generate(&swarm.chain, &prompts, 0)?.first);
+                if let Some(delay) = delay {
+                    swarm.delay(delay);
+                    delayed.push(tokens / self.generate(&swarm.chain, &prompts, 0)?.first);
+                    swarm.delay(0);
+                }
+            }
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        let mut table = Table::new(
+            format!(
+                "{}: prefill of {len} tokens for each sequence of a batch, to the first tokens, {} spans, \
+                 wire {}, medians of {} rounds",
+                self.source.label, swarm.nodes.len(), args.wire, args.rounds,
+            ),
+            &["model", "batch", "tokens/s", "of batch 1", "of unsplit"],
+        );
+        let delayed = delay.map(|ms| format!("split, +{ms} ms round trip"));
+        let labels = ["unsplit".to_owned(), "split".to_owned()];
+        for (which, label) in labels.into_iter().chain(delayed).enumerate() {
+            for (batch, measured) in batches.iter().zip(&rates) {
+                let of = |m: &[Vec<f64>; 3]| m.get(which).cloned().unwrap_or_default();
+                let single = rates.first().map(of).unwrap_or_default();
+                let [unsplit, ..] = measured;
+                let ratio = |base: &[f64]| {
+                    let pairs = of(measured);
+                    spread(pairs.iter().zip(base).map(|(rate, base)| rate / base), 2)
+                };
+                table.row([
+                    label.clone(),
+                    batch.to_string(),
+                    spread(of(measured), 0),
+                    ratio(&single),
+                    ratio(unsplit),
+                ]);
+            }
+        }
+        Ok(table)
+    }
+}
+
+/// Extends all sequences; returns the most probable next token of each.
+fn extend<T: Trunk>(
+    trunk: &T,
+    sessions: &mut [T::Session],
+    tokens: &[Vec<TokenId>],
+) -> Result<Vec<TokenId>, Failure> {
+    let mut steps: Vec<_> = sessions
+        .iter_mut()
+        .zip(tokens)
+        .map(|(session, tokens)| Step {
+            session,
+            input: Input::Tokens(tokens),
+        })
+        .collect();
+    let outputs = trunk.forward(&mut steps)?;
+    let config = trunk.ends().config();
+    let last = outputs.iter().flat_map(|hidden| hidden.last().into_vec());
+    let last = Hidden::new(config.width, last.collect())?;
+    let logits = trunk.ends().logits(&last)?;
+    let best = |row: &[f32]| {
+        let best = row
+            .iter()
+            .enumerate()
+            .max_by(|(_, a), (_, b)| a.total_cmp(b));
+        best.map_or(0, |(i, _)| i as TokenId)
+    };
+    Ok(logits.chunks_exact(config.vocab).map(best).collect())
+}
+
+/// The median, with least and most.
+fn spread(values: impl IntoIterator<Item = f64>, digits: usize) -> String {
+    let values = sorted(values.into_iter().collect());
+    let at = |q| quantile(&values, q);
+    format!(
+        "{:.digits$} ({:.digits$} – {:.digits$})",
+        at(0.5),
+        at(0.0),
+        at(1.0)
+    )
+}

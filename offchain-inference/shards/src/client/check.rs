@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Spot checks: a second holder computes a span again, and the results are compared.
+
+use std::sync::{mpsc::Receiver, Arc};
+
+use super::{
+    drive::{drive, Pace, Track},
+    journal::Journal,
+    link::{Answered, Link, Target},
+    Hub,
+};
+use crate::{
+    code::Code,
+    config::ChainConfig,
+    integrity::{compare, Answer, Evidence, Exhibit},
+    transport::Peer,
+};
+
+/// A span's inputs and outputs, to be computed again.
+pub(crate) struct Check {
+    pub link: Arc<Link>,
+    /// The server's last answer, if it is known.
+    pub last: Option<Answered>,
+    pub inputs: Journal,
+    pub outputs: Journal,
+    pub config: ChainConfig,
+}
+
+/// What another holder made of the inputs.
+struct Again {
+    link: Arc<Link>,
+    rows: Vec<f32>,
+    last: Option<Answered>,
+}
+
+/// Makes checks until nobody orders any more.
+pub(crate) fn run(hub: &Arc<Hub>, checks: Receiver<Check>) {
+    for check in checks {
+        let outcome = match check.make(hub) {
+            Some(true) => "agreed",
+            Some(false) => "differed",
+            None => "failed",
+        };
+        hub.metrics.checks.with_label_values(&[outcome]).inc();
+    }
+}
+
+impl Check {
+    /// Whether another holder's results agree; `None` where there is none or it fails.
+    fn make(&self, hub: &Arc<Hub>) -> Option<bool> {
+        let link = &self.link;
+        let mut asked = vec![link.peer.clone()];
+        let second = self.other(hub, &mut asked)?;
+        let mut ours = vec![];
+        self.outputs
+            .read(0..self.outputs.len(), link.width, &mut ours);
+        let verdict = compare(&ours, &second.rows, link.width, link.code);
+        let mut verdicts = vec![(&link.peer, verdict), (&second.link.peer, verdict)];
+        let third = if verdict.agrees {
+            None
+        } else {
+            self.prove(hub, &second);
+            self.other(hub, &mut asked)
+        };
+        if let Some(third) = &third {
+            // Whoever agrees with the third is believed.
+            let [of_first, of_second] =
+                [&ours, &second.rows].map(|rows| compare(rows, &third.rows, link.width, link.code));
+            if of_first.agrees != of_second.agrees {
+                let agreed = if of_first.agrees { of_first } else { of_second };
+                verdicts = vec![
+                    (&link.peer, of_first),
+                    (&second.link.peer, of_second),
+                    (&third.link.peer, agreed),
+                ];
+            }
+        }
+        for (peer, verdict) in verdicts {
+            let trust = hub.peers.compared(peer, &verdict);
+            if !verdict.agrees {
+                log::warn!(
+                    target: "shards",
+                    "{peer} computes blocks {}..{} otherwise than another node does, by {:?}; its \
+                     trust is {trust:.2} now",
+                    link.blocks.start,
+                    link.blocks.end,
+                    verdict.difference,
+                );
+            }
+        }
+        Some(verdict.agrees)
+    }
+
+    /// What a holder that was not `asked` makes of the inputs.
+    fn other(&self, hub: &Arc<Hub>, asked: &mut Vec<Peer>) -> Option<Again> {
+        let Link {
+            model,
+            blocks,
+            code,
+            width,
+            ..
+        } = &*self.link;
+        let mut candidates = hub
+            .peers
+            .candidates(model, &*hub.directory, self.config.only_bonded);
+        candidates.retain(|candidate| {
+            !asked.contains(&candidate.peer)
+                && candidate.blocks.start <= blocks.start
+                && candidate.blocks.end >= blocks.end
+        });
+        // Anyone who is trusted about as much as the best: whom nobody asks nobody finds out.
+        let best = candidates.iter().map(|c| c.trust).fold(0.0, f64::max);
+        candidates.retain(|candidate| candidate.trust > 0.0 && candidate.trust >= best / 2.0);
+        let random = getrandom::u32().unwrap_or_default() as usize;
+        let other = candidates.get(random.checked_rem(candidates.len())?)?;
+        asked.push(other.peer.clone());
+        let target = Target {
+            peer: other.peer.clone(),
+            model: *model,
+            blocks: blocks.clone(),
+            code: *code,
+            width: *width,
+            expected: other.rtt + blocks.len() as f64 / other.throughput,
+        };
+        let second = hub.open(target, self.config.request_timeout).ok()?;
+        let len = self.outputs.len();
+        let mut track = Track::default();
+        let pace = Pace {
+            chunk_rows: self.config.chunk_rows,
+            least_timeout: self.config.least_step_timeout,
+            most_timeout: self.config.most_step_timeout,
+        };
+        // The last step is the same as the first server's, so that their claims are about the
+        // same question.
+        let last = self
+            .last
+            .as_ref()
+            .map_or(len, |last| last.position.min(len));
+        for end in [last, len] {
+            let mut inputs = self.inputs.clone();
+            inputs.truncate(end);
+            *track.journal(blocks.start) = inputs;
+            drive(
+                std::slice::from_ref(&second),
+                &mut [&mut track],
+                &[0],
+                &pace,
+            )
+            .ok()?;
+        }
+        let mut rows = vec![];
+        track.journal(blocks.end).read(0..len, *width, &mut rows);
+        Some(Again {
+            last: track.last(&second).cloned(),
+            link: second,
+            rows,
+        })
+    }
+
+    /// Has both servers sign for what they computed last, and keeps that if it proves that one of
+    /// them is wrong.
+    fn prove(&self, hub: &Arc<Hub>, other: &Again) {
+        let (link, timeout) = (&self.link, self.config.request_timeout);
+        let (Some(ours), Some(theirs)) = (&self.last, &other.last) else {
+            return;
+        };
+        let signed = (
+            link.attest(ours, timeout),
+            other.link.attest(theirs, timeout),
+        );
+        let (first, second) = match signed {
+            (Ok(first), Ok(second)) => (first, second),
+            (Err(error), _) | (_, Err(error)) => {
+                log::warn!(target: "shards", "a server does not sign for what it computed: {error}");
+                return;
+            },
+        };
+        let mut inputs = vec![];
+        self.inputs
+            .read(0..ours.position + ours.rows, link.width, &mut inputs);
+        let answer = |link: &Link, claim| Answer {
+            peer: link.peer.as_bytes().to_vec(),
+            claim,
+        };
+        let evidence = Evidence {
+            first: answer(link, first),
+            second: answer(&other.link, second),
+        };
+        let exhibit = Exhibit {
+            width: link.width.try_into().unwrap_or(u32::MAX),
+            inputs: Code::F32.encode(&inputs, link.width),
+            first: ours.bytes.clone(),
+            second: theirs.bytes.clone(),
+        };
+        let judged = evidence
+            .check(&*hub.directory)
+            .and_then(|()| evidence.judge(&exhibit));
+        match judged {
+            Ok(verdict) if !verdict.agrees => hub.keep(evidence, exhibit),
+            Ok(_) => log::info!(target: "shards", "the servers differ, but not in their last step"),
+            Err(error) => log::warn!(target: "shards", "the claims prove nothing: {error}"),
+        }
+    }
+}

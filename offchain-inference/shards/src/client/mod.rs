@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Using the spans of other nodes.
+
+mod chain;
+mod check;
+mod drive;
+mod journal;
+mod link;
+mod peers;
+
+pub use chain::{Chain, ChainError, ChainSession};
+pub(crate) use check::{run as run_checks, Check};
+pub use link::LinkError;
+pub use peers::Holder;
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::{mpsc::SyncSender, Arc, Weak},
+    time::{Duration, Instant},
+};
+
+use codec::Encode;
+use parking_lot::Mutex;
+
+use self::{
+    link::{Link, Target},
+    peers::Peers,
+};
+use crate::{
+    auth::{Directory, Identity, Signed},
+    integrity::{Evidence, Exhibit},
+    message::{self, Announcement, Done, Open, Request, Response, SessionId, Span},
+    metrics::Metrics,
+    transport::{ModelId, Peer, Transport},
+};
+
+/// Evidence that is kept.
+const MAX_EVIDENCE: usize = 16;
+
+/// Nodes that are asked at the same time what they hold.
+const ASKED_AT_ONCE: usize = 16;
+
+/// Why a session could not be opened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// This node has no agent, or its key is not there.
+    #[error("this node has no agent with an inference key; servers open sessions for agents only")]
+    NoAgent,
+    /// The server did not do its part.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+}
+
+/// What all chains of a node share.
+pub(crate) struct Hub {
+    pub transport: Arc<dyn Transport>,
+    pub directory: Arc<dyn Directory>,
+    identity: Arc<dyn Identity>,
+    pub metrics: Metrics,
+    pub peers: Peers,
+    links: Mutex<HashMap<(Peer, SessionId), Weak<Link>>>,
+    /// What was found out of late and not been taken yet.
+    evidence: Mutex<VecDeque<(Evidence, Exhibit)>>,
+    /// `None` once the service has ended.
+    checks: Mutex<Option<SyncSender<Check>>>,
+}
+
+impl Hub {
+    pub fn new(
+        transport: Arc<dyn Transport>,
+        directory: Arc<dyn Directory>,
+        identity: Arc<dyn Identity>,
+        metrics: Metrics,
+        checks: SyncSender<Check>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            transport,
+            directory,
+            identity,
+            metrics,
+            peers: Peers::default(),
+            links: Mutex::default(),
+            evidence: Mutex::default(),
+            checks: Mutex::new(Some(checks)),
+        })
+    }
+
+    /// Asks all nodes that are said to hold parts of `model` what they hold, and waits for their
+    /// answers, at most `timeout`.
+    pub fn refresh(self: &Arc<Self>, model: &ModelId, timeout: Duration) {
+        let providers = self.transport.providers(model);
+        for some in providers.chunks(ASKED_AT_ONCE) {
+            std::thread::scope(|scope| {
+                for peer in some {
+                    let ask = std::thread::Builder::new().name("shards-ask".into());
+                    let asked = ask.spawn_scoped(scope, || self.describe(peer, model, timeout));
+                    if let Err(error) = asked {
+                        log::warn!(target: "shards", "cannot start a thread: {error}");
+                    }
+                }
+            });
+        }
+    }
+
+    fn describe(&self, peer: &Peer, model: &ModelId, timeout: Duration) {
+        let started = Instant::now();
+        match self.ask(peer, &Request::Describe(*model), timeout) {
+            Ok(Response::Announcement(signed)) => {
+                if let Err(why) = self.check(peer, model, &signed) {
+                    log::debug!(target: "shards", "{peer} announces what is not taken: {why}");
+                    self.peers.not_held(peer, model);
+                } else {
+                    self.peers.heard(peer, signed, started.elapsed());
+                }
+            },
+            Ok(_) => self.peers.not_held(peer, model),
+            Err(error) => {
+                log::debug!(target: "shards", "{peer} does not say what it holds: {error}");
+                if !error.is_forgivable() {
+                    self.peers.failed(peer);
+                }
+                self.peers.not_held(peer, model);
+            },
+        }
+    }
+
+    fn check(
+        &self,
+        peer: &Peer,
+        model: &ModelId,
+        signed: &Signed<Announcement>,
+    ) -> Result<(), &'static str> {
+        let Announcement {
+            model: named,
+            blocks,
+            throughput,
+            ..
+        } = &signed.body;
+        if named != model || blocks.range().is_empty() {
+            return Err("it is about something else");
+        }
+        if !throughput.is_finite() || *throughput <= 0.0 {
+            return Err("its throughput makes no sense");
+        }
+        let agent = self.directory.agent(&signed.account);
+        if agent.is_some_and(|agent| agent.key != signed.key) {
+            return Err("its key is not the agent's");
+        }
+        if !signed.is_genuine(&self.directory.network(), peer, None) {
+            return Err("its signature does not match");
+        }
+        Ok(())
+    }
+
+    fn ask(
+        &self,
+        peer: &Peer,
+        request: &impl Encode,
+        timeout: Duration,
+    ) -> Result<Response, LinkError> {
+        let payload = message::encode(request);
+        let response = self.transport.request(peer, payload, timeout)?;
+        match message::decode(&response) {
+            Ok(Response::Refused(refusal)) => Err(LinkError::Refused(refusal)),
+            Ok(response) => Ok(response),
+            Err(_) => Err(LinkError::Malformed),
+        }
+    }
+
+    /// Opens a session.
+    pub fn open(
+        self: &Arc<Self>,
+        target: Target,
+        timeout: Duration,
+    ) -> Result<Arc<Link>, OpenError> {
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce).map_err(|_| OpenError::NoAgent)?;
+        let body = Open {
+            model: target.model,
+            blocks: Span::new(&target.blocks).ok_or(LinkError::Malformed)?,
+            code: target.code,
+            nonce,
+            time: self.directory.now(),
+        };
+        let (network, local) = (self.directory.network(), self.transport.local());
+        let open = Signed::new(body, &*self.identity, &network, &local, Some(&target.peer))
+            .ok_or(OpenError::NoAgent)?;
+        match self.ask(&target.peer, &Request::Open(open), timeout)? {
+            Response::Opened(opened) => Ok(Link::new(self.clone(), target, opened)),
+            _ => Err(LinkError::Malformed.into()),
+        }
+    }
+
+    fn register(&self, link: &Arc<Link>) {
+        let key = (link.peer.clone(), link.session());
+        self.links.lock().insert(key, Arc::downgrade(link));
+    }
+
+    fn forget(&self, peer: &Peer, session: SessionId) {
+        self.links.lock().remove(&(peer.clone(), session));
+    }
+
+    /// Takes an answer in. Never waits.
+    pub fn done(&self, from: Peer, done: Done, bytes: usize) {
+        self.metrics.count_bytes("received", "client", bytes);
+        let link = self
+            .links
+            .lock()
+            .get(&(from, done.session))
+            .and_then(Weak::upgrade);
+        match link {
+            Some(link) => link.done(done.sequence, done.result),
+            None => self.metrics.stray.inc(),
+        }
+    }
+
+    /// Models of which parts are in use.
+    pub fn models(&self) -> HashSet<ModelId> {
+        let links: Vec<_> = {
+            let links = self.links.lock();
+            links.values().filter_map(Weak::upgrade).collect()
+        };
+        links.iter().map(|link| link.model).collect()
+    }
+
+    /// Whether sessions of ours are open with `peer`.
+    pub fn uses(&self, peer: &Peer) -> bool {
+        self.links.lock().keys().any(|(used, _)| used == peer)
+    }
+
+    /// Keeps evidence until it is taken, or more recent one needs the room.
+    fn keep(&self, evidence: Evidence, exhibit: Exhibit) {
+        let mut kept = self.evidence.lock();
+        if kept.len() >= MAX_EVIDENCE {
+            kept.pop_front();
+        }
+        kept.push_back((evidence, exhibit));
+    }
+
+    /// Takes the evidence out.
+    pub fn evidence(&self) -> Vec<(Evidence, Exhibit)> {
+        self.evidence.lock().drain(..).collect()
+    }
+
+    /// Has a check made, unless there are many to be made already.
+    pub fn order(&self, check: Check) {
+        if let Some(checks) = &*self.checks.lock() {
+            let _ = checks.try_send(check);
+        }
+    }
+
+    /// Gives up all sessions with a peer that is gone.
+    pub fn disconnected(&self, peer: &Peer) {
+        self.peers.disconnected(peer);
+        self.fail(|used| used == peer);
+    }
+
+    /// Gives up everything.
+    pub fn close(&self) {
+        self.checks.lock().take();
+        self.fail(|_| true);
+    }
+
+    fn fail(&self, is_meant: impl Fn(&Peer) -> bool) {
+        // A link must not be dropped while the lock is held: it takes it to be forgotten.
+        let links: Vec<_> = {
+            let links = self.links.lock();
+            let meant = links.iter().filter(|((peer, _), _)| is_meant(peer));
+            meant.filter_map(|(_, link)| link.upgrade()).collect()
+        };
+        for link in links {
+            link.fail(&LinkError::Disconnected);
+        }
+    }
+}

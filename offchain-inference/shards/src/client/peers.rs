@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What is known of other nodes: what they say they hold, how fast they were, how far they are
+//! trusted.
+
+use std::{
+    collections::HashMap,
+    ops::Range,
+    time::{Duration, Instant},
+};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::{
+    auth::{Account, Directory, Signed},
+    integrity::{trust_after, trust_after_failure, Verdict},
+    message::Announcement,
+    routing::Candidate,
+    transport::{ModelId, Peer},
+};
+
+/// Announcements older than this are not used.
+const MAX_AGE: Duration = Duration::from_secs(90);
+
+/// Weight of the newest measurement in a running mean.
+const NEWEST: f64 = 0.2;
+
+/// Rows of the largest message whose way says something about the round-trip time.
+const SMALL: usize = 8;
+
+/// How long a server that failed is left alone; doubled with each failure in a row.
+const COOLDOWN: Duration = Duration::from_secs(1);
+const MAX_DOUBLINGS: u32 = 6;
+
+/// In so many seconds half of the reliability that failures took comes back.
+const HALF_LIFE: f64 = 60.0;
+
+/// Part of a model that another node holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Holder {
+    /// The node.
+    pub peer: Peer,
+    /// Its agent.
+    pub account: Account,
+    /// The blocks.
+    pub blocks: Range<usize>,
+    /// Tokens · blocks a second: measured, or else as announced.
+    pub throughput: f64,
+}
+
+struct Held {
+    account: Account,
+    announcement: Announcement,
+    heard: Instant,
+    /// Measured tokens · blocks a second.
+    throughput: Option<f64>,
+}
+
+#[derive(Default)]
+struct Known {
+    held: HashMap<ModelId, Held>,
+    /// Seconds.
+    rtt: Option<f64>,
+    standing: Standing,
+}
+
+/// How far a node is relied on.
+struct Standing {
+    /// By comparison of its results; 0 excludes it for good.
+    trust: f64,
+    /// By its failures, at the time of the last one.
+    reliability: f64,
+    failed: Option<Instant>,
+    in_a_row: u32,
+    /// Not to be asked before.
+    not_before: Option<Instant>,
+}
+
+impl Default for Standing {
+    fn default() -> Self {
+        Self {
+            trust: 1.0,
+            reliability: 1.0,
+            failed: None,
+            in_a_row: 0,
+            not_before: None,
+        }
+    }
+}
+
+impl Standing {
+    fn reliability(&self, now: Instant) -> f64 {
+        let Some(failed) = self.failed else {
+            return 1.0;
+        };
+        let since = now.saturating_duration_since(failed).as_secs_f64();
+        1.0 - (1.0 - self.reliability) * 0.5f64.powf(since / HALF_LIFE)
+    }
+
+    fn fail(&mut self, now: Instant) {
+        self.reliability = trust_after_failure(self.reliability(now));
+        self.failed = Some(now);
+        let doubled = COOLDOWN * 2u32.pow(self.in_a_row.min(MAX_DOUBLINGS));
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        self.postpone(now, doubled);
+    }
+
+    fn postpone(&mut self, now: Instant, by: Duration) {
+        let until = now + by;
+        self.not_before = Some(self.not_before.map_or(until, |before| before.max(until)));
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.not_before.is_none_or(|before| before <= now)
+    }
+}
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Peers {
+    known: Mutex<HashMap<Peer, Known>>,
+    news: Condvar,
+}
+
+impl Peers {
+    /// Takes note of a genuine announcement and of the time that asking for it took.
+    pub fn heard(&self, peer: &Peer, signed: Signed<Announcement>, rtt: Duration) {
+        let mut all = self.known.lock();
+        let known = all.entry(peer.clone()).or_default();
+        let throughput = known
+            .held
+            .get(&signed.body.model)
+            .filter(|held| held.account == signed.account)
+            .and_then(|held| held.throughput);
+        let held = Held {
+            account: signed.account,
+            announcement: signed.body,
+            heard: Instant::now(),
+            throughput,
+        };
+        known.held.insert(held.announcement.model, held);
+        // The smallest is nearest to the truth; messages of activations tell more later.
+        let rtt = rtt.as_secs_f64();
+        known.rtt = Some(known.rtt.map_or(rtt, |before| before.min(rtt)));
+        drop(all);
+        self.news.notify_all();
+    }
+
+    /// Takes note that a node holds nothing of `model`, or cannot be asked.
+    pub fn not_held(&self, peer: &Peer, model: &ModelId) {
+        if let Some(known) = self.known.lock().get_mut(peer) {
+            known.held.remove(model);
+        }
+    }
+
+    /// Takes note of how long an answer took: `held` by the server, the rest on the wire.
+    pub fn measured(
+        &self,
+        peer: &Peer,
+        model: &ModelId,
+        blocks: usize,
+        rows: usize,
+        held: Duration,
+        wire: Duration,
+    ) {
+        let mut all = self.known.lock();
+        let Some(known) = all.get_mut(peer) else {
+            return;
+        };
+        known.standing.in_a_row = 0;
+        if rows <= SMALL {
+            known.rtt = Some(mean(known.rtt, wire.as_secs_f64()));
+        }
+        if let Some(entry) = known.held.get_mut(model).filter(|_| rows == 1) {
+            let newest = blocks as f64 / held.as_secs_f64().max(1e-6);
+            // Times are averaged, not speeds: a pause must count for as long as it takes.
+            let before = entry.throughput.map(f64::recip);
+            entry.throughput = Some(mean(before, newest.recip()).recip());
+        }
+    }
+
+    /// Seconds that an answer to `rows` through `blocks` should take.
+    pub fn expected(
+        &self,
+        peer: &Peer,
+        model: &ModelId,
+        blocks: usize,
+        rows: usize,
+    ) -> Option<f64> {
+        let all = self.known.lock();
+        let known = all.get(peer)?;
+        let held = known.held.get(model)?;
+        Some(known.rtt? + (blocks * rows) as f64 / held.throughput())
+    }
+
+    /// Takes note of a failure.
+    pub fn failed(&self, peer: &Peer) {
+        let now = Instant::now();
+        let mut all = self.known.lock();
+        all.entry(peer.clone()).or_default().standing.fail(now);
+    }
+
+    /// Takes note that a node has no room or no time now.
+    pub fn busy(&self, peer: &Peer) {
+        let now = Instant::now();
+        let mut all = self.known.lock();
+        let standing = &mut all.entry(peer.clone()).or_default().standing;
+        standing.postpone(now, COOLDOWN);
+    }
+
+    /// Takes note that a node's connection broke: what it announced may be over.
+    pub fn disconnected(&self, peer: &Peer) {
+        if let Some(known) = self.known.lock().get_mut(peer) {
+            known.held.clear();
+        }
+    }
+
+    /// Takes note of a comparison with another node. Returns the trust that is left.
+    pub fn compared(&self, peer: &Peer, verdict: &Verdict) -> f64 {
+        let mut all = self.known.lock();
+        let standing = &mut all.entry(peer.clone()).or_default().standing;
+        standing.trust = trust_after(standing.trust, verdict);
+        standing.trust
+    }
+
+    /// Trust by comparisons, in [0, 1].
+    pub fn trust(&self, peer: &Peer) -> f64 {
+        let all = self.known.lock();
+        all.get(peer).map_or(1.0, |known| known.standing.trust)
+    }
+
+    /// Nodes that hold parts of `model` and may be asked now.
+    pub fn candidates(
+        &self,
+        model: &ModelId,
+        directory: &dyn Directory,
+        only_bonded: bool,
+    ) -> Vec<Candidate> {
+        let now = Instant::now();
+        let all = self.known.lock();
+        all.iter()
+            .filter(|(_, known)| known.standing.is_due(now))
+            .filter_map(|(peer, known)| {
+                let held = known.held.get(model).filter(|held| held.is_fresh(now))?;
+                let agent = directory.agent(&held.account).filter(|agent| agent.active);
+                if only_bonded && agent.is_none() {
+                    return None;
+                }
+                Some(Candidate {
+                    peer: peer.clone(),
+                    blocks: held.announcement.blocks.range(),
+                    throughput: held.throughput(),
+                    rtt: known.rtt?,
+                    free: if held.announcement.free_sessions == 0 {
+                        0
+                    } else {
+                        held.announcement.free_positions as usize
+                    },
+                    bond: agent.as_ref().map_or(0, |agent| agent.bond),
+                    rating: agent.map(|agent| agent.rating),
+                    trust: known.standing.trust * known.standing.reliability(now),
+                })
+            })
+            .collect()
+    }
+
+    /// Who holds what of `model`.
+    pub fn holders(&self, model: &ModelId) -> Vec<Holder> {
+        let now = Instant::now();
+        let all = self.known.lock();
+        all.iter()
+            .filter_map(|(peer, known)| {
+                let held = known.held.get(model).filter(|held| held.is_fresh(now))?;
+                Some(Holder {
+                    peer: peer.clone(),
+                    account: held.account,
+                    blocks: held.announcement.blocks.range(),
+                    throughput: held.throughput(),
+                })
+            })
+            .collect()
+    }
+
+    /// Waits until something was heard, at most `timeout`.
+    pub fn wait(&self, timeout: Duration) {
+        let mut all = self.known.lock();
+        self.news.wait_for(&mut all, timeout);
+    }
+
+    /// Forgets nodes of which nothing was heard for long and that have nothing to be remembered for.
+    pub fn tidy(&self) {
+        let now = Instant::now();
+        self.known.lock().retain(|_, known| {
+            known.held.retain(|_, held| held.is_fresh(now));
+            let standing = &known.standing;
+            !known.held.is_empty() || standing.trust < 1.0 || standing.reliability(now) < 0.9
+        });
+    }
+}
+
+impl Held {
+    fn throughput(&self) -> f64 {
+        self.throughput
+            .unwrap_or(self.announcement.throughput.into())
+    }
+
+    fn is_fresh(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.heard) <= MAX_AGE
+    }
+}
+
+fn mean(before: Option<f64>, newest: f64) -> f64 {
+    before.map_or(newest, |before| before + NEWEST * (newest - before))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_cost_reliability_for_a_while_and_a_growing_pause() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut standing = Standing::default();
+        standing.fail(at(0));
+        assert_eq!(standing.reliability(at(0)), 0.5);
+        assert!((standing.reliability(at(60)) - 0.75).abs() < 1e-9);
+        assert!(!standing.is_due(at(0)) && standing.is_due(at(1)));
+        standing.fail(at(1));
+        assert!(!standing.is_due(at(2)) && standing.is_due(at(3)));
+        for _ in 0..100 {
+            standing.fail(at(3));
+        }
+        assert!(standing.is_due(at(3 + 64)), "the pause is bounded");
+        assert!(standing.reliability(at(3)) > 0.0, "failing excludes nobody");
+    }
+}

@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What is kept when two servers disagree.
+//!
+//! A server says what it computed in a step in a [`Claim`] that it signs for everyone: these blocks
+//! of this model turn the sequence of inputs with this digest into this output. Two claims of
+//! different agents about the same inputs with different outputs are [`Evidence`]: about 600 bytes,
+//! which fit a transaction. Which of the two is wrong follows from the [`Exhibit`], the inputs and
+//! outputs themselves, by computing the blocks again; the claims bind it by digests, so it can be
+//! supplied later and elsewhere. All is SCALE.
+
+use codec::{Decode, Encode};
+use sha2::{Digest as _, Sha256};
+
+use super::{compare, Verdict};
+use crate::{
+    auth::{Account, Directory, Signed, Statement},
+    code::Code,
+    transport::{ModelId, Peer},
+};
+
+/// A SHA-256 digest.
+pub type Digest = [u8; 32];
+
+/// The digests of a sequence of input rows: one for each position.
+///
+/// `d₀ = 0`, `dᵢ = SHA-256(dᵢ₋₁ ‖ row i as little-endian binary32)`. Rows are hashed as decoded, so
+/// that a sequence has the same digest in any wire code that it was decoded from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History(Vec<Digest>);
+
+impl History {
+    /// Appends row-major rows of `width`.
+    pub fn push(&mut self, rows: &[f32], width: usize) {
+        for row in rows.chunks_exact(width.max(1)) {
+            let mut hash = Sha256::new_with_prefix(self.digest());
+            hash.update(Code::F32.encode(row, width));
+            self.0.push(hash.finalize().into());
+        }
+    }
+
+    /// Positions.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no position.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Forgets all but the first `len` positions.
+    pub fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
+    }
+
+    /// The digest of the whole sequence.
+    pub fn digest(&self) -> Digest {
+        self.0.last().copied().unwrap_or_default()
+    }
+
+    /// The digest of the first `len` positions, where there are so many.
+    pub fn digest_at(&self, len: usize) -> Option<Digest> {
+        match len.checked_sub(1) {
+            None => Some(Digest::default()),
+            Some(last) => self.0.get(last).copied(),
+        }
+    }
+}
+
+/// What a server says that it computed in one step.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Claim {
+    /// SHA-256 of the model's file.
+    pub model: ModelId,
+    /// First block, and one past the last.
+    pub blocks: (u32, u32),
+    /// Wire code of the output.
+    pub code: Code,
+    /// Positions of the sequence before the step.
+    pub positions: u32,
+    /// Rows of the step.
+    pub rows: u32,
+    /// [`History`] before the step.
+    pub before: Digest,
+    /// [`History`] after it.
+    pub after: Digest,
+    /// SHA-256 of the output's wire bytes.
+    pub output: Digest,
+    /// When it was signed: milliseconds since the epoch of Unix.
+    pub time: u64,
+}
+
+impl Statement for Claim {
+    const PURPOSE: &'static [u8] = b"claim";
+}
+
+impl Claim {
+    /// Whether the two are about the same computation.
+    fn same_question(&self, other: &Self) -> bool {
+        let question = |c: &Self| (c.model, c.blocks, c.positions, c.rows, c.before, c.after);
+        question(self) == question(other)
+    }
+}
+
+/// A claim and who made it.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Answer {
+    /// Bytes of the node's p2p identity.
+    pub peer: Vec<u8>,
+    /// The claim, signed for everyone.
+    pub claim: Signed<Claim>,
+}
+
+impl Answer {
+    /// Whether it is the agent's, by the key that the directory knows of it.
+    pub fn check(&self, directory: &dyn Directory) -> Result<(), EvidenceError> {
+        let account = self.claim.account;
+        let agent = directory
+            .agent(&account)
+            .ok_or(EvidenceError::UnknownAgent(account))?;
+        let peer = Peer::new(self.peer.as_slice());
+        let genuine = self.claim.is_genuine(&directory.network(), &peer, None);
+        if agent.key == self.claim.key && genuine {
+            Ok(())
+        } else {
+            Err(EvidenceError::Signature(account))
+        }
+    }
+}
+
+/// Two answers that cannot both be right.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Evidence {
+    /// One.
+    pub first: Answer,
+    /// The other.
+    pub second: Answer,
+}
+
+/// Inputs and outputs that the claims name by digest.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Exhibit {
+    /// Elements of a row.
+    pub width: u32,
+    /// All input rows of the sequence up to and with the step, as little-endian binary32.
+    pub inputs: Vec<u8>,
+    /// Wire bytes of the first server's output.
+    pub first: Vec<u8>,
+    /// Wire bytes of the second server's output.
+    pub second: Vec<u8>,
+}
+
+/// Why evidence proves nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EvidenceError {
+    /// No such agent.
+    #[error("no agent has the account {0:02x?}")]
+    UnknownAgent(Account),
+    /// The signature is not of the agent's key.
+    #[error("the signature is not that of the agent {0:02x?}")]
+    Signature(Account),
+    /// Both claims are one agent's.
+    #[error("both claims are by the same agent")]
+    SameAgent,
+    /// The claims are about different inputs, blocks or models.
+    #[error("the claims are not about the same computation")]
+    OtherQuestion,
+    /// The claims name the same output.
+    #[error("the claims name the same output")]
+    SameOutput,
+    /// The exhibit is not what the claims name.
+    #[error("the exhibit's {0} are not those of the claims")]
+    OtherExhibit(&'static str),
+}
+
+impl Evidence {
+    /// Whether two agents claim different outputs of the same computation. Needs no exhibit.
+    pub fn check(&self, directory: &dyn Directory) -> Result<(), EvidenceError> {
+        let (first, second) = (&self.first.claim, &self.second.claim);
+        if first.account == second.account {
+            return Err(EvidenceError::SameAgent);
+        }
+        let (first, second) = (&first.body, &second.body);
+        if !first.same_question(second) {
+            return Err(EvidenceError::OtherQuestion);
+        }
+        if (first.output, first.code) == (second.output, second.code) {
+            return Err(EvidenceError::SameOutput);
+        }
+        self.first.check(directory)?;
+        self.second.check(directory)
+    }
+
+    /// How far apart the outputs are, if the exhibit is the one that the claims name. Where the
+    /// codes differ, the tolerance is that of the coarser one.
+    pub fn judge(&self, exhibit: &Exhibit) -> Result<Verdict, EvidenceError> {
+        let (first, second) = (&self.first.claim.body, &self.second.claim.body);
+        let other = EvidenceError::OtherExhibit;
+        let size = |n: u32| usize::try_from(n).map_err(|_| other("rows"));
+        let (width, rows) = (size(exhibit.width)?, size(first.rows)?);
+        let positions = size(first.positions)?;
+        let total = positions.checked_add(rows).ok_or(other("rows"))?;
+        let inputs = Code::F32
+            .decode(&exhibit.inputs, total, width)
+            .map_err(|_| other("inputs"))?;
+        let mut history = History::default();
+        history.push(&inputs, width);
+        let digests = (history.digest_at(positions), history.digest());
+        if digests != (Some(first.before), first.after) {
+            return Err(other("inputs"));
+        }
+        let output = |bytes: &[u8], claim: &Claim| {
+            let digest: Digest = Sha256::digest(bytes).into();
+            if digest != claim.output {
+                return Err(other("outputs"));
+            }
+            // What does not decode is no output, and agrees with none.
+            Ok(claim.code.decode(bytes, rows, width).unwrap_or_default())
+        };
+        let a = output(&exhibit.first, first)?;
+        let b = output(&exhibit.second, second)?;
+        Ok(compare(&a, &b, width, first.code.max(second.code)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::{AgentRecord, Identity, Key};
+    use codec::DecodeAll;
+    use proptest::{prelude::*, sample::select};
+    use schnorrkel::{ExpansionMode, Keypair, MiniSecretKey};
+
+    const WIDTH: usize = 8;
+
+    fn pair(agent: u8) -> Keypair {
+        MiniSecretKey::from_bytes(&[agent; 32])
+            .unwrap()
+            .expand_to_keypair(ExpansionMode::Ed25519)
+    }
+
+    struct Agents;
+
+    impl Directory for Agents {
+        fn agent(&self, account: &Account) -> Option<AgentRecord> {
+            (account[0] < 9).then(|| AgentRecord {
+                account: *account,
+                key: pair(account[0]).public.to_bytes(),
+                bond: 1,
+                rating: 1.0,
+                active: true,
+            })
+        }
+
+        fn network(&self) -> [u8; 32] {
+            [7; 32]
+        }
+
+        fn now(&self) -> u64 {
+            0
+        }
+    }
+
+    struct Agent(u8);
+
+    impl Identity for Agent {
+        fn account(&self) -> Option<Account> {
+            Some([self.0; 32])
+        }
+
+        fn key(&self) -> Option<Key> {
+            Some(pair(self.0).public.to_bytes())
+        }
+
+        fn sign(&self, message: &[u8]) -> Option<[u8; 64]> {
+            Some(pair(self.0).sign_simple(b"substrate", message).to_bytes())
+        }
+    }
+
+    fn answer(agent: u8, claim: Claim) -> Answer {
+        let peer = vec![agent];
+        let signer = Peer::new(peer.as_slice());
+        let claim = Signed::new(claim, &Agent(agent), &Agents.network(), &signer, None);
+        Answer {
+            peer,
+            claim: claim.unwrap(),
+        }
+    }
+
+    fn floats(n: usize, seed: f32) -> Vec<f32> {
+        (0..n).map(|i| (i as f32 * 0.7 + seed).sin()).collect()
+    }
+
+    /// Positions before the step, and rows of it.
+    const POSITIONS: usize = 3;
+    const ROWS: usize = 2;
+
+    fn inputs() -> Vec<f32> {
+        floats((POSITIONS + ROWS) * WIDTH, 0.0)
+    }
+
+    /// What `agent` claims, with this output.
+    fn claimed(agent: u8, code: Code, output: &[f32]) -> (Answer, Vec<u8>) {
+        let mut history = History::default();
+        history.push(&inputs(), WIDTH);
+        let bytes = code.encode(output, WIDTH);
+        let claim = Claim {
+            model: [1; 32],
+            blocks: (3, 9),
+            code,
+            positions: POSITIONS as u32,
+            rows: ROWS as u32,
+            before: history.digest_at(POSITIONS).unwrap(),
+            after: history.digest(),
+            output: Sha256::digest(&bytes).into(),
+            time: 1,
+        };
+        (answer(agent, claim), bytes)
+    }
+
+    fn case(a: &[f32], code_a: Code, b: &[f32], code_b: Code) -> (Evidence, Exhibit) {
+        let (first, first_bytes) = claimed(1, code_a, a);
+        let (second, second_bytes) = claimed(2, code_b, b);
+        let exhibit = Exhibit {
+            width: WIDTH as u32,
+            inputs: Code::F32.encode(&inputs(), WIDTH),
+            first: first_bytes,
+            second: second_bytes,
+        };
+        (Evidence { first, second }, exhibit)
+    }
+
+    fn conflict() -> (Evidence, Exhibit) {
+        let honest = floats(ROWS * WIDTH, 2.0);
+        case(&honest, Code::F32, &floats(ROWS * WIDTH, 2.5), Code::F32)
+    }
+
+    #[test]
+    fn a_conflict_is_proven_and_judged() {
+        let (evidence, exhibit) = conflict();
+        assert_eq!(evidence.check(&Agents), Ok(()));
+        assert!(!evidence.judge(&exhibit).unwrap().agrees);
+        let bytes = evidence.encode();
+        assert!(bytes.len() < 650, "{}", bytes.len());
+        assert_eq!(Evidence::decode_all(&mut &bytes[..]), Ok(evidence));
+        let bytes = exhibit.encode();
+        assert_eq!(Exhibit::decode_all(&mut &bytes[..]), Ok(exhibit));
+    }
+
+    #[test]
+    fn honest_servers_with_different_codes_agree() {
+        let honest = floats(ROWS * WIDTH, 2.0);
+        for code in Code::ALL {
+            let (evidence, exhibit) = case(&honest, code, &honest, Code::F32);
+            assert!(evidence.judge(&exhibit).unwrap().agrees, "{code}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_decode_agrees_with_nothing() {
+        let mut garbage = floats(ROWS * WIDTH, 2.0);
+        garbage[3] = f32::NAN;
+        let (evidence, exhibit) = case(&garbage, Code::F32, &floats(ROWS * WIDTH, 2.0), Code::F32);
+        assert!(!evidence.judge(&exhibit).unwrap().agrees);
+    }
+
+    #[test]
+    fn any_change_of_an_answer_breaks_the_signature() {
+        let (evidence, _) = conflict();
+        let change = |change: &dyn Fn(&mut Answer)| {
+            let mut changed = evidence.first.clone();
+            change(&mut changed);
+            changed.check(&Agents)
+        };
+        let broken = Err(EvidenceError::Signature([1; 32]));
+        assert_eq!(change(&|_| ()), Ok(()));
+        assert_eq!(change(&|a| a.claim.body.model[0] ^= 1), broken);
+        assert_eq!(change(&|a| a.claim.body.blocks.1 += 1), broken);
+        assert_eq!(change(&|a| a.claim.body.code = Code::F16), broken);
+        assert_eq!(change(&|a| a.claim.body.output[31] ^= 1), broken);
+        assert_eq!(change(&|a| a.claim.body.after[31] ^= 1), broken);
+        assert_eq!(change(&|a| a.claim.body.time += 1), broken);
+        assert_eq!(change(&|a| a.peer.push(0)), broken);
+        let other = Err(EvidenceError::Signature([3; 32]));
+        assert_eq!(change(&|a| a.claim.account = [3; 32]), other);
+        let unknown = Err(EvidenceError::UnknownAgent([200; 32]));
+        assert_eq!(change(&|a| a.claim.account = [200; 32]), unknown);
+        // Another's account with a key of one's own.
+        let mut posed = answer(2, evidence.first.claim.body.clone());
+        posed.claim.account = [1; 32];
+        assert_eq!(posed.check(&Agents), broken);
+    }
+
+    #[test]
+    fn what_proves_nothing_is_refused() {
+        let (Evidence { first, second }, _) = conflict();
+        let check = |second: Answer| {
+            let first = first.clone();
+            Evidence { first, second }.check(&Agents)
+        };
+        assert_eq!(check(first.clone()), Err(EvidenceError::SameAgent));
+        let same = answer(2, first.claim.body.clone());
+        assert_eq!(check(same), Err(EvidenceError::SameOutput));
+        let mut other = second.claim.body.clone();
+        other.before[0] ^= 1;
+        let other = answer(2, other);
+        assert_eq!(check(other), Err(EvidenceError::OtherQuestion));
+        let mut forged = second;
+        forged.claim.signature[0] ^= 1;
+        assert_eq!(check(forged), Err(EvidenceError::Signature([2; 32])));
+    }
+
+    #[test]
+    fn an_exhibit_is_bound_by_the_claims() {
+        let (evidence, exhibit) = conflict();
+        let judge = |change: &dyn Fn(&mut Exhibit)| {
+            let mut changed = exhibit.clone();
+            change(&mut changed);
+            evidence.judge(&changed).map(|verdict| verdict.agrees)
+        };
+        let inputs = Err(EvidenceError::OtherExhibit("inputs"));
+        let outputs = Err(EvidenceError::OtherExhibit("outputs"));
+        assert_eq!(judge(&|_| ()), Ok(false));
+        assert_eq!(judge(&|e| e.inputs[2] ^= 1), inputs);
+        assert_eq!(judge(&|e| e.inputs.truncate(4)), inputs);
+        assert_eq!(judge(&|e| e.width = 0), inputs);
+        assert_eq!(judge(&|e| e.width = u32::MAX), inputs);
+        assert_eq!(judge(&|e| e.first[2] ^= 1), outputs);
+        assert_eq!(judge(&|e| e.second.push(0)), outputs);
+    }
+
+    proptest! {
+        #[test]
+        fn histories_do_not_depend_on_cuts_or_codes(rows in 0usize..12, cut in 0usize..12, code in select(&Code::ALL)) {
+            let bytes = code.encode(&floats(rows * WIDTH, 1.0), WIDTH);
+            let values = code.decode(&bytes, rows, WIDTH).unwrap();
+            let mut whole = History::default();
+            whole.push(&values, WIDTH);
+            prop_assert_eq!(whole.len(), rows);
+            let cut = cut.min(rows);
+            let (head, tail) = values.split_at(cut * WIDTH);
+            let mut parts = History::default();
+            parts.push(head, WIDTH);
+            prop_assert_eq!(Some(parts.digest()), whole.digest_at(cut));
+            // A fork that went another way and came back.
+            parts.push(&[9.0; WIDTH], WIDTH);
+            prop_assert_ne!(Some(parts.digest()), whole.digest_at(cut + 1));
+            parts.truncate(cut);
+            let again = code.encode(tail, WIDTH);
+            parts.push(&code.decode(&again, rows - cut, WIDTH).unwrap(), WIDTH);
+            prop_assert_eq!(parts, whole);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Whether a span was computed as it should have been.
+//!
+//! A client sends the same input to a second holder of a span and [`compare`]s the two outputs. Who
+//! of the two is wrong it cannot tell, but it can keep signed [`Evidence`] that a third party, which
+//! computes the span again, can judge.
+
+mod evidence;
+mod tolerance;
+
+pub use evidence::{Answer, Claim, Digest, Evidence, EvidenceError, Exhibit, History};
+pub use tolerance::{compare, difference, Difference, Tolerance, Verdict};
+
+/// Below this trust a server is not used any more.
+const EXCLUDED_BELOW: f64 = 0.05;
+
+/// What is thought of a server after its output was compared with another's. One mismatch costs
+/// more than a dozen agreements earn, two exclude a server that had full trust.
+pub fn trust_after(trust: f64, verdict: &Verdict) -> f64 {
+    if verdict.agrees {
+        trust + (1.0 - trust) * 0.1
+    } else {
+        let trust = trust * 0.2;
+        if trust < EXCLUDED_BELOW {
+            0.0
+        } else {
+            trust
+        }
+    }
+}
+
+/// What is thought of a server after it failed or stalled. Failing alone excludes nobody.
+pub fn trust_after_failure(trust: f64) -> f64 {
+    (trust * 0.5).max(EXCLUDED_BELOW.min(trust))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(agrees: bool) -> Verdict {
+        Verdict {
+            agrees,
+            difference: Difference::default(),
+        }
+    }
+
+    #[test]
+    fn mismatches_exclude_and_failures_do_not() {
+        let once = trust_after(1.0, &verdict(false));
+        assert!(once > 0.0 && once < 0.5);
+        assert_eq!(trust_after(once, &verdict(false)), 0.0);
+        // It does not come back from there.
+        assert_eq!(trust_after_failure(0.0), 0.0);
+
+        let mut trust = 1.0;
+        for _ in 0..50 {
+            trust = trust_after_failure(trust);
+        }
+        assert_eq!(trust, EXCLUDED_BELOW);
+    }
+
+    #[test]
+    fn agreement_earns_trust_slowly_and_never_more_than_full() {
+        let mut trust = trust_after(1.0, &verdict(false));
+        for _ in 0..12 {
+            let more = trust_after(trust, &verdict(true));
+            assert!(more > trust && more < 1.0);
+            trust = more;
+        }
+        assert_eq!(trust_after(1.0, &verdict(true)), 1.0);
+    }
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What Prometheus is told.
+
+use std::time::Duration;
+
+use prometheus::{
+    exponential_buckets, Counter, CounterVec, Gauge, Histogram, HistogramOpts, Opts, Registry,
+};
+
+/// The metrics of serving and of using spans.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// Open sessions of others.
+    pub sessions: Gauge,
+    /// Positions in the caches of served spans.
+    pub positions: Gauge,
+    /// Refusals given to others, by `reason`.
+    pub refused: CounterVec,
+    /// Sessions that ended because nothing came, by themselves.
+    pub expired: Counter,
+    /// Rows computed for others.
+    pub served_rows: Counter,
+    /// Rows of a pass: how many sequences go together.
+    pub pass_rows: Histogram,
+    /// Seconds of a pass.
+    pub pass_seconds: Histogram,
+    /// Bytes of hidden states and their headers, by `direction` (`sent`, `received`) and `role`
+    /// (`server`, `client`).
+    pub bytes: CounterVec,
+    /// Seconds from a question to its answer, one hop.
+    pub hop_seconds: Histogram,
+    /// Seconds of a hop that the server did not hold the rows.
+    pub wire_seconds: Histogram,
+    /// Spans that failed in use, by `cause`.
+    pub failures: CounterVec,
+    /// Seconds from a failure to the first answer that needed the replacement.
+    pub recovery_seconds: Histogram,
+    /// Rows sent again to rebuild caches.
+    pub replayed_rows: Counter,
+    /// Routes changed because another one was much faster.
+    pub replanned: Counter,
+    /// Spot checks, by `outcome` (`agreed`, `differed`, `failed`).
+    pub checks: CounterVec,
+    /// Answers that nobody waited for.
+    pub stray: Counter,
+}
+
+impl Metrics {
+    /// Metrics, registered with `registry` if there is one.
+    pub fn new(registry: Option<&Registry>) -> Result<Self, prometheus::Error> {
+        let register = Register(registry);
+        Ok(Self {
+            sessions: register.gauge("sessions", "Open sessions of other agents")?,
+            positions: register.gauge("positions", "Positions in caches of served spans")?,
+            refused: register.counters("refused_total", "Refusals given to others", &["reason"])?,
+            expired: register.counter("expired_total", "Sessions ended for want of messages")?,
+            served_rows: register.counter("served_rows_total", "Rows computed for others")?,
+            pass_rows: register.histogram("pass_rows", "Rows of a pass", 1.0, 10)?,
+            pass_seconds: register.histogram("pass_seconds", "Seconds of a pass", 0.000_5, 16)?,
+            bytes: register.counters(
+                "bytes_total",
+                "Bytes of messages with hidden states",
+                &["direction", "role"],
+            )?,
+            hop_seconds: register.histogram(
+                "hop_seconds",
+                "Seconds from a question to its answer",
+                0.000_5,
+                16,
+            )?,
+            wire_seconds: register.histogram(
+                "wire_seconds",
+                "Seconds of a hop that the server did not hold the rows",
+                0.000_05,
+                18,
+            )?,
+            failures: register.counters(
+                "failures_total",
+                "Spans that failed in use",
+                &["cause"],
+            )?,
+            recovery_seconds: register.histogram(
+                "recovery_seconds",
+                "Seconds from a failure to the answer of the replacement",
+                0.001,
+                18,
+            )?,
+            replayed_rows: register
+                .counter("replayed_rows_total", "Rows sent to rebuild caches")?,
+            replanned: register.counter("replanned_total", "Routes changed for faster ones")?,
+            checks: register.counters("checks_total", "Spot checks", &["outcome"])?,
+            stray: register.counter("stray_total", "Answers that nobody waited for")?,
+        })
+    }
+
+    /// Counts a refusal.
+    pub fn refuse(&self, refusal: &crate::message::Refusal) {
+        self.refused.with_label_values(&[refusal.name()]).inc();
+    }
+
+    /// Counts bytes of a message.
+    pub fn count_bytes(&self, direction: &str, role: &str, bytes: usize) {
+        let labels = [direction, role];
+        self.bytes.with_label_values(&labels).inc_by(bytes as f64);
+    }
+}
+
+/// Observes a duration in seconds.
+pub fn observe(histogram: &Histogram, duration: Duration) {
+    histogram.observe(duration.as_secs_f64());
+}
+
+struct Register<'a>(Option<&'a Registry>);
+
+impl Register<'_> {
+    fn add<C: prometheus::core::Collector + Clone + 'static>(
+        &self,
+        collector: C,
+    ) -> Result<C, prometheus::Error> {
+        if let Some(registry) = self.0 {
+            registry.register(Box::new(collector.clone()))?;
+        }
+        Ok(collector)
+    }
+
+    fn name(name: &str) -> String {
+        format!("starling_shards_{name}")
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {
+        self.add(Gauge::new(Self::name(name), help)?)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<Counter, prometheus::Error> {
+        self.add(Counter::new(Self::name(name), help)?)
+    }
+
+    fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<CounterVec, prometheus::Error> {
+        self.add(CounterVec::new(Opts::new(Self::name(name), help), labels)?)
+    }
+
+    /// Buckets from `first` on, each twice as wide as the one before.
+    fn histogram(
+        &self,
+        name: &str,
+        help: &str,
+        first: f64,
+        buckets: usize,
+    ) -> Result<Histogram, prometheus::Error> {
+        let buckets = exponential_buckets(first, 2.0, buckets)?;
+        let options = HistogramOpts::new(Self::name(name), help).buckets(buckets);
+        self.add(Histogram::with_opts(options)?)
+    }
+}

@@ -1,0 +1,441 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Sessions of one span, and what waits to be computed for them.
+//!
+//! The transport's tasks put work in and never wait; the span's thread takes it out in batches,
+//! one message a session, in turns.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    ops::Range,
+    time::{Duration, Instant},
+};
+
+use parking_lot::{Condvar, Mutex};
+use prometheus::Gauge;
+
+use crate::{
+    auth::Account,
+    code::Code,
+    integrity::Claim,
+    message::{Refusal, SessionId, Work},
+    transport::Peer,
+};
+
+/// Parts of answers of a session that the server can still sign for.
+const CLAIMS: usize = 256;
+
+/// A session's name: numbers are unique on this server, but only its peer may use one.
+pub(crate) type Key = (Peer, SessionId);
+
+/// What was agreed when a session was opened.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    pub account: Account,
+    pub blocks: Range<usize>,
+    pub code: Code,
+}
+
+/// A message that waits.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub work: Work,
+    pub rows: usize,
+    pub arrived: Instant,
+}
+
+/// A message that is to be computed now.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub key: Key,
+    pub terms: Terms,
+    pub job: Job,
+}
+
+struct Slot {
+    terms: Terms,
+    /// Number of the message that must come next.
+    next: u64,
+    waiting: VecDeque<Job>,
+    waiting_bytes: usize,
+    last_used: Instant,
+    /// Number of the answered message, place of the part, what was computed.
+    claims: VecDeque<(u64, u32, Claim)>,
+}
+
+#[derive(Default)]
+struct State {
+    slots: HashMap<Key, Slot>,
+    /// Sessions with waiting messages, in the order of their turns.
+    ready: VecDeque<Key>,
+    /// Sessions that have ended and whose caches are still to be dropped.
+    ended: Vec<Key>,
+    stop: bool,
+}
+
+/// What the span's thread is to do.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    /// Sessions whose caches are to be dropped, before anything is computed.
+    pub ended: Vec<Key>,
+    /// How many of them ended because nothing came.
+    pub expired: usize,
+    /// Messages of different sessions, all for the same blocks.
+    pub tasks: Vec<Task>,
+}
+
+/// See the module.
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    wake: Condvar,
+    open: Gauge,
+}
+
+impl Queue {
+    /// `open` counts the sessions of all queues.
+    pub fn new(open: Gauge) -> Self {
+        Self {
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            open,
+        }
+    }
+
+    /// Adds a session.
+    pub fn open(&self, key: Key, terms: Terms) {
+        let slot = Slot {
+            terms,
+            next: 0,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            last_used: Instant::now(),
+            claims: VecDeque::new(),
+        };
+        let mut state = self.state.lock();
+        if !state.stop && state.slots.insert(key, slot).is_none() {
+            self.open.inc();
+        }
+        drop(state);
+        // The time until the next expiry may be shorter now.
+        self.wake.notify_one();
+    }
+
+    /// What was agreed for a session.
+    pub fn terms(&self, key: &Key) -> Option<Terms> {
+        let state = self.state.lock();
+        state.slots.get(key).map(|slot| slot.terms.clone())
+    }
+
+    /// Whether `peer` has a session.
+    pub fn has(&self, peer: &Peer) -> bool {
+        self.state.lock().slots.keys().any(|key| key.0 == *peer)
+    }
+
+    /// Sessions, of one agent or of all.
+    pub fn sessions(&self, account: Option<&Account>) -> usize {
+        let state = self.state.lock();
+        let slots = state.slots.values();
+        slots
+            .filter(|slot| account.is_none_or(|account| slot.terms.account == *account))
+            .count()
+    }
+
+    /// Puts a message behind the others of its session.
+    pub fn push(&self, key: &Key, job: Job, max_bytes: usize) -> Result<(), Refusal> {
+        let mut state = self.state.lock();
+        let slot = state.slots.get_mut(key).ok_or(Refusal::UnknownSession)?;
+        if job.work.sequence != slot.next {
+            return Err(Refusal::OutOfOrder);
+        }
+        let bytes = slot.waiting_bytes.saturating_add(job.work.data.len());
+        if bytes > max_bytes {
+            return Err(Refusal::Busy);
+        }
+        slot.next = slot.next.saturating_add(1);
+        slot.waiting_bytes = bytes;
+        slot.last_used = Instant::now();
+        slot.waiting.push_back(job);
+        if slot.waiting.len() == 1 {
+            state.ready.push_back(key.clone());
+        }
+        drop(state);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Remembers what an answer claims, part by part.
+    pub fn claim(&self, key: &Key, sequence: u64, claims: Vec<Claim>) {
+        if let Some(slot) = self.state.lock().slots.get_mut(key) {
+            for (part, claim) in (0..).zip(claims) {
+                if slot.claims.len() >= CLAIMS {
+                    slot.claims.pop_front();
+                }
+                slot.claims.push_back((sequence, part, claim));
+            }
+        }
+    }
+
+    /// What an answer claimed.
+    pub fn claimed(&self, key: &Key, sequence: u64, part: u32) -> Option<Claim> {
+        let state = self.state.lock();
+        let mut claims = state.slots.get(key)?.claims.iter();
+        let wanted = claims.find(|(s, p, _)| (*s, *p) == (sequence, part));
+        wanted.map(|(_, _, claim)| claim.clone())
+    }
+
+    /// Ends a session; says whether there was one.
+    pub fn end(&self, key: &Key) -> bool {
+        let ended = self.remove(&mut self.state.lock(), key);
+        self.wake.notify_one();
+        ended
+    }
+
+    /// Ends all sessions of a peer.
+    pub fn end_peer(&self, peer: &Peer) {
+        let mut state = self.state.lock();
+        let keys: Vec<_> = state
+            .slots
+            .keys()
+            .filter(|key| key.0 == *peer)
+            .cloned()
+            .collect();
+        for key in &keys {
+            self.remove(&mut state, key);
+        }
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    fn remove(&self, state: &mut State, key: &Key) -> bool {
+        if state.slots.remove(key).is_none() {
+            return false;
+        }
+        self.open.dec();
+        state.ready.retain(|ready| ready != key);
+        state.ended.push(key.clone());
+        true
+    }
+
+    /// Ends everything: [`next`](Self::next) returns `None` from now on.
+    pub fn stop(&self) {
+        let mut state = self.state.lock();
+        state.stop = true;
+        self.open.sub(state.slots.len() as f64);
+        state.slots.clear();
+        state.ready.clear();
+        drop(state);
+        self.wake.notify_all();
+    }
+
+    /// Waits for something to do: messages of up to `max_rows` rows together (but at least one
+    /// message), or sessions that ended or that had no message for `idle`.
+    pub fn next(&self, max_rows: usize, idle: Duration) -> Option<Turn> {
+        let mut state = self.state.lock();
+        loop {
+            if state.stop {
+                return None;
+            }
+            let now = Instant::now();
+            let idle_since = |slot: &Slot| now.saturating_duration_since(slot.last_used);
+            let expired: Vec<_> = state
+                .slots
+                .iter()
+                .filter(|(_, slot)| slot.waiting.is_empty() && idle_since(slot) >= idle)
+                .map(|(key, _)| key.clone())
+                .collect();
+            for key in &expired {
+                self.remove(&mut state, key);
+            }
+            if !state.ready.is_empty() || !state.ended.is_empty() {
+                return Some(Turn {
+                    expired: expired.len(),
+                    ended: std::mem::take(&mut state.ended),
+                    tasks: state.take(max_rows),
+                });
+            }
+            match state.slots.values().map(idle_since).max() {
+                Some(longest) => {
+                    self.wake.wait_for(&mut state, idle.saturating_sub(longest));
+                },
+                None => self.wake.wait(&mut state),
+            }
+        }
+    }
+
+    /// Notes that messages of these sessions were computed just now.
+    pub fn used<'a>(&self, keys: impl Iterator<Item = &'a Key>) {
+        let mut state = self.state.lock();
+        let now = Instant::now();
+        for key in keys {
+            if let Some(slot) = state.slots.get_mut(key) {
+                slot.last_used = now;
+            }
+        }
+    }
+}
+
+impl State {
+    /// Takes the first message of the next sessions for as long as they go together.
+    fn take(&mut self, max_rows: usize) -> Vec<Task> {
+        let mut tasks: Vec<Task> = Vec::new();
+        let mut passed = VecDeque::new();
+        let mut rows = 0usize;
+        for _ in 0..self.ready.len() {
+            let Some(key) = self.ready.pop_front() else {
+                break;
+            };
+            let Some(slot) = self.slots.get_mut(&key) else {
+                continue;
+            };
+            let Some(job) = slot.waiting.front() else {
+                continue;
+            };
+            let fits = match tasks.first() {
+                Some(first) => {
+                    first.terms.blocks == slot.terms.blocks
+                        && rows.saturating_add(job.rows) <= max_rows
+                },
+                None => true,
+            };
+            if !fits {
+                passed.push_back(key);
+                continue;
+            }
+            if let Some(job) = slot.waiting.pop_front() {
+                rows = rows.saturating_add(job.rows);
+                slot.waiting_bytes = slot.waiting_bytes.saturating_sub(job.work.data.len());
+                if !slot.waiting.is_empty() {
+                    self.ready.push_back(key.clone());
+                }
+                tasks.push(Task {
+                    key,
+                    terms: slot.terms.clone(),
+                    job,
+                });
+            }
+        }
+        // Who was passed over comes first next time.
+        passed.append(&mut self.ready);
+        self.ready = passed;
+        tasks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(n: u8) -> Key {
+        (Peer::new([n]), n.into())
+    }
+
+    fn queue(sessions: u8) -> Queue {
+        let queue = Queue::new(Gauge::new("open", "open").unwrap());
+        for n in 0..sessions {
+            let terms = Terms {
+                account: [n % 2; 32],
+                blocks: 0..4,
+                code: Code::F32,
+            };
+            queue.open(key(n), terms);
+        }
+        queue
+    }
+
+    fn job(sequence: u64, rows: usize) -> Job {
+        let work = Work {
+            session: 0,
+            sequence,
+            edits: vec![],
+            parts: vec![],
+            data: vec![0; rows],
+        };
+        Job {
+            work,
+            rows,
+            arrived: Instant::now(),
+        }
+    }
+
+    const IDLE: Duration = Duration::from_secs(3600);
+
+    fn turn(queue: &Queue) -> Vec<(u8, u64)> {
+        let turn = queue.next(8, IDLE).unwrap();
+        let tasks = turn.tasks.iter();
+        tasks
+            .map(|task| (task.key.1 as u8, task.job.work.sequence))
+            .collect()
+    }
+
+    #[test]
+    fn sessions_take_turns_and_go_together() {
+        let queue = queue(3);
+        for (n, sequence, rows) in [(0, 0, 2), (0, 1, 2), (1, 0, 8), (2, 0, 6), (0, 2, 1)] {
+            queue.push(&key(n), job(sequence, rows), 99).unwrap();
+        }
+        assert_eq!(turn(&queue), [(0, 0), (2, 0)], "as many as fit, one each");
+        assert_eq!(turn(&queue), [(1, 0)], "who was passed over comes first");
+        assert_eq!(turn(&queue), [(0, 1)]);
+        assert_eq!(turn(&queue), [(0, 2)]);
+    }
+
+    #[test]
+    fn a_message_longer_than_a_pass_is_taken_alone() {
+        let queue = queue(2);
+        queue.push(&key(0), job(0, 20), 99).unwrap();
+        queue.push(&key(1), job(0, 1), 99).unwrap();
+        assert_eq!(turn(&queue), [(0, 0)]);
+        assert_eq!(turn(&queue), [(1, 0)]);
+    }
+
+    #[test]
+    fn messages_out_of_order_too_many_or_of_nobody_are_refused() {
+        let queue = queue(1);
+        assert_eq!(queue.push(&key(0), job(1, 1), 9), Err(Refusal::OutOfOrder));
+        assert_eq!(queue.push(&key(0), job(0, 5), 9), Ok(()));
+        assert_eq!(queue.push(&key(0), job(0, 1), 9), Err(Refusal::OutOfOrder));
+        assert_eq!(queue.push(&key(0), job(1, 5), 9), Err(Refusal::Busy));
+        let stranger = (Peer::new([9]), 0);
+        assert_eq!(
+            queue.push(&stranger, job(0, 1), 9),
+            Err(Refusal::UnknownSession)
+        );
+        assert_eq!(turn(&queue).len(), 1);
+        assert_eq!(
+            queue.push(&key(0), job(1, 9), 9),
+            Ok(()),
+            "there is room again"
+        );
+    }
+
+    #[test]
+    fn an_ended_session_is_told_once_and_its_messages_are_gone() {
+        let queue = queue(4);
+        assert_eq!(
+            (queue.sessions(None), queue.sessions(Some(&[1; 32]))),
+            (4, 2)
+        );
+        queue.push(&key(0), job(0, 1), 9).unwrap();
+        queue.push(&key(1), job(0, 1), 9).unwrap();
+        assert!(queue.end(&key(0)));
+        assert!(!queue.end(&key(0)));
+        queue.end_peer(&Peer::new([3]));
+        let turn = queue.next(8, IDLE).unwrap();
+        assert_eq!(turn.ended, [key(0), key(3)]);
+        assert_eq!(turn.tasks.len(), 1);
+        assert_eq!(queue.open.get(), 2.0);
+        queue.stop();
+        assert!(queue.next(8, IDLE).is_none());
+        assert_eq!(queue.open.get(), 0.0);
+    }
+
+    #[test]
+    fn what_is_idle_ends_and_what_waits_does_not() {
+        let queue = queue(2);
+        queue.push(&key(0), job(0, 1), 9).unwrap();
+        let turn = queue.next(8, Duration::ZERO).unwrap();
+        assert_eq!(
+            (turn.expired, turn.ended, turn.tasks.len()),
+            (1, vec![key(1)], 1)
+        );
+    }
+}

@@ -1,0 +1,435 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A span at work: one thread that runs the waiting messages of all sessions in common passes.
+
+use std::{
+    collections::HashMap,
+    ops::Range,
+    path::PathBuf,
+    sync::{
+        atomic::{AtomicU64, Ordering},
+        mpsc::SyncSender,
+        Arc,
+    },
+    time::{Duration, Instant},
+};
+
+use parking_lot::RwLock;
+use starling_engine::{self as engine, Hidden, Input, LoadOptions, Model, Step};
+
+use super::queue::{Key, Queue, Task};
+use crate::{
+    code::Code,
+    config::ServiceConfig,
+    integrity::{Digest, History},
+    message::{Branch, Edit, Refusal, Work},
+    metrics::{observe, Metrics},
+    transport::ModelId,
+};
+
+/// What a node is to hold of a model.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// The model's GGUF file.
+    pub path: PathBuf,
+    /// Blocks to load and to compute.
+    pub blocks: Range<usize>,
+    /// Threads of a pass; 0: one for each core.
+    pub threads: usize,
+    /// Bytes that the key-value caches of all sessions may take together.
+    pub cache_bytes: usize,
+    /// Bits of the activations; all holders of a model should have the same, or their results
+    /// differ.
+    pub activation_bits: engine::ActivationBits,
+}
+
+/// An answer on its way out.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub key: Key,
+    pub sequence: u64,
+    pub arrived: Instant,
+    pub result: Result<Rows, Refusal>,
+}
+
+/// Rows to be coded.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    pub data: Vec<f32>,
+    pub width: usize,
+    pub code: Code,
+    pub model: ModelId,
+    pub blocks: Range<usize>,
+    pub parts: Vec<PartDone>,
+}
+
+/// What the rows of a part came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PartDone {
+    pub position: u32,
+    pub rows: u32,
+    /// Digests of the branch's inputs before the part and with it.
+    pub before: Digest,
+    pub after: Digest,
+}
+
+/// A loaded span.
+pub(crate) struct Span {
+    pub id: ModelId,
+    pub model: Model,
+    pub queue: Queue,
+    /// Bits of an f64: tokens · blocks a second of decoding one sequence.
+    throughput: AtomicU64,
+    config: Arc<RwLock<ServiceConfig>>,
+    metrics: Metrics,
+}
+
+/// A branch: its cache, and the digests of the rows that it was computed from.
+struct Cached {
+    session: engine::Session,
+    history: History,
+}
+
+/// Caches of the sessions.
+type Caches = HashMap<Key, HashMap<Branch, Cached>>;
+
+/// A task whose message was found sound. Its branches are out of the caches for the pass.
+struct Prepared {
+    task: Task,
+    branches: Vec<(Branch, Cached)>,
+    inputs: Vec<Hidden>,
+    parts: Vec<PartDone>,
+}
+
+impl Span {
+    /// Loads the span and measures how fast it decodes.
+    pub fn load(
+        id: ModelId,
+        served: &Served,
+        config: Arc<RwLock<ServiceConfig>>,
+        metrics: Metrics,
+    ) -> engine::Result<Self> {
+        let options = LoadOptions {
+            blocks: Some(served.blocks.clone()),
+            ends: false,
+            threads: served.threads,
+            cache_bytes: served.cache_bytes,
+            activation_bits: served.activation_bits,
+            ..LoadOptions::default()
+        };
+        let model = Model::load(&served.path, &options)?;
+        let throughput = measure(&model)?;
+        Ok(Self {
+            id,
+            queue: Queue::new(metrics.sessions.clone()),
+            throughput: AtomicU64::new(throughput.to_bits()),
+            model,
+            config,
+            metrics,
+        })
+    }
+
+    /// Measured tokens · blocks a second of decoding one sequence.
+    pub fn throughput(&self) -> f64 {
+        f64::from_bits(self.throughput.load(Ordering::Relaxed))
+    }
+
+    /// Positions that the caches have room for.
+    pub fn free_positions(&self) -> usize {
+        let (all, used) = (
+            self.model.cache_positions(),
+            self.model.cache_positions_used(),
+        );
+        all.saturating_sub(used)
+    }
+
+    /// Whether `work` may wait for its turn: everything that can be said without its session's
+    /// caches. Returns its rows.
+    pub fn check(&self, work: &Work, code: Code) -> Result<usize, Refusal> {
+        let config = self.config.read();
+        let rows = work
+            .parts
+            .iter()
+            .fold(0usize, |rows, part| rows.saturating_add(part.rows as usize));
+        if rows > config.max_rows
+            || work.parts.len() > config.max_branches
+            || work.edits.len() > config.max_branches.saturating_mul(2)
+        {
+            return Err(Refusal::TooLarge);
+        }
+        let expected = code.bytes(rows, self.model.config().width);
+        if work.data.len() != expected || work.parts.iter().any(|part| part.rows == 0) {
+            return Err(Refusal::Malformed);
+        }
+        Ok(rows)
+    }
+
+    /// Works until the queue is stopped.
+    pub fn run(&self, answers: &SyncSender<Answer>) {
+        let mut caches = Caches::new();
+        let mut positions = 0.0;
+        loop {
+            let (max_rows, idle) = {
+                let config = self.config.read();
+                (config.max_rows, config.idle)
+            };
+            let turn = self.queue.next(max_rows, idle);
+            let stopped = turn.is_none();
+            let turn = turn.unwrap_or_default();
+            self.metrics.expired.inc_by(turn.expired as f64);
+            for key in &turn.ended {
+                caches.remove(key);
+            }
+            if stopped {
+                caches.clear();
+            }
+            let keys: Vec<_> = turn.tasks.iter().map(|task| task.key.clone()).collect();
+            let computed = self.compute(&mut caches, turn.tasks);
+            for answer in computed.iter().filter(|answer| answer.result.is_err()) {
+                caches.remove(&answer.key);
+                self.queue.end(&answer.key);
+            }
+            self.queue.used(keys.iter());
+            let now = self.model.cache_positions_used() as f64;
+            self.metrics.positions.add(now - positions);
+            positions = now;
+            for answer in computed {
+                // Fails only when the service ends.
+                let _ = answers.send(answer);
+            }
+            if stopped {
+                return;
+            }
+        }
+    }
+
+    /// Computes `tasks`, which are for the same blocks, in one pass.
+    fn compute(&self, caches: &mut Caches, tasks: Vec<Task>) -> Vec<Answer> {
+        let limits = {
+            let config = self.config.read();
+            (config.max_branches, config.max_positions)
+        };
+        let mut answers = Vec::with_capacity(tasks.len());
+        let mut ready = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            let branches = caches.entry(task.key.clone()).or_default();
+            match prepare(&self.model, branches, &task, limits) {
+                Ok((branches, inputs, parts)) if !inputs.is_empty() => ready.push(Prepared {
+                    task,
+                    branches,
+                    inputs,
+                    parts,
+                }),
+                Ok(_) => {},
+                Err(refusal) => answers.push(task.answer(Err(refusal))),
+            }
+        }
+        let outcome = self.pass(&mut ready);
+        let alone = outcome.is_err() && ready.len() > 1;
+        let mut outputs = outcome.map(Vec::into_iter);
+        for mut prepared in ready {
+            // One that asks too much must not make the others fail.
+            let result = if alone {
+                self.pass(std::slice::from_mut(&mut prepared))
+            } else {
+                match &mut outputs {
+                    Ok(outputs) => Ok(outputs.by_ref().take(prepared.inputs.len()).collect()),
+                    Err(refusal) => Err(refusal.clone()),
+                }
+            };
+            let Prepared {
+                task,
+                branches,
+                parts,
+                ..
+            } = prepared;
+            caches.entry(task.key.clone()).or_default().extend(branches);
+            let rows = result.map(|outputs: Vec<Hidden>| Rows {
+                data: outputs.into_iter().flat_map(Hidden::into_vec).collect(),
+                width: self.model.config().width,
+                code: task.terms.code,
+                model: self.id,
+                blocks: task.terms.blocks.clone(),
+                parts,
+            });
+            answers.push(task.answer(rows));
+        }
+        answers
+    }
+
+    /// One pass; the outputs are in the order of tasks and of their parts.
+    fn pass(&self, ready: &mut [Prepared]) -> Result<Vec<Hidden>, Refusal> {
+        let Some(blocks) = ready.first().map(|first| first.task.terms.blocks.clone()) else {
+            return Ok(vec![]);
+        };
+        let rows: usize = ready.iter().map(|prepared| prepared.task.job.rows).sum();
+        let mut steps: Vec<_> = ready
+            .iter_mut()
+            .flat_map(|prepared| prepared.branches.iter_mut().zip(&prepared.inputs))
+            .map(|((_, cached), hidden)| Step {
+                session: &mut cached.session,
+                input: Input::Hidden(hidden),
+            })
+            .collect();
+        let started = Instant::now();
+        let count = blocks.len();
+        let outputs = self
+            .model
+            .forward_blocks(blocks, &mut steps)
+            .map_err(refusal)?;
+        let took = started.elapsed();
+        observe(&self.metrics.pass_seconds, took);
+        self.metrics.pass_rows.observe(rows as f64);
+        self.metrics.served_rows.inc_by(rows as f64);
+        if rows == 1 {
+            let newest = count as f64 / took.as_secs_f64().max(1e-9);
+            let smooth = 0.9 * self.throughput() + 0.1 * newest;
+            self.throughput.store(smooth.to_bits(), Ordering::Relaxed);
+        }
+        Ok(outputs)
+    }
+}
+
+impl Task {
+    fn answer(self, result: Result<Rows, Refusal>) -> Answer {
+        Answer {
+            key: self.key,
+            sequence: self.job.work.sequence,
+            arrived: self.job.arrived,
+            result,
+        }
+    }
+}
+
+type Taken = (Vec<(Branch, Cached)>, Vec<Hidden>, Vec<PartDone>);
+
+/// Makes the edits and takes out the branches that are to be extended, with their inputs. After a
+/// refusal the session is to be ended.
+fn prepare(
+    model: &Model,
+    branches: &mut HashMap<Branch, Cached>,
+    task: &Task,
+    (max_branches, max_positions): (usize, usize),
+) -> Result<Taken, Refusal> {
+    let Work {
+        edits, parts, data, ..
+    } = &task.job.work;
+    for edit in edits {
+        match *edit {
+            Edit::Drop(branch) => {
+                branches.remove(&branch).ok_or(Refusal::WrongBranch)?;
+            },
+            Edit::Fork {
+                branch,
+                parent,
+                len,
+            } => {
+                let len = len as usize;
+                let parent = branches
+                    .get(&parent)
+                    .filter(|parent| parent.session.len() >= len)
+                    .ok_or(Refusal::WrongBranch)?;
+                let mut fork = Cached {
+                    session: parent.session.fork(),
+                    history: parent.history.clone(),
+                };
+                fork.truncate(len);
+                if branches.len() >= max_branches {
+                    return Err(Refusal::TooLarge);
+                }
+                if branches.insert(branch, fork).is_some() {
+                    return Err(Refusal::WrongBranch);
+                }
+            },
+        }
+    }
+    let held: usize = branches.values().map(|cached| cached.session.len()).sum();
+    if held.saturating_add(task.job.rows) > max_positions {
+        return Err(Refusal::CacheFull);
+    }
+    let width = model.config().width;
+    let data = task
+        .terms
+        .code
+        .decode(data, task.job.rows, width)
+        .map_err(|_| Refusal::Malformed)?;
+    let mut rest = data.as_slice();
+    let mut taken = Vec::with_capacity(parts.len());
+    let mut inputs = Vec::with_capacity(parts.len());
+    let mut done = Vec::with_capacity(parts.len());
+    for part in parts {
+        let position = part.position as usize;
+        let mut cached = match branches.remove(&part.branch) {
+            Some(cached) if cached.session.len() >= position => cached,
+            // A branch that this message named before is out of the map and comes here too.
+            None if position == 0 && !taken.iter().any(|(branch, _)| *branch == part.branch) => {
+                if branches.len().saturating_add(taken.len()) >= max_branches {
+                    return Err(Refusal::TooLarge);
+                }
+                Cached {
+                    session: model.session(),
+                    history: History::default(),
+                }
+            },
+            _ => return Err(Refusal::WrongBranch),
+        };
+        cached.truncate(position);
+        let floats = (part.rows as usize).saturating_mul(width);
+        let (rows, others) = rest.split_at_checked(floats).ok_or(Refusal::Malformed)?;
+        rest = others;
+        inputs.push(Hidden::new(width, rows.to_vec()).map_err(|_| Refusal::Malformed)?);
+        let before = cached.history.digest();
+        cached.history.push(rows, width);
+        done.push(PartDone {
+            position: part.position,
+            rows: part.rows,
+            before,
+            after: cached.history.digest(),
+        });
+        taken.push((part.branch, cached));
+    }
+    Ok((taken, inputs, done))
+}
+
+impl Cached {
+    fn truncate(&mut self, len: usize) {
+        self.session.truncate(len);
+        self.history.truncate(len);
+    }
+}
+
+/// What the engine's error means for the one who asked.
+fn refusal(error: engine::Error) -> Refusal {
+    match error {
+        engine::Error::CacheFull { .. } => Refusal::CacheFull,
+        engine::Error::ContextFull { .. } => Refusal::ContextFull,
+        engine::Error::Shape(_) | engine::Error::EmptyInput => Refusal::Malformed,
+        other => {
+            log::error!(target: "shards", "a pass failed: {other}");
+            Refusal::Failed
+        },
+    }
+}
+
+/// Tokens · blocks a second of decoding one sequence, behind a short beginning.
+fn measure(model: &Model) -> engine::Result<f64> {
+    const STEPS: usize = 24;
+    const MOST: Duration = Duration::from_millis(500);
+    let width = model.config().width;
+    // Values do not matter for speed; those of different rows differ.
+    let rows = |n: usize| {
+        let data = (0..n * width).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0);
+        Hidden::new(width, data.collect())
+    };
+    let mut session = model.session();
+    session.extend_hidden(&rows(8)?)?;
+    let row = rows(1)?;
+    session.extend_hidden(&row)?;
+    let started = Instant::now();
+    let mut steps = 0u32;
+    while steps == 0 || (steps < STEPS as u32 && started.elapsed() < MOST) {
+        session.extend_hidden(&row)?;
+        steps += 1;
+    }
+    let seconds = started.elapsed().as_secs_f64().max(1e-9);
+    Ok(f64::from(steps) * model.blocks().len() as f64 / seconds)
+}

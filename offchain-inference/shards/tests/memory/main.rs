@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What sessions cost when they are over. Alone in its process, whose memory it measures.
+
+#[path = "../../../engine/src/fixtures.rs"]
+#[allow(dead_code)]
+mod fixtures;
+#[path = "../chain/swarm.rs"]
+#[allow(dead_code)]
+mod swarm;
+
+use candle_core::quantized::GgmlDType;
+use starling_engine::{config::Architecture, Sequence, Trunk};
+
+use crate::{
+    fixtures::BLOCKS,
+    swarm::{config, eventually, extend, Swarm, MODEL},
+};
+
+/// For `fixtures`, which is the engine's.
+mod config {
+    pub use starling_engine::config::Architecture;
+}
+
+/// Bytes of memory that this process holds.
+fn resident() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: usize = pages.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4096
+}
+
+#[test]
+fn two_hundred_sessions_leave_nothing_behind() {
+    let fixture = fixtures::model(Architecture::Llama, GgmlDType::Q8_0);
+    let mut swarm = Swarm::new(&fixture.path);
+    let servers = [swarm.server(0..2), swarm.server(2..BLOCKS)];
+    let user = swarm.node();
+    let tokens: Vec<u32> = (0..90).collect();
+    let ends = swarm.ends();
+    let use_one = || {
+        let chain = user.service.chain(MODEL, ends.clone(), config());
+        let mut session = chain.session();
+        extend(&chain, &mut session, &tokens).unwrap();
+        let mut fork = session.fork();
+        fork.truncate(40);
+        extend(&chain, &mut fork, &[1, 2, 3]).unwrap();
+        assert!(servers
+            .iter()
+            .all(|server| server.service.metrics().positions.get() > 0.0));
+    };
+    let gone = || {
+        servers.iter().all(|server| {
+            let metrics = server.service.metrics();
+            metrics.sessions.get() == 0.0 && metrics.positions.get() == 0.0
+        })
+    };
+    for _ in 0..20 {
+        use_one();
+    }
+    eventually("an empty server", gone);
+    let before = resident();
+    for _ in 0..200 {
+        use_one();
+    }
+    eventually("an empty server", gone);
+    // The caches of one session alone are 90 positions · 256 bytes · 4 blocks.
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 8 << 20, "{grown} bytes more");
+}

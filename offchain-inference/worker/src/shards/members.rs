@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! The agents as the chain knows them, and this node's own.
+
+use std::{
+    collections::BTreeMap,
+    marker::PhantomData,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use parking_lot::Mutex;
+use sp_api::ProvideRuntimeApi;
+use sp_blockchain::HeaderBackend;
+use sp_core::{sr25519, H256};
+use sp_keystore::KeystorePtr;
+use sp_runtime::traits::Block as BlockT;
+use starling_primitives::{
+    api::{AgentView, RoundsApi},
+    INFERENCE,
+};
+use starling_shards::auth::{Account, AgentRecord, Directory, Identity, Key};
+
+use crate::{AccountId, LOG_TARGET};
+
+/// One, as the chain holds ratings: with 32 fractional bits.
+const RATING_ONE: f64 = 4_294_967_296.0;
+
+/// Reads the agents from the state after the best block, once a block, and signs with the
+/// keystore.
+pub struct Members<Block, C> {
+    client: Arc<C>,
+    keystore: KeystorePtr,
+    genesis: H256,
+    known: Mutex<Known>,
+    block: PhantomData<Block>,
+}
+
+/// What was read after one block.
+#[derive(Default)]
+struct Known {
+    at: H256,
+    agents: BTreeMap<Account, Option<AgentRecord>>,
+    own: Option<Option<(Account, Key)>>,
+}
+
+impl<Block, C> Members<Block, C>
+where
+    Block: BlockT<Hash = H256>,
+    C: ProvideRuntimeApi<Block> + HeaderBackend<Block> + Send + Sync + 'static,
+    C::Api: RoundsApi<Block, AccountId>,
+{
+    /// From the parts of the node.
+    pub fn new(client: Arc<C>, keystore: KeystorePtr) -> Self {
+        Self {
+            genesis: client.info().genesis_hash,
+            client,
+            keystore,
+            known: Mutex::default(),
+            block: PhantomData,
+        }
+    }
+
+    /// Answers from what is known after the best block.
+    fn after_best<T>(&self, answer: impl FnOnce(&mut Known, H256) -> T) -> T {
+        let best = self.client.info().best_hash;
+        let mut known = self.known.lock();
+        if known.at != best {
+            *known = Known {
+                at: best,
+                ..Known::default()
+            };
+        }
+        answer(&mut known, best)
+    }
+
+    fn read(&self, at: H256, who: &AccountId) -> Option<AgentView> {
+        let view = self.client.runtime_api().agent(at, who.clone());
+        view.unwrap_or_else(|error| {
+            log::debug!(target: LOG_TARGET, "cannot read an agent: {error}");
+            None
+        })
+    }
+
+    /// The first key of the keystore that serves an active agent, or else any.
+    fn find_own(&self, at: H256) -> Option<(Account, Key)> {
+        let mut found = None;
+        for key in self.keystore.sr25519_public_keys(INFERENCE) {
+            let agent = self.client.runtime_api().agent_of(at, key.into());
+            let Ok(Some(account)) = agent else {
+                continue;
+            };
+            let own = Some((account.clone().into(), key.0));
+            if self.read(at, &account).is_some_and(|view| view.active) {
+                return own;
+            }
+            found = found.or(own);
+        }
+        found
+    }
+
+    fn own(&self) -> Option<(Account, Key)> {
+        self.after_best(|known, at| *known.own.get_or_insert_with(|| self.find_own(at)))
+    }
+}
+
+fn record(account: Account, view: AgentView) -> AgentRecord {
+    let key: sr25519::Public = view.key.into();
+    AgentRecord {
+        account,
+        key: key.0,
+        bond: view.bond,
+        rating: view.rating as f64 / RATING_ONE,
+        active: view.active,
+    }
+}
+
+impl<Block, C> Directory for Members<Block, C>
+where
+    Block: BlockT<Hash = H256>,
+    C: ProvideRuntimeApi<Block> + HeaderBackend<Block> + Send + Sync + 'static,
+    C::Api: RoundsApi<Block, AccountId>,
+{
+    fn agent(&self, account: &Account) -> Option<AgentRecord> {
+        self.after_best(|known, at| {
+            let read = || {
+                let view = self.read(at, &(*account).into())?;
+                Some(record(*account, view))
+            };
+            known.agents.entry(*account).or_insert_with(read).clone()
+        })
+    }
+
+    fn network(&self) -> [u8; 32] {
+        self.genesis.0
+    }
+
+    fn now(&self) -> u64 {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        since.as_millis().try_into().unwrap_or(u64::MAX)
+    }
+}
+
+impl<Block, C> Identity for Members<Block, C>
+where
+    Block: BlockT<Hash = H256>,
+    C: ProvideRuntimeApi<Block> + HeaderBackend<Block> + Send + Sync + 'static,
+    C::Api: RoundsApi<Block, AccountId>,
+{
+    fn account(&self) -> Option<Account> {
+        Some(self.own()?.0)
+    }
+
+    fn key(&self) -> Option<Key> {
+        Some(self.own()?.1)
+    }
+
+    fn sign(&self, message: &[u8]) -> Option<[u8; 64]> {
+        let key = sr25519::Public::from_raw(self.key()?);
+        match self.keystore.sr25519_sign(INFERENCE, &key, message) {
+            Ok(signature) => Some(signature?.0),
+            Err(error) => {
+                log::warn!(target: LOG_TARGET, "the keystore does not sign: {error}");
+                None
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_is_as_the_chain_says() {
+        let view = AgentView {
+            key: sr25519::Public::from_raw([7; 32]).into(),
+            active: true,
+            bond: 5,
+            open_rounds: 0,
+            reserved: 0,
+            staked_tickets: 0,
+            rating: 3 << 31,
+            weight: 1 << 32,
+        };
+        let expected = AgentRecord {
+            account: [1; 32],
+            key: [7; 32],
+            bond: 5,
+            rating: 1.5,
+            active: true,
+        };
+        assert_eq!(record([1; 32], view), expected);
+    }
+}

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! Serves the blocks that the configuration names, and chooses those that it leaves open.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    ops::Range,
+    panic::{catch_unwind, AssertUnwindSafe},
+    sync::{
+        mpsc::{channel, Receiver, RecvTimeoutError, Sender},
+        Arc,
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use starling_engine::{config::Config as ModelConfig, gguf::Gguf, ActivationBits, LoadOptions};
+use starling_planner::{choose, relocate, Server, MOVE_BELOW};
+use starling_shards::{transport::ModelId, Served, Service};
+
+use crate::{
+    config::{Blocks, Config},
+    file::ModelFile,
+    metrics::Metrics,
+    problems::Problems,
+    queue::lower_priority,
+    LOG_TARGET,
+};
+
+/// What does not work is tried again after this.
+const AGAIN: Duration = Duration::from_secs(15);
+
+/// How long a node that chooses its blocks looks for others first. Nodes that start together
+/// should not all choose the same: each takes as long as chance has it.
+const LOOK: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(20)];
+
+/// How often it looks whether other blocks would be much better.
+const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(180)];
+
+/// What is to be served.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Order {
+    name: String,
+    file: ModelFile,
+    blocks: Blocks,
+    max_blocks: usize,
+    threads: usize,
+    cache_bytes: usize,
+    niceness: u8,
+}
+
+/// What a configuration orders.
+pub(super) fn orders(config: &Config) -> Vec<Order> {
+    let default = LoadOptions::default().cache_bytes;
+    let orders = config.serve.iter().filter_map(|serve| {
+        Some(Order {
+            name: serve.name(),
+            file: serve.file(&config.store)?,
+            blocks: serve.blocks.clone(),
+            max_blocks: serve.max_blocks.map_or(usize::MAX, usize::from),
+            threads: config.threads,
+            cache_bytes: serve
+                .cache_mib
+                .map_or(default, |mib| mib.saturating_mul(1 << 20)),
+            niceness: config.niceness,
+        })
+    });
+    orders.collect()
+}
+
+/// A thread that sees to it that what was ordered last is served.
+pub(super) struct Serving {
+    orders: Mutex<Option<Sender<Vec<Order>>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Serving {
+    /// Starts it.
+    pub(super) fn start(
+        service: Arc<Service>,
+        first: Vec<Order>,
+        metrics: Metrics,
+        problems: Arc<Problems>,
+    ) -> io::Result<Self> {
+        let (sender, receiver) = channel();
+        let tender = Tender {
+            service,
+            metrics,
+            problems,
+            served: BTreeMap::new(),
+        };
+        let thread = thread::Builder::new()
+            .name("shards-serving".into())
+            .spawn(move || tender.run(first, &receiver))?;
+        Ok(Self {
+            orders: Mutex::new(Some(sender)),
+            thread: Some(thread),
+        })
+    }
+
+    /// From now on, this is to be served, and nothing else.
+    pub(super) fn order(&self, orders: Vec<Order>) {
+        if let Some(sender) = &*self.orders.lock() {
+            // It ends before this only by a crash, which has been told.
+            let _ = sender.send(orders);
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.orders.lock().take();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Tender {
+    service: Arc<Service>,
+    metrics: Metrics,
+    problems: Arc<Problems>,
+    served: BTreeMap<String, State>,
+}
+
+struct State {
+    order: Order,
+    model: ModelId,
+    /// Blocks of the whole model.
+    blocks: usize,
+    /// Blocks that are served; `None` while it is looked for others first.
+    span: Option<Range<usize>>,
+    /// When to look at what others serve; never where the configuration names the blocks.
+    look: Option<Instant>,
+}
+
+impl Tender {
+    fn run(mut self, mut orders: Vec<Order>, receiver: &Receiver<Vec<Order>>) {
+        loop {
+            self.withdraw(&orders);
+            let mut next = None;
+            for order in &orders {
+                let tended = catch_unwind(AssertUnwindSafe(|| self.tend(order)))
+                    .unwrap_or_else(|_| Err("the engine crashed".into()));
+                let again = match self.problems.note(&topic(order), tended) {
+                    Some(look) => look,
+                    None => Some(Instant::now() + AGAIN),
+                };
+                next = [next, again].into_iter().flatten().min();
+            }
+            let wait = next.map_or(Duration::MAX, |at| {
+                at.saturating_duration_since(Instant::now())
+            });
+            match receiver.recv_timeout(wait) {
+                Ok(new) => {
+                    let gone = |old: &&Order| new.iter().all(|order| order.name != old.name);
+                    for order in orders.iter().filter(gone) {
+                        self.problems.solved(&topic(order));
+                    }
+                    orders = new;
+                },
+                Err(RecvTimeoutError::Timeout) => {},
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Serves no more what is not ordered, or is ordered differently.
+    fn withdraw(&mut self, orders: &[Order]) {
+        let (service, metrics) = (&self.service, &self.metrics);
+        self.served.retain(|name, state| {
+            let stays = orders.contains(&state.order);
+            if !stays {
+                service.withdraw(&state.model);
+                metrics.served.with_label_values(&[name]).set(0);
+            }
+            stays
+        });
+    }
+
+    /// Serves what is ordered, and returns when to look again.
+    fn tend(&mut self, order: &Order) -> Result<Option<Instant>, String> {
+        let now = Instant::now();
+        if !self.served.contains_key(&order.name) {
+            let state = State::new(order.clone(), now)?;
+            // Lets the network look for others meanwhile.
+            if state.look.is_some() {
+                self.service.holders(&state.model);
+            }
+            self.served.insert(order.name.clone(), state);
+        }
+        let Some(state) = self.served.get_mut(&order.name) else {
+            return Ok(None);
+        };
+        if state.look.is_some_and(|at| at > now) {
+            return Ok(state.look);
+        }
+        if let Some(span) = state.place(&self.service) {
+            // Nothing is served meanwhile; if it fails, the next try looks for a place anew.
+            state.span = None;
+            let served = self.metrics.served.with_label_values(&[&order.name]);
+            served.set(0);
+            serve(&self.service, state, span.clone())?;
+            served.set(span.len().try_into().unwrap_or(u64::MAX));
+            state.span = Some(span);
+        }
+        if order.blocks == Blocks::Auto {
+            state.look = Some(Instant::now() + between(LOOK_AGAIN));
+        }
+        Ok(state.look)
+    }
+}
+
+impl State {
+    fn new(order: Order, now: Instant) -> Result<Self, String> {
+        let gguf = Gguf::open(&order.file.path()?).map_err(|error| error.to_string())?;
+        let config = ModelConfig::from_gguf(&gguf).map_err(|error| error.to_string())?;
+        let blocks = config.blocks;
+        let look = match &order.blocks {
+            Blocks::Span(span) if span.end > blocks => {
+                return Err(format!(
+                    "blocks {} are asked for, but the model has {blocks}",
+                    order.blocks
+                ));
+            },
+            Blocks::Span(_) => None,
+            Blocks::Auto => Some(now + between(LOOK)),
+        };
+        Ok(Self {
+            model: order.file.id()?,
+            order,
+            blocks,
+            span: None,
+            look,
+        })
+    }
+
+    /// The blocks to serve, if they are others than those that are served.
+    fn place(&self, service: &Service) -> Option<Range<usize>> {
+        match (&self.order.blocks, &self.span) {
+            (Blocks::Span(_), Some(_)) => None,
+            (Blocks::Span(span), None) => Some(span.clone()),
+            (Blocks::Auto, span) => {
+                let others: Vec<_> = service
+                    .holders(&self.model)
+                    .into_iter()
+                    .map(|holder| server(holder.blocks, holder.throughput))
+                    .collect();
+                match span {
+                    None => choose(self.blocks, self.order.max_blocks, &others),
+                    Some(span) => {
+                        let own = server(span.clone(), service.throughput(&self.model)?);
+                        relocate(self.blocks, &own, &others, MOVE_BELOW)
+                    },
+                }
+            },
+        }
+    }
+}
+
+fn serve(service: &Service, state: &State, blocks: Range<usize>) -> Result<(), String> {
+    let order = &state.order;
+    lower_priority(order.niceness);
+    let served = Served {
+        path: order.file.path()?,
+        blocks: blocks.clone(),
+        threads: order.threads,
+        cache_bytes: order.cache_bytes,
+        activation_bits: ActivationBits::default(),
+    };
+    service
+        .serve(state.model, &served)
+        .map_err(|error| error.to_string())?;
+    log::info!(
+        target: LOG_TARGET,
+        "serving blocks {}..{} of {} of {:?}",
+        blocks.start,
+        blocks.end,
+        state.blocks,
+        order.name,
+    );
+    Ok(())
+}
+
+fn topic(order: &Order) -> String {
+    format!("serving {:?}", order.name)
+}
+
+/// A server as the planner sees it; `throughput` in tokens · blocks a second.
+fn server(span: Range<usize>, throughput: f64) -> Server {
+    let rate = throughput / span.len().max(1) as f64;
+    Server { span, rate }
+}
+
+/// A time between the two.
+fn between([least, most]: [Duration; 2]) -> Duration {
+    let chance = getrandom::u32().unwrap_or_default();
+    let share = f64::from(chance) / f64::from(u32::MAX);
+    least + (most.saturating_sub(least)).mul_f64(share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_configuration_leaves_out_has_a_default() {
+        let config = "niceness = 3\nthreads = 2\nstore = \"/models\"\n[[serve]]\nmodel = \"m\"\n\
+                      [[serve]]\npath = \"n.gguf\"\nsha256 = \"ab\"\nblocks = \"1..3\"\ncache_mib = 7";
+        let config: Config = toml::from_str(config).unwrap();
+        let [m, n] = &orders(&config)[..] else {
+            panic!("two orders")
+        };
+        let stored = ModelFile::Store {
+            name: "m".into(),
+            folder: Some("/models".into()),
+        };
+        assert_eq!((&m.file, &m.blocks), (&stored, &Blocks::Auto));
+        assert_eq!(m.max_blocks, usize::MAX);
+        assert_eq!(
+            (n.blocks.clone(), n.cache_bytes),
+            (Blocks::Span(1..3), 7 << 20)
+        );
+        assert_eq!((n.threads, n.niceness), (2, 3));
+        assert_eq!(n.name, "n");
+    }
+
+    #[test]
+    fn chance_stays_within_its_bounds() {
+        for _ in 0..100 {
+            let time = between(LOOK);
+            assert!(LOOK[0] <= time && time <= LOOK[1]);
+        }
+    }
+
+    #[test]
+    fn a_span_is_as_fast_as_its_throughput_over_its_length() {
+        let server = server(2..6, 40.0);
+        assert_eq!((server.span, server.rate), (2..6, 10.0));
+    }
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! Whether a swarm of real models answers better than its models alone.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+use starling_engine::{
+    eval::{Choice, Task},
+    rank::Quoting,
+};
+
+use super::answers::{by_question, compared, draws, greedy, load, majority, play, scale, swarms};
+use crate::{
+    models::{Model, Scorer},
+    output::Output,
+    runner::Runner,
+    stats::mean,
+};
+
+/// What is asked, and whom.
+pub struct Options {
+    /// The models.
+    pub models: Vec<Model>,
+    /// The folder with the task sets.
+    pub data: PathBuf,
+    /// The task sets.
+    pub tasks: Vec<Task>,
+    /// How many questions of each are asked.
+    pub limit: usize,
+    /// How many before them set the scale of scores.
+    pub reference: usize,
+    /// How many agents a swarm has.
+    pub agents: usize,
+    /// At which temperature they draw their answers.
+    pub temperature: f64,
+    /// How they score.
+    pub scorer: Scorer,
+    /// The seeds of the draws.
+    pub seeds: Vec<u64>,
+}
+
+/// How often one way to answer is right.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// The task set.
+    pub task: String,
+    /// The swarm.
+    pub swarm: String,
+    /// Who answers: see [`run`].
+    pub method: String,
+    /// How many questions.
+    pub questions: usize,
+    /// The share of right answers.
+    pub right: f64,
+    /// The lower bound of its 95 % confidence interval, over the questions.
+    pub right_low: f64,
+    /// The upper bound.
+    pub right_high: f64,
+    /// How much better than the best single model's most probable answers.
+    pub over_best: f64,
+    /// The lower bound of the 95 % confidence interval of that, paired by question.
+    pub over_best_low: f64,
+    /// The upper bound.
+    pub over_best_high: f64,
+}
+
+/// What a model makes of the questions.
+struct Said {
+    logprobs: Vec<Vec<f64>>,
+    scores: Vec<Vec<f64>>,
+}
+
+/// Asks all questions, and compares what the swarm's round chooses (`swarm`) with a single agent's
+/// answer (`single`), the answer that most agents have (`majority`), whether any has the right one
+/// (`oracle`), and each model's most probable answer (`greedy`), the best of which over all questions
+/// of a set, known only afterwards, is the best single model.
+pub fn run(options: &Options, runner: Runner, output: &Output) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for task in &options.tasks {
+        rows.extend(of_task(*task, options, runner)?);
+        // As far as it has come.
+        output.table("quality", &rows)?;
+    }
+    Ok(rows)
+}
+
+fn of_task(task: Task, options: &Options, runner: Runner) -> Result<Vec<Row>> {
+    let items = load(task, &options.data, options.reference, options.limit)?;
+    let said = ask(task, &items, options, runner)?;
+    let asked: Vec<&Choice> = items.iter().skip(options.reference).collect();
+    let logprobs: Vec<Vec<Vec<f64>>> = said
+        .iter()
+        .map(|said| said.logprobs[options.reference..].to_vec())
+        .collect();
+    let scaled = said
+        .iter()
+        .map(|said| Ok(scale(&said.scores, options.reference)?[options.reference..].to_vec()))
+        .collect::<Result<Vec<Vec<Vec<f64>>>>>()?;
+
+    let is = |condition: bool| f64::from(u8::from(condition));
+    let greedy: Vec<Vec<f64>> = logprobs
+        .iter()
+        .map(|logprobs| {
+            let of = |(item, logprobs): (&&Choice, &Vec<f64>)| is(greedy(logprobs) == item.gold);
+            asked.iter().zip(logprobs).map(of).collect()
+        })
+        .collect();
+    let best = greedy
+        .iter()
+        .max_by(|left, right| mean(left).total_cmp(&mean(right)))
+        .cloned()
+        .unwrap_or_default();
+
+    let row = |swarm: &str, method: &str, values: &[f64]| {
+        let (right, over) = compared(values, &best);
+        Row {
+            task: task.to_string(),
+            swarm: swarm.into(),
+            method: method.into(),
+            questions: values.len(),
+            right: right.value,
+            right_low: right.low,
+            right_high: right.high,
+            over_best: over.value,
+            over_best_low: over.low,
+            over_best_high: over.high,
+        }
+    };
+    let mut rows: Vec<Row> = options
+        .models
+        .iter()
+        .zip(&greedy)
+        .map(|(model, right)| row(model.name(), "greedy", right))
+        .collect();
+    for swarm in swarms(&options.models, options.agents) {
+        let label = format!("{task} {}", swarm.name);
+        let steps = options.seeds.len() as u64;
+        let of_seeds = runner.all(&label, steps, &options.seeds, |seed, bar| {
+            let drawn = draws(&logprobs, &swarm, options.temperature, *seed);
+            let right: Vec<Vec<bool>> = drawn
+                .iter()
+                .zip(&asked)
+                .map(|(drawn, item)| drawn.iter().map(|choice| *choice == item.gold).collect())
+                .collect();
+            let scores = |question: usize, agent: usize| {
+                let own = &scaled[swarm.models[agent]][question];
+                drawn[question].iter().map(|choice| own[*choice]).collect()
+            };
+            let winners = play(&right, scores, options.agents, *seed)?;
+            let mut rng = ChaCha8Rng::seed_from_u64(*seed);
+            let share = |right: &Vec<bool>| {
+                right.iter().filter(|right| **right).count() as f64 / right.len() as f64
+            };
+            let won = |(right, winner): (&Vec<bool>, Option<usize>)| {
+                is(winner.is_some_and(|winner| right[winner]))
+            };
+            let voted = |(drawn, item): (&Vec<usize>, &&Choice)| {
+                is(majority(drawn, &mut rng) == Some(item.gold))
+            };
+            bar.inc(1);
+            Ok([
+                right.iter().zip(winners).map(won).collect::<Vec<f64>>(),
+                right.iter().map(share).collect(),
+                drawn.iter().zip(&asked).map(voted).collect(),
+                right
+                    .iter()
+                    .map(|right| is(right.contains(&true)))
+                    .collect(),
+            ])
+        })?;
+        for (index, method) in ["swarm", "single", "majority", "oracle"].iter().enumerate() {
+            let of_method: Vec<Vec<f64>> = of_seeds
+                .iter()
+                .map(|of_seed| of_seed[index].clone())
+                .collect();
+            rows.push(row(&swarm.name, method, &by_question(&of_method)));
+        }
+    }
+    Ok(rows)
+}
+
+fn ask(task: Task, items: &[Choice], options: &Options, runner: Runner) -> Result<Vec<Said>> {
+    let asked: Vec<(&Model, &Choice)> = options
+        .models
+        .iter()
+        .flat_map(|model| items.iter().map(move |item| (model, item)))
+        .collect();
+    let steps = asked.len() as u64;
+    let answers = runner.all(&format!("{task}"), steps, &asked, |(model, item), bar| {
+        let logprobs = model.logprobs(item)?;
+        let quoting = Quoting::default();
+        let scores = model.scores(options.scorer, quoting, &item.question, &item.choices)?;
+        bar.inc(1);
+        Ok((logprobs, scores))
+    })?;
+    let of_model = |answers: &[(Vec<f64>, Vec<f64>)]| {
+        let (logprobs, scores) = answers.iter().cloned().unzip();
+        Said { logprobs, scores }
+    };
+    Ok(answers.chunks(items.len().max(1)).map(of_model).collect())
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Agents that cannot work: their node says so once, authors blocks all the same, and the agent works
+//! again when the cause is gone.
+
+use std::{fs, net::TcpListener, path::Path};
+
+use anyhow::{Context, Result};
+use starling_engine::store::Store;
+use starling_primitives::RoundId;
+use starling_runtime::{MILLI_UNIT, UNIT};
+use starling_tests::{
+    chain::{account_id, call, send},
+    node::run,
+    rounds::{opened, request, round, View},
+    Api, Node,
+};
+use subxt::{
+    dynamic::Value,
+    rpcs::{methods::legacy::Bytes, rpc_params},
+};
+use subxt_signer::sr25519::dev::{alice, bob};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+};
+
+use crate::swarm::engine::{model, SMOLLM2};
+
+const TOML_OF_AN_EXPERT: &str =
+    "[[primary]]\n[[primary.rules]]\npattern = '.'\nanswer = \"Yes.\"\n";
+const WRONG: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// Bob asks; the only agent is Alice. Returns the round when it is over: what one agent says is
+/// never enough, so what counts is whether it committed.
+async fn ask(node: &Node) -> Result<View> {
+    let api = node.api().await?;
+    let id = opened(&send(&api, &request("Is it so?", UNIT, 32), &bob()).await?).await?;
+    over(node, &api, id).await
+}
+
+async fn over(node: &Node, api: &Api, id: RoundId) -> Result<View> {
+    let rpc = node.rpc().await?;
+    let mut blocks = api.stream_best_blocks().await?;
+    loop {
+        let block = blocks.next().await.context("no more blocks")??;
+        let view = round(&rpc, &block.at().await?, id).await?;
+        if let Some(view) = view.filter(|view| view.round.phase.is_final()) {
+            return Ok(view);
+        }
+    }
+}
+
+async fn buy_tickets(node: &Node) -> Result<()> {
+    let tickets = call("Tickets", "buy", vec![Value::u128(100 * MILLI_UNIT)]);
+    let bought = send(&node.api().await?, &tickets, &alice()).await?;
+    bought.wait_for_success().await?;
+    Ok(())
+}
+
+/// Answers one completion as an OpenAI-compatible server does.
+async fn complete(connection: TcpStream) -> Result<()> {
+    let mut connection = BufReader::new(connection);
+    let (mut length, mut line) = (0, String::new());
+    while connection.read_line(&mut line).await? > 2 {
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse()?;
+        }
+        line.clear();
+    }
+    connection.read_exact(&mut vec![0; length]).await?;
+    let answer = "data: {\"choices\":[{\"text\":\"Yes.\"}]}\n\ndata: [DONE]\n\n";
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        answer.len()
+    );
+    connection.write_all((head + answer).as_bytes()).await?;
+    Ok(connection.flush().await?)
+}
+
+#[tokio::test]
+async fn what_a_model_lacks_is_said_once_and_its_return_too() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let config = folder.path().join("agent.toml");
+    let store = folder.path().join("store");
+    let weights = model(SMOLLM2);
+    // A port on which nobody listens for now.
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let write = |sha256: &str, rest: &str| {
+        let config_text = format!(
+            "store = {store:?}\nthreads = 1\n\
+             [[primary]]\nmodel = {SMOLLM2:?}\naccept = {{ max_prompt_bytes = 1 }}\n\
+             [[primary]]\nname = \"file\"\npath = {weights:?}\nsha256 = {sha256:?}\n\
+             accept = {{ max_prompt_bytes = 1 }}\n\
+             [[primary]]\nurl = \"http://127.0.0.1:{port}/v1\"\nmodel = \"served\"\n\
+             [ranking]\nranker = \"similarity\"\n{rest}"
+        );
+        // At once, as editors do it: the node must not see half of it.
+        let new = config.with_extension("new");
+        fs::write(&new, config_text)?;
+        fs::rename(&new, &config)
+    };
+    write(WRONG, "")?;
+    let base = folder.path().join("base");
+    let node = Node::start(
+        &base,
+        [
+            "--dev".to_owned(),
+            format!("--agent-config={}", config.display()),
+        ],
+    )
+    .await?;
+    buy_tickets(&node).await?;
+
+    // No model, another file, and nobody there.
+    let missing = ["model \"smollm2-135m-instruct\": ", "has not been fetched"];
+    let wrong = [
+        "model \"file\": ",
+        "is corrupt or another file: its SHA-256 is",
+    ];
+    let down = ["model \"served\": ", "Connection refused"];
+    let back = |topic| [topic, "works again"];
+    node.logged(&missing).await?;
+    node.logged(&wrong).await?;
+    let heals = async {
+        node.logged(&down).await?;
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
+        let server = tokio::spawn(async move {
+            while let Ok((connection, _)) = listener.accept().await {
+                complete(connection).await?;
+            }
+            anyhow::Ok(())
+        });
+        anyhow::Ok(server)
+    };
+    // The server comes in the middle of the round, which is not lost.
+    let (round, server) = tokio::try_join!(ask(&node), heals)?;
+    assert_eq!(round.round.counts.commits, 1);
+    node.logged(&back("model \"served\": ")).await?;
+
+    // A configuration that makes no sense changes nothing.
+    write(WRONG, "[nonsense]")?;
+    let refused = ["the agent configuration: ", "TOML parse error"];
+    node.logged(&refused).await?;
+    assert_eq!(ask(&node).await?.round.counts.commits, 1);
+
+    // The right hash, without a restart; the model, without a word to the node.
+    let hash = Store::open(None)?.entry(SMOLLM2)?.sha256.clone();
+    write(&hash, "")?;
+    node.logged(&back("the agent configuration: ")).await?;
+    node.logged(&back("model \"file\": ")).await?;
+    link(&weights, &store.join(SMOLLM2))?;
+    node.logged(&back("model \"smollm2-135m-instruct\": "))
+        .await?;
+
+    for words in [&missing, &wrong, &down, &refused] {
+        assert_eq!(node.log_count(words), 1, "{words:?}");
+    }
+    server.abort();
+    Ok(())
+}
+
+/// Puts a file into a folder of its own.
+fn link(file: &Path, folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    let name = file.file_name().context("a file has a name")?;
+    Ok(std::os::unix::fs::symlink(file, folder.join(name))?)
+}
+
+/// A validator whose keystore has session keys and no inference key, and later one without tickets.
+#[tokio::test]
+async fn without_key_or_tickets_an_agent_says_so_and_passes() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let base = folder.path().join("base");
+    let config = folder.path().join("agent.toml");
+    fs::write(&config, TOML_OF_AN_EXPERT)?;
+    for (key_type, scheme) in [("aura", "sr25519"), ("gran", "ed25519")] {
+        let inserted = run([
+            "key",
+            "insert",
+            "--chain=dev",
+            "--suri=//Alice",
+            &format!("--base-path={}", base.display()),
+            &format!("--key-type={key_type}"),
+            &format!("--scheme={scheme}"),
+        ])
+        .await?;
+        assert_eq!(inserted.code, Some(0), "{}", inserted.stderr);
+    }
+    let node = Node::start(
+        &base,
+        [
+            "--chain=dev".to_owned(),
+            "--validator".into(),
+            "--unsafe-force-node-key-generation".into(),
+            format!("--agent-config={}", config.display()),
+        ],
+    )
+    .await?;
+    let no_key = ["the inference key: the keystore holds no key of type `infr`"];
+    node.logged(&no_key).await?;
+
+    let rpc = node.rpc().await?;
+    let key = Bytes(account_id(&alice()).0.to_vec());
+    let (): () = rpc
+        .request("author_insertKey", rpc_params!["infr", "//Alice", key])
+        .await?;
+    // It authors blocks, or this would not be in one.
+    assert_eq!(ask(&node).await?.round.counts.commits, 0);
+    node.logged(&["the agent can only pass: it has no ticket"])
+        .await?;
+    buy_tickets(&node).await?;
+    assert_eq!(ask(&node).await?.round.counts.commits, 1);
+    node.logged(&["the inference key: works again"]).await?;
+    assert_eq!(node.log_count(&no_key), 1);
+    Ok(())
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `starling ask`, as a script calls it.
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use starling_primitives::{round::Phase, Balance, RoundId};
+use starling_tests::node::{command_of, run_to_end, Outcome};
+
+use super::{
+    honest::{experts, texts},
+    Swarm,
+};
+
+/// Eve asks and waits for the end.
+async fn ask(swarm: &Swarm, arguments: &[&str]) -> Result<(Outcome, Value)> {
+    let mut command = command_of("STARLING_CLIENT", "starling")?;
+    command
+        .args([
+            "--json",
+            "--url",
+            swarm.node()?.url(),
+            "ask",
+            "--dev",
+            "eve",
+        ])
+        .args(arguments)
+        .env_remove("STARLING_SURI");
+    let outcome = run_to_end(&mut command).await?;
+    // With --watch an object a line, the result last.
+    let last = outcome.stdout.lines().last();
+    let last = last.with_context(|| outcome.stderr.clone())?;
+    let result = serde_json::from_str(last).with_context(|| outcome.stdout.clone())?;
+    Ok((outcome, result))
+}
+
+fn amount(value: &Value) -> Result<Balance> {
+    let amount = value.as_str().with_context(|| value.to_string())?;
+    Ok(amount.parse()?)
+}
+
+#[tokio::test]
+async fn a_script_asks_and_gets_an_answer_or_an_exit_code() -> Result<()> {
+    let swarm = Swarm::start(experts()).await?;
+    let arguments = ["--fee", "10", "--watch", "What is a starling?"];
+    let (outcome, result) = ask(&swarm, &arguments).await?;
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let id: RoundId = result["round"].as_u64().context("a number")?;
+    let (_, view) = swarm.ended(id).await?;
+    assert_eq!(view.round.phase, Phase::Done);
+    assert_eq!(result["phase"], "done");
+    let said = texts(&view);
+    let winner = view.round.winner.as_ref().context("there is a winner")?;
+    assert_eq!(result["answer"], said[winner].as_str());
+    assert_eq!(result["prompt"], "What is a starling?");
+
+    let candidates = result["candidates"].as_array().context("candidates")?;
+    assert_eq!(candidates.len(), 4);
+    assert_eq!(candidates[0]["won"], true);
+    assert_eq!(candidates[0]["agent"]["address"], winner.to_string());
+    let mut paid = 0;
+    for candidate in candidates {
+        assert_eq!(candidate["rankings"].as_array().map(Vec::len), Some(3));
+        paid += amount(&candidate["paid"])?;
+    }
+    let settlement = &result["settlement"];
+    let moved = amount(&settlement["winner"])? + amount(&settlement["rankers"])?;
+    assert_eq!(paid, moved);
+
+    // Every phase began in a block of its own, and each is told while it goes on.
+    let blocks = result["blocks"].as_array().context("blocks")?;
+    let phases: Vec<_> = blocks.iter().map(|block| &block["phase"]).collect();
+    let all = ["committing", "revealing", "ranking", "disclosing", "done"];
+    assert_eq!(phases, all);
+    let numbers: Vec<_> = blocks.iter().map(|block| block["block"].as_u64()).collect();
+    assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+    let lines: Vec<_> = outcome.stdout.lines().collect();
+    assert!(lines.len() > 12, "an object for each message: {lines:?}");
+    for line in &lines {
+        serde_json::from_str::<Value>(line).with_context(|| line.to_string())?;
+    }
+
+    // Four agents cannot give five answers.
+    let (outcome, result) = ask(&swarm, &["--min-responses", "5", "What is a flock?"]).await?;
+    assert_eq!(outcome.code, Some(5), "{}", outcome.stderr);
+    assert_eq!(result["phase"], "failed");
+    assert_eq!(result["failure"], "TooFewCommits");
+    assert_eq!(result["answer"], Value::Null);
+    assert!(
+        outcome.stderr.contains("ended without an answer"),
+        "{}",
+        outcome.stderr
+    );
+    Ok(())
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A swarm that falls apart in the middle of a round, two against two, and comes together again.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use starling_primitives::{api::RoundView, round::Phase, RoundId};
+use starling_runtime::{AccountId, UNIT};
+use starling_tests::{rounds::agent, Node};
+use subxt::{client::Blocks, utils::H256, SubstrateConfig};
+use tokio::time::timeout;
+
+use super::{account, keys, slow_expert, until_best, Swarm, Validator, PATIENCE};
+
+type View = RoundView<AccountId>;
+
+const FEE: u128 = 10 * UNIT;
+/// How many blocks each half authors alone.
+const BLOCKS: u64 = 2;
+/// As many blocks before the last one are remembered as a half can author while the other stands
+/// still.
+const KEPT: usize = 16;
+
+/// Both halves build a chain of their own on the same block. When they meet, the blocks of one are
+/// taken back, and what happened in them has to happen again.
+#[tokio::test]
+async fn a_split_swarm_heals_and_no_round_is_lost() -> Result<()> {
+    // They think until after the request is final and the swarm is split.
+    let answers = [
+        "A starling is a small songbird.",
+        "A starling is a songbird that mimics others.",
+        "Starlings are songbirds; a flock is a murmuration.",
+        "A starling is a bird.",
+    ];
+    let swarm = Swarm::start(answers.map(|answer| slow_expert(answer, 7))).await?;
+    let (api, rpc) = (swarm.api().await?, swarm.node()?.rpc().await?);
+    let mut bonds = vec![];
+    let start = api.at_current_block().await?;
+    for key in keys() {
+        bonds.push(agent(&rpc, &start, &account(&key)).await?.bond);
+    }
+
+    let id = swarm.ask("What is a starling?", FEE).await?;
+    let halves = split(&swarm, id, |view| view.round.counts.commits >= 2).await?;
+    for Half { view, .. } in &halves {
+        // A half may have all commits, if they were on their way when it was cut off. As long as
+        // that is not final, keys stay secret: the other half is still committing.
+        assert!(view.round.phase <= Phase::Revealing, "{view:?}");
+        assert!(view
+            .responses
+            .iter()
+            .all(|response| response.text.is_none()));
+    }
+    assert_eq!(halves[0].view.round.phase, Phase::Committing);
+    heals(&swarm, &halves).await?;
+
+    // In one half all scores may be in, if they were on their way.
+    let disclosing = |view: &View| view.round.phase >= Phase::Disclosing;
+    swarm.until_best(id, disclosing).await?;
+    let halves = split(&swarm, id, disclosing).await?;
+    let mut phases = halves.iter().map(|half| half.view.round.phase);
+    assert!(phases.any(|phase| phase == Phase::Disclosing));
+    heals(&swarm, &halves).await?;
+
+    let (at, view) = swarm.ended(id).await?;
+    assert_eq!(view.round.phase, Phase::Done);
+    let counts = &view.round.counts;
+    assert_eq!(
+        (counts.commits, counts.valid, counts.disclosures),
+        (4, 4, 4),
+        "{view:?}"
+    );
+    for (key, bond) in keys().iter().zip(bonds) {
+        assert_eq!(agent(&rpc, &at, &account(key)).await?.bond, bond);
+    }
+    Ok(())
+}
+
+/// Where one half stands after the split.
+struct Half {
+    /// Its last blocks by height.
+    chain: BTreeMap<u64, H256>,
+    view: View,
+}
+
+/// Lets each half go on alone, one after the other, until it has authored some blocks and
+/// `condition` holds for a round there. All nodes run again after that.
+async fn split(swarm: &Swarm, id: RoundId, condition: impl Fn(&View) -> bool) -> Result<[Half; 2]> {
+    let nodes: Vec<&Node> = swarm
+        .validators
+        .iter()
+        .map(Validator::node)
+        .collect::<Result<_>>()?;
+    let (left, right) = nodes.split_at(2);
+    for node in right {
+        node.pause().await?;
+    }
+    let one = alone(left[0], id, &condition).await?;
+    for node in left {
+        node.pause().await?;
+    }
+    for node in right {
+        node.resume().await?;
+    }
+    let other = alone(right[0], id, &condition).await?;
+    for node in left {
+        node.resume().await?;
+    }
+    Ok([one, other])
+}
+
+/// Waits until a node's best chain has got some blocks more and `condition` holds for a round.
+async fn alone(node: &Node, id: RoundId, condition: impl Fn(&View) -> bool) -> Result<Half> {
+    let (api, methods) = (node.api().await?, node.methods().await?);
+    let best = methods.chain_get_header(None).await?;
+    let now = best.context("there is a best block")?.number;
+    let mut blocks = api.stream_best_blocks().await?;
+    reaches(&mut blocks, now + BLOCKS).await?;
+    let (at, view) = until_best(node, id, condition).await?;
+    let mut chain = BTreeMap::new();
+    let mut hash = at.block_hash();
+    while let Some(header) = methods.chain_get_header(Some(hash)).await? {
+        chain.insert(header.number, hash);
+        if chain.len() == KEPT {
+            break;
+        }
+        hash = header.parent_hash;
+    }
+    Ok(Half { chain, view })
+}
+
+/// Waits until a stream of blocks is so high.
+async fn reaches(blocks: &mut Blocks<SubstrateConfig>, height: u64) -> Result<()> {
+    let wait = async {
+        while blocks.next().await.context("no more blocks")??.number() < height {}
+        anyhow::Ok(())
+    };
+    let outcome = timeout(PATIENCE, wait).await;
+    outcome.with_context(|| format!("there is no block {height}"))?
+}
+
+/// Makes sure that both halves had blocks of their own, and waits until those of one are final on
+/// both sides: the other has taken its own back.
+async fn heals(swarm: &Swarm, halves: &[Half; 2]) -> Result<()> {
+    let [one, other] = halves.each_ref().map(|half| &half.chain);
+    let common = one
+        .iter()
+        .rev()
+        .find(|(height, _)| other.contains_key(height));
+    let (height, hash) = common.context("they are at the same height")?;
+    let hashes = [hash, &other[height]];
+    assert_ne!(hashes[0], hashes[1], "there are two chains");
+    for validator in [0, 2] {
+        let node = swarm.validators[validator].node()?;
+        let mut blocks = node.api().await?.stream_blocks().await?;
+        reaches(&mut blocks, height + 1).await?;
+        let number = Some((*height).into());
+        let chosen = node.methods().await?.chain_get_block_hash(number).await?;
+        let chosen = chosen.context("a final block is there")?;
+        assert!(hashes.contains(&&chosen), "a third chain");
+    }
+    Ok(())
+}
