@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use codec::Decode;
 use sp_core::crypto::AccountId32;
 use starling_primitives::{
-    round::{BlockNumber, Phase},
+    round::{BlockNumber, Phase, Settlement},
     Balance, RoundId,
 };
 use subxt::events::Phase as Stage;
@@ -66,27 +65,6 @@ pub enum Event {
     Rated,
     /// It was removed.
     Purged,
-}
-
-/// Everything that the end of a round moved, as `pallet-rounds` reports it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Decode)]
-pub struct Settlement {
-    /// The part of the fee that went back to the requester.
-    pub refunded: Balance,
-    /// What the agents lost of their tickets.
-    pub forfeited: Balance,
-    /// What the agents lost of their bonds.
-    pub slashed: Balance,
-    /// Minted into the pot.
-    pub subsidy: Balance,
-    /// Paid to the winner.
-    pub winner: Balance,
-    /// Paid to all rankers together.
-    pub rankers: Balance,
-    /// Paid to the treasury.
-    pub treasury: Balance,
-    /// Burnt.
-    pub burnt: Balance,
 }
 
 /// Reads one event; `None` where it is not about a round.

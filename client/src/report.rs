@@ -355,10 +355,10 @@ fn blocks_of(view: &RoundView<AccountId32>) -> Vec<PhaseBlock> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::events::{Payments, Settlement as Moved};
+    use crate::events::Payments;
     use starling_primitives::{
         fixed::ONE,
-        round::{Counts, Failure, Round, Terms as RoundTerms},
+        round::{Counts, Failure, Round, Settlement as Moved, Terms as RoundTerms},
         selection::Tally,
         Score,
     };

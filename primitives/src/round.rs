@@ -6,7 +6,7 @@ use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use sp_core::H256;
 
-use crate::Balance;
+use crate::{traits::Paid, Balance};
 
 /// The number of a block.
 pub type BlockNumber = u32;
@@ -162,4 +162,50 @@ pub struct Round<AccountId> {
     pub rated: u32,
     /// Whose response was chosen.
     pub winner: Option<AccountId>,
+}
+
+/// Everything that the end of a round moved.
+#[derive(
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct Settlement {
+    /// The part of the fee that went back to the requester.
+    pub refunded: Balance,
+    /// What the agents lost of their tickets.
+    pub forfeited: Balance,
+    /// What the agents lost of their bonds.
+    pub slashed: Balance,
+    /// Minted into the pot.
+    pub subsidy: Balance,
+    /// Paid to the winner.
+    pub winner: Balance,
+    /// Paid to all rankers together.
+    pub rankers: Balance,
+    /// Paid to the treasury.
+    pub treasury: Balance,
+    /// Burnt.
+    pub burnt: Balance,
+}
+
+impl Settlement {
+    /// Adds what the rewards paid.
+    pub fn with(self, paid: Paid) -> Self {
+        Self {
+            subsidy: paid.subsidy,
+            winner: paid.winner,
+            rankers: paid.rankers,
+            treasury: paid.treasury,
+            burnt: paid.burnt,
+            ..self
+        }
+    }
 }

@@ -286,8 +286,6 @@ impl_runtime_apis! {
         // Both calls are made by the try-runtime tool alone, and a panic is how they report.
         #[allow(clippy::unwrap_used)]
         fn on_runtime_upgrade(checks: frame_try_runtime::UpgradeCheckSelect) -> (Weight, Weight) {
-            use frame_support::traits::Get;
-
             let weight = Executive::try_runtime_upgrade(checks).unwrap();
             (weight, crate::configs::RuntimeBlockWeights::get().max_block)
         }

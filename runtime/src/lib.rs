@@ -24,6 +24,7 @@ mod benchmarks;
 pub mod configs;
 pub mod genesis_config_presets;
 pub mod rules;
+pub mod weights;
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@
 use codec::Encode;
 use frame_support::{
     dispatch::GetDispatchInfo,
-    traits::{InstanceFilter, IntegrityTest},
+    traits::{GetCallName, InstanceFilter, IntegrityTest},
 };
 use sp_core::crypto::Ss58Codec;
 use sp_genesis_builder::PresetId;
@@ -169,4 +169,37 @@ fn the_validators_of_the_presets_are_agents_that_may_answer() {
             );
         });
     }
+}
+
+/// Each call of the protocol, and the source of the weights that were measured of its pallet.
+#[test]
+fn every_call_of_the_protocol_has_a_weight_that_was_measured() {
+    fn check<Call: GetCallName, Weights>(pallet: &str, generated: &str) {
+        let weights = core::any::type_name::<Weights>();
+        let expected = format!("starling_runtime::weights::{pallet}::WeightInfo<");
+        assert!(weights.starts_with(&expected), "{pallet} uses {weights}");
+        for call in Call::get_call_names() {
+            assert!(
+                generated.contains(&format!("fn {call}(")),
+                "{pallet}::{call} has no measured weight: run scripts/weights {pallet}"
+            );
+        }
+    }
+
+    check::<pallet_agents::Call<Runtime>, <Runtime as pallet_agents::Config>::WeightInfo>(
+        "pallet_agents",
+        include_str!("weights/pallet_agents.rs"),
+    );
+    check::<pallet_rewards::Call<Runtime>, <Runtime as pallet_rewards::Config>::WeightInfo>(
+        "pallet_rewards",
+        include_str!("weights/pallet_rewards.rs"),
+    );
+    check::<pallet_rounds::Call<Runtime>, <Runtime as pallet_rounds::Config>::WeightInfo>(
+        "pallet_rounds",
+        include_str!("weights/pallet_rounds.rs"),
+    );
+    check::<pallet_tickets::Call<Runtime>, <Runtime as pallet_tickets::Config>::WeightInfo>(
+        "pallet_tickets",
+        include_str!("weights/pallet_tickets.rs"),
+    );
 }

@@ -314,7 +314,8 @@ impl Swarm {
         Ok(())
     }
 
-    /// Plays one round, from the request until its ratings are recorded.
+    /// Plays one round, from the request until it is over. Its ratings are recorded in the block after
+    /// that, the next round's first.
     pub fn play(&mut self) -> Result<Played> {
         self.play_observed(|_| ())
     }

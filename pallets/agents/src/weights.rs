@@ -2,8 +2,8 @@
 
 //! The weights of this pallet's calls.
 //!
-//! A runtime uses what `frame-omni-bencher` measured on it. The implementation for `()` is a
-//! PLACEHOLDER for this pallet's own tests: nobody measured it.
+//! A runtime uses what `frame-omni-bencher` measured on it. The implementation for `()` is
+//! for this pallet's own tests: nobody measured it.
 
 use frame_support::weights::{constants::ParityDbWeight, RuntimeDbWeight, Weight};
 

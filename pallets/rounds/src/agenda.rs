@@ -9,14 +9,15 @@
 
 use alloc::{collections::BTreeMap, vec::Vec};
 use frame_support::{
+    dispatch::DispatchClass,
     traits::{Get, ValidatorSet},
     weights::Weight,
 };
 use starling_primitives::{deadline, RoundId};
 
 use crate::{
-    Agenda, Authored, Authors, BlockNumber, CommittingRounds, Config, Due, Pallet, Phase, RoundOf,
-    Rounds, Unhashed, WeightInfo,
+    Agenda, Authored, Authors, BlockNumber, CommittingRounds, Config, Due, Pallet, Phase, Reserved,
+    Room, RoundOf, Rounds, Unhashed, WeightInfo,
 };
 
 impl<T: Config> Pallet<T> {
@@ -88,12 +89,44 @@ impl<T: Config> Pallet<T> {
         }
     }
 
+    /// Sets room aside for the rounds that are due in this block, before anything else takes it;
+    /// returns its weight, and that of looking at the agenda.
+    ///
+    /// Nothing is set aside for rounds that a message of this block may complete: hardly any block
+    /// completes one, and a round of 500 agents would take most of every block while it is open.
+    pub(crate) fn reserve() -> Weight {
+        let agenda = Agenda::<T>::get();
+        let now = Self::now();
+        let room = agenda.iter().take_while(|due| due.at <= now).fold(
+            Room::default(),
+            |Room {
+                 transitions,
+                 agents,
+             },
+             due| Room {
+                transitions: transitions.saturating_add(1).min(T::MaxTransitions::get()),
+                agents: agents
+                    .saturating_add(due.agents)
+                    .min(T::MaxTransitionAgents::get()),
+            },
+        );
+        let open = u32::try_from(agenda.len()).unwrap_or(u32::MAX);
+        let base = T::WeightInfo::on_initialize(open, T::MaxAuthorities::get());
+        if room == Room::default() {
+            return base;
+        }
+        Reserved::<T>::put(room);
+        base.saturating_add(Self::weight_of(room))
+    }
+
     /// Runs the transitions that are due in this block: in order of (deadline, round), at most
-    /// `MaxTransitions`, of at most `MaxTransitionAgents` agents together. The others stay where
-    /// they are, and messages for their phases remain valid.
+    /// `MaxTransitions`, of at most `MaxTransitionAgents` agents together, and no more than there is
+    /// room for. The others stay where they are, messages for their phases remain valid, and the
+    /// next block sets room aside for them.
     pub(crate) fn run_agenda() {
         let now = Self::now();
         let mut authored = None;
+        let mut reserved = Reserved::<T>::take();
         let mut agents = T::MaxTransitionAgents::get();
         for _ in 0..T::MaxTransitions::get() {
             let agenda = Agenda::<T>::get();
@@ -109,23 +142,38 @@ impl<T: Config> Pallet<T> {
             let Some(rest) = agents.checked_sub(due.agents) else {
                 return;
             };
+            reserved = match reserved.without(due.agents) {
+                Some(rest) => rest,
+                None if Self::claim(due.agents) => reserved,
+                None => return,
+            };
             agents = rest;
             Self::advance(due.round);
         }
     }
 
-    /// The weight of [`Self::run_agenda`] at most.
-    pub(crate) fn weight_of_finalize() -> Weight {
-        let agenda = Agenda::<T>::get();
-        let agents = agenda
-            .iter()
-            .fold(0u32, |sum, due| sum.saturating_add(due.agents));
-        let open = u32::try_from(agenda.len()).unwrap_or(u32::MAX);
-        let transitions = open.min(T::MaxTransitions::get());
-        let base = T::WeightInfo::on_initialize(open, T::MaxAuthorities::get());
-        let each = Self::weight_of_transition(0).saturating_mul(transitions.into());
-        let all = Self::weight_of_transition(agents.min(T::MaxTransitionAgents::get()));
-        base.saturating_add(each).saturating_add(all)
+    /// Takes the weight of the transition of a round with so many agents from what this block has
+    /// left of its first half. The transitions of a block never take more than that.
+    fn claim(agents: u32) -> bool {
+        let weight = Self::weight_of_transition(agents);
+        let used = frame_system::Pallet::<T>::block_weight().total();
+        let fits = used
+            .saturating_add(weight)
+            .all_lte(T::BlockWeights::get().max_block.div(2));
+        if fits {
+            frame_system::Pallet::<T>::register_extra_weight_unchecked(
+                weight,
+                DispatchClass::Mandatory,
+            );
+        }
+        fits
+    }
+
+    /// The weight of the transitions that fit into `room`.
+    pub(crate) fn weight_of(room: Room) -> Weight {
+        Self::weight_of_transition(0)
+            .saturating_mul(room.transitions.into())
+            .saturating_add(Self::weight_of_transition(room.agents))
     }
 
     /// The weight of the heaviest transition of a round with so many agents.

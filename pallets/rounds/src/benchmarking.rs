@@ -57,11 +57,13 @@ fn sign<T: Config>(id: RoundId, who: &T::AccountId, message: &Message) -> Proof 
     }
 }
 
-/// A round of the most expensive kind, that takes commits.
-fn open<T: Config>(max_responses: u32) -> RoundId {
+/// A round of the most expensive kind, that takes commits of so many agents at least.
+fn open<T: Config>(agents: u32) -> RoundId {
     let id = NextRound::<T>::get();
     let requester: T::AccountId = account("requester", 0, 0);
     let fee = T::MinFee::get();
+    let min_responses = T::MinResponses::get();
+    let max_responses = agents.max(min_responses);
     let costs = Pallet::<T>::request_fee(max_responses)
         .saturating_add(Pallet::<T>::deposit_of(max_responses))
         .saturating_add(fee)
@@ -69,7 +71,6 @@ fn open<T: Config>(max_responses: u32) -> RoundId {
     drop(T::Currency::deposit(&requester, costs, Precision::Exact).expect("it can be funded"));
     let prompt = vec![b'a'; T::MaxPrompt::get() as usize];
     let tokens = T::MaxTokens::get();
-    let min_responses = T::MinResponses::get().min(max_responses);
     Pallet::<T>::do_request(requester, prompt, fee, tokens, min_responses, max_responses)
         .expect("the request is good");
     Rounds::<T>::mutate_extant(id, |round| {
@@ -475,7 +476,7 @@ mod benchmarks {
         {
             Pallet::<T>::do_note_author(agent::<T>(10_000));
             Pallet::<T>::note_hashes();
-            Pallet::<T>::weight_of_finalize();
+            Pallet::<T>::reserve();
             Pallet::<T>::run_agenda();
         }
 

@@ -5,7 +5,7 @@
 use frame_support::{dispatch::DispatchClass, traits::Get};
 use starling_primitives::Position;
 
-use crate::{BlockNumber, Config, MaxSealed, Pallet, WeightInfo};
+use crate::{BlockNumber, Config, MaxSealed, Pallet, Room, WeightInfo};
 
 impl<T: Config> Pallet<T> {
     /// Panics, when the runtime is tested, if the parameters do not fit together.
@@ -62,11 +62,13 @@ impl<T: Config> Pallet<T> {
             "a later message must have a higher priority than an earlier one"
         );
         let limits = T::BlockWeights::get();
-        let each = Self::weight_of_transition(0).saturating_mul(T::MaxTransitions::get().into());
+        let room = Room {
+            transitions: T::MaxTransitions::get(),
+            agents: T::MaxTransitionAgents::get(),
+        };
         let reserved =
             T::WeightInfo::on_initialize(T::MaxOpenRounds::get(), T::MaxAuthorities::get())
-                .saturating_add(each)
-                .saturating_add(Self::weight_of_transition(T::MaxTransitionAgents::get()))
+                .saturating_add(Self::weight_of(room))
                 .saturating_add(T::WeightInfo::purge(T::PurgePage::get()));
         assert!(
             reserved.all_lte(limits.max_block.div(2)),

@@ -29,7 +29,9 @@ mod types;
 pub mod weights;
 
 pub use pallet::*;
-pub use starling_primitives::round::{BlockNumber, Counts, Failure, Phase, Round, Terms};
+pub use starling_primitives::round::{
+    BlockNumber, Counts, Failure, Phase, Round, Settlement, Terms,
+};
 pub use types::*;
 pub use weights::WeightInfo;
 
@@ -299,6 +301,11 @@ pub mod pallet {
     #[pallet::storage]
     pub type Agenda<T: Config> = StorageValue<_, BoundedVec<Due, T::MaxOpenRounds>, ValueQuery>;
 
+    /// The room that this block has set aside for the rounds that are due. Gone at its end.
+    #[pallet::storage]
+    #[pallet::whitelist_storage]
+    pub type Reserved<T: Config> = StorageValue<_, Room, ValueQuery>;
+
     /// The rounds in Committing, the oldest first.
     #[pallet::storage]
     pub type CommittingRounds<T: Config> =
@@ -490,7 +497,7 @@ pub mod pallet {
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn on_initialize(_: BlockNumberFor<T>) -> Weight {
             Self::note_hashes();
-            Self::mandatory_purge().saturating_add(Self::weight_of_finalize())
+            Self::mandatory_purge().saturating_add(Self::reserve())
         }
 
         fn on_finalize(_: BlockNumberFor<T>) {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use codec::Encode;
 use frame_support::{
     derive_impl,
-    dispatch::{DispatchResult, RawOrigin},
+    dispatch::{DispatchClass, DispatchResult, RawOrigin},
     parameter_types,
     traits::{
         fungible::{Inspect, InspectHold},
@@ -92,6 +92,7 @@ parameter_types! {
     pub const TreasuryId: PalletId = PalletId(*b"strl/trs");
     /// What this pallet said in the block before this one.
     pub static LastEvents: Vec<Event<Test>> = Vec::new();
+    pub static LastWeight: Weight = Weight::zero();
 }
 
 #[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
@@ -511,7 +512,8 @@ fn begin_block() {
     let parent = if number == 1 { genesis_hash() } else { parent };
     System::reset_events();
     System::initialize(&number, &parent, &Default::default());
-    AllPalletsWithSystem::on_initialize(number);
+    let weight = AllPalletsWithSystem::on_initialize(number);
+    System::register_extra_weight_unchecked(weight, DispatchClass::Mandatory);
 }
 
 /// Ends this block and begins the next one.
@@ -525,6 +527,7 @@ pub fn next_block_with_idle(left: Weight) {
     AllPalletsWithSystem::on_idle(number, left);
     AllPalletsWithSystem::on_finalize(number);
     LastEvents::set(events());
+    LastWeight::set(System::block_weight().total());
     check();
     begin_block();
 }

@@ -7,8 +7,7 @@ use starling_primitives::{
     round::{BlockNumber, Round},
     sealing::Slot,
     selection::Tally,
-    traits::Paid,
-    Balance, InferenceSignature, Position, RoundId, Score, Secret, H256,
+    InferenceSignature, Position, RoundId, Score, Secret, H256,
 };
 
 use crate::Config;
@@ -142,20 +141,10 @@ pub struct Due {
     pub agents: u32,
 }
 
-/// The last block that an account authored.
-#[derive(
-    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
-)]
-pub struct Authored<AccountId> {
-    /// The author.
-    pub author: AccountId,
-    /// The block.
-    pub at: BlockNumber,
-}
-
-/// Everything that the end of a round moved.
+/// Room for transitions in a block.
 #[derive(
     Clone,
+    Copy,
     Debug,
     Default,
     PartialEq,
@@ -166,37 +155,32 @@ pub struct Authored<AccountId> {
     MaxEncodedLen,
     TypeInfo,
 )]
-pub struct Settlement {
-    /// The part of the fee that went back to the requester.
-    pub refunded: Balance,
-    /// What the agents lost of their tickets.
-    pub forfeited: Balance,
-    /// What the agents lost of their bonds.
-    pub slashed: Balance,
-    /// Minted into the pot.
-    pub subsidy: Balance,
-    /// Paid to the winner.
-    pub winner: Balance,
-    /// Paid to all rankers together.
-    pub rankers: Balance,
-    /// Paid to the treasury.
-    pub treasury: Balance,
-    /// Burnt.
-    pub burnt: Balance,
+pub struct Room {
+    /// So many.
+    pub transitions: u32,
+    /// Of so many agents together.
+    pub agents: u32,
 }
 
-impl Settlement {
-    /// Adds what the rewards paid.
-    pub(crate) fn with(self, paid: Paid) -> Self {
-        Self {
-            subsidy: paid.subsidy,
-            winner: paid.winner,
-            rankers: paid.rankers,
-            treasury: paid.treasury,
-            burnt: paid.burnt,
-            ..self
-        }
+impl Room {
+    /// What is left after the transition of a round with so many agents, if it fits.
+    pub(crate) fn without(self, agents: u32) -> Option<Self> {
+        Some(Self {
+            transitions: self.transitions.checked_sub(1)?,
+            agents: self.agents.checked_sub(agents)?,
+        })
     }
+}
+
+/// The last block that an account authored.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub struct Authored<AccountId> {
+    /// The author.
+    pub author: AccountId,
+    /// The block.
+    pub at: BlockNumber,
 }
 
 /// The rounds that are over and wait for their purge, by the order in which they ended: the next

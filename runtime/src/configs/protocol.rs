@@ -15,7 +15,7 @@ use sp_runtime::generic::Era;
 
 use super::{consensus::MAX_AUTHORITIES, deposit};
 use crate::{
-    rules, AccountId, Agents, Balance, Balances, Ratings, Rewards, Runtime, RuntimeCall,
+    rules, weights, AccountId, Agents, Balance, Balances, Ratings, Rewards, Runtime, RuntimeCall,
     RuntimeHoldReason, Session, Tickets, TxExtension, UncheckedExtrinsic, UNIT,
 };
 
@@ -38,7 +38,7 @@ parameter_types! {
 impl rules::Config for Runtime {}
 
 impl pallet_agents::Config for Runtime {
-    type WeightInfo = ();
+    type WeightInfo = weights::pallet_agents::WeightInfo<Runtime>;
     type RuntimeHoldReason = RuntimeHoldReason;
     type Currency = Balances;
     type Treasury = Rewards;
@@ -55,7 +55,7 @@ impl pallet_agents::Config for Runtime {
 }
 
 impl pallet_tickets::Config for Runtime {
-    type WeightInfo = ();
+    type WeightInfo = weights::pallet_tickets::WeightInfo<Runtime>;
     type RuntimeHoldReason = RuntimeHoldReason;
     type Currency = Balances;
     type MinTicket = rules::MinTicket;
@@ -68,7 +68,7 @@ impl pallet_ratings::Config for Runtime {
 }
 
 impl pallet_rewards::Config for Runtime {
-    type WeightInfo = ();
+    type WeightInfo = weights::pallet_rewards::WeightInfo<Runtime>;
     type Currency = Balances;
     type Tickets = Tickets;
     type SpendOrigin = EnsureRoot<AccountId>;
@@ -79,7 +79,7 @@ impl pallet_rewards::Config for Runtime {
 }
 
 impl pallet_rounds::Config for Runtime {
-    type WeightInfo = ();
+    type WeightInfo = weights::pallet_rounds::WeightInfo<Runtime>;
     type RuntimeHoldReason = RuntimeHoldReason;
     type Currency = Balances;
     type Agents = Agents;

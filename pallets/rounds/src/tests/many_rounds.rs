@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+use frame_support::{dispatch::DispatchClass, traits::Get, weights::Weight};
+
 use crate::{mock::*, *};
 
 #[test]
@@ -82,22 +84,62 @@ fn rounds_that_overlap_are_independent() {
     });
 }
 
+/// What this block would reserve for its end besides looking at the agenda.
+fn reserved() -> Room {
+    Reserved::<Test>::kill();
+    let weight = Rounds_::reserve();
+    let open = u32::try_from(Agenda::<Test>::get().len()).unwrap();
+    let room = Reserved::<Test>::take();
+    let base = <() as WeightInfo>::on_initialize(open, <Test as Config>::MaxAuthorities::get());
+    let transitions = match room {
+        Room { transitions: 0, .. } => Weight::zero(),
+        room => Rounds_::weight_of(room),
+    };
+    assert_eq!(weight, base.saturating_add(transitions));
+    room
+}
+
 #[test]
-fn the_weight_reserved_for_the_end_of_a_block_grows_with_the_agenda_and_is_bounded() {
+fn weight_is_reserved_for_the_rounds_that_are_due_alone_and_is_bounded() {
     run(|| {
-        let empty = Rounds_::weight_of_finalize();
-        ask();
-        let one = Rounds_::weight_of_finalize();
-        assert!(one.all_gt(frame_support::weights::Weight::zero()) || one.ref_time() > 0);
-        assert!(one.ref_time() > empty.ref_time());
-        (0..5).for_each(|_| {
-            ask();
-        });
-        let most = Rounds_::weight_of_finalize();
-        assert!(most.ref_time() > one.ref_time());
-        let bound = <() as WeightInfo>::on_initialize(6, 5)
-            .saturating_add(Rounds_::weight_of_transition(0).saturating_mul(4))
-            .saturating_add(Rounds_::weight_of_transition(MaxTransitionAgents::get()));
-        assert_eq!(most, bound);
+        (0..6).for_each(|_| drop(ask()));
+        assert_eq!(reserved(), Room::default());
+        let deadline = round(0).deadline;
+        System::set_block_number(u64::from(deadline - 1));
+        assert_eq!(reserved(), Room::default());
+        System::set_block_number(deadline.into());
+        let agents = Agenda::<Test>::get()
+            .iter()
+            .map(|due| due.agents)
+            .sum::<u32>();
+        let most = Room {
+            transitions: MaxTransitions::get(),
+            agents: agents.min(MaxTransitionAgents::get()),
+        };
+        assert!(most.transitions < 6);
+        assert_eq!(reserved(), most);
+    });
+}
+
+#[test]
+fn a_round_that_is_complete_in_a_full_block_goes_on_in_the_next_one() {
+    run(|| {
+        let id = ask();
+        next_block();
+        (1..=6).for_each(|who| commit(id, who));
+        (7..=8).for_each(|who| drop(send(pass_call(id, who)).unwrap()));
+        let limits = frame_system::limits::BlockWeights::default();
+        System::register_extra_weight_unchecked(
+            limits.max_block.div(2),
+            DispatchClass::Operational,
+        );
+        next_block();
+        assert_eq!(phase(id), Phase::Committing);
+        assert_eq!(Reserved::<Test>::get().transitions, 1);
+        // However full this one is.
+        System::register_extra_weight_unchecked(limits.max_block, DispatchClass::Operational);
+        next_block();
+        assert_eq!(phase(id), Phase::Revealing);
+        assert_eq!(Reserved::<Test>::get(), Room::default());
     });
 }

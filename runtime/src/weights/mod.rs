@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The weights of the protocol's pallets, as `scripts/weights` measured them.
+
+pub mod pallet_agents;
+pub mod pallet_rewards;
+pub mod pallet_rounds;
+pub mod pallet_tickets;
