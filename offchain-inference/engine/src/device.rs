@@ -36,9 +36,9 @@ impl fmt::Display for Device {
 }
 
 impl FromStr for Device {
-    type Err = Error;
+    type Err = String;
 
-    fn from_str(name: &str) -> Result<Self> {
+    fn from_str(name: &str) -> std::result::Result<Self, String> {
         let number = |name: &str| name.parse().ok().map(Self::Cuda);
         match name {
             "cpu" => Some(Self::Cpu),
@@ -46,14 +46,14 @@ impl FromStr for Device {
             "cuda" => Some(Self::Cuda(0)),
             _ => name.strip_prefix("cuda:").and_then(number),
         }
-        .ok_or_else(|| Error::Unsupported(format!("device {name:?} (known: cpu, candle, cuda:N)")))
+        .ok_or_else(|| format!("no device is called {name:?} (cpu, candle, cuda:N)"))
     }
 }
 
 impl TryFrom<String> for Device {
-    type Error = Error;
+    type Error = String;
 
-    fn try_from(name: String) -> Result<Self> {
+    fn try_from(name: String) -> std::result::Result<Self, String> {
         name.parse()
     }
 }
