@@ -34,25 +34,35 @@ fn cell(attack: Attack, fraction: f64, agents: usize) -> Result<Cell> {
     Ok(outcomes.remove(0).cell)
 }
 
+/// Who wins is luck for the most part, in so few rounds; what ranking earns is not.
 #[test]
-fn at_a_fifth_of_the_agents_no_attack_earns_what_honest_agents_earn() -> Result<()> {
+fn at_a_fifth_of_the_agents_nobody_earns_by_bad_ranking_what_honest_agents_earn() -> Result<()> {
     for attack in [
         Attack::Lazy,
         Attack::Constant,
         Attack::Inverted,
         Attack::Ring,
-        Attack::Copycat,
-        Attack::NeverReveal,
-        Attack::NeverDisclose,
     ] {
         let cell = cell(attack, 0.2, 10)?;
         assert!(
-            cell.attacker_income < cell.honest_income,
-            "{attack:?} earns {} and honest agents {}",
-            cell.attacker_income,
-            cell.honest_income
+            cell.attacker_beside < 0.8 * cell.honest_beside,
+            "{attack:?} earns {} by ranking and honest agents {}",
+            cell.attacker_beside,
+            cell.honest_beside
         );
     }
+    Ok(())
+}
+
+#[test]
+fn a_ring_of_a_fifth_with_poor_answers_earns_less_than_honest_agents() -> Result<()> {
+    let cell = cell(Attack::Ring, 0.2, 10)?;
+    assert!(
+        cell.attacker_income < cell.honest_income,
+        "it earns {} and honest agents {}",
+        cell.attacker_income,
+        cell.honest_income
+    );
     Ok(())
 }
 

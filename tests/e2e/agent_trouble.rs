@@ -87,7 +87,7 @@ async fn what_a_model_lacks_is_said_once_and_its_return_too() -> Result<()> {
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let write = |sha256: &str, rest: &str| {
         let config_text = format!(
-            "store = {store:?}\nthreads = 1\n\
+            "store = {store:?}\nthreads = 1\nniceness = 0\n\
              [[primary]]\nmodel = {SMOLLM2:?}\naccept = {{ max_prompt_bytes = 1 }}\n\
              [[primary]]\nname = \"file\"\npath = {weights:?}\nsha256 = {sha256:?}\n\
              accept = {{ max_prompt_bytes = 1 }}\n\

@@ -4,6 +4,7 @@
 
 pub mod chain;
 pub mod latency;
+pub mod metrics;
 pub mod node;
 pub mod rounds;
 

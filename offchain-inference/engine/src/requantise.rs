@@ -103,8 +103,17 @@ pub fn cut(source: &Gguf, target: &Path, blocks: Range<usize>, ends: bool) -> Re
     for name in source.names().into_iter().filter(|name| wanted(name)) {
         tensors.push((name, read(source, &mut reader, name)?));
     }
-    let metadata = source.metadata().iter();
-    let metadata: Vec<_> = metadata.map(|(key, value)| (key.as_str(), value)).collect();
+    // Without the embedding nothing else says how large the vocabulary is.
+    let key = format!("{}.vocab_size", config.architecture.name());
+    let vocab = gguf_file::Value::U32(config.vocab.try_into().unwrap_or(u32::MAX));
+    let others = source.metadata().iter();
+    let mut metadata: Vec<_> = others
+        .map(|(key, value)| (key.as_str(), value))
+        .filter(|(other, _)| *other != key)
+        .chain([(key.as_str(), &vocab)])
+        .collect();
+    // The same part is the same file, whoever cuts it.
+    metadata.sort_unstable_by_key(|(key, _)| *key);
     write(target, &metadata, &tensors)
 }
 

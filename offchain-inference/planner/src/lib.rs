@@ -191,4 +191,5 @@ fn settle(load: &mut Load, mut others: Vec<Server>) {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)]
 mod tests;

@@ -8,7 +8,9 @@ mod honest;
 mod late;
 mod models;
 mod oracle;
+mod shards;
 mod split;
+mod twenty;
 
 pub(crate) use models::engine;
 

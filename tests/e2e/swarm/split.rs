@@ -33,6 +33,7 @@ async fn a_split_swarm_heals_and_no_round_is_lost() -> Result<()> {
         "A starling is a bird.",
     ];
     let swarm = Swarm::start(answers.map(|answer| slow_expert(answer, 7))).await?;
+    connected(&swarm).await?;
     let (api, rpc) = (swarm.api().await?, swarm.node()?.rpc().await?);
     let mut bonds = vec![];
     let start = api.at_current_block().await?;
@@ -72,6 +73,27 @@ async fn a_split_swarm_heals_and_no_round_is_lost() -> Result<()> {
     );
     for (key, bond) in keys().iter().zip(bonds) {
         assert_eq!(agent(&rpc, &at, &account(key)).await?.bond, bond);
+    }
+    Ok(())
+}
+
+/// Waits until every node is connected to every other: they know the first one alone when they
+/// start, and two that only know each other through a third are not half a swarm.
+async fn connected(swarm: &Swarm) -> Result<()> {
+    for validator in &swarm.validators {
+        let (api, methods) = (
+            validator.node()?.api().await?,
+            validator.node()?.methods().await?,
+        );
+        let mut blocks = api.stream_best_blocks().await?;
+        let wait = async {
+            while methods.system_health().await?.peers + 1 < swarm.validators.len() {
+                blocks.next().await.context("no more blocks")??;
+            }
+            anyhow::Ok(())
+        };
+        let outcome = timeout(PATIENCE, wait).await;
+        outcome.context("the nodes do not find each other")??;
     }
     Ok(())
 }

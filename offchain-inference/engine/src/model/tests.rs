@@ -593,6 +593,9 @@ fn parts_of_a_model_compute_what_the_whole_does() {
         let part = |name: &str, blocks: std::ops::Range<usize>, ends| {
             let target = fixture.path.with_extension(name);
             cut(&source, &target, blocks.clone(), ends).unwrap();
+            let again = fixture.path.with_extension("again.gguf");
+            cut(&source, &again, blocks.clone(), ends).unwrap();
+            assert!(std::fs::read(&target).unwrap() == std::fs::read(&again).unwrap());
             let size = |path: &std::path::Path| std::fs::metadata(path).unwrap().len();
             assert!(size(&target) < size(&fixture.path));
             let options = LoadOptions {

@@ -20,6 +20,7 @@ use starling_engine::{
 };
 use std::{ops::Range, path::PathBuf};
 
+/// What is measured, and on what.
 #[derive(clap::Args)]
 pub struct Args {
     /// Model of the store, or path of a GGUF file (may be repeated)
@@ -49,6 +50,7 @@ struct Case {
 /// What a server gives for a case.
 type Server<'a> = dyn Fn(&Case) -> Result<Hidden, Failure> + 'a;
 
+/// Prints how far honest servers differ and how far dishonest ones, for each wire code.
 pub fn run(store: &StoreArgs, output: &OutputArgs, args: Args) -> Result<(), Failure> {
     let cancel = cancel_on_interrupt()?;
     for name in &args.model {

@@ -23,6 +23,7 @@ use starling_engine::{
 };
 use std::path::PathBuf;
 
+/// What is measured, and on what.
 #[derive(clap::Args)]
 pub struct Args {
     /// Model of the store, or path of a GGUF file (may be repeated)
@@ -61,6 +62,7 @@ pub struct Args {
     threads: usize,
 }
 
+/// Prints what each wire code costs in bytes, error, tokens and accuracy.
 pub fn run(store: &StoreArgs, output: &OutputArgs, args: Args) -> Result<(), Failure> {
     let cancel = cancel_on_interrupt()?;
     let codes = if args.codes.is_empty() {

@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn spans_cover_all_blocks_evenly() {
-        assert_eq!(even_spans(30, 1), [0..30]);
+        assert_eq!(even_spans(30, 1), vec![0..30; 1]);
         assert_eq!(even_spans(18, 5), [0..3, 3..7, 7..10, 10..14, 14..18]);
         assert_eq!(even_spans(3, 3), [0..1, 1..2, 2..3]);
     }

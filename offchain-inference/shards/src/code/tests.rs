@@ -141,7 +141,7 @@ fn the_codebook_has_256_different_values_in_order() {
     let negated = |x: &f32| values.contains(&-x);
     assert_eq!(values.iter().filter(|x| negated(x)).count(), 255);
     // bitsandbytes' map: smallest and largest magnitudes.
-    let smallest = values.iter().copied().filter(|x| *x > 0.0).next().unwrap();
+    let smallest = values.iter().copied().find(|x| *x > 0.0).unwrap();
     assert_eq!((smallest, values[0]), (0.55e-6, -0.99296875));
 }
 

@@ -14,7 +14,7 @@ use starling_engine::{
 };
 use starling_shards::{
     auth::Identity,
-    memory::{Agent, Agents, Endpoint, Network},
+    memory::{Agent, Agents, Network},
     transport::{ModelId, Peer, Transport},
     Chain, ChainConfig, Served, Service, ServiceConfig,
 };
@@ -35,7 +35,6 @@ pub fn smollm2() -> PathBuf {
 
 pub struct Node {
     pub service: Arc<Service>,
-    pub endpoint: Arc<Endpoint>,
     pub peer: Peer,
 }
 
@@ -86,7 +85,6 @@ impl Swarm {
         Node {
             service,
             peer: endpoint.local(),
-            endpoint,
         }
     }
 

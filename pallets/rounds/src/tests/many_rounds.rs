@@ -102,7 +102,9 @@ fn reserved() -> Room {
 #[test]
 fn weight_is_reserved_for_the_rounds_that_are_due_alone_and_is_bounded() {
     run(|| {
-        (0..6).for_each(|_| drop(ask()));
+        for _ in 0..6 {
+            ask();
+        }
         assert_eq!(reserved(), Room::default());
         let deadline = round(0).deadline;
         System::set_block_number(u64::from(deadline - 1));

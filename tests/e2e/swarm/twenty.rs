@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Round after round.
+
+use anyhow::Result;
+use starling_primitives::round::Phase;
+use starling_runtime::UNIT;
+use starling_tests::{
+    latency::{measure, Plan},
+    rounds::agent,
+};
+
+use super::{account, honest::experts, keys, Swarm};
+
+/// The agents need no time to think, so that a busy machine makes none of them pass: what is tested
+/// is that every message is in its block in time.
+#[tokio::test]
+async fn in_twenty_rounds_in_a_row_no_agent_misses_a_phase() -> Result<()> {
+    let swarm = Swarm::start(experts()).await?;
+    let (api, rpc) = (swarm.api().await?, swarm.node()?.rpc().await?);
+    let start = api.at_current_block().await?;
+    // The next is asked while one is open, or this would take minutes.
+    let plan = Plan {
+        rounds: 20,
+        at_once: 2,
+        max_tokens: 32,
+        fee: UNIT,
+    };
+    let measured = measure(swarm.node()?.url(), plan).await?;
+    eprintln!("{measured}");
+    assert_eq!(measured.rounds.len(), 20);
+    assert_eq!(measured.missed(), 0, "{measured}");
+    for round in &measured.rounds {
+        let view = &round.view;
+        assert_eq!(view.round.phase, Phase::Done);
+        let counts = &view.round.counts;
+        assert_eq!(
+            (counts.commits, counts.valid, counts.disclosures),
+            (4, 4, 4),
+            "{view:?}"
+        );
+    }
+    let end = api.at_current_block().await?;
+    for who in keys().iter().map(account) {
+        let had = agent(&rpc, &start, &who).await?.bond;
+        let has = agent(&rpc, &end, &who).await?.bond;
+        assert_eq!(has, had, "{who} is slashed");
+    }
+    Ok(())
+}
