@@ -185,8 +185,9 @@ impl Input<'_> {
         }
     }
 
-    /// An error if a sequence of `len` positions cannot go on with this.
-    pub(crate) fn check(&self, config: &Config, len: usize) -> Result<()> {
+    /// An error if a sequence of `len` positions of a model cannot go on with this: it is empty, does not
+    /// fit into the context, or holds tokens or hidden state that no such model has.
+    pub fn check(&self, config: &Config, len: usize) -> Result<()> {
         if self.rows() == 0 {
             return Err(Error::EmptyInput);
         }
