@@ -122,6 +122,7 @@ impl Specification {
                 config.context_length = *context;
                 config.timeout = timeout.unwrap_or(config.timeout);
                 let backend = HttpBackend::new(config).map_err(|error| error.to_string())?;
+                backend.check().map_err(|error| error.to_string())?;
                 Ok(Arc::new(backend))
             },
         }
@@ -150,7 +151,7 @@ impl Model {
         &self.specification
     }
 
-    /// The model, after loading it if need be.
+    /// The model, after loading it, or connecting to its endpoint, if need be.
     pub fn backend(&self) -> Result<Arc<dyn Backend>, String> {
         let mut backend = self.backend.lock();
         if let Some(loaded) = &*backend {
@@ -181,6 +182,7 @@ mod tests {
                 sha256: empty.into(),
                 of: None,
             }),
+            device: Device::Cpu,
             threads: 1,
             cache_bytes: 1 << 20,
             niceness: 0,
