@@ -92,11 +92,7 @@ fn rankers_score_alike_over_both() {
         "What is the capital of France?",
     )];
     let responses = ["Paris.", "The capital of France is Paris.", "A banana."].map(String::from);
-    for kind in [
-        RankerKind::Likelihood,
-        RankerKind::Judge,
-        RankerKind::Pairwise,
-    ] {
+    for kind in RankerKind::ALL {
         let scores = |backend: &dyn Backend| {
             let task = Task {
                 messages: &messages,
