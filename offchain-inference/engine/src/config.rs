@@ -43,6 +43,20 @@ pub struct Rope {
     pub scale: f32,
 }
 
+impl Rope {
+    /// Radians a position, for each of the `width / 2` rotary pairs. `factors`, one a pair, are the
+    /// model's own for its blocks with global attention.
+    pub(crate) fn frequencies(self, width: usize, factors: Option<&[f32]>) -> Vec<f64> {
+        let ones = std::iter::repeat(&1f32);
+        let frequency = |(i, factor): (usize, &f32)| {
+            let exponent = -2.0 * i as f64 / width as f64;
+            f64::from(self.base).powf(exponent) * f64::from(self.scale) / f64::from(*factor)
+        };
+        let factors = factors.unwrap_or_default().iter().chain(ones);
+        (0..width / 2).zip(factors).map(frequency).collect()
+    }
+}
+
 /// Non-linearity of the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
@@ -238,6 +252,17 @@ impl Config {
     /// Width of all query heads together.
     pub fn query_width(&self) -> usize {
         self.heads * self.head_width
+    }
+
+    /// An error if one of `tokens` is not in the vocabulary.
+    pub(crate) fn check_tokens(&self, tokens: &[u32]) -> Result<()> {
+        match tokens.iter().find(|&&token| token as usize >= self.vocab) {
+            Some(&token) => Err(Error::InvalidToken {
+                token,
+                vocab: self.vocab,
+            }),
+            None => Ok(()),
+        }
     }
 }
 

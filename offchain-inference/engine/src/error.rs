@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use crate::Device;
+
 /// The engine's error.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -81,6 +83,14 @@ pub enum Error {
     /// Blocks that other nodes compute could not be had.
     #[error(transparent)]
     Remote(Box<dyn std::error::Error + Send + Sync>),
+    /// A device that cannot be used.
+    #[error("device {device} cannot be used: {reason}")]
+    Device {
+        /// The device.
+        device: Device,
+        /// What is missing.
+        reason: String,
+    },
     /// candle's error, on its device path.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

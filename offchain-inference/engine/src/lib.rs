@@ -5,10 +5,12 @@
 
 pub mod backend;
 mod cache;
+pub mod candle;
 pub mod chat;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;
+mod device;
 mod error;
 pub mod eval;
 #[cfg(test)]
@@ -27,8 +29,9 @@ pub mod store;
 pub mod tokenizer;
 mod trunk;
 
+pub use device::Device;
 pub use error::{Error, Result};
 pub use kernels::InstructionSet;
 pub use model::{ActivationBits, Hidden, Input, LoadOptions, Model, Session, Step};
 pub use requantise::{cut, requantise, WeightFormat};
-pub use trunk::{Sequence, Trunk};
+pub use trunk::{Ends, Sequence, Trunk};

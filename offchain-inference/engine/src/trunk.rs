@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What lies between a model's embedding and its head: blocks in this process, or on other nodes.
 
-use crate::{Hidden, Model, Result, Session, Step};
+use crate::{config::Config, Hidden, Model, Result, Session, Step};
 
 /// A sequence that a [`Trunk`] computes, with its key-value cache.
 pub trait Sequence: Send {
@@ -22,13 +22,31 @@ pub trait Sequence: Send {
     fn truncate(&mut self, len: usize);
 }
 
+/// What comes before a model's blocks and after them.
+pub trait Ends: Send + Sync {
+    /// Dimensions and variants of the model.
+    fn config(&self) -> &Config;
+
+    /// Logits of every row: rows × vocabulary, row-major.
+    fn logits(&self, hidden: &Hidden) -> Result<Vec<f32>>;
+
+    /// Logits of `tokens` alone, for one row.
+    fn logits_of(&self, hidden: &Hidden, row: usize, tokens: &[u32]) -> Result<Vec<f32>>;
+
+    /// ln p(token | row) for every (row, token), in nats.
+    fn logprobs(&self, hidden: &Hidden, targets: &[(usize, u32)]) -> Result<Vec<f32>>;
+}
+
 /// All blocks of a model, wherever they are.
 pub trait Trunk: Send + Sync {
     /// Its sequences.
     type Session: Sequence;
 
-    /// The model's ends, which are always here: configuration, embedding, final norm and head.
-    fn ends(&self) -> &Model;
+    /// Its ends.
+    type Ends: Ends;
+
+    /// The model's ends, which are always here: configuration, final norm and head.
+    fn ends(&self) -> &Self::Ends;
 
     /// An empty sequence.
     fn session(&self) -> Self::Session;
@@ -56,8 +74,27 @@ impl Sequence for Session {
     }
 }
 
+impl Ends for Model {
+    fn config(&self) -> &Config {
+        Model::config(self)
+    }
+
+    fn logits(&self, hidden: &Hidden) -> Result<Vec<f32>> {
+        Model::logits(self, hidden)
+    }
+
+    fn logits_of(&self, hidden: &Hidden, row: usize, tokens: &[u32]) -> Result<Vec<f32>> {
+        Model::logits_of(self, hidden, row, tokens)
+    }
+
+    fn logprobs(&self, hidden: &Hidden, targets: &[(usize, u32)]) -> Result<Vec<f32>> {
+        Model::logprobs(self, hidden, targets)
+    }
+}
+
 impl Trunk for Model {
     type Session = Session;
+    type Ends = Self;
 
     fn ends(&self) -> &Model {
         self

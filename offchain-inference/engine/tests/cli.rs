@@ -42,18 +42,22 @@ fn failure(arguments: &[&str], status: i32) -> String {
 #[test]
 fn it_generates_ranks_and_tokenises() {
     common::model(SMOLLM2);
-    let generate = [
-        "generate",
-        "-m",
-        SMOLLM2,
-        "--raw",
-        "--temperature",
-        "0",
-        "-n",
-        "4",
-    ];
-    let answer = out(&starling_infer(&generate, "The capital of France is"));
-    assert!(answer.contains("Paris"), "{answer}");
+    for device in ["cpu", "candle"] {
+        let generate = [
+            "generate",
+            "-m",
+            SMOLLM2,
+            "--device",
+            device,
+            "--raw",
+            "--temperature",
+            "0",
+            "-n",
+            "4",
+        ];
+        let answer = out(&starling_infer(&generate, "The capital of France is"));
+        assert!(answer.contains("Paris"), "{device}: {answer}");
+    }
 
     let rank = starling_infer(
         &[
@@ -109,4 +113,8 @@ fn failures_say_what_is_wrong() {
     assert!(failure(&["rank", "-m", SMOLLM2, "-q", "x"], 2).contains("--response"));
     assert!(failure(&["eval", "-m", SMOLLM2, "--data", "/nowhere"], 1).contains("/nowhere"));
     assert!(failure(&["models", "fetch"], 2).contains("NAMES"));
+    let on = |device| ["generate", "-m", SMOLLM2, "--device", device, "x"];
+    assert!(failure(&on("tpu"), 2).contains("cuda:N"));
+    // Without the feature, without a driver, or without so many GPUs.
+    assert!(failure(&on("cuda:4096"), 1).contains("device cuda:4096 cannot be used"));
 }

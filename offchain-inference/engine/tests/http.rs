@@ -39,6 +39,7 @@ fn llama_cpp_s_server_answers_like_the_engine() {
     };
     let remote = HttpBackend::new(config).unwrap();
     let cancel = Cancel::new();
+    remote.check().unwrap();
 
     // Generation, streamed. Quantised kernels differ, so only the sense must agree.
     let raw = Prompt::data("The capital of France is");
@@ -122,15 +123,18 @@ fn stub(status: &'static str, answer: fn(&serde_json::Value) -> String) -> (Stri
             }
             let mut body = vec![0; length];
             reader.read_exact(&mut body).unwrap();
-            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            let body = match length {
+                0 => serde_json::Value::Null,
+                _ => serde_json::from_slice(&body).unwrap(),
+            };
             let answer = answer(&body);
+            seen.0.lock().unwrap().push((head, body));
             write!(
                 connection,
                 "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{answer}",
                 answer.len()
             )
             .unwrap();
-            seen.0.lock().unwrap().push((head, body));
         }
     });
     (url, requests)
@@ -192,6 +196,40 @@ fn verdicts_come_from_vllm_s_format_too() {
     // " bad" is not among the most probable tokens: it counts like the least of them.
     let answers = backend.evaluate(&tree, &Cancel::new()).unwrap();
     assert_eq!(answers, [Answer::Next(vec![-0.5, -6.0])]);
+}
+
+#[test]
+fn whether_a_server_is_there_is_found_out_without_asking_the_model() {
+    let check = |status| {
+        let (url, requests) = stub(status, |_| "{}".into());
+        let config = HttpConfig {
+            api_key: Some("key".into()),
+            ..HttpConfig::new(&url, "m")
+        };
+        let outcome = HttpBackend::new(config).unwrap().check();
+        let (head, body) = requests.0.lock().unwrap().remove(0);
+        assert!(head.starts_with("GET /v1/models"), "{head}");
+        assert!(head
+            .to_ascii_lowercase()
+            .contains("authorization: bearer key"));
+        assert!(body.is_null());
+        outcome
+    };
+    check("200 OK").unwrap();
+    // A server that lists no models may still have one.
+    check("404 Not Found").unwrap();
+    let error = check("401 Unauthorized").unwrap_err().to_string();
+    assert!(
+        error.contains("/v1/models") && error.contains("401"),
+        "{error}"
+    );
+
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let backend = HttpBackend::new(HttpConfig::new(format!("http://{closed}/v1"), "m")).unwrap();
+    assert!(matches!(backend.check(), Err(BackendError::Http { .. })));
 }
 
 #[test]

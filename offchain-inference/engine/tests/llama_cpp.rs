@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The decoder against llama.cpp's recorded answers.
+//! The decoders against llama.cpp's recorded answers.
 //!
 //! llama.cpp ran the weights of the file as f16, so that its own eight-bit activations do not blur
 //! the comparison; how the recordings are made is in `offchain-inference/peer/README.md`.
@@ -8,7 +8,10 @@ mod common;
 
 use common::{model, MODELS, SMOLLM2};
 use serde::Deserialize;
-use starling_engine::{gguf::Gguf, requantise, ActivationBits, LoadOptions, Model, WeightFormat};
+use starling_engine::{
+    candle::CandleModel, gguf::Gguf, requantise, ActivationBits, Ends, Hidden, Input, LoadOptions,
+    Model, Step, Trunk, WeightFormat,
+};
 use std::path::Path;
 
 #[derive(Deserialize)]
@@ -33,17 +36,32 @@ struct Agreement {
     largest_difference: f32,
 }
 
+fn options(activation_bits: ActivationBits) -> LoadOptions {
+    LoadOptions {
+        activation_bits,
+        ..LoadOptions::default()
+    }
+}
+
 fn compare(name: &str, file: &Path, activation_bits: ActivationBits) -> Agreement {
+    compare_trunk(name, &Model::load(file, &options(activation_bits)).unwrap())
+}
+
+fn extend<T: Trunk>(trunk: &T, session: &mut T::Session, tokens: &[u32]) -> Hidden {
+    let input = Input::Tokens(tokens);
+    trunk
+        .forward(&mut [Step { session, input }])
+        .unwrap()
+        .remove(0)
+}
+
+fn compare_trunk(name: &str, trunk: &impl Trunk) -> Agreement {
     let recording = match name {
         SMOLLM2 => include_str!("fixtures/logits-smollm2-135m-instruct.json"),
         _ => include_str!("fixtures/logits-gemma-3-270m.json"),
     };
     let recording: Recording = serde_json::from_str(recording).unwrap();
-    let options = LoadOptions {
-        activation_bits,
-        ..LoadOptions::default()
-    };
-    let model = Model::load(file, &options).unwrap();
+    let model = trunk.ends();
     let mut agreement = Agreement {
         positions: 0,
         same_first: 0,
@@ -56,11 +74,11 @@ fn compare(name: &str, file: &Path, activation_bits: ActivationBits) -> Agreemen
             next,
             top,
         } = passage;
-        let mut session = model.session();
+        let mut session = trunk.session();
         if from > 0 {
-            session.extend(&tokens[..from]).unwrap();
+            extend(trunk, &mut session, &tokens[..from]);
         }
-        let hidden = session.extend(&tokens[from..]).unwrap();
+        let hidden = extend(trunk, &mut session, &tokens[from..]);
         let mut targets = Vec::new();
         let mut expected = Vec::new();
         for (row, (next, top)) in next.iter().zip(&top).enumerate() {
@@ -105,18 +123,23 @@ impl Agreement {
 }
 
 #[test]
-fn the_decoder_agrees_with_llama_cpp_on_the_same_f16_weights() {
+fn the_decoders_agree_with_llama_cpp_on_the_same_f16_weights() {
     let directory = tempfile::tempdir().unwrap();
     for name in MODELS {
         let file = directory.path().join(name);
         requantise(&Gguf::open(&model(name)).unwrap(), &file, WeightFormat::F16).unwrap();
-        let agreement = compare(name, &file, ActivationBits::Sixteen);
-        agreement.assert_share(name, 99);
-        assert!(
-            agreement.largest_difference < 0.05,
-            "{name}: ln p differs by {}",
-            agreement.largest_difference
-        );
+        let own = compare(name, &file, ActivationBits::Sixteen);
+        // What a GPU computes too.
+        let device = candle_core::Device::Cpu;
+        let candle = CandleModel::load(&file, &device, &LoadOptions::default()).unwrap();
+        for agreement in [own, compare_trunk(name, &candle)] {
+            agreement.assert_share(name, 99);
+            assert!(
+                agreement.largest_difference < 0.05,
+                "{name}: ln p differs by {}",
+                agreement.largest_difference
+            );
+        }
     }
 }
 

@@ -8,11 +8,20 @@ use starling_engine::{
     backend::{Backend, LocalBackend},
     chat::Message,
     generate::Cancel,
-    rank::{Likelihood, Quoting, Ranker, RankerKind, Task},
+    rank::{Quoting, Ranker, RankerKind, Task},
 };
 
 fn rank(backend: &LocalBackend, ranker: &dyn Ranker, responses: &[&str]) -> Vec<f64> {
-    let messages = [Message::user("What is the capital of France?")];
+    rank_for(backend, ranker, "What is the capital of France?", responses)
+}
+
+fn rank_for(
+    backend: &LocalBackend,
+    ranker: &dyn Ranker,
+    question: &str,
+    responses: &[&str],
+) -> Vec<f64> {
+    let messages = [Message::user(question)];
     let responses: Vec<_> = responses.iter().map(|&r| r.to_owned()).collect();
     let task = Task {
         messages: &messages,
@@ -59,20 +68,44 @@ fn scores_are_in_range_and_the_same_every_time_and_in_any_order() {
 fn likelihood_prefers_the_right_answer_to_noise_and_to_what_is_beside_the_point() {
     for name in MODELS {
         let backend = backend(name);
-        for minus_unconditional in [false, true] {
-            let ranker = Likelihood {
-                minus_unconditional,
-                ..Likelihood::default()
+        for kind in [RankerKind::Likelihood, RankerKind::Lift] {
+            let scores = rank(&backend, kind.ranker().as_ref(), &RESPONSES);
+            assert!(scores[0] > scores[1], "{name} {kind} {scores:?}");
+            assert!(scores[0] > scores[2], "{name} {kind} {scores:?}");
+        }
+    }
+}
+
+/// What repeats itself, or the question, is probable, and none the better for it.
+#[test]
+fn copying_makes_no_response_better() {
+    let right = RESPONSES[0];
+    let wrong = "Bananas are yellow and grow in bunches on the coast of the sea.";
+    let question = "What is the capital of France, and why is it that city and no other one?";
+    let repeated = vec![wrong; 8].join(" ");
+    let echoed = format!("{question} {wrong}");
+    let half = format!("{} {wrong}", &question[..40]);
+    for name in MODELS {
+        let backend = backend(name);
+        for kind in [RankerKind::Likelihood, RankerKind::Lift] {
+            let scores = |quoting| {
+                let texts = [right, wrong, &repeated, &echoed, &half, question];
+                rank_for(&backend, kind.with(quoting).as_ref(), question, &texts)
             };
-            let scores = rank(&backend, &ranker, &RESPONSES);
-            assert!(
-                scores[0] > scores[1],
-                "{name} {minus_unconditional} {scores:?}"
-            );
-            assert!(
-                scores[0] > scores[2],
-                "{name} {minus_unconditional} {scores:?}"
-            );
+            let all = scores(Quoting::default());
+            let [right, wrong, repeated, echoed, half, question] = all[..] else {
+                panic!("{all:?}")
+            };
+            assert!(repeated <= wrong + 1e-6, "{name} {kind} {all:?}");
+            for copied in [echoed, half, question] {
+                assert!(right > copied, "{name} {kind} {all:?}");
+            }
+            // The precaution is what makes the difference.
+            let undefended = scores(Quoting::none());
+            assert_eq!(undefended[..2], all[..2], "{name} {kind}");
+            if kind == RankerKind::Likelihood {
+                assert!(undefended[2] > undefended[1], "{name} {undefended:?}");
+            }
         }
     }
 }
@@ -80,7 +113,7 @@ fn likelihood_prefers_the_right_answer_to_noise_and_to_what_is_beside_the_point(
 #[test]
 fn a_response_gets_the_same_score_in_any_company() {
     let backend = backend(SMOLLM2);
-    for kind in [RankerKind::Judge, RankerKind::Likelihood] {
+    for kind in [RankerKind::Judge, RankerKind::Likelihood, RankerKind::Lift] {
         let ranker = kind.ranker();
         let together = rank(&backend, ranker.as_ref(), &RESPONSES);
         for (response, score) in RESPONSES.iter().zip(together) {

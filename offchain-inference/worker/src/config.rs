@@ -18,6 +18,7 @@ use serde::{de, Deserialize, Deserializer};
 use starling_engine::{
     rank::{Quantiles, RankerKind},
     sampling::Sampling,
+    Device,
 };
 use starling_primitives::Balance;
 use starling_shards::{code::Code, ChainConfig, ServiceConfig};
@@ -262,6 +263,9 @@ pub struct Primary {
     pub context: Option<usize>,
     /// The longest request to `url`, in milliseconds.
     pub timeout_ms: Option<u64>,
+    /// Where an embedded model is computed.
+    #[serde(default)]
+    pub device: Device,
     /// Memory for key-value caches, in MiB.
     pub cache_mib: Option<usize>,
     /// The longest response, in tokens, if the request allows it.
@@ -478,7 +482,7 @@ impl<'de> Deserialize<'de> for RankerName {
         }
         name.parse().map(Self::Model).map_err(|_| {
             de::Error::custom(format!(
-                "no ranker is called {name:?} (likelihood, judge, pairwise, similarity)"
+                "no ranker is called {name:?} (likelihood, lift, judge, pairwise, similarity)"
             ))
         })
     }
@@ -632,6 +636,10 @@ impl Primary {
         }
         if (self.wire.is_some() || self.of.is_some()) && !self.shards {
             return bad("wire and of are for shards = true");
+        }
+        let whole = has_model && self.url.is_none() && !self.shards;
+        if self.device != Device::Cpu && !whole {
+            return bad("device is for a model that this node alone computes");
         }
         self.sampling
             .with_seed(0)
@@ -835,6 +843,8 @@ mod tests {
             ("[shards]\nspot_check = 2\n[[serve]]\nmodel = \"m\"", "spot_check"),
             ("[shards]\nwire = \"f8\"\n[[serve]]\nmodel = \"m\"", "f8"),
             ("[[primary]]\nmodel = \"m\"\nwire = \"f16\"", "shards = true"),
+            ("[[primary]]\nmodel = \"m\"\nshards = true\ndevice = \"cuda:0\"", "alone"),
+            ("[[primary]]\nmodel = \"m\"\ndevice = \"gpu\"", "cuda:N"),
             ("[[primary]]\nmodel = \"m\"\nurl = \"http://x\"\nshards = true", "of the store"),
             (
                 "[ranking]\nranker = \"judge\"\n[[primary]]\n[[primary.rules]]\npattern = 'a'\nanswer = \"b\"",

@@ -24,6 +24,11 @@ const TOP_LOGPROBS: usize = 20;
 /// The most bytes of an answer: 16 MiB hold the echo of any context of today.
 const MAX_ANSWER: u64 = 16 << 20;
 
+/// For the answer to [`HttpBackend::check`], which computes nothing.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
+
+const COMPLETIONS: &str = "completions";
+
 /// Where the endpoint is and what it serves.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
@@ -120,7 +125,7 @@ impl Logprobs {
 }
 
 impl HttpBackend {
-    /// Compiles the template; does not connect yet.
+    /// Compiles the template; does not connect yet, which [`Self::check`] does.
     pub fn new(config: HttpConfig) -> Result<Self, BackendError> {
         // The server puts the token that begins a text in front by itself.
         let chat = ChatTemplate::new(config.chat_template.as_deref(), None, None)?;
@@ -136,28 +141,56 @@ impl HttpBackend {
         })
     }
 
-    fn url(&self) -> String {
-        format!("{}/completions", self.config.url.trim_end_matches('/'))
+    /// Whether the server is there and lets this program in: asks it for its models.
+    pub fn check(&self) -> Result<(), BackendError> {
+        let url = self.url("models");
+        let failed = |reason: String| BackendError::Http {
+            url: url.clone(),
+            reason,
+        };
+        let mut request = self.agent.get(&url);
+        if let Some(header) = self.authorization() {
+            request = request.header("Authorization", header);
+        }
+        let request = request
+            .config()
+            .timeout_global(Some(self.config.timeout.min(CHECK_TIMEOUT)))
+            .build();
+        let response = request.call().map_err(|error| failed(error.to_string()))?;
+        match response.status().as_u16() {
+            // Not all servers list what they have.
+            200..=299 | 404 | 405 => Ok(()),
+            _ => Err(failed(response.status().to_string())),
+        }
+    }
+
+    fn authorization(&self) -> Option<String> {
+        let key = self.config.api_key.as_ref()?;
+        Some(format!("Bearer {key}"))
+    }
+
+    fn url(&self, what: &str) -> String {
+        format!("{}/{what}", self.config.url.trim_end_matches('/'))
     }
 
     fn failed(&self, reason: impl ToString) -> BackendError {
         BackendError::Http {
-            url: self.url(),
+            url: self.url(COMPLETIONS),
             reason: reason.to_string(),
         }
     }
 
     fn not_offered(&self, what: &'static str) -> BackendError {
         BackendError::NotOffered {
-            url: self.url(),
+            url: self.url(COMPLETIONS),
             what,
         }
     }
 
     fn post(&self, body: &Value) -> Result<ureq::http::Response<ureq::Body>, BackendError> {
-        let mut request = self.agent.post(self.url());
-        if let Some(key) = &self.config.api_key {
-            request = request.header("Authorization", format!("Bearer {key}"));
+        let mut request = self.agent.post(self.url(COMPLETIONS));
+        if let Some(header) = self.authorization() {
+            request = request.header("Authorization", header);
         }
         let mut response = request.send_json(body).map_err(|e| self.failed(e))?;
         if !response.status().is_success() {
@@ -394,7 +427,8 @@ impl Backend for HttpBackend {
 }
 
 /// The prompt as one string. The server parses special tokens in all of it, so in data a space
-/// breaks whatever might be one: after each `<` or `[` that does not stand alone.
+/// breaks whatever might be one: after each `<` or `[` that does not stand alone, and after one at the
+/// end, since what follows is not known here.
 fn flatten(prompt: &Prompt) -> String {
     let mut all = String::new();
     for part in prompt.parts() {
@@ -404,7 +438,7 @@ fn flatten(prompt: &Prompt) -> String {
                 let mut chars = text.chars().peekable();
                 while let Some(c) = chars.next() {
                     all.push(c);
-                    if matches!(c, '<' | '[') && chars.peek().is_some_and(|c| !c.is_whitespace()) {
+                    if matches!(c, '<' | '[') && chars.peek().is_none_or(|c| !c.is_whitespace()) {
                         all.push(' ');
                     }
                 }
@@ -422,10 +456,12 @@ mod tests {
     fn nothing_in_data_can_pass_for_a_special_token() {
         let prompt = Prompt::template("<|im_start|>")
             .then_data("<|im_end|></s><start_of_turn>[INST]a < b")
+            .then_data("<")
+            .then_data("/s>")
             .then_template("<|im_end|>");
         assert_eq!(
             flatten(&prompt),
-            "<|im_start|>< |im_end|>< /s>< start_of_turn>[ INST]a < b<|im_end|>"
+            "<|im_start|>< |im_end|>< /s>< start_of_turn>[ INST]a < b< /s><|im_end|>"
         );
     }
 }

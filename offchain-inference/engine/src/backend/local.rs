@@ -3,13 +3,14 @@
 
 use super::{Answer, Ask, Backend, BackendError, PromptTree};
 use crate::{
+    candle::CandleModel,
     chat::ChatTemplate,
     generate::{Cancel, Finish, GenerateOptions, Generation, StopFilter},
     gguf::Gguf,
     prompt::Prompt,
     sampling::Sampler,
     tokenizer::{TokenId, Tokenizer},
-    Error, Hidden, Input, LoadOptions, Model, Sequence, Step, Trunk,
+    Ends, Error, Hidden, Input, LoadOptions, Model, Sequence, Step, Trunk,
 };
 use std::{path::Path, time::Instant};
 
@@ -41,7 +42,18 @@ type Outcome<S> = (Option<Evaluated<S>>, Answer);
 impl LocalBackend {
     /// Loads the model file at `path`.
     pub fn load(path: &Path, options: &LoadOptions) -> Result<Self, BackendError> {
-        Self::load_with(path, options, |model| model)
+        Self::load_with(path, |gguf| Model::load_from(gguf, options))
+    }
+}
+
+impl LocalBackend<CandleModel> {
+    /// Loads the model file at `path` onto a device of candle's.
+    pub fn load_on(
+        device: &candle_core::Device,
+        path: &Path,
+        options: &LoadOptions,
+    ) -> Result<Self, BackendError> {
+        Self::load_with(path, |gguf| CandleModel::load_from(gguf, device, options))
     }
 }
 
@@ -58,23 +70,22 @@ impl<T: Trunk> LocalBackend<T> {
             ends: true,
             ..options.clone()
         };
-        Self::load_with(path, &options, connect)
+        Self::load_with(path, |gguf| Ok(connect(Model::load_from(gguf, &options)?)))
     }
 
     fn load_with(
         path: &Path,
-        options: &LoadOptions,
-        connect: impl FnOnce(Model) -> T,
+        load: impl FnOnce(&Gguf) -> Result<T, Error>,
     ) -> Result<Self, BackendError> {
         let gguf = Gguf::open(path)?;
         let tokenizer = Tokenizer::from_gguf(gguf.metadata())?;
-        let model = Model::load_from(&gguf, options)?;
+        let trunk = load(&gguf)?;
         let name = gguf
             .str("general.name")?
             .map(str::to_owned)
             .or_else(|| Some(path.file_stem()?.to_string_lossy().into_owned()))
             .unwrap_or_default();
-        Self::new(name, connect(model), tokenizer)
+        Self::new(name, trunk, tokenizer)
     }
 
     /// From parts that are loaded already.
@@ -101,7 +112,7 @@ impl<T: Trunk> LocalBackend<T> {
     }
 
     /// The model; where its blocks are elsewhere, its ends.
-    pub fn model(&self) -> &Model {
+    pub fn model(&self) -> &T::Ends {
         self.trunk.ends()
     }
 
@@ -213,7 +224,7 @@ impl<T: Trunk> LocalBackend<T> {
     }
 
     /// Computes `tokens` and returns their hidden state, tokens × width.
-    fn extend(&self, session: &mut T::Session, tokens: &[TokenId]) -> Result<Hidden, Error> {
+    pub fn extend(&self, session: &mut T::Session, tokens: &[TokenId]) -> Result<Hidden, Error> {
         let input = Input::Tokens(tokens);
         let outputs = self.trunk.forward(&mut [Step { session, input }])?;
         outputs.into_iter().next().ok_or(Error::EmptyInput)

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `starling-infer bench`.
 
-use super::common::{item_bar, Failure, ModelArgs, StoreArgs};
+use super::common::{item_bar, model_path, Failure, ModelArgs, StoreArgs};
 use crate::{
     backend::{Ask, Backend, LocalBackend, PromptTree},
     generate::Cancel,
     prompt::Prompt,
     tokenizer::TokenId,
+    Ends, Trunk,
 };
 use std::time::{Duration, Instant};
 
@@ -32,7 +33,15 @@ const PROMPT: usize = 256;
 const RESPONSE: usize = 64;
 
 pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
-    let backend = args.model.load(store)?;
+    let path = model_path(store, &args.model.model)?;
+    let options = args.model.means.load_options();
+    match args.model.means.device().of_candle()? {
+        None => measure(&LocalBackend::load(&path, &options)?, &args),
+        Some(device) => measure(&LocalBackend::load_on(&device, &path, &options)?, &args),
+    }
+}
+
+fn measure<T: Trunk>(backend: &LocalBackend<T>, args: &Args) -> Result<(), Failure> {
     let stages = args.prefill.len() + 1 + args.rank.len();
     let bar = item_bar("bench".into(), stages * args.runs);
     let median = |run: &mut dyn FnMut(usize) -> Result<Duration, Failure>| {
@@ -53,8 +62,9 @@ pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
     ];
     for &n in &args.prefill {
         let time = median(&mut |run| {
-            let tokens = tokens(&backend, n, run);
-            timed(|| Ok(backend.model().session().extend(&tokens).map(drop)?))
+            let tokens = tokens(backend, n, run);
+            let mut session = backend.trunk().session();
+            timed(|| Ok(backend.extend(&mut session, &tokens).map(drop)?))
         })?;
         lines.push(format!(
             "| prefill {n} | {:.1} tokens/s |",
@@ -62,12 +72,12 @@ pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
         ));
     }
     let time = median(&mut |run| {
-        let mut session = backend.model().session();
-        session.extend(&tokens(&backend, PROMPT, run))?;
-        let next = tokens(&backend, args.decode, run + 1);
+        let mut session = backend.trunk().session();
+        backend.extend(&mut session, &tokens(backend, PROMPT, run))?;
+        let next = tokens(backend, args.decode, run + 1);
         timed(|| {
             for &token in &next {
-                let hidden = session.extend(&[token])?;
+                let hidden = backend.extend(&mut session, &[token])?;
                 backend.model().logits(&hidden)?;
             }
             Ok(())
@@ -79,10 +89,10 @@ pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
         args.decode
     ));
     for &n in &args.rank {
-        let prompt = text(&backend, PROMPT, 0);
+        let prompt = text(backend, PROMPT, 0);
         // Puts the prompt into the cache.
-        rank(&backend, &prompt, 1, args.runs)?;
-        let time = median(&mut |run| rank(&backend, &prompt, n, run))?;
+        rank(backend, &prompt, 1, args.runs)?;
+        let time = median(&mut |run| rank(backend, &prompt, n, run))?;
         lines.push(format!(
             "| rank {n} × {RESPONSE} tokens, {PROMPT} cached | {:.1} ms |",
             1e3 * time.as_secs_f64()
@@ -100,7 +110,7 @@ fn timed(work: impl FnOnce() -> Result<(), Failure>) -> Result<Duration, Failure
 }
 
 /// `n` tokens of plain text, others for each `seed`.
-fn tokens(backend: &LocalBackend, n: usize, seed: usize) -> Vec<TokenId> {
+fn tokens<T: Trunk>(backend: &LocalBackend<T>, n: usize, seed: usize) -> Vec<TokenId> {
     let vocabulary = backend.tokenizer().len().max(2_000);
     let step = 7 + 2 * (seed % 1_000);
     (0..n)
@@ -109,7 +119,7 @@ fn tokens(backend: &LocalBackend, n: usize, seed: usize) -> Vec<TokenId> {
 }
 
 /// Text of about `n` tokens.
-fn text(backend: &LocalBackend, n: usize, seed: usize) -> String {
+fn text<T: Trunk>(backend: &LocalBackend<T>, n: usize, seed: usize) -> String {
     let words = [
         "river", "stone", "light", "market", "window", "letter", "garden", "number",
     ];
@@ -120,7 +130,12 @@ fn text(backend: &LocalBackend, n: usize, seed: usize) -> String {
 }
 
 /// Time to score `n` responses.
-fn rank(backend: &LocalBackend, prompt: &str, n: usize, seed: usize) -> Result<Duration, Failure> {
+fn rank<T: Trunk>(
+    backend: &LocalBackend<T>,
+    prompt: &str,
+    n: usize,
+    seed: usize,
+) -> Result<Duration, Failure> {
     let mut tree = PromptTree::new();
     let root = tree.root(Prompt::data(prompt), Ask::Nothing);
     for i in 0..n {

@@ -2,11 +2,11 @@
 //! What the commands share: finding the store and the model, progress bars, interruption.
 
 use crate::{
-    backend::{Backend, BackendError, HttpBackend, HttpConfig, LocalBackend},
+    backend::{Backend, BackendError, HttpBackend, HttpConfig},
     generate::Cancel,
     rank::RankerKind,
     store::{Progress, Store, StoreError},
-    ActivationBits, LoadOptions,
+    ActivationBits, Device, LoadOptions,
 };
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -77,25 +77,31 @@ pub struct ModelArgs {
     /// there
     #[arg(short, long)]
     pub model: String,
+    /// How to run it
     #[command(flatten)]
-    means: Means,
+    pub means: Means,
 }
 
 /// How to run models.
 #[derive(Args, Clone)]
 pub struct Means {
-    /// Threads; 0 for one a core
+    /// Where to compute: cpu; cuda:N, an NVIDIA GPU, in programs built with the feature `cuda`; or
+    /// candle, which computes on the CPU what cuda:N does on the GPU, slowly
+    #[arg(long, default_value_t, value_name = "DEVICE")]
+    device: Device,
+    /// Threads of the device cpu; 0 for one a core
     #[arg(long, default_value_t = 0, value_name = "N")]
     threads: usize,
     /// Memory for key-value caches, in MiB
     #[arg(long, default_value_t = 192, value_name = "MIB")]
     cache: usize,
     /// Bits of the activations that quantised weights are multiplied with: 16, or 8 as llama.cpp
-    /// has, which is about twice as fast in prefill and less exact
+    /// has, which is about twice as fast in prefill and less exact. On a GPU, 16 expands the weights
+    /// to floats and 8 keeps them packed
     #[arg(long, default_value_t, value_name = "BITS")]
     activation_bits: ActivationBits,
     /// Use the OpenAI-compatible server at this URL (up to and with /v1) instead of this machine
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", conflicts_with = "device")]
     endpoint: Option<String>,
     /// Environment variable with the key for --endpoint
     #[arg(long, value_name = "VARIABLE", default_value = "OPENAI_API_KEY")]
@@ -138,18 +144,16 @@ impl Means {
         }
     }
 
-    /// Loads a model of the store or of a file.
-    pub fn load(&self, store: &StoreArgs, model: &str) -> Result<LocalBackend, Failure> {
-        Ok(LocalBackend::load(
-            &model_path(store, model)?,
-            &self.load_options(),
-        )?)
+    /// The device to compute on.
+    pub fn device(&self) -> Device {
+        self.device
     }
 
     /// Opens the backend for a model.
     pub fn backend(&self, store: &StoreArgs, model: &str) -> Result<Box<dyn Backend>, Failure> {
         let Some(url) = &self.endpoint else {
-            return Ok(Box::new(self.load(store, model)?));
+            let path = model_path(store, model)?;
+            return Ok(self.device.load(&path, &self.load_options())?);
         };
         let chat_template = self.chat_template.as_deref().map(read_file).transpose()?;
         let config = HttpConfig {
@@ -162,11 +166,6 @@ impl Means {
 }
 
 impl ModelArgs {
-    /// Loads the model into this process.
-    pub fn load(&self, store: &StoreArgs) -> Result<LocalBackend, Failure> {
-        self.means.load(store, &self.model)
-    }
-
     /// Opens the backend.
     pub fn backend(&self, store: &StoreArgs) -> Result<Box<dyn Backend>, Failure> {
         self.means.backend(store, &self.model)

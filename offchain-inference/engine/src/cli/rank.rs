@@ -16,7 +16,7 @@ use std::path::PathBuf;
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// judge, likelihood or pairwise [default: the manifest's for the model]
+    /// judge, likelihood, lift or pairwise [default: the manifest's for the model]
     #[arg(long)]
     ranker: Option<RankerKind>,
     /// The question
@@ -40,7 +40,7 @@ pub struct Args {
 pub struct CalibrateArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// judge, likelihood or pairwise [default: the manifest's for the model]
+    /// judge, likelihood, lift or pairwise [default: the manifest's for the model]
     #[arg(long)]
     ranker: Option<RankerKind>,
     /// Score the endings of HellaSwag in this folder of evaluation data

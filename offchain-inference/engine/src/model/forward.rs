@@ -114,13 +114,7 @@ impl Angles {
 
     fn fill(&mut self, rope: Rope, config: &Config, factors: Option<&[f32]>, segments: &[Segment]) {
         let half = config.rope_width / 2;
-        let frequencies: Vec<f64> = (0..half)
-            .map(|i| {
-                let exponent = -2.0 * i as f64 / config.rope_width as f64;
-                let factor = factors.map_or(1.0, |f| f[i] as f64);
-                (rope.base as f64).powf(exponent) * rope.scale as f64 / factor
-            })
-            .collect();
+        let frequencies = rope.frequencies(config.rope_width, factors);
         for segment in segments {
             for (i, row) in segment.rows.clone().enumerate() {
                 let position = (segment.start + i) as f64;

@@ -3,8 +3,8 @@
 
 mod forward;
 #[cfg(test)]
-mod tests;
-mod weights;
+pub(crate) mod tests;
+pub(crate) mod weights;
 
 use std::{
     fmt,
@@ -16,7 +16,7 @@ use std::{
 
 use self::{
     forward::{Head, Pass, Segment, Workspace, MAX_ROWS},
-    weights::{Ends, Weights},
+    weights::{Ends, Packed, Weights},
 };
 use crate::{
     cache::{Cache, Geometry, Pages},
@@ -138,6 +138,25 @@ impl Hidden {
         self.data.chunks_exact(self.width).nth(row)
     }
 
+    pub(crate) fn checked_row(&self, row: usize) -> Result<&[f32]> {
+        self.row(row).ok_or_else(|| {
+            Error::Shape(format!(
+                "row {row} of a hidden state of {} rows",
+                self.rows()
+            ))
+        })
+    }
+
+    pub(crate) fn check_width(&self, config: &Config) -> Result<()> {
+        if self.width != config.width {
+            return Err(Error::Shape(format!(
+                "hidden state of width {} for a model of width {}",
+                self.width, config.width
+            )));
+        }
+        Ok(())
+    }
+
     /// A copy of the last row, or of nothing where there is none.
     pub fn last(&self) -> Self {
         let start = self.data.len().saturating_sub(self.width);
@@ -155,6 +174,43 @@ pub enum Input<'a> {
     Tokens(&'a [u32]),
     /// Hidden state from the span before.
     Hidden(&'a Hidden),
+}
+
+impl Input<'_> {
+    /// New positions.
+    pub fn rows(&self) -> usize {
+        match self {
+            Self::Tokens(tokens) => tokens.len(),
+            Self::Hidden(hidden) => hidden.rows(),
+        }
+    }
+
+    /// An error if a sequence of `len` positions of a model cannot go on with this: it is empty, does not
+    /// fit into the context, or holds tokens or hidden state that no such model has.
+    pub fn check(&self, config: &Config, len: usize) -> Result<()> {
+        if self.rows() == 0 {
+            return Err(Error::EmptyInput);
+        }
+        let needed = len.saturating_add(self.rows());
+        if needed > config.context {
+            return Err(Error::ContextFull {
+                context: config.context,
+                needed,
+            });
+        }
+        match self {
+            Self::Tokens(tokens) => config.check_tokens(tokens),
+            Self::Hidden(hidden) => {
+                hidden.check_width(config)?;
+                if !hidden.data.iter().all(|x| x.is_finite()) {
+                    return Err(Error::Shape(
+                        "the hidden state holds what is not a number".into(),
+                    ));
+                }
+                Ok(())
+            },
+        }
+    }
 }
 
 /// One sequence's part in a pass.
@@ -216,7 +272,13 @@ impl Model {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
         };
-        let weights = Weights::load(gguf, &config, blocks.clone(), options.ends)?;
+        let weights = Weights::load(
+            gguf,
+            &config,
+            blocks.clone(),
+            options.ends,
+            Packed::new(&config)?,
+        )?;
         let workspace = Workspace::new(&config, threads, options.activation_bits)?;
         let geometry = Geometry {
             blocks: blocks.len(),
@@ -303,7 +365,7 @@ impl Model {
     pub fn embed(&self, tokens: &[u32]) -> Result<Hidden> {
         let width = self.0.config.width;
         let ends = self.ends("embedding")?;
-        self.check_tokens(tokens)?;
+        self.0.config.check_tokens(tokens)?;
         let mut data = vec![0f32; tokens.len() * width];
         for (&token, row) in tokens.iter().zip(data.chunks_exact_mut(width)) {
             ends.embedding
@@ -359,38 +421,11 @@ impl Model {
         if !Arc::ptr_eq(&self.0, &step.session.model.0) {
             return Err(Error::Shape("the session belongs to another model".into()));
         }
-        let (new, hidden) = match step.input {
-            Input::Tokens(tokens) => (tokens.len(), None),
-            Input::Hidden(hidden) => (hidden.rows(), Some(hidden)),
-        };
-        if new == 0 {
-            return Err(Error::EmptyInput);
-        }
-        let needed = step.session.len.saturating_add(new);
-        if needed > config.context {
-            return Err(Error::ContextFull {
-                context: config.context,
-                needed,
-            });
-        }
+        step.input.check(config, step.session.len)?;
         match step.input {
             Input::Tokens(_) if first_block != 0 => Err(self.not_in_span("first block")),
             Input::Tokens(tokens) => self.embed(tokens),
-            Input::Hidden(_) => {
-                let hidden = hidden.ok_or(Error::EmptyInput)?;
-                if hidden.width != config.width {
-                    return Err(Error::Shape(format!(
-                        "hidden state of width {} for a model of width {}",
-                        hidden.width, config.width
-                    )));
-                }
-                if !hidden.data.iter().all(|x| x.is_finite()) {
-                    return Err(Error::Shape(
-                        "the hidden state holds what is not a number".into(),
-                    ));
-                }
-                Ok(hidden.clone())
-            },
+            Input::Hidden(hidden) => Ok(hidden.clone()),
         }
     }
 
@@ -412,40 +447,26 @@ impl Model {
             blocks: blocks.start - self.0.blocks.start..blocks.end - self.0.blocks.start,
             geometry: self.0.cache.geometry(),
         };
-        // (sequence, rows of its input) in order; full passes but for the last.
-        let mut pieces = Vec::new();
-        for (i, state) in states.iter().enumerate() {
-            let mut done = 0;
-            while done < state.rows() {
-                let taken: usize = pieces
-                    .iter()
-                    .map(|(_, rows): &(_, Range<usize>)| rows.len())
-                    .sum();
-                let rows = (MAX_ROWS - taken % MAX_ROWS).min(state.rows() - done);
-                pieces.push((i, done..done + rows));
-                done += rows;
-            }
-        }
-        let mut pieces = pieces.into_iter().peekable();
-        while pieces.peek().is_some() {
+        let rows: Vec<usize> = states.iter().map(Hidden::rows).collect();
+        for members in passes(&rows, MAX_ROWS) {
             let mut segments = Vec::new();
-            let mut members = Vec::new();
+            let mut places = Vec::new();
             let mut used = 0;
-            while let Some((i, rows)) = pieces.next_if(|(_, rows)| used + rows.len() <= MAX_ROWS) {
-                let session = &batch[i].session;
+            for (i, rows) in &members {
+                let session = &batch[*i].session;
                 let place = used..used + rows.len();
                 workspace.hidden()[place.start * width..place.end * width]
-                    .copy_from_slice(&states[i].data[rows.start * width..rows.end * width]);
+                    .copy_from_slice(&states[*i].data[rows.start * width..rows.end * width]);
                 used = place.end;
                 segments.push(Segment {
                     pages: session.pages.pointers(),
                     start: session.len + rows.start,
                     rows: place.clone(),
                 });
-                members.push((i, rows, place));
+                places.push(place);
             }
             pass.run(pool, workspace, &segments)?;
-            for (i, rows, place) in members {
+            for ((i, rows), place) in members.into_iter().zip(places) {
                 states[i].data[rows.start * width..rows.end * width]
                     .copy_from_slice(&workspace.hidden()[place.start * width..place.end * width]);
             }
@@ -467,8 +488,8 @@ impl Model {
 
     /// Logits of `tokens` alone, for one row; costs no more of the head than these.
     pub fn logits_of(&self, hidden: &Hidden, row: usize, tokens: &[u32]) -> Result<Vec<f32>> {
-        self.check_tokens(tokens)?;
-        let row = hidden.row(row).ok_or_else(|| no_row(row, hidden))?;
+        self.0.config.check_tokens(tokens)?;
+        let row = hidden.checked_row(row)?;
         let row = Hidden {
             width: hidden.width,
             data: row.to_vec(),
@@ -483,10 +504,12 @@ impl Model {
 
     /// ln p(token | row) for every (row, token), without keeping a logit.
     pub fn logprobs(&self, hidden: &Hidden, targets: &[(usize, u32)]) -> Result<Vec<f32>> {
-        if let Some(&(row, _)) = targets.iter().find(|(row, _)| *row >= hidden.rows()) {
-            return Err(no_row(row, hidden));
+        for (row, _) in targets {
+            hidden.checked_row(*row)?;
         }
-        self.check_tokens(&targets.iter().map(|t| t.1).collect::<Vec<_>>())?;
+        self.0
+            .config
+            .check_tokens(&targets.iter().map(|t| t.1).collect::<Vec<_>>())?;
         // Only the rows that some target names go through the head.
         let mut rows: Vec<usize> = targets.iter().map(|t| t.0).collect();
         rows.sort_unstable();
@@ -529,12 +552,7 @@ impl Model {
     ) -> Result<()> {
         let config = &self.0.config;
         let ends = self.ends("head")?;
-        if hidden.width != config.width {
-            return Err(Error::Shape(format!(
-                "hidden state of width {} for a model of width {}",
-                hidden.width, config.width
-            )));
-        }
+        hidden.check_width(config)?;
         let head = Head {
             kernels: self.0.kernels,
             epsilon: config.norm_epsilon,
@@ -575,21 +593,29 @@ impl Model {
             part,
         }
     }
-
-    fn check_tokens(&self, tokens: &[u32]) -> Result<()> {
-        let vocab = self.0.config.vocab;
-        match tokens.iter().find(|&&token| token as usize >= vocab) {
-            Some(&token) => Err(Error::InvalidToken { token, vocab }),
-            None => Ok(()),
-        }
-    }
 }
 
-fn no_row(row: usize, hidden: &Hidden) -> Error {
-    Error::Shape(format!(
-        "row {row} of a hidden state of {} rows",
-        hidden.rows()
-    ))
+/// Cuts the rows of several sequences into passes of `most` rows, the last one of fewer: for each
+/// pass (sequence, rows of its input).
+pub(crate) fn passes(rows: &[usize], most: usize) -> Vec<Vec<(usize, Range<usize>)>> {
+    let mut passes: Vec<Vec<(usize, Range<usize>)>> = Vec::new();
+    let mut room = 0;
+    for (i, &rows) in rows.iter().enumerate() {
+        let mut done = 0;
+        while done < rows {
+            if room == 0 {
+                passes.push(Vec::new());
+                room = most;
+            }
+            let taken = room.min(rows - done);
+            if let Some(pass) = passes.last_mut() {
+                pass.push((i, done..done + taken));
+            }
+            done += taken;
+            room -= taken;
+        }
+    }
+    passes
 }
 
 /// A sequence and its key-value cache.

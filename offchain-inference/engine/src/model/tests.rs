@@ -22,11 +22,11 @@ fn load(fixture: &Fixture) -> Model {
     Model::load(&fixture.path, &options()).unwrap()
 }
 
-fn both(dtype: GgmlDType) -> [Fixture; 2] {
+pub(crate) fn both(dtype: GgmlDType) -> [Fixture; 2] {
     [Architecture::Llama, Architecture::Gemma3].map(|a| fixtures::model(a, dtype))
 }
 
-fn tokens(n: usize) -> Vec<u32> {
+pub(crate) fn tokens(n: usize) -> Vec<u32> {
     (0..n)
         .map(|i| ((i * i * 31 + i * 17 + 5) % VOCAB) as u32)
         .collect()
@@ -37,7 +37,7 @@ fn bits(hidden: &Hidden) -> Vec<u32> {
 }
 
 /// One decoder in f64 with nothing but loops, from the file's own weights.
-mod plain {
+pub(crate) mod plain {
     use super::*;
 
     fn matrix(gguf: &Gguf, name: &str) -> Vec<Vec<f64>> {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A model's tensors, checked against its configuration and repacked.
+//! A model's tensors, checked against its configuration, in the format of the decoder that asks.
 
 use std::{collections::HashSet, ops::Range};
 
@@ -7,62 +7,35 @@ use candle_core::{quantized::ggml_file::qtensor_from_ggml, Device};
 
 use crate::{
     config::{Architecture, Config, RopePairs},
-    gguf::{Gguf, TensorReader},
+    gguf::{Entry, Gguf, TensorReader},
     kernels::{Arena, Buffer, Matrix, BLOCK},
     Error, Result,
 };
 
-/// One decoder block.
-pub(crate) struct Block {
-    pub attention_norm: Buffer<f32>,
-    /// width → query width. Rows are ordered so that rotary pairs are halves of a head.
-    pub query: Matrix,
-    /// width → kv width; ordered like `query`.
-    pub key: Matrix,
-    /// width → kv width.
-    pub value: Matrix,
-    pub query_norm: Option<Buffer<f32>>,
-    pub key_norm: Option<Buffer<f32>>,
-    /// query width → width.
-    pub output: Matrix,
-    /// On the output of attention, before it is added to the residual stream.
-    pub attention_post_norm: Option<Buffer<f32>>,
-    pub feed_forward_norm: Buffer<f32>,
-    /// width → feed-forward width.
-    pub gate: Matrix,
-    /// width → feed-forward width.
-    pub up: Matrix,
-    /// feed-forward width → width.
-    pub down: Matrix,
-    /// On the output of the feed-forward layer, before it is added to the residual stream.
-    pub feed_forward_post_norm: Option<Buffer<f32>>,
+/// What a decoder keeps its weights in.
+pub(crate) trait Format {
+    type Matrix;
+    type Vector;
+
+    /// Reads a matrix whose row `i` goes to row `place(i)`.
+    fn matrix(
+        &mut self,
+        reader: &mut TensorReader,
+        entry: &Entry,
+        place: impl Fn(usize) -> usize,
+    ) -> Result<Self::Matrix>;
+
+    fn vector(&mut self, values: Vec<f32>) -> Result<Self::Vector>;
 }
 
-/// Embedding, final norm and head.
-pub(crate) struct Ends {
-    /// vocabulary × width.
-    pub embedding: Matrix,
-    pub norm: Buffer<f32>,
-    /// vocabulary × width; `None`: the embedding is the head too.
-    pub head: Option<Matrix>,
+/// Weights repacked for the kernels.
+pub(crate) struct Packed {
+    arena: Arena,
 }
 
-impl Ends {
-    pub fn head(&self) -> &Matrix {
-        self.head.as_ref().unwrap_or(&self.embedding)
-    }
-}
-
-/// The tensors that were asked for.
-pub(crate) struct Weights {
-    pub blocks: Vec<Block>,
-    pub ends: Option<Ends>,
-    /// What the angle of each rotary pair is divided by, in global blocks.
-    pub rope_factors: Option<Vec<f32>>,
-}
-
-impl Weights {
-    pub fn load(gguf: &Gguf, config: &Config, blocks: Range<usize>, ends: bool) -> Result<Self> {
+impl Packed {
+    /// For models of a shape that the kernels take.
+    pub fn new(config: &Config) -> Result<Self> {
         if !config.width.is_multiple_of(BLOCK)
             || !config.feed_forward.is_multiple_of(BLOCK)
             || !config.head_width.is_multiple_of(BLOCK)
@@ -72,22 +45,100 @@ impl Weights {
                 config.width, config.feed_forward, config.head_width
             )));
         }
+        Ok(Self {
+            arena: Arena::new(),
+        })
+    }
+}
+
+impl Format for Packed {
+    type Matrix = Matrix;
+    type Vector = Buffer<f32>;
+
+    fn matrix(
+        &mut self,
+        reader: &mut TensorReader,
+        entry: &Entry,
+        place: impl Fn(usize) -> usize,
+    ) -> Result<Matrix> {
+        Matrix::read(reader, entry, &mut self.arena, place)
+    }
+
+    fn vector(&mut self, values: Vec<f32>) -> Result<Buffer<f32>> {
+        let mut vector = Buffer::zeroed(values.len())?;
+        vector.copy_from_slice(&values);
+        Ok(vector)
+    }
+}
+
+/// One decoder block.
+pub(crate) struct Block<F: Format = Packed> {
+    pub attention_norm: F::Vector,
+    /// width → query width. Rows are ordered so that rotary pairs are halves of a head.
+    pub query: F::Matrix,
+    /// width → kv width; ordered like `query`.
+    pub key: F::Matrix,
+    /// width → kv width.
+    pub value: F::Matrix,
+    pub query_norm: Option<F::Vector>,
+    pub key_norm: Option<F::Vector>,
+    /// query width → width.
+    pub output: F::Matrix,
+    /// On the output of attention, before it is added to the residual stream.
+    pub attention_post_norm: Option<F::Vector>,
+    pub feed_forward_norm: F::Vector,
+    /// width → feed-forward width.
+    pub gate: F::Matrix,
+    /// width → feed-forward width.
+    pub up: F::Matrix,
+    /// feed-forward width → width.
+    pub down: F::Matrix,
+    /// On the output of the feed-forward layer, before it is added to the residual stream.
+    pub feed_forward_post_norm: Option<F::Vector>,
+}
+
+/// Embedding, final norm and head.
+pub(crate) struct Ends<F: Format = Packed> {
+    /// vocabulary × width.
+    pub embedding: F::Matrix,
+    pub norm: F::Vector,
+    /// vocabulary × width; `None`: the embedding is the head too.
+    pub head: Option<F::Matrix>,
+}
+
+impl<F: Format> Ends<F> {
+    pub fn head(&self) -> &F::Matrix {
+        self.head.as_ref().unwrap_or(&self.embedding)
+    }
+}
+
+/// The tensors that were asked for.
+pub(crate) struct Weights<F: Format = Packed> {
+    pub blocks: Vec<Block<F>>,
+    pub ends: Option<Ends<F>>,
+    /// What the angle of each rotary pair is divided by, in global blocks.
+    pub rope_factors: Option<Vec<f32>>,
+}
+
+impl<F: Format> Weights<F> {
+    pub fn load(
+        gguf: &Gguf,
+        config: &Config,
+        blocks: Range<usize>,
+        ends: bool,
+        format: F,
+    ) -> Result<Self> {
         let mut loader = Loader {
             gguf,
             config,
             reader: gguf.reader()?,
-            arena: Arena::new(),
+            format,
             known: HashSet::new(),
         };
-        let rope_factors = if gguf.has("rope_freqs.weight") {
-            Some(
-                loader
-                    .vector("rope_freqs.weight", config.rope_width / 2)?
-                    .to_vec(),
-            )
-        } else {
-            None
-        };
+        let rope_factors = gguf
+            .has("rope_freqs.weight")
+            .then(|| loader.values("rope_freqs.weight", config.rope_width / 2))
+            .transpose()?;
         let ends = ends.then(|| loader.ends()).transpose()?;
         let blocks = blocks
             .map(|block| loader.block(block))
@@ -103,16 +154,16 @@ impl Weights {
     }
 }
 
-struct Loader<'a> {
+struct Loader<'a, F> {
     gguf: &'a Gguf,
     config: &'a Config,
     reader: TensorReader,
-    arena: Arena,
+    format: F,
     known: HashSet<String>,
 }
 
-impl Loader<'_> {
-    fn ends(&mut self) -> Result<Ends> {
+impl<F: Format> Loader<'_, F> {
+    fn ends(&mut self) -> Result<Ends<F>> {
         let (width, vocab) = (self.config.width, self.config.vocab);
         Ok(Ends {
             embedding: self.matrix("token_embd.weight", vocab, width)?,
@@ -125,7 +176,7 @@ impl Loader<'_> {
         })
     }
 
-    fn block(&mut self, block: usize) -> Result<Block> {
+    fn block(&mut self, block: usize) -> Result<Block<F>> {
         let config = self.config;
         let (width, feed_forward) = (config.width, config.feed_forward);
         let (query, kv) = (config.query_width(), config.kv_width());
@@ -151,12 +202,12 @@ impl Loader<'_> {
         })
     }
 
-    fn matrix(&mut self, name: &str, rows: usize, columns: usize) -> Result<Matrix> {
+    fn matrix(&mut self, name: &str, rows: usize, columns: usize) -> Result<F::Matrix> {
         self.placed(name, rows, columns, |row| row)
     }
 
     /// A matrix whose outputs are rotated.
-    fn rotated(&mut self, name: &str, rows: usize) -> Result<Matrix> {
+    fn rotated(&mut self, name: &str, rows: usize) -> Result<F::Matrix> {
         let &Config {
             width,
             head_width,
@@ -180,7 +231,7 @@ impl Loader<'_> {
         rows: usize,
         columns: usize,
         place: impl Fn(usize) -> usize,
-    ) -> Result<Matrix> {
+    ) -> Result<F::Matrix> {
         let entry = self.gguf.entry(name)?;
         if (entry.rows, entry.columns) != (rows, columns) {
             return Err(Error::Metadata(format!(
@@ -189,10 +240,15 @@ impl Loader<'_> {
             )));
         }
         self.known.insert(name.to_owned());
-        Matrix::read(&mut self.reader, &entry, &mut self.arena, place)
+        self.format.matrix(&mut self.reader, &entry, place)
     }
 
-    fn vector(&mut self, name: &str, len: usize) -> Result<Buffer<f32>> {
+    fn vector(&mut self, name: &str, len: usize) -> Result<F::Vector> {
+        let values = self.values(name, len)?;
+        self.format.vector(values)
+    }
+
+    fn values(&mut self, name: &str, len: usize) -> Result<Vec<f32>> {
         let entry = self.gguf.entry(name)?;
         if (entry.rows, entry.columns) != (1, len) {
             return Err(Error::Metadata(format!(
@@ -206,9 +262,7 @@ impl Loader<'_> {
         let values = qtensor_from_ggml(entry.dtype, &bytes, vec![len], &Device::Cpu)?
             .dequantize(&Device::Cpu)?
             .to_vec1::<f32>()?;
-        let mut vector = Buffer::zeroed(len)?;
-        vector.copy_from_slice(&values);
-        Ok(vector)
+        Ok(values)
     }
 
     /// A tensor (a bias, say) of a loaded block that the decoder would leave out.

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! How probable the model finds a response.
 
-use super::{sigmoid, skip_empty, Quoting, Ranker, Task};
+use super::{
+    copies::{segments, Segment},
+    quote::transcript,
+    sigmoid, skip_empty, Quoting, Ranker, Task,
+};
 use crate::{
     backend::{Answer, Ask, Backend, BackendError, NodeId, PromptTree},
     chat::Message,
@@ -11,18 +15,32 @@ use crate::{
 
 /// The mean log-probability of a response's tokens given the conversation, as
 /// `exp(mean) ∈ (0, 1]`: the geometric mean of the tokens' probabilities.
+///
+/// Of what the response copies (see [`Quoting::discount_copies`]) the log-probabilities count and the
+/// number of tokens does not: `Σ ln p / number of new tokens`. So to copy never makes a response
+/// better, and costs next to nothing where it was to be expected.
 #[derive(Clone, Debug, Default)]
 pub struct Likelihood {
     /// The precautions around responses.
     pub quoting: Quoting,
-    /// Subtract the mean log-probability of the same response after an empty question, and score
-    /// `sigmoid(difference)`: what the conversation tells about the response. Twice the work.
+    /// Subtract three quarters of the log-probability that the same tokens have after an empty
+    /// question, and score `sigmoid(mean)`: what the conversation tells about the response, a
+    /// pointwise mutual information per token. Twice the work. What is copied is as probable as
+    /// can be before anything is said, so nothing is subtracted there.
     pub minus_unconditional: bool,
 }
 
+/// The part of the unconditional log-probability that is subtracted. All of it makes worse choices
+/// among sound answers, half of it leaves fluent nonsense its advantage (`docs/ranking.md`).
+const UNCONDITIONAL: f64 = 0.75;
+
 impl Ranker for Likelihood {
     fn name(&self) -> &'static str {
-        "likelihood"
+        if self.minus_unconditional {
+            "lift"
+        } else {
+            "likelihood"
+        }
     }
 
     fn rank(
@@ -32,35 +50,81 @@ impl Ranker for Likelihood {
         cancel: &Cancel,
     ) -> Result<Vec<f64>, BackendError> {
         skip_empty(task.responses, |responses| {
-            let texts: Vec<_> = responses
+            let question = transcript(task.messages);
+            let mut tree = PromptTree::new();
+            let given = tree.root(prefix(backend, task.messages)?, Ask::Nothing);
+            let alone = if self.minus_unconditional {
+                Some(tree.root(prefix(backend, &[Message::user("")])?, Ask::Nothing))
+            } else {
+                None
+            };
+            let responses: Vec<Vec<Piece>> = responses
                 .iter()
                 .map(|response| {
-                    // Base models go on after "Answer:", chat models begin a line.
-                    let space = if backend.chat().is_plain() { " " } else { "" };
-                    Prompt::data(space).then(self.quoting.part(backend, response.trim_start()))
+                    let text = self.quoting.cut(backend, response.trim_start());
+                    let segments = if self.quoting.discount_copies {
+                        segments(&question, text)
+                    } else {
+                        vec![Segment::novel(text)]
+                    };
+                    self.add(backend, &mut tree, (given, alone), &segments)
                 })
                 .collect();
-            let mut tree = PromptTree::new();
-            let root = tree.root(prefix(backend, task.messages)?, Ask::Nothing);
-            add(&mut tree, root, &texts);
-            if self.minus_unconditional {
-                let empty = [Message::user("")];
-                let root = tree.root(prefix(backend, &empty)?, Ask::Nothing);
-                add(&mut tree, root, &texts);
-            }
             let answers = backend.evaluate(&tree, cancel)?;
-            let means: Vec<f64> = answers.iter().filter_map(mean).collect();
-            let (given, alone) = means.split_at(texts.len().min(means.len()));
-            Ok(if self.minus_unconditional {
-                given
-                    .iter()
-                    .zip(alone)
-                    .map(|(given, alone)| sigmoid(given - alone))
-                    .collect()
-            } else {
-                given.iter().map(|mean| mean.exp()).collect()
-            })
+            Ok(responses
+                .iter()
+                .map(|pieces| {
+                    let mean = mean(pieces, &answers);
+                    if self.minus_unconditional {
+                        sigmoid(mean)
+                    } else {
+                        mean.exp()
+                    }
+                })
+                .collect())
         })
+    }
+}
+
+/// Where a segment of a response is in the tree.
+struct Piece {
+    given: NodeId,
+    alone: Option<NodeId>,
+    copied: bool,
+}
+
+impl Likelihood {
+    /// Adds a response, segment after segment.
+    fn add(
+        &self,
+        backend: &dyn Backend,
+        tree: &mut PromptTree,
+        (mut given, mut alone): (NodeId, Option<NodeId>),
+        segments: &[Segment<'_>],
+    ) -> Vec<Piece> {
+        // Base models go on after "Answer:", chat models begin a line.
+        let mut space = if backend.chat().is_plain() { " " } else { "" };
+        let mut pieces = Vec::with_capacity(segments.len());
+        // Nothing is asked about copies at the end.
+        let last_new = segments.iter().rposition(|segment| !segment.copied);
+        for (i, segment) in segments.iter().enumerate() {
+            alone = alone.filter(|_| Some(i) <= last_new);
+            let text =
+                Prompt::data(std::mem::take(&mut space)).then(self.quoting.quote(segment.text));
+            let baseline = if segment.copied {
+                Ask::Nothing
+            } else {
+                Ask::Tokens
+            };
+            given = tree.child(given, text.clone(), Ask::Tokens);
+            alone = alone.map(|alone| tree.child(alone, text, baseline));
+            pieces.push(Piece {
+                given,
+                alone,
+                copied: segment.copied,
+            });
+        }
+        pieces
     }
 }
 
@@ -68,18 +132,27 @@ fn prefix(backend: &dyn Backend, messages: &[Message]) -> Result<Prompt, Backend
     Ok(backend.chat().render(messages, true)?)
 }
 
-fn add(tree: &mut PromptTree, root: NodeId, texts: &[Prompt]) {
-    for text in texts {
-        tree.child(root, text.clone(), Ask::Tokens);
+/// The sum over all tokens, less a part of that without the question, by the number of new ones.
+fn mean(pieces: &[Piece], answers: &[Answer]) -> f64 {
+    let (mut sum, mut new) = (0.0, 0);
+    for piece in pieces {
+        let given = logprobs(answers, piece.given);
+        let alone = piece
+            .alone
+            .map_or(&[][..], |alone| logprobs(answers, alone));
+        sum += total(given) - UNCONDITIONAL * total(alone);
+        new += if piece.copied { 0 } else { given.len() };
+    }
+    sum / new.max(1) as f64
+}
+
+fn logprobs(answers: &[Answer], node: NodeId) -> &[f32] {
+    match answers.get(node.0) {
+        Some(Answer::Tokens(logprobs)) => logprobs,
+        _ => &[],
     }
 }
 
-fn mean(answer: &Answer) -> Option<f64> {
-    match answer {
-        Answer::Tokens(logprobs) => {
-            let sum: f64 = logprobs.iter().map(|&p| f64::from(p)).sum();
-            Some(sum / logprobs.len().max(1) as f64)
-        },
-        _ => None,
-    }
+fn total(logprobs: &[f32]) -> f64 {
+    logprobs.iter().map(|&p| f64::from(p)).sum()
 }

@@ -5,6 +5,7 @@
 //! Responses are data. They are quoted between fences that they cannot contain, their control
 //! tokens are plain characters ([`crate::prompt::Part::Data`]), and overlong ones are cut.
 
+mod copies;
 mod judge;
 mod likelihood;
 mod pairwise;
@@ -56,19 +57,22 @@ pub enum RankerKind {
     Judge,
     /// [`Likelihood`].
     Likelihood,
+    /// [`Likelihood`] with [`Likelihood::minus_unconditional`].
+    Lift,
     /// [`Pairwise`].
     Pairwise,
 }
 
 impl RankerKind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Judge, Self::Likelihood, Self::Pairwise];
+    pub const ALL: [Self; 4] = [Self::Judge, Self::Likelihood, Self::Lift, Self::Pairwise];
 
     /// The name that configurations use.
     pub fn name(self) -> &'static str {
         match self {
             Self::Judge => "judge",
             Self::Likelihood => "likelihood",
+            Self::Lift => "lift",
             Self::Pairwise => "pairwise",
         }
     }
@@ -82,9 +86,9 @@ impl RankerKind {
     pub fn with(self, quoting: Quoting) -> Box<dyn Ranker> {
         match self {
             Self::Judge => Box::new(Judge { quoting }),
-            Self::Likelihood => Box::new(Likelihood {
+            Self::Likelihood | Self::Lift => Box::new(Likelihood {
                 quoting,
-                ..Likelihood::default()
+                minus_unconditional: self == Self::Lift,
             }),
             Self::Pairwise => Box::new(Pairwise {
                 quoting,
@@ -107,7 +111,9 @@ impl FromStr for RankerKind {
         Self::ALL
             .into_iter()
             .find(|kind| kind.name() == name)
-            .ok_or_else(|| format!("no ranker is called {name:?} (judge, likelihood, pairwise)"))
+            .ok_or_else(|| {
+                format!("no ranker is called {name:?} (judge, likelihood, lift, pairwise)")
+            })
     }
 }
 

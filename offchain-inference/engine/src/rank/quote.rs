@@ -17,6 +17,9 @@ pub struct Quoting {
     pub fenced: bool,
     /// Longer responses are cut, in tokens.
     pub max_tokens: usize,
+    /// Where a ranker scores the probability of a response, the number of tokens that it copies from the
+    /// question or from itself does not count in its favour.
+    pub discount_copies: bool,
 }
 
 impl Default for Quoting {
@@ -25,6 +28,7 @@ impl Default for Quoting {
             literal: true,
             fenced: true,
             max_tokens: 512,
+            discount_copies: true,
         }
     }
 }
@@ -36,16 +40,26 @@ impl Quoting {
             literal: false,
             fenced: false,
             max_tokens: usize::MAX,
+            discount_copies: false,
         }
     }
 
     /// A response as a part of a prompt.
     pub(super) fn part(&self, backend: &dyn Backend, response: &str) -> Prompt {
-        let text = if self.max_tokens == usize::MAX {
+        self.quote(self.cut(backend, response))
+    }
+
+    /// As much of a response as is read.
+    pub(super) fn cut<'a>(&self, backend: &dyn Backend, response: &'a str) -> &'a str {
+        if self.max_tokens == usize::MAX {
             response
         } else {
             backend.cut(response, self.max_tokens)
-        };
+        }
+    }
+
+    /// Text of a response.
+    pub(super) fn quote(&self, text: &str) -> Prompt {
         if self.literal {
             Prompt::data(text)
         } else {

@@ -16,7 +16,7 @@ use starling_engine::{
     cli::{cancel_on_interrupt, item_bar, Failure, StoreArgs},
     generate::Cancel,
     tokenizer::TokenId,
-    Hidden, Input, LoadOptions, Model, Step, Trunk,
+    Ends, Hidden, Input, LoadOptions, Model, Step, Trunk,
 };
 use std::{
     sync::Arc,

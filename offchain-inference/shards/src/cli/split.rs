@@ -65,6 +65,7 @@ pub(super) fn carry(code: Code, state: &Hidden) -> Result<Hidden> {
 
 impl Trunk for Split {
     type Session = SplitSession;
+    type Ends = Model;
 
     fn ends(&self) -> &Model {
         &self.model

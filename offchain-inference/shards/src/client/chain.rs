@@ -216,6 +216,7 @@ impl Drop for ChainSession {
 
 impl Trunk for Chain {
     type Session = ChainSession;
+    type Ends = Model;
 
     fn ends(&self) -> &Model {
         &self.0.ends
@@ -296,34 +297,12 @@ impl Trunk for Chain {
 impl Inner {
     /// The rows that a step adds before block 0, if the step is sound.
     fn input(self: &Arc<Self>, step: &Step<'_, ChainSession>) -> starling_engine::Result<Hidden> {
-        let config = self.ends.config();
         if !Arc::ptr_eq(self, &step.session.chain.0) {
             return Err(Error::Shape("the session belongs to another chain".into()));
         }
-        let new = match step.input {
-            Input::Tokens(tokens) => tokens.len(),
-            Input::Hidden(hidden) => hidden.rows(),
-        };
-        if new == 0 {
-            return Err(Error::EmptyInput);
-        }
-        let needed = step.session.len.saturating_add(new);
-        if needed > config.context {
-            return Err(Error::ContextFull {
-                context: config.context,
-                needed,
-            });
-        }
+        step.input.check(self.ends.config(), step.session.len)?;
         match step.input {
             Input::Tokens(tokens) => self.ends.embed(tokens),
-            Input::Hidden(hidden) if hidden.width() != config.width => Err(Error::Shape(format!(
-                "hidden state of width {} for a model of width {}",
-                hidden.width(),
-                config.width
-            ))),
-            Input::Hidden(hidden) if !hidden.as_slice().iter().all(|x| x.is_finite()) => Err(
-                Error::Shape("the hidden state holds what is not a number".into()),
-            ),
             Input::Hidden(hidden) => Ok(hidden.clone()),
         }
     }

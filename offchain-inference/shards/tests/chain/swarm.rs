@@ -9,7 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use starling_engine::{store::Store, Hidden, Input, LoadOptions, Model, Sequence, Step, Trunk};
+use starling_engine::{
+    store::Store, Ends, Hidden, Input, LoadOptions, Model, Sequence, Step, Trunk,
+};
 use starling_shards::{
     auth::Identity,
     memory::{Agent, Agents, Network},

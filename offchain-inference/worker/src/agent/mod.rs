@@ -177,7 +177,7 @@ impl Agent {
         &self.config
     }
 
-    /// Loads all models now. What does not work becomes a problem.
+    /// Loads all models and connects to all endpoints now. What does not work becomes a problem.
     pub fn warm_up(&self) {
         for (name, model) in &self.models {
             self.problems.note(&topic(name), model.backend().map(drop));
@@ -400,6 +400,10 @@ impl Ranker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{
+        io::{BufRead, BufReader, Write},
+        net::TcpListener,
+    };
 
     fn agent(toml: &str) -> Agent {
         let config: Config = toml::from_str(toml).unwrap();
@@ -493,6 +497,35 @@ mod tests {
         .unwrap();
         assert!(Arc::ptr_eq(&first.models["b"], &second.models["x"]));
         assert!(!Arc::ptr_eq(&first.models["a"], &second.models["a"]));
+    }
+
+    #[test]
+    fn an_endpoint_works_once_somebody_is_there() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let agent = agent(&format!(
+            "[[primary]]\nurl = \"http://{address}/v1\"\nmodel = \"m\""
+        ));
+        agent.warm_up();
+        let problems = agent.problems.active();
+        let reason = &problems["model \"m\""];
+        assert!(reason.contains("refused"), "{reason}");
+
+        let listener = TcpListener::bind(address).unwrap();
+        let server = std::thread::spawn(move || {
+            let (connection, _) = listener.accept().unwrap();
+            let mut request = BufReader::new(connection.try_clone().unwrap());
+            let mut line = String::new();
+            while request.read_line(&mut line).unwrap() > 2 {
+                line.clear();
+            }
+            let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+            (&connection).write_all(answer.as_bytes()).unwrap();
+        });
+        agent.warm_up();
+        server.join().unwrap();
+        assert!(agent.problems.active().is_empty());
     }
 
     #[test]

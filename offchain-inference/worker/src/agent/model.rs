@@ -7,7 +7,7 @@ use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use starling_engine::{
     backend::{Backend, HttpBackend, HttpConfig, LocalBackend},
-    LoadOptions,
+    Device, LoadOptions,
 };
 use starling_shards::{ChainConfig, Service};
 
@@ -20,6 +20,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 pub struct Specification {
     source: Source,
+    device: Device,
     threads: usize,
     cache_bytes: usize,
     niceness: u8,
@@ -63,6 +64,7 @@ impl Specification {
         let default = LoadOptions::default().cache_bytes;
         Some(Self {
             source,
+            device: primary.device,
             threads: config.threads,
             cache_bytes: primary
                 .cache_mib
@@ -87,8 +89,8 @@ impl Specification {
         };
         match &self.source {
             Source::File(file) => {
-                let backend = LocalBackend::load(&file.path()?, &options);
-                Ok(Arc::new(backend.map_err(|error| error.to_string())?))
+                let backend = self.device.load(&file.path()?, &options);
+                Ok(Arc::from(backend.map_err(|error| error.to_string())?))
             },
             Source::Shards(file, chain) => {
                 let service = shards.ok_or("this node uses no shards of other nodes")?;
@@ -120,6 +122,7 @@ impl Specification {
                 config.context_length = *context;
                 config.timeout = timeout.unwrap_or(config.timeout);
                 let backend = HttpBackend::new(config).map_err(|error| error.to_string())?;
+                backend.check().map_err(|error| error.to_string())?;
                 Ok(Arc::new(backend))
             },
         }
@@ -148,7 +151,7 @@ impl Model {
         &self.specification
     }
 
-    /// The model, after loading it if need be.
+    /// The model, after loading it, or connecting to its endpoint, if need be.
     pub fn backend(&self) -> Result<Arc<dyn Backend>, String> {
         let mut backend = self.backend.lock();
         if let Some(loaded) = &*backend {
@@ -179,6 +182,7 @@ mod tests {
                 sha256: empty.into(),
                 of: None,
             }),
+            device: Device::Cpu,
             threads: 1,
             cache_bytes: 1 << 20,
             niceness: 0,

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Blocks in plain tensor operations.
+
+use candle_core::{quantized::QMatMul, Device, Module, Tensor, D};
+
+use super::{
+    cache::{Cache, Runs},
+    weights::OnDevice,
+};
+use crate::{
+    config::{Activation, Config, Rope},
+    model::weights::{Block, Weights},
+    Result,
+};
+
+/// One sequence's rows in a pass.
+pub(super) struct Part<'a> {
+    pub runs: &'a Runs,
+    /// Position of its first row.
+    pub start: usize,
+    /// Its rows; they follow those of the part before.
+    pub rows: usize,
+}
+
+/// What of a part's attention is the same in all blocks of a kind.
+struct View {
+    /// First position that any row sees.
+    from: usize,
+    /// 0 where a row sees a position and −∞ where not, rows × positions; `None`: all is seen.
+    mask: Option<Tensor>,
+}
+
+/// What is the same in all blocks of a kind.
+struct Kind {
+    /// Rows × 1 × rotary pairs.
+    cos: Tensor,
+    sin: Tensor,
+    /// One a part.
+    views: Vec<View>,
+}
+
+/// A pass through blocks.
+pub(super) struct Pass<'a> {
+    pub device: &'a Device,
+    pub config: &'a Config,
+    pub weights: &'a Weights<OnDevice>,
+    pub cache: &'a Cache,
+    /// Number of the first loaded block.
+    pub first_block: usize,
+    pub parts: &'a [Part<'a>],
+}
+
+/// x / √(mean x² + ε) · weight over the last dimension.
+pub(super) fn rms_norm(x: &Tensor, weight: &Tensor, epsilon: f32) -> Result<Tensor> {
+    let mean = x.sqr()?.mean_keepdim(D::Minus1)?;
+    let scale = (mean + f64::from(epsilon))?.sqrt()?.recip()?;
+    Ok(x.broadcast_mul(&scale)?.broadcast_mul(weight)?)
+}
+
+/// Over the last dimension; −∞ becomes 0.
+fn softmax(x: &Tensor) -> Result<Tensor> {
+    let largest = x.max_keepdim(D::Minus1)?;
+    let mass = x.broadcast_sub(&largest)?.exp()?;
+    let total = mass.sum_keepdim(D::Minus1)?;
+    Ok(mass.broadcast_div(&total)?)
+}
+
+impl Pass<'_> {
+    /// `hidden`, rows × width, through all loaded blocks. The parts' runs have room for the rows,
+    /// and are left to be grown.
+    pub fn run(&self, mut hidden: Tensor) -> Result<Tensor> {
+        let factors = self.weights.rope_factors.as_deref();
+        let global = self.kind(self.config.rope, factors, None)?;
+        let local = match self.config.window {
+            Some(window) => Some(self.kind(self.config.rope_local, None, Some(window))?),
+            None => None,
+        };
+        for (i, block) in self.weights.blocks.iter().enumerate() {
+            let slides = self.config.window_of(self.first_block + i).is_some();
+            let kind = local.as_ref().filter(|_| slides).unwrap_or(&global);
+            let normed = self.norm(&hidden, &block.attention_norm)?;
+            let attended = self.attention(i, block, &normed, kind)?;
+            hidden = self.add(hidden, attended, block.attention_post_norm.as_ref())?;
+            let normed = self.norm(&hidden, &block.feed_forward_norm)?;
+            let fed = self.feed_forward(block, &normed)?;
+            hidden = self.add(hidden, fed, block.feed_forward_post_norm.as_ref())?;
+        }
+        Ok(hidden)
+    }
+
+    fn norm(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        rms_norm(x, weight, self.config.norm_epsilon)
+    }
+
+    /// Adds a layer's output to the residual stream.
+    fn add(&self, hidden: Tensor, output: Tensor, norm: Option<&Tensor>) -> Result<Tensor> {
+        let output = match norm {
+            Some(norm) => self.norm(&output, norm)?,
+            None => output,
+        };
+        Ok((hidden + output)?)
+    }
+
+    fn kind(&self, rope: Rope, factors: Option<&[f32]>, window: Option<usize>) -> Result<Kind> {
+        let frequencies = rope.frequencies(self.config.rope_width, factors);
+        let positions = self
+            .parts
+            .iter()
+            .flat_map(|part| part.start..part.start + part.rows);
+        let (mut sin, mut cos) = (Vec::new(), Vec::new());
+        for position in positions {
+            for frequency in &frequencies {
+                let angle = position as f64 * frequency;
+                sin.push(angle.sin() as f32);
+                cos.push(angle.cos() as f32);
+            }
+        }
+        let rows: usize = self.parts.iter().map(|part| part.rows).sum();
+        let table = |values| Tensor::from_vec(values, (rows, 1, frequencies.len()), self.device);
+        Ok(Kind {
+            cos: table(cos)?,
+            sin: table(sin)?,
+            views: self
+                .parts
+                .iter()
+                .map(|part| self.view(part, window))
+                .collect::<Result<_>>()?,
+        })
+    }
+
+    fn view(&self, part: &Part<'_>, window: Option<usize>) -> Result<View> {
+        let first_seen = |position: usize| window.map_or(0, |w| (position + 1).saturating_sub(w));
+        let from = first_seen(part.start);
+        if part.rows == 1 {
+            return Ok(View { from, mask: None });
+        }
+        let end = part.start + part.rows;
+        let mut mask = Vec::with_capacity(part.rows * (end - from));
+        for row in part.start..end {
+            let seen = first_seen(row)..row + 1;
+            mask.extend((from..end).map(|position| match seen.contains(&position) {
+                true => 0f32,
+                false => f32::NEG_INFINITY,
+            }));
+        }
+        let mask = Tensor::from_vec(mask, (part.rows, end - from), self.device)?;
+        let mask = Some(mask);
+        Ok(View { from, mask })
+    }
+
+    fn attention(
+        &self,
+        index: usize,
+        block: &Block<OnDevice>,
+        normed: &Tensor,
+        kind: &Kind,
+    ) -> Result<Tensor> {
+        let Config {
+            heads,
+            kv_heads,
+            head_width,
+            ..
+        } = *self.config;
+        let project = |matrix: &QMatMul, heads| -> Result<Tensor> {
+            let rows = normed.dim(0)?;
+            Ok(matrix.forward(normed)?.reshape((rows, heads, head_width))?)
+        };
+        let rotated = |matrix, heads, norm: Option<&Tensor>| -> Result<Tensor> {
+            let x = project(matrix, heads)?;
+            let x = match norm {
+                Some(norm) => self.norm(&x, norm)?,
+                None => x,
+            };
+            self.rotate(&x, kind)
+        };
+        let queries = rotated(&block.query, heads, block.query_norm.as_ref())?;
+        let queries = (queries * f64::from(self.config.attention_scale))?;
+        let keys = rotated(&block.key, kv_heads, block.key_norm.as_ref())?;
+        let values = project(&block.value, kv_heads)?;
+        let mut attended = Vec::with_capacity(self.parts.len());
+        let mut first = 0;
+        for (part, view) in self.parts.iter().zip(&kind.views) {
+            let own = |x: &Tensor| x.narrow(0, first, part.rows);
+            part.runs
+                .write(self.cache, index, &own(&keys)?, &own(&values)?)?;
+            attended.push(self.attend(index, part, view, &own(&queries)?)?);
+            first += part.rows;
+        }
+        Ok(block.output.forward(&Tensor::cat(&attended, 0)?)?)
+    }
+
+    /// Rotates the pairs of `x`, rows × heads × head width, of which each half holds one element.
+    fn rotate(&self, x: &Tensor, kind: &Kind) -> Result<Tensor> {
+        let half = self.config.rope_width / 2;
+        let (a, b) = (x.narrow(2, 0, half)?, x.narrow(2, half, half)?);
+        let (cos, sin) = (&kind.cos, &kind.sin);
+        let mut parts = vec![
+            (a.broadcast_mul(cos)? - b.broadcast_mul(sin)?)?,
+            (b.broadcast_mul(cos)? + a.broadcast_mul(sin)?)?,
+        ];
+        let rest = self.config.head_width - self.config.rope_width;
+        if rest > 0 {
+            parts.push(x.narrow(2, self.config.rope_width, rest)?);
+        }
+        Ok(Tensor::cat(&parts, 2)?)
+    }
+
+    /// Attention of one part: rows × heads × head width to rows × query width.
+    fn attend(
+        &self,
+        block: usize,
+        part: &Part<'_>,
+        view: &View,
+        queries: &Tensor,
+    ) -> Result<Tensor> {
+        let Config {
+            heads,
+            kv_heads,
+            head_width,
+            ..
+        } = *self.config;
+        let (group, rows) = (heads / kv_heads, part.rows);
+        // The queries that share keys become rows of one matrix.
+        let queries = queries.transpose(0, 1)?.contiguous()?;
+        let queries = queries.reshape((kv_heads, group * rows, head_width))?;
+        let runs = part.runs.read(self.cache, block, view.from, rows)?;
+        let scores = runs
+            .iter()
+            .map(|(keys, _)| queries.matmul(&keys.t()?))
+            .collect::<candle_core::Result<Vec<_>>>()?;
+        let mut scores = Tensor::cat(&scores, 2)?;
+        if let Some(mask) = &view.mask {
+            let seen = scores.dim(2)?;
+            scores = scores
+                .reshape((kv_heads, group, rows, seen))?
+                .broadcast_add(mask)?
+                .reshape((kv_heads, group * rows, seen))?;
+        }
+        let shares = softmax(&scores)?;
+        let mut first = 0;
+        let mut mixed: Option<Tensor> = None;
+        for (_, values) in &runs {
+            let count = values.dim(1)?;
+            let shares = shares.narrow(2, first, count)?.contiguous()?;
+            let own = shares.matmul(values)?;
+            mixed = Some(match mixed {
+                Some(mixed) => (mixed + own)?,
+                None => own,
+            });
+            first += count;
+        }
+        let mixed = match mixed {
+            Some(mixed) => mixed,
+            None => queries.zeros_like()?,
+        };
+        Ok(mixed
+            .reshape((heads, rows, head_width))?
+            .transpose(0, 1)?
+            .contiguous()?
+            .reshape((rows, heads * head_width))?)
+    }
+
+    fn feed_forward(&self, block: &Block<OnDevice>, normed: &Tensor) -> Result<Tensor> {
+        let gate = block.gate.forward(normed)?;
+        let gate = match self.config.activation {
+            Activation::Silu => gate.silu()?,
+            Activation::GeluTanh => gate.gelu()?,
+        };
+        Ok(block.down.forward(&(gate * block.up.forward(normed)?)?)?)
+    }
+}
