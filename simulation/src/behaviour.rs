@@ -167,12 +167,29 @@ pub enum Kind {
     /// Sends each message too late in a fifth of the cases.
     Late,
     /// A ring whose members withhold up to three keys for the best assignment.
-    Withholding,
+    WithholdingRing,
     /// A ring that has ranked honestly for its first forty rounds.
-    Farmer,
+    RatingFarmer,
 }
 
 impl Kind {
+    /// All kinds but the honest one.
+    pub const DISHONEST: [Self; 13] = [
+        Self::Lazy,
+        Self::Constant,
+        Self::Buggy,
+        Self::Inverted,
+        Self::Ring,
+        Self::Subtle,
+        Self::Bribed,
+        Self::Copycat,
+        Self::NeverReveal,
+        Self::NeverDisclose,
+        Self::Late,
+        Self::WithholdingRing,
+        Self::RatingFarmer,
+    ];
+
     /// How an agent of this kind behaves.
     pub fn behaviour(self) -> Box<dyn Behaviour> {
         match self {
@@ -194,11 +211,11 @@ impl Kind {
                 disclose: Move::Never,
             }),
             Self::Late => Box::new(Late { share: 0.2 }),
-            Self::Withholding => Box::new(Withholding {
+            Self::WithholdingRing => Box::new(Withholding {
                 at_most: 3,
                 decided: None,
             }),
-            Self::Farmer => Box::new(Ring { honest_rounds: 40 }),
+            Self::RatingFarmer => Box::new(Ring { honest_rounds: 40 }),
         }
     }
 
@@ -207,7 +224,7 @@ impl Kind {
     pub fn answers_well(self) -> bool {
         !matches!(
             self,
-            Self::Ring | Self::Subtle | Self::Bribed | Self::Withholding | Self::Farmer
+            Self::Ring | Self::Subtle | Self::Bribed | Self::WithholdingRing | Self::RatingFarmer
         )
     }
 }

@@ -40,7 +40,7 @@ const BOND: Balance = 1_000_000 * UNIT;
 /// Of what an agent buys tickets before the first round.
 const TICKETS: Balance = 100_000 * UNIT;
 
-/// Seconds are too long: a round that takes more blocks than this does not end.
+/// A round that takes more blocks than this does not end.
 const MOST_BLOCKS: usize = 5_000;
 
 /// One agent of a swarm.
@@ -297,6 +297,11 @@ impl Swarm {
         self.chain.read(|| wealth_of(&requester))
     }
 
+    /// What the attackers do from now on besides taking part.
+    pub fn set_plot(&mut self, plot: Plot) {
+        self.config.plot = plot;
+    }
+
     /// The agents' ratings.
     pub fn ratings(&mut self) -> Vec<f64> {
         let accounts = self.accounts.clone();
@@ -507,10 +512,7 @@ impl Swarm {
         round: &pallet_rounds::RoundOf<Runtime>,
         drafts: &mut [Draft],
     ) -> Result<()> {
-        if !drafts
-            .iter()
-            .any(|draft| committed(draft) && open(draft.moves[1]))
-        {
+        if !any_owes(drafts, 1) {
             return Ok(());
         }
         let participants = self.participants(id);
@@ -567,10 +569,7 @@ impl Swarm {
         round: &pallet_rounds::RoundOf<Runtime>,
         drafts: &mut [Draft],
     ) -> Result<()> {
-        if !drafts
-            .iter()
-            .any(|draft| committed(draft) && open(draft.moves[2]))
-        {
+        if !any_owes(drafts, 2) {
             return Ok(());
         }
         let seed = round.seed.context("a round in Ranking has a seed")?;
@@ -863,8 +862,11 @@ fn open(decided: Option<Move>) -> bool {
     matches!(decided, None | Some(Move::Wait))
 }
 
-fn committed(draft: &Draft) -> bool {
-    draft.moves[0] == Some(Move::Send)
+/// Whether anybody who has committed a response has still to decide about this message.
+fn any_owes(drafts: &[Draft], message: usize) -> bool {
+    drafts
+        .iter()
+        .any(|draft| draft.moves[0] == Some(Move::Send) && open(draft.moves[message]))
 }
 
 fn quality(draft: &Draft) -> f64 {

@@ -5,6 +5,7 @@
 pub mod alternatives;
 pub mod answers;
 pub mod behaviours;
+pub mod grinding;
 pub mod injection;
 pub mod quality;
 pub mod ratings;

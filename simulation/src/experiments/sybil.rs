@@ -11,7 +11,7 @@ use starling_runtime::{
     Balance, UNIT,
 };
 
-use super::{name, short};
+use super::name;
 use crate::{
     ability::Ability,
     behaviour::Kind,
@@ -71,9 +71,10 @@ pub struct BreakEven {
     pub paper: f64,
 }
 
-/// The rules of a surface: a ticket costs what it shall cost.
+/// The rules of a surface: a ticket costs what it shall cost. Nobody is silent, so that the windows
+/// end nothing, and have room for the scores of 500 agents that rank a third of each other.
 fn priced(rules: RuleSet, ticket: f64) -> Parameters {
-    let mut parameters = short(rules);
+    let mut parameters = rules.parameters();
     parameters.min_ticket = (ticket * UNIT as f64).round() as Balance;
     parameters.ticket_share = Permill::zero();
     parameters
@@ -207,6 +208,8 @@ pub fn run(sets: &[SurfaceOptions], runner: Runner, output: &Output) -> Result<V
 /// The cases that the paper leaves out.
 #[derive(Clone, Debug)]
 pub struct CaseOptions {
+    /// The rules.
+    pub parameters: Parameters,
     /// How many agents in all.
     pub agents: usize,
     /// The shares of them that are one person's.
@@ -233,7 +236,7 @@ pub enum Case {
     StyleColluding,
 }
 
-/// What identities of one person earn among honest agents, under the rules of production.
+/// What identities of one person earn among honest agents.
 #[derive(Clone, Debug, Serialize)]
 pub struct CaseRow {
     /// What they do.
@@ -318,7 +321,7 @@ pub fn cases(options: &CaseOptions, runner: Runner, output: &Output) -> Result<V
 }
 
 fn case(case: Case, share: f64, options: &CaseOptions, step: &dyn Fn()) -> Result<CaseRow> {
-    let parameters = short(RuleSet::Production);
+    let parameters = &options.parameters;
     let sybils = ((share * options.agents as f64).round() as usize).max(1);
     let mut agents = vec![case.spec(); sybils];
     agents.resize(options.agents, Spec::honest(Ability::default()));
