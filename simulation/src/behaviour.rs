@@ -4,7 +4,7 @@
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
-use rand::{seq::IndexedRandom, Rng};
+use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use starling_primitives::{
@@ -40,7 +40,7 @@ impl Me<'_> {
 pub enum Answer {
     /// It commits a response of this quality.
     Quality(f64),
-    /// It commits the ciphertext that another agent has just sent.
+    /// It commits a ciphertext that another agent has just sent, any of those on their way.
     Copy,
     /// It passes.
     Pass,
@@ -488,9 +488,4 @@ impl Behaviour for Withholding {
     fn score(&mut self, me: &Me, seen: &[Seen], _: &mut ChaCha8Rng) -> Vec<f64> {
         friendly_scores(me, seen, |_| 0.0)
     }
-}
-
-/// The ciphertext that a copycat takes: any of those that are on their way.
-pub fn copied<'a>(sealed: &'a [Vec<u8>], rng: &mut ChaCha8Rng) -> Option<&'a Vec<u8>> {
-    sealed.choose(rng)
 }

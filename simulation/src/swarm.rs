@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use anyhow::{bail, ensure, Context, Result};
 use frame_system::offchain::CreateAuthorizedTransaction;
-use rand::{Rng, SeedableRng};
+use rand::{seq::IndexedRandom, Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sp_core::H256;
-use sp_runtime::{Perbill, Permill};
+use sp_runtime::Perbill;
 use starling_primitives::{
     api::RoundView,
     assignment::Assignment,
@@ -26,7 +26,7 @@ use starling_runtime::{
 
 use crate::{
     ability::Ability,
-    behaviour::{copied, Answer, Behaviour, Kind, Me, Move, Revealing, Seen},
+    behaviour::{Answer, Behaviour, Kind, Me, Move, Revealing, Seen},
     chain::{Authoring, Block, Chain, Genesis, Rejection},
     keys::Keys,
 };
@@ -496,7 +496,7 @@ impl Swarm {
             .map(|draft| draft.sealed.clone())
             .collect();
         for index in copycats {
-            if let Some(copy) = copied(&sealed, &mut self.rng) {
+            if let Some(copy) = sealed.choose(&mut self.rng) {
                 drafts[index].sealed.clone_from(copy);
                 drafts[index].moves[0] = Some(Move::Send);
                 let message = self.commit(id, index, &drafts[index]);
@@ -516,7 +516,7 @@ impl Swarm {
             return Ok(());
         }
         let participants = self.participants(id);
-        let valid = |who: &usize| {
+        let has_revealed = |who: &usize| {
             matches!(
                 participants[who].response,
                 pallet_rounds::Response::Valid { .. } | pallet_rounds::Response::Spoiled
@@ -535,7 +535,7 @@ impl Swarm {
             revealed: participants
                 .keys()
                 .copied()
-                .filter(valid)
+                .filter(has_revealed)
                 .map(|who| key_of(who, drafts))
                 .collect(),
             committed: participants
@@ -889,9 +889,4 @@ fn message(call: pallet_rounds::Call<Runtime>) -> UncheckedExtrinsic {
 fn wealth_of(who: &AccountId) -> f64 {
     use frame_support::traits::fungible::Inspect;
     <Balances as Inspect<AccountId>>::total_balance(who) as f64 / UNIT as f64
-}
-
-/// A share of agents or of money.
-pub fn permill(share: f64) -> Permill {
-    Permill::from_rational((share * 1e6).round() as u32, 1_000_000)
 }

@@ -56,6 +56,7 @@ fn at_a_fifth_of_the_agents_nobody_earns_by_bad_ranking_what_honest_agents_earn(
         Attack::Agents(Kind::Ring),
     ] {
         let cell = cell(attack, 0.2, 10)?;
+        assert!(cell.honest_beside > 0.0, "{}", cell.honest_beside);
         assert!(
             cell.attacker_beside < 0.8 * cell.honest_beside,
             "{attack:?} earns {} by ranking and honest agents {}",
@@ -67,10 +68,10 @@ fn at_a_fifth_of_the_agents_nobody_earns_by_bad_ranking_what_honest_agents_earn(
 }
 
 #[test]
-fn a_ring_of_a_fifth_with_poor_answers_earns_less_than_honest_agents() -> Result<()> {
+fn a_ring_of_a_fifth_with_poor_answers_earns_half_of_what_honest_agents_do_at_most() -> Result<()> {
     let cell = cell(Attack::Agents(Kind::Ring), 0.2, 10)?;
     assert!(
-        cell.attacker_income < cell.honest_income,
+        cell.attacker_income < 0.5 * cell.honest_income,
         "it earns {} and honest agents {}",
         cell.attacker_income,
         cell.honest_income
@@ -95,23 +96,34 @@ fn who_copies_or_stays_silent_pays() -> Result<()> {
     Ok(())
 }
 
+/// Three authors in a row are as many as a phase has blocks: without the rule that a deadline needs
+/// more than a third of the authorities nobody else would come in.
 #[test]
 fn censoring_authors_make_nobody_else_late() -> Result<()> {
-    let censored = cell(Attack::CensoringAuthor, 0.2, 10)?;
-    let free = cell(Attack::Agents(Kind::Ring), 0.2, 10)?;
-    assert_eq!(censored.no_winner, 0.0);
+    let rules = Rules {
+        window: Some(3),
+        ..Rules::default()
+    };
+    let under = |attack| cell_under(rules.parameters()?, attack, 0.3, 10);
+    let censored = under(Attack::CensoringAuthor)?;
+    let free = under(Attack::Agents(Kind::Ring))?;
+    assert_eq!((censored.no_winner, censored.refused), (0.0, 0.0));
     assert!(censored.honest_income > 0.9 * free.honest_income);
+    assert!(censored.blocks > free.blocks, "they left nothing out");
     Ok(())
 }
 
+/// The treasury's share is what it loses, even where all rank as well as they can.
 #[test]
-fn a_requester_that_owns_agents_loses() -> Result<()> {
-    let cell = cell(Attack::SelfDealing, 0.49, 10)?;
-    assert!(
-        cell.group_and_requester < 0.0,
-        "it gains {}",
-        cell.group_and_requester
-    );
+fn a_requester_that_owns_all_agents_loses() -> Result<()> {
+    for attack in [Attack::SelfDealing, Attack::Agents(Kind::Buggy)] {
+        let cell = cell(attack, 1.0, 10)?;
+        assert!(
+            cell.group_and_requester < -1.0,
+            "of a fee of 20 it gains {} by {attack:?}",
+            cell.group_and_requester
+        );
+    }
     Ok(())
 }
 

@@ -10,14 +10,14 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use starling_runtime::rules::Parameters;
 
-use super::alternatives::Method;
+use super::{alternatives::Method, name};
 use crate::{
     ability::Ability,
     behaviour::Kind,
     output::{Heat, Output},
     runner::Runner,
     selection::Selection,
-    stats::{confidence, mean},
+    stats::{confidence, indicator, mean},
     swarm::{Config, Played, Plot, Spec, Swarm},
 };
 
@@ -70,7 +70,7 @@ impl Attack {
 
     /// Its name.
     pub fn name(self) -> String {
-        serde_name(&self)
+        name(&self)
     }
 }
 
@@ -89,14 +89,6 @@ impl FromStr for Attack {
                 )
             })
     }
-}
-
-/// The name of a variant, as files have it.
-pub(super) fn serde_name(value: &impl Serialize) -> String {
-    toml::Value::try_from(value)
-        .ok()
-        .and_then(|value| value.as_str().map(str::to_owned))
-        .unwrap_or_default()
 }
 
 /// What is simulated.
@@ -441,10 +433,9 @@ fn sample(
     let best = played.best();
     let quality = |who: usize| played.qualities.get(&who).copied().unwrap_or(0.0);
     let regret = |who: usize| best.map_or(0.0, |best| quality(best) - quality(who));
-    let is = |condition: bool| f64::from(u8::from(condition));
     let judged = |who: Option<usize>| Judged {
-        best: is(who.is_some() && who == best),
-        attacker: is(who.is_some_and(|who| who < attackers)),
+        best: indicator(who.is_some() && who == best),
+        attacker: indicator(who.is_some_and(|who| who < attackers)),
         regret: who.map(regret),
     };
     let beside = |group: std::ops::Range<usize>| {
@@ -456,7 +447,7 @@ fn sample(
     };
     Sample {
         own: judged(played.winner),
-        none: is(!played.done),
+        none: indicator(!played.done),
         honest: mean(&gains[attackers..]),
         attackers: mean(&gains[..attackers]),
         requester,
@@ -482,7 +473,7 @@ mod tests {
         let mut names: Vec<String> = all.iter().map(|attack| attack.name()).collect();
         names.dedup();
         assert_eq!(names.len(), 17);
-        assert!("rings".parse::<Attack>().is_err_and(|error| error
+        assert!("never".parse::<Attack>().is_err_and(|error| error
             .to_string()
             .starts_with("it must be one of lazy, constant, ")));
         Ok(())

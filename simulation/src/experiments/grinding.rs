@@ -17,7 +17,7 @@ use crate::{
     behaviour::Kind,
     output::{Output, Panel, Series},
     runner::Runner,
-    stats::{confidence, mean},
+    stats::{confidence, indicator, mean},
     swarm::{Config, Played, Plot, Swarm},
 };
 
@@ -191,14 +191,13 @@ fn play(
     }
     let after: f64 = swarm.wealth()[..attackers].iter().sum();
     let over = |value: &dyn Fn(&Played) -> f64| mean(&rounds.iter().map(value).collect::<Vec<_>>());
-    let is = |condition: bool| f64::from(u8::from(condition));
     Ok(Means {
         seats: over(&|played| {
             let seated = played.qualities.keys().filter(|agent| **agent < attackers);
             seated.count() as f64 / played.qualities.len().max(1) as f64
         }),
-        wins: over(&|played| is(played.winner.is_some_and(|winner| winner < attackers))),
-        best: over(&|played| is(played.winner.is_some() && played.winner == played.best())),
+        wins: over(&|played| indicator(played.winner.is_some_and(|winner| winner < attackers))),
+        best: over(&|played| indicator(played.winner.is_some() && played.winner == played.best())),
         income: (after - before) / attackers.max(1) as f64 / f64::from(options.rounds.max(1)),
     })
 }

@@ -46,7 +46,7 @@ pub struct Estimate {
     pub seed: u64,
     /// How many rounds were played.
     pub rounds: u32,
-    /// The agent's true ability to rank: 1 less the noise through which it sees.
+    /// The agent's true ability to rank: see [`Ability::ranking`].
     pub ability: f64,
     /// Its rating on chain.
     pub rating: f64,
@@ -176,12 +176,12 @@ fn checkpoints(rounds: u32) -> Vec<u32> {
 pub fn play(options: &Options, runner: Runner) -> Result<Vec<Course>> {
     let steps = u64::from(options.rounds) * options.seeds.len() as u64;
     let agents = graded(options.agents);
-    let abilities: Vec<f64> = agents.iter().map(|spec| 1.0 - spec.ability.noise).collect();
+    let abilities: Vec<f64> = agents.iter().map(|spec| spec.ability.ranking()).collect();
     let method = match options.rules {
         RuleSet::Paper => Method::Paper,
         RuleSet::Production | RuleSet::Dev => Method::Others,
     };
-    let label = format!("ratings {}", name(options.rules));
+    let label = format!("ratings {}", name(&options.rules));
     runner.all(&label, steps, &options.seeds, |seed, bar| {
         let config = Config::new(short(options.rules), agents.clone(), *seed);
         let mut swarm = Swarm::new(config)?;
@@ -199,7 +199,7 @@ pub fn play(options: &Options, runner: Runner) -> Result<Vec<Course>> {
             let unforgotten = method.rate(&history, agents.len());
             for ((ability, rating), unforgotten) in abilities.iter().zip(ratings).zip(unforgotten) {
                 estimates.push(Estimate {
-                    rules: name(options.rules),
+                    rules: name(&options.rules),
                     seed: *seed,
                     rounds: round,
                     ability: *ability,
@@ -296,7 +296,7 @@ pub fn summary(courses: &[Course]) -> Vec<Row> {
 fn rules_of(courses: &[Course]) -> String {
     courses
         .first()
-        .map_or_else(String::new, |course| name(course.rules))
+        .map_or_else(String::new, |course| name(&course.rules))
 }
 
 /// How well the last of the rounds tell the agents apart, under one set of rules.
@@ -367,7 +367,7 @@ pub fn run(sets: &[Options], runner: Runner, output: &Output) -> Result<Vec<Row>
         output.table("ratings-levels", &all_levels)?;
     }
     for options in sets {
-        let rules = name(options.rules);
+        let rules = name(&options.rules);
         let panels: Vec<Panel> = [10, 100, 1_000]
             .into_iter()
             .filter(|rounds| *rounds <= options.rounds)
@@ -400,7 +400,7 @@ pub fn run(sets: &[Options], runner: Runner, output: &Output) -> Result<Vec<Row>
         };
         sets.iter()
             .flat_map(|options| {
-                let rules = name(options.rules);
+                let rules = name(&options.rules);
                 [
                     line(&rules, rules.clone(), on_chain),
                     line(&rules, format!("{rules}, nothing forgotten"), unforgotten),

@@ -5,10 +5,13 @@
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::behaviours::{
-    self,
-    Attack::{self, Agents},
-    Cell,
+use super::{
+    behaviours::{
+        self,
+        Attack::{self, Agents},
+        Cell,
+    },
+    name,
 };
 use crate::{
     behaviour::Kind,
@@ -70,7 +73,7 @@ impl Parameter {
 
     /// Its name.
     pub fn name(self) -> String {
-        behaviours::serde_name(&self)
+        name(&self)
     }
 
     fn range(self) -> Range {
