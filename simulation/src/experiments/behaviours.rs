@@ -68,6 +68,14 @@ impl Attack {
         }
     }
 
+    /// Whether it matters for it, or for what it is compared with, who authors a block.
+    fn is_of_authors(self) -> bool {
+        match self {
+            Self::CensoringAuthor | Self::GrindingAuthor | Self::FullRounds => true,
+            Self::SelfDealing | Self::Agents(_) => false,
+        }
+    }
+
     /// Its name.
     pub fn name(self) -> String {
         name(&self)
@@ -319,32 +327,33 @@ fn config(attack: Attack, fraction: f64, options: &Options, seed: u64) -> Config
     config
 }
 
-/// Requests come at any time, else the same validators would author the same phase of every round.
-pub(super) fn rest(swarm: &mut Swarm, rng: &mut impl Rng) -> Result<()> {
-    let validators = swarm.config().validators as u32;
-    swarm.rest(rng.random_range(0..validators.max(1)))
-}
-
 fn cell(attack: Attack, fraction: f64, options: &Options, step: &dyn Fn()) -> Result<Outcome> {
     let mut samples = Vec::new();
     let (mut honest_rating, mut attacker_rating) = (Vec::new(), Vec::new());
     let attackers = part(fraction, options.agents);
     for seed in &options.seeds {
-        let mut swarm = Swarm::new(config(attack, fraction, options, *seed))?;
+        let config = config(attack, fraction, options, *seed);
+        let validators = config.validators.max(1) as u32;
+        let mut swarm = Swarm::new(config)?;
         let mut rng = ChaCha8Rng::seed_from_u64(*seed);
+        // Where it matters whose turn it is, requests come at any time: else the same validators
+        // would author the same phase of every round.
+        let play = |swarm: &mut Swarm, rng: &mut ChaCha8Rng| {
+            if attack.is_of_authors() {
+                swarm.rest(rng.random_range(0..validators))?;
+            }
+            step();
+            swarm.play()
+        };
         let mut history = Vec::new();
         for _ in 0..options.warm_up {
-            rest(&mut swarm, &mut rng)?;
-            history.push(swarm.play()?);
-            step();
+            history.push(play(&mut swarm, &mut rng)?);
         }
         let mut before = (swarm.wealth(), swarm.requester_wealth());
         for _ in 0..options.rounds {
             let window = &history[history.len().saturating_sub(WINDOW)..];
             let agreement = Method::Agreement.rate(window, options.agents);
-            rest(&mut swarm, &mut rng)?;
-            let played = swarm.play()?;
-            step();
+            let played = play(&mut swarm, &mut rng)?;
             let after = (swarm.wealth(), swarm.requester_wealth());
             let gains: Vec<f64> = after
                 .0
