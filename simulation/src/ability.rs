@@ -40,6 +40,11 @@ impl Default for Ability {
 }
 
 impl Ability {
+    /// How well it ranks: 1 less the noise through which it sees.
+    pub fn ranking(&self) -> f64 {
+        1.0 - self.noise
+    }
+
     /// The quality of one response.
     pub fn respond(&self, rng: &mut impl Rng) -> f64 {
         normal(self.skill, self.spread, rng).clamp(0.0, 1.0)

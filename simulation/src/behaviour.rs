@@ -4,7 +4,7 @@
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
-use rand::{seq::IndexedRandom, Rng};
+use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use starling_primitives::{
@@ -40,7 +40,7 @@ impl Me<'_> {
 pub enum Answer {
     /// It commits a response of this quality.
     Quality(f64),
-    /// It commits the ciphertext that another agent has just sent.
+    /// It commits a ciphertext that another agent has just sent, any of those on their way.
     Copy,
     /// It passes.
     Pass,
@@ -167,12 +167,29 @@ pub enum Kind {
     /// Sends each message too late in a fifth of the cases.
     Late,
     /// A ring whose members withhold up to three keys for the best assignment.
-    Withholding,
+    WithholdingRing,
     /// A ring that has ranked honestly for its first forty rounds.
-    Farmer,
+    RatingFarmer,
 }
 
 impl Kind {
+    /// All kinds but the honest one.
+    pub const DISHONEST: [Self; 13] = [
+        Self::Lazy,
+        Self::Constant,
+        Self::Buggy,
+        Self::Inverted,
+        Self::Ring,
+        Self::Subtle,
+        Self::Bribed,
+        Self::Copycat,
+        Self::NeverReveal,
+        Self::NeverDisclose,
+        Self::Late,
+        Self::WithholdingRing,
+        Self::RatingFarmer,
+    ];
+
     /// How an agent of this kind behaves.
     pub fn behaviour(self) -> Box<dyn Behaviour> {
         match self {
@@ -194,11 +211,11 @@ impl Kind {
                 disclose: Move::Never,
             }),
             Self::Late => Box::new(Late { share: 0.2 }),
-            Self::Withholding => Box::new(Withholding {
+            Self::WithholdingRing => Box::new(Withholding {
                 at_most: 3,
                 decided: None,
             }),
-            Self::Farmer => Box::new(Ring { honest_rounds: 40 }),
+            Self::RatingFarmer => Box::new(Ring { honest_rounds: 40 }),
         }
     }
 
@@ -207,7 +224,7 @@ impl Kind {
     pub fn answers_well(self) -> bool {
         !matches!(
             self,
-            Self::Ring | Self::Subtle | Self::Bribed | Self::Withholding | Self::Farmer
+            Self::Ring | Self::Subtle | Self::Bribed | Self::WithholdingRing | Self::RatingFarmer
         )
     }
 }
@@ -471,9 +488,4 @@ impl Behaviour for Withholding {
     fn score(&mut self, me: &Me, seen: &[Seen], _: &mut ChaCha8Rng) -> Vec<f64> {
         friendly_scores(me, seen, |_| 0.0)
     }
-}
-
-/// The ciphertext that a copycat takes: any of those that are on their way.
-pub fn copied<'a>(sealed: &'a [Vec<u8>], rng: &mut ChaCha8Rng) -> Option<&'a Vec<u8>> {
-    sealed.choose(rng)
 }

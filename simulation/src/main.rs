@@ -8,13 +8,14 @@ use anyhow::{ensure, Context, Result};
 use clap::{Args, Parser, Subcommand};
 use serde::{de::value, Deserialize, Serialize};
 use starling_engine::{eval::Task, ActivationBits};
-use starling_runtime::rules::RuleSet;
+use starling_runtime::rules::{Parameters, RuleSet};
 use starling_simulation::{
     ability::Ability,
+    behaviour::Kind,
     experiments::{
         alternatives,
         behaviours::{self, Attack},
-        injection, quality, ratings, scale,
+        grinding, injection, quality, ratings, scale,
         scenario::{self, Scenario},
         short,
         sweep::{self, Parameter},
@@ -135,11 +136,13 @@ enum Command {
         /// How many seeds.
         #[arg(long, default_value_t = 2)]
         seeds: u64,
+        #[command(flatten)]
+        rules: RulesArg,
     },
     /// What each behaviour does to the swarm, by the fraction of agents that have it.
     Behaviours {
         /// The behaviours; all of them if left out.
-        #[arg(long, value_delimiter = ',', value_parser = named::<Attack>)]
+        #[arg(long, value_delimiter = ',')]
         attacks: Vec<Attack>,
         /// The fractions.
         #[arg(long, value_delimiter = ',', default_value = "0,0.1,0.2,0.33,0.49", value_parser = share)]
@@ -159,9 +162,38 @@ enum Command {
         /// The mean quality of the answers of those who put no work into them.
         #[arg(long, default_value_t = POOR, value_parser = share)]
         poor: f64,
-        /// A file (TOML) with rules, as in the `[rules]` of a scenario.
-        #[arg(long)]
-        rules: Option<PathBuf>,
+        #[command(flatten)]
+        rules: RulesArg,
+    },
+    /// What a block author gains that chooses among several blocks for a full round.
+    Grinding {
+        /// How many agents in all.
+        #[arg(long, default_value_t = 20)]
+        agents: usize,
+        /// How many of them get into a round.
+        #[arg(long, default_value_t = 10)]
+        seats: u32,
+        /// What the attackers' agents do.
+        #[arg(long, value_delimiter = ',', default_value = "honest,ring,subtle", value_parser = named::<Kind>)]
+        kinds: Vec<Kind>,
+        /// The shares of the agents that are the attackers'.
+        #[arg(long, value_delimiter = ',', default_value = "0.2,0.33", value_parser = share)]
+        fractions: Vec<f64>,
+        /// Among how many blocks the author chooses; the first number is what the others are compared
+        /// with.
+        #[arg(long, value_delimiter = ',', default_value = "1,4,16,64", value_parser = clap::value_parser!(u32).range(1..))]
+        candidates: Vec<u32>,
+        /// Rounds before anything is ground or counted.
+        #[arg(long, default_value_t = 30)]
+        warm_up: u32,
+        /// Rounds in which it is.
+        #[arg(long, default_value_t = 50)]
+        rounds: u32,
+        /// How many seeds.
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+        seeds: u64,
+        #[command(flatten)]
+        rules: RulesArg,
     },
     /// What the main parameters do.
     Sweep {
@@ -225,6 +257,23 @@ enum Command {
         /// The file (TOML); see `simulation/scenarios`.
         file: PathBuf,
     },
+}
+
+/// Other rules than those of production.
+#[derive(Args)]
+struct RulesArg {
+    /// A file (TOML) with rules, as in the `[rules]` of a scenario.
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+}
+
+impl RulesArg {
+    fn parameters(&self) -> Result<Parameters> {
+        match &self.rules {
+            Some(file) => read::<Rules>(file)?.parameters(),
+            None => Rules::default().parameters(),
+        }
+    }
 }
 
 /// Which models answer what.
@@ -398,8 +447,10 @@ fn run(cli: Cli) -> Result<()> {
             warm_up,
             rounds,
             seeds,
+            rules,
         } => {
             let options = sybil::CaseOptions {
+                parameters: rules.parameters()?,
                 agents,
                 shares,
                 warm_up,
@@ -418,15 +469,11 @@ fn run(cli: Cli) -> Result<()> {
             poor,
             rules,
         } => {
-            let rules = match rules {
-                Some(file) => read::<Rules>(&file)?,
-                None => Rules::default(),
-            };
             let options = behaviours::Options {
                 parameters: rules.parameters()?,
                 agents,
                 attacks: match attacks.is_empty() {
-                    true => Attack::ALL.into(),
+                    true => Attack::all(),
                     false => attacks,
                 },
                 fractions,
@@ -436,6 +483,31 @@ fn run(cli: Cli) -> Result<()> {
                 poor,
             };
             print(&behaviours::run(&options, runner, &output)?)
+        },
+        Command::Grinding {
+            agents,
+            seats,
+            kinds,
+            fractions,
+            candidates,
+            warm_up,
+            rounds,
+            seeds,
+            rules,
+        } => {
+            let options = grinding::Options {
+                parameters: rules.parameters()?,
+                agents,
+                seats,
+                kinds,
+                fractions,
+                candidates,
+                warm_up,
+                rounds,
+                seeds: some(seeds),
+                poor: POOR,
+            };
+            print(&grinding::run(&options, runner, &output)?)
         },
         Command::Sweep {
             parameters,

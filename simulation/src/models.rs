@@ -27,6 +27,8 @@ use starling_engine::{
     ActivationBits, LoadOptions,
 };
 
+use crate::stats::indicator;
+
 /// The rankers of the engine that look at each response alone, so that a score does not depend on
 /// who else is to be ranked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,7 +144,7 @@ impl Model {
         // Where nothing stands around a response, precautions make a difference only to one with
         // control tokens or to one that is too long.
         let plain = self.recall("plain", "", responses, |backend, texts| {
-            let plain = |text: &String| f64::from(u8::from(is_plain(backend, text)));
+            let plain = |text: &String| indicator(is_plain(backend, text));
             Ok(texts.iter().map(plain).collect())
         })?;
         let score = |(response, plain): (&String, f64)| {

@@ -4,13 +4,14 @@
 
 use anyhow::{ensure, Result};
 use serde::{Deserialize, Serialize};
+use sp_runtime::Permill;
 use starling_primitives::fixed::ONE;
 use starling_runtime::{
     rules::{Parameters, RuleSet},
     Balance, UNIT,
 };
 
-use crate::{experiments::short, swarm::permill};
+use crate::experiments::short;
 
 /// What a scenario changes of the rules. Shares and ratings are numbers in `[0, 1]`, amounts are in
 /// the currency's unit.
@@ -114,6 +115,10 @@ impl Rules {
         set(&mut parameters.min_ticket, self.min_ticket.map(amount));
         Ok(parameters)
     }
+}
+
+fn permill(share: f64) -> Permill {
+    Permill::from_rational((share * 1e6).round() as u32, 1_000_000)
 }
 
 fn set<T>(field: &mut T, value: Option<T>) {

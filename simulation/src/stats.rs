@@ -2,6 +2,11 @@
 
 //! What is said of many numbers.
 
+/// 1 if it is so, else 0: what shares are the means of.
+pub fn indicator(condition: bool) -> f64 {
+    f64::from(u8::from(condition))
+}
+
 /// The mean; 0 of nothing.
 pub fn mean(values: &[f64]) -> f64 {
     match values.len() {

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use anyhow::{bail, ensure, Context, Result};
 use frame_system::offchain::CreateAuthorizedTransaction;
-use rand::{Rng, SeedableRng};
+use rand::{seq::IndexedRandom, Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sp_core::H256;
-use sp_runtime::{Perbill, Permill};
+use sp_runtime::Perbill;
 use starling_primitives::{
     api::RoundView,
     assignment::Assignment,
@@ -26,7 +26,7 @@ use starling_runtime::{
 
 use crate::{
     ability::Ability,
-    behaviour::{copied, Answer, Behaviour, Kind, Me, Move, Revealing, Seen},
+    behaviour::{Answer, Behaviour, Kind, Me, Move, Revealing, Seen},
     chain::{Authoring, Block, Chain, Genesis, Rejection},
     keys::Keys,
 };
@@ -40,7 +40,7 @@ const BOND: Balance = 1_000_000 * UNIT;
 /// Of what an agent buys tickets before the first round.
 const TICKETS: Balance = 100_000 * UNIT;
 
-/// Seconds are too long: a round that takes more blocks than this does not end.
+/// A round that takes more blocks than this does not end.
 const MOST_BLOCKS: usize = 5_000;
 
 /// One agent of a swarm.
@@ -297,6 +297,11 @@ impl Swarm {
         self.chain.read(|| wealth_of(&requester))
     }
 
+    /// What the attackers do from now on besides taking part.
+    pub fn set_plot(&mut self, plot: Plot) {
+        self.config.plot = plot;
+    }
+
     /// The agents' ratings.
     pub fn ratings(&mut self) -> Vec<f64> {
         let accounts = self.accounts.clone();
@@ -491,7 +496,7 @@ impl Swarm {
             .map(|draft| draft.sealed.clone())
             .collect();
         for index in copycats {
-            if let Some(copy) = copied(&sealed, &mut self.rng) {
+            if let Some(copy) = sealed.choose(&mut self.rng) {
                 drafts[index].sealed.clone_from(copy);
                 drafts[index].moves[0] = Some(Move::Send);
                 let message = self.commit(id, index, &drafts[index]);
@@ -507,14 +512,11 @@ impl Swarm {
         round: &pallet_rounds::RoundOf<Runtime>,
         drafts: &mut [Draft],
     ) -> Result<()> {
-        if !drafts
-            .iter()
-            .any(|draft| committed(draft) && open(draft.moves[1]))
-        {
+        if !any_owes(drafts, 1) {
             return Ok(());
         }
         let participants = self.participants(id);
-        let valid = |who: &usize| {
+        let has_revealed = |who: &usize| {
             matches!(
                 participants[who].response,
                 pallet_rounds::Response::Valid { .. } | pallet_rounds::Response::Spoiled
@@ -533,7 +535,7 @@ impl Swarm {
             revealed: participants
                 .keys()
                 .copied()
-                .filter(valid)
+                .filter(has_revealed)
                 .map(|who| key_of(who, drafts))
                 .collect(),
             committed: participants
@@ -567,10 +569,7 @@ impl Swarm {
         round: &pallet_rounds::RoundOf<Runtime>,
         drafts: &mut [Draft],
     ) -> Result<()> {
-        if !drafts
-            .iter()
-            .any(|draft| committed(draft) && open(draft.moves[2]))
-        {
+        if !any_owes(drafts, 2) {
             return Ok(());
         }
         let seed = round.seed.context("a round in Ranking has a seed")?;
@@ -863,8 +862,11 @@ fn open(decided: Option<Move>) -> bool {
     matches!(decided, None | Some(Move::Wait))
 }
 
-fn committed(draft: &Draft) -> bool {
-    draft.moves[0] == Some(Move::Send)
+/// Whether anybody who has committed a response has still to decide about this message.
+fn any_owes(drafts: &[Draft], message: usize) -> bool {
+    drafts
+        .iter()
+        .any(|draft| draft.moves[0] == Some(Move::Send) && open(draft.moves[message]))
 }
 
 fn quality(draft: &Draft) -> f64 {
@@ -887,9 +889,4 @@ fn message(call: pallet_rounds::Call<Runtime>) -> UncheckedExtrinsic {
 fn wealth_of(who: &AccountId) -> f64 {
     use frame_support::traits::fungible::Inspect;
     <Balances as Inspect<AccountId>>::total_balance(who) as f64 / UNIT as f64
-}
-
-/// A share of agents or of money.
-pub fn permill(share: f64) -> Permill {
-    Permill::from_rational((share * 1e6).round() as u32, 1_000_000)
 }

@@ -18,7 +18,7 @@ use crate::{
     output::{Output, Panel, Series},
     runner::Runner,
     selection::{by, Centre},
-    stats::{confidence, deviation, exceeds, mean, median, pearson, spearman},
+    stats::{confidence, deviation, exceeds, indicator, mean, median, pearson, spearman},
     swarm::{Config, Given, Played, Spec, Swarm},
 };
 
@@ -368,7 +368,7 @@ fn judge(method: Method, rounds: &[Played], agents: &[Spec], seed: u64) -> Judge
     };
     let (honest, others) = (of(false), of(true));
     let abilities = agents.iter().filter(|spec| !spec.attacker);
-    let abilities: Vec<f64> = abilities.map(|spec| 1.0 - spec.ability.noise).collect();
+    let abilities: Vec<f64> = abilities.map(|spec| spec.ability.ranking()).collect();
     let separation = if others.is_empty() {
         1.0
     } else {
@@ -381,9 +381,10 @@ fn judge(method: Method, rounds: &[Played], agents: &[Spec], seed: u64) -> Judge
         let ratings = method.rate(&rounds[..index], agents.len());
         let weight = |ranker: usize| method.weight(ratings[ranker]);
         let chosen = by(round, weight, Centre::Mean, &mut rng);
-        let is = |condition: bool| f64::from(u8::from(condition));
-        best.push(is(chosen.is_some() && chosen == round.best()));
-        attacker.push(is(chosen.is_some_and(|chosen| agents[chosen].attacker)));
+        best.push(indicator(chosen.is_some() && chosen == round.best()));
+        attacker.push(indicator(
+            chosen.is_some_and(|chosen| agents[chosen].attacker),
+        ));
     }
     Judged {
         spearman: spearman(&abilities, &honest),

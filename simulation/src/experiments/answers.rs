@@ -19,6 +19,7 @@ use crate::{
     ability::Ability,
     behaviour::{Behaviour, Recorded},
     models::Model,
+    stats::indicator,
     swarm::{Config, Spec, Swarm},
 };
 
@@ -137,10 +138,7 @@ pub fn play(
     let behaviours = (0..agents)
         .map(|agent| {
             let recorded = Recorded {
-                qualities: right
-                    .iter()
-                    .map(|right| f64::from(u8::from(right[agent])))
-                    .collect(),
+                qualities: right.iter().map(|right| indicator(right[agent])).collect(),
                 scores: (0..right.len())
                     .map(|question| scores(question, agent))
                     .collect(),

@@ -2,121 +2,101 @@
 
 //! What each behaviour does to the swarm, by the fraction of agents that have it.
 
-use anyhow::Result;
-use rand::SeedableRng;
+use std::str::FromStr;
+
+use anyhow::{Context, Result};
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use starling_runtime::rules::Parameters;
 
-use super::alternatives::Method;
+use super::{alternatives::Method, name};
 use crate::{
     ability::Ability,
     behaviour::Kind,
     output::{Heat, Output},
     runner::Runner,
     selection::Selection,
-    stats::{confidence, mean},
+    stats::{confidence, indicator, mean},
     swarm::{Config, Played, Plot, Spec, Swarm},
 };
 
 /// An attack: what the agents of a group do, and what else belongs to the group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Attack {
-    /// Agents that score at random.
-    Lazy,
-    /// Agents that always score 0.5.
-    Constant,
-    /// Agents that score at random now and then.
-    Buggy,
-    /// Agents that score the best the worst.
-    Inverted,
-    /// Poor answers that score each other 1 and the others 0.
-    Ring,
-    /// Poor answers that score each other 1 and the others honestly.
-    Subtle,
-    /// Agents that are paid to score one poor answer 1.
-    Bribed,
-    /// Agents that commit copies of others' ciphertexts.
-    Copycat,
-    /// Agents that never reveal.
-    NeverReveal,
-    /// Agents that never disclose.
-    NeverDisclose,
-    /// Agents that are late in a fifth of their messages.
-    Late,
     /// A ring whose share of the authors leaves out the others' messages.
     CensoringAuthor,
     /// A ring in rounds with half as many places as agents, whose share of the authors chooses among
-    /// 16 hashes.
+    /// [`CANDIDATES`] hashes.
     GrindingAuthor,
     /// The same ring in the same rounds, without authors: what grinding is to be compared with.
     FullRounds,
-    /// A ring that withholds keys to choose the assignment.
-    WithholdingRing,
     /// A ring that belongs to the requester.
     SelfDealing,
-    /// A ring that has ranked honestly for its first forty rounds.
-    RatingFarmer,
+    /// Agents of this kind, and nothing else.
+    #[serde(untagged)]
+    Agents(Kind),
 }
+
+/// Among how many hashes a grinding author chooses.
+const CANDIDATES: u32 = 16;
 
 impl Attack {
     /// All of them.
-    pub const ALL: [Self; 17] = [
-        Self::Lazy,
-        Self::Constant,
-        Self::Buggy,
-        Self::Inverted,
-        Self::Ring,
-        Self::Subtle,
-        Self::Bribed,
-        Self::Copycat,
-        Self::NeverReveal,
-        Self::NeverDisclose,
-        Self::Late,
-        Self::CensoringAuthor,
-        Self::GrindingAuthor,
-        Self::FullRounds,
-        Self::WithholdingRing,
-        Self::SelfDealing,
-        Self::RatingFarmer,
-    ];
+    pub fn all() -> Vec<Self> {
+        let with_more = [
+            Self::CensoringAuthor,
+            Self::GrindingAuthor,
+            Self::FullRounds,
+            Self::SelfDealing,
+        ];
+        Kind::DISHONEST
+            .map(Self::Agents)
+            .into_iter()
+            .chain(with_more)
+            .collect()
+    }
 
     /// What the agents do.
     pub fn kind(self) -> Kind {
         match self {
-            Self::Lazy => Kind::Lazy,
-            Self::Constant => Kind::Constant,
-            Self::Buggy => Kind::Buggy,
-            Self::Inverted => Kind::Inverted,
-            Self::Ring
-            | Self::CensoringAuthor
-            | Self::GrindingAuthor
-            | Self::FullRounds
-            | Self::SelfDealing => Kind::Ring,
-            Self::Subtle => Kind::Subtle,
-            Self::Bribed => Kind::Bribed,
-            Self::Copycat => Kind::Copycat,
-            Self::NeverReveal => Kind::NeverReveal,
-            Self::NeverDisclose => Kind::NeverDisclose,
-            Self::Late => Kind::Late,
-            Self::WithholdingRing => Kind::Withholding,
-            Self::RatingFarmer => Kind::Farmer,
+            Self::Agents(kind) => kind,
+            Self::CensoringAuthor | Self::GrindingAuthor | Self::FullRounds | Self::SelfDealing => {
+                Kind::Ring
+            },
+        }
+    }
+
+    /// Whether it matters for it, or for what it is compared with, who authors a block.
+    fn is_of_authors(self) -> bool {
+        match self {
+            Self::CensoringAuthor | Self::GrindingAuthor | Self::FullRounds => true,
+            Self::SelfDealing | Self::Agents(_) => false,
         }
     }
 
     /// Its name.
     pub fn name(self) -> String {
-        serde_name(&self)
+        name(&self)
     }
 }
 
-/// The name of a variant, as files have it.
-pub(super) fn serde_name(value: &impl Serialize) -> String {
-    toml::Value::try_from(value)
-        .ok()
-        .and_then(|value| value.as_str().map(str::to_owned))
-        .unwrap_or_default()
+impl FromStr for Attack {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let names = || Self::all().into_iter().map(Self::name);
+        Self::all()
+            .into_iter()
+            .find(|attack| attack.name() == text)
+            .with_context(|| {
+                format!(
+                    "it must be one of {}",
+                    names().collect::<Vec<_>>().join(", ")
+                )
+            })
+    }
 }
 
 /// What is simulated.
@@ -302,16 +282,16 @@ struct Sample {
 }
 
 /// How many of them are at most this share: 49 % of ten are four, as five would be half.
-fn part(fraction: f64, of: usize) -> usize {
+pub(super) fn part(fraction: f64, of: usize) -> usize {
     (fraction * of as f64 + 1e-9).floor() as usize
 }
 
-fn config(attack: Attack, fraction: f64, options: &Options, seed: u64) -> Config {
-    let attackers = part(fraction, options.agents);
-    let kind = attack.kind();
+/// A swarm of so many agents, the first ones of which attack. Those of them that do not answer well
+/// give answers of the quality `poor`.
+pub(super) fn agents(kind: Kind, attackers: usize, of: usize, poor: f64) -> Vec<Spec> {
     let skill = match kind.answers_well() {
         true => Ability::default().skill,
-        false => options.poor,
+        false => poor,
     };
     let attacker = Spec {
         ability: Ability {
@@ -322,7 +302,13 @@ fn config(attack: Attack, fraction: f64, options: &Options, seed: u64) -> Config
         attacker: true,
     };
     let mut agents = vec![attacker; attackers];
-    agents.resize(options.agents, Spec::honest(Ability::default()));
+    agents.resize(of, Spec::honest(Ability::default()));
+    agents
+}
+
+fn config(attack: Attack, fraction: f64, options: &Options, seed: u64) -> Config {
+    let attackers = part(fraction, options.agents);
+    let agents = agents(attack.kind(), attackers, options.agents, options.poor);
     let mut config = Config::new(options.parameters.clone(), agents, seed);
     let validators = part(fraction, config.validators);
     let half = Some(options.agents as u32 / 2);
@@ -332,11 +318,11 @@ fn config(attack: Attack, fraction: f64, options: &Options, seed: u64) -> Config
             config.max_responses = half;
             config.plot = Plot::Grind {
                 validators,
-                candidates: 16,
+                candidates: CANDIDATES,
             };
         },
         Attack::FullRounds => config.max_responses = half,
-        _ => {},
+        Attack::SelfDealing | Attack::Agents(_) => {},
     }
     config
 }
@@ -346,19 +332,28 @@ fn cell(attack: Attack, fraction: f64, options: &Options, step: &dyn Fn()) -> Re
     let (mut honest_rating, mut attacker_rating) = (Vec::new(), Vec::new());
     let attackers = part(fraction, options.agents);
     for seed in &options.seeds {
-        let mut swarm = Swarm::new(config(attack, fraction, options, *seed))?;
+        let config = config(attack, fraction, options, *seed);
+        let validators = config.validators.max(1) as u32;
+        let mut swarm = Swarm::new(config)?;
         let mut rng = ChaCha8Rng::seed_from_u64(*seed);
+        // Where it matters whose turn it is, requests come at any time: else the same validators
+        // would author the same phase of every round.
+        let play = |swarm: &mut Swarm, rng: &mut ChaCha8Rng| {
+            if attack.is_of_authors() {
+                swarm.rest(rng.random_range(0..validators))?;
+            }
+            step();
+            swarm.play()
+        };
         let mut history = Vec::new();
         for _ in 0..options.warm_up {
-            history.push(swarm.play()?);
-            step();
+            history.push(play(&mut swarm, &mut rng)?);
         }
         let mut before = (swarm.wealth(), swarm.requester_wealth());
         for _ in 0..options.rounds {
             let window = &history[history.len().saturating_sub(WINDOW)..];
             let agreement = Method::Agreement.rate(window, options.agents);
-            let played = swarm.play()?;
-            step();
+            let played = play(&mut swarm, &mut rng)?;
             let after = (swarm.wealth(), swarm.requester_wealth());
             let gains: Vec<f64> = after
                 .0
@@ -447,10 +442,9 @@ fn sample(
     let best = played.best();
     let quality = |who: usize| played.qualities.get(&who).copied().unwrap_or(0.0);
     let regret = |who: usize| best.map_or(0.0, |best| quality(best) - quality(who));
-    let is = |condition: bool| f64::from(u8::from(condition));
     let judged = |who: Option<usize>| Judged {
-        best: is(who.is_some() && who == best),
-        attacker: is(who.is_some_and(|who| who < attackers)),
+        best: indicator(who.is_some() && who == best),
+        attacker: indicator(who.is_some_and(|who| who < attackers)),
         regret: who.map(regret),
     };
     let beside = |group: std::ops::Range<usize>| {
@@ -462,7 +456,7 @@ fn sample(
     };
     Sample {
         own: judged(played.winner),
-        none: is(!played.done),
+        none: indicator(!played.done),
         honest: mean(&gains[attackers..]),
         attackers: mean(&gains[..attackers]),
         requester,
@@ -472,5 +466,31 @@ fn sample(
             .into(),
         refused: played.rejected as f64,
         blocks: played.blocks.len() as f64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_attack_is_found_by_its_name() -> Result<()> {
+        let all = Attack::all();
+        for attack in &all {
+            assert_eq!(attack.name().parse::<Attack>()?, *attack);
+        }
+        let mut names: Vec<String> = all.iter().map(|attack| attack.name()).collect();
+        names.dedup();
+        assert_eq!(names.len(), 17);
+        assert!("never".parse::<Attack>().is_err_and(|error| error
+            .to_string()
+            .starts_with("it must be one of lazy, constant, ")));
+        Ok(())
+    }
+
+    #[test]
+    fn forty_nine_of_a_hundred_are_no_half() {
+        assert_eq!([part(0.49, 10), part(0.33, 10), part(0.2, 10)], [4, 3, 2]);
+        assert_eq!(part(0.5, 10), 5);
     }
 }

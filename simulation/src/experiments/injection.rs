@@ -18,6 +18,7 @@ use crate::{
     models::{Model, Scorer},
     output::Output,
     runner::Runner,
+    stats::indicator,
 };
 
 /// A way to doctor a response. Those with several wordings take one for each question in turn.
@@ -369,10 +370,9 @@ impl Played<'_> {
             drawn[question].iter().enumerate().map(score).collect()
         };
         let winners = play(&right, scores, options.agents, seed)?;
-        let is = |condition: bool| f64::from(u8::from(condition));
         let won = |by: &dyn Fn(usize, usize) -> bool| {
             let of = |(question, winner): (usize, &Option<usize>)| {
-                is(winner.is_some_and(|winner| by(question, winner)))
+                indicator(winner.is_some_and(|winner| by(question, winner)))
             };
             winners.iter().enumerate().map(of).collect()
         };

@@ -5,6 +5,7 @@
 pub mod alternatives;
 pub mod answers;
 pub mod behaviours;
+pub mod grinding;
 pub mod injection;
 pub mod quality;
 pub mod ratings;
@@ -13,15 +14,19 @@ pub mod scenario;
 pub mod sweep;
 pub mod sybil;
 
+use serde::Serialize;
 use starling_runtime::rules::{Parameters, RuleSet};
 
 /// The mean quality of the answers of those who put no work into them: a standard deviation below
 /// that of honest agents.
 pub const POOR: f64 = 0.35;
 
-/// The name of a set of rules, as chain specifications have it.
-pub fn name(rules: RuleSet) -> String {
-    format!("{rules:?}").to_lowercase()
+/// The name of a variant, as files have it.
+pub fn name(value: &impl Serialize) -> String {
+    toml::Value::try_from(value)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
 }
 
 /// The rules by name, with the windows of a simulation: a phase that waits for somebody who never

@@ -18,7 +18,7 @@ use crate::{
     models::{Model, Scorer},
     output::Output,
     runner::Runner,
-    stats::mean,
+    stats::{indicator, mean},
 };
 
 /// What is asked, and whom.
@@ -101,11 +101,11 @@ fn of_task(task: Task, options: &Options, runner: Runner) -> Result<Vec<Row>> {
         .map(|said| Ok(scale(&said.scores, options.reference)?[options.reference..].to_vec()))
         .collect::<Result<Vec<Vec<Vec<f64>>>>>()?;
 
-    let is = |condition: bool| f64::from(u8::from(condition));
     let greedy: Vec<Vec<f64>> = logprobs
         .iter()
         .map(|logprobs| {
-            let of = |(item, logprobs): (&&Choice, &Vec<f64>)| is(greedy(logprobs) == item.gold);
+            let of =
+                |(item, logprobs): (&&Choice, &Vec<f64>)| indicator(greedy(logprobs) == item.gold);
             asked.iter().zip(logprobs).map(of).collect()
         })
         .collect();
@@ -156,10 +156,10 @@ fn of_task(task: Task, options: &Options, runner: Runner) -> Result<Vec<Row>> {
                 right.iter().filter(|right| **right).count() as f64 / right.len() as f64
             };
             let won = |(right, winner): (&Vec<bool>, Option<usize>)| {
-                is(winner.is_some_and(|winner| right[winner]))
+                indicator(winner.is_some_and(|winner| right[winner]))
             };
             let voted = |(drawn, item): (&Vec<usize>, &&Choice)| {
-                is(majority(drawn, &mut rng) == Some(item.gold))
+                indicator(majority(drawn, &mut rng) == Some(item.gold))
             };
             bar.inc(1);
             Ok([
@@ -168,7 +168,7 @@ fn of_task(task: Task, options: &Options, runner: Runner) -> Result<Vec<Row>> {
                 drawn.iter().zip(&asked).map(voted).collect(),
                 right
                     .iter()
-                    .map(|right| is(right.contains(&true)))
+                    .map(|right| indicator(right.contains(&true)))
                     .collect(),
             ])
         })?;

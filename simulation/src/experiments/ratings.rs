@@ -6,17 +6,23 @@ use anyhow::Result;
 use serde::Serialize;
 use starling_runtime::rules::RuleSet;
 
-use super::{name, short};
+use super::{alternatives::Method, name, short};
 use crate::{
     ability::Ability,
     output::{Output, Panel, Series},
     runner::Runner,
-    stats::{confidence, mean, pearson, spearman},
+    stats::{confidence, mean, median, pearson, spearman},
     swarm::{Config, Spec, Swarm},
 };
 
 /// The noise of the best ranker and of the worst one.
 const NOISE: (f64, f64) = (0.02, 0.38);
+
+/// How many of the last rounds a rating might remember.
+const WINDOWS: [usize; 9] = [5, 10, 20, 50, 100, 200, 300, 500, 1_000];
+
+/// How well the order of the ratings may follow that of the abilities.
+const LEVELS: [f64; 5] = [0.9, 0.95, 0.98, 0.99, 1.0];
 
 /// What is simulated.
 #[derive(Clone, Debug)]
@@ -40,10 +46,41 @@ pub struct Estimate {
     pub seed: u64,
     /// How many rounds were played.
     pub rounds: u32,
-    /// The agent's true ability to rank: 1 less the noise through which it sees.
+    /// The agent's true ability to rank: see [`Ability::ranking`].
     pub ability: f64,
     /// Its rating on chain.
     pub rating: f64,
+    /// The rating by the scores of all rounds, none of them forgotten.
+    pub unforgotten: f64,
+}
+
+/// The ratings of one seed.
+#[derive(Clone, Debug)]
+pub struct Course {
+    /// The rules.
+    pub rules: RuleSet,
+    /// Every agent after some of the rounds.
+    pub estimates: Vec<Estimate>,
+    /// Spearman's coefficient of the ratings on chain after each of the rounds.
+    pub orders: Vec<f64>,
+    /// The same by the scores of the last rounds alone, for each of [`WINDOWS`].
+    windows: Vec<Agreement>,
+}
+
+/// How well ratings follow abilities.
+#[derive(Clone, Copy, Debug)]
+struct Agreement {
+    spearman: f64,
+    pearson: f64,
+}
+
+impl Agreement {
+    fn new(abilities: &[f64], ratings: &[f64]) -> Self {
+        Self {
+            spearman: spearman(abilities, ratings),
+            pearson: pearson(abilities, ratings),
+        }
+    }
 }
 
 /// How well ratings follow abilities after some rounds.
@@ -63,6 +100,52 @@ pub struct Row {
     pub pearson_ci: f64,
     /// In how many of the seeds the order is right to the last agent.
     pub ordered: f64,
+    /// Spearman's coefficient if no round is forgotten, the mean of all seeds.
+    pub unforgotten_spearman: f64,
+    /// Half of its confidence interval, 95 %.
+    pub unforgotten_spearman_ci: f64,
+    /// Pearson's coefficient if no round is forgotten, the mean of all seeds.
+    pub unforgotten_pearson: f64,
+    /// Half of its confidence interval, 95 %.
+    pub unforgotten_pearson_ci: f64,
+    /// In how many of the seeds the order is right then.
+    pub unforgotten_ordered: f64,
+}
+
+/// How well the last rounds alone tell the agents apart.
+#[derive(Clone, Debug, Serialize)]
+pub struct Window {
+    /// The rules.
+    pub rules: String,
+    /// How many rounds.
+    pub window: usize,
+    /// Spearman's coefficient, the mean of all seeds.
+    pub spearman: f64,
+    /// Half of its confidence interval, 95 %.
+    pub spearman_ci: f64,
+    /// Pearson's coefficient, the mean of all seeds.
+    pub pearson: f64,
+    /// Half of its confidence interval, 95 %.
+    pub pearson_ci: f64,
+    /// In how many of the seeds the order is right to the last agent.
+    pub ordered: f64,
+}
+
+/// When the ratings on chain are for the first time in an order as good as this.
+#[derive(Clone, Debug, Serialize)]
+pub struct Level {
+    /// The rules.
+    pub rules: String,
+    /// Spearman's coefficient; 1 is the right order to the last agent.
+    pub spearman: f64,
+    /// In how many of the seeds it is ever reached.
+    pub reached: f64,
+    /// After how many rounds, the median of these seeds.
+    pub median: Option<f64>,
+    /// After how many rounds in the last of these seeds.
+    pub latest: Option<usize>,
+    /// In how many of the rounds from there on it holds, the mean of these seeds.
+    pub holds: f64,
 }
 
 /// Agents that rank from well to badly, and answer alike.
@@ -90,114 +173,238 @@ fn checkpoints(rounds: u32) -> Vec<u32> {
 }
 
 /// Plays the rounds of each seed.
-pub fn play(options: &Options, runner: Runner) -> Result<Vec<Estimate>> {
+pub fn play(options: &Options, runner: Runner) -> Result<Vec<Course>> {
     let steps = u64::from(options.rounds) * options.seeds.len() as u64;
     let agents = graded(options.agents);
-    let label = format!("ratings {}", name(options.rules));
-    let estimates = runner.all(&label, steps, &options.seeds, |seed, bar| {
+    let abilities: Vec<f64> = agents.iter().map(|spec| spec.ability.ranking()).collect();
+    let method = match options.rules {
+        RuleSet::Paper => Method::Paper,
+        RuleSet::Production | RuleSet::Dev => Method::Others,
+    };
+    let label = format!("ratings {}", name(&options.rules));
+    runner.all(&label, steps, &options.seeds, |seed, bar| {
         let config = Config::new(short(options.rules), agents.clone(), *seed);
         let mut swarm = Swarm::new(config)?;
-        let mut estimates = Vec::new();
-        let mut played = 0;
-        for checkpoint in checkpoints(options.rounds) {
-            while played < checkpoint {
-                swarm.play()?;
-                bar.inc(1);
-                played += 1;
+        let (mut estimates, mut orders) = (Vec::new(), Vec::new());
+        let mut history = Vec::new();
+        let checkpoints = checkpoints(options.rounds);
+        for round in 1..=options.rounds {
+            history.push(swarm.play()?);
+            bar.inc(1);
+            let ratings = swarm.ratings();
+            orders.push(spearman(&abilities, &ratings));
+            if !checkpoints.contains(&round) {
+                continue;
             }
-            for (spec, rating) in agents.iter().zip(swarm.ratings()) {
+            let unforgotten = method.rate(&history, agents.len());
+            for ((ability, rating), unforgotten) in abilities.iter().zip(ratings).zip(unforgotten) {
                 estimates.push(Estimate {
-                    rules: name(options.rules),
+                    rules: name(&options.rules),
                     seed: *seed,
-                    rounds: played,
-                    ability: 1.0 - spec.ability.noise,
+                    rounds: round,
+                    ability: *ability,
                     rating,
+                    unforgotten,
                 });
             }
         }
-        Ok(estimates)
-    })?;
-    Ok(estimates.concat())
+        let windows = WINDOWS.map(|window| {
+            let last = &history[history.len().saturating_sub(window)..];
+            Agreement::new(&abilities, &method.rate(last, agents.len()))
+        });
+        Ok(Course {
+            rules: options.rules,
+            estimates,
+            orders,
+            windows: windows.into(),
+        })
+    })
 }
 
-/// What the estimates of all seeds say.
-pub fn summary(estimates: &[Estimate]) -> Vec<Row> {
-    let mut groups: Vec<(String, u32)> = estimates
+/// Whether ratings of this coefficient are in the right order to the last agent.
+fn right(spearman: f64) -> bool {
+    spearman > 1.0 - 1e-9
+}
+
+/// Means, half intervals and the share of right orders, of all seeds.
+struct Summary {
+    spearman: f64,
+    spearman_ci: f64,
+    pearson: f64,
+    pearson_ci: f64,
+    ordered: f64,
+}
+
+impl Summary {
+    fn new(of_seeds: &[Agreement]) -> Self {
+        let spearmans: Vec<f64> = of_seeds.iter().map(|seed| seed.spearman).collect();
+        let pearsons: Vec<f64> = of_seeds.iter().map(|seed| seed.pearson).collect();
+        let ordered = spearmans.iter().filter(|value| right(**value)).count();
+        Self {
+            spearman: mean(&spearmans),
+            spearman_ci: confidence(&spearmans),
+            pearson: mean(&pearsons),
+            pearson_ci: confidence(&pearsons),
+            ordered: ordered as f64 / spearmans.len().max(1) as f64,
+        }
+    }
+}
+
+/// What the ratings of all seeds under one set of rules say after some of the rounds.
+pub fn summary(courses: &[Course]) -> Vec<Row> {
+    let mut rounds: Vec<u32> = courses
         .iter()
-        .map(|estimate| (estimate.rules.clone(), estimate.rounds))
+        .flat_map(|course| course.estimates.iter().map(|estimate| estimate.rounds))
         .collect();
-    groups.sort();
-    groups.dedup();
-    groups
+    rounds.sort_unstable();
+    rounds.dedup();
+    rounds
         .into_iter()
-        .map(|(rules, rounds)| {
-            let here = |estimate: &&Estimate| estimate.rules == rules && estimate.rounds == rounds;
-            let here: Vec<&Estimate> = estimates.iter().filter(here).collect();
-            let mut seeds: Vec<u64> = here.iter().map(|estimate| estimate.seed).collect();
-            seeds.dedup();
-            let (mut spearmans, mut pearsons) = (Vec::new(), Vec::new());
-            for seed in seeds {
-                let of_seed = here.iter().filter(|estimate| estimate.seed == seed);
-                let (abilities, ratings): (Vec<f64>, Vec<f64>) = of_seed
-                    .map(|estimate| (estimate.ability, estimate.rating))
-                    .unzip();
-                spearmans.push(spearman(&abilities, &ratings));
-                pearsons.push(pearson(&abilities, &ratings));
-            }
-            let right = spearmans
-                .iter()
-                .filter(|value| **value > 1.0 - 1e-9)
-                .count();
+        .map(|rounds| {
+            let agreement = |rating: fn(&Estimate) -> f64| {
+                let of_seed = |course: &Course| {
+                    let (abilities, ratings): (Vec<f64>, Vec<f64>) = course
+                        .estimates
+                        .iter()
+                        .filter(|estimate| estimate.rounds == rounds)
+                        .map(|estimate| (estimate.ability, rating(estimate)))
+                        .unzip();
+                    Agreement::new(&abilities, &ratings)
+                };
+                Summary::new(&courses.iter().map(of_seed).collect::<Vec<_>>())
+            };
+            let on_chain = agreement(|estimate| estimate.rating);
+            let unforgotten = agreement(|estimate| estimate.unforgotten);
             Row {
-                rules: rules.clone(),
+                rules: rules_of(courses),
                 rounds,
-                spearman: mean(&spearmans),
-                spearman_ci: confidence(&spearmans),
-                pearson: mean(&pearsons),
-                pearson_ci: confidence(&pearsons),
-                ordered: right as f64 / spearmans.len().max(1) as f64,
+                spearman: on_chain.spearman,
+                spearman_ci: on_chain.spearman_ci,
+                pearson: on_chain.pearson,
+                pearson_ci: on_chain.pearson_ci,
+                ordered: on_chain.ordered,
+                unforgotten_spearman: unforgotten.spearman,
+                unforgotten_spearman_ci: unforgotten.spearman_ci,
+                unforgotten_pearson: unforgotten.pearson,
+                unforgotten_pearson_ci: unforgotten.pearson_ci,
+                unforgotten_ordered: unforgotten.ordered,
             }
         })
         .collect()
 }
 
-/// Plays under both sets of rules and writes tables and plots.
+fn rules_of(courses: &[Course]) -> String {
+    courses
+        .first()
+        .map_or_else(String::new, |course| name(&course.rules))
+}
+
+/// How well the last of the rounds tell the agents apart, under one set of rules.
+fn windows(courses: &[Course], rounds: u32) -> Vec<Window> {
+    WINDOWS
+        .into_iter()
+        .enumerate()
+        .filter(|(_, window)| *window <= rounds as usize)
+        .map(|(index, window)| {
+            let of_seeds: Vec<Agreement> =
+                courses.iter().map(|course| course.windows[index]).collect();
+            let summary = Summary::new(&of_seeds);
+            Window {
+                rules: rules_of(courses),
+                window,
+                spearman: summary.spearman,
+                spearman_ci: summary.spearman_ci,
+                pearson: summary.pearson,
+                pearson_ci: summary.pearson_ci,
+                ordered: summary.ordered,
+            }
+        })
+        .collect()
+}
+
+/// When the ratings of all seeds under one set of rules are in order.
+pub fn levels(courses: &[Course]) -> Vec<Level> {
+    LEVELS
+        .into_iter()
+        .map(|level| {
+            let holds = |order: &f64| *order >= level - 1e-9;
+            let (mut firsts, mut shares) = (Vec::new(), Vec::new());
+            for course in courses {
+                if let Some(before) = course.orders.iter().position(holds) {
+                    let after = &course.orders[before..];
+                    let held = after.iter().filter(|order| holds(order)).count();
+                    firsts.push(before + 1);
+                    shares.push(held as f64 / after.len() as f64);
+                }
+            }
+            let rounds: Vec<f64> = firsts.iter().map(|first| *first as f64).collect();
+            Level {
+                rules: rules_of(courses),
+                spearman: level,
+                reached: firsts.len() as f64 / courses.len().max(1) as f64,
+                median: (!rounds.is_empty()).then(|| median(&rounds)),
+                latest: firsts.into_iter().max(),
+                holds: mean(&shares),
+            }
+        })
+        .collect()
+}
+
+/// Plays under all sets of rules and writes tables and plots.
 pub fn run(sets: &[Options], runner: Runner, output: &Output) -> Result<Vec<Row>> {
-    let mut estimates = Vec::new();
+    let (mut rows, mut estimates) = (Vec::new(), Vec::new());
+    let (mut all_windows, mut all_levels) = (Vec::new(), Vec::new());
     for options in sets {
-        estimates.extend(play(options, runner)?);
+        let courses = play(options, runner)?;
+        rows.extend(summary(&courses));
+        all_windows.extend(windows(&courses, options.rounds));
+        all_levels.extend(levels(&courses));
+        estimates.extend(courses.into_iter().flat_map(|course| course.estimates));
+        // As far as it has come.
+        output.table("ratings", &estimates)?;
+        output.table("ratings-summary", &rows)?;
+        output.table("ratings-windows", &all_windows)?;
+        output.table("ratings-levels", &all_levels)?;
     }
-    let rows = summary(&estimates);
-    output.table("ratings", &estimates)?;
-    output.table("ratings-summary", &rows)?;
     for options in sets {
-        let rules = name(options.rules);
+        let rules = name(&options.rules);
         let panels: Vec<Panel> = [10, 100, 1_000]
             .into_iter()
             .filter(|rounds| *rounds <= options.rounds)
-            .map(|rounds| Panel {
-                title: format!("{rounds} rounds ({rules})"),
-                x: "true ability to rank".into(),
-                y: "rating".into(),
-                series: vec![Series::points(
-                    "agents",
-                    estimates
+            .map(|rounds| {
+                let points = |label: &str, rating: fn(&Estimate) -> f64| {
+                    let here = estimates
                         .iter()
-                        .filter(|estimate| estimate.rules == rules && estimate.rounds == rounds)
-                        .map(|estimate| (estimate.ability, estimate.rating))
-                        .collect(),
-                )],
+                        .filter(|estimate| estimate.rules == rules && estimate.rounds == rounds);
+                    let points = here.map(|estimate| (estimate.ability, rating(estimate)));
+                    Series::points(label, points.collect())
+                };
+                Panel {
+                    title: format!("{rounds} rounds ({rules})"),
+                    x: "true ability to rank".into(),
+                    y: "rating".into(),
+                    series: vec![
+                        points("on chain", |estimate| estimate.rating),
+                        points("nothing forgotten", |estimate| estimate.unforgotten),
+                    ],
+                }
             })
             .collect();
         output.plot(&format!("ratings-{rules}"), &panels)?;
     }
-    let curve = |value: &dyn Fn(&Row) -> f64| {
+    let curve = |on_chain: fn(&Row) -> f64, unforgotten: fn(&Row) -> f64| {
+        let line = |rules: &str, label: String, value: fn(&Row) -> f64| {
+            let of_rules = rows.iter().filter(|row| row.rules == rules);
+            let points = of_rules.map(|row| (f64::from(row.rounds).log10(), value(row)));
+            Series::line(label, points.collect())
+        };
         sets.iter()
-            .map(|options| {
-                let rules = name(options.rules);
-                let of_rules = rows.iter().filter(|row| row.rules == rules);
-                let points = of_rules.map(|row| (f64::from(row.rounds).log10(), value(row)));
-                Series::line(rules.clone(), points.collect())
+            .flat_map(|options| {
+                let rules = name(&options.rules);
+                [
+                    line(&rules, rules.clone(), on_chain),
+                    line(&rules, format!("{rules}, nothing forgotten"), unforgotten),
+                ]
             })
             .collect()
     };
@@ -210,9 +417,42 @@ pub fn run(sets: &[Options], runner: Runner, output: &Output) -> Result<Vec<Row>
     output.plot(
         "ratings-rounds",
         &[
-            panel("Spearman", curve(&|row| row.spearman)),
-            panel("Pearson", curve(&|row| row.pearson)),
+            panel(
+                "Spearman",
+                curve(|row| row.spearman, |row| row.unforgotten_spearman),
+            ),
+            panel(
+                "Pearson",
+                curve(|row| row.pearson, |row| row.unforgotten_pearson),
+            ),
         ],
     )?;
     Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_of_the_first_round_that_reaches_them() {
+        let course = |orders: &[f64]| Course {
+            rules: RuleSet::Paper,
+            estimates: Vec::new(),
+            orders: orders.into(),
+            windows: Vec::new(),
+        };
+        let courses = [
+            course(&[0.1, 0.92, 0.8, 0.96]),
+            course(&[0.1, 0.2, 0.3, 0.91]),
+        ];
+        let levels = levels(&courses);
+        let level = |index: usize| (levels[index].reached, levels[index].median);
+        assert_eq!(level(0), (1.0, Some(3.0)));
+        assert_eq!(levels[0].latest, Some(4));
+        // In two of three rounds of one seed, and in the only one of the other.
+        assert!((levels[0].holds - (2.0 / 3.0 + 1.0) / 2.0).abs() < 1e-9);
+        assert_eq!(level(1), (0.5, Some(4.0)));
+        assert_eq!(level(4), (0.0, None));
+    }
 }

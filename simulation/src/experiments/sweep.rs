@@ -4,20 +4,20 @@
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use starling_runtime::rules::RuleSet;
 
 use super::{
-    alternatives::Method,
-    behaviours::{self, Attack},
-    ratings::graded,
-    short,
+    behaviours::{
+        self,
+        Attack::{self, Agents},
+        Cell,
+    },
+    name,
 };
 use crate::{
+    behaviour::Kind,
     output::{Output, Panel, Series},
     rules::Rules,
     runner::Runner,
-    stats::{confidence, mean, spearman},
-    swarm::{Config, Swarm},
 };
 
 /// A parameter that is varied.
@@ -44,8 +44,6 @@ pub enum Parameter {
     SlashShare,
     /// Blocks of each phase.
     PhaseWindow,
-    /// Rounds that a rating remembers. Computed from the scores of the same rounds.
-    RatingWindow,
 }
 
 /// What a parameter is varied with.
@@ -60,7 +58,7 @@ struct Range {
 
 impl Parameter {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 10] = [
         Self::Rankings,
         Self::WeightFloor,
         Self::InitialRating,
@@ -71,12 +69,11 @@ impl Parameter {
         Self::LoserShare,
         Self::SlashShare,
         Self::PhaseWindow,
-        Self::RatingWindow,
     ];
 
     /// Its name.
     pub fn name(self) -> String {
-        behaviours::serde_name(&self)
+        name(&self)
     }
 
     fn range(self) -> Range {
@@ -92,27 +89,30 @@ impl Parameter {
         match self {
             Self::Rankings => range(
                 &[2.0, 3.0, 5.0, 7.0, 10.0, 16.0],
-                &[Attack::Lazy, Attack::Ring, Attack::Subtle],
+                &[Agents(Kind::Lazy), Agents(Kind::Ring), Agents(Kind::Subtle)],
             ),
             Self::WeightFloor => range(
                 &[0.0, 0.3, 0.5, 0.6, 0.65],
-                &[Attack::Lazy, Attack::Constant, Attack::Ring],
+                &[
+                    Agents(Kind::Lazy),
+                    Agents(Kind::Constant),
+                    Agents(Kind::Ring),
+                ],
             ),
-            Self::InitialRating => unknown(&[0.61, 0.65, 0.7, 0.8, 0.9], &[Attack::Lazy]),
-            Self::MinSamples => unknown(&[0.0, 10.0, 30.0, 60.0], &[Attack::Lazy]),
-            Self::MinSpread => range(&[0.0, 0.05, 0.1, 0.2, 0.3], &[Attack::Lazy]),
-            Self::ApprovalThreshold => range(&[0.0, 0.15, 0.3, 0.45, 0.6], &[Attack::Ring]),
-            Self::RankersShare => range(&[0.0, 0.1, 0.2, 0.3, 0.45], &[Attack::Constant]),
-            Self::LoserShare => range(&[0.0, 0.05, 0.1, 0.3, 1.0], &[Attack::Lazy]),
+            Self::InitialRating => unknown(&[0.61, 0.65, 0.7, 0.8, 0.9], &[Agents(Kind::Lazy)]),
+            Self::MinSamples => unknown(&[0.0, 10.0, 30.0, 60.0], &[Agents(Kind::Lazy)]),
+            Self::MinSpread => range(&[0.0, 0.05, 0.1, 0.2, 0.3], &[Agents(Kind::Lazy)]),
+            Self::ApprovalThreshold => range(&[0.0, 0.15, 0.3, 0.45, 0.6], &[Agents(Kind::Ring)]),
+            Self::RankersShare => range(&[0.0, 0.1, 0.2, 0.3, 0.45], &[Agents(Kind::Constant)]),
+            Self::LoserShare => range(&[0.0, 0.05, 0.1, 0.3, 1.0], &[Agents(Kind::Lazy)]),
             Self::SlashShare => range(
                 &[0.0, 0.05, 0.1, 0.2],
-                &[Attack::NeverReveal, Attack::NeverDisclose],
+                &[Agents(Kind::NeverReveal), Agents(Kind::NeverDisclose)],
             ),
             Self::PhaseWindow => range(
                 &[3.0, 6.0, 12.0, 24.0],
-                &[Attack::Late, Attack::CensoringAuthor],
+                &[Agents(Kind::Late), Attack::CensoringAuthor],
             ),
-            Self::RatingWindow => range(&[5.0, 10.0, 20.0, 50.0, 100.0], &[]),
         }
     }
 
@@ -134,8 +134,6 @@ impl Parameter {
             Self::LoserShare => rules.loser = Some(value),
             Self::SlashShare => rules.slash_share = Some(value),
             Self::PhaseWindow => rules.window = Some(value as u32),
-            // A constant of the runtime.
-            Self::RatingWindow => {},
         }
     }
 }
@@ -157,53 +155,23 @@ pub struct Options {
     pub seeds: Vec<u64>,
 }
 
-/// One value of one parameter under one attack.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Row {
+/// One value of one parameter.
+#[derive(Clone, Debug, Serialize)]
+pub struct Setting {
     /// The parameter.
     pub parameter: String,
     /// Its value.
     pub value: f64,
-    /// The attack; none of the agents attack where it is `none`.
-    pub attack: String,
-    /// How often the truly best response won.
-    pub best_wins: f64,
-    /// Half of the confidence interval of that, 95 %.
-    pub best_wins_ci: f64,
-    /// How often an attacker's response won.
-    pub attacker_wins: f64,
-    /// How often there was no winner.
-    pub no_winner: f64,
-    /// What the chosen response lacks of the best one's quality.
-    pub regret: f64,
-    /// The income of an honest agent a round.
-    pub honest_income: f64,
-    /// The income of an attacker a round.
-    pub attacker_income: f64,
-    /// Half of the confidence interval of that, 95 %.
-    pub attacker_income_ci: f64,
-    /// The income of an honest agent in a round that it does not win.
-    pub honest_beside: f64,
-    /// The income of an attacker in a round that it does not win.
-    pub attacker_beside: f64,
-    /// The mean rating of the honest agents at the end.
-    pub honest_rating: f64,
-    /// The mean rating of the attackers at the end.
-    pub attacker_rating: f64,
-    /// Blocks a round.
-    pub blocks: f64,
-    /// Spearman's coefficient between ratings and abilities, where that is what is looked at.
-    pub spearman: Option<f64>,
-    /// Half of the confidence interval of that, 95 %, over the seeds.
-    pub spearman_ci: Option<f64>,
 }
+
+/// What a value comes to under one attack; `none` where nobody attacks.
+pub type Row = (Setting, Cell);
 
 /// Plays all values.
 pub fn run(options: &Options, runner: Runner, output: &Output) -> Result<Vec<Row>> {
     let inputs: Vec<(Parameter, f64, Option<Attack>)> = options
         .parameters
         .iter()
-        .filter(|parameter| **parameter != Parameter::RatingWindow)
         .flat_map(|parameter| {
             let range = parameter.range();
             let attacks = std::iter::once(None).chain(range.attacks.iter().copied().map(Some));
@@ -215,7 +183,7 @@ pub fn run(options: &Options, runner: Runner, output: &Output) -> Result<Vec<Row
         })
         .collect();
     let rounds = u64::from(options.warm_up + options.rounds) * options.seeds.len() as u64;
-    let mut rows = runner.all(
+    let rows = runner.all(
         "sweep",
         rounds * inputs.len() as u64,
         &inputs,
@@ -225,34 +193,31 @@ pub fn run(options: &Options, runner: Runner, output: &Output) -> Result<Vec<Row
             row
         },
     )?;
-    if options.parameters.contains(&Parameter::RatingWindow) {
-        rows.extend(rating_window(options, runner)?);
-    }
     output.table("sweep", &rows)?;
     let of = |parameter: Parameter| {
         let name = parameter.name();
-        rows.iter().filter(move |row| row.parameter == name)
+        rows.iter()
+            .filter(move |(setting, _)| setting.parameter == name)
     };
     let panels: Vec<Panel> = options
         .parameters
         .iter()
         .map(|parameter| {
-            let mut attacks: Vec<&str> = of(*parameter).map(|row| row.attack.as_str()).collect();
+            let attacks = of(*parameter).map(|(_, cell)| cell.attack.as_str());
+            let mut attacks: Vec<&str> = attacks.collect();
             attacks.sort_unstable();
             attacks.dedup();
-            let value = |row: &Row| row.spearman.unwrap_or(row.best_wins);
             Panel {
                 title: parameter.name(),
                 x: "value".into(),
-                y: match parameter {
-                    Parameter::RatingWindow => "Spearman".into(),
-                    _ => "best response wins".into(),
-                },
+                y: "best response wins".into(),
                 series: attacks
                     .into_iter()
                     .map(|attack| {
-                        let of = of(*parameter).filter(|row| row.attack == attack);
-                        Series::line(attack, of.map(|row| (row.value, value(row))).collect())
+                        let points = of(*parameter)
+                            .filter(|(_, cell)| cell.attack == attack)
+                            .map(|(setting, cell)| (setting.value, cell.best_wins));
+                        Series::line(attack, points.collect())
                     })
                     .collect(),
             }
@@ -273,7 +238,7 @@ fn cell(
     let matrix = behaviours::Options {
         parameters: rules.parameters()?,
         agents: options.agents,
-        attacks: vec![attack.unwrap_or(Attack::Lazy)],
+        attacks: vec![attack.unwrap_or(Agents(Kind::Lazy))],
         fractions: vec![attack.map_or(0.0, |_| options.fraction)],
         warm_up: match parameter.range().newcomers {
             true => 0,
@@ -284,60 +249,13 @@ fn cell(
         poor: super::POOR,
     };
     let mut outcomes = behaviours::matrix(&matrix, Runner { quiet: true })?;
-    let cell = outcomes.remove(0).cell;
-    Ok(Row {
+    let mut cell = outcomes.remove(0).cell;
+    if attack.is_none() {
+        cell.attack = "none".into();
+    }
+    let setting = Setting {
         parameter: parameter.name(),
         value,
-        attack: attack.map_or_else(|| "none".into(), Attack::name),
-        best_wins: cell.best_wins,
-        best_wins_ci: cell.best_wins_ci,
-        attacker_wins: cell.attacker_wins,
-        no_winner: cell.no_winner,
-        regret: cell.regret,
-        honest_income: cell.honest_income,
-        attacker_income: cell.attacker_income,
-        attacker_income_ci: cell.attacker_income_ci,
-        honest_beside: cell.honest_beside,
-        attacker_beside: cell.attacker_beside,
-        honest_rating: cell.honest_rating,
-        attacker_rating: cell.attacker_rating,
-        blocks: cell.blocks,
-        spearman: None,
-        spearman_ci: None,
-    })
-}
-
-/// How well rankers are told apart by the last rounds of as many as the longest window has.
-fn rating_window(options: &Options, runner: Runner) -> Result<Vec<Row>> {
-    let windows = Parameter::RatingWindow.range().values;
-    let rounds = windows.iter().copied().fold(0.0, f64::max) as usize;
-    let agents = graded(10);
-    let abilities: Vec<f64> = agents.iter().map(|spec| 1.0 - spec.ability.noise).collect();
-    let steps = (rounds * options.seeds.len()) as u64;
-    let of_seeds = runner.all("rating window", steps, &options.seeds, |seed, bar| {
-        let config = Config::new(short(RuleSet::Production), agents.clone(), *seed);
-        let mut swarm = Swarm::new(config)?;
-        let mut played = Vec::with_capacity(rounds);
-        for _ in 0..rounds {
-            played.push(swarm.play()?);
-            bar.inc(1);
-        }
-        let of_window = |window: &f64| {
-            let window = &played[rounds.saturating_sub(*window as usize)..];
-            spearman(&abilities, &Method::Others.rate(window, agents.len()))
-        };
-        Ok(windows.iter().map(of_window).collect::<Vec<f64>>())
-    })?;
-    let row = |(index, value): (usize, &f64)| {
-        let found: Vec<f64> = of_seeds.iter().map(|of_seed| of_seed[index]).collect();
-        Row {
-            parameter: Parameter::RatingWindow.name(),
-            value: *value,
-            attack: "none".into(),
-            spearman: Some(mean(&found)),
-            spearman_ci: Some(confidence(&found)),
-            ..Row::default()
-        }
     };
-    Ok(windows.iter().enumerate().map(row).collect())
+    Ok((setting, cell))
 }

@@ -11,7 +11,7 @@ use starling_runtime::{
     Balance, UNIT,
 };
 
-use super::{name, short};
+use super::name;
 use crate::{
     ability::Ability,
     behaviour::Kind,
@@ -71,12 +71,17 @@ pub struct BreakEven {
     pub paper: f64,
 }
 
-/// The rules of a surface: a ticket costs what it shall cost.
+/// The rules of a surface: a ticket costs what it shall cost. Nobody is silent, so that the windows
+/// end nothing, and have room for the scores of 500 agents that rank a third of each other.
 fn priced(rules: RuleSet, ticket: f64) -> Parameters {
-    let mut parameters = short(rules);
+    let mut parameters = rules.parameters();
     parameters.min_ticket = (ticket * UNIT as f64).round() as Balance;
     parameters.ticket_share = Permill::zero();
     parameters
+}
+
+fn share(part: Permill) -> f64 {
+    f64::from(part.deconstruct()) / 1e6
 }
 
 /// What one of `n` equal identities earns a round, and the price at which that is nothing.
@@ -85,7 +90,6 @@ fn priced(rules: RuleSet, ticket: f64) -> Parameters {
 /// part `λ` of their ticket, of which `φ` returns into the pot: with `g` the winner's and the
 /// rankers' share together, `n · profit = g · (R + φ·λ·(n−1)·T) − λ·(n−1)·T`.
 pub fn derived(parameters: &Parameters, n: usize, reward: f64, ticket: f64) -> (f64, f64) {
-    let share = |part: Permill| f64::from(part.deconstruct()) / 1e6;
     let rewards = &parameters.rewards;
     let given = share(rewards.winner) + share(rewards.rankers);
     let reward = reward * (1.0 + share(rewards.subsidy));
@@ -103,7 +107,7 @@ pub fn surface(options: &SurfaceOptions, runner: Runner) -> Result<Vec<Profit>> 
         .flat_map(|n| options.tickets.iter().map(move |ticket| (*n, *ticket)))
         .collect();
     let steps = points.len() as u64 * u64::from(options.rounds);
-    let label = format!("sybil {}", name(options.rules));
+    let label = format!("sybil {}", name(&options.rules));
     runner.all(&label, steps, &points, |(n, ticket), bar| {
         let parameters = priced(options.rules, *ticket);
         let agents = vec![
@@ -122,7 +126,7 @@ pub fn surface(options: &SurfaceOptions, runner: Runner) -> Result<Vec<Profit>> 
         }
         let after: f64 = swarm.wealth().iter().sum();
         Ok(Profit {
-            rules: name(options.rules),
+            rules: name(&options.rules),
             agents: *n,
             ticket: *ticket,
             profit: (after - before) / f64::from(options.rounds) / *n as f64,
@@ -145,7 +149,7 @@ pub fn break_even(options: &SurfaceOptions, profits: &[Profit]) -> Vec<BreakEven
             let (first, last) = (line.first()?, line.last()?);
             let slope = (last.profit - first.profit) / (last.ticket - first.ticket);
             Some(BreakEven {
-                rules: name(options.rules),
+                rules: name(&options.rules),
                 agents: *n,
                 measured: first.ticket - first.profit / slope,
                 derived: derived(&priced(options.rules, 0.0), *n, REWARD, 0.0).1,
@@ -161,7 +165,7 @@ pub fn run(sets: &[SurfaceOptions], runner: Runner, output: &Output) -> Result<V
     for options in sets {
         let profits = surface(options, runner)?;
         let line = break_even(options, &profits);
-        let rules = name(options.rules);
+        let rules = name(&options.rules);
         let by_price = options.tickets.iter().map(|ticket| {
             let at = profits.iter().filter(|profit| profit.ticket == *ticket);
             Series::line(
@@ -207,6 +211,8 @@ pub fn run(sets: &[SurfaceOptions], runner: Runner, output: &Output) -> Result<V
 /// The cases that the paper leaves out.
 #[derive(Clone, Debug)]
 pub struct CaseOptions {
+    /// The rules.
+    pub parameters: Parameters,
     /// How many agents in all.
     pub agents: usize,
     /// The shares of them that are one person's.
@@ -233,7 +239,7 @@ pub enum Case {
     StyleColluding,
 }
 
-/// What identities of one person earn among honest agents, under the rules of production.
+/// What identities of one person earn among honest agents.
 #[derive(Clone, Debug, Serialize)]
 pub struct CaseRow {
     /// What they do.
@@ -317,9 +323,9 @@ pub fn cases(options: &CaseOptions, runner: Runner, output: &Output) -> Result<V
     Ok(rows)
 }
 
-fn case(case: Case, share: f64, options: &CaseOptions, step: &dyn Fn()) -> Result<CaseRow> {
-    let parameters = short(RuleSet::Production);
-    let sybils = ((share * options.agents as f64).round() as usize).max(1);
+fn case(case: Case, part: f64, options: &CaseOptions, step: &dyn Fn()) -> Result<CaseRow> {
+    let parameters = &options.parameters;
+    let sybils = ((part * options.agents as f64).round() as usize).max(1);
     let mut agents = vec![case.spec(); sybils];
     agents.resize(options.agents, Spec::honest(Ability::default()));
     let (mut incomes, mut honest, mut wins) = (Vec::new(), Vec::new(), 0);
@@ -345,10 +351,10 @@ fn case(case: Case, share: f64, options: &CaseOptions, step: &dyn Fn()) -> Resul
             before = after;
         }
     }
-    let loser = f64::from(parameters.rewards.loser.deconstruct()) / 1e6;
-    let subsidy = f64::from(parameters.rewards.subsidy.deconstruct()) / 1e6;
+    let loser = share(parameters.rewards.loser);
+    let subsidy = share(parameters.rewards.subsidy);
     let reward = REWARD * (1.0 + subsidy);
-    let ticket = f64::from(parameters.ticket_share.deconstruct()) / 1e6 * reward;
+    let ticket = share(parameters.ticket_share) * reward;
     let wins = wins as f64 / incomes.len().max(1) as f64;
     let income = mean(&incomes);
     // Each pays a part of its ticket in each round that it does not win.
@@ -356,7 +362,7 @@ fn case(case: Case, share: f64, options: &CaseOptions, step: &dyn Fn()) -> Resul
     let stops_at = (ticket + income / (loser * loses)).max(0.0);
     Ok(CaseRow {
         case,
-        share,
+        share: part,
         ticket,
         wins,
         income,
