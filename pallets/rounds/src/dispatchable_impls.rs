@@ -78,7 +78,8 @@ impl<T: Config> Pallet<T> {
             active: T::Agents::active_count(),
             activations: T::Agents::activations(),
         };
-        let nobody = terms.active == 0;
+        // Nobody is waited for; but not before an older round, see `is_complete`.
+        let nobody = terms.active == 0 && CommittingRounds::<T>::get().is_empty();
         let deadline = now.saturating_add(T::CommitWindow::get());
         let due = Due {
             at: if nobody {

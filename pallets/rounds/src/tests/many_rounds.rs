@@ -25,6 +25,27 @@ fn a_younger_round_does_not_reveal_before_an_older_one() {
 }
 
 #[test]
+fn not_even_a_round_that_waits_for_nobody_reveals_before_an_older_one() {
+    run(|| {
+        let older = ask();
+        next_block();
+        AGENTS.for_each(|who| Agents::chill(RuntimeOrigin::signed(who)).unwrap());
+        let younger = ask();
+        assert_eq!(round(younger).terms.active, 0);
+        AGENTS.for_each(|who| Agents::unchill(RuntimeOrigin::signed(who)).unwrap());
+        next_block();
+        AGENTS.for_each(|who| commit(younger, who));
+        blocks(2);
+        assert_eq!(phase(younger), Phase::Committing);
+        while !phase(older).is_final() {
+            assert_eq!(phase(younger), Phase::Committing);
+            next_block();
+        }
+        assert_eq!(phase(younger), Phase::Revealing, "in the same block");
+    });
+}
+
+#[test]
 fn a_block_ends_only_so_many_phases_and_the_others_wait() {
     run(|| {
         MaxTransitions::set(2);
