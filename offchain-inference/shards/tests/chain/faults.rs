@@ -209,6 +209,7 @@ fn who_waits_for_a_server_that_dies_goes_on_with_its_replacement() {
     });
     assert_eq!(tokens.unwrap(), scene.expected);
     assert_eq!(scene.failures("disconnected"), 1.0);
+    assert_eq!(scene.failures("timeout"), 0.0, "nobody waits in vain");
     // Only the dead one's blocks are computed again for what was before.
     let replayed = scene.user.service.metrics().replayed_rows.get();
     assert_eq!(replayed, (PROMPT.len() + 9) as f64);

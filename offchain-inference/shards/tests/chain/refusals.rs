@@ -16,10 +16,11 @@ use starling_engine::{config::Architecture, Error};
 use starling_shards::{
     auth::{Directory, Identity, Signed},
     code::Code,
+    integrity::History,
     memory::{Agent, Endpoint},
     message::{
-        self, Done, Edit, Message, Next, Open, Opened, Part, Push, Refusal, Request, Response,
-        SessionId, Span, Work,
+        self, Attest, Done, Edit, Message, Next, Open, Opened, Part, Push, Refusal, Request,
+        Response, SessionId, Span, Work,
     },
     transport::{Inbox, Peer, Respond, Transport},
     ChainConfig, ChainError, OpenError, ServiceConfig,
@@ -583,6 +584,28 @@ fn what_is_skipped_leaves_the_session_in_order() {
     let mut nothing = work(session, 2, &[]);
     to_push(&mut nothing);
     assert_eq!(client.done(nothing), Err(Refusal::Malformed));
+}
+
+#[test]
+fn a_claim_is_about_the_sequence_as_it_is_after_a_rollback() {
+    let scene = Scene::new(unhurried());
+    let client = scene.client(100, true);
+    let session = scene.opened(&client).session;
+    assert!(client.done(work(session, 0, &[(0, 0, 5)])).is_ok());
+    assert!(client.done(work(session, 1, &[(0, 2, 1)])).is_ok());
+    let attest = Attest {
+        session,
+        sequence: 1,
+        part: 0,
+    };
+    let Response::Attested(signed) = client.ask(&Request::Attest(attest)) else {
+        panic!("the server signs for its answers")
+    };
+    let mut history = History::default();
+    history.push(&[0.5; 3 * WIDTH], WIDTH);
+    assert_eq!(signed.body.positions, 2);
+    assert_eq!(Some(signed.body.before), history.digest_at(2));
+    assert_eq!(signed.body.after, history.digest());
 }
 
 #[test]
