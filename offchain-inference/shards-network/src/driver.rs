@@ -72,11 +72,7 @@ async fn take_activations(transport: &Network, mut service: Box<dyn Notification
                 result_tx,
                 ..
             } => {
-                let welcome = transport.links.is_awaited(&id)
-                    || transport
-                        .inbox()
-                        .is_some_and(|inbox| inbox.welcome(&peer(&id)));
-                let result = if welcome {
+                let result = if is_welcome(transport, &id) {
                     ValidationResult::Accept
                 } else {
                     refuse(transport, "substream", &id);
@@ -87,6 +83,12 @@ async fn take_activations(transport: &Network, mut service: Box<dyn Notification
             },
             NotificationEvent::NotificationStreamOpened { peer: id, .. } => {
                 log::debug!(target: LOG_TARGET, "substream with {id}");
+                // The backend libp2p was seen to open one without asking.
+                if !is_welcome(transport, &id) {
+                    refuse(transport, "substream", &id);
+                    transport.close(id);
+                    continue;
+                }
                 if let Some(sink) = service.message_sink(&id) {
                     transport.links.opened(id, sink.into());
                 }
@@ -94,11 +96,11 @@ async fn take_activations(transport: &Network, mut service: Box<dyn Notification
             },
             NotificationEvent::NotificationStreamClosed { peer: id } => {
                 log::debug!(target: LOG_TARGET, "no substream with {id} any more");
-                transport.links.closed(&id);
+                let was_open = transport.links.closed(&id);
                 if !transport.links.is_awaited(&id) {
                     transport.leave(id);
                 }
-                if let Some(inbox) = transport.inbox() {
+                if let Some(inbox) = transport.inbox().filter(|_| was_open) {
                     inbox.disconnected(&peer(&id));
                 }
                 count(transport);
@@ -107,13 +109,23 @@ async fn take_activations(transport: &Network, mut service: Box<dyn Notification
                 peer: id,
                 notification,
             } => {
-                transport.links.used(&id);
-                if let Some(inbox) = transport.inbox() {
+                if !transport.links.used(&id) {
+                    // On its way before the substream was closed.
+                    refuse(transport, "message", &id);
+                } else if let Some(inbox) = transport.inbox() {
                     inbox.message(peer(&id), notification);
                 }
             },
         }
     }
+}
+
+/// Whether a substream with a peer is wanted: by this node, or by those it serves.
+fn is_welcome(transport: &Network, id: &PeerId) -> bool {
+    transport.links.is_awaited(id)
+        || transport
+            .inbox()
+            .is_some_and(|inbox| inbox.welcome(&peer(id)))
 }
 
 async fn take_requests(transport: &Network, requests: async_channel::Receiver<IncomingRequest>) {

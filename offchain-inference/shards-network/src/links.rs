@@ -90,22 +90,24 @@ impl Links {
         self.changed.notify_all();
     }
 
-    /// A substream has closed.
-    pub(crate) fn closed(&self, peer: &PeerId) {
+    /// A substream has closed; says whether it was one of these.
+    pub(crate) fn closed(&self, peer: &PeerId) -> bool {
         let mut links = self.links.lock();
-        if let Some(link) = links.get_mut(peer) {
-            link.sink = None;
-            if link.waiting == 0 {
-                links.remove(peer);
-            }
+        let Some(link) = links.get_mut(peer) else {
+            return false;
+        };
+        let was_open = link.sink.take().is_some();
+        if link.waiting == 0 {
+            links.remove(peer);
         }
+        was_open
     }
 
-    /// Something has come in.
-    pub(crate) fn used(&self, peer: &PeerId) {
-        if let Some(link) = self.links.lock().get_mut(peer) {
-            link.used = Instant::now();
-        }
+    /// Something has come in; says whether it was by an open substream.
+    pub(crate) fn used(&self, peer: &PeerId) -> bool {
+        let mut links = self.links.lock();
+        let open = links.get_mut(peer).filter(|link| link.sink.is_some());
+        open.map(|link| link.used = Instant::now()).is_some()
     }
 
     /// The peers whose substreams have long been silent.

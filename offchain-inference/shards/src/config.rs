@@ -68,6 +68,10 @@ pub struct ChainConfig {
     /// Rows of a message of prefill. Several messages are under way at the same time, so that
     /// the nodes of a chain work side by side.
     pub chunk_rows: usize,
+    /// The least round-trip time of a server to which the one before passes rows on, instead of
+    /// sending them back to this node first: what is near is as fast the other way, which costs
+    /// fewer messages.
+    pub push_from: Duration,
     /// Sequences of the past whose caches are kept for later ones that begin alike.
     pub remembered: usize,
     /// How long to look for holders of missing blocks, and to go on without progress after a
@@ -90,6 +94,7 @@ impl Default for ChainConfig {
             only_bonded: true,
             spot_check: 0.0,
             chunk_rows: 64,
+            push_from: Duration::from_millis(2),
             remembered: 2,
             patience: Duration::from_secs(20),
             request_timeout: Duration::from_secs(3),

@@ -62,6 +62,7 @@ struct State {
     wires: HashMap<(Peer, Peer), Sender<Parcel>>,
     traffic: HashMap<(Peer, Peer), Traffic>,
     faults: HashMap<Peer, Faults>,
+    severed: HashSet<(Peer, Peer)>,
     delay: Duration,
 }
 
@@ -119,6 +120,12 @@ impl Network {
         self.fault(peer, |faults| faults.paused = false);
     }
 
+    /// Nothing gets from one peer to the other any more, which the sender is told.
+    pub fn sever(&self, from: &Peer, to: &Peer) {
+        let wire = (from.clone(), to.clone());
+        self.0.state.lock().severed.insert(wire);
+    }
+
     /// Changes all messages of this peer from now on.
     pub fn corrupt(&self, peer: &Peer, change: impl Fn(&mut Vec<u8>) + Send + Sync + 'static) {
         self.fault(peer, |faults| faults.corrupt = Some(Arc::new(change)));
@@ -167,7 +174,8 @@ impl Network {
     fn post(&self, from: &Peer, to: &Peer, load: Load) -> Result<(), TransportError> {
         let disconnected = || TransportError::Disconnected(to.clone());
         let mut state = self.0.state.lock();
-        if !state.inboxes.contains_key(from) || !state.inboxes.contains_key(to) {
+        let known = |peer| state.inboxes.contains_key(peer);
+        if !known(from) || !known(to) || state.severed.contains(&(from.clone(), to.clone())) {
             return Err(disconnected());
         }
         let slow = state.faults.get(from).map_or(Duration::ZERO, |f| f.slow);

@@ -4,6 +4,10 @@
 //! Set-up goes by request and response. Hidden states go as messages within a session, numbered
 //! from 0 without gaps. A session is one client's use of one span; it holds several sequences, its
 //! *branches*, each with a key-value cache.
+//!
+//! A server may pass its output on to the next server of a chain ([`Push`]), where the client has
+//! announced the rows and said who brings them. The client still numbers, edits and gets everything:
+//! it keeps the rows for replay.
 
 use std::ops::Range;
 
@@ -12,12 +16,12 @@ use codec::{Decode, DecodeAll, Encode};
 use crate::{
     auth::{Signed, Statement},
     code::Code,
-    integrity::Claim,
+    integrity::{Claim, Digest},
     transport::ModelId,
 };
 
 /// Version of everything in this module.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// Number of a session, chosen by the server; unique on that server.
 pub type SessionId = u64;
@@ -184,7 +188,33 @@ pub struct Work {
     pub edits: Vec<Edit>,
     /// What is computed, in one pass; each branch once. Without any there is no answer.
     pub parts: Vec<Part>,
-    /// The parts' rows one after the other, in the session's code.
+    /// The parts' rows one after the other, in the session's code; empty where they are pushed.
+    pub data: Vec<u8>,
+    /// Whether the rows come from the session's upstream, as the [`Push`] of this number.
+    pub pushed: bool,
+    /// Where the output goes, besides the answer.
+    pub next: Option<Next>,
+}
+
+/// A message of another server's session, whose rows are this one's output.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Next {
+    /// Bytes of the server's p2p identity.
+    pub peer: Vec<u8>,
+    /// The session there.
+    pub session: SessionId,
+    /// The message.
+    pub sequence: u64,
+}
+
+/// From server to server: the rows of a [`Work`] that the client has sent or is about to send.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Push {
+    /// The session on the server that gets this.
+    pub session: SessionId,
+    /// Number of the [`Work`].
+    pub sequence: u64,
+    /// Its rows.
     pub data: Vec<u8>,
 }
 
@@ -193,6 +223,9 @@ pub struct Work {
 pub struct Output {
     /// Microseconds from the message's arrival to this answer's departure.
     pub held: u32,
+    /// SHA-256 of the rows that were pushed, so that the client can tell whether they were those that
+    /// it got itself.
+    pub input: Option<Digest>,
     /// As in the question.
     pub data: Vec<u8>,
 }
@@ -220,6 +253,26 @@ pub enum Message {
     /// To the server: the session is not needed any more.
     #[codec(index = 2)]
     Close(SessionId),
+    /// To the next server.
+    #[codec(index = 3)]
+    Push(Push),
+    /// To the server: who may push rows into the session from now on.
+    #[codec(index = 4)]
+    Upstream {
+        /// The session.
+        session: SessionId,
+        /// Bytes of the upstream's p2p identity.
+        peer: Vec<u8>,
+    },
+    /// To the server: do not wait for rows that are not pushed any more. What their messages change
+    /// is changed, nothing is computed for them.
+    #[codec(index = 5)]
+    Skip {
+        /// The session.
+        session: SessionId,
+        /// Messages with smaller numbers are meant.
+        before: u64,
+    },
 }
 
 /// Why a server does not do what it was asked.
@@ -297,6 +350,10 @@ pub enum Refusal {
     #[error("the code is not spoken here")]
     #[codec(index = 17)]
     WrongCode,
+    /// What another server passed on is no rows.
+    #[error("what the upstream passed on is malformed")]
+    #[codec(index = 18)]
+    BadPush,
 }
 
 impl Refusal {
@@ -321,6 +378,7 @@ impl Refusal {
             Self::Failed => "failed",
             Self::Closing => "closing",
             Self::WrongCode => "wrong_code",
+            Self::BadPush => "bad_push",
         }
     }
 }
@@ -343,7 +401,7 @@ pub fn decode<T: Decode>(bytes: &[u8]) -> Result<T, Refusal> {
 
 /// Bytes of a [`Work`] apart from its data, at most, with `edits` and `parts` of them.
 pub const fn overhead(edits: usize, parts: usize) -> usize {
-    64 + 13 * edits + 12 * parts
+    192 + 13 * edits + 12 * parts
 }
 
 #[cfg(test)]
@@ -366,19 +424,27 @@ mod tests {
             rows,
         });
         let many = |n| proptest::collection::vec(any::<u8>(), 0..n);
+        let next = (many(64), any::<(u64, u64)>()).prop_map(|(peer, (session, sequence))| Next {
+            peer,
+            session,
+            sequence,
+        });
         (
-            any::<(u64, u64)>(),
+            any::<(u64, u64, bool)>(),
             proptest::collection::vec(edit, 0..9),
             proptest::collection::vec(part, 0..9),
             many(99),
+            proptest::option::of(next),
         )
-            .prop_map(|((session, sequence), edits, parts, data)| {
+            .prop_map(|((session, sequence, pushed), edits, parts, data, next)| {
                 Message::Work(Work {
                     session,
                     sequence,
                     edits,
                     parts,
                     data,
+                    pushed,
+                    next,
                 })
             })
     }

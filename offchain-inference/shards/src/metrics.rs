@@ -41,6 +41,12 @@ pub struct Metrics {
     pub replanned: Counter,
     /// Spot checks, by `outcome` (`agreed`, `differed`, `failed`).
     pub checks: CounterVec,
+    /// Outputs that servers pass on to each other, by `outcome`: `sent`, `failed` and `taken` on
+    /// servers, `given_up` where a client waited in vain or got something else.
+    pub pushes: CounterVec,
+    /// Evidence that spot checks gave, by `outcome`: `found`, then `recorded`, or `lost` because too
+    /// much waited to be recorded.
+    pub evidence: CounterVec,
     /// Answers that nobody waited for.
     pub stray: Counter,
 }
@@ -89,6 +95,16 @@ impl Metrics {
                 .counter("replayed_rows_total", "Rows sent to rebuild caches")?,
             replanned: register.counter("replanned_total", "Routes changed for faster ones")?,
             checks: register.counters("checks_total", "Spot checks", &["outcome"])?,
+            pushes: register.counters(
+                "pushes_total",
+                "Outputs passed on from server to server",
+                &["outcome"],
+            )?,
+            evidence: register.counters(
+                "evidence_total",
+                "Proofs that one of two servers computed wrongly",
+                &["outcome"],
+            )?,
             stray: register.counter("stray_total", "Answers that nobody waited for")?,
         })
     }
@@ -96,6 +112,16 @@ impl Metrics {
     /// Counts a refusal.
     pub fn refuse(&self, refusal: &crate::message::Refusal) {
         self.refused.with_label_values(&[refusal.name()]).inc();
+    }
+
+    /// Counts what became of what was passed on.
+    pub fn push(&self, outcome: &str) {
+        self.pushes.with_label_values(&[outcome]).inc();
+    }
+
+    /// Counts what became of evidence.
+    pub fn evidence(&self, outcome: &str) {
+        self.evidence.with_label_values(&[outcome]).inc();
     }
 
     /// Counts bytes of a message.

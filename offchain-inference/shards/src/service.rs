@@ -17,7 +17,7 @@ use crate::{
     auth::{Directory, Identity},
     client::{self, Chain, Holder, Hub},
     config::{ChainConfig, ServiceConfig},
-    integrity::{Evidence, Exhibit},
+    integrity::Case,
     loopback::Loopback,
     message::{self, Message, Refusal, Response},
     metrics::Metrics,
@@ -176,10 +176,11 @@ impl Service {
         self.hub.peers.trust(peer)
     }
 
-    /// Takes out what spot checks have proven since the last call: signed claims of two agents
-    /// that contradict each other, and the rows to judge them by. The latest 16 are kept.
-    pub fn evidence(&self) -> Vec<(Evidence, Exhibit)> {
-        self.hub.evidence()
+    /// Has `recorder` keep what spot checks prove: signed claims of two agents that contradict each
+    /// other, and the rows to judge them by. What it could not keep, such as for want of disk, is
+    /// offered again; up to 16 cases wait for that.
+    pub fn record_evidence(&self, recorder: impl FnMut(&Case) -> bool + Send + 'static) {
+        self.hub.record_with(Box::new(recorder));
     }
 
     /// Ends serving and all sessions of this node's chains.
@@ -229,6 +230,9 @@ impl Inbox for Service {
             Ok(Message::Work(work)) => self.server.work(from, work, payload.len()),
             Ok(Message::Done(done)) => self.hub.done(from, done, payload.len()),
             Ok(Message::Close(session)) => self.server.close(from, session),
+            Ok(Message::Push(push)) => self.server.pushed(from, push, payload.len()),
+            Ok(Message::Upstream { session, peer }) => self.server.upstream(from, session, peer),
+            Ok(Message::Skip { session, before }) => self.server.skip(from, session, before),
             Err(_) => self.server.malformed(&from),
         }
     }
@@ -254,12 +258,15 @@ fn respond(server: &Server, incoming: &Mutex<Receiver<Ask>>) {
     }
 }
 
-/// Keeps what is known of the models in use fresh, so that a failing span is replaced at once.
+/// Keeps what is known of the models in use fresh, so that a failing span is replaced at once, and
+/// has evidence recorded that could not be before.
 fn keep(hub: &Arc<Hub>, end: &Receiver<()>) {
     while end.recv_timeout(REFRESH) == Err(RecvTimeoutError::Timeout) {
         for model in hub.models() {
             hub.refresh(&model, REFRESH_TIMEOUT);
         }
         hub.peers.tidy();
+        hub.pushes.tidy();
+        hub.record();
     }
 }

@@ -83,7 +83,8 @@ pub struct Worker {
 
 impl Worker {
     /// Reads the configuration, opens the vault and starts the threads. Without a `network`, no
-    /// blocks are computed for other nodes or by them. The second result tells when jobs end: pass
+    /// blocks are computed for other nodes or by them; what proves that others compute wrongly goes to
+    /// the folder `evidence` beside the vault. The second result tells when jobs end: pass
     /// it on to [`Worker::on_finished`].
     pub fn start(
         chain: Arc<dyn Chain>,
@@ -99,7 +100,8 @@ impl Worker {
         let size = size(&config);
         let shards = network.map(|network| {
             let (metrics, problems) = (metrics.clone(), problems.clone());
-            Shards::start(network, &config, metrics, problems, registry)
+            let evidence = vault.with_file_name("evidence");
+            Shards::start(network, &config, evidence, metrics, problems, registry)
         });
         let shards = shards.transpose()?;
         let service = shards.as_ref().map(Shards::service);

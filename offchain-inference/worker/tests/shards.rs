@@ -8,9 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use starling_engine::{gguf::Gguf, requantise, ActivationBits, WeightFormat};
 use starling_shards::{
+    integrity::{Archive, Case, Room},
     memory::{self, Agents},
     transport::ModelId,
+    Served,
 };
 use starling_worker::{
     agent::{Agent, Failure, Reply, Request, Signals},
@@ -20,6 +23,7 @@ use starling_worker::{
     problems::Problems,
     shards::{Network, Shards},
 };
+use tempfile::TempDir;
 
 #[path = "../../engine/tests/common/mod.rs"]
 mod engine;
@@ -42,6 +46,7 @@ struct Swarm {
 
 struct Node {
     shards: Shards,
+    evidence: TempDir,
     problems: Arc<Problems>,
     metrics: Metrics,
 }
@@ -58,15 +63,18 @@ impl Swarm {
         };
         let metrics = Metrics::new(None).unwrap();
         let problems = Arc::new(Problems::default());
+        let evidence = tempfile::tempdir().unwrap();
         let shards = Shards::start(
             network,
             &parse(config),
+            evidence.path().join("evidence"),
             metrics.clone(),
             problems.clone(),
             None,
         );
         Node {
             shards: shards.unwrap(),
+            evidence,
             problems,
             metrics,
         }
@@ -160,6 +168,49 @@ fn an_agent_without_blocks_answers_and_ranks_as_one_with_all_of_them() {
     let scores = rank(&apart).unwrap();
     assert_eq!(scores, rank(&whole).unwrap());
     assert!(scores.iter().any(|score| *score != scores[0]));
+}
+
+#[test]
+fn who_computes_with_other_weights_is_kept_on_file() {
+    let mut swarm = Swarm::default();
+    let folder = tempfile::tempdir().unwrap();
+    let coarse = folder.path().join("coarse.gguf");
+    let whole = Gguf::open(&engine::model(SMOLLM2)).unwrap();
+    requantise(&whole, &coarse, WeightFormat::Q4_0).unwrap();
+    let _honest = [
+        swarm.server("blocks = \"0..15\""),
+        swarm.server("blocks = \"15..30\""),
+    ];
+    let liar = swarm.node(CLIENT);
+    let served = Served {
+        path: coarse,
+        blocks: 15..30,
+        threads: 1,
+        cache_bytes: 64 << 20,
+        activation_bits: ActivationBits::default(),
+    };
+    liar.shards.service().serve(model(), &served).unwrap();
+    let config = CLIENT.to_owned() + "spot_check = 1.0\n";
+    let node = swarm.node(&config);
+    let agent = node.agent(&config);
+    let archive = Archive::new(node.evidence.path().join("evidence"), Room::default());
+    let mut paths = vec![];
+    wait(|| {
+        respond(&agent).unwrap();
+        paths = archive.paths().unwrap_or_default();
+        !paths.is_empty()
+    });
+    let metrics = node.shards.service().metrics();
+    assert!(metrics.evidence.with_label_values(&["found"]).get() >= 1.0);
+    for path in paths {
+        let case = Case::read(&path).unwrap();
+        case.evidence.check(&*swarm.agents).unwrap();
+        assert!(!case.evidence.judge(&case.exhibit).unwrap().agrees);
+        let claims = [&case.evidence.first.claim, &case.evidence.second.claim];
+        // The third node's agent, by its number.
+        assert!(claims.iter().any(|claim| claim.account == [3; 32]));
+    }
+    assert!(node.problems.active().is_empty());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 pub mod calibrate;
 pub mod codes;
+pub mod evidence;
 pub mod speed;
 mod split;
 mod table;

@@ -38,8 +38,8 @@ pub struct Args {
     /// Wire code
     #[arg(long, default_value_t, value_name = "CODE")]
     wire: Code,
-    /// Milliseconds added to the round trip between client and each node, measured with the largest
-    /// number of spans
+    /// Milliseconds added to the round trip between any two nodes, measured with the largest number
+    /// of spans
     #[arg(long, value_delimiter = ',', default_values_t = [5, 20, 100, 200], value_name = "MS,…")]
     delays: Vec<u64>,
     /// Sequences that are computed together, measured with the largest number of spans
@@ -96,7 +96,10 @@ struct Swarm {
     network: Network,
     nodes: Vec<(Arc<Endpoint>, Arc<Service>)>,
     client: Arc<Endpoint>,
+    /// Every output goes through the client.
     chain: Chain,
+    /// Servers pass outputs on to each other.
+    pushing: Chain,
     /// Ends the client's side when dropped.
     _service: Arc<Service>,
 }
@@ -141,29 +144,36 @@ impl Swarm {
             nodes.push((endpoint, service));
         }
         let (client, service) = join(0)?;
-        let config = ChainConfig {
-            wire: bench.args.wire,
-            ..ChainConfig::default()
+        let chain = |push_from| {
+            let config = ChainConfig {
+                wire: bench.args.wire,
+                push_from,
+                ..ChainConfig::default()
+            };
+            service.chain(MODEL, ends.clone(), config)
         };
         Ok(Self {
             network,
             nodes,
             client,
-            chain: service.chain(MODEL, ends, config),
+            chain: chain(Duration::MAX),
+            pushing: chain(Duration::ZERO),
             _service: service,
         })
     }
 
-    /// Bytes sent between client and nodes so far.
+    /// The two ways that rows take, and what they are called.
+    fn ways(&self) -> [(&'static str, &Chain); 2] {
+        [("client", &self.chain), ("server", &self.pushing)]
+    }
+
+    /// Bytes sent between client and nodes, and between nodes, so far.
     fn bytes(&self) -> u64 {
-        let client = self.client.local();
-        self.nodes
-            .iter()
-            .map(|(node, _)| {
-                let node = node.local();
-                let traffic = |from, to| self.network.traffic(from, to).bytes;
-                traffic(&client, &node) + traffic(&node, &client)
-            })
+        let nodes = self.nodes.iter().map(|(node, _)| node.local());
+        let all: Vec<_> = nodes.chain([self.client.local()]).collect();
+        all.iter()
+            .flat_map(|from| all.iter().map(move |to| (from, to)))
+            .map(|(from, to)| self.network.traffic(from, to).bytes)
             .sum()
     }
 
@@ -241,21 +251,27 @@ impl Bench<'_> {
         let (prompt, steps) = (args.prompt.into(), usize::from(args.decode));
         let bar = item_bar(format!("{} spans", self.source.label), args.rounds.into());
         let mut unsplit = vec![];
-        let mut split: Vec<Vec<(Timing, u64)>> = vec![vec![]; swarms.len()];
-        for swarm in swarms {
-            self.generate(&swarm.chain, &self.prompts(1, prompt, 0), 2)?;
+        let chains: Vec<_> = swarms
+            .iter()
+            .flat_map(|swarm| swarm.ways().map(|(way, chain)| (swarm, way, chain)))
+            // One span passes nothing on.
+            .filter(|(swarm, way, _)| swarm.nodes.len() > 1 || *way == "client")
+            .collect();
+        let mut split: Vec<Vec<(Timing, u64)>> = vec![vec![]; chains.len()];
+        for (_, _, chain) in &chains {
+            self.generate(*chain, &self.prompts(1, prompt, 0), 2)?;
         }
         self.generate(whole, &self.prompts(1, prompt, 0), 2)?;
         for round in 1..=usize::from(args.rounds) {
             let prompts = self.prompts(1, prompt, round);
             unsplit.push(self.generate(whole, &prompts, steps)?);
-            for (swarm, timings) in swarms.iter().zip(&mut split) {
+            for ((swarm, _, chain), timings) in chains.iter().zip(&mut split) {
                 // What the prompt alone sends is no token's.
                 let before = swarm.bytes();
-                self.generate(&swarm.chain, &prompts, 0)?;
+                self.generate(*chain, &prompts, 0)?;
                 let prefill = swarm.bytes() - before;
                 let before = swarm.bytes();
-                let timing = self.generate(&swarm.chain, &prompts, steps)?;
+                let timing = self.generate(*chain, &prompts, steps)?;
                 let bytes = (swarm.bytes() - before).saturating_sub(prefill);
                 timings.push((timing, bytes / steps as u64));
             }
@@ -271,6 +287,7 @@ impl Bench<'_> {
             ),
                 &[
                     "spans",
+                    "rows go by",
                     "tokens/s",
                     "of unsplit",
                     "overhead a hop, ms",
@@ -282,6 +299,7 @@ impl Bench<'_> {
         let rates = |t: &Timing| 1.0 / t.step;
         table.row([
             "unsplit".to_owned(),
+            "–".to_owned(),
             spread(unsplit.iter().map(rates), 1),
             "1".to_owned(),
             "–".to_owned(),
@@ -289,11 +307,12 @@ impl Bench<'_> {
             spread(unsplit.iter().map(|t| 1e3 * t.first), 0),
             "1".to_owned(),
         ]);
-        for (swarm, timings) in swarms.iter().zip(&split) {
+        for ((swarm, way, _), timings) in chains.iter().zip(&split) {
             let nodes = swarm.nodes.len();
             let pairs = || timings.iter().map(|(timing, _)| timing).zip(&unsplit);
             table.row([
                 nodes.to_string(),
+                (*way).to_owned(),
                 spread(timings.iter().map(|(t, _)| rates(t)), 1),
                 spread(pairs().map(|(t, u)| u.step / t.step), 3),
                 spread(
@@ -315,16 +334,20 @@ impl Bench<'_> {
         let delays: Vec<_> = [0].into_iter().chain(args.delays.iter().copied()).collect();
         let bar = item_bar(
             format!("{} delays", self.source.label),
-            usize::from(args.rounds) * delays.len() * batches.len(),
+            usize::from(args.rounds) * delays.len() * batches.len() * swarm.ways().len(),
         );
-        // Steps a second: by batch, by delay, by round.
-        let mut rates = vec![vec![vec![]; delays.len()]; batches.len()];
+        let cases: Vec<_> = batches
+            .iter()
+            .flat_map(|&batch| swarm.ways().map(|(way, chain)| (batch, way, chain)))
+            .collect();
+        // Steps a second: by batch and way, by delay, by round.
+        let mut rates = vec![vec![vec![]; delays.len()]; cases.len()];
         for round in 1..=usize::from(args.rounds) {
-            for (&batch, rates) in batches.iter().zip(&mut rates) {
+            for (&(batch, _, chain), rates) in cases.iter().zip(&mut rates) {
                 for (&delay, rates) in delays.iter().zip(rates) {
                     swarm.delay(delay);
                     let prompts = self.prompts(batch, args.batch_prompt.into(), 1_000 + round);
-                    let timing = self.generate(&swarm.chain, &prompts, steps)?;
+                    let timing = self.generate(chain, &prompts, steps)?;
                     rates.push(1.0 / timing.step);
                     bar.inc(1);
                 }
@@ -334,14 +357,27 @@ impl Bench<'_> {
         bar.finish_and_clear();
         let mut table = Table::new(
             format!(
-                "{}: {} spans, wire {}, delay added to each round trip between client and node; {} steps \
+                "{}: {} spans, wire {}, delay added to each round trip between nodes; {} steps \
                  after {} tokens, medians of {} rounds. Petals (arXiv 2209.01188, BLOOM-176B on \
                  3 A100, batch 1): 1.71 steps/s below 5 ms, 1.23 at 100 ms, 72 % kept",
-                self.source.label, swarm.nodes.len(), args.wire, steps, args.batch_prompt, args.rounds,
+                self.source.label,
+                swarm.nodes.len(),
+                args.wire,
+                steps,
+                args.batch_prompt,
+                args.rounds,
             ),
-            &["batch", "added round trip, ms", "steps/s", "tokens/s", "share kept", "added to a step, ms"],
+            &[
+                "batch",
+                "rows go by",
+                "added round trip, ms",
+                "steps/s",
+                "tokens/s",
+                "share kept",
+                "added to a step, ms",
+            ],
         );
-        for (batch, rates) in batches.iter().zip(&rates) {
+        for ((batch, way, _), rates) in cases.iter().zip(&rates) {
             let Some(undelayed) = rates.first() else {
                 continue;
             };
@@ -349,6 +385,7 @@ impl Bench<'_> {
                 let pairs = || rates.iter().zip(undelayed);
                 table.row([
                     batch.to_string(),
+                    (*way).to_owned(),
                     delay.to_string(),
                     spread(rates.iter().copied(), 2),
                     spread(rates.iter().map(|rate| rate * *batch as f64), 1),

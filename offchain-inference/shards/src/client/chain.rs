@@ -312,6 +312,7 @@ impl Inner {
     fn advance(&self, tracks: &mut [&mut Track], from: &[usize]) -> Result<(), ChainError> {
         let pace = Pace {
             chunk_rows: self.config.chunk_rows,
+            push_from: self.config.push_from,
             least_timeout: self.config.least_step_timeout,
             most_timeout: self.config.most_step_timeout,
         };
@@ -349,7 +350,9 @@ impl Inner {
                         deadline = now + self.config.patience;
                     }
                     let Failure { link, error, .. } = failure;
-                    link.fail(&error);
+                    if error != LinkError::NotPushed {
+                        link.fail(&error);
+                    }
                     let (blocks, last) = (link.blocks.clone(), format!("{}: {error}", link.peer));
                     if failures >= MAX_FAILURES || now >= deadline {
                         return Err(ChainError::GaveUp {

@@ -42,6 +42,7 @@ pub(crate) fn run(hub: &Arc<Hub>, checks: Receiver<Check>) {
             None => "failed",
         };
         hub.metrics.checks.with_label_values(&[outcome]).inc();
+        hub.record();
     }
 }
 
@@ -127,6 +128,7 @@ impl Check {
         let mut track = Track::default();
         let pace = Pace {
             chunk_rows: self.config.chunk_rows,
+            push_from: self.config.push_from,
             least_timeout: self.config.least_step_timeout,
             most_timeout: self.config.most_step_timeout,
         };

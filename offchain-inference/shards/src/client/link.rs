@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     ops::Range,
     sync::{
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
         mpsc::Sender,
         Arc,
     },
@@ -18,9 +18,10 @@ use super::Hub;
 use crate::{
     auth::Signed,
     code::Code,
-    integrity::Claim,
+    integrity::{Claim, Digest},
     message::{
-        self, Attest, Branch, Edit, Message, Opened, Output, Part, Refusal, Request, Response, Work,
+        self, Attest, Branch, Edit, Message, Next, Opened, Output, Part, Refusal, Request,
+        Response, Work,
     },
     metrics::observe,
     routing::Straggler,
@@ -58,6 +59,9 @@ pub enum LinkError {
     /// The answer is not what was asked for.
     #[error("the answer is malformed")]
     Malformed,
+    /// What another server should have passed on did not come, or not as it was.
+    #[error("the upstream did not pass on its rows")]
+    NotPushed,
 }
 
 impl LinkError {
@@ -68,6 +72,7 @@ impl LinkError {
             Self::Transport(TransportError::Timeout(_)) | Self::Timeout => "timeout",
             Self::Transport(_) | Self::Disconnected => "disconnected",
             Self::Malformed => "malformed_answer",
+            Self::NotPushed => "not_pushed",
         }
     }
 
@@ -86,6 +91,7 @@ impl LinkError {
                     | Refusal::NotHeld
                     | Refusal::NotBonded
                     | Refusal::Stale
+                    | Refusal::BadPush
             )
         )
     }
@@ -97,13 +103,33 @@ pub(crate) struct Reply {
     /// As passed to [`Link::compute`].
     pub stage: usize,
     pub sequence: u64,
-    pub result: Result<Vec<u8>, LinkError>,
+    pub result: Result<Computed, LinkError>,
+}
+
+/// Rows that a server has computed.
+#[derive(Debug)]
+pub(crate) struct Computed {
+    /// As they came.
+    pub bytes: Vec<u8>,
+    /// SHA-256 of the rows that they were computed from, if those were pushed.
+    pub input: Option<Digest>,
+}
+
+/// Where a server gets rows from.
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'a> {
+    /// From this node.
+    Client(&'a [f32]),
+    /// So many from its upstream.
+    Upstream(usize),
 }
 
 struct Waiter {
     stage: usize,
     rows: usize,
     asked: Instant,
+    /// Whether the rows are pushed: then the time since they were asked for says little.
+    pushed: bool,
     reply: Sender<Reply>,
 }
 
@@ -126,6 +152,8 @@ struct Outgoing {
     sequence: u64,
     /// Edits that go with the next message.
     edits: Vec<Edit>,
+    /// Who the server was told may push, and the number of the first message after that.
+    upstream: Option<(Peer, u64)>,
 }
 
 /// See the module. Closes the session when dropped.
@@ -143,6 +171,8 @@ pub(crate) struct Link {
     /// Held while a message is sent, so that messages leave in the order of their numbers.
     outgoing: Mutex<Outgoing>,
     state: Mutex<State>,
+    /// One past the number of the last message that was answered.
+    answered: AtomicU64,
     straggler: Mutex<Straggler>,
     straggles: AtomicBool,
     /// The server has ended the session.
@@ -173,6 +203,7 @@ impl Link {
             next_branch: AtomicU32::new(0),
             outgoing: Mutex::default(),
             state: Mutex::new(State::Open(HashMap::new())),
+            answered: AtomicU64::new(0),
             straggler: Mutex::default(),
             straggles: AtomicBool::new(false),
             ended: AtomicBool::new(false),
@@ -260,29 +291,98 @@ impl Link {
         }
         let mut outgoing = self.outgoing.lock();
         outgoing.edits.push(Edit::Drop(branch));
-        if let Err(error) = self.send(&mut outgoing, vec![], vec![], None) {
+        if let Err(error) = self.send(&mut outgoing, vec![], vec![], None, None) {
             drop(outgoing);
             self.fail(&error);
         }
     }
 
-    /// Asks for `data`, the rows of `parts`, to be computed. The answer goes to `reply`, unless this
-    /// is an error already. Returns the message's number.
+    /// Whether its round trips take at least so long, as far as is known.
+    pub fn is_as_far_as(&self, least: Duration) -> bool {
+        let rtt = self.hub.peers.rtt(&self.peer).unwrap_or_default();
+        rtt >= least.as_secs_f64()
+    }
+
+    /// Whether the server of `from` may pass its output on to this one. If this one does not know
+    /// that yet it is told, for later: it knows once it has answered what was sent after that.
+    pub fn takes_from(&self, from: &Self) -> bool {
+        if !self.hub.pushes.may(&from.peer, &self.peer) {
+            return false;
+        }
+        let outgoing = &mut *self.outgoing.lock();
+        match &outgoing.upstream {
+            Some((known, since)) if *known == from.peer => {
+                self.answered.load(Ordering::Relaxed) > *since
+            },
+            _ => {
+                outgoing.upstream = Some((from.peer.clone(), outgoing.sequence));
+                self.tell(&Message::Upstream {
+                    session: self.session(),
+                    peer: from.peer.as_bytes().to_vec(),
+                });
+                false
+            },
+        }
+    }
+
+    /// Takes note that what `from` should pass on did not come as it should.
+    pub fn not_pushed(&self, from: &Peer) {
+        log::info!(
+            target: "shards",
+            "what {from} passes on does not come to {} as it should: it goes through this node",
+            self.peer
+        );
+        self.hub.metrics.push("given_up");
+        self.hub.pushes.failed(from, &self.peer);
+    }
+
+    /// Has the server wait no more for rows of its upstream; nobody here does.
+    pub fn skip(&self) {
+        let outgoing = self.outgoing.lock();
+        let State::Open(waiting) = &mut *self.state.lock() else {
+            return;
+        };
+        waiting.retain(|_, waiter| !waiter.pushed);
+        self.tell(&Message::Skip {
+            session: self.session(),
+            before: outgoing.sequence,
+        });
+    }
+
+    /// Sends what has no answer. If it does not arrive, neither does what comes after it.
+    fn tell(&self, message: &Message) {
+        let payload = message::encode(message);
+        let sent = self.hub.transport.send(&self.peer, payload, SEND_TIMEOUT);
+        if let Err(error) = sent {
+            log::debug!(target: "shards", "{} is not told: {error}", self.peer);
+        }
+    }
+
+    /// Asks for rows to be computed: those of `parts`. The output also goes to `next`. The answer
+    /// goes to `reply`, unless this is an error already. Returns the message's number.
     pub fn compute(
         &self,
         parts: Vec<Part>,
-        data: &[f32],
+        source: Source<'_>,
+        next: Option<Next>,
         stage: usize,
         reply: &Sender<Reply>,
     ) -> Result<u64, LinkError> {
+        let (rows, data) = match source {
+            Source::Client(rows) => (
+                rows.len() / self.width.max(1),
+                self.code.encode(rows, self.width),
+            ),
+            Source::Upstream(rows) => (rows, vec![]),
+        };
         let waiter = Waiter {
             stage,
-            rows: data.len() / self.width.max(1),
+            rows,
             asked: Instant::now(),
+            pushed: matches!(source, Source::Upstream(_)),
             reply: reply.clone(),
         };
-        let data = self.code.encode(data, self.width);
-        self.send(&mut self.outgoing.lock(), parts, data, Some(waiter))
+        self.send(&mut self.outgoing.lock(), parts, data, next, Some(waiter))
     }
 
     fn send(
@@ -290,9 +390,11 @@ impl Link {
         outgoing: &mut Outgoing,
         parts: Vec<Part>,
         data: Vec<u8>,
+        next: Option<Next>,
         waiter: Option<Waiter>,
     ) -> Result<u64, LinkError> {
         let sequence = outgoing.sequence;
+        let pushed = waiter.as_ref().is_some_and(|waiter| waiter.pushed);
         match (&mut *self.state.lock(), waiter) {
             (State::Open(waiting), Some(waiter)) => {
                 waiting.insert(sequence, waiter);
@@ -307,6 +409,8 @@ impl Link {
             edits: std::mem::take(&mut outgoing.edits),
             parts,
             data,
+            pushed,
+            next,
         };
         let payload = message::encode(&Message::Work(work));
         let bytes = payload.len();
@@ -328,11 +432,16 @@ impl Link {
         };
         let result = match (result, waiter) {
             (Ok(output), Some(waiter)) => {
+                self.answered
+                    .fetch_max(sequence.saturating_add(1), Ordering::Relaxed);
                 self.measure(&waiter, output.held);
                 let _ = waiter.reply.send(Reply {
                     stage: waiter.stage,
                     sequence,
-                    result: Ok(output.data),
+                    result: Ok(Computed {
+                        bytes: output.data,
+                        input: output.input,
+                    }),
                 });
                 Ok(())
             },
@@ -355,14 +464,21 @@ impl Link {
     fn measure(&self, waiter: &Waiter, held: u32) {
         let took = waiter.asked.elapsed();
         let held = Duration::from_micros(held.into()).min(took);
-        let wire = took.saturating_sub(held);
-        observe(&self.hub.metrics.hop_seconds, took);
-        observe(&self.hub.metrics.wire_seconds, wire);
+        let wire = (!waiter.pushed).then(|| took.saturating_sub(held));
         let blocks = self.blocks.len();
         self.hub
             .peers
             .measured(&self.peer, &self.model, blocks, waiter.rows, held, wire);
-        if waiter.rows == 1 {
+        if let Some(wire) = wire {
+            observe(&self.hub.metrics.wire_seconds, wire);
+            self.took(waiter.rows, took);
+        }
+    }
+
+    /// Takes note of how long a step of so many rows took.
+    pub fn took(&self, rows: usize, took: Duration) {
+        observe(&self.hub.metrics.hop_seconds, took);
+        if rows == 1 {
             let straggles = self
                 .straggler
                 .lock()

@@ -7,6 +7,7 @@ mod drive;
 mod journal;
 mod link;
 mod peers;
+mod pushes;
 
 pub use chain::{Chain, ChainError, ChainSession};
 pub(crate) use check::{run as run_checks, Check};
@@ -25,17 +26,18 @@ use parking_lot::Mutex;
 use self::{
     link::{Link, Target},
     peers::Peers,
+    pushes::Pushes,
 };
 use crate::{
     auth::{Directory, Identity, Signed},
-    integrity::{Evidence, Exhibit},
+    integrity::{Case, Evidence, Exhibit},
     message::{self, Announcement, Done, Open, Request, Response, SessionId, Span},
     metrics::Metrics,
     transport::{ModelId, Peer, Transport},
 };
 
-/// Evidence that is kept.
-const MAX_EVIDENCE: usize = 16;
+/// Cases that wait to be recorded, at most.
+const MAX_CASES: usize = 16;
 
 /// Nodes that are asked at the same time what they hold.
 const ASKED_AT_ONCE: usize = 16;
@@ -51,6 +53,9 @@ pub enum OpenError {
     Link(#[from] LinkError),
 }
 
+/// Keeps a case for good; says whether that is done. If not, the case is offered again later.
+pub type Recorder = Box<dyn FnMut(&Case) -> bool + Send>;
+
 /// What all chains of a node share.
 pub(crate) struct Hub {
     pub transport: Arc<dyn Transport>,
@@ -58,9 +63,10 @@ pub(crate) struct Hub {
     identity: Arc<dyn Identity>,
     pub metrics: Metrics,
     pub peers: Peers,
+    pub pushes: Pushes,
     links: Mutex<HashMap<(Peer, SessionId), Weak<Link>>>,
-    /// What was found out of late and not been taken yet.
-    evidence: Mutex<VecDeque<(Evidence, Exhibit)>>,
+    /// What was found out and is not recorded yet, and who records it.
+    cases: Mutex<(VecDeque<Case>, Option<Recorder>)>,
     /// `None` once the service has ended.
     checks: Mutex<Option<SyncSender<Check>>>,
 }
@@ -79,8 +85,9 @@ impl Hub {
             identity,
             metrics,
             peers: Peers::default(),
+            pushes: Pushes::default(),
             links: Mutex::default(),
-            evidence: Mutex::default(),
+            cases: Mutex::default(),
             checks: Mutex::new(Some(checks)),
         })
     }
@@ -228,18 +235,39 @@ impl Hub {
         self.links.lock().keys().any(|(used, _)| used == peer)
     }
 
-    /// Keeps evidence until it is taken, or more recent one needs the room.
+    /// Keeps evidence until it is recorded, or more recent one needs the room.
     fn keep(&self, evidence: Evidence, exhibit: Exhibit) {
-        let mut kept = self.evidence.lock();
-        if kept.len() >= MAX_EVIDENCE {
-            kept.pop_front();
+        self.metrics.evidence("found");
+        let case = Case {
+            network: self.directory.network(),
+            found: self.directory.now(),
+            evidence,
+            exhibit,
+        };
+        let (waiting, _) = &mut *self.cases.lock();
+        if waiting.len() >= MAX_CASES {
+            self.metrics.evidence("lost");
+            waiting.pop_front();
         }
-        kept.push_back((evidence, exhibit));
+        waiting.push_back(case);
     }
 
-    /// Takes the evidence out.
-    pub fn evidence(&self) -> Vec<(Evidence, Exhibit)> {
-        self.evidence.lock().drain(..).collect()
+    /// Has `recorder` keep what was and will be found.
+    pub fn record_with(&self, recorder: Recorder) {
+        self.cases.lock().1 = Some(recorder);
+        self.record();
+    }
+
+    /// Has what waits recorded, if that works. May wait for a disk.
+    pub fn record(&self) {
+        let (waiting, recorder) = &mut *self.cases.lock();
+        let Some(recorder) = recorder else {
+            return;
+        };
+        while waiting.front().is_some_and(&mut *recorder) {
+            self.metrics.evidence("recorded");
+            waiting.pop_front();
+        }
     }
 
     /// Has a check made, unless there are many to be made already.

@@ -152,7 +152,8 @@ impl Peers {
         }
     }
 
-    /// Takes note of how long an answer took: `held` by the server, the rest on the wire.
+    /// Takes note of how long an answer took: `held` by the server, the rest on the `wire`, if that is
+    /// known.
     pub fn measured(
         &self,
         peer: &Peer,
@@ -160,14 +161,14 @@ impl Peers {
         blocks: usize,
         rows: usize,
         held: Duration,
-        wire: Duration,
+        wire: Option<Duration>,
     ) {
         let mut all = self.known.lock();
         let Some(known) = all.get_mut(peer) else {
             return;
         };
         known.standing.in_a_row = 0;
-        if rows <= SMALL {
+        if let Some(wire) = wire.filter(|_| rows <= SMALL) {
             known.rtt = Some(mean(known.rtt, wire.as_secs_f64()));
         }
         if let Some(entry) = known.held.get_mut(model).filter(|_| rows == 1) {
@@ -176,6 +177,11 @@ impl Peers {
             let before = entry.throughput.map(f64::recip);
             entry.throughput = Some(mean(before, newest.recip()).recip());
         }
+    }
+
+    /// The round-trip time, in seconds.
+    pub fn rtt(&self, peer: &Peer) -> Option<f64> {
+        self.known.lock().get(peer)?.rtt
     }
 
     /// Seconds that an answer to `rows` through `blocks` should take.

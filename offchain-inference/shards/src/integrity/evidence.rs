@@ -118,13 +118,18 @@ impl Answer {
         let agent = directory
             .agent(&account)
             .ok_or(EvidenceError::UnknownAgent(account))?;
-        let peer = Peer::new(self.peer.as_slice());
-        let genuine = self.claim.is_genuine(&directory.network(), &peer, None);
-        if agent.key == self.claim.key && genuine {
+        if agent.key == self.claim.key && self.is_genuine(&directory.network()) {
             Ok(())
         } else {
             Err(EvidenceError::Signature(account))
         }
+    }
+
+    /// Whether it is signed with the key that it names, on this network. Whose key that is the
+    /// network's directory knows.
+    pub fn is_genuine(&self, network: &[u8; 32]) -> bool {
+        let peer = Peer::new(self.peer.as_slice());
+        self.claim.is_genuine(network, &peer, None)
     }
 }
 
@@ -224,7 +229,7 @@ impl Evidence {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::auth::{AgentRecord, Identity, Key};
     use codec::DecodeAll;
@@ -330,7 +335,7 @@ mod tests {
         (Evidence { first, second }, exhibit)
     }
 
-    fn conflict() -> (Evidence, Exhibit) {
+    pub(in crate::integrity) fn conflict() -> (Evidence, Exhibit) {
         let honest = floats(ROWS * WIDTH, 2.0);
         case(&honest, Code::F32, &floats(ROWS * WIDTH, 2.5), Code::F32)
     }

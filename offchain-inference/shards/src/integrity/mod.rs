@@ -3,11 +3,13 @@
 //!
 //! A client sends the same input to a second holder of a span and [`compare`]s the two outputs. Who
 //! of the two is wrong it cannot tell, but it can keep signed [`Evidence`] that a third party, which
-//! computes the span again, can judge.
+//! computes the span again, can judge. An [`Archive`] keeps it on disk.
 
+mod archive;
 mod evidence;
 mod tolerance;
 
+pub use archive::{Archive, Case, Room};
 pub use evidence::{Answer, Claim, Digest, Evidence, EvidenceError, Exhibit, History};
 pub use tolerance::{compare, difference, Difference, Tolerance, Verdict};
 

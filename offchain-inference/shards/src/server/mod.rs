@@ -14,14 +14,14 @@ use std::{
         Arc,
     },
     thread::JoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use parking_lot::{Mutex, RwLock};
 use sha2::{Digest, Sha256};
 
 use self::{
-    queue::{Job, Key, Terms},
+    queue::{Job, Key, Queue, Terms},
     quota::{Nonces, Rates},
     span::{Answer, Rows, Span},
 };
@@ -31,8 +31,8 @@ use crate::{
     config::ServiceConfig,
     integrity::Claim,
     message::{
-        self, Announcement, Attest, Done, Message, Open, Opened, Output, Refusal, Request,
-        Response, SessionId, Work,
+        self, Announcement, Attest, Done, Message, Next, Open, Opened, Output, Push, Refusal,
+        Request, Response, SessionId, Work,
     },
     metrics::Metrics,
     transport::{ModelId, Peer, Transport},
@@ -41,6 +41,15 @@ use crate::{
 
 /// Answers that may wait to be sent.
 const ANSWERS: usize = 256;
+
+/// Outputs that may wait to be passed on. More are left out: their clients bring them.
+const PUSHES: usize = 64;
+
+/// Nothing is pushed to a server that took nothing for so long.
+const PUSH_AGAIN: Duration = Duration::from_secs(30);
+
+/// Such servers that are remembered.
+const MAX_SILENT: usize = 1_024;
 
 /// A span and the thread that computes it.
 struct Running {
@@ -61,7 +70,8 @@ pub(crate) struct Server {
     requests: Mutex<Rates<Peer>>,
     messages: Mutex<Rates<Peer>>,
     answers: Mutex<Option<SyncSender<Answer>>>,
-    sender: Mutex<Option<JoinHandle<()>>>,
+    pushes: Mutex<Option<SyncSender<(Peer, Push)>>>,
+    senders: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Server {
@@ -73,6 +83,7 @@ impl Server {
         metrics: Metrics,
     ) -> Result<Arc<Self>, ServiceError> {
         let (answers, outgoing) = sync_channel(ANSWERS);
+        let (pushes, pushed) = sync_channel(PUSHES);
         let server = Arc::new(Self {
             transport,
             directory,
@@ -84,7 +95,8 @@ impl Server {
             requests: Mutex::default(),
             messages: Mutex::default(),
             answers: Mutex::new(Some(answers)),
-            sender: Mutex::default(),
+            pushes: Mutex::new(Some(pushes)),
+            senders: Mutex::default(),
         });
         let weak = Arc::downgrade(&server);
         let sender = crate::spawn("shards-answers", move || {
@@ -95,7 +107,18 @@ impl Server {
                 server.answer(answer);
             }
         })?;
-        *server.sender.lock() = Some(sender);
+        let weak = Arc::downgrade(&server);
+        // A server that takes nothing must not hold up the answers.
+        let pusher = crate::spawn("shards-pushes", move || {
+            let mut silent = HashMap::new();
+            for (peer, push) in pushed {
+                let Some(server) = weak.upgrade() else {
+                    return;
+                };
+                server.push(&mut silent, peer, push);
+            }
+        })?;
+        server.senders.lock().extend([sender, pusher]);
         Ok(server)
     }
 
@@ -139,9 +162,9 @@ impl Server {
             running.stop();
         }
         self.answers.lock().take();
-        if let Some(sender) = self.sender.lock().take() {
-            crate::join(sender);
-        }
+        self.pushes.lock().take();
+        let senders = std::mem::take(&mut *self.senders.lock());
+        senders.into_iter().for_each(crate::join);
     }
 
     fn provide(&self) {
@@ -296,10 +319,11 @@ impl Server {
         let result = match &found {
             _ if !allowed => Err(Refusal::TooFast),
             None => Err(Refusal::UnknownSession),
-            Some((span, terms)) => span.check(&work, terms.code).and_then(|rows| {
+            Some((span, terms)) => span.check(&work, terms.code).and_then(|(rows, bytes)| {
                 let job = Job {
                     work,
                     rows,
+                    bytes,
                     arrived,
                 };
                 span.queue.push(&key, job, max_bytes)
@@ -322,16 +346,64 @@ impl Server {
         }
     }
 
-    /// Ends a session.
-    pub fn close(&self, from: Peer, session: SessionId) {
-        let key = (from, session);
+    /// Takes in what another server passes on. Never waits.
+    pub fn pushed(&self, from: Peer, push: Push, bytes: usize) {
+        self.metrics.count_bytes("received", "server", bytes);
+        let (rate, max_bytes) = {
+            let config = self.config.read();
+            (config.messages_per_second, config.max_waiting_bytes)
+        };
+        let allowed = self
+            .messages
+            .lock()
+            .take(&from, rate, 2.0 * rate, Instant::now());
+        let result = if allowed {
+            let spans = self.spans.read();
+            let mut result = Err((Refusal::UnknownSession, push));
+            for running in spans.values() {
+                let Err((Refusal::UnknownSession, push)) = result else {
+                    break;
+                };
+                result = running.span.queue.pushed(&from, push, max_bytes);
+            }
+            result.map_err(|(refusal, _)| refusal)
+        } else {
+            Err(Refusal::TooFast)
+        };
+        match result {
+            Ok(()) => self.metrics.push("taken"),
+            Err(refusal) => self.refused(&from, &refusal),
+        }
+    }
+
+    /// Lets `peer` push rows into a session.
+    pub fn upstream(&self, from: Peer, session: SessionId, peer: Vec<u8>) {
+        let peer = Peer::new(peer);
+        self.of_session((from, session), |queue, key| {
+            queue.set_upstream(key, peer.clone())
+        });
+    }
+
+    /// Waits no more for what is not pushed.
+    pub fn skip(&self, from: Peer, session: SessionId, before: u64) {
+        self.of_session((from, session), |queue, key| queue.skip(key, before));
+    }
+
+    /// Does something to a session, in the queue in which it is.
+    fn of_session(&self, key: Key, act: impl Fn(&Queue, &Key) -> bool) {
         let spans = self.spans.read();
-        if !spans.values().any(|running| running.span.queue.end(&key)) {
+        let mut queues = spans.values().map(|running| &running.span.queue);
+        if !queues.any(|queue| act(queue, &key)) {
             self.metrics.refuse(&Refusal::UnknownSession);
         }
     }
 
-    /// Whether `peer` has a session here.
+    /// Ends a session.
+    pub fn close(&self, from: Peer, session: SessionId) {
+        self.of_session((from, session), Queue::end);
+    }
+
+    /// Whether `peer` has a session here, or may push rows into one.
     pub fn serves(&self, peer: &Peer) -> bool {
         let spans = self.spans.read();
         spans.values().any(|running| running.span.queue.has(peer))
@@ -359,10 +431,14 @@ impl Server {
         let result = answer.result.map(|rows| {
             let data = rows.code.encode(&rows.data, rows.width);
             self.claim(&answer.key, answer.sequence, &rows, &data);
+            if let Some(next) = rows.next {
+                self.pass_on(next, &data);
+            }
             let held = answer.arrived.elapsed().as_micros();
             Output {
                 held: held.try_into().unwrap_or(u32::MAX),
                 data,
+                input: rows.input,
             }
         });
         let (peer, session) = &answer.key;
@@ -389,6 +465,43 @@ impl Server {
 }
 
 impl Server {
+    /// Has an output sent to the next server.
+    fn pass_on(&self, next: Next, data: &[u8]) {
+        let push = Push {
+            session: next.session,
+            sequence: next.sequence,
+            data: data.to_vec(),
+        };
+        if let Some(pushes) = &*self.pushes.lock() {
+            if pushes.try_send((Peer::new(next.peer), push)).is_err() {
+                self.metrics.push("failed");
+            }
+        }
+    }
+
+    /// Sends an output to the next server, unless that took nothing lately.
+    fn push(&self, silent: &mut HashMap<Peer, Instant>, peer: Peer, push: Push) {
+        silent.retain(|_, since| since.elapsed() < PUSH_AGAIN);
+        if silent.contains_key(&peer) {
+            return self.metrics.push("failed");
+        }
+        let payload = message::encode(&Message::Push(push));
+        let (bytes, timeout) = (payload.len(), self.config.read().send_timeout);
+        match self.transport.send(&peer, payload, timeout) {
+            Ok(()) => {
+                self.metrics.push("sent");
+                self.metrics.count_bytes("sent", "server", bytes);
+            },
+            Err(error) => {
+                log::debug!(target: "shards", "nothing is passed on to {peer}: {error}");
+                self.metrics.push("failed");
+                if silent.len() < MAX_SILENT {
+                    silent.insert(peer, Instant::now());
+                }
+            },
+        }
+    }
+
     /// Remembers what an answer claims, so that it can be signed for.
     fn claim(&self, key: &Key, sequence: u64, rows: &Rows, data: &[u8]) {
         let spans = self.spans.read();

@@ -5,7 +5,7 @@
 //! one message a session, in turns.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     ops::Range,
     time::{Duration, Instant},
 };
@@ -17,12 +17,16 @@ use crate::{
     auth::Account,
     code::Code,
     integrity::Claim,
-    message::{Refusal, SessionId, Work},
+    message::{Push, Refusal, SessionId, Work},
     transport::Peer,
 };
 
 /// Parts of answers of a session that the server can still sign for.
 const CLAIMS: usize = 256;
+
+/// Messages of a session whose rows may be awaited from its upstream, and those whose rows may come
+/// before them.
+const AWAITED: usize = 64;
 
 /// A session's name: numbers are unique on this server, but only its peer may use one.
 pub(crate) type Key = (Peer, SessionId);
@@ -40,7 +44,17 @@ pub(crate) struct Terms {
 pub(crate) struct Job {
     pub work: Work,
     pub rows: usize,
+    /// Bytes that the rows take.
+    pub bytes: usize,
+    /// When the rows came.
     pub arrived: Instant,
+}
+
+impl Job {
+    /// Whether nothing is awaited for it.
+    fn is_complete(&self) -> bool {
+        self.work.data.len() == self.bytes
+    }
 }
 
 /// A message that is to be computed now.
@@ -58,6 +72,10 @@ struct Slot {
     waiting: VecDeque<Job>,
     waiting_bytes: usize,
     last_used: Instant,
+    /// Who may push rows.
+    upstream: Option<Peer>,
+    /// Rows that came before their messages.
+    early: BTreeMap<u64, Vec<u8>>,
     /// Number of the answered message, place of the part, what was computed.
     claims: VecDeque<(u64, u32, Claim)>,
 }
@@ -108,6 +126,8 @@ impl Queue {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             last_used: Instant::now(),
+            upstream: None,
+            early: BTreeMap::new(),
             claims: VecDeque::new(),
         };
         let mut state = self.state.lock();
@@ -125,9 +145,11 @@ impl Queue {
         state.slots.get(key).map(|slot| slot.terms.clone())
     }
 
-    /// Whether `peer` has a session.
+    /// Whether `peer` has a session, or is the upstream of one.
     pub fn has(&self, peer: &Peer) -> bool {
-        self.state.lock().slots.keys().any(|key| key.0 == *peer)
+        let state = self.state.lock();
+        let mut slots = state.slots.iter();
+        slots.any(|(key, slot)| key.0 == *peer || slot.upstream.as_ref() == Some(peer))
     }
 
     /// Sessions, of one agent or of all.
@@ -140,26 +162,120 @@ impl Queue {
     }
 
     /// Puts a message behind the others of its session.
-    pub fn push(&self, key: &Key, job: Job, max_bytes: usize) -> Result<(), Refusal> {
+    pub fn push(&self, key: &Key, mut job: Job, max_bytes: usize) -> Result<(), Refusal> {
         let mut state = self.state.lock();
         let slot = state.slots.get_mut(key).ok_or(Refusal::UnknownSession)?;
         if job.work.sequence != slot.next {
             return Err(Refusal::OutOfOrder);
         }
-        let bytes = slot.waiting_bytes.saturating_add(job.work.data.len());
-        if bytes > max_bytes {
+        let own = job.work.data.len();
+        if slot.waiting_bytes.saturating_add(own) > max_bytes {
             return Err(Refusal::Busy);
         }
+        let awaited = slot.waiting.iter().filter(|job| !job.is_complete());
+        if job.work.pushed && awaited.count() >= AWAITED {
+            return Err(Refusal::Busy);
+        }
+        if let Some(data) = slot.early.remove(&slot.next) {
+            if job.work.pushed && data.len() == job.bytes {
+                job.work.data = data;
+            } else {
+                slot.waiting_bytes = slot.waiting_bytes.saturating_sub(data.len());
+            }
+        }
         slot.next = slot.next.saturating_add(1);
-        slot.waiting_bytes = bytes;
+        slot.waiting_bytes = slot.waiting_bytes.saturating_add(own);
         slot.last_used = Instant::now();
         slot.waiting.push_back(job);
-        if slot.waiting.len() == 1 {
-            state.ready.push_back(key.clone());
-        }
+        state.make_ready(key);
         drop(state);
         self.wake.notify_one();
         Ok(())
+    }
+
+    /// Lets `peer` push rows into a session; says whether there is one.
+    pub fn set_upstream(&self, key: &Key, peer: Peer) -> bool {
+        let mut state = self.state.lock();
+        let Some(slot) = state.slots.get_mut(key) else {
+            return false;
+        };
+        if slot.upstream.as_ref() != Some(&peer) {
+            // What another one brought too early.
+            let freed: usize = slot.early.values().map(Vec::len).sum();
+            slot.waiting_bytes = slot.waiting_bytes.saturating_sub(freed);
+            slot.early.clear();
+            slot.upstream = Some(peer);
+        }
+        true
+    }
+
+    /// Takes in what a session's upstream pushes. What is refused is left out, and the session goes
+    /// on.
+    pub fn pushed(&self, from: &Peer, push: Push, max_bytes: usize) -> Result<(), (Refusal, Push)> {
+        let mut state = self.state.lock();
+        let found = state
+            .slots
+            .iter_mut()
+            .find(|(key, slot)| key.1 == push.session && slot.upstream.as_ref() == Some(from));
+        let Some((key, slot)) = found else {
+            return Err((Refusal::UnknownSession, push));
+        };
+        let key = key.clone();
+        let bytes = slot.waiting_bytes.saturating_add(push.data.len());
+        if bytes > max_bytes {
+            return Err((Refusal::Busy, push));
+        }
+        if push.sequence >= slot.next {
+            let ahead = push.sequence - slot.next;
+            if ahead >= AWAITED as u64 || slot.early.contains_key(&push.sequence) {
+                return Err((Refusal::OutOfOrder, push));
+            }
+            slot.early.insert(push.sequence, push.data);
+        } else {
+            let mut waiting = slot.waiting.iter_mut();
+            let awaited =
+                waiting.find(|job| job.work.sequence == push.sequence && !job.is_complete());
+            let Some(job) = awaited else {
+                return Err((Refusal::OutOfOrder, push));
+            };
+            if push.data.len() != job.bytes {
+                return Err((Refusal::BadPush, push));
+            }
+            job.work.data = push.data;
+            job.arrived = Instant::now();
+        }
+        slot.waiting_bytes = bytes;
+        slot.last_used = Instant::now();
+        state.make_ready(&key);
+        drop(state);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Waits no more for rows that were to be pushed for messages before this one; says whether there
+    /// is such a session.
+    pub fn skip(&self, key: &Key, before: u64) -> bool {
+        let mut state = self.state.lock();
+        let Some(slot) = state.slots.get_mut(key) else {
+            return false;
+        };
+        let mut freed = 0;
+        for job in &mut slot.waiting {
+            if job.work.pushed && job.work.sequence < before {
+                freed += std::mem::take(&mut job.work.data).len();
+                job.work.parts.iter_mut().for_each(|part| part.rows = 0);
+                (job.rows, job.bytes) = (0, 0);
+            }
+        }
+        let later = slot.early.split_off(&before);
+        freed += slot.early.values().map(Vec::len).sum::<usize>();
+        slot.early = later;
+        slot.waiting_bytes = slot.waiting_bytes.saturating_sub(freed);
+        slot.last_used = Instant::now();
+        state.make_ready(key);
+        drop(state);
+        self.wake.notify_one();
+        true
     }
 
     /// Remembers what an answer claims, part by part.
@@ -239,7 +355,7 @@ impl Queue {
             let expired: Vec<_> = state
                 .slots
                 .iter()
-                .filter(|(_, slot)| slot.waiting.is_empty() && idle_since(slot) >= idle)
+                .filter(|(_, slot)| !slot.is_ready() && idle_since(slot) >= idle)
                 .map(|(key, _)| key.clone())
                 .collect();
             for key in &expired {
@@ -273,7 +389,21 @@ impl Queue {
     }
 }
 
+impl Slot {
+    /// Whether the first message can be computed.
+    fn is_ready(&self) -> bool {
+        self.waiting.front().is_some_and(Job::is_complete)
+    }
+}
+
 impl State {
+    /// Gives a session a turn, if it has none and needs one.
+    fn make_ready(&mut self, key: &Key) {
+        if self.slots.get(key).is_some_and(Slot::is_ready) && !self.ready.contains(key) {
+            self.ready.push_back(key.clone());
+        }
+    }
+
     /// Takes the first message of the next sessions for as long as they go together.
     fn take(&mut self, max_rows: usize) -> Vec<Task> {
         let mut tasks: Vec<Task> = Vec::new();
@@ -303,7 +433,7 @@ impl State {
             if let Some(job) = slot.waiting.pop_front() {
                 rows = rows.saturating_add(job.rows);
                 slot.waiting_bytes = slot.waiting_bytes.saturating_sub(job.work.data.len());
-                if !slot.waiting.is_empty() {
+                if slot.is_ready() {
                     self.ready.push_back(key.clone());
                 }
                 tasks.push(Task {
@@ -348,10 +478,13 @@ mod tests {
             edits: vec![],
             parts: vec![],
             data: vec![0; rows],
+            pushed: false,
+            next: None,
         };
         Job {
             work,
             rows,
+            bytes: rows,
             arrived: Instant::now(),
         }
     }
@@ -437,5 +570,104 @@ mod tests {
             (turn.expired, turn.ended, turn.tasks.len()),
             (1, vec![key(1)], 1)
         );
+    }
+
+    /// A message whose rows, so many bytes, its session's upstream sends.
+    fn awaiting(sequence: u64, bytes: usize) -> Job {
+        let mut job = job(sequence, 0);
+        job.work.pushed = true;
+        (job.rows, job.bytes) = (bytes, bytes);
+        job
+    }
+
+    fn push(session: u8, sequence: u64, bytes: usize) -> Push {
+        Push {
+            session: session.into(),
+            sequence,
+            data: vec![7; bytes],
+        }
+    }
+
+    #[test]
+    fn pushed_rows_and_their_messages_meet_in_whatever_order_they_come() {
+        let queue = queue(2);
+        let upstream = Peer::new([9]);
+        assert!(queue.set_upstream(&key(0), upstream.clone()) && queue.has(&upstream));
+        let pushed = |push| queue.pushed(&upstream, push, 99).map_err(|(why, _)| why);
+        queue.push(&key(0), awaiting(0, 2), 99).unwrap();
+        queue.push(&key(0), job(1, 3), 99).unwrap();
+        queue.push(&key(1), job(0, 1), 99).unwrap();
+        assert_eq!(turn(&queue), [(1, 0)], "the other session does not wait");
+        pushed(push(0, 2, 4)).unwrap();
+        queue.push(&key(0), awaiting(2, 4), 99).unwrap();
+        pushed(push(0, 0, 2)).unwrap();
+        assert_eq!(turn(&queue), [(0, 0)]);
+        assert_eq!(turn(&queue), [(0, 1)]);
+        let last = queue.next(8, IDLE).unwrap().tasks.remove(0);
+        assert_eq!(last.job.work.data, [7; 4]);
+        assert_eq!(queue.state.lock().slots[&key(0)].waiting_bytes, 0);
+    }
+
+    #[test]
+    fn only_the_upstream_pushes_and_only_what_is_awaited() {
+        let queue = queue(2);
+        let upstream = Peer::new([9]);
+        queue.set_upstream(&key(0), upstream.clone());
+        queue.push(&key(0), awaiting(0, 2), 20).unwrap();
+        let refused = |from: &Peer, push| queue.pushed(from, push, 20).unwrap_err().0;
+        let unknown = Refusal::UnknownSession;
+        assert_eq!(refused(&Peer::new([8]), push(0, 0, 2)), unknown);
+        assert_eq!(refused(&key(0).0, push(0, 0, 2)), unknown);
+        assert_eq!(refused(&upstream, push(1, 0, 2)), unknown);
+        assert_eq!(refused(&upstream, push(0, 0, 3)), Refusal::BadPush);
+        assert_eq!(refused(&upstream, push(0, 0, 21)), Refusal::Busy);
+        let far = AWAITED as u64 + 1;
+        assert_eq!(refused(&upstream, push(0, far, 2)), Refusal::OutOfOrder);
+        queue.pushed(&upstream, push(0, 0, 2), 20).unwrap();
+        assert_eq!(refused(&upstream, push(0, 0, 2)), Refusal::OutOfOrder);
+        queue.pushed(&upstream, push(0, 1, 2), 20).unwrap();
+        assert_eq!(refused(&upstream, push(0, 1, 2)), Refusal::OutOfOrder);
+        // Another upstream takes nothing over from the first one.
+        queue.set_upstream(&key(0), Peer::new([8]));
+        assert_eq!(refused(&upstream, push(0, 1, 2)), unknown);
+        assert_eq!(queue.state.lock().slots[&key(0)].waiting_bytes, 2);
+    }
+
+    #[test]
+    fn messages_that_await_rows_are_few_and_end_with_an_idle_session() {
+        let queue = queue(1);
+        for sequence in 0..AWAITED as u64 {
+            queue.push(&key(0), awaiting(sequence, 2), 99).unwrap();
+        }
+        let next = AWAITED as u64;
+        assert_eq!(
+            queue.push(&key(0), awaiting(next, 2), 99),
+            Err(Refusal::Busy)
+        );
+        let turn = queue.next(8, Duration::ZERO).unwrap();
+        assert_eq!((turn.expired, turn.ended), (1, vec![key(0)]));
+    }
+
+    #[test]
+    fn what_is_skipped_is_not_awaited_and_computes_nothing() {
+        let queue = queue(1);
+        let upstream = Peer::new([9]);
+        queue.set_upstream(&key(0), upstream.clone());
+        for sequence in 0..3 {
+            queue.push(&key(0), awaiting(sequence, 2), 99).unwrap();
+        }
+        queue.pushed(&upstream, push(0, 1, 2), 99).unwrap();
+        queue.pushed(&upstream, push(0, 4, 2), 99).unwrap();
+        assert!(queue.skip(&key(0), 2));
+        for sequence in 0..2 {
+            let task = queue.next(8, IDLE).unwrap().tasks.remove(0);
+            assert_eq!(task.job.work.sequence, sequence);
+            assert_eq!((task.job.rows, task.job.work.data.len()), (0, 0));
+        }
+        assert!(queue.state.lock().ready.is_empty(), "the third is awaited");
+        queue.skip(&key(0), 9);
+        assert_eq!(turn(&queue), [(0, 2)]);
+        assert_eq!(queue.state.lock().slots[&key(0)].waiting_bytes, 0);
+        assert!(!queue.skip(&(Peer::new([5]), 0), 9));
     }
 }

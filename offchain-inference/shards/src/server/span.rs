@@ -14,6 +14,7 @@ use std::{
 };
 
 use parking_lot::RwLock;
+use sha2::{Digest as _, Sha256};
 use starling_engine::{self as engine, Hidden, Input, LoadOptions, Model, Step};
 
 use super::queue::{Key, Queue, Task};
@@ -21,7 +22,7 @@ use crate::{
     code::Code,
     config::ServiceConfig,
     integrity::{Digest, History},
-    message::{Branch, Edit, Refusal, Work},
+    message::{Branch, Edit, Next, Refusal, Work},
     metrics::{observe, Metrics},
     transport::ModelId,
 };
@@ -60,6 +61,10 @@ pub(crate) struct Rows {
     pub model: ModelId,
     pub blocks: Range<usize>,
     pub parts: Vec<PartDone>,
+    /// SHA-256 of the inputs' wire bytes, if they were pushed.
+    pub input: Option<Digest>,
+    /// Where the rows go besides.
+    pub next: Option<Next>,
 }
 
 /// What the rows of a part came from.
@@ -143,8 +148,8 @@ impl Span {
     }
 
     /// Whether `work` may wait for its turn: everything that can be said without its session's
-    /// caches. Returns its rows.
-    pub fn check(&self, work: &Work, code: Code) -> Result<usize, Refusal> {
+    /// caches. Returns its rows and the bytes that they take.
+    pub fn check(&self, work: &Work, code: Code) -> Result<(usize, usize), Refusal> {
         let config = self.config.read();
         let rows = work
             .parts
@@ -156,11 +161,15 @@ impl Span {
         {
             return Err(Refusal::TooLarge);
         }
-        let expected = code.bytes(rows, self.model.config().width);
-        if work.data.len() != expected || work.parts.iter().any(|part| part.rows == 0) {
+        let bytes = code.bytes(rows, self.model.config().width);
+        let here = if work.pushed { 0 } else { bytes };
+        if work.data.len() != here
+            || work.pushed && rows == 0
+            || work.parts.iter().any(|part| part.rows == 0)
+        {
             return Err(Refusal::Malformed);
         }
-        Ok(rows)
+        Ok((rows, bytes))
     }
 
     /// Works until the queue is stopped.
@@ -242,6 +251,9 @@ impl Span {
                 parts,
                 ..
             } = prepared;
+            let Work {
+                pushed, data, next, ..
+            } = &task.job.work;
             caches.entry(task.key.clone()).or_default().extend(branches);
             let rows = result.map(|outputs: Vec<Hidden>| Rows {
                 data: outputs.into_iter().flat_map(Hidden::into_vec).collect(),
@@ -250,6 +262,8 @@ impl Span {
                 model: self.id,
                 blocks: task.terms.blocks.clone(),
                 parts,
+                input: pushed.then(|| Sha256::digest(data).into()),
+                next: next.clone(),
             });
             answers.push(task.answer(rows));
         }
@@ -311,7 +325,11 @@ fn prepare(
     (max_branches, max_positions): (usize, usize),
 ) -> Result<Taken, Refusal> {
     let Work {
-        edits, parts, data, ..
+        edits,
+        parts,
+        data,
+        pushed,
+        ..
     } = &task.job.work;
     for edit in edits {
         match *edit {
@@ -351,13 +369,26 @@ fn prepare(
         .terms
         .code
         .decode(data, task.job.rows, width)
-        .map_err(|_| Refusal::Malformed)?;
+        .map_err(|_| match pushed {
+            true => Refusal::BadPush,
+            false => Refusal::Malformed,
+        })?;
     let mut rest = data.as_slice();
     let mut taken = Vec::with_capacity(parts.len());
     let mut inputs = Vec::with_capacity(parts.len());
     let mut done = Vec::with_capacity(parts.len());
     for part in parts {
         let position = part.position as usize;
+        if part.rows == 0 {
+            // Its rows never came. The branch begins all the same: the client goes on with it.
+            if branches.len() >= max_branches {
+                return Err(Refusal::TooLarge);
+            }
+            branches
+                .entry(part.branch)
+                .or_insert_with(|| Cached::new(model));
+            continue;
+        }
         let mut cached = match branches.remove(&part.branch) {
             Some(cached) if cached.session.len() >= position => cached,
             // A branch that this message named before is out of the map and comes here too.
@@ -365,10 +396,7 @@ fn prepare(
                 if branches.len().saturating_add(taken.len()) >= max_branches {
                     return Err(Refusal::TooLarge);
                 }
-                Cached {
-                    session: model.session(),
-                    history: History::default(),
-                }
+                Cached::new(model)
             },
             _ => return Err(Refusal::WrongBranch),
         };
@@ -391,6 +419,13 @@ fn prepare(
 }
 
 impl Cached {
+    fn new(model: &Model) -> Self {
+        Self {
+            session: model.session(),
+            history: History::default(),
+        }
+    }
+
     fn truncate(&mut self, len: usize) {
         self.session.truncate(len);
         self.history.truncate(len);

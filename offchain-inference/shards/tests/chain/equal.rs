@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a chain computes is what the whole model computes.
 
+use std::time::Duration;
+
 use candle_core::quantized::GgmlDType;
 use proptest::prelude::*;
 use starling_engine::{
@@ -78,13 +80,28 @@ fn answers_and_scores_of_a_real_model_are_those_of_the_whole() {
             .map(|cut| swarm.server(cut[0]..cut[1]))
             .collect();
         let user = swarm.node();
-        let chain = backend(swarm.chain(&user, config()));
+        // The longer ones from server to server.
+        let push_from = if cuts.len() > 3 {
+            Duration::ZERO
+        } else {
+            Duration::MAX
+        };
+        let config = ChainConfig {
+            push_from,
+            ..config()
+        };
+        let chain = backend(swarm.chain(&user, config));
         assert_eq!(answer(&chain), expected, "{cuts:?}");
         assert_eq!(scores(&chain), expected_scores, "{cuts:?}");
         assert_eq!(chain.trunk().route().len(), servers.len());
         assert!(servers
             .iter()
             .all(|s| s.service.metrics().served_rows.get() > 24.0));
+        for (i, server) in servers.iter().enumerate() {
+            let metrics = server.service.metrics();
+            let taken = metrics.pushes.with_label_values(&["taken"]).get();
+            assert_eq!(taken > 20.0, i > 0 && push_from.is_zero(), "{taken}");
+        }
     }
 }
 
@@ -162,13 +179,16 @@ proptest! {
         cut in 1..BLOCKS,
         chunk_rows in 1usize..50,
         gemma in any::<bool>(),
+        push in any::<bool>(),
     ) {
         let architecture = if gemma { Architecture::Gemma3 } else { Architecture::Llama };
         let fixture = fixtures::model(architecture, GgmlDType::Q8_0);
         let mut swarm = Swarm::new(&fixture.path);
         let servers = [swarm.server(0..cut), swarm.server(cut..BLOCKS)];
         let user = swarm.node();
-        let chain = swarm.chain(&user, ChainConfig { chunk_rows, replan: false, ..config() });
+        let push_from = if push { Duration::ZERO } else { Duration::MAX };
+        let config = ChainConfig { chunk_rows, push_from, replan: false, ..config() };
+        let chain = swarm.chain(&user, config);
         prop_assert_eq!(play(&chain, &acts), play(&swarm.whole(), &acts));
         prop_assert_eq!(user.service.metrics().replayed_rows.get(), 0.0);
         drop(servers);
@@ -248,7 +268,12 @@ fn coarser_codes_travel_in_fewer_bytes_and_stay_near() {
         let mut swarm = Swarm::new(&fixture.path);
         let server = swarm.server(0..BLOCKS);
         let user = swarm.node();
-        let chain = swarm.chain(&user, ChainConfig { wire, ..config() });
+        let config = ChainConfig {
+            wire,
+            push_from: Duration::MAX,
+            ..config()
+        };
+        let chain = swarm.chain(&user, config);
         let mut session = chain.session();
         let hidden = extend(&chain, &mut session, &tokens).unwrap().into_vec();
         let bytes = swarm.network.traffic(&user.peer, &server.peer).bytes;

@@ -1,11 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Servers that die, stall, slow down or lie in the middle of a sequence.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc,
+    },
+    time::Duration,
+};
 
 use candle_core::quantized::GgmlDType;
+use parking_lot::Mutex;
 use starling_engine::{config::Architecture, Error};
-use starling_shards::{memory::Agent, transport::Peer, Chain, ChainConfig, ChainError};
+use starling_shards::{
+    auth::Directory,
+    memory::Agent,
+    message::{self, Message},
+    transport::Peer,
+    Chain, ChainConfig, ChainError,
+};
 
 use crate::{
     fixtures::{self, Fixture, BLOCKS},
@@ -67,6 +80,21 @@ impl Scene {
         metrics.failures.with_label_values(&[cause]).get()
     }
 
+    /// Sum over all servers.
+    fn pushes(&self, outcome: &str) -> f64 {
+        let of = |node: &Node| {
+            let metrics = node.service.metrics();
+            metrics.pushes.with_label_values(&[outcome]).get()
+        };
+        self.servers.iter().map(of).sum()
+    }
+
+    /// Times that the user did not rely on servers' passing on any more.
+    fn given_up(&self) -> f64 {
+        let metrics = self.user.service.metrics();
+        metrics.pushes.with_label_values(&["given_up"]).get()
+    }
+
     fn recoveries(&self) -> u64 {
         let metrics = self.user.service.metrics();
         metrics.recovery_seconds.get_sample_count()
@@ -75,10 +103,17 @@ impl Scene {
 
 #[test]
 fn killed_servers_are_replaced_and_the_tokens_are_the_same() {
+    for push_from in [Duration::MAX, Duration::ZERO] {
+        killed_servers_are_replaced(push_from);
+    }
+}
+
+fn killed_servers_are_replaced(push_from: Duration) {
     let scene = Scene::new(3);
     // On a busy machine a server may look like a straggler.
     let config = ChainConfig {
         replan: false,
+        push_from,
         ..config()
     };
     let chain = scene.swarm.chain(&scene.user, config);
@@ -91,6 +126,93 @@ fn killed_servers_are_replaced_and_the_tokens_are_the_same() {
     let (first, second, last) = (PROMPT.len() + 3, PROMPT.len() + 11, PROMPT.len() + 25);
     let replayed = scene.user.service.metrics().replayed_rows.get();
     assert_eq!(replayed, (first + second + 2 * last) as f64);
+    assert_eq!(scene.pushes("taken") > 0.0, push_from.is_zero());
+}
+
+/// A chain in which the first server passes everything on to the second one.
+fn pushing(scene: &Scene, config: ChainConfig) -> Chain {
+    let config = ChainConfig {
+        push_from: Duration::ZERO,
+        replan: false,
+        ..config
+    };
+    scene.swarm.chain(&scene.user, config)
+}
+
+#[test]
+fn what_is_not_passed_on_goes_through_the_client() {
+    let scene = Scene::new(1);
+    let config = ChainConfig {
+        least_step_timeout: Duration::from_millis(500),
+        most_step_timeout: Duration::from_millis(500),
+        ..config()
+    };
+    let chain = pushing(&scene, config);
+    let [first, second] = [0, 1].map(|i| &scene.servers[i].peer);
+    let tokens = scene.strike(&chain, &[(9, 0)], |_| {
+        assert!(scene.pushes("taken") > 0.0);
+        scene.swarm.network.sever(first, second);
+    });
+    assert_eq!(tokens.unwrap(), scene.expected);
+    assert!(scene.given_up() >= 1.0);
+    // Nobody was replaced: there is nobody else.
+    assert_eq!(chain.route().len(), 2);
+}
+
+#[test]
+fn who_passes_on_something_else_than_it_answers_is_passed_over() {
+    let scene = Scene::new(1);
+    let chain = pushing(&scene, config());
+    let tokens = scene.strike(&chain, &[(9, 0)], |peer| {
+        scene.swarm.network.corrupt(peer, |bytes| {
+            if let Ok(Message::Push(mut push)) = message::decode(bytes) {
+                push.data[3] ^= 0x10;
+                *bytes = message::encode(&Message::Push(push));
+            }
+        });
+    });
+    assert_eq!(tokens.unwrap(), scene.expected);
+    assert!(scene.given_up() >= 1.0);
+    for server in &scene.servers {
+        assert_eq!(scene.user.service.trust(&server.peer), 1.0);
+    }
+}
+
+#[test]
+fn garbage_that_is_passed_on_is_not_blamed_on_who_gets_it() {
+    let scene = Scene::new(1);
+    let chain = pushing(&scene, config());
+    let tokens = scene.strike(&chain, &[(9, 0)], |peer| {
+        scene.swarm.network.corrupt(peer, |bytes| {
+            if let Ok(Message::Push(mut push)) = message::decode(bytes) {
+                push.data[..4].copy_from_slice(&f32::NAN.to_le_bytes());
+                *bytes = message::encode(&Message::Push(push));
+            }
+        });
+    });
+    assert_eq!(tokens.unwrap(), scene.expected);
+    assert_eq!(scene.failures("bad_push"), 1.0);
+    assert!(scene.given_up() >= 1.0);
+}
+
+#[test]
+fn who_waits_for_a_server_that_dies_goes_on_with_its_replacement() {
+    let scene = Scene::new(2);
+    let chain = pushing(&scene, config());
+    let tokens = scene.strike(&chain, &[(9, 0)], |peer| {
+        // Dies of its next answer, which it passes on to nobody.
+        let (network, dying) = (scene.swarm.network.clone(), peer.clone());
+        scene.swarm.network.corrupt(peer, move |bytes| {
+            bytes.clear();
+            network.kill(&dying);
+        });
+    });
+    assert_eq!(tokens.unwrap(), scene.expected);
+    assert_eq!(scene.failures("disconnected"), 1.0);
+    assert_eq!(scene.failures("timeout"), 0.0, "nobody waits in vain");
+    // Only the dead one's blocks are computed again for what was before.
+    let replayed = scene.user.service.metrics().replayed_rows.get();
+    assert_eq!(replayed, (PROMPT.len() + 9) as f64);
 }
 
 #[test]
@@ -189,13 +311,25 @@ fn a_cheap_copy_of_the_model_is_found_out_and_the_honest_keep_their_trust() {
         let metrics = service.metrics();
         metrics.checks.with_label_values(&[outcome]).get()
     };
-    let evidence = std::cell::RefCell::new(vec![]);
+    // The first attempt to record what was found fails, as on a full disk.
+    let (full, recorded) = (AtomicBool::new(true), Arc::new(Mutex::new(vec![])));
+    let cases = recorded.clone();
+    service.record_evidence(move |case| {
+        let works = !full.swap(false, Ordering::Relaxed);
+        if works {
+            cases.lock().push(case.clone());
+        }
+        works
+    });
+    let evidence = |outcome: &str| {
+        let metrics = service.metrics();
+        metrics.evidence.with_label_values(&[outcome]).get()
+    };
     // The liar is on the route, or sooner or later one of those who are asked again.
     let chain = scene.swarm.chain(&scene.user, config);
     eventually("the liar's discovery", || {
         greedy(&chain, &PROMPT, 4, |_| {}).unwrap();
-        evidence.borrow_mut().extend(service.evidence());
-        service.trust(&liar.peer) < 0.5 && !evidence.borrow().is_empty()
+        service.trust(&liar.peer) < 0.5 && evidence("recorded") >= 1.0
     });
     for honest in scene.servers.iter().chain([&honest]) {
         assert!(service.trust(&honest.peer) > 0.5);
@@ -205,11 +339,15 @@ fn a_cheap_copy_of_the_model_is_found_out_and_the_honest_keep_their_trust() {
         greedy(&chain, &PROMPT, 4, |_| {}).unwrap();
         checks("agreed") >= 1.0
     });
-    for (evidence, exhibit) in evidence.into_inner() {
-        evidence.check(&*scene.swarm.agents).unwrap();
-        assert!(!evidence.judge(&exhibit).unwrap().agrees);
+    assert_eq!(evidence("found"), evidence("recorded"), "none is lost");
+    let recorded = recorded.lock();
+    assert_eq!(recorded.len() as f64, evidence("recorded"));
+    for case in recorded.iter() {
+        case.evidence.check(&*scene.swarm.agents).unwrap();
+        assert!(!case.evidence.judge(&case.exhibit).unwrap().agrees);
+        assert_eq!(case.network, scene.swarm.agents.network());
         let account = Agent::new(7).record().account;
-        let answers = [&evidence.first, &evidence.second];
+        let answers = [&case.evidence.first, &case.evidence.second];
         assert!(answers.iter().any(|answer| answer.claim.account == account));
     }
 }
@@ -264,7 +402,12 @@ fn blocks_that_move_to_other_borders_are_found() {
         scene.swarm.server(1..3),
         scene.swarm.server(3..4),
     ];
-    let chain = scene.swarm.chain(&scene.user, config());
+    // On a busy machine a server may look like a straggler.
+    let config = ChainConfig {
+        replan: false,
+        ..config()
+    };
+    let chain = scene.swarm.chain(&scene.user, config);
     let tokens = greedy(&chain, &PROMPT, TOKENS, |token| {
         if token == 10 {
             for server in &scene.servers {

@@ -11,14 +11,16 @@ use std::{
 
 use candle_core::quantized::GgmlDType;
 use parking_lot::Mutex;
+use sha2::{Digest as _, Sha256};
 use starling_engine::{config::Architecture, Error};
 use starling_shards::{
     auth::{Directory, Identity, Signed},
     code::Code,
+    integrity::History,
     memory::{Agent, Endpoint},
     message::{
-        self, Done, Edit, Message, Open, Opened, Part, Refusal, Request, Response, SessionId, Span,
-        Work,
+        self, Attest, Done, Edit, Message, Next, Open, Opened, Part, Push, Refusal, Request,
+        Response, SessionId, Span, Work,
     },
     transport::{Inbox, Peer, Respond, Transport},
     ChainConfig, ChainError, OpenError, ServiceConfig,
@@ -33,14 +35,20 @@ const WIDTH: usize = 96;
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Keeps what comes in.
-struct Answers(Mutex<Sender<Done>>);
+struct Answers(Mutex<Sender<Done>>, Mutex<Option<Sender<Push>>>);
 
 impl Inbox for Answers {
     fn request(&self, _: Peer, _: Vec<u8>, _: Respond) {}
 
     fn message(&self, _: Peer, payload: Vec<u8>) {
-        if let Ok(Message::Done(done)) = message::decode(&payload) {
-            self.0.lock().send(done).unwrap();
+        match message::decode(&payload) {
+            Ok(Message::Done(done)) => self.0.lock().send(done).unwrap(),
+            Ok(Message::Push(push)) => {
+                if let Some(pushes) = &*self.1.lock() {
+                    pushes.send(push).unwrap();
+                }
+            },
+            _ => {},
         }
     }
 
@@ -53,7 +61,7 @@ struct Client {
     server: Peer,
     agent: Agent,
     answers: Receiver<Done>,
-    _inbox: Arc<Answers>,
+    inbox: Arc<Answers>,
 }
 
 struct Scene {
@@ -83,7 +91,7 @@ impl Scene {
         }
         let endpoint = self.swarm.network.join(&format!("client {number}"));
         let (sender, answers) = channel();
-        let inbox = Arc::new(Answers(Mutex::new(sender)));
+        let inbox = Arc::new(Answers(Mutex::new(sender), Mutex::default()));
         let weak: Weak<Answers> = Arc::downgrade(&inbox);
         endpoint.attach(weak);
         Client {
@@ -91,7 +99,7 @@ impl Scene {
             server: self.server.peer.clone(),
             agent,
             answers,
-            _inbox: inbox,
+            inbox,
         }
     }
 
@@ -139,6 +147,13 @@ impl Client {
         message::decode(&response).unwrap()
     }
 
+    /// What is pushed to it from now on.
+    fn pushes(&self) -> Receiver<Push> {
+        let (sender, pushes) = channel();
+        *self.inbox.1.lock() = Some(sender);
+        pushes
+    }
+
     fn send(&self, work: Work) {
         self.send_bytes(message::encode(&Message::Work(work)));
     }
@@ -170,7 +185,19 @@ fn work(session: SessionId, sequence: u64, parts: &[(u32, u32, u32)]) -> Work {
         edits: vec![],
         parts: parts.iter().map(part).collect(),
         data: Code::F32.encode(&vec![0.5; rows * WIDTH], WIDTH),
+        pushed: false,
+        next: None,
     }
+}
+
+/// Takes the rows out of `work`, for somebody to push them.
+fn to_push(work: &mut Work) -> Message {
+    work.pushed = true;
+    Message::Push(Push {
+        session: work.session,
+        sequence: work.sequence,
+        data: std::mem::take(&mut work.data),
+    })
 }
 
 /// No limits on rates, which these tests would meet.
@@ -338,10 +365,10 @@ fn malformed_requests_and_messages_are_refused_and_the_server_goes_on() {
     let good = message::encode(&Request::Open(scene.sign(&client, scene.open())));
     let cut = |bytes: &[u8]| bytes[..bytes.len() - 1].to_vec();
     let longer = |bytes: &[u8]| [bytes, &[0]].concat();
-    let other_version = |bytes: &[u8]| [&[2], &bytes[1..]].concat();
+    let other_version = |bytes: &[u8]| [&[message::VERSION + 1], &bytes[1..]].concat();
     let broken = [
         vec![],
-        vec![1, 9, 9],
+        vec![message::VERSION, 9, 9],
         cut(&good),
         longer(&good),
         other_version(&good),
@@ -356,7 +383,7 @@ fn malformed_requests_and_messages_are_refused_and_the_server_goes_on() {
     let message = message::encode(&Message::Work(work(session, 0, &[(0, 0, 1)])));
     let messages = [
         vec![],
-        vec![1, 77],
+        vec![message::VERSION, 77],
         cut(&message),
         longer(&message),
         other_version(&message),
@@ -455,6 +482,130 @@ fn a_session_is_its_peers_alone() {
         scene.counted(&Refusal::UnknownSession) == 2.0
     });
     assert!(owner.done(work(session, 0, &[(0, 0, 1)])).is_ok());
+}
+
+#[test]
+fn rows_are_pushed_by_whom_the_client_names_and_nobody_else() {
+    let scene = Scene::new(unhurried());
+    let (client, stranger) = (scene.client(100, true), scene.client(101, true));
+    // Without an agent: who pushes needs none.
+    let upstream = scene.client(102, false);
+    let session = scene.opened(&client).session;
+    let expected = client.done(work(session, 0, &[(0, 0, 2)])).unwrap();
+    assert!(!scene.server.service.welcome(&upstream.endpoint.local()));
+    let tell = |from: &Client, peer: &Peer| {
+        from.send_bytes(message::encode(&Message::Upstream {
+            session,
+            peer: peer.as_bytes().to_vec(),
+        }));
+    };
+    let counted = |refusal, by: f64, act: &dyn Fn()| {
+        let before = scene.counted(&refusal);
+        act();
+        eventually("the count", || scene.counted(&refusal) == before + by);
+    };
+    let unknown = Refusal::UnknownSession;
+    // Nobody else says who may.
+    counted(unknown.clone(), 1.0, &|| {
+        tell(&stranger, &stranger.endpoint.local());
+    });
+    tell(&client, &upstream.endpoint.local());
+    let mut next = work(session, 1, &[(0, 0, 2)]);
+    let push = to_push(&mut next);
+    client.send(next);
+    counted(unknown.clone(), 2.0, &|| {
+        stranger.send_bytes(message::encode(&push));
+        client.send_bytes(message::encode(&push));
+    });
+    let Message::Push(mut long) = push.clone() else {
+        unreachable!()
+    };
+    long.data.push(0);
+    counted(Refusal::BadPush, 1.0, &|| {
+        upstream.send_bytes(message::encode(&Message::Push(long.clone())));
+    });
+    counted(Refusal::OutOfOrder, 1.0, &|| {
+        upstream.send_bytes(message::encode(&push));
+        upstream.send_bytes(message::encode(&push));
+    });
+    let done = client.answers.recv_timeout(TIMEOUT).unwrap();
+    let output = done.result.unwrap();
+    assert_eq!((done.sequence, output.data), (1, expected));
+    let Message::Push(push) = push else {
+        unreachable!()
+    };
+    assert_eq!(output.input, Some(Sha256::digest(push.data).into()));
+    assert!(scene.server.service.welcome(&upstream.endpoint.local()));
+}
+
+#[test]
+fn an_output_goes_on_to_whom_the_client_names() {
+    let scene = Scene::new(unhurried());
+    let (client, next) = (scene.client(100, true), scene.client(101, true));
+    let session = scene.opened(&client).session;
+    let pushed = next.pushes();
+    let mut first = work(session, 0, &[(0, 0, 2)]);
+    first.next = Some(Next {
+        peer: next.endpoint.local().as_bytes().to_vec(),
+        session: 77,
+        sequence: 5,
+    });
+    let data = client.done(first).unwrap();
+    let push = pushed.recv_timeout(TIMEOUT).unwrap();
+    assert_eq!((push.session, push.sequence, push.data), (77, 5, data));
+    // One that is not there costs nothing but its rows.
+    let mut second = work(session, 1, &[(0, 2, 1)]);
+    second.next = Some(Next {
+        peer: b"nobody".to_vec(),
+        session: 77,
+        sequence: 6,
+    });
+    assert!(client.done(second).is_ok());
+    let failed = || {
+        let metrics = scene.server.service.metrics();
+        metrics.pushes.with_label_values(&["failed"]).get()
+    };
+    eventually("the count", || failed() == 1.0);
+}
+
+#[test]
+fn what_is_skipped_leaves_the_session_in_order() {
+    let scene = Scene::new(unhurried());
+    let client = scene.client(100, true);
+    let session = scene.opened(&client).session;
+    let mut awaiting = work(session, 0, &[(0, 0, 2), (1, 0, 1)]);
+    to_push(&mut awaiting);
+    client.send(awaiting);
+    client.send_bytes(message::encode(&Message::Skip { session, before: 1 }));
+    // Both branches are there, without rows.
+    let mut next = work(session, 1, &[(0, 0, 2)]);
+    next.edits.push(Edit::Drop(1));
+    assert!(client.done(next).is_ok());
+    let mut nothing = work(session, 2, &[]);
+    to_push(&mut nothing);
+    assert_eq!(client.done(nothing), Err(Refusal::Malformed));
+}
+
+#[test]
+fn a_claim_is_about_the_sequence_as_it_is_after_a_rollback() {
+    let scene = Scene::new(unhurried());
+    let client = scene.client(100, true);
+    let session = scene.opened(&client).session;
+    assert!(client.done(work(session, 0, &[(0, 0, 5)])).is_ok());
+    assert!(client.done(work(session, 1, &[(0, 2, 1)])).is_ok());
+    let attest = Attest {
+        session,
+        sequence: 1,
+        part: 0,
+    };
+    let Response::Attested(signed) = client.ask(&Request::Attest(attest)) else {
+        panic!("the server signs for its answers")
+    };
+    let mut history = History::default();
+    history.push(&[0.5; 3 * WIDTH], WIDTH);
+    assert_eq!(signed.body.positions, 2);
+    assert_eq!(Some(signed.body.before), history.digest_at(2));
+    assert_eq!(signed.body.after, history.digest());
 }
 
 #[test]

@@ -5,10 +5,11 @@
 mod members;
 mod serving;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use starling_shards::{
     auth::{Directory, Identity},
+    integrity::{Archive, Case, Room},
     transport::Transport,
     Service, ServiceError,
 };
@@ -17,7 +18,7 @@ use substrate_prometheus_endpoint::Registry;
 pub use members::Members;
 use serving::{orders, Serving};
 
-use crate::{config::Config, metrics::Metrics, problems::Problems};
+use crate::{config::Config, metrics::Metrics, problems::Problems, LOG_TARGET};
 
 /// What of a node its shards use.
 pub struct Network {
@@ -36,10 +37,12 @@ pub struct Shards {
 }
 
 impl Shards {
-    /// Starts to serve what `config` says.
+    /// Starts to serve what `config` says. What proves that a server computed wrongly goes to the
+    /// folder `evidence`.
     pub fn start(
         network: Network,
         config: &Config,
+        evidence: PathBuf,
         metrics: Metrics,
         problems: Arc<Problems>,
         registry: Option<&Registry>,
@@ -51,6 +54,12 @@ impl Shards {
         } = network;
         let limits = config.shards.service();
         let service = Service::start(transport, directory, identity, limits, registry)?;
+        let archive = Archive::new(evidence, Room::default());
+        let noted = problems.clone();
+        service.record_evidence(move |case| {
+            let outcome = record(&archive, case);
+            noted.note("storing evidence", outcome).is_some()
+        });
         let serving = Serving::start(service.clone(), orders(config), metrics, problems)
             .map_err(ServiceError::Thread)?;
         Ok(Self { service, serving })
@@ -66,4 +75,25 @@ impl Shards {
         self.service.configure(config.shards.service());
         self.serving.order(orders(config));
     }
+}
+
+fn record(archive: &Archive, case: &Case) -> Result<(), String> {
+    let folder = archive.folder().display();
+    let path = archive
+        .store(case)
+        .map_err(|error| format!("{folder}: {error}"))?;
+    let claim = &case.evidence.first.claim.body;
+    let what = format!(
+        "two agents sign different results of blocks {}..{}",
+        claim.blocks.0, claim.blocks.1
+    );
+    match path {
+        Some(path) => log::warn!(
+            target: LOG_TARGET,
+            "{what}: {}; `starling-shards evidence` shows who they are",
+            path.display()
+        ),
+        None => log::info!(target: LOG_TARGET, "{what}: {folder} has enough of these two"),
+    }
+    Ok(())
 }

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `starling-shards`: what models lose and gain when they are cut into spans.
+//! `starling-shards`: what models lose and gain when they are cut into spans, and who of those that
+//! compute them was caught.
 
 use clap::{Parser, Subcommand};
 use starling_engine::cli::{exit_code, StoreArgs};
-use starling_shards::cli::{calibrate, codes, speed, OutputArgs};
+use starling_shards::cli::{calibrate, codes, evidence, speed, OutputArgs};
 use std::process::ExitCode;
 
 /// Measures models that are cut into spans: what wire codes change, how far honest servers are
 /// apart, and how fast chains of spans are. Nodes are in one process; nothing goes over a network.
+/// Shows what a node has kept of servers that contradict each other.
 ///
 /// Exit status: 0 on success, 1 on failure, 2 on wrong usage, 130 when interrupted.
 #[derive(Parser)]
@@ -27,6 +29,8 @@ enum Command {
     Codes(codes::Args),
     /// How far apart the outputs of honest and of cheating servers are, against the tolerances.
     Calibrate(calibrate::Args),
+    /// Who signed outputs that contradict each other, and with a model whose are wrong.
+    Evidence(evidence::Args),
     /// Speed of chains of spans against the unsplit model, with and without delay between nodes.
     Speed(speed::Args),
 }
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
     exit_code(match cli.command {
         Command::Codes(args) => codes::run(store, output, args),
         Command::Calibrate(args) => calibrate::run(store, output, args),
+        Command::Evidence(args) => evidence::run(store, output, args),
         Command::Speed(args) => speed::run(store, output, args),
     })
 }

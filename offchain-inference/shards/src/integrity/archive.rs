@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Evidence on disk: one file a case, synced, and no more of them than there is room for.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use codec::{DecodeAll, Encode};
+use sha2::{Digest as _, Sha256};
+
+use super::{Evidence, Exhibit};
+
+/// What a case's file begins with: kind and version.
+const MAGIC: [u8; 8] = *b"STARLEV1";
+
+/// How a case's file ends.
+const EXTENSION: &str = "evidence";
+
+/// How one ends that is being written.
+const UNFINISHED: &str = "unfinished";
+
+/// Evidence, with all that it takes to judge it elsewhere and later.
+#[derive(Clone, Debug, PartialEq, codec::Encode, codec::Decode)]
+pub struct Case {
+    /// Hash of the genesis block of the chain whose agents they are.
+    pub network: [u8; 32],
+    /// When it was found, in milliseconds since the epoch of Unix.
+    pub found: u64,
+    /// The claims.
+    pub evidence: Evidence,
+    /// What they are about.
+    pub exhibit: Exhibit,
+}
+
+impl Case {
+    /// Reads a case from a file.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        let bytes = fs::read(path)?;
+        let invalid = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why);
+        let body = bytes
+            .strip_prefix(&MAGIC)
+            .ok_or_else(|| invalid("not a file of evidence, or of another version"))?;
+        Self::decode_all(&mut &*body).map_err(|_| invalid("the evidence is cut off or damaged"))
+    }
+
+    /// Digest of the two agents, whoever of them comes first, and of the model.
+    fn parties(&self) -> [u8; 32] {
+        let Evidence { first, second } = &self.evidence;
+        let mut accounts = [first.claim.account, second.claim.account];
+        accounts.sort_unstable();
+        Sha256::digest((accounts, first.claim.body.model).encode()).into()
+    }
+
+    /// Files are sorted by time and say whom they are about.
+    fn name(&self) -> String {
+        let short = |digest: &[u8]| -> String {
+            let bytes = digest.iter().take(6);
+            bytes.map(|byte| format!("{byte:02x}")).collect()
+        };
+        let case = Sha256::digest(self.evidence.encode());
+        let (parties, case) = (short(&self.parties()), short(&case));
+        format!("{:013}-{parties}-{case}.{EXTENSION}", self.found)
+    }
+}
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Cases.
+    pub cases: usize,
+    /// Bytes of all cases together.
+    pub bytes: u64,
+    /// Cases between the same two agents about the same model: the first ones say it all.
+    pub of_a_pair: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self {
+            cases: 256,
+            bytes: 512 << 20,
+            of_a_pair: 4,
+        }
+    }
+}
+
+/// A folder of cases.
+#[derive(Clone, Debug)]
+pub struct Archive {
+    folder: PathBuf,
+    room: Room,
+}
+
+/// A file of an archive.
+struct Entry {
+    name: String,
+    bytes: u64,
+}
+
+impl Archive {
+    /// The archive in `folder`, which is made when the first case is stored.
+    pub fn new(folder: impl Into<PathBuf>, room: Room) -> Self {
+        Self {
+            folder: folder.into(),
+            room,
+        }
+    }
+
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Stores a case; it is on disk when this returns its path. The oldest cases make room for it.
+    /// `None` where it is one too many between the two agents, or too large for the archive.
+    pub fn store(&self, case: &Case) -> io::Result<Option<PathBuf>> {
+        fs::create_dir_all(&self.folder)?;
+        let new = Entry {
+            name: case.name(),
+            bytes: (MAGIC.len() + case.encoded_size()) as u64,
+        };
+        let entries = self.entries()?;
+        let Some(gone) = make_room(&entries, &new, self.room) else {
+            return Ok(None);
+        };
+        for entry in gone {
+            fs::remove_file(self.folder.join(&entry.name))?;
+        }
+        let path = self.folder.join(&new.name);
+        let unfinished = path.with_extension(UNFINISHED);
+        let mut options = OpenOptions::new();
+        // What was asked of a model is its owner's affair.
+        let options = options.write(true).create(true).truncate(true).mode(0o600);
+        let written = options.open(&unfinished).and_then(|mut file| {
+            file.write_all(&MAGIC)?;
+            file.write_all(&case.encode())?;
+            file.sync_all()
+        });
+        if let Err(error) = written {
+            let _ = fs::remove_file(&unfinished);
+            return Err(error);
+        }
+        fs::rename(&unfinished, &path)?;
+        File::open(&self.folder)?.sync_all()?;
+        Ok(Some(path))
+    }
+
+    /// Paths of the cases, the oldest first.
+    pub fn paths(&self) -> io::Result<Vec<PathBuf>> {
+        let entries = self.entries()?.into_iter();
+        Ok(entries.map(|entry| self.folder.join(entry.name)).collect())
+    }
+
+    fn entries(&self) -> io::Result<Vec<Entry>> {
+        let mut entries = vec![];
+        for file in fs::read_dir(&self.folder)? {
+            let file = file?;
+            let Ok(name) = file.file_name().into_string() else {
+                continue;
+            };
+            if Path::new(&name).extension() == Some(OsStr::new(EXTENSION)) {
+                let bytes = file.metadata()?.len();
+                entries.push(Entry { name, bytes });
+            }
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+}
+
+/// The entries that have to go so that `new` may come; `None` if it may not. `entries` are sorted
+/// by age, the oldest first.
+fn make_room<'a>(entries: &'a [Entry], new: &Entry, room: Room) -> Option<&'a [Entry]> {
+    // The middle part of a name.
+    fn parties(name: &str) -> Option<&str> {
+        name.split('-').nth(1)
+    }
+    let own = parties(&new.name);
+    let of_pair = entries.iter().filter(|entry| parties(&entry.name) == own);
+    if of_pair.count() >= room.of_a_pair || new.bytes > room.bytes || room.cases == 0 {
+        return None;
+    }
+    let mut bytes: u64 = entries.iter().map(|entry| entry.bytes).sum();
+    let mut gone = 0;
+    for entry in entries {
+        if entries.len() - gone < room.cases && bytes + new.bytes <= room.bytes {
+            break;
+        }
+        bytes -= entry.bytes;
+        gone += 1;
+    }
+    entries.get(..gone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::evidence::tests::conflict, *};
+    use std::os::unix::fs::PermissionsExt;
+
+    fn case(found: u64, agents: [u8; 2]) -> Case {
+        let (mut evidence, exhibit) = conflict();
+        evidence.first.claim.account = [agents[0]; 32];
+        evidence.second.claim.account = [agents[1]; 32];
+        Case {
+            network: [7; 32],
+            found,
+            evidence,
+            exhibit,
+        }
+    }
+
+    fn archive(room: Room) -> (tempfile::TempDir, Archive) {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = Archive::new(folder.path().join("evidence"), room);
+        (folder, archive)
+    }
+
+    fn kept(archive: &Archive) -> Vec<u64> {
+        let paths = archive.paths().unwrap();
+        paths.iter().map(|p| Case::read(p).unwrap().found).collect()
+    }
+
+    #[test]
+    fn a_case_is_read_as_it_was_stored_and_by_its_owner_alone() {
+        let (_folder, archive) = archive(Room::default());
+        let case = case(5, [1, 2]);
+        let path = archive.store(&case).unwrap().unwrap();
+        assert_eq!(Case::read(&path).unwrap(), case);
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        // Another process finds it where this one left it, and nothing else.
+        let again = Archive::new(archive.folder(), Room::default());
+        assert_eq!(again.paths().unwrap(), [path]);
+        assert_eq!(fs::read_dir(archive.folder()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_pair_of_agents_fills_its_own_room_and_not_that_of_others() {
+        let (_folder, archive) = archive(Room {
+            of_a_pair: 2,
+            ..Room::default()
+        });
+        let stored = |found, agents| archive.store(&case(found, agents)).unwrap().is_some();
+        assert!(stored(1, [1, 2]) && stored(2, [2, 1]));
+        assert!(!stored(3, [1, 2]), "in whatever order they are named");
+        assert!(stored(4, [1, 3]));
+        assert_eq!(kept(&archive), [1, 2, 4]);
+    }
+
+    #[test]
+    fn the_oldest_make_room_for_the_newest() {
+        let (_folder, archive) = archive(Room {
+            cases: 2,
+            ..Room::default()
+        });
+        for found in 1..=4 {
+            archive.store(&case(found, [0, found as u8])).unwrap();
+        }
+        assert_eq!(kept(&archive), [3, 4]);
+
+        let bytes = (MAGIC.len() + case(5, [0, 5]).encoded_size()) as u64;
+        let with_bytes = |bytes| {
+            Archive::new(
+                archive.folder(),
+                Room {
+                    bytes,
+                    ..Room::default()
+                },
+            )
+        };
+        let tight = with_bytes(2 * bytes);
+        tight.store(&case(5, [0, 5])).unwrap();
+        assert_eq!(kept(&archive), [4, 5]);
+        let too_tight = with_bytes(bytes - 1);
+        assert_eq!(too_tight.store(&case(6, [0, 6])).unwrap(), None);
+        assert_eq!(kept(&archive), [4, 5], "what cannot be kept costs nothing");
+    }
+
+    #[test]
+    fn what_is_not_a_case_is_told_apart() {
+        let (folder, archive) = archive(Room::default());
+        let path = archive.store(&case(5, [1, 2])).unwrap().unwrap();
+        let bytes = fs::read(&path).unwrap();
+        let read = |bytes: &[u8]| {
+            let path = folder.path().join("other");
+            fs::write(&path, bytes).unwrap();
+            Case::read(&path).unwrap_err().to_string()
+        };
+        assert!(read(&bytes[..bytes.len() - 1]).contains("damaged"));
+        assert!(read(&[&bytes[..], &[0]].concat()).contains("damaged"));
+        assert!(read(&bytes[1..]).contains("not a file of evidence"));
+        assert!(read(&[]).contains("not a file of evidence"));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "in the way").unwrap();
+        let archive = Archive::new(file.join("evidence"), Room::default());
+        assert!(archive.store(&case(5, [1, 2])).is_err());
+    }
+}
