@@ -82,7 +82,7 @@ fn copying_makes_no_response_better() {
     let right = RESPONSES[0];
     let wrong = "Bananas are yellow and grow in bunches on the coast of the sea.";
     let question = "What is the capital of France, and why is it that city and no other one?";
-    let repeated = vec![wrong; 8].join(" ");
+    let repeated = [wrong; 8].join(" ");
     let echoed = format!("{question} {wrong}");
     let half = format!("{} {wrong}", &question[..40]);
     for name in MODELS {
