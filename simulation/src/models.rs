@@ -27,8 +27,6 @@ use starling_engine::{
     ActivationBits, LoadOptions,
 };
 
-use crate::stats::indicator;
-
 /// The rankers of the engine that look at each response alone, so that a score does not depend on
 /// who else is to be ranked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,38 +136,6 @@ impl Model {
         question: &str,
         responses: &[String],
     ) -> Result<Vec<f64>> {
-        if scorer == Scorer::Judge || quoting == Quoting::default() {
-            return self.scored(scorer, quoting, question, responses);
-        }
-        // Where nothing stands around a response, precautions make a difference only to one with
-        // control tokens or to one that is too long.
-        let plain = self.recall("plain", "", responses, |backend, texts| {
-            let plain = |text: &String| indicator(is_plain(backend, text));
-            Ok(texts.iter().map(plain).collect())
-        })?;
-        let score = |(response, plain): (&String, f64)| {
-            let quoting = if plain == 1.0 {
-                Quoting::default()
-            } else {
-                quoting
-            };
-            self.scored(scorer, quoting, question, std::slice::from_ref(response))
-        };
-        let scores: Vec<Vec<f64>> = responses
-            .iter()
-            .zip(plain)
-            .map(score)
-            .collect::<Result<_>>()?;
-        Ok(scores.concat())
-    }
-
-    fn scored(
-        &self,
-        scorer: Scorer,
-        quoting: Quoting,
-        question: &str,
-        responses: &[String],
-    ) -> Result<Vec<f64>> {
         let kind = format!("{scorer} {quoting:?}");
         self.recall(&kind, question, responses, |backend, responses| {
             let messages = [Message::user(question)];
@@ -222,13 +188,6 @@ impl Model {
             .with_context(|| format!("cannot load {}", self.path.display()))?;
         Ok(Arc::clone(loaded.insert(Arc::new(backend))))
     }
-}
-
-/// Whether a response has the same tokens without precautions.
-fn is_plain(backend: &LocalBackend, text: &str) -> bool {
-    let tokens = |prompt: Prompt| backend.tokenizer().encode_continuation(&prompt);
-    backend.cut(text, Quoting::default().max_tokens) == text
-        && tokens(Prompt::data(text)) == tokens(Prompt::template(text))
 }
 
 /// What was asked, in one word.
