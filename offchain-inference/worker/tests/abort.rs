@@ -362,3 +362,16 @@ fn nothing_is_lost_whenever_the_process_aborts() {
     // At each block the hook runs, something is submitted, or a job ends.
     assert!(deaths > 15, "only {deaths} contacts");
 }
+
+#[test]
+fn finality_without_anything_to_write_does_not_end_the_troubles_of_the_vault() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = Arc::new(OneRound::open(folder.path(), 0));
+    let config = folder.path().join("agent.toml");
+    fs::write(&config, CONFIG).unwrap();
+    let vault = folder.path().join("vault.redb");
+    let (mut worker, _finished) = Worker::start(chain, None, &config, &vault, None).unwrap();
+    worker.problems().found("the vault", "full".into());
+    worker.on_finalized();
+    assert!(worker.problems().active().contains_key("the vault"));
+}
