@@ -61,13 +61,14 @@ impl Preset {
 
 /// For a network of strangers with blocks of about a second.
 ///
-/// Four responses: with `MinRankings` 3 each is ranked by all others. The windows for inference
+/// With `MinRankings` 9 every response is ranked by all others up to ten of them, and four are the least
+/// that are worth it. The windows for inference
 /// leave two minutes each, and those for keys half a minute: a phase ends early anyway, so that
 /// they only matter when somebody is missing. A day of retention lets every client see the answer.
 pub const PRODUCTION: Preset = Preset {
     min_responses: 4,
     max_responses: 500,
-    min_rankings: 3,
+    min_rankings: 9,
     max_rankings: 16,
     approval_threshold: Permill::from_percent(30),
     slash_share: Permill::from_percent(10),
@@ -79,10 +80,11 @@ pub const PRODUCTION: Preset = Preset {
     longevity: 64,
 };
 
-/// For one machine: two agents are enough, and everything is short.
+/// For one machine, which runs all of the models: two agents are enough, and everything is short.
 pub const DEV: Preset = Preset {
     min_responses: 2,
     max_responses: 32,
+    min_rankings: 3,
     commit_window: 60,
     reveal_window: 10,
     rank_window: 60,
@@ -117,11 +119,15 @@ mod tests {
     }
 
     #[test]
-    fn production_agents_rank_the_third_up_to_49() {
+    fn production_agents_rank_all_others_up_to_ten_and_a_third_from_28_to_49() {
         let k = |n| rankings(n, PRODUCTION.min_rankings, PRODUCTION.max_rankings);
-        assert_eq!(
-            (k(4), k(10), k(11), k(49), k(50), k(500)),
-            (3, 3, 4, 16, 16, 16)
-        );
+        assert_eq!((k(4), k(10), k(11), k(28)), (3, 9, 9, 9));
+        assert_eq!((k(29), k(49), k(50), k(500)), (10, 16, 16, 16));
+    }
+
+    #[test]
+    fn agents_of_one_machine_rank_a_third_and_at_least_three() {
+        let k = |n| rankings(n, DEV.min_rankings, DEV.max_rankings);
+        assert_eq!((k(2), k(4), k(10), k(11)), (1, 3, 3, 4));
     }
 }
