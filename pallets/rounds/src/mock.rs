@@ -658,6 +658,30 @@ pub fn to_ranking(id: RoundId, n: u64) {
 /// All scores, by agent.
 pub type AllScores = BTreeMap<AccountId, Vec<(Position, Score)>>;
 
+/// The scores of `agents` by `judge(ranker, author)`.
+pub fn all_scores(
+    id: RoundId,
+    agents: impl IntoIterator<Item = AccountId>,
+    judge: impl Fn(AccountId, AccountId) -> Score,
+) -> AllScores {
+    agents
+        .into_iter()
+        .map(|who| (who, scores_by(id, who, |author| judge(who, author))))
+        .collect()
+}
+
+#[track_caller]
+pub fn commit_all(id: RoundId, all: &AllScores) {
+    all.iter()
+        .for_each(|(who, scores)| commit_scores(id, *who, scores));
+}
+
+#[track_caller]
+pub fn disclose_all(id: RoundId, all: &AllScores) {
+    all.iter()
+        .for_each(|(who, scores)| disclose(id, *who, scores));
+}
+
 /// Agents 1 to `n` commit scores by `judge(ranker, author)`, and the round is in Disclosing.
 pub fn to_disclosing(
     id: RoundId,
@@ -665,11 +689,8 @@ pub fn to_disclosing(
     judge: impl Fn(AccountId, AccountId) -> Score,
 ) -> AllScores {
     to_ranking(id, n);
-    let all: AllScores = (1..=n)
-        .map(|who| (who, scores_by(id, who, |author| judge(who, author))))
-        .collect();
-    all.iter()
-        .for_each(|(who, scores)| commit_scores(id, *who, scores));
+    let all = all_scores(id, 1..=n, judge);
+    commit_all(id, &all);
     next_block();
     assert_eq!(phase(id), Phase::Disclosing);
     all
@@ -678,14 +699,21 @@ pub fn to_disclosing(
 /// A whole round in which everybody delivers.
 pub fn play(id: RoundId, n: u64, judge: impl Fn(AccountId, AccountId) -> Score) {
     let all = to_disclosing(id, n, judge);
-    all.iter()
-        .for_each(|(who, scores)| disclose(id, *who, scores));
+    disclose_all(id, &all);
     next_block();
 }
 
 /// Everybody is honest and sees the same.
 pub fn honest(_: AccountId, author: AccountId) -> Score {
     quality(author)
+}
+
+/// Everybody is honest but for one, which says the opposite of what it sees.
+pub fn all_honest_but(one: AccountId) -> impl Fn(AccountId, AccountId) -> Score + Copy {
+    move |who, author| match quality(author) {
+        Score(it) if who == one => Score(u16::MAX - it),
+        it => it,
+    }
 }
 
 /// The events of this pallet in this block.

@@ -111,14 +111,12 @@ fn each_call(check: impl Fn(Call<Test>)) {
         check(reveal_call(id, 1, secret(id, 1)));
         AGENTS.for_each(|who| reveal(id, who));
         next_block();
-        let all: AllScores = AGENTS
-            .map(|who| (who, scores_by(id, who, quality)))
-            .collect();
+        let all = all_scores(id, AGENTS, honest);
         check(commit_scores_call(id, 1, round(id).seed.unwrap(), &all[&1]));
-        AGENTS.for_each(|who| commit_scores(id, who, &all[&who]));
+        commit_all(id, &all);
         next_block();
         check(disclose_call(id, 1, &all[&1]));
-        AGENTS.for_each(|who| disclose(id, who, &all[&who]));
+        disclose_all(id, &all);
         next_block();
         assert_eq!(phase(id), Phase::Done);
     });

@@ -34,9 +34,7 @@ fn scores_are_in_time_in_the_last_block_of_their_phases() {
     run(|| {
         let id = ask();
         to_ranking(id, 5);
-        let all: AllScores = (1..=5)
-            .map(|who| (who, scores_by(id, who, quality)))
-            .collect();
+        let all = all_scores(id, 1..=5, honest);
         let deadline = round(id).deadline;
         assert_eq!(deadline, round(id).since + RankWindow::get());
         (1..=3).for_each(|who| commit_scores(id, who, &all[&who]));

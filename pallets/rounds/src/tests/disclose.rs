@@ -67,12 +67,9 @@ fn counts(change: impl Fn(&mut Vec<(Position, Score)>)) -> bool {
     run(|| {
         let id = ask();
         to_ranking(id, 5);
-        let mut all: AllScores = (1..=5)
-            .map(|who| (who, scores_by(id, who, quality)))
-            .collect();
+        let mut all = all_scores(id, 1..=5, honest);
         change(all.get_mut(&1).unwrap());
-        all.iter()
-            .for_each(|(who, scores)| commit_scores(id, *who, scores));
+        commit_all(id, &all);
         next_block();
         disclose(id, 1, &all[&1]);
         let valid = round(id).counts.disclosures == 1;
@@ -120,9 +117,7 @@ fn only_who_committed_scores_discloses_and_only_once() {
     run(|| {
         let id = ask();
         to_ranking(id, 5);
-        let all: AllScores = (1..=5)
-            .map(|who| (who, scores_by(id, who, quality)))
-            .collect();
+        let all = all_scores(id, 1..=5, honest);
         (1..=4).for_each(|who| commit_scores(id, who, &all[&who]));
         let early = disclose_call(id, 1, &all[&1]);
         assert_refused(early, UnknownTransaction::CannotLookup, Error::TooEarly);

@@ -144,11 +144,8 @@ fn a_local_agent_plays_a_round_by_board_and_submit() {
         let expected = vec![(id, 1, Sent::CommitScores)];
         assert_eq!(Rounds_::submit(vec![result.clone()], 0), expected);
         include(sent());
-        let all: AllScores = (2..=6)
-            .map(|who| (who, scores_by(id, who, quality)))
-            .collect();
-        all.iter()
-            .for_each(|(who, scores)| commit_scores(id, *who, scores));
+        let all = all_scores(id, 2..=6, honest);
+        commit_all(id, &all);
         next_block();
         let finalized = round(id).since;
         assert_eq!(
@@ -159,8 +156,7 @@ fn a_local_agent_plays_a_round_by_board_and_submit() {
         let expected = vec![(id, 1, Sent::Disclose)];
         assert_eq!(Rounds_::submit(vec![result], finalized), expected);
         include(sent());
-        all.iter()
-            .for_each(|(who, scores)| disclose(id, *who, scores));
+        disclose_all(id, &all);
         next_block();
         assert_eq!(phase(id), Phase::Done);
     });

@@ -109,13 +109,10 @@ fn who_does_not_reveal_or_spoils_loses_ticket_and_slash() {
         next_block();
         (1..=6).for_each(|who| reveal(id, who));
         blocks(RevealWindow::get());
-        for who in 1..=5 {
-            commit_scores(id, who, &scores_by(id, who, quality));
-        }
-        let all: AllScores = (1..=5).map(|who| (who, committed(id, who))).collect();
+        let all = all_scores(id, 1..=5, honest);
+        commit_all(id, &all);
         next_block();
-        all.iter()
-            .for_each(|(who, scores)| disclose(id, *who, scores));
+        disclose_all(id, &all);
         next_block();
         assert_eq!(phase(id), Phase::Done);
         for who in [6, 7] {
@@ -136,24 +133,6 @@ fn who_does_not_reveal_or_spoils_loses_ticket_and_slash() {
     });
 }
 
-/// The scores by quality that an agent has committed, computed once more.
-fn committed(id: u64, who: AccountId) -> Vec<(starling_primitives::Position, Score)> {
-    let it = round(id);
-    let Response::Valid { position, .. } = response_of(id, who) else {
-        panic!()
-    };
-    starling_primitives::assignment::Assignment::new(it.seed.unwrap(), it.counts.valid, it.rankings)
-        .responses(position)
-        .into_iter()
-        .map(|place| {
-            (
-                place,
-                quality(Entries::<Test>::get(id, place).unwrap().agent),
-            )
-        })
-        .collect()
-}
-
 #[test]
 fn who_does_not_disclose_or_spoils_is_slashed_and_keeps_what_its_response_earned() {
     run(|| {
@@ -161,9 +140,7 @@ fn who_does_not_disclose_or_spoils_is_slashed_and_keeps_what_its_response_earned
         let id = ask();
         to_ranking(id, 8);
         // 1, who will win, spoils; 2 commits nothing; 3 commits and does not disclose.
-        let mut all: AllScores = (1..=8)
-            .map(|who| (who, scores_by(id, who, quality)))
-            .collect();
+        let mut all = all_scores(id, 1..=8, honest);
         all.get_mut(&1).unwrap().pop();
         for who in [1, 3, 4, 5, 6, 7, 8] {
             commit_scores(id, who, &all[&who]);
@@ -324,14 +301,17 @@ fn a_response_that_half_of_its_rankers_did_not_rank_cannot_win() {
     });
 }
 
+/// Nothing is an answer.
+fn poor(_: AccountId, author: AccountId) -> Score {
+    Score(u16::try_from(1_000 - author * 100).unwrap())
+}
+
 #[test]
 fn below_the_threshold_nobody_wins_and_the_rankers_are_paid() {
     run(|| {
         let ledger = Ledger::open();
         let id = ask();
-        play(id, 5, |_, author| {
-            Score(u16::try_from(1_000 - author * 100).unwrap())
-        });
+        play(id, 5, poor);
         assert_eq!(phase(id), Phase::Failed(Failure::BelowThreshold));
         assert_eq!(round(id).winner, None);
         let paid = settlement(id);
@@ -359,10 +339,8 @@ fn below_the_threshold_who_does_not_deliver_loses_as_in_any_round() {
         (1..=5).for_each(|who| reveal(id, who));
         blocks(RevealWindow::get());
         // Everybody ranks; 5 does not disclose.
-        let poor = |author| Score(u16::try_from(1_000 - author * 100).unwrap());
-        let all: AllScores = (1..=5).map(|who| (who, scores_by(id, who, poor))).collect();
-        all.iter()
-            .for_each(|(who, scores)| commit_scores(id, *who, scores));
+        let all = all_scores(id, 1..=5, poor);
+        commit_all(id, &all);
         next_block();
         (1..=4).for_each(|who| disclose(id, who, &all[&who]));
         blocks(DiscloseWindow::get());
@@ -400,14 +378,7 @@ fn a_ranker_that_disagrees_with_the_others_earns_nothing() {
     run(|| {
         let ledger = Ledger::open();
         let id = ask();
-        let upside_down = |who, author| {
-            if who == 5 {
-                Score(u16::MAX - quality(author).0)
-            } else {
-                quality(author)
-            }
-        };
-        play(id, 5, upside_down);
+        play(id, 5, all_honest_but(5));
         ledger.gained(5, -(LOSER as i128));
         let says_the_same = |_, _| Score(u16::MAX / 2);
         let ledger = Ledger::open();
@@ -440,19 +411,15 @@ fn rankers_are_paid_by_rating_and_agreement() {
         to_ranking(id, 5);
         let ratings: Vec<_> = (1..=5).map(|who| Ratings::rating(&who)).collect();
         assert!(ratings[0] > ratings[1]);
-        let mut all: AllScores = (1..=5)
-            .map(|who| (who, scores_by(id, who, quality)))
-            .collect();
+        let mut all = all_scores(id, 1..=5, honest);
         let five = all.get_mut(&5).unwrap();
         five.sort_by_key(|(_, score)| *score);
         // Closely enough that the means of the others stay in order.
         let between = five[0].1 .0 + (five[1].1 .0 - five[0].1 .0) / 4;
         (five[0].1, five[1].1) = (Score(between + 1), Score(between));
-        all.iter()
-            .for_each(|(who, scores)| commit_scores(id, *who, scores));
+        commit_all(id, &all);
         next_block();
-        all.iter()
-            .for_each(|(who, scores)| disclose(id, *who, scores));
+        disclose_all(id, &all);
         next_block();
         let of = |who: usize, agreed| points(ratings[who - 1], Agreement { agreed, pairs: 3 });
         let all_points: Vec<_> = (1..=5)

@@ -36,14 +36,7 @@ fn ratings_move_in_pages_after_the_end() {
 #[test]
 fn an_honest_ranker_outrates_one_that_says_the_opposite() {
     run(|| {
-        let judge = |who, author| {
-            if who == 8 {
-                Score(u16::MAX - quality(author).0)
-            } else {
-                quality(author)
-            }
-        };
-        plays(3, judge);
+        plays(3, all_honest_but(8));
         assert!(Ratings::rating(&1) > Ratings::rating(&8), "in the end");
         assert!(Ratings::weight(&8) < Ratings::weight(&1));
         assert!(Ratings::rating(&1) <= ONE);
@@ -53,14 +46,7 @@ fn an_honest_ranker_outrates_one_that_says_the_opposite() {
 #[test]
 fn a_rating_survives_the_registration() {
     run(|| {
-        let judge = |who, author| {
-            if who == 8 {
-                Score(u16::MAX - quality(author).0)
-            } else {
-                quality(author)
-            }
-        };
-        plays(3, judge);
+        plays(3, all_honest_but(8));
         let bad = Ratings::rating(&8);
         assert!(bad < Ratings::rating(&9), "worse than a newcomer");
         frame_support::assert_ok!(Agents::deregister(RuntimeOrigin::signed(8)));

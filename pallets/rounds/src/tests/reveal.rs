@@ -141,14 +141,10 @@ fn who_has_chilled_or_rotated_meanwhile_still_reveals() {
         assert_ok!(Agents::slash(RuntimeOrigin::root(), 1, 10 * BOND));
         (2..=5).for_each(|who| reveal(id, who));
         next_block();
-        let all: AllScores = (1..=5)
-            .map(|who| (who, scores_by(id, who, quality)))
-            .collect();
-        all.iter()
-            .for_each(|(who, scores)| commit_scores(id, *who, scores));
+        let all = all_scores(id, 1..=5, honest);
+        commit_all(id, &all);
         next_block();
-        all.iter()
-            .for_each(|(who, scores)| disclose(id, *who, scores));
+        disclose_all(id, &all);
         next_block();
         assert_eq!((phase(id), round(id).winner), (Phase::Done, Some(1)));
         assert_ok!(Agents::deregister(RuntimeOrigin::signed(1)));

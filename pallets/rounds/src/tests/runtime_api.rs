@@ -46,16 +46,12 @@ fn what_an_agent_owes_in_each_phase() {
             assert_eq!(Entries::<Test>::get(id, place).unwrap().agent, author);
             assert_eq!(text, answer(author).into_bytes());
         }
-        let all: AllScores = (1..=6)
-            .map(|who| (who, scores_by(id, who, quality)))
-            .collect();
-        all.iter()
-            .for_each(|(who, scores)| commit_scores(id, *who, scores));
+        let all = all_scores(id, 1..=6, honest);
+        commit_all(id, &all);
         assert_eq!(task(id, 1), None);
         next_block();
         assert_eq!(task(id, 1), Some(Task::Disclose { seed }));
-        all.iter()
-            .for_each(|(who, scores)| disclose(id, *who, scores));
+        disclose_all(id, &all);
         assert_eq!(task(id, 1), None);
         next_block();
         assert_eq!(Rounds_::open_rounds(), Vec::<u64>::new());
