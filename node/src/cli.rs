@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The command line.
 
+use std::path::PathBuf;
+
 use crate::agent::AgentOptions;
 
 /// What the command line asks for.
@@ -13,6 +15,13 @@ pub struct Cli {
     /// How to run the node.
     #[clap(flatten)]
     pub run: sc_cli::RunCmd,
+
+    /// Folder in which compiled runtimes are kept, so that the next start compiles none
+    /// [default: `runtimes` beside the database].
+    ///
+    /// Nodes of one machine may share it. What is in it is run as it is: let nobody else write there.
+    #[arg(long, value_name = "DIR")]
+    pub runtime_cache: Option<PathBuf>,
 
     /// The agent of this node.
     #[clap(flatten)]

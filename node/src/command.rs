@@ -88,7 +88,7 @@ pub fn run() -> sc_cli::Result<()> {
                 task_manager,
                 import_queue,
                 ..
-            } = service::new_partial(&config)?;
+            } = service::new_partial(&config, None)?;
             Ok((cmd.run(client, import_queue), task_manager))
         }),
         Some(Subcommand::ExportBlocks(cmd)) => cli.create_runner(cmd)?.async_run(|config| {
@@ -96,7 +96,7 @@ pub fn run() -> sc_cli::Result<()> {
                 client,
                 task_manager,
                 ..
-            } = service::new_partial(&config)?;
+            } = service::new_partial(&config, None)?;
             Ok((cmd.run(client, config.database), task_manager))
         }),
         Some(Subcommand::ExportState(cmd)) => cli.create_runner(cmd)?.async_run(|config| {
@@ -104,7 +104,7 @@ pub fn run() -> sc_cli::Result<()> {
                 client,
                 task_manager,
                 ..
-            } = service::new_partial(&config)?;
+            } = service::new_partial(&config, None)?;
             Ok((cmd.run(client, config.chain_spec), task_manager))
         }),
         Some(Subcommand::ImportBlocks(cmd)) => cli.create_runner(cmd)?.async_run(|config| {
@@ -113,7 +113,7 @@ pub fn run() -> sc_cli::Result<()> {
                 task_manager,
                 import_queue,
                 ..
-            } = service::new_partial(&config)?;
+            } = service::new_partial(&config, None)?;
             Ok((cmd.run(client, import_queue), task_manager))
         }),
         Some(Subcommand::PurgeChain(cmd)) => cli
@@ -125,7 +125,7 @@ pub fn run() -> sc_cli::Result<()> {
                 task_manager,
                 backend,
                 ..
-            } = service::new_partial(&config)?;
+            } = service::new_partial(&config, None)?;
             let revert_finality = Box::new(|client, _, blocks| {
                 sc_consensus_grandpa::revert(client, blocks)?;
                 Ok(())
@@ -139,17 +139,21 @@ pub fn run() -> sc_cli::Result<()> {
             .create_runner(cmd)?
             .sync_run(|config| cmd.run::<Block>(&config)),
         None => {
-            let agent = cli.agent.clone();
+            let (agent, cache) = (cli.agent.clone(), cli.runtime_cache.as_deref());
             cli.create_runner(&cli.run)?
                 .run_node_until_exit(|config| async move {
                     ports::ensure_free(&config)?;
                     match config.network.network_backend {
                         NetworkBackendType::Litep2p => {
-                            service::new_full::<sc_network::Litep2pNetworkBackend>(config, agent)
+                            service::new_full::<sc_network::Litep2pNetworkBackend>(
+                                config, cache, agent,
+                            )
                         },
-                        NetworkBackendType::Libp2p => service::new_full::<
-                            sc_network::NetworkWorker<Block, starling_runtime::Hash>,
-                        >(config, agent),
+                        NetworkBackendType::Libp2p => {
+                            service::new_full::<
+                                sc_network::NetworkWorker<Block, starling_runtime::Hash>,
+                            >(config, cache, agent)
+                        },
                     }
                     .map_err(sc_cli::Error::Service)
                 })

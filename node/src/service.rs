@@ -2,7 +2,7 @@
 //! Wires the parts of a node: database, transaction pool, import queue, network, RPC, block
 //! authoring (Aura) and finality (GRANDPA).
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use sc_chain_spec::{BuildGenesisBlock, GenesisBlockBuilder};
 use sc_client_api::Backend;
@@ -11,6 +11,7 @@ use sc_consensus_grandpa::{
     FinalityProofProvider, GrandpaBlockImport, LinkHalf, SharedVoterState,
     ThreeQuartersOfTheUnfinalizedChain, VotingRulesBuilder,
 };
+use sc_executor::{HeapAllocStrategy, WasmExecutor, DEFAULT_HEAP_ALLOC_STRATEGY};
 use sc_network::NetworkBackend;
 use sc_service::{
     error::Error as ServiceError, BuildNetworkParams, Configuration, PartialComponents,
@@ -37,7 +38,7 @@ use crate::{
 };
 
 pub(crate) type FullClient =
-    sc_service::TFullClient<Block, RuntimeApi, sc_executor::WasmExecutor<HostFunctions>>;
+    sc_service::TFullClient<Block, RuntimeApi, WasmExecutor<HostFunctions>>;
 pub(crate) type FullBackend = sc_service::TFullBackend<Block>;
 type FullSelectChain = sc_consensus::LongestChain<FullBackend, Block>;
 pub(crate) type FullPool = sc_transaction_pool::TransactionPoolHandle<Block, FullClient>;
@@ -80,12 +81,38 @@ fn handle(telemetry: &Option<Telemetry>) -> Option<TelemetryHandle> {
     telemetry.as_ref().map(Telemetry::handle)
 }
 
+/// [`sc_service::new_wasm_executor`] with a folder in which it keeps what it has compiled.
+fn new_executor(
+    config: &Configuration,
+    cache: Option<&Path>,
+) -> Result<WasmExecutor<HostFunctions>, ServiceError> {
+    let cache = match cache {
+        Some(cache) => std::path::absolute(cache)?,
+        None => std::path::absolute(config.base_path.config_dir(config.chain_spec.id()))?
+            .join("runtimes"),
+    };
+    let heap = match config.executor.default_heap_pages {
+        Some(pages) => HeapAllocStrategy::Static {
+            extra_pages: u32::try_from(pages).unwrap_or(u32::MAX),
+        },
+        None => DEFAULT_HEAP_ALLOC_STRATEGY,
+    };
+    Ok(WasmExecutor::builder()
+        .with_execution_method(config.executor.wasm_method)
+        .with_onchain_heap_alloc_strategy(heap)
+        .with_offchain_heap_alloc_strategy(heap)
+        .with_max_runtime_instances(config.executor.max_runtime_instances)
+        .with_runtime_cache_size(config.executor.runtime_cache_size)
+        .with_cache_path(cache)
+        .build())
+}
+
 /// Fails if the database holds another chain than the one that `config` specifies, whose genesis
 /// state is `genesis`. The client would go on with what the database holds.
 fn ensure_same_chain(
     config: &Configuration,
     backend: &Arc<FullBackend>,
-    executor: &sc_executor::WasmExecutor<HostFunctions>,
+    executor: &WasmExecutor<HostFunctions>,
     genesis: &Storage,
 ) -> Result<(), ServiceError> {
     let stored = backend.blockchain().info().genesis_hash;
@@ -116,7 +143,10 @@ fn ensure_same_chain(
 }
 
 /// Opens the database and builds what a node, and each subcommand that works on the database, needs.
-pub(crate) fn new_partial(config: &Configuration) -> Result<Partial, ServiceError> {
+pub(crate) fn new_partial(
+    config: &Configuration,
+    runtime_cache: Option<&Path>,
+) -> Result<Partial, ServiceError> {
     let telemetry = config
         .telemetry_endpoints
         .clone()
@@ -128,7 +158,7 @@ pub(crate) fn new_partial(config: &Configuration) -> Result<Partial, ServiceErro
         })
         .transpose()?;
 
-    let executor = sc_service::new_wasm_executor::<HostFunctions>(&config.executor);
+    let executor = new_executor(config, runtime_cache)?;
     let backend = sc_service::new_db_backend(config.db_config())?;
     let genesis = config
         .chain_spec
@@ -216,6 +246,7 @@ pub(crate) fn new_partial(config: &Configuration) -> Result<Partial, ServiceErro
 /// Starts a node, with the agent that `agent` asks for; it runs until the task manager ends.
 pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
     config: Configuration,
+    runtime_cache: Option<&Path>,
     agent: AgentOptions,
 ) -> Result<TaskManager, ServiceError> {
     let PartialComponents {
@@ -227,7 +258,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
         select_chain,
         transaction_pool,
         other: (Finality { block_import, link }, mut telemetry),
-    } = new_partial(&config)?;
+    } = new_partial(&config, runtime_cache)?;
 
     let mut net_config = sc_network::config::FullNetworkConfiguration::<Block, Hash, N>::new(
         &config.network,

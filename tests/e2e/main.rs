@@ -8,6 +8,7 @@ mod feeless;
 mod finality;
 mod played;
 mod refused_transactions;
+mod runtime_cache;
 mod runtime_upgrade;
 mod session_keys;
 mod swarm;

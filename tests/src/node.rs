@@ -64,6 +64,8 @@ impl Node {
             .args(args)
             .arg("--base-path")
             .arg(base)
+            .arg("--runtime-cache")
+            .arg(runtime_cache()?)
             .args([
                 "--rpc-port=0",
                 "--listen-addr=/ip4/127.0.0.1/tcp/0",
@@ -214,6 +216,12 @@ pub async fn run_to_end(command: &mut Command) -> Result<Outcome> {
         stdout: String::from_utf8(output.stdout)?,
         stderr: String::from_utf8(output.stderr)?,
     })
+}
+
+/// What all nodes of the tests run is compiled once, for all of them.
+fn runtime_cache() -> Result<PathBuf> {
+    let folder = binary("STARLING_NODE", "starling-node")?;
+    Ok(folder.with_file_name("runtimes"))
 }
 
 fn command() -> Result<Command> {

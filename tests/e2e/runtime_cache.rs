@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A runtime is compiled once, however often a node starts with it.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use anyhow::Result;
+use starling_tests::node::run;
+
+#[tokio::test]
+async fn the_second_start_takes_what_the_first_one_compiled() -> Result<()> {
+    let base = tempfile::tempdir()?;
+    let mut compiled = vec![];
+    for _ in 0..2 {
+        let base = base.path();
+        let outcome = run([
+            "export-state".as_ref(),
+            "--chain=dev".as_ref(),
+            "--base-path".as_ref(),
+            base.as_os_str(),
+        ])
+        .await?;
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        compiled.push(modules(&base.join("chains/starling_dev/runtimes"))?);
+    }
+    assert!(!compiled[0].is_empty(), "nothing was kept");
+    assert_eq!(compiled[0], compiled[1], "it was compiled again");
+    Ok(())
+}
+
+/// The compiled modules below `path`, and when each was written.
+fn modules(path: &Path) -> Result<BTreeMap<PathBuf, SystemTime>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let path = entry.path();
+        if path.is_dir() {
+            found.append(&mut modules(&path)?);
+        } else if path.extension().is_none() {
+            // Next to a module `NAME` there is what is known of its use, `NAME.stats`.
+            found.insert(path, entry.metadata()?.modified()?);
+        }
+    }
+    Ok(found)
+}
