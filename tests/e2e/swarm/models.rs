@@ -6,7 +6,7 @@ use starling_primitives::round::Phase;
 use starling_runtime::UNIT;
 
 use super::{
-    account, expert,
+    account, complete, expert,
     honest::{check_settlement, texts},
     keys,
     oracle::Scores,
@@ -82,9 +82,9 @@ const CHATML: &str = "{% for message in messages %}<|im_start|>{{ message.role }
     {{ message.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}\
     <|im_start|>assistant\n{% endif %}";
 
-/// The fourth agent's model is behind an OpenAI-compatible endpoint.
+/// The fourth agent's model is behind an OpenAI-compatible endpoint, which dies and comes back.
 #[tokio::test]
-async fn an_agent_with_a_remote_model_takes_part() -> Result<()> {
+async fn an_agent_with_a_remote_model_takes_part_whenever_it_works() -> Result<()> {
     let server = Server::start(&engine::model(SMOLLM2));
     let folder = tempfile::tempdir()?;
     let template = folder.path().join("chatml.jinja");
@@ -113,5 +113,24 @@ async fn an_agent_with_a_remote_model_takes_part() -> Result<()> {
     let response = response.context("the remote model has answered")?;
     assert!(response.text.as_ref().is_some_and(|text| !text.is_empty()));
     assert_eq!(response.scores.as_ref().map(Vec::len), Some(3));
+
+    let (_, port) = server
+        .url
+        .trim_end_matches("/v1")
+        .rsplit_once(':')
+        .context("no port")?;
+    let port = port.parse()?;
+    // It ends what runs at once, in the middle of whatever it does.
+    drop(server);
+    let id = swarm.ask("What is the capital of France?", FEE).await?;
+    let node = swarm.validators.get(3).context("no Dave")?.node()?;
+    let down = ["model \"smollm2\": ", "Connection refused"];
+    node.logged(&down).await?;
+    let server = Server::start_at(&engine::model(SMOLLM2), port);
+    let (_, view) = swarm.ended(id).await?;
+    complete(&view, 4)?;
+    node.logged(&["model \"smollm2\": ", "works again"]).await?;
+    assert_eq!(node.log_count(&down), 1, "said once");
+    drop(server);
     Ok(())
 }

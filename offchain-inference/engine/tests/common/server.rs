@@ -14,7 +14,7 @@ const SERVE: &str = r#"
 import sys, xllamacpp
 params = xllamacpp.CommonParams()
 params.model.path = sys.argv[1]
-params.port = 0
+params.port = int(sys.argv[2])
 params.n_ctx, params.n_parallel, params.warmup = 2048, 1, False
 server = xllamacpp.Server(params)
 print("listening", server.listening_address, flush=True)
@@ -29,8 +29,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves a model. The package is installed if need be.
+    /// Serves a model on any free port. The package is installed if need be.
     pub fn start(model: &Path) -> Self {
+        Self::start_at(model, 0)
+    }
+
+    /// The same on this port, 0 for any that is free.
+    pub fn start_at(model: &Path, port: u16) -> Self {
         let packages = Path::new(env!("CARGO_TARGET_TMPDIR")).join("xllamacpp");
         if !packages.is_dir() {
             let pip = std::env::var_os("STARLING_PIP");
@@ -63,6 +68,7 @@ impl Server {
         let mut child = Command::new("python3")
             .args(["-c", SERVE])
             .arg(model)
+            .arg(port.to_string())
             .env("PYTHONPATH", &packages)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
