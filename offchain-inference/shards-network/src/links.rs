@@ -73,6 +73,15 @@ impl Links {
         }
     }
 
+    /// The substream to a peer, if one is open.
+    pub(crate) fn open(&self, peer: &PeerId) -> Option<Arc<dyn MessageSink>> {
+        let mut links = self.links.lock();
+        let link = links.get_mut(peer)?;
+        let sink = link.sink.clone()?;
+        link.used = Instant::now();
+        Some(sink)
+    }
+
     /// Whether a thread waits for a substream to this peer.
     pub(crate) fn is_awaited(&self, peer: &PeerId) -> bool {
         self.links

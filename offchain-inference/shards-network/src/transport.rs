@@ -123,7 +123,7 @@ impl Network {
         error
     }
 
-    fn try_request(
+    fn request_within(
         &self,
         to: &Peer,
         payload: Vec<u8>,
@@ -147,7 +147,12 @@ impl Network {
         }
     }
 
-    fn try_send(&self, to: &Peer, payload: Vec<u8>, time: Duration) -> Result<(), TransportError> {
+    fn send_within(
+        &self,
+        to: &Peer,
+        payload: Vec<u8>,
+        time: Duration,
+    ) -> Result<(), TransportError> {
         let (bytes, limit) = (payload.len(), MAX_MESSAGE);
         if bytes > limit {
             return Err(TransportError::TooLarge { bytes, limit });
@@ -199,13 +204,25 @@ impl Transport for Network {
         payload: Vec<u8>,
         timeout: Duration,
     ) -> Result<Vec<u8>, TransportError> {
-        self.try_request(to, payload, timeout)
+        self.request_within(to, payload, timeout)
             .map_err(|error| self.failed("request", error))
     }
 
     fn send(&self, to: &Peer, payload: Vec<u8>, timeout: Duration) -> Result<(), TransportError> {
-        self.try_send(to, payload, timeout)
+        self.send_within(to, payload, timeout)
             .map_err(|error| self.failed("send", error))
+    }
+
+    fn try_send(&self, to: &Peer, payload: Vec<u8>) -> Result<(), Vec<u8>> {
+        let open = id(to).ok().and_then(|peer| self.links.open(&peer));
+        let Some(sink) = open.filter(|_| payload.len() <= MAX_MESSAGE) else {
+            return Err(payload);
+        };
+        // A copy, for what is not sent is lost with its future.
+        match sink.send_async_notification(payload.clone()).now_or_never() {
+            Some(Ok(())) => Ok(()),
+            _ => Err(payload),
+        }
     }
 
     fn max_message(&self) -> usize {

@@ -210,6 +210,7 @@ macro_rules! with_both_backends {
 
 with_both_backends!(
     activations_arrive_whole_and_in_order_both_ways,
+    what_is_not_taken_at_once_comes_back_whole,
     requests_are_answered_or_refused,
     nothing_comes_in_from_who_is_not_welcome,
     holders_of_a_model_are_found,
@@ -254,6 +255,28 @@ fn activations_arrive_whole_and_in_order_both_ways<N: NetworkBackend<Block, H256
         .send(&server.peer(), largest.clone(), PATIENCE);
     assert_eq!(sent, Ok(()));
     assert!(server.next() == Event::Message(client.peer(), largest));
+}
+
+fn what_is_not_taken_at_once_comes_back_whole<N: NetworkBackend<Block, H256>>() {
+    let [server, client] = Node::pair::<N>();
+    let (from, to) = (&client.transport, server.peer());
+    assert_eq!(from.try_send(&to, vec![1]), Err(vec![1]), "nothing is open");
+    assert_eq!(from.send(&to, vec![2], PATIENCE), Ok(()));
+    assert_eq!(server.next(), Event::Message(client.peer(), vec![2]));
+    // Whether there is room or not: all arrive once, and in order.
+    let message = |i: u8| vec![i; 1 << 18];
+    for i in 0..64 {
+        if let Err(back) = from.try_send(&to, message(i)) {
+            assert!(back == message(i));
+            assert_eq!(from.send(&to, back, PATIENCE), Ok(()));
+        }
+    }
+    for i in 0..64 {
+        assert!(server.next() == Event::Message(client.peer(), message(i)));
+    }
+    assert_eq!(client.metric("starling_shards_network_failed_total"), 0.0);
+    let too_large = vec![0; from.max_message() + 1];
+    assert!(from.try_send(&to, too_large.clone()) == Err(too_large));
 }
 
 fn requests_are_answered_or_refused<N: NetworkBackend<Block, H256>>() {

@@ -63,13 +63,14 @@ struct State {
     traffic: HashMap<(Peer, Peer), Traffic>,
     faults: HashMap<Peer, Faults>,
     severed: HashSet<(Peer, Peer)>,
+    clogged: HashSet<(Peer, Peer)>,
     delay: Duration,
 }
 
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
-    /// A peer was killed, paused or resumed.
+    /// A peer was killed, or its faults have changed.
     changed: Condvar,
 }
 
@@ -126,6 +127,12 @@ impl Network {
         self.0.state.lock().severed.insert(wire);
     }
 
+    /// One peer takes no more messages of the other: who sends one waits, until it gives up.
+    pub fn clog(&self, from: &Peer, to: &Peer) {
+        let wire = (from.clone(), to.clone());
+        self.0.state.lock().clogged.insert(wire);
+    }
+
     /// Changes all messages of this peer from now on.
     pub fn corrupt(&self, peer: &Peer, change: impl Fn(&mut Vec<u8>) + Send + Sync + 'static) {
         self.fault(peer, |faults| faults.corrupt = Some(Arc::new(change)));
@@ -153,6 +160,7 @@ impl Network {
             .map(|(from, to)| if from == peer { to } else { from }.clone())
             .collect();
         state.wires.retain(|wire, _| !touches(wire));
+        state.clogged.retain(|wire| !touches(wire));
         let inboxes: Vec<_> = connected
             .iter()
             .filter_map(|other| state.inbox(other))
@@ -311,14 +319,40 @@ impl Transport for Endpoint {
         })
     }
 
-    fn send(&self, to: &Peer, payload: Vec<u8>, _timeout: Duration) -> Result<(), TransportError> {
+    fn send(&self, to: &Peer, payload: Vec<u8>, timeout: Duration) -> Result<(), TransportError> {
         if payload.len() > MAX_MESSAGE {
             return Err(TransportError::TooLarge {
                 bytes: payload.len(),
                 limit: MAX_MESSAGE,
             });
         }
+        let Network(shared) = &self.network;
+        let wire = (self.local.clone(), to.clone());
+        let waited = shared.changed.wait_while_for(
+            &mut shared.state.lock(),
+            |state| state.clogged.contains(&wire),
+            timeout,
+        );
+        if waited.timed_out() {
+            return Err(TransportError::Timeout(to.clone()));
+        }
         self.network.post(&self.local, to, Load::Message(payload))
+    }
+
+    fn try_send(&self, to: &Peer, payload: Vec<u8>) -> Result<(), Vec<u8>> {
+        let state = self.network.0.state.lock();
+        let wire = (self.local.clone(), to.clone());
+        let takes = state.inboxes.contains_key(to)
+            && !state.clogged.contains(&wire)
+            && !state.severed.contains(&wire)
+            && payload.len() <= MAX_MESSAGE;
+        drop(state);
+        if !takes {
+            return Err(payload);
+        }
+        // Whoever leaves in between takes nothing any more, as with what is under way.
+        let _ = self.network.post(&self.local, to, Load::Message(payload));
+        Ok(())
     }
 
     fn max_message(&self) -> usize {

@@ -91,13 +91,13 @@ impl Service {
     ) -> Result<Arc<Self>, ServiceError> {
         let metrics = Metrics::new(registry)?;
         let transport: Arc<dyn Transport> = Arc::new(Loopback::new(transport));
-        let server = Server::start(
+        let server = Server::new(
             transport.clone(),
             directory.clone(),
             identity.clone(),
             config,
             metrics.clone(),
-        )?;
+        );
         let (checks, ordered) = sync_channel(CHECKS);
         let hub = Hub::new(transport.clone(), directory, identity, metrics, checks);
         let (asks, incoming) = sync_channel(REQUESTS);

@@ -94,6 +94,10 @@ pub trait Transport: Send + Sync + 'static {
     /// back-pressure demands, at most `timeout`.
     fn send(&self, to: &Peer, payload: Vec<u8>, timeout: Duration) -> Result<(), TransportError>;
 
+    /// Sends activations if that takes no waiting at all, as to a peer with which a connection is
+    /// open; gives them back where it does. Never blocks.
+    fn try_send(&self, to: &Peer, payload: Vec<u8>) -> Result<(), Vec<u8>>;
+
     /// The largest payload of [`Transport::send`], in bytes.
     fn max_message(&self) -> usize;
 }

@@ -364,6 +364,9 @@ pub struct Shards {
     pub spot_check: Option<f64>,
     /// How long to look for nodes that hold missing blocks, in milliseconds.
     pub patience_ms: Option<u64>,
+    /// The least round-trip time, in milliseconds, of a node to which the one before passes rows on
+    /// instead of sending them back here first; 0 has all of them pass on.
+    pub push_from_ms: Option<u64>,
 }
 
 impl Shards {
@@ -391,6 +394,9 @@ impl Shards {
             patience: self
                 .patience_ms
                 .map_or(default.patience, Duration::from_millis),
+            push_from: self
+                .push_from_ms
+                .map_or(default.push_from, Duration::from_millis),
             ..default
         }
     }
@@ -792,7 +798,7 @@ mod tests {
     #[test]
     fn a_node_may_serve_blocks_and_answer_with_those_of_others() {
         let config = parse(
-            "[shards]\nwire = \"f16\"\nmin_bond = \"5\"\n[[serve]]\nmodel = \"m\"\nmax_blocks = 4\n\
+            "[shards]\nwire = \"f16\"\nmin_bond = \"5\"\npush_from_ms = 7\n[[serve]]\nmodel = \"m\"\nmax_blocks = 4\n\
              [[serve]]\npath = \"n.gguf\"\nsha256 = \"HASH\"\nblocks = \"3..7\"\n[[primary]]\n\
              model = \"m\"\nshards = true\n[[primary]]\nmodel = \"o\"\nshards = true\n\
              wire = \"linear8\""
@@ -807,6 +813,8 @@ mod tests {
         assert_eq!(config.shards.service().min_bond, 5);
         let wire = |primary: &Primary| config.shards.chain(primary.wire).wire;
         assert_eq!(wire(&config.primary[0]), Code::F16);
+        let push_from = config.shards.chain(None).push_from;
+        assert_eq!(push_from, Duration::from_millis(7));
         assert_eq!(wire(&config.primary[1]), Code::Linear8);
         assert!(parse("[[serve]]\nmodel = \"m\"").is_ok());
         assert_eq!(Shards::default().service(), ServiceConfig::default());

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `starling-shards evidence`: what a node keeps of servers that contradict each other.
 
-use super::{
-    table::{OutputArgs, Table},
-    Source,
-};
+use super::table::{OutputArgs, Table};
 use crate::{
     code::Code,
     integrity::{compare, Archive, Case, Claim, Room},
 };
 use jiff::Timestamp;
 use starling_engine::{
-    cli::{Failure, StoreArgs},
+    cli::{model_path, Failure, StoreArgs},
+    gguf::Gguf,
     store::sha256,
-    Hidden, LoadOptions,
+    Hidden, LoadOptions, Model,
 };
-use std::path::{Path, PathBuf};
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 /// What is shown.
 #[derive(clap::Args)]
@@ -30,14 +31,20 @@ pub struct Args {
     model: Option<String>,
 }
 
-/// Prints the cases, and who is wrong if there is a model to find that out.
+/// A model to compute cases again with.
+struct Judge {
+    gguf: Gguf,
+    /// SHA-256 of its file.
+    hash: String,
+    /// The blocks that were needed last: most cases are about the same ones.
+    loaded: Option<(Range<usize>, Model)>,
+}
+
+/// Prints the cases, and who is wrong if there is a model to find that out. Files that are no sound
+/// cases are named, and make this fail when all others are shown.
 pub fn run(store: &StoreArgs, output: &OutputArgs, args: Args) -> Result<(), Failure> {
-    let model = match &args.model {
-        Some(name) => {
-            let source = Source::open(store, name)?;
-            let hash = sha256(source.gguf.path())?;
-            Some((source, hash))
-        },
+    let mut judge = match &args.model {
+        Some(name) => Some(Judge::open(store, name)?),
         None => None,
     };
     let mut table = Table::new(
@@ -54,19 +61,22 @@ pub fn run(store: &StoreArgs, output: &OutputArgs, args: Args) -> Result<(), Fai
             "from the model's",
         ],
     );
-    for path in files(&args.paths)? {
-        let told = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-        let case = Case::read(&path).map_err(|error| told(&error))?;
-        let own = model
-            .as_ref()
-            .filter(|(_, hash)| *hash == hex(&case.evidence.first.claim.body.model));
-        let computed = own.map(|(source, _)| compute(source, &case)).transpose();
-        let computed = computed.map_err(|error| told(&error))?;
-        for row in rows(&path, &case, computed.as_ref())? {
-            table.row(row);
+    let files = files(&args.paths)?;
+    let mut unsound = 0;
+    for path in &files {
+        match rows(path, judge.as_mut()) {
+            Ok(rows) => rows.into_iter().for_each(|row| table.row(row)),
+            Err(error) => {
+                eprintln!("{}: {error}", path.display());
+                unsound += 1;
+            },
         }
     }
-    output.write(&table)
+    output.write(&table)?;
+    match unsound {
+        0 => Ok(()),
+        n => Err(format!("{n} of {} files could not be judged", files.len()).into()),
+    }
 }
 
 /// The files, and those in the folders.
@@ -83,33 +93,55 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-/// What the model makes of the step's inputs.
-fn compute(source: &Source, case: &Case) -> Result<Hidden, Failure> {
-    let claim = &case.evidence.first.claim.body;
-    let options = LoadOptions {
-        blocks: Some(claim.blocks.0 as usize..claim.blocks.1 as usize),
-        ends: false,
-        ..LoadOptions::default()
-    };
-    let model = source.load(&options)?;
-    let width = case.exhibit.width as usize;
-    let positions = claim.positions as usize;
-    let inputs = Code::F32.decode(
-        &case.exhibit.inputs,
-        positions.saturating_add(claim.rows as usize),
-        width,
-    )?;
-    let outputs = model
-        .session()
-        .extend_hidden(&Hidden::new(width, inputs)?)?
-        .into_vec();
-    let step = outputs.get(positions.saturating_mul(width)..);
-    Ok(Hidden::new(width, step.ok_or("no output")?.to_vec())?)
+impl Judge {
+    fn open(store: &StoreArgs, model: &str) -> Result<Self, Failure> {
+        let path = model_path(store, model)?;
+        Ok(Self {
+            gguf: Gguf::open(&path)?,
+            hash: sha256(&path)?,
+            loaded: None,
+        })
+    }
+
+    /// What the model makes of the step's inputs; `None` if the case is about another one.
+    fn compute(&mut self, case: &Case) -> Result<Option<Hidden>, Failure> {
+        let claim = &case.evidence.first.claim.body;
+        if hex(&claim.model) != self.hash {
+            return Ok(None);
+        }
+        let blocks = claim.blocks.0 as usize..claim.blocks.1 as usize;
+        let model = match self.loaded.take().filter(|(loaded, _)| *loaded == blocks) {
+            Some((_, model)) => model,
+            None => {
+                let options = LoadOptions {
+                    blocks: Some(blocks.clone()),
+                    ends: false,
+                    ..LoadOptions::default()
+                };
+                Model::load_from(&self.gguf, &options)?
+            },
+        };
+        let (_, model) = self.loaded.insert((blocks, model));
+        let width = case.exhibit.width as usize;
+        let positions = claim.positions as usize;
+        let rows = positions.saturating_add(claim.rows as usize);
+        let inputs = Code::F32.decode(&case.exhibit.inputs, rows, width)?;
+        let inputs = Hidden::new(width, inputs)?;
+        let outputs = model.session().extend_hidden(&inputs)?.into_vec();
+        let step = outputs.get(positions.saturating_mul(width)..);
+        let step = step.ok_or("the model gives no output")?;
+        Ok(Some(Hidden::new(width, step.to_vec())?))
+    }
 }
 
 /// A row for each of the two.
-fn rows(path: &Path, case: &Case, computed: Option<&Hidden>) -> Result<[Vec<String>; 2], Failure> {
+fn rows(path: &Path, judge: Option<&mut Judge>) -> Result<[Vec<String>; 2], Failure> {
+    let case = Case::read(path)?;
     let verdict = case.evidence.judge(&case.exhibit)?;
+    let computed = match judge {
+        Some(judge) => judge.compute(&case)?,
+        None => None,
+    };
     let sides = [
         (&case.evidence.first, &case.exhibit.first),
         (&case.evidence.second, &case.exhibit.second),
@@ -138,13 +170,15 @@ fn rows(path: &Path, case: &Case, computed: Option<&Hidden>) -> Result<[Vec<Stri
             format!("0x{}", hex(&claim.account)),
             genuine.to_owned(),
             format!("{:.1e}", verdict.difference.relative),
-            computed.map_or("–".to_owned(), |computed| judge(body, bytes, computed)),
+            computed
+                .as_ref()
+                .map_or("–".to_owned(), |computed| against(body, bytes, computed)),
         ]
     }))
 }
 
 /// How far an output is from what the model computes.
-fn judge(claim: &Claim, bytes: &[u8], computed: &Hidden) -> String {
+fn against(claim: &Claim, bytes: &[u8], computed: &Hidden) -> String {
     let output = claim
         .code
         .decode(bytes, computed.rows(), computed.width())

@@ -4,8 +4,10 @@
 pub mod calibrate;
 pub mod codes;
 pub mod evidence;
+pub mod recover;
 pub mod speed;
 mod split;
+mod swarm;
 mod table;
 
 pub use table::OutputArgs;
@@ -84,6 +86,18 @@ fn mean(values: &[f64]) -> f64 {
 fn sorted(mut values: Vec<f64>) -> Vec<f64> {
     values.sort_by(f64::total_cmp);
     values
+}
+
+/// The median, with least and most.
+fn spread(values: impl IntoIterator<Item = f64>, digits: usize) -> String {
+    let values = sorted(values.into_iter().collect());
+    let at = |q| quantile(&values, q);
+    format!(
+        "{:.digits$} ({:.digits$} – {:.digits$})",
+        at(0.5),
+        at(0.0),
+        at(1.0)
+    )
 }
 
 #[cfg(test)]

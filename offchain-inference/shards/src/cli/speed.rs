@@ -2,29 +2,19 @@
 //! `starling-shards speed`: chains of spans against the unsplit model.
 
 use super::{
-    even_spans, quantile, sorted,
+    spread,
+    swarm::{extend, prompts, Swarm},
     table::{OutputArgs, Table},
     Source,
 };
-use crate::{
-    code::Code,
-    memory::{Agent, Agents, Endpoint, Network},
-    transport::{ModelId, Transport},
-    Chain, ChainConfig, Served, Service, ServiceConfig,
-};
+use crate::{code::Code, Chain, ChainConfig};
 use starling_engine::{
     cli::{cancel_on_interrupt, item_bar, Failure, StoreArgs},
     generate::Cancel,
     tokenizer::TokenId,
-    Ends, Hidden, Input, LoadOptions, Model, Step, Trunk,
+    LoadOptions, Model, Trunk,
 };
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
-
-/// The name of the model among the nodes of this process.
-const MODEL: ModelId = [1; 32];
+use std::time::{Duration, Instant};
 
 /// What is measured, and on what.
 #[derive(clap::Args)]
@@ -75,13 +65,13 @@ pub fn run(store: &StoreArgs, output: &OutputArgs, args: Args) -> Result<(), Fai
             cancel: &cancel,
         };
         let whole = bench.source.load(&bench.options())?;
-        let swarms = args
+        let courses = args
             .spans
             .iter()
-            .map(|&spans| Swarm::start(&bench, spans.into()))
+            .map(|&spans| Course::start(&bench, spans.into()))
             .collect::<Result<Vec<_>, _>>()?;
-        output.write(&bench.spans(&whole, &swarms)?)?;
-        if let Some(longest) = swarms.iter().max_by_key(|swarm| swarm.nodes.len()) {
+        output.write(&bench.spans(&whole, &courses)?)?;
+        if let Some(longest) = courses.iter().max_by_key(|course| course.swarm.servers()) {
             if !args.delays.is_empty() {
                 output.write(&bench.delays(longest)?)?;
             }
@@ -91,96 +81,35 @@ pub fn run(store: &StoreArgs, output: &OutputArgs, args: Args) -> Result<(), Fai
     Ok(())
 }
 
-/// Nodes that hold a model in spans, and one that holds its ends.
-struct Swarm {
-    network: Network,
-    nodes: Vec<(Arc<Endpoint>, Arc<Service>)>,
-    client: Arc<Endpoint>,
+/// A swarm and two ways to use it.
+struct Course {
+    swarm: Swarm,
     /// Every output goes through the client.
     chain: Chain,
     /// Servers pass outputs on to each other.
     pushing: Chain,
-    /// Ends the client's side when dropped.
-    _service: Arc<Service>,
 }
 
-impl Swarm {
+impl Course {
     fn start(bench: &Bench<'_>, spans: usize) -> Result<Self, Failure> {
-        let options = bench.options();
-        let network = Network::new();
-        let agents = Arc::new(Agents::default());
-        let join = |number: usize| {
-            let agent = Agent::new(u8::try_from(number)?);
-            agents.insert(agent.record());
-            let endpoint = network.join(&format!("node {number}"));
-            let service = Service::start(
-                endpoint.clone(),
-                agents.clone(),
-                Arc::new(agent),
-                ServiceConfig::default(),
-                None,
-            )?;
-            Ok::<_, Failure>((endpoint, service))
-        };
-        let ends = LoadOptions {
-            blocks: Some(0..0),
-            ..options.clone()
-        };
-        let ends = bench.source.load(&ends)?;
-        let mut nodes = vec![];
-        for (i, blocks) in even_spans(ends.config().blocks, spans)
-            .into_iter()
-            .enumerate()
-        {
-            let (endpoint, service) = join(i + 1)?;
-            let served = Served {
-                path: bench.source.gguf.path().to_owned(),
-                blocks,
-                threads: options.threads,
-                cache_bytes: options.cache_bytes,
-                activation_bits: options.activation_bits,
-            };
-            service.serve(MODEL, &served)?;
-            nodes.push((endpoint, service));
-        }
-        let (client, service) = join(0)?;
+        let swarm = Swarm::start(&bench.source, &bench.options(), spans, 1)?;
         let chain = |push_from| {
-            let config = ChainConfig {
+            swarm.chain(ChainConfig {
                 wire: bench.args.wire,
                 push_from,
                 ..ChainConfig::default()
-            };
-            service.chain(MODEL, ends.clone(), config)
+            })
         };
         Ok(Self {
-            network,
-            nodes,
-            client,
             chain: chain(Duration::MAX),
             pushing: chain(Duration::ZERO),
-            _service: service,
+            swarm,
         })
     }
 
     /// The two ways that rows take, and what they are called.
     fn ways(&self) -> [(&'static str, &Chain); 2] {
         [("client", &self.chain), ("server", &self.pushing)]
-    }
-
-    /// Bytes sent between client and nodes, and between nodes, so far.
-    fn bytes(&self) -> u64 {
-        let nodes = self.nodes.iter().map(|(node, _)| node.local());
-        let all: Vec<_> = nodes.chain([self.client.local()]).collect();
-        all.iter()
-            .flat_map(|from| all.iter().map(move |to| (from, to)))
-            .map(|(from, to)| self.network.traffic(from, to).bytes)
-            .sum()
-    }
-
-    /// Adds `milliseconds` to each round trip.
-    fn delay(&self, milliseconds: u64) {
-        self.network
-            .set_delay(Duration::from_millis(milliseconds) / 2);
     }
 }
 
@@ -207,16 +136,8 @@ impl Bench<'_> {
         }
     }
 
-    /// `n` prompts of `len` tokens, others for each `seed`, so that no cache knows them.
     fn prompts(&self, n: usize, len: usize, seed: usize) -> Vec<Vec<TokenId>> {
-        let range = self.source.tokenizer.len().max(2_000) - 1_000;
-        let token = |i: usize, k: usize| {
-            let mixed = (seed * 97 + k + 1) * 7_919 + i * (2 * k + 13);
-            (1_000 + mixed % range) as TokenId
-        };
-        (0..n)
-            .map(|k| (0..len).map(|i| token(i, k)).collect())
-            .collect()
+        prompts(&self.source, n, len, seed)
     }
 
     /// Computes prompts together, then `steps` greedy tokens of each.
@@ -246,16 +167,16 @@ impl Bench<'_> {
         })
     }
 
-    fn spans(&self, whole: &Model, swarms: &[Swarm]) -> Result<Table, Failure> {
+    fn spans(&self, whole: &Model, courses: &[Course]) -> Result<Table, Failure> {
         let args = self.args;
         let (prompt, steps) = (args.prompt.into(), usize::from(args.decode));
         let bar = item_bar(format!("{} spans", self.source.label), args.rounds.into());
         let mut unsplit = vec![];
-        let chains: Vec<_> = swarms
+        let chains: Vec<_> = courses
             .iter()
-            .flat_map(|swarm| swarm.ways().map(|(way, chain)| (swarm, way, chain)))
+            .flat_map(|course| course.ways().map(|(way, chain)| (&course.swarm, way, chain)))
             // One span passes nothing on.
-            .filter(|(swarm, way, _)| swarm.nodes.len() > 1 || *way == "client")
+            .filter(|(swarm, way, _)| swarm.servers() > 1 || *way == "client")
             .collect();
         let mut split: Vec<Vec<(Timing, u64)>> = vec![vec![]; chains.len()];
         for (_, _, chain) in &chains {
@@ -308,7 +229,7 @@ impl Bench<'_> {
             "1".to_owned(),
         ]);
         for ((swarm, way, _), timings) in chains.iter().zip(&split) {
-            let nodes = swarm.nodes.len();
+            let nodes = swarm.servers();
             let pairs = || timings.iter().map(|(timing, _)| timing).zip(&unsplit);
             table.row([
                 nodes.to_string(),
@@ -327,25 +248,25 @@ impl Bench<'_> {
         Ok(table)
     }
 
-    fn delays(&self, swarm: &Swarm) -> Result<Table, Failure> {
+    fn delays(&self, course: &Course) -> Result<Table, Failure> {
         let args = self.args;
         let steps = usize::from(args.delayed_decode);
         let batches = [1, usize::from(args.batch)];
         let delays: Vec<_> = [0].into_iter().chain(args.delays.iter().copied()).collect();
         let bar = item_bar(
             format!("{} delays", self.source.label),
-            usize::from(args.rounds) * delays.len() * batches.len() * swarm.ways().len(),
+            usize::from(args.rounds) * delays.len() * batches.len() * course.ways().len(),
         );
         let cases: Vec<_> = batches
             .iter()
-            .flat_map(|&batch| swarm.ways().map(|(way, chain)| (batch, way, chain)))
+            .flat_map(|&batch| course.ways().map(|(way, chain)| (batch, way, chain)))
             .collect();
         // Steps a second: by batch and way, by delay, by round.
         let mut rates = vec![vec![vec![]; delays.len()]; cases.len()];
         for round in 1..=usize::from(args.rounds) {
             for (&(batch, _, chain), rates) in cases.iter().zip(&mut rates) {
                 for (&delay, rates) in delays.iter().zip(rates) {
-                    swarm.delay(delay);
+                    course.swarm.delay(delay);
                     let prompts = self.prompts(batch, args.batch_prompt.into(), 1_000 + round);
                     let timing = self.generate(chain, &prompts, steps)?;
                     rates.push(1.0 / timing.step);
@@ -353,7 +274,7 @@ impl Bench<'_> {
                 }
             }
         }
-        swarm.delay(0);
+        course.swarm.delay(0);
         bar.finish_and_clear();
         let mut table = Table::new(
             format!(
@@ -361,7 +282,7 @@ impl Bench<'_> {
                  after {} tokens, medians of {} rounds. Petals (arXiv 2209.01188, BLOOM-176B on \
                  3 A100, batch 1): 1.71 steps/s below 5 ms, 1.23 at 100 ms, 72 % kept",
                 self.source.label,
-                swarm.nodes.len(),
+                course.swarm.servers(),
                 args.wire,
                 steps,
                 args.batch_prompt,
@@ -400,7 +321,7 @@ impl Bench<'_> {
         Ok(table)
     }
 
-    fn batches(&self, whole: &Model, swarm: &Swarm) -> Result<Table, Failure> {
+    fn batches(&self, whole: &Model, course: &Course) -> Result<Table, Failure> {
         let args = self.args;
         let len = usize::from(args.batch_prompt);
         let batches = [1, usize::from(args.batch)];
@@ -413,11 +334,11 @@ impl Bench<'_> {
                 let prompts = self.prompts(batch, len, 2_000 + round);
                 let tokens = (batch * len) as f64;
                 unsplit.push(tokens / self.generate(whole, &prompts, 0)?.first);
-                split.push(tokens / self.generate(&swarm.chain, &prompts, 0)?.first);
+                split.push(tokens / self.generate(&course.chain, &prompts, 0)?.first);
                 if let Some(delay) = delay {
-                    swarm.delay(delay);
-                    delayed.push(tokens / self.generate(&swarm.chain, &prompts, 0)?.first);
-                    swarm.delay(0);
+                    course.swarm.delay(delay);
+                    delayed.push(tokens / self.generate(&course.chain, &prompts, 0)?.first);
+                    course.swarm.delay(0);
                 }
             }
             bar.inc(1);
@@ -427,7 +348,7 @@ impl Bench<'_> {
             format!(
                 "{}: prefill of {len} tokens for each sequence of a batch, to the first tokens, {} spans, \
                  wire {}, medians of {} rounds",
-                self.source.label, swarm.nodes.len(), args.wire, args.rounds,
+                self.source.label, course.swarm.servers(), args.wire, args.rounds,
             ),
             &["model", "batch", "tokens/s", "of batch 1", "of unsplit"],
         );
@@ -453,45 +374,4 @@ impl Bench<'_> {
         }
         Ok(table)
     }
-}
-
-/// Extends all sequences; returns the most probable next token of each.
-fn extend<T: Trunk>(
-    trunk: &T,
-    sessions: &mut [T::Session],
-    tokens: &[Vec<TokenId>],
-) -> Result<Vec<TokenId>, Failure> {
-    let mut steps: Vec<_> = sessions
-        .iter_mut()
-        .zip(tokens)
-        .map(|(session, tokens)| Step {
-            session,
-            input: Input::Tokens(tokens),
-        })
-        .collect();
-    let outputs = trunk.forward(&mut steps)?;
-    let config = trunk.ends().config();
-    let last = outputs.iter().flat_map(|hidden| hidden.last().into_vec());
-    let last = Hidden::new(config.width, last.collect())?;
-    let logits = trunk.ends().logits(&last)?;
-    let best = |row: &[f32]| {
-        let best = row
-            .iter()
-            .enumerate()
-            .max_by(|(_, a), (_, b)| a.total_cmp(b));
-        best.map_or(0, |(i, _)| i as TokenId)
-    };
-    Ok(logits.chunks_exact(config.vocab).map(best).collect())
-}
-
-/// The median, with least and most.
-fn spread(values: impl IntoIterator<Item = f64>, digits: usize) -> String {
-    let values = sorted(values.into_iter().collect());
-    let at = |q| quantile(&values, q);
-    format!(
-        "{:.digits$} ({:.digits$} – {:.digits$})",
-        at(0.5),
-        at(0.0),
-        at(1.0)
-    )
 }

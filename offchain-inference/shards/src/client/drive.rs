@@ -458,7 +458,7 @@ impl Run<'_, '_> {
             return Ok(());
         };
         let link = stage.link.clone();
-        let Computed { bytes, input } = match reply.result {
+        let Computed { bytes, input, held } = match reply.result {
             Ok(computed) => computed,
             Err(error) => {
                 if let (LinkError::Refused(Refusal::BadPush), Some(pushed)) =
@@ -478,7 +478,7 @@ impl Run<'_, '_> {
                 link.not_pushed(from);
                 return Err(self.failure(link, LinkError::NotPushed));
             }
-            link.took(flight.rows(), since.elapsed());
+            link.measure_pushed(flight.rows(), since.elapsed(), held);
         }
         let width = link.width;
         let Ok(data) = link.code.decode(&bytes, flight.rows(), width) else {

@@ -113,6 +113,8 @@ pub(crate) struct Computed {
     pub bytes: Vec<u8>,
     /// SHA-256 of the rows that they were computed from, if those were pushed.
     pub input: Option<Digest>,
+    /// How long the server says that it held them.
+    pub held: Duration,
 }
 
 /// Where a server gets rows from.
@@ -441,6 +443,7 @@ impl Link {
                     result: Ok(Computed {
                         bytes: output.data,
                         input: output.input,
+                        held: Duration::from_micros(output.held.into()),
                     }),
                 });
                 Ok(())
@@ -475,8 +478,17 @@ impl Link {
         }
     }
 
+    /// Takes note of a step whose rows another server passed on. Its answer came so long after this
+    /// node had them, too.
+    pub fn measure_pushed(&self, rows: usize, took: Duration, held: Duration) {
+        // Rows that come by way of this node take no less.
+        let wire = took.saturating_sub(held);
+        self.hub.peers.takes_at_least(&self.peer, rows, wire);
+        self.took(rows, took);
+    }
+
     /// Takes note of how long a step of so many rows took.
-    pub fn took(&self, rows: usize, took: Duration) {
+    fn took(&self, rows: usize, took: Duration) {
         observe(&self.hub.metrics.hop_seconds, took);
         if rows == 1 {
             let straggles = self

@@ -179,6 +179,16 @@ impl Peers {
         }
     }
 
+    /// Takes note that so many rows were no less than so long on their way to a node and back.
+    pub fn takes_at_least(&self, peer: &Peer, rows: usize, wire: Duration) {
+        let wire = wire.as_secs_f64();
+        if let Some(known) = self.known.lock().get_mut(peer) {
+            if rows <= SMALL && known.rtt.is_some_and(|rtt| rtt < wire) {
+                known.rtt = Some(mean(known.rtt, wire));
+            }
+        }
+    }
+
     /// The round-trip time, in seconds.
     pub fn rtt(&self, peer: &Peer) -> Option<f64> {
         self.known.lock().get(peer)?.rtt

@@ -196,10 +196,13 @@ impl Evidence {
         self.second.check(directory)
     }
 
-    /// How far apart the outputs are, if the exhibit is the one that the claims name. Where the
-    /// codes differ, the tolerance is that of the coarser one.
+    /// How far apart the outputs are, if the claims are about the same computation and the exhibit
+    /// is the one that they name. Whose claims they are is not looked at. Where the codes differ, the tolerance is that of the coarser one.
     pub fn judge(&self, exhibit: &Exhibit) -> Result<Verdict, EvidenceError> {
         let (first, second) = (&self.first.claim.body, &self.second.claim.body);
+        if !first.same_question(second) {
+            return Err(EvidenceError::OtherQuestion);
+        }
         let other = EvidenceError::OtherExhibit;
         let size = |n: u32| usize::try_from(n).map_err(|_| other("rows"));
         let (width, rows) = (size(exhibit.width)?, size(first.rows)?);
@@ -398,7 +401,7 @@ pub(super) mod tests {
 
     #[test]
     fn what_proves_nothing_is_refused() {
-        let (Evidence { first, second }, _) = conflict();
+        let (Evidence { first, second }, exhibit) = conflict();
         let check = |second: Answer| {
             let first = first.clone();
             Evidence { first, second }.check(&Agents)
@@ -409,7 +412,12 @@ pub(super) mod tests {
         let mut other = second.claim.body.clone();
         other.before[0] ^= 1;
         let other = answer(2, other);
-        assert_eq!(check(other), Err(EvidenceError::OtherQuestion));
+        assert_eq!(check(other.clone()), Err(EvidenceError::OtherQuestion));
+        let apart = Evidence {
+            first: first.clone(),
+            second: other,
+        };
+        assert_eq!(apart.judge(&exhibit), Err(EvidenceError::OtherQuestion));
         let mut forged = second;
         forged.claim.signature[0] ^= 1;
         assert_eq!(check(forged), Err(EvidenceError::Signature([2; 32])));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Serving: spans that this node computes for others.
 
+mod outgoing;
 mod queue;
 mod quota;
 mod span;
@@ -10,20 +11,20 @@ pub use span::Served;
 use std::{
     collections::HashMap,
     sync::{
-        mpsc::{sync_channel, SyncSender},
+        atomic::{AtomicBool, Ordering},
         Arc,
     },
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use parking_lot::{Mutex, RwLock};
-use sha2::{Digest, Sha256};
 
 use self::{
+    outgoing::Outgoing,
     queue::{Job, Key, Queue, Terms},
     quota::{Nonces, Rates},
-    span::{Answer, Rows, Span},
+    span::Span,
 };
 use crate::{
     auth::{Account, Directory, Identity, Signed, Statement},
@@ -31,25 +32,12 @@ use crate::{
     config::ServiceConfig,
     integrity::Claim,
     message::{
-        self, Announcement, Attest, Done, Message, Next, Open, Opened, Output, Push, Refusal,
-        Request, Response, SessionId, Work,
+        self, Announcement, Attest, Open, Opened, Push, Refusal, Request, Response, SessionId, Work,
     },
     metrics::Metrics,
     transport::{ModelId, Peer, Transport},
     ServiceError,
 };
-
-/// Answers that may wait to be sent.
-const ANSWERS: usize = 256;
-
-/// Outputs that may wait to be passed on. More are left out: their clients bring them.
-const PUSHES: usize = 64;
-
-/// Nothing is pushed to a server that took nothing for so long.
-const PUSH_AGAIN: Duration = Duration::from_secs(30);
-
-/// Such servers that are remembered.
-const MAX_SILENT: usize = 1_024;
 
 /// A span and the thread that computes it.
 struct Running {
@@ -69,57 +57,37 @@ pub(crate) struct Server {
     opening: Mutex<Nonces<[u8; 16]>>,
     requests: Mutex<Rates<Peer>>,
     messages: Mutex<Rates<Peer>>,
-    answers: Mutex<Option<SyncSender<Answer>>>,
-    pushes: Mutex<Option<SyncSender<(Peer, Push)>>>,
-    senders: Mutex<Vec<JoinHandle<()>>>,
+    outgoing: Outgoing,
+    stopped: AtomicBool,
 }
 
 impl Server {
-    pub fn start(
+    pub fn new(
         transport: Arc<dyn Transport>,
         directory: Arc<dyn Directory>,
         identity: Arc<dyn Identity>,
         config: ServiceConfig,
         metrics: Metrics,
-    ) -> Result<Arc<Self>, ServiceError> {
-        let (answers, outgoing) = sync_channel(ANSWERS);
-        let (pushes, pushed) = sync_channel(PUSHES);
-        let server = Arc::new(Self {
+    ) -> Arc<Self> {
+        let config = Arc::new(RwLock::new(config));
+        let outgoing = Outgoing {
+            transport: transport.clone(),
+            config: config.clone(),
+            metrics: metrics.clone(),
+        };
+        Arc::new(Self {
             transport,
             directory,
             identity,
-            config: Arc::new(RwLock::new(config)),
+            config,
             metrics,
             spans: RwLock::default(),
             opening: Mutex::default(),
             requests: Mutex::default(),
             messages: Mutex::default(),
-            answers: Mutex::new(Some(answers)),
-            pushes: Mutex::new(Some(pushes)),
-            senders: Mutex::default(),
-        });
-        let weak = Arc::downgrade(&server);
-        let sender = crate::spawn("shards-answers", move || {
-            for answer in outgoing {
-                let Some(server) = weak.upgrade() else {
-                    return;
-                };
-                server.answer(answer);
-            }
-        })?;
-        let weak = Arc::downgrade(&server);
-        // A server that takes nothing must not hold up the answers.
-        let pusher = crate::spawn("shards-pushes", move || {
-            let mut silent = HashMap::new();
-            for (peer, push) in pushed {
-                let Some(server) = weak.upgrade() else {
-                    return;
-                };
-                server.push(&mut silent, peer, push);
-            }
-        })?;
-        server.senders.lock().extend([sender, pusher]);
-        Ok(server)
+            outgoing,
+            stopped: AtomicBool::new(false),
+        })
     }
 
     /// Changes the limits; open sessions stay.
@@ -129,13 +97,15 @@ impl Server {
 
     /// Loads a span and serves it from now on, in place of another one of the same model.
     pub fn serve(&self, model: ModelId, served: &Served) -> Result<(), ServiceError> {
-        let answers = self.answers.lock().clone().ok_or(ServiceError::Closed)?;
+        if self.stopped.load(Ordering::Acquire) {
+            return Err(ServiceError::Closed);
+        }
         // Two spans may not fit into memory together.
         self.withdraw(&model);
-        let span = Span::load(model, served, self.config.clone(), self.metrics.clone())?;
+        let span = Span::load(model, served, self.directory.clone(), self.outgoing.clone())?;
         let span = Arc::new(span);
         let at_work = span.clone();
-        let thread = crate::spawn("shards-span", move || at_work.run(&answers))?;
+        let thread = crate::spawn("shards-span", move || at_work.run())?;
         let running = Running { span, thread };
         let other = self.spans.write().insert(model, running);
         self.provide();
@@ -156,15 +126,12 @@ impl Server {
 
     /// Serves nothing any more.
     pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
         let spans = std::mem::take(&mut *self.spans.write());
         self.provide();
         for running in spans.into_values() {
             running.stop();
         }
-        self.answers.lock().take();
-        self.pushes.lock().take();
-        let senders = std::mem::take(&mut *self.senders.lock());
-        senders.into_iter().for_each(crate::join);
     }
 
     fn provide(&self) {
@@ -205,7 +172,7 @@ impl Server {
                 Request::Attest(attest) => self.attest(from, attest).map(Response::Attested),
             });
         result.unwrap_or_else(|refusal| {
-            self.refused(from, &refusal);
+            self.outgoing.refused(from, &refusal);
             Response::Refused(refusal)
         })
     }
@@ -333,16 +300,9 @@ impl Server {
             if let Some((span, _)) = found {
                 span.queue.end(&key);
             }
-            let answer = Answer {
-                key,
-                sequence,
-                arrived,
-                result: Err(refusal),
-            };
-            // A full queue of answers must not hold up the transport; the client will time out.
-            if let Some(answers) = &*self.answers.lock() {
-                let _ = answers.try_send(answer);
-            }
+            // To this node itself an answer may come back as a message.
+            drop(spans);
+            self.outgoing.refuse(&key, sequence, refusal);
         }
     }
 
@@ -372,7 +332,7 @@ impl Server {
         };
         match result {
             Ok(()) => self.metrics.push("taken"),
-            Err(refusal) => self.refused(&from, &refusal),
+            Err(refusal) => self.outgoing.refused(&from, &refusal),
         }
     }
 
@@ -418,118 +378,7 @@ impl Server {
 
     /// Notes a message that could not be read.
     pub fn malformed(&self, from: &Peer) {
-        self.refused(from, &Refusal::Malformed);
-    }
-
-    fn refused(&self, from: &Peer, refusal: &Refusal) {
-        self.metrics.refuse(refusal);
-        log::debug!(target: "shards", "{from} was refused: {refusal}");
-    }
-
-    /// Codes and sends an answer; waits for the peer as long as it may.
-    fn answer(&self, answer: Answer) {
-        let result = answer.result.map(|rows| {
-            let data = rows.code.encode(&rows.data, rows.width);
-            self.claim(&answer.key, answer.sequence, &rows, &data);
-            if let Some(next) = rows.next {
-                self.pass_on(next, &data);
-            }
-            let held = answer.arrived.elapsed().as_micros();
-            Output {
-                held: held.try_into().unwrap_or(u32::MAX),
-                data,
-                input: rows.input,
-            }
-        });
-        let (peer, session) = &answer.key;
-        if let Err(refusal) = &result {
-            self.refused(peer, refusal);
-        }
-        let message = Message::Done(Done {
-            session: *session,
-            sequence: answer.sequence,
-            result,
-        });
-        let payload = message::encode(&message);
-        let (bytes, timeout) = (payload.len(), self.config.read().send_timeout);
-        match self.transport.send(peer, payload, timeout) {
-            Ok(()) => self.metrics.count_bytes("sent", "server", bytes),
-            Err(error) => {
-                log::debug!(target: "shards", "an answer is lost: {error}");
-                for running in self.spans.read().values() {
-                    running.span.queue.end(&answer.key);
-                }
-            },
-        }
-    }
-}
-
-impl Server {
-    /// Has an output sent to the next server.
-    fn pass_on(&self, next: Next, data: &[u8]) {
-        let push = Push {
-            session: next.session,
-            sequence: next.sequence,
-            data: data.to_vec(),
-        };
-        if let Some(pushes) = &*self.pushes.lock() {
-            if pushes.try_send((Peer::new(next.peer), push)).is_err() {
-                self.metrics.push("failed");
-            }
-        }
-    }
-
-    /// Sends an output to the next server, unless that took nothing lately.
-    fn push(&self, silent: &mut HashMap<Peer, Instant>, peer: Peer, push: Push) {
-        silent.retain(|_, since| since.elapsed() < PUSH_AGAIN);
-        if silent.contains_key(&peer) {
-            return self.metrics.push("failed");
-        }
-        let payload = message::encode(&Message::Push(push));
-        let (bytes, timeout) = (payload.len(), self.config.read().send_timeout);
-        match self.transport.send(&peer, payload, timeout) {
-            Ok(()) => {
-                self.metrics.push("sent");
-                self.metrics.count_bytes("sent", "server", bytes);
-            },
-            Err(error) => {
-                log::debug!(target: "shards", "nothing is passed on to {peer}: {error}");
-                self.metrics.push("failed");
-                if silent.len() < MAX_SILENT {
-                    silent.insert(peer, Instant::now());
-                }
-            },
-        }
-    }
-
-    /// Remembers what an answer claims, so that it can be signed for.
-    fn claim(&self, key: &Key, sequence: u64, rows: &Rows, data: &[u8]) {
-        let spans = self.spans.read();
-        let Some(span) = spans.values().find(|running| running.span.id == rows.model) else {
-            return;
-        };
-        let Some(blocks) = message::Span::new(&rows.blocks) else {
-            return;
-        };
-        let time = self.directory.now();
-        let mut rest = data;
-        let claims = rows.parts.iter().map_while(|part| {
-            let bytes = rows.code.bytes(part.rows as usize, rows.width);
-            let (own, others) = rest.split_at_checked(bytes)?;
-            rest = others;
-            Some(Claim {
-                model: rows.model,
-                blocks: (blocks.start, blocks.end),
-                code: rows.code,
-                positions: part.position,
-                rows: part.rows,
-                before: part.before,
-                after: part.after,
-                output: Sha256::digest(own).into(),
-                time,
-            })
-        });
-        span.span.queue.claim(key, sequence, claims.collect());
+        self.outgoing.refused(from, &Refusal::Malformed);
     }
 }
 

@@ -7,23 +7,24 @@ use std::{
     path::PathBuf,
     sync::{
         atomic::{AtomicU64, Ordering},
-        mpsc::SyncSender,
         Arc,
     },
     time::{Duration, Instant},
 };
 
-use parking_lot::RwLock;
 use sha2::{Digest as _, Sha256};
 use starling_engine::{self as engine, Hidden, Input, LoadOptions, Model, Step};
 
-use super::queue::{Key, Queue, Task};
+use super::{
+    outgoing::{Lanes, Outgoing},
+    queue::{Key, Queue, Task},
+};
 use crate::{
+    auth::Directory,
     code::Code,
-    config::ServiceConfig,
-    integrity::{Digest, History},
-    message::{Branch, Edit, Next, Refusal, Work},
-    metrics::{observe, Metrics},
+    integrity::{Claim, Digest, History},
+    message::{self, Branch, Done, Edit, Next, Output, Refusal, Work},
+    metrics::observe,
     transport::ModelId,
 };
 
@@ -43,49 +44,45 @@ pub struct Served {
     pub activation_bits: engine::ActivationBits,
 }
 
-/// An answer on its way out.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub key: Key,
-    pub sequence: u64,
-    pub arrived: Instant,
-    pub result: Result<Rows, Refusal>,
+/// An answer.
+struct Answer {
+    key: Key,
+    sequence: u64,
+    arrived: Instant,
+    result: Result<Rows, Refusal>,
 }
 
 /// Rows to be coded.
-#[derive(Debug)]
-pub(crate) struct Rows {
-    pub data: Vec<f32>,
-    pub width: usize,
-    pub code: Code,
-    pub model: ModelId,
-    pub blocks: Range<usize>,
-    pub parts: Vec<PartDone>,
+struct Rows {
+    data: Vec<f32>,
+    code: Code,
+    blocks: Range<usize>,
+    parts: Vec<PartDone>,
     /// SHA-256 of the inputs' wire bytes, if they were pushed.
-    pub input: Option<Digest>,
+    input: Option<Digest>,
     /// Where the rows go besides.
-    pub next: Option<Next>,
+    next: Option<Next>,
 }
 
 /// What the rows of a part came from.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PartDone {
-    pub position: u32,
-    pub rows: u32,
+#[derive(Clone, Copy)]
+struct PartDone {
+    position: u32,
+    rows: u32,
     /// Digests of the branch's inputs before the part and with it.
-    pub before: Digest,
-    pub after: Digest,
+    before: Digest,
+    after: Digest,
 }
 
 /// A loaded span.
 pub(crate) struct Span {
     pub id: ModelId,
     pub model: Model,
-    pub queue: Queue,
+    pub queue: Arc<Queue>,
     /// Bits of an f64: tokens · blocks a second of decoding one sequence.
     throughput: AtomicU64,
-    config: Arc<RwLock<ServiceConfig>>,
-    metrics: Metrics,
+    directory: Arc<dyn Directory>,
+    outgoing: Outgoing,
 }
 
 /// A branch: its cache, and the digests of the rows that it was computed from.
@@ -94,8 +91,14 @@ struct Cached {
     history: History,
 }
 
-/// Caches of the sessions.
-type Caches = HashMap<Key, HashMap<Branch, Cached>>;
+/// What belongs to a session.
+#[derive(Default)]
+struct Held {
+    branches: HashMap<Branch, Cached>,
+    lanes: Lanes,
+}
+
+type Sessions = HashMap<Key, Held>;
 
 /// A task whose message was found sound. Its branches are out of the caches for the pass.
 struct Prepared {
@@ -110,8 +113,8 @@ impl Span {
     pub fn load(
         id: ModelId,
         served: &Served,
-        config: Arc<RwLock<ServiceConfig>>,
-        metrics: Metrics,
+        directory: Arc<dyn Directory>,
+        outgoing: Outgoing,
     ) -> engine::Result<Self> {
         let options = LoadOptions {
             blocks: Some(served.blocks.clone()),
@@ -125,11 +128,11 @@ impl Span {
         let throughput = measure(&model)?;
         Ok(Self {
             id,
-            queue: Queue::new(metrics.sessions.clone()),
+            queue: Arc::new(Queue::new(outgoing.metrics.sessions.clone())),
             throughput: AtomicU64::new(throughput.to_bits()),
             model,
-            config,
-            metrics,
+            directory,
+            outgoing,
         })
     }
 
@@ -150,7 +153,7 @@ impl Span {
     /// Whether `work` may wait for its turn: everything that can be said without its session's
     /// caches. Returns its rows and the bytes that they take.
     pub fn check(&self, work: &Work, code: Code) -> Result<(usize, usize), Refusal> {
-        let config = self.config.read();
+        let config = self.outgoing.config.read();
         let rows = work
             .parts
             .iter()
@@ -173,38 +176,39 @@ impl Span {
     }
 
     /// Works until the queue is stopped.
-    pub fn run(&self, answers: &SyncSender<Answer>) {
-        let mut caches = Caches::new();
+    pub fn run(&self) {
+        let mut sessions = Sessions::new();
+        let metrics = &self.outgoing.metrics;
         let mut positions = 0.0;
         loop {
             let (max_rows, idle) = {
-                let config = self.config.read();
+                let config = self.outgoing.config.read();
                 (config.max_rows, config.idle)
             };
             let turn = self.queue.next(max_rows, idle);
             let stopped = turn.is_none();
             let turn = turn.unwrap_or_default();
-            self.metrics.expired.inc_by(turn.expired as f64);
+            metrics.expired.inc_by(turn.expired as f64);
             for key in &turn.ended {
-                caches.remove(key);
+                sessions.remove(key);
             }
             if stopped {
-                caches.clear();
+                sessions.clear();
             }
             let keys: Vec<_> = turn.tasks.iter().map(|task| task.key.clone()).collect();
-            let computed = self.compute(&mut caches, turn.tasks);
-            for answer in computed.iter().filter(|answer| answer.result.is_err()) {
-                caches.remove(&answer.key);
-                self.queue.end(&answer.key);
+            for answer in self.compute(&mut sessions, turn.tasks) {
+                if answer.result.is_err() {
+                    self.queue.end(&answer.key);
+                    let mut ended = sessions.remove(&answer.key).unwrap_or_default();
+                    self.answer(&mut ended.lanes, answer);
+                } else if let Some(held) = sessions.get_mut(&answer.key) {
+                    self.answer(&mut held.lanes, answer);
+                }
             }
             self.queue.used(keys.iter());
             let now = self.model.cache_positions_used() as f64;
-            self.metrics.positions.add(now - positions);
+            metrics.positions.add(now - positions);
             positions = now;
-            for answer in computed {
-                // Fails only when the service ends.
-                let _ = answers.send(answer);
-            }
             if stopped {
                 return;
             }
@@ -212,16 +216,16 @@ impl Span {
     }
 
     /// Computes `tasks`, which are for the same blocks, in one pass.
-    fn compute(&self, caches: &mut Caches, tasks: Vec<Task>) -> Vec<Answer> {
+    fn compute(&self, sessions: &mut Sessions, tasks: Vec<Task>) -> Vec<Answer> {
         let limits = {
-            let config = self.config.read();
+            let config = self.outgoing.config.read();
             (config.max_branches, config.max_positions)
         };
         let mut answers = Vec::with_capacity(tasks.len());
         let mut ready = Vec::with_capacity(tasks.len());
         for task in tasks {
-            let branches = caches.entry(task.key.clone()).or_default();
-            match prepare(&self.model, branches, &task, limits) {
+            let held = sessions.entry(task.key.clone()).or_default();
+            match prepare(&self.model, &mut held.branches, &task, limits) {
                 Ok((branches, inputs, parts)) if !inputs.is_empty() => ready.push(Prepared {
                     task,
                     branches,
@@ -254,12 +258,11 @@ impl Span {
             let Work {
                 pushed, data, next, ..
             } = &task.job.work;
-            caches.entry(task.key.clone()).or_default().extend(branches);
+            let held = sessions.entry(task.key.clone()).or_default();
+            held.branches.extend(branches);
             let rows = result.map(|outputs: Vec<Hidden>| Rows {
                 data: outputs.into_iter().flat_map(Hidden::into_vec).collect(),
-                width: self.model.config().width,
                 code: task.terms.code,
-                model: self.id,
                 blocks: task.terms.blocks.clone(),
                 parts,
                 input: pushed.then(|| Sha256::digest(data).into()),
@@ -291,15 +294,69 @@ impl Span {
             .forward_blocks(blocks, &mut steps)
             .map_err(refusal)?;
         let took = started.elapsed();
-        observe(&self.metrics.pass_seconds, took);
-        self.metrics.pass_rows.observe(rows as f64);
-        self.metrics.served_rows.inc_by(rows as f64);
+        let metrics = &self.outgoing.metrics;
+        observe(&metrics.pass_seconds, took);
+        metrics.pass_rows.observe(rows as f64);
+        metrics.served_rows.inc_by(rows as f64);
         if rows == 1 {
             let newest = count as f64 / took.as_secs_f64().max(1e-9);
             let smooth = 0.9 * self.throughput() + 0.1 * newest;
             self.throughput.store(smooth.to_bits(), Ordering::Relaxed);
         }
         Ok(outputs)
+    }
+}
+
+impl Span {
+    /// Codes an answer, remembers what it claims, and sends it.
+    fn answer(&self, lanes: &mut Lanes, answer: Answer) {
+        let result = answer.result.map(|rows| {
+            let data = rows.code.encode(&rows.data, self.model.config().width);
+            let claims = self.claims(&rows, &data);
+            self.queue.claim(&answer.key, answer.sequence, claims);
+            if let Some(next) = rows.next {
+                self.outgoing.pass_on(lanes, next, &data);
+            }
+            let held = answer.arrived.elapsed().as_micros();
+            Output {
+                held: held.try_into().unwrap_or(u32::MAX),
+                data,
+                input: rows.input,
+            }
+        });
+        let done = Done {
+            session: answer.key.1,
+            sequence: answer.sequence,
+            result,
+        };
+        self.outgoing.answer(lanes, &self.queue, &answer.key, done);
+    }
+
+    /// What coded rows claim, part by part, so that it can be signed for.
+    fn claims(&self, rows: &Rows, data: &[u8]) -> Vec<Claim> {
+        let Some(blocks) = message::Span::new(&rows.blocks) else {
+            return vec![];
+        };
+        let width = self.model.config().width;
+        let time = self.directory.now();
+        let mut rest = data;
+        let claims = rows.parts.iter().map_while(|part| {
+            let bytes = rows.code.bytes(part.rows as usize, width);
+            let (own, others) = rest.split_at_checked(bytes)?;
+            rest = others;
+            Some(Claim {
+                model: self.id,
+                blocks: (blocks.start, blocks.end),
+                code: rows.code,
+                positions: part.position,
+                rows: part.rows,
+                before: part.before,
+                after: part.after,
+                output: Sha256::digest(own).into(),
+                time,
+            })
+        });
+        claims.collect()
     }
 }
 

@@ -11,18 +11,18 @@ use std::{
 
 use candle_core::quantized::GgmlDType;
 use parking_lot::Mutex;
-use starling_engine::{config::Architecture, Error};
+use starling_engine::{config::Architecture, Error, Sequence, Trunk};
 use starling_shards::{
     auth::Directory,
     memory::Agent,
     message::{self, Message},
     transport::Peer,
-    Chain, ChainConfig, ChainError,
+    Chain, ChainConfig, ChainError, ServiceConfig,
 };
 
 use crate::{
     fixtures::{self, Fixture, BLOCKS},
-    swarm::{config, eventually, greedy, Node, Swarm},
+    swarm::{config, eventually, extend, greedy, Node, Swarm},
 };
 
 const PROMPT: [u32; 12] = [9, 8, 7, 6, 5, 4, 3, 2, 1, 50, 51, 52];
@@ -73,6 +73,18 @@ impl Scene {
                 strike(&route[*stage].1);
             }
         })
+    }
+
+    /// Servers wait longer for one that takes nothing than clients do for an answer.
+    fn wait_long_to_send(&self) {
+        for server in &self.servers {
+            server.service.configure(ServiceConfig {
+                send_timeout: Duration::from_secs(60),
+                requests_per_second: 1e6,
+                messages_per_second: 1e6,
+                ..ServiceConfig::default()
+            });
+        }
     }
 
     fn failures(&self, cause: &str) -> f64 {
@@ -236,11 +248,139 @@ fn a_paused_server_is_replaced_and_the_tokens_are_the_same() {
 }
 
 #[test]
-fn a_straggler_is_left_for_a_faster_holder_without_a_failure() {
+fn who_takes_nothing_holds_up_nobody_else() {
+    let mut scene = Scene::new(1);
+    let config = ChainConfig {
+        least_step_timeout: Duration::from_secs(20),
+        most_step_timeout: Duration::from_secs(20),
+        patience: Duration::from_secs(1),
+        ..config()
+    };
+    let chain = scene.swarm.chain(&scene.user, config.clone());
+    let other = scene.swarm.node();
+    let others = scene.swarm.chain(&other, config);
+    let server = scene.servers[0].peer.clone();
+    let network = scene.swarm.network.clone();
+    let user = scene.user.peer.clone();
+    scene.wait_long_to_send();
+    greedy(&chain, &PROMPT, 3, |_| {}).unwrap();
+    network.clog(&server, &user);
+    std::thread::scope(|scope| {
+        let blocked = scope.spawn(|| greedy(&chain, &PROMPT, 1, |_| {}));
+        eventually("an answer that waits", || {
+            scene.servers[0].service.metrics().served_rows.get() >= (2 * PROMPT.len() + 3) as f64
+        });
+        let tokens = greedy(&others, &PROMPT, TOKENS, |_| {}).unwrap();
+        assert_eq!(tokens, scene.expected);
+        let metrics = other.service.metrics();
+        assert_eq!(metrics.failures.with_label_values(&["timeout"]).get(), 0.0);
+        network.kill(&user);
+        assert!(blocked.join().unwrap().is_err());
+    });
+}
+
+#[test]
+fn a_server_that_takes_nothing_that_is_passed_on_holds_up_no_answer() {
+    let scene = Scene::new(1);
+    scene.wait_long_to_send();
+    let config = ChainConfig {
+        least_step_timeout: Duration::from_secs(3),
+        most_step_timeout: Duration::from_secs(3),
+        ..config()
+    };
+    let chain = pushing(&scene, config);
+    let [first, second] = [0, 1].map(|i| &scene.servers[i].peer);
+    let tokens = scene.strike(&chain, &[(9, 0)], |_| {
+        assert!(scene.pushes("taken") > 0.0);
+        scene.swarm.network.clog(first, second);
+    });
+    assert_eq!(tokens.unwrap(), scene.expected);
+    assert_eq!(scene.given_up(), 1.0);
+    assert_eq!(scene.failures("timeout"), 0.0, "the answers came");
+}
+
+#[test]
+fn a_server_that_lags_behind_gets_by_way_of_the_client_what_it_needs() {
     let scene = Scene::new(2);
-    let chain = scene.swarm.chain(&scene.user, config());
+    let chain = pushing(&scene, config());
+    // Long enough to be remembered.
+    let first: Vec<u32> = (0..40).map(|i| i * 7 % 90).collect();
+    let mut longer = first.clone();
+    longer.extend([11, 12, 13]);
+    let whole = scene.swarm.whole();
+    let expected = extend(&whole, &mut whole.session(), &longer).unwrap();
+    extend(&chain, &mut chain.session(), &first).unwrap();
+    scene.swarm.network.kill(&chain.route()[1].1);
+    // The replacement learns of its upstream by another sequence, and knows nothing of the first.
+    let before = scene.pushes("taken");
+    greedy(&chain, &PROMPT, 8, |_| {}).unwrap();
+    assert!(scene.pushes("taken") > before);
+    let mut session = chain.session_with_prefix(&longer);
+    let known = session.len();
+    assert_eq!(known, first.len());
+    let again = extend(&chain, &mut session, &longer[known..]).unwrap();
+    assert_eq!(again.last(), expected.last());
+    assert_eq!(scene.failures("wrong_branch"), 0.0);
+    assert_eq!(
+        scene.failures("disconnected"),
+        1.0,
+        "the one that was killed"
+    );
+}
+
+#[test]
+fn no_row_is_replayed_twice_however_slow_a_replacement_is() {
+    let scene = Scene::new(2);
+    let config = ChainConfig {
+        replan: false,
+        ..config()
+    };
+    let chain = scene.swarm.chain(&scene.user, config);
+    let network = &scene.swarm.network;
+    let at = 9;
+    let tokens = greedy(&chain, &PROMPT, TOKENS, |token| {
+        if token != at {
+            return;
+        }
+        let route = chain.route();
+        let [first, second] = [0, 1].map(|stage| route[stage].1.clone());
+        // The one that takes the first one's place has all to compute again, and what it gives is known
+        // already: the chain could go on without it.
+        for server in scene.servers.iter().step_by(2) {
+            if server.peer != first {
+                network.slow(&server.peer, Duration::from_millis(300));
+            }
+        }
+        let (dying, killer) = (second.clone(), network.clone());
+        network.corrupt(&second, move |bytes| {
+            bytes.clear();
+            killer.kill(&first);
+            killer.kill(&dying);
+        });
+    });
+    assert_eq!(tokens.unwrap(), scene.expected);
+    let replayed = scene.user.service.metrics().replayed_rows.get();
+    assert_eq!(replayed, (2 * (PROMPT.len() + at)) as f64);
+}
+
+#[test]
+fn a_straggler_is_left_for_a_faster_holder_without_a_failure() {
+    for push_from in [Duration::MAX, Duration::ZERO] {
+        for stage in [0, 1] {
+            a_straggler_is_left(push_from, stage);
+        }
+    }
+}
+
+fn a_straggler_is_left(push_from: Duration, stage: usize) {
+    let scene = Scene::new(2);
+    let config = ChainConfig {
+        push_from,
+        ..config()
+    };
+    let chain = scene.swarm.chain(&scene.user, config);
     let slow = std::cell::RefCell::new(None);
-    let tokens = scene.strike(&chain, &[(4, 0)], |peer| {
+    let tokens = scene.strike(&chain, &[(4, stage)], |peer| {
         scene.swarm.network.slow(peer, Duration::from_millis(250));
         *slow.borrow_mut() = Some(peer.clone());
     });
@@ -250,6 +390,7 @@ fn a_straggler_is_left_for_a_faster_holder_without_a_failure() {
     assert_eq!(scene.recoveries(), 0);
     let slow = slow.into_inner().unwrap();
     assert!(chain.route().iter().all(|(_, peer)| *peer != slow));
+    assert_eq!(scene.pushes("taken") > 0.0, push_from.is_zero());
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //! Chains of spans between nodes of one process: the same as the whole model, whatever happens.
 
 mod equal;
+#[cfg(feature = "cli")]
+mod evidence;
 mod faults;
 #[path = "../../../engine/src/fixtures.rs"]
 #[allow(dead_code)]

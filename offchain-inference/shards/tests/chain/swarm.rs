@@ -41,6 +41,7 @@ pub struct Node {
 pub struct Swarm {
     pub network: Network,
     pub agents: Arc<Agents>,
+    pub model: ModelId,
     path: PathBuf,
     nodes: u8,
 }
@@ -50,6 +51,7 @@ impl Swarm {
         Self {
             network: Network::new(),
             agents: Arc::default(),
+            model: MODEL,
             path: path.to_owned(),
             nodes: 0,
         }
@@ -108,7 +110,7 @@ impl Swarm {
             cache_bytes: 64 << 20,
             activation_bits: Default::default(),
         };
-        node.service.serve(MODEL, &served).unwrap();
+        node.service.serve(self.model, &served).unwrap();
     }
 
     /// The model's ends.
@@ -130,7 +132,7 @@ impl Swarm {
     }
 
     pub fn chain(&self, node: &Node, config: ChainConfig) -> Chain {
-        node.service.chain(MODEL, self.ends(), config)
+        node.service.chain(self.model, self.ends(), config)
     }
 }
 

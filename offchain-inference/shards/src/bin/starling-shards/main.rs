@@ -4,11 +4,11 @@
 
 use clap::{Parser, Subcommand};
 use starling_engine::cli::{exit_code, StoreArgs};
-use starling_shards::cli::{calibrate, codes, evidence, speed, OutputArgs};
+use starling_shards::cli::{calibrate, codes, evidence, recover, speed, OutputArgs};
 use std::process::ExitCode;
 
 /// Measures models that are cut into spans: what wire codes change, how far honest servers are
-/// apart, and how fast chains of spans are. Nodes are in one process; nothing goes over a network.
+/// apart, how fast chains of spans are, and how long they take to replace a server. Nodes are in one process; nothing goes over a network.
 /// Shows what a node has kept of servers that contradict each other.
 ///
 /// Exit status: 0 on success, 1 on failure, 2 on wrong usage, 130 when interrupted.
@@ -31,6 +31,8 @@ enum Command {
     Calibrate(calibrate::Args),
     /// Who signed outputs that contradict each other, and with a model whose are wrong.
     Evidence(evidence::Args),
+    /// How long a chain takes to go on after one of its servers fails.
+    Recover(recover::Args),
     /// Speed of chains of spans against the unsplit model, with and without delay between nodes.
     Speed(speed::Args),
 }
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Command::Codes(args) => codes::run(store, output, args),
         Command::Calibrate(args) => calibrate::run(store, output, args),
         Command::Evidence(args) => evidence::run(store, output, args),
+        Command::Recover(args) => recover::run(store, output, args),
         Command::Speed(args) => speed::run(store, output, args),
     })
 }

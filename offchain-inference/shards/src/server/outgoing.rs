@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a server sends.
+//!
+//! What the transport takes at once leaves from the thread that has computed it. What it does not
+//! take waits in a thread of its session's own: a peer that takes nothing holds up neither a span
+//! nor other sessions.
+
+use std::{
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{sync_channel, SyncSender},
+        Arc,
+    },
+    time::{Duration, Instant},
+};
+
+use parking_lot::RwLock;
+
+use super::queue::{Key, Queue};
+use crate::{
+    config::ServiceConfig,
+    message::{self, Done, Message, Next, Push, Refusal},
+    metrics::Metrics,
+    transport::{Peer, Transport, TransportError},
+    ServiceError,
+};
+
+/// Messages of a session that may wait for one side.
+const WAITING: usize = 64;
+
+/// Nothing is passed on to a server that took nothing for so long.
+const PUSH_AGAIN: Duration = Duration::from_secs(30);
+
+/// The way out of this node.
+#[derive(Clone)]
+pub(crate) struct Outgoing {
+    pub transport: Arc<dyn Transport>,
+    pub config: Arc<RwLock<ServiceConfig>>,
+    pub metrics: Metrics,
+}
+
+/// A session's ways out: to its client, and to the servers after this one.
+#[derive(Default)]
+pub(crate) struct Lanes {
+    answers: Lane,
+    pushes: Lane,
+}
+
+impl Outgoing {
+    /// Sends an answer, now or later. A session whose answers do not get through ends.
+    pub fn answer(&self, lanes: &mut Lanes, queue: &Arc<Queue>, key: &Key, done: Done) {
+        if let Err(refusal) = &done.result {
+            self.refused(&key.0, refusal);
+        }
+        let payload = message::encode(&Message::Done(done));
+        let bytes = payload.len();
+        let slowly = || {
+            let (out, queue, key) = (self.clone(), queue.clone(), key.clone());
+            move |peer: Peer, payload| match out.send(&peer, payload) {
+                Ok(()) => true,
+                Err(error) => {
+                    log::debug!(target: "shards", "an answer is lost: {error}");
+                    queue.end(&key);
+                    false
+                },
+            }
+        };
+        match lanes
+            .answers
+            .send(&*self.transport, &key.0, payload, slowly)
+        {
+            Taken::Now => self.metrics.count_bytes("sent", "server", bytes),
+            Taken::Later => {},
+            Taken::Not => {
+                queue.end(key);
+            },
+        }
+    }
+
+    /// Tells a peer that its message is refused, if that takes no waiting; else it finds out.
+    pub fn refuse(&self, (peer, session): &Key, sequence: u64, refusal: Refusal) {
+        self.refused(peer, &refusal);
+        let payload = message::encode(&Message::Done(Done {
+            session: *session,
+            sequence,
+            result: Err(refusal),
+        }));
+        let bytes = payload.len();
+        if self.transport.try_send(peer, payload).is_ok() {
+            self.metrics.count_bytes("sent", "server", bytes);
+        }
+    }
+
+    /// Notes that a peer was refused something.
+    pub fn refused(&self, peer: &Peer, refusal: &Refusal) {
+        self.metrics.refuse(refusal);
+        log::debug!(target: "shards", "{peer} was refused: {refusal}");
+    }
+
+    /// Sends an output to the next server, now or later, unless that took nothing lately: its client
+    /// brings what does not come.
+    pub fn pass_on(&self, lanes: &mut Lanes, next: Next, data: &[u8]) {
+        let peer = Peer::new(next.peer);
+        let payload = message::encode(&Message::Push(Push {
+            session: next.session,
+            sequence: next.sequence,
+            data: data.to_vec(),
+        }));
+        let bytes = payload.len();
+        let slowly = || {
+            let (out, mut silent) = (self.clone(), None);
+            move |peer, payload| {
+                out.push(&mut silent, peer, payload);
+                true
+            }
+        };
+        match lanes.pushes.send(&*self.transport, &peer, payload, slowly) {
+            Taken::Now => {
+                self.metrics.push("sent");
+                self.metrics.count_bytes("sent", "server", bytes);
+            },
+            Taken::Later => {},
+            Taken::Not => self.metrics.push("failed"),
+        }
+    }
+
+    fn push(&self, silent: &mut Option<(Peer, Instant)>, peer: Peer, payload: Vec<u8>) {
+        let is_silent = silent
+            .as_ref()
+            .is_some_and(|(who, since)| *who == peer && since.elapsed() < PUSH_AGAIN);
+        if is_silent {
+            return self.metrics.push("failed");
+        }
+        match self.send(&peer, payload) {
+            Ok(()) => self.metrics.push("sent"),
+            Err(error) => {
+                log::debug!(target: "shards", "nothing is passed on to {peer}: {error}");
+                self.metrics.push("failed");
+                *silent = Some((peer, Instant::now()));
+            },
+        }
+    }
+
+    /// Waits for the peer as long as it may.
+    fn send(&self, peer: &Peer, payload: Vec<u8>) -> Result<(), TransportError> {
+        let (bytes, timeout) = (payload.len(), self.config.read().send_timeout);
+        self.transport.send(peer, payload, timeout)?;
+        self.metrics.count_bytes("sent", "server", bytes);
+        Ok(())
+    }
+}
+
+/// What became of a message.
+enum Taken {
+    Now,
+    Later,
+    Not,
+}
+
+/// Messages that arrive in order, and the thread in which some of them wait, once one had to.
+#[derive(Default)]
+struct Lane(Option<Slow>);
+
+struct Slow {
+    queue: SyncSender<(Peer, Vec<u8>)>,
+    /// Messages that are not sent yet.
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Lane {
+    /// Hands a message to the transport, or to the thread, which sends one after the other by what
+    /// `slowly` gives, until that says that there is no point any more.
+    fn send<S>(
+        &mut self,
+        transport: &dyn Transport,
+        to: &Peer,
+        mut payload: Vec<u8>,
+        slowly: impl FnOnce() -> S,
+    ) -> Taken
+    where
+        S: FnMut(Peer, Vec<u8>) -> bool + Send + 'static,
+    {
+        // Only the caller adds to what waits: none of it can be overtaken.
+        let waits = |slow: &Slow| slow.waiting.load(Ordering::Acquire) > 0;
+        if !self.0.as_ref().is_some_and(waits) {
+            match transport.try_send(to, payload) {
+                Ok(()) => return Taken::Now,
+                Err(back) => payload = back,
+            }
+        }
+        let slow = match self.0.take().map_or_else(|| Slow::start(slowly()), Ok) {
+            Ok(slow) => self.0.insert(slow),
+            Err(error) => {
+                log::warn!(target: "shards", "{error}");
+                return Taken::Not;
+            },
+        };
+        slow.waiting.fetch_add(1, Ordering::AcqRel);
+        match slow.queue.try_send((to.clone(), payload)) {
+            Ok(()) => Taken::Later,
+            Err(_) => {
+                slow.waiting.fetch_sub(1, Ordering::AcqRel);
+                Taken::Not
+            },
+        }
+    }
+}
+
+impl Slow {
+    fn start(
+        mut send: impl FnMut(Peer, Vec<u8>) -> bool + Send + 'static,
+    ) -> Result<Self, ServiceError> {
+        let (queue, queued) = sync_channel::<(Peer, Vec<u8>)>(WAITING);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let left = waiting.clone();
+        crate::spawn("shards-waits", move || {
+            for (peer, payload) in queued {
+                let goes_on = send(peer, payload);
+                left.fetch_sub(1, Ordering::AcqRel);
+                if !goes_on {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { queue, waiting })
+    }
+}
