@@ -92,6 +92,38 @@ fn it_generates_ranks_and_tokenises() {
 }
 
 #[test]
+fn models_are_compared_item_by_item() {
+    common::model(SMOLLM2);
+    let data = tempfile::tempdir().unwrap();
+    let items = "Not this one\n0\na\nb\nc\nd\nOne, two, three,\n1\nof at\nfour, five\nqqz\n0\n";
+    std::fs::write(data.path().join("hellaswag.txt"), items).unwrap();
+    let folder = data.path().to_str().unwrap();
+    let common = [
+        "eval",
+        "--data",
+        folder,
+        "--tasks",
+        "hellaswag",
+        "-m",
+        SMOLLM2,
+    ];
+    let alone = out(&starling_infer(&common, ""));
+    assert!(
+        alone.contains("| hellaswag | log-probability | 2 | acc |"),
+        "{alone}"
+    );
+    assert!(!alone.contains("beside"), "{alone}");
+
+    let second = [&common[..], &["-m", SMOLLM2, "--skip", "1", "--limit", "1"]].concat();
+    let table = out(&starling_infer(&second, ""));
+    let right = "| hellaswag | log-probability | 1 | acc | 1.0000 | 0.2065 – 1.0000 |";
+    assert_eq!(table.matches(right).count(), 2, "{table}");
+    let same =
+        "| hellaswag | log-probability | 1 | acc_norm | 0 | 0 | +0.0000 | +0.0000 – +0.0000 |";
+    assert!(table.contains(same), "{table}");
+}
+
+#[test]
 fn it_lists_and_describes_models() {
     common::model(SMOLLM2);
     let list = out(&starling_infer(&["models", "list"], ""));

@@ -4,7 +4,7 @@
 use super::common::{cancel_on_interrupt, item_bar, read_file, Failure, Means, StoreArgs};
 use crate::{
     backend::Backend,
-    eval::{evaluate, evaluate_ranker, Items, Measure, Task},
+    eval::{evaluate, evaluate_ranker, paired, Items, Measure, Task},
     generate::Cancel,
     rank::RankerKind,
 };
@@ -12,7 +12,8 @@ use std::{fmt::Write, path::PathBuf, time::Instant};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Model of the store, or path of a GGUF file (may be repeated)
+    /// Model of the store, or path of a GGUF file (may be repeated: then each is compared with the
+    /// first, item by item)
     #[arg(short, long, required = true)]
     model: Vec<String>,
     #[command(flatten)]
@@ -32,7 +33,10 @@ pub struct Args {
     /// At most this many items of each set
     #[arg(long, default_value_t = usize::MAX, hide_default_value = true, value_name = "N")]
     limit: usize,
-    /// Append the table to this file
+    /// Leave out the first items of each set
+    #[arg(long, default_value_t, value_name = "N")]
+    skip: usize,
+    /// Append the tables to this file
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -45,14 +49,16 @@ pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
     };
     let sets = tasks
         .into_iter()
-        .map(|task| Ok((task, task.load(&args.data, args.limit)?)))
+        .map(|task| {
+            let items = task.load(&args.data, args.skip.saturating_add(args.limit))?;
+            Ok((task, items.skip(args.skip)))
+        })
         .collect::<Result<Vec<_>, Failure>>()?;
     let cancel = cancel_on_interrupt()?;
-    let mut table = String::from(
-        "| model | task | method | n | measure | value | 95 % interval | s |\n|---|---|---|---|---|---|---|---|\n",
-    );
+    let mut measured = vec![];
     for model in &args.model {
         let backend = args.means.backend(store, model)?;
+        let mut rows = vec![];
         for (task, items) in &sets {
             measure(
                 &args,
@@ -61,10 +67,12 @@ pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
                 *task,
                 items,
                 &cancel,
-                &mut table,
+                &mut rows,
             )?;
         }
+        measured.push((model_label(model), rows));
     }
+    let table = table(&measured) + &comparison(&measured);
     print!("{table}");
     if let Some(path) = &args.output {
         let earlier = if path.exists() {
@@ -78,6 +86,14 @@ pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What was measured of one model on one set.
+struct Row {
+    task: Task,
+    method: &'static str,
+    measure: Measure,
+    seconds: f64,
+}
+
 fn measure(
     args: &Args,
     model: &str,
@@ -85,20 +101,9 @@ fn measure(
     task: Task,
     items: &Items,
     cancel: &Cancel,
-    table: &mut String,
+    rows: &mut Vec<Row>,
 ) -> Result<(), Failure> {
     let label = model_label(model);
-    let mut row = |method: &str, measures: &[Measure], seconds: f64| {
-        for m in measures {
-            let i = m.interval;
-            writeln!(
-                table,
-                "| {label} | {task} | {method} | {} | {} | {:.4} | {:.4} – {:.4} | {seconds:.0} |",
-                m.items, m.name, i.value, i.low, i.high
-            )
-            .ok();
-        }
-    };
     if !args.rankers_only {
         let bar = item_bar(format!("{label} {task}"), items.len());
         let started = Instant::now();
@@ -106,11 +111,12 @@ fn measure(
             bar.set_position(done as u64)
         })?;
         bar.finish_and_clear();
-        row(
-            "log-probability",
-            &measures,
-            started.elapsed().as_secs_f64(),
-        );
+        rows.extend(measures.into_iter().map(|measure| Row {
+            task,
+            method: "log-probability",
+            measure,
+            seconds: started.elapsed().as_secs_f64(),
+        }));
     }
     // LAMBADA has no choices to rank.
     if let Items::Choices(items) = items {
@@ -122,10 +128,72 @@ fn measure(
                 bar.set_position(done as u64);
             })?;
             bar.finish_and_clear();
-            row(kind.name(), &[measure], started.elapsed().as_secs_f64());
+            rows.push(Row {
+                task,
+                method: kind.name(),
+                measure,
+                seconds: started.elapsed().as_secs_f64(),
+            });
         }
     }
     Ok(())
+}
+
+fn table(measured: &[(String, Vec<Row>)]) -> String {
+    let mut table = String::from(
+        "| model | task | method | n | measure | value | 95 % interval | s |\n|---|---|---|---|---|---|---|---|\n",
+    );
+    for (model, rows) in measured {
+        for row in rows {
+            let (m, i) = (&row.measure, row.measure.interval);
+            writeln!(
+                table,
+                "| {model} | {} | {} | {} | {} | {:.4} | {:.4} – {:.4} | {:.0} |",
+                row.task, row.method, m.items, m.name, i.value, i.low, i.high, row.seconds
+            )
+            .ok();
+        }
+    }
+    table
+}
+
+/// Each model beside the first on the same items. For accuracies the difference, for perplexities
+/// the ratio; empty for a single model.
+fn comparison(measured: &[(String, Vec<Row>)]) -> String {
+    let Some(((first, reference), others @ [_, ..])) = measured.split_first() else {
+        return String::new();
+    };
+    let mut table = format!(
+        "\n| model beside {first} | task | method | n | measure | higher | lower | difference | 95 % interval |\n|---|---|---|---|---|---|---|---|---|\n",
+    );
+    for (model, rows) in others {
+        for (row, reference) in rows.iter().zip(reference) {
+            let Some(pairs) = paired(&reference.measure.values, &row.measure.values) else {
+                continue;
+            };
+            let (m, difference) = (&row.measure, pairs.difference);
+            let interval = match m.name {
+                "perplexity" => {
+                    let ratio = difference.map(f64::exp);
+                    format!(
+                        "× {:.4} | {:.4} – {:.4}",
+                        ratio.value, ratio.low, ratio.high
+                    )
+                },
+                _ => format!(
+                    "{:+.4} | {:+.4} – {:+.4}",
+                    difference.value, difference.low, difference.high
+                ),
+            };
+            writeln!(
+                table,
+                "| {model} | {} | {} | {} | {} | {} | {} | {interval} |",
+                row.task, row.method, m.items, m.name, pairs.more, pairs.less
+            )
+            .ok();
+        }
+    }
+    table
 }
 
 /// The model's name, or the name of its file.

@@ -28,10 +28,16 @@ pub struct Args {
     /// HellaSwag items; the first wrong ending of each is doctored
     #[arg(long, default_value_t = 20, value_name = "N")]
     limit: usize,
+    /// Leave out the first items
+    #[arg(long, default_value_t, value_name = "N")]
+    skip: usize,
 }
 
 pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
-    let Items::Choices(items) = Task::HellaSwag.load(&args.data, args.limit)? else {
+    let Items::Choices(items) = Task::HellaSwag
+        .load(&args.data, args.skip.saturating_add(args.limit))?
+        .skip(args.skip)
+    else {
         return Err("HellaSwag has choices".into());
     };
     let cancel = cancel_on_interrupt()?;

@@ -74,6 +74,14 @@ impl Items {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// All but the first `n`.
+    pub fn skip(self, n: usize) -> Self {
+        match self {
+            Self::Choices(items) => Self::Choices(items.into_iter().skip(n).collect()),
+            Self::Passages(items) => Self::Passages(items.into_iter().skip(n).collect()),
+        }
+    }
 }
 
 fn read(path: &Path) -> Result<String, DataError> {

@@ -8,7 +8,7 @@ mod data;
 mod stats;
 
 pub use data::{Choice, DataError, Items, Passage};
-pub use stats::{mean_interval, wilson, Interval};
+pub use stats::{mean_interval, paired, wilson, Interval, Paired};
 
 use crate::{
     backend::{Answer, Ask, Backend, BackendError, PromptTree},
@@ -103,6 +103,30 @@ pub struct Measure {
     pub interval: Interval,
     /// Items it was measured on.
     pub items: usize,
+    /// What each item adds: 1 or 0 to an accuracy, nats of loss to the perplexity.
+    pub values: Vec<f64>,
+}
+
+impl Measure {
+    /// The share of items that are right.
+    fn accuracy(name: &'static str, right: &[bool]) -> Self {
+        Self {
+            name,
+            interval: wilson(right.iter().filter(|&&right| right).count(), right.len()),
+            items: right.len(),
+            values: right.iter().map(|&right| f64::from(right)).collect(),
+        }
+    }
+
+    /// The perplexity for these losses in nats.
+    fn perplexity(losses: Vec<f64>) -> Self {
+        Self {
+            name: "perplexity",
+            interval: mean_interval(&losses).map(f64::exp),
+            items: losses.len(),
+            values: losses,
+        }
+    }
 }
 
 /// Told after each item how many are done.
@@ -120,7 +144,7 @@ pub fn evaluate(
 ) -> Result<Vec<Measure>, BackendError> {
     match items {
         Items::Choices(items) => {
-            let (mut right, mut right_norm) = (0, 0);
+            let (mut right, mut right_norm) = (vec![], vec![]);
             for (i, item) in items.iter().enumerate() {
                 let sums = choice_logprobs(backend, item, cancel)?;
                 let lengths = item.choices.iter().map(|choice| choice.len().max(1) as f64);
@@ -129,40 +153,27 @@ pub fn evaluate(
                     .zip(lengths)
                     .map(|(sum, len)| sum / len)
                     .collect();
-                right += usize::from(argmax(&sums) == Some(item.gold));
-                right_norm += usize::from(argmax(&norm) == Some(item.gold));
+                right.push(argmax(&sums) == Some(item.gold));
+                right_norm.push(argmax(&norm) == Some(item.gold));
                 on_item(i + 1);
             }
-            let acc = |name, right| Measure {
-                name,
-                interval: wilson(right, items.len()),
-                items: items.len(),
-            };
-            Ok(match task {
-                Task::HellaSwag => vec![acc("acc", right), acc("acc_norm", right_norm)],
-                _ => vec![acc("acc", right)],
-            })
+            let mut measures = vec![Measure::accuracy("acc", &right)];
+            if task == Task::HellaSwag {
+                measures.push(Measure::accuracy("acc_norm", &right_norm));
+            }
+            Ok(measures)
         },
         Items::Passages(items) => {
-            let mut right = 0;
-            let mut losses = Vec::with_capacity(items.len());
+            let (mut right, mut losses) = (vec![], vec![]);
             for (i, item) in items.iter().enumerate() {
                 let (logprob, greedy) = last_word(backend, item, cancel)?;
-                right += usize::from(greedy);
+                right.push(greedy);
                 losses.push(-logprob);
                 on_item(i + 1);
             }
             Ok(vec![
-                Measure {
-                    name: "acc",
-                    interval: wilson(right, items.len()),
-                    items: items.len(),
-                },
-                Measure {
-                    name: "perplexity",
-                    interval: mean_interval(&losses).map(f64::exp),
-                    items: items.len(),
-                },
+                Measure::accuracy("acc", &right),
+                Measure::perplexity(losses),
             ])
         },
     }
@@ -176,17 +187,13 @@ pub fn evaluate_ranker(
     cancel: &Cancel,
     on_item: &mut OnItem<'_>,
 ) -> Result<Measure, BackendError> {
-    let mut right = 0;
+    let mut right = vec![];
     for (i, item) in items.iter().enumerate() {
         let scores = rank_choices(backend, ranker, item, cancel)?;
-        right += usize::from(argmax(&scores) == Some(item.gold));
+        right.push(argmax(&scores) == Some(item.gold));
         on_item(i + 1);
     }
-    Ok(Measure {
-        name: "acc",
-        interval: wilson(right, items.len()),
-        items: items.len(),
-    })
+    Ok(Measure::accuracy("acc", &right))
 }
 
 /// A ranker's scores of an item's choices, as responses to its question.

@@ -16,9 +16,11 @@ use starling_primitives::Score;
 use crate::config::Reference;
 
 /// References of the models that the store knows, from `starling-infer calibrate --responses`.
-const BUILT_IN: [&str; 2] = [
+const BUILT_IN: [&str; 4] = [
     include_str!("../../references/smollm2-135m-instruct.json"),
+    include_str!("../../references/smollm2-135m-instruct-lift.json"),
     include_str!("../../references/gemma-3-270m.json"),
+    include_str!("../../references/gemma-3-270m-lift.json"),
 ];
 
 /// The score in steps of 1/65535.
@@ -80,9 +82,11 @@ mod tests {
     #[test]
     fn the_built_in_references_are_sound() {
         for model in ["smollm2-135m-instruct", "gemma-3-270m"] {
-            let reference = built_in(model, RankerKind::Likelihood).unwrap();
-            assert_eq!(committed(Some(&reference), 0.0), Score(0));
-            assert_eq!(committed(Some(&reference), 1.0), Score::ONE);
+            for ranker in [RankerKind::Likelihood, RankerKind::Lift] {
+                let reference = built_in(model, ranker).unwrap();
+                assert_eq!(committed(Some(&reference), 0.0), Score(0));
+                assert_eq!(committed(Some(&reference), 1.0), Score::ONE);
+            }
             assert!(built_in(model, RankerKind::Judge).is_none());
         }
         assert_eq!(built_in("other", RankerKind::Likelihood), None);
