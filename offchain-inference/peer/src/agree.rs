@@ -170,6 +170,8 @@ pub struct Comparison<'a> {
     pub positions: usize,
     /// First position of a passage that is compared.
     pub from: usize,
+    /// Leaves out llama.cpp compared with itself.
+    pub ours_only: bool,
 }
 
 pub fn run(comparison: &Comparison<'_>, threads: usize, bits: &[ActivationBits]) -> Outcome<()> {
@@ -184,14 +186,16 @@ pub fn run(comparison: &Comparison<'_>, threads: usize, bits: &[ActivationBits])
             Candidate::Engine(model),
         ));
     }
-    candidates.push((
-        "llama.cpp, a token at a time".into(),
-        Candidate::TokenByToken(peer.sequence(context, threads)?),
-    ));
-    candidates.push((
-        "llama.cpp, without flash attention".into(),
-        Candidate::PlainAttention(peer.sequence_with(context, threads, false)?),
-    ));
+    if !comparison.ours_only {
+        candidates.push((
+            "llama.cpp, a token at a time".into(),
+            Candidate::TokenByToken(peer.sequence(context, threads)?),
+        ));
+        candidates.push((
+            "llama.cpp, without flash attention".into(),
+            Candidate::PlainAttention(peer.sequence_with(context, threads, false)?),
+        ));
+    }
     let mut distances: Vec<_> = candidates.iter().map(|_| Distance::default()).collect();
     let mut positions = 0;
     for tokens in passages(&peer, comparison.text, comparison.length)? {

@@ -74,6 +74,9 @@ enum Command {
         /// First position of a passage to compare
         #[arg(long, default_value_t = 0)]
         from: usize,
+        /// Leave out llama.cpp compared with itself
+        #[arg(long)]
+        ours_only: bool,
         #[arg(long, default_value_t = 2)]
         threads: usize,
         #[command(flatten)]
@@ -158,6 +161,7 @@ fn main() -> Outcome<()> {
             length,
             positions,
             from,
+            ours_only,
             threads,
             bits,
         } => {
@@ -173,6 +177,7 @@ fn main() -> Outcome<()> {
                 length,
                 positions,
                 from,
+                ours_only,
             };
             agree::run(&comparison, threads, &bits.activation_bits)
         },
