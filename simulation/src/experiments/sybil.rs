@@ -166,14 +166,20 @@ pub fn run(sets: &[SurfaceOptions], runner: Runner, output: &Output) -> Result<V
         let profits = surface(options, runner)?;
         let line = break_even(options, &profits);
         let rules = name(&options.rules);
-        let by_price = options.tickets.iter().map(|ticket| {
-            let at = profits.iter().filter(|profit| profit.ticket == *ticket);
-            Series::line(
-                format!("T = {ticket}"),
-                at.map(|profit| (profit.agents as f64, profit.profit))
-                    .collect(),
-            )
-        });
+        let by_price = |value: fn(&Profit) -> f64| -> Vec<Series> {
+            let line = |ticket: &f64| {
+                let at = profits.iter().filter(|profit| profit.ticket == *ticket);
+                let points = at.map(|profit| (profit.agents as f64, value(profit)));
+                Series::line(format!("T = {ticket}"), points.collect())
+            };
+            options.tickets.iter().map(line).collect()
+        };
+        let surface = |title: String, series| Panel {
+            title,
+            x: "identities".into(),
+            y: "profit a round".into(),
+            series,
+        };
         let ends = |value: &dyn Fn(&BreakEven) -> f64| {
             line.iter()
                 .map(|even| ((even.agents as f64).log10(), value(even).log10()))
@@ -182,12 +188,14 @@ pub fn run(sets: &[SurfaceOptions], runner: Runner, output: &Output) -> Result<V
         output.plot(
             &format!("sybil-{rules}"),
             &[
-                Panel {
-                    title: format!("Profit of an identity, R = {REWARD} ({rules})"),
-                    x: "identities".into(),
-                    y: "profit a round".into(),
-                    series: by_price.collect(),
-                },
+                surface(
+                    format!("The paper's R/n − T, R = {REWARD}"),
+                    by_price(|profit| profit.paper),
+                ),
+                surface(
+                    format!("Profit of an identity ({rules})"),
+                    by_price(|profit| profit.profit),
+                ),
                 Panel {
                     title: "Break-even".into(),
                     x: "identities, decimal logarithm".into(),
