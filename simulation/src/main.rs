@@ -527,7 +527,6 @@ fn play(experiment: Experiment, common: &Common) -> Result<()> {
             tickets,
             rounds,
         } => {
-            ensure!(tickets.len() > 1, "a line needs two prices at least");
             let sets: Vec<_> = rules
                 .into_iter()
                 .map(|rules| sybil::SurfaceOptions {
