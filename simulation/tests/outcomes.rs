@@ -3,7 +3,7 @@
 //! What the protocol must not lose: small scenarios with fixed seeds, as inequalities.
 
 use anyhow::Result;
-use starling_runtime::rules::{Parameters, RuleSet};
+use starling_runtime::rules::RuleSet;
 use starling_simulation::{
     ability::Ability,
     behaviour::Kind,
