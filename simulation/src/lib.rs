@@ -9,6 +9,7 @@ pub mod experiments;
 pub mod keys;
 pub mod models;
 pub mod output;
+pub mod page;
 pub mod rules;
 pub mod runner;
 pub mod selection;

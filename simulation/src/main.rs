@@ -2,7 +2,12 @@
 
 //! `starling-sim`: the swarm under attack.
 
-use std::{fs, path::PathBuf, process::ExitCode, time::Instant};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
 
 use anyhow::{ensure, Context, Result};
 use clap::{Args, Parser, Subcommand};
@@ -23,6 +28,7 @@ use starling_simulation::{
     },
     models::{Model, Scorer},
     output::Output,
+    page,
     rules::Rules,
     runner::Runner,
     swarm::{Config, Spec, Swarm},
@@ -59,6 +65,28 @@ struct Common {
 
 #[derive(Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Experiment(Experiment),
+    /// Everything on a page of results: plays the commands that it names.
+    Page {
+        /// The page. What its commands write into the folder `images` beside it goes to `--out`.
+        #[arg(default_value = "docs/results.md")]
+        file: PathBuf,
+        /// The folder with the task sets: `DATA` in the commands. What asks real models is left out
+        /// where this or `--models` is.
+        #[arg(long, value_name = "FOLDER", requires = "models")]
+        data: Option<PathBuf>,
+        /// The folder with the model files: `MODELS` in the commands.
+        #[arg(long, value_name = "FOLDER", requires = "data")]
+        models: Option<PathBuf>,
+        /// Say what would be played, and play nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+#[derive(Subcommand)]
+enum Experiment {
     /// What a round costs by its number of agents: blocks, weight, proofs, bytes, state.
     Scale {
         /// Numbers of agents.
@@ -127,15 +155,8 @@ enum Command {
         /// The shares of them that are one person's.
         #[arg(long, value_delimiter = ',', default_value = "0.01,0.1,0.33,0.49", value_parser = share)]
         shares: Vec<f64>,
-        /// Rounds before money is counted.
-        #[arg(long, default_value_t = 5)]
-        warm_up: u32,
-        /// Rounds in which it is.
-        #[arg(long, default_value_t = 50)]
-        rounds: u32,
-        /// How many seeds.
-        #[arg(long, default_value_t = 2)]
-        seeds: u64,
+        #[command(flatten)]
+        counted: Counted,
         #[command(flatten)]
         rules: RulesArg,
     },
@@ -150,15 +171,8 @@ enum Command {
         /// How many agents in all.
         #[arg(long, default_value_t = 20)]
         agents: usize,
-        /// Rounds before anything is counted.
-        #[arg(long, default_value_t = 50)]
-        warm_up: u32,
-        /// Rounds in which it is.
-        #[arg(long, default_value_t = 100)]
-        rounds: u32,
-        /// How many seeds.
-        #[arg(long, default_value_t = 2)]
-        seeds: u64,
+        #[command(flatten)]
+        counted: Counted,
         /// The mean quality of the answers of those who put no work into them.
         #[arg(long, default_value_t = POOR, value_parser = share)]
         poor: f64,
@@ -183,15 +197,8 @@ enum Command {
         /// with.
         #[arg(long, value_delimiter = ',', default_value = "1,4,16,64", value_parser = clap::value_parser!(u32).range(1..))]
         candidates: Vec<u32>,
-        /// Rounds before anything is ground or counted.
-        #[arg(long, default_value_t = 30)]
-        warm_up: u32,
-        /// Rounds in which it is.
-        #[arg(long, default_value_t = 50)]
-        rounds: u32,
-        /// How many seeds.
-        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
-        seeds: u64,
+        #[command(flatten)]
+        counted: Counted,
         #[command(flatten)]
         rules: RulesArg,
     },
@@ -206,15 +213,8 @@ enum Command {
         /// The share of them that attacks.
         #[arg(long, default_value_t = 0.2, value_parser = share)]
         fraction: f64,
-        /// Rounds before anything is counted.
-        #[arg(long, default_value_t = 20)]
-        warm_up: u32,
-        /// Rounds in which it is.
-        #[arg(long, default_value_t = 100)]
-        rounds: u32,
-        /// How many seeds.
-        #[arg(long, default_value_t = 1)]
-        seeds: u64,
+        #[command(flatten)]
+        counted: Counted,
     },
     /// Prompt injection with real models: how often doctored poor answers win.
     Injection {
@@ -257,6 +257,21 @@ enum Command {
         /// The file (TOML); see `simulation/scenarios`.
         file: PathBuf,
     },
+}
+
+/// How long is played.
+#[derive(Args)]
+struct Counted {
+    /// Rounds before anything is counted, for the ratings to settle. A rating farmer is honest for
+    /// the first forty.
+    #[arg(long, default_value_t = 45)]
+    warm_up: u32,
+    /// Rounds in which it is.
+    #[arg(long, default_value_t = 60)]
+    rounds: u32,
+    /// How many seeds.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: u64,
 }
 
 /// Other rules than those of production.
@@ -347,7 +362,13 @@ fn read<T: for<'a> Deserialize<'a>>(file: &PathBuf) -> Result<T> {
 }
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    let cli = Cli::parse();
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(cli.common.threads);
+    match threads
+        .build_global()
+        .map_err(Into::into)
+        .and_then(|()| run(cli))
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("Error: {error:#}");
@@ -356,21 +377,99 @@ fn main() -> ExitCode {
     }
 }
 
+/// Where a page's commands find what it has no place for.
+struct Folders {
+    /// What they write into.
+    images: PathBuf,
+    data: Option<PathBuf>,
+    models: Option<PathBuf>,
+}
+
+impl Folders {
+    /// A command of a page as one of this program, with what all of them share; none where it needs
+    /// a folder that is not given.
+    fn fill(&self, words: &[String], common: &Common) -> Result<Option<Cli>> {
+        let mut filled = vec!["starling-sim".into()];
+        for word in words {
+            let word = match word.split_once('/') {
+                _ if word == "DATA" => self.data.clone(),
+                Some(("MODELS", model)) => self.models.as_ref().map(|folder| folder.join(model)),
+                _ => Some(word.into()),
+            };
+            match word {
+                Some(word) => filled.push(word),
+                None => return Ok(None),
+            }
+        }
+        let mut cli = Cli::try_parse_from(filled)?;
+        let inside = cli.common.out.strip_prefix(&self.images);
+        let inside = inside.with_context(|| format!("it writes outside {}", self.images.display()));
+        cli.common = Common {
+            out: common.out.join(inside?),
+            ..*common
+        };
+        Ok(Some(cli))
+    }
+}
+
+/// Plays what a page names, but the call of itself.
+fn play_page(file: &Path, folders: &Folders, common: &Common, dry_run: bool) -> Result<()> {
+    let text =
+        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let mut commands = Vec::new();
+    for words in page::commands(&text) {
+        let call = words.join(" ");
+        if words.first().is_none_or(|name| name != "page") {
+            let cli = folders.fill(&words, common);
+            let cli = cli.with_context(|| format!("{} has {call}", file.display()))?;
+            commands.push((call, cli));
+        }
+    }
+    ensure!(!commands.is_empty(), "{} has no commands", file.display());
+    let all = commands.len();
+    for (index, (call, cli)) in commands.into_iter().enumerate() {
+        let left_out = match cli {
+            Some(_) => "",
+            None => " (left out: it needs --data and --models)",
+        };
+        if dry_run || !common.quiet {
+            eprintln!("[{}/{all}] {call}{left_out}", index + 1);
+        }
+        if let (Some(cli), false) = (cli, dry_run) {
+            run(cli)?;
+        }
+    }
+    Ok(())
+}
+
 fn run(cli: Cli) -> Result<()> {
-    let Common {
-        out,
-        threads,
-        seed,
-        quiet,
-    } = cli.common;
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build_global()?;
-    let output = Output::new(&out)?;
-    let runner = Runner { quiet };
-    let some = |seeds: u64| (seed..seed.saturating_add(seeds)).collect::<Vec<u64>>();
     match cli.command {
-        Command::Scale {
+        Command::Page {
+            file,
+            data,
+            models,
+            dry_run,
+        } => {
+            let folders = Folders {
+                images: file.with_file_name("images"),
+                data,
+                models,
+            };
+            play_page(&file, &folders, &cli.common, dry_run)
+        },
+        Command::Experiment(experiment) => play(experiment, &cli.common),
+    }
+}
+
+fn play(experiment: Experiment, common: &Common) -> Result<()> {
+    let seed = common.seed;
+    let output = Output::new(&common.out)?;
+    let runner = Runner {
+        quiet: common.quiet,
+    };
+    let some = |seeds: u64| (seed..seed.saturating_add(seeds)).collect::<Vec<u64>>();
+    match experiment {
+        Experiment::Scale {
             agents,
             response_bytes,
             fill,
@@ -383,7 +482,7 @@ fn run(cli: Cli) -> Result<()> {
             };
             print(&scale::run(&options, runner, &output)?)
         },
-        Command::Speed { agents, rounds } => {
+        Experiment::Speed { agents, rounds } => {
             let agents = vec![Spec::honest(Ability::default()); agents];
             let config = Config::new(short(RuleSet::Production), agents, seed);
             let start = Instant::now();
@@ -398,7 +497,7 @@ fn run(cli: Cli) -> Result<()> {
             println!("{rounds} rounds in {:.1} s", start.elapsed().as_secs_f64());
             Ok(())
         },
-        Command::Ratings {
+        Experiment::Ratings {
             rules,
             agents,
             rounds,
@@ -415,20 +514,19 @@ fn run(cli: Cli) -> Result<()> {
                 .collect();
             print(&ratings::run(&sets, runner, &output)?)
         },
-        Command::Alternatives { rounds, seeds } => {
+        Experiment::Alternatives { rounds, seeds } => {
             let options = alternatives::Options {
                 rounds,
                 seeds: some(seeds),
             };
             print(&alternatives::run(&options, runner, &output)?)
         },
-        Command::Sybil {
+        Experiment::Sybil {
             rules,
             agents,
             tickets,
             rounds,
         } => {
-            ensure!(tickets.len() > 1, "a line needs two prices at least");
             let sets: Vec<_> = rules
                 .into_iter()
                 .map(|rules| sybil::SurfaceOptions {
@@ -441,31 +539,27 @@ fn run(cli: Cli) -> Result<()> {
                 .collect();
             print(&sybil::run(&sets, runner, &output)?)
         },
-        Command::SybilCases {
+        Experiment::SybilCases {
             agents,
             shares,
-            warm_up,
-            rounds,
-            seeds,
+            counted,
             rules,
         } => {
             let options = sybil::CaseOptions {
                 parameters: rules.parameters()?,
                 agents,
                 shares,
-                warm_up,
-                rounds,
-                seeds: some(seeds),
+                warm_up: counted.warm_up,
+                rounds: counted.rounds,
+                seeds: some(counted.seeds),
             };
             print(&sybil::cases(&options, runner, &output)?)
         },
-        Command::Behaviours {
+        Experiment::Behaviours {
             attacks,
             fractions,
             agents,
-            warm_up,
-            rounds,
-            seeds,
+            counted,
             poor,
             rules,
         } => {
@@ -477,22 +571,20 @@ fn run(cli: Cli) -> Result<()> {
                     false => attacks,
                 },
                 fractions,
-                warm_up,
-                rounds,
-                seeds: some(seeds),
+                warm_up: counted.warm_up,
+                rounds: counted.rounds,
+                seeds: some(counted.seeds),
                 poor,
             };
             print(&behaviours::run(&options, runner, &output)?)
         },
-        Command::Grinding {
+        Experiment::Grinding {
             agents,
             seats,
             kinds,
             fractions,
             candidates,
-            warm_up,
-            rounds,
-            seeds,
+            counted,
             rules,
         } => {
             let options = grinding::Options {
@@ -502,20 +594,18 @@ fn run(cli: Cli) -> Result<()> {
                 kinds,
                 fractions,
                 candidates,
-                warm_up,
-                rounds,
-                seeds: some(seeds),
+                warm_up: counted.warm_up,
+                rounds: counted.rounds,
+                seeds: some(counted.seeds),
                 poor: POOR,
             };
             print(&grinding::run(&options, runner, &output)?)
         },
-        Command::Sweep {
+        Experiment::Sweep {
             parameters,
             agents,
             fraction,
-            warm_up,
-            rounds,
-            seeds,
+            counted,
         } => {
             let options = sweep::Options {
                 parameters: match parameters.is_empty() {
@@ -524,13 +614,13 @@ fn run(cli: Cli) -> Result<()> {
                 },
                 agents,
                 fraction,
-                warm_up,
-                rounds,
-                seeds: some(seeds),
+                warm_up: counted.warm_up,
+                rounds: counted.rounds,
+                seeds: some(counted.seeds),
             };
             print(&sweep::run(&options, runner, &output)?)
         },
-        Command::Injection {
+        Experiment::Injection {
             models,
             task,
             attackers,
@@ -562,7 +652,7 @@ fn run(cli: Cli) -> Result<()> {
             };
             print(&injection::run(&options, runner, &output)?)
         },
-        Command::Quality {
+        Experiment::Quality {
             models,
             tasks,
             scorer,
@@ -580,7 +670,7 @@ fn run(cli: Cli) -> Result<()> {
             };
             print(&quality::run(&options, runner, &output)?)
         },
-        Command::Scenario { file } => print(&scenario::run(
+        Experiment::Scenario { file } => print(&scenario::run(
             &read::<Scenario>(&file)?,
             seed,
             runner,

@@ -18,8 +18,19 @@ pub enum Weights {
     Equal,
     /// As on chain, by the deviations from the others' means.
     Chain,
+    /// The same by the last rounds alone: whoever starts to lie is known sooner.
+    Recent,
     /// By the share of pairs that a ranker has ordered as the others did, over a window of rounds.
     Agreement,
+}
+
+/// What is known of each agent from the rounds before.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Its weight by the last rounds alone.
+    pub recent: Vec<f64>,
+    /// The share of pairs that it has ordered as the others did, from −1, none, to 1, all.
+    pub agreement: Vec<f64>,
 }
 
 /// What a response's scores are made into.
@@ -51,7 +62,7 @@ pub enum Selection {
 
 impl Selection {
     /// All of them. By equal weights and means is the unweighted mean.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Protocol,
         Self::Oracle,
         Self::Votes,
@@ -62,6 +73,7 @@ impl Selection {
         Self::By(Weights::Chain, Centre::Mean),
         Self::By(Weights::Chain, Centre::Median),
         Self::By(Weights::Chain, Centre::Ranks),
+        Self::By(Weights::Recent, Centre::Mean),
         Self::By(Weights::Agreement, Centre::Mean),
         Self::By(Weights::Agreement, Centre::Median),
         Self::By(Weights::Agreement, Centre::Ranks),
@@ -75,8 +87,8 @@ impl Selection {
         }
     }
 
-    /// The response that it chooses; equal ones by lot. `agreement` has a number for each agent.
-    pub fn choose(self, played: &Played, agreement: &[f64], rng: &mut ChaCha8Rng) -> Option<usize> {
+    /// The response that it chooses; equal ones by lot.
+    pub fn choose(self, played: &Played, known: &Known, rng: &mut ChaCha8Rng) -> Option<usize> {
         match self {
             Self::Protocol => played.winner,
             Self::Oracle => played.best(),
@@ -94,10 +106,12 @@ impl Selection {
                 top_of(played, ranker, rng)
             },
             Self::By(weights, centre) => {
+                let of = |all: &[f64], who: usize| all.get(who).map_or(0.0, |own| own.max(0.0));
                 let weight = |ranker: usize| match weights {
                     Weights::Equal => 1.0,
                     Weights::Chain => played.weights.get(&ranker).copied().unwrap_or(0.0),
-                    Weights::Agreement => agreement.get(ranker).map_or(0.0, |own| own.max(0.0)),
+                    Weights::Recent => of(&known.recent, ranker),
+                    Weights::Agreement => of(&known.agreement, ranker),
                 };
                 by(played, weight, centre, rng)
             },
@@ -255,22 +269,37 @@ mod tests {
     #[test]
     fn who_exaggerates_moves_means_and_neither_medians_nor_ranks() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let mut choose = |selection: Selection, agreement: &[f64]| {
-            selection.choose(&played(), agreement, &mut rng)
+        let mut choose =
+            |selection: Selection, known: &Known| selection.choose(&played(), known, &mut rng);
+        let known = |recent: [f64; 6], agreement: [f64; 6]| Known {
+            recent: recent.into(),
+            agreement: agreement.into(),
         };
-        let alike = [1.0; 6];
+        let alike = known([1.0; 6], [1.0; 6]);
         assert_eq!(choose(Selection::Protocol, &alike), Some(0));
         assert_eq!(choose(Selection::Oracle, &alike), Some(1));
         assert_eq!(choose(Selection::Votes, &alike), Some(1));
         for (centre, who) in [(Centre::Mean, 0), (Centre::Median, 1), (Centre::Ranks, 1)] {
-            for weights in [Weights::Equal, Weights::Chain, Weights::Agreement] {
+            for weights in [
+                Weights::Equal,
+                Weights::Chain,
+                Weights::Recent,
+                Weights::Agreement,
+            ] {
                 assert_eq!(choose(Selection::By(weights, centre), &alike), Some(who));
             }
         }
         // Who is known to disagree does not count.
-        let known = [0.0, 0.0, 0.0, 1.0, 1.0, -1.0];
-        let by = Selection::By(Weights::Agreement, Centre::Mean);
-        assert_eq!(choose(by, &known), Some(1));
+        let honest = [0.0, 0.0, 0.0, 1.0, 1.0, -1.0];
+        for (weights, known) in [
+            (Weights::Agreement, known([1.0; 6], honest)),
+            (Weights::Recent, known(honest, [1.0; 6])),
+        ] {
+            assert_eq!(
+                choose(Selection::By(weights, Centre::Mean), &known),
+                Some(1)
+            );
+        }
     }
 
     #[test]

@@ -129,6 +129,15 @@ impl Method {
         }
     }
 
+    /// What the rankers weigh by the scores of these rounds.
+    pub fn weights(self, rounds: &[Played], agents: usize) -> Vec<f64> {
+        let ratings = self.rate(rounds, agents);
+        ratings
+            .into_iter()
+            .map(|rating| self.weight(rating))
+            .collect()
+    }
+
     /// What a ranker of this rating weighs.
     fn weight(self, rating: f64) -> f64 {
         let floor = match self {
@@ -378,9 +387,8 @@ fn judge(method: Method, rounds: &[Played], agents: &[Spec], seed: u64) -> Judge
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let (mut best, mut attacker) = (Vec::new(), Vec::new());
     for (index, round) in rounds.iter().enumerate().skip(rounds.len() / 2) {
-        let ratings = method.rate(&rounds[..index], agents.len());
-        let weight = |ranker: usize| method.weight(ratings[ranker]);
-        let chosen = by(round, weight, Centre::Mean, &mut rng);
+        let weights = method.weights(&rounds[..index], agents.len());
+        let chosen = by(round, |ranker| weights[ranker], Centre::Mean, &mut rng);
         best.push(indicator(chosen.is_some() && chosen == round.best()));
         attacker.push(indicator(
             chosen.is_some_and(|chosen| agents[chosen].attacker),

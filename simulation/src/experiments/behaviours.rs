@@ -16,7 +16,7 @@ use crate::{
     behaviour::Kind,
     output::{Heat, Output},
     runner::Runner,
-    selection::Selection,
+    selection::{Known, Selection},
     stats::{confidence, indicator, mean},
     swarm::{Config, Played, Plot, Spec, Swarm},
 };
@@ -260,6 +260,9 @@ pub fn matrix(options: &Options, runner: Runner) -> Result<Vec<Outcome>> {
 /// The rounds by which agreement is known: as many as the chain remembers.
 const WINDOW: usize = 50;
 
+/// The rounds by which agents are known that are not to live on their past.
+const RECENT: usize = 10;
+
 /// What one way to choose came to.
 #[derive(Clone, Copy, Default)]
 struct Judged {
@@ -351,8 +354,11 @@ fn cell(attack: Attack, fraction: f64, options: &Options, step: &dyn Fn()) -> Re
         }
         let mut before = (swarm.wealth(), swarm.requester_wealth());
         for _ in 0..options.rounds {
-            let window = &history[history.len().saturating_sub(WINDOW)..];
-            let agreement = Method::Agreement.rate(window, options.agents);
+            let last = |rounds: usize| &history[history.len().saturating_sub(rounds)..];
+            let known = Known {
+                recent: Method::Floored.weights(last(RECENT), options.agents),
+                agreement: Method::Agreement.rate(last(WINDOW), options.agents),
+            };
             let played = play(&mut swarm, &mut rng)?;
             let after = (swarm.wealth(), swarm.requester_wealth());
             let gains: Vec<f64> = after
@@ -366,7 +372,7 @@ fn cell(attack: Attack, fraction: f64, options: &Options, step: &dyn Fn()) -> Re
                 attackers,
                 &gains,
                 after.1 - before.1,
-                &agreement,
+                &known,
                 &mut rng,
             ));
             history.push(played);
@@ -436,7 +442,7 @@ fn sample(
     attackers: usize,
     gains: &[f64],
     requester: f64,
-    agreement: &[f64],
+    known: &Known,
     rng: &mut ChaCha8Rng,
 ) -> Sample {
     let best = played.best();
@@ -462,7 +468,7 @@ fn sample(
         requester,
         beside: [beside(attackers..gains.len()), beside(0..attackers)],
         chosen: Selection::ALL
-            .map(|selection| judged(selection.choose(played, agreement, rng)))
+            .map(|selection| judged(selection.choose(played, known, rng)))
             .into(),
         refused: played.rejected as f64,
         blocks: played.blocks.len() as f64,

@@ -88,7 +88,7 @@ impl Parameter {
         };
         match self {
             Self::Rankings => range(
-                &[2.0, 3.0, 5.0, 7.0, 10.0, 16.0],
+                &[2.0, 3.0, 5.0, 7.0, 9.0, 16.0],
                 &[Agents(Kind::Lazy), Agents(Kind::Ring), Agents(Kind::Subtle)],
             ),
             Self::WeightFloor => range(

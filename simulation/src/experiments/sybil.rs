@@ -88,7 +88,9 @@ fn share(part: Permill) -> f64 {
 ///
 /// All of the pot's shares but the treasury's go to some of them, and all but the winner leave a
 /// part `λ` of their ticket, of which `φ` returns into the pot: with `g` the winner's and the
-/// rankers' share together, `n · profit = g · (R + φ·λ·(n−1)·T) − λ·(n−1)·T`.
+/// rankers' share together, `n · profit = g · (R + φ·λ·(n−1)·T) − λ·(n−1)·T`. Where no ranker at all
+/// agrees with the others, the rankers' share is the treasury's too: rare among ten that score at
+/// random, and not seen among twenty.
 pub fn derived(parameters: &Parameters, n: usize, reward: f64, ticket: f64) -> (f64, f64) {
     let rewards = &parameters.rewards;
     let given = share(rewards.winner) + share(rewards.rankers);
@@ -99,12 +101,18 @@ pub fn derived(parameters: &Parameters, n: usize, reward: f64, ticket: f64) -> (
     (profit, given * reward / (losers * back))
 }
 
-/// Plays every point of a surface.
+/// Plays every point of a surface, and one more price for each number of agents: twice the one at
+/// which an identity should earn nothing.
 pub fn surface(options: &SurfaceOptions, runner: Runner) -> Result<Vec<Profit>> {
     let points: Vec<(usize, f64)> = options
         .agents
         .iter()
-        .flat_map(|n| options.tickets.iter().map(move |ticket| (*n, *ticket)))
+        .flat_map(|n| {
+            // Beyond the line, so that it is found between prices that were played.
+            let beyond = 2.0 * derived(&priced(options.rules, 0.0), *n, REWARD, 0.0).1;
+            let tickets = options.tickets.iter().copied().chain([beyond]);
+            tickets.map(move |ticket| (*n, ticket))
+        })
         .collect();
     let steps = points.len() as u64 * u64::from(options.rounds);
     let label = format!("sybil {}", name(&options.rules));
@@ -136,17 +144,15 @@ pub fn surface(options: &SurfaceOptions, runner: Runner) -> Result<Vec<Profit>> 
     })
 }
 
-/// Where the profits cross zero, by the line through the first and the last price.
+/// Where the profits cross zero, by the line through the lowest and the highest price.
 pub fn break_even(options: &SurfaceOptions, profits: &[Profit]) -> Vec<BreakEven> {
     options
         .agents
         .iter()
         .filter_map(|n| {
-            let line: Vec<&Profit> = profits
-                .iter()
-                .filter(|profit| profit.agents == *n)
-                .collect();
-            let (first, last) = (line.first()?, line.last()?);
+            let line = || profits.iter().filter(|profit| profit.agents == *n);
+            let by_price = |a: &&Profit, b: &&Profit| a.ticket.total_cmp(&b.ticket);
+            let (first, last) = (line().min_by(by_price)?, line().max_by(by_price)?);
             let slope = (last.profit - first.profit) / (last.ticket - first.ticket);
             Some(BreakEven {
                 rules: name(&options.rules),
@@ -166,14 +172,20 @@ pub fn run(sets: &[SurfaceOptions], runner: Runner, output: &Output) -> Result<V
         let profits = surface(options, runner)?;
         let line = break_even(options, &profits);
         let rules = name(&options.rules);
-        let by_price = options.tickets.iter().map(|ticket| {
-            let at = profits.iter().filter(|profit| profit.ticket == *ticket);
-            Series::line(
-                format!("T = {ticket}"),
-                at.map(|profit| (profit.agents as f64, profit.profit))
-                    .collect(),
-            )
-        });
+        let by_price = |value: fn(&Profit) -> f64| -> Vec<Series> {
+            let line = |ticket: &f64| {
+                let at = profits.iter().filter(|profit| profit.ticket == *ticket);
+                let points = at.map(|profit| (profit.agents as f64, value(profit)));
+                Series::line(format!("T = {ticket}"), points.collect())
+            };
+            options.tickets.iter().map(line).collect()
+        };
+        let surface = |title: String, series| Panel {
+            title,
+            x: "identities".into(),
+            y: "profit a round".into(),
+            series,
+        };
         let ends = |value: &dyn Fn(&BreakEven) -> f64| {
             line.iter()
                 .map(|even| ((even.agents as f64).log10(), value(even).log10()))
@@ -182,12 +194,14 @@ pub fn run(sets: &[SurfaceOptions], runner: Runner, output: &Output) -> Result<V
         output.plot(
             &format!("sybil-{rules}"),
             &[
-                Panel {
-                    title: format!("Profit of an identity, R = {REWARD} ({rules})"),
-                    x: "identities".into(),
-                    y: "profit a round".into(),
-                    series: by_price.collect(),
-                },
+                surface(
+                    format!("The paper's R/n − T, R = {REWARD}"),
+                    by_price(|profit| profit.paper),
+                ),
+                surface(
+                    format!("Profit of an identity ({rules})"),
+                    by_price(|profit| profit.profit),
+                ),
                 Panel {
                     title: "Break-even".into(),
                     x: "identities, decimal logarithm".into(),
