@@ -113,9 +113,60 @@ fn a_server_goes_where_it_is_much_needed_and_only_then() {
     // 30 against 25: moving the 10 would help no one.
     let others = [server(0..4, 20.0), server(4..8, 25.0)];
     assert_eq!(relocate(8, &own, &others, MOVE_BELOW), None);
-    // 22 against 20: gains too little.
+    // 22 against 20: moving the 2 would only turn it round.
     let others = [server(0..4, 20.0), server(4..8, 20.0)];
     assert_eq!(relocate(8, &server(0..4, 2.0), &others, MOVE_BELOW), None);
+    // 28 against 20, and 24 against 24 afterwards: gains too little, unless any gain will do.
+    let (own, others) = (server(0..4, 4.0), [server(0..4, 24.0), server(4..8, 20.0)]);
+    assert_eq!(relocate(8, &own, &others, MOVE_BELOW), None);
+    assert_eq!(relocate(8, &own, &others, 1.0), Some(4..8));
+}
+
+#[test]
+fn what_holds_or_computes_nothing_has_no_place() {
+    assert_eq!(choose(8, 0, &[]), None);
+    assert_eq!(choose(0, 8, &[]), None);
+    let pile = server(0..2, 10.0);
+    let others = [
+        pile.clone(),
+        pile.clone(),
+        pile.clone(),
+        pile,
+        server(2..4, 10.0),
+        server(4..6, 10.0),
+    ];
+    let idle = server(0..2, 0.0);
+    assert_eq!(relocate(6, &idle, &others, MOVE_BELOW), None);
+}
+
+#[test]
+fn what_lies_outside_the_model_does_not_count() {
+    // Two of six blocks are held.
+    let own = server(4..10, 5.0);
+    assert_eq!(
+        relocate(6, &own, &[server(4..6, 5.0)], MOVE_BELOW),
+        Some(0..2)
+    );
+    // Those who are nowhere in the model do not follow.
+    let nowhere = server(6..8, 10.0);
+    let pile = server(0..2, 10.0);
+    let mut others = [
+        pile.clone(),
+        pile.clone(),
+        server(2..4, 10.0),
+        server(4..6, 10.0),
+        nowhere,
+    ];
+    assert_eq!(relocate(6, &pile, &others, MOVE_BELOW), None);
+    others[4] = pile.clone();
+    assert_eq!(relocate(6, &pile, &others, MOVE_BELOW), Some(2..4));
+}
+
+#[test]
+fn boundless_rates_are_added_and_taken_away() {
+    let own = server(0..4, f64::INFINITY);
+    let others = [own.clone(), server(4..8, 1.0)];
+    assert_eq!(relocate(8, &own, &others, MOVE_BELOW), Some(4..8));
 }
 
 #[test]
@@ -125,6 +176,9 @@ fn a_swarm_that_cannot_answer_spreads_out() {
     assert_eq!(relocate(30, &own, &others, MOVE_BELOW), Some(10..20));
     // Nothing is gained by going from one gap to another.
     assert_eq!(relocate(30, &own, &[server(10..20, 5.0)], MOVE_BELOW), None);
+    // Nor where that one is weaker: two blocks would be without a server before and after.
+    let others = [server(2..3, 5.0), server(5..6, 3.0)];
+    assert_eq!(relocate(6, &server(0..3, 1.0), &others, MOVE_BELOW), None);
 }
 
 #[test]
@@ -139,4 +193,11 @@ fn a_step_that_helps_only_with_the_others_steps_is_taken() {
         server(4..6, 10.0),
     ];
     assert_eq!(relocate(6, &pile, &others, MOVE_BELOW), Some(2..4));
+}
+
+#[test]
+fn the_others_are_imagined_to_move_more_than_once() {
+    let own = server(3..6, 10.0);
+    let others = [server(2..3, 10.0), server(5..7, 10.0), server(5..7, 10.0)];
+    assert_eq!(relocate(8, &own, &others, MOVE_BELOW), Some(0..3));
 }
