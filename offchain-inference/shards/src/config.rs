@@ -22,7 +22,7 @@ pub struct ServiceConfig {
     pub max_positions: usize,
     /// Rows of one message; also the rows that are computed in one pass.
     pub max_rows: usize,
-    /// Bytes of a session's messages that may wait.
+    /// Bytes of a session that may wait: of its messages, of its answers, and of what is passed on.
     pub max_waiting_bytes: usize,
     /// Messages a second that a peer may send, twice as many at once.
     pub messages_per_second: f64,

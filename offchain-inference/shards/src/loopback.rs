@@ -88,7 +88,10 @@ impl Transport for Loopback {
             return self.outside.try_send(to, payload);
         }
         match self.inbox() {
-            Ok(inbox) => Ok(inbox.message(self.local(), payload)),
+            Ok(inbox) => {
+                inbox.message(self.local(), payload);
+                Ok(())
+            },
             Err(_) => Err(payload),
         }
     }

@@ -12,7 +12,8 @@
 //!
 //! Petals adds RTT/2 for each of the client's and the servers' transfers. Here the client carries
 //! every hidden state from stage to stage, for it keeps them for replay, so that two transfers, one
-//! RTT, belong to each stage. A server without room for the sequence gets a fixed cost on top, as
+//! RTT, belong to each stage; where servers pass rows on to each other that is the most that it can
+//! be. A server without room for the sequence gets a fixed cost on top, as
 //! Petals has it: its cache may be freed before the others' servers are worth the waiting.
 //!
 //! A server that cheats loses its bond and its rating, and the rating says how it did so far: both

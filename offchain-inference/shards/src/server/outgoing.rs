@@ -65,10 +65,7 @@ impl Outgoing {
                 },
             }
         };
-        match lanes
-            .answers
-            .send(&*self.transport, &key.0, payload, slowly)
-        {
+        match lanes.answers.send(self, &key.0, payload, slowly) {
             Taken::Now => self.metrics.count_bytes("sent", "server", bytes),
             Taken::Later => {},
             Taken::Not => {
@@ -114,7 +111,7 @@ impl Outgoing {
                 true
             }
         };
-        match lanes.pushes.send(&*self.transport, &peer, payload, slowly) {
+        match lanes.pushes.send(self, &peer, payload, slowly) {
             Taken::Now => {
                 self.metrics.push("sent");
                 self.metrics.count_bytes("sent", "server", bytes);
@@ -163,7 +160,7 @@ struct Lane(Option<Slow>);
 
 struct Slow {
     queue: SyncSender<(Peer, Vec<u8>)>,
-    /// Messages that are not sent yet.
+    /// Bytes of messages that are not sent yet.
     waiting: Arc<AtomicUsize>,
 }
 
@@ -172,7 +169,7 @@ impl Lane {
     /// `slowly` gives, until that says that there is no point any more.
     fn send<S>(
         &mut self,
-        transport: &dyn Transport,
+        out: &Outgoing,
         to: &Peer,
         mut payload: Vec<u8>,
         slowly: impl FnOnce() -> S,
@@ -183,7 +180,7 @@ impl Lane {
         // Only the caller adds to what waits: none of it can be overtaken.
         let waits = |slow: &Slow| slow.waiting.load(Ordering::Acquire) > 0;
         if !self.0.as_ref().is_some_and(waits) {
-            match transport.try_send(to, payload) {
+            match out.transport.try_send(to, payload) {
                 Ok(()) => return Taken::Now,
                 Err(back) => payload = back,
             }
@@ -195,14 +192,14 @@ impl Lane {
                 return Taken::Not;
             },
         };
-        slow.waiting.fetch_add(1, Ordering::AcqRel);
-        match slow.queue.try_send((to.clone(), payload)) {
-            Ok(()) => Taken::Later,
-            Err(_) => {
-                slow.waiting.fetch_sub(1, Ordering::AcqRel);
-                Taken::Not
-            },
+        let bytes = payload.len();
+        let before = slow.waiting.fetch_add(bytes, Ordering::AcqRel);
+        let fits = before.saturating_add(bytes) <= out.config.read().max_waiting_bytes;
+        if fits && slow.queue.try_send((to.clone(), payload)).is_ok() {
+            return Taken::Later;
         }
+        slow.waiting.fetch_sub(bytes, Ordering::AcqRel);
+        Taken::Not
     }
 }
 
@@ -215,8 +212,9 @@ impl Slow {
         let left = waiting.clone();
         crate::spawn("shards-waits", move || {
             for (peer, payload) in queued {
+                let bytes = payload.len();
                 let goes_on = send(peer, payload);
-                left.fetch_sub(1, Ordering::AcqRel);
+                left.fetch_sub(bytes, Ordering::AcqRel);
                 if !goes_on {
                     return;
                 }

@@ -365,11 +365,9 @@ fn no_row_is_replayed_twice_however_slow_a_replacement_is() {
 
 #[test]
 fn a_straggler_is_left_for_a_faster_holder_without_a_failure() {
-    for push_from in [Duration::MAX, Duration::ZERO] {
-        for stage in [0, 1] {
-            a_straggler_is_left(push_from, stage);
-        }
-    }
+    a_straggler_is_left(Duration::MAX, 0);
+    // Its rows are pushed.
+    a_straggler_is_left(Duration::ZERO, 1);
 }
 
 fn a_straggler_is_left(push_from: Duration, stage: usize) {
@@ -381,7 +379,7 @@ fn a_straggler_is_left(push_from: Duration, stage: usize) {
     let chain = scene.swarm.chain(&scene.user, config);
     let slow = std::cell::RefCell::new(None);
     let tokens = scene.strike(&chain, &[(4, stage)], |peer| {
-        scene.swarm.network.slow(peer, Duration::from_millis(250));
+        scene.swarm.network.slow(peer, Duration::from_millis(600));
         *slow.borrow_mut() = Some(peer.clone());
     });
     assert_eq!(tokens.unwrap(), scene.expected);
