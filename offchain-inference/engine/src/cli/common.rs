@@ -96,7 +96,7 @@ pub struct Means {
     #[arg(long, default_value_t = 192, value_name = "MIB")]
     cache: usize,
     /// Bits of the activations that quantised weights are multiplied with: 16, or 8 as llama.cpp
-    /// has, which is about twice as fast in prefill and less exact. On a GPU, 16 expands the weights
+    /// has, which is faster in prefill and less exact. On a GPU, 16 expands the weights
     /// to floats and 8 keeps them packed
     #[arg(long, default_value_t, value_name = "BITS")]
     activation_bits: ActivationBits,

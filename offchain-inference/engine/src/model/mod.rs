@@ -48,7 +48,7 @@ pub struct LoadOptions {
 ///
 /// llama.cpp takes eight. Models with outlying activations, as SmolLM2, then choose another first
 /// token at some positions than the same weights do in floats; with sixteen they hardly ever do.
-/// Decoding waits for memory and is as fast with either; prefill with eight is about twice as fast.
+/// Decoding waits for memory and is as fast with either; prefill with eight is faster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ActivationBits {
     /// As llama.cpp.
