@@ -3,9 +3,10 @@
 
 use super::common::{item_bar, model_path, Failure, ModelArgs, StoreArgs};
 use crate::{
-    backend::{Ask, Backend, LocalBackend, PromptTree},
+    backend::{Backend, LocalBackend},
+    chat::Message,
     generate::Cancel,
-    prompt::Prompt,
+    rank::{RankerKind, Task},
     tokenizer::TokenId,
     Ends, Trunk,
 };
@@ -24,6 +25,14 @@ pub struct Args {
     /// Numbers of 64-token responses to rank together behind a cached 256-token prompt
     #[arg(long, value_delimiter = ',', default_values_t = [1, 4, 16, 64], value_name = "N,…")]
     rank: Vec<usize>,
+    /// The rankers to do so with
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_values_t = [RankerKind::Likelihood, RankerKind::Lift],
+        value_name = "RANKER,…"
+    )]
+    rankers: Vec<RankerKind>,
     /// Runs of each; the median is shown
     #[arg(long, default_value_t = 5, value_name = "N")]
     runs: usize,
@@ -31,6 +40,14 @@ pub struct Args {
 
 const PROMPT: usize = 256;
 const RESPONSE: usize = 64;
+
+/// What prompts and what responses are made of: a response that repeats the prompt would be a copy.
+const ASKED: [&str; 8] = [
+    "river", "stone", "light", "market", "window", "letter", "garden", "number",
+];
+const ANSWERED: [&str; 8] = [
+    "winter", "bridge", "paper", "silver", "doctor", "summer", "island", "record",
+];
 
 pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
     let path = model_path(store, &args.model.model)?;
@@ -42,7 +59,7 @@ pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
 }
 
 fn measure<T: Trunk>(backend: &LocalBackend<T>, args: &Args) -> Result<(), Failure> {
-    let stages = args.prefill.len() + 1 + args.rank.len();
+    let stages = args.prefill.len() + 1 + args.rankers.len() * args.rank.len();
     let bar = item_bar("bench".into(), stages * args.runs);
     let median = |run: &mut dyn FnMut(usize) -> Result<Duration, Failure>| {
         let mut times = vec![];
@@ -88,15 +105,17 @@ fn measure<T: Trunk>(backend: &LocalBackend<T>, args: &Args) -> Result<(), Failu
         "| decode {} after {PROMPT} | {rate:.1} tokens/s |",
         args.decode
     ));
-    for &n in &args.rank {
-        let prompt = text(backend, PROMPT, 0);
+    let question = [Message::user(text(backend, &ASKED, PROMPT, 0))];
+    for &kind in &args.rankers {
         // Puts the prompt into the cache.
-        rank(backend, &prompt, 1, args.runs)?;
-        let time = median(&mut |run| rank(backend, &prompt, n, run))?;
-        lines.push(format!(
-            "| rank {n} × {RESPONSE} tokens, {PROMPT} cached | {:.1} ms |",
-            1e3 * time.as_secs_f64()
-        ));
+        rank(backend, kind, &question, 1, args.runs)?;
+        for &n in &args.rank {
+            let time = median(&mut |run| rank(backend, kind, &question, n, run))?;
+            lines.push(format!(
+                "| {kind} of {n} × {RESPONSE} tokens, {PROMPT} cached | {:.1} ms |",
+                1e3 * time.as_secs_f64()
+            ));
+        }
     }
     bar.finish_and_clear();
     println!("{}", lines.join("\n"));
@@ -118,13 +137,12 @@ fn tokens<T: Trunk>(backend: &LocalBackend<T>, n: usize, seed: usize) -> Vec<Tok
         .collect()
 }
 
-/// Text of about `n` tokens.
-fn text<T: Trunk>(backend: &LocalBackend<T>, n: usize, seed: usize) -> String {
-    let words = [
-        "river", "stone", "light", "market", "window", "letter", "garden", "number",
-    ];
+/// Text of about `n` tokens, another for each `seed`: words in the order of the golden ratio's
+/// multiples.
+fn text<T: Trunk>(backend: &LocalBackend<T>, words: &[&str; 8], n: usize, seed: usize) -> String {
     let all: Vec<_> = (0..n)
-        .map(|i| words[(i * (seed + 3) + i / 8 + seed) % words.len()])
+        .map(|i| (seed * n + i) as u64)
+        .map(|i| words[(i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 61) as usize])
         .collect();
     backend.cut(&all.join(" "), n).to_owned()
 }
@@ -132,15 +150,18 @@ fn text<T: Trunk>(backend: &LocalBackend<T>, n: usize, seed: usize) -> String {
 /// Time to score `n` responses.
 fn rank<T: Trunk>(
     backend: &LocalBackend<T>,
-    prompt: &str,
+    kind: RankerKind,
+    question: &[Message],
     n: usize,
     seed: usize,
 ) -> Result<Duration, Failure> {
-    let mut tree = PromptTree::new();
-    let root = tree.root(Prompt::data(prompt), Ask::Nothing);
-    for i in 0..n {
-        let response = text(backend, RESPONSE, seed.wrapping_mul(64).wrapping_add(i));
-        tree.child(root, Prompt::data(format!(" {response}")), Ask::Tokens);
-    }
-    timed(|| Ok(backend.evaluate(&tree, &Cancel::new()).map(drop)?))
+    let responses: Vec<_> = (0..n)
+        .map(|i| text(backend, &ANSWERED, RESPONSE, seed * n + i))
+        .collect();
+    let task = Task {
+        messages: question,
+        responses: &responses,
+    };
+    let ranker = kind.ranker();
+    timed(|| Ok(ranker.rank(backend, task, &Cancel::new()).map(drop)?))
 }
