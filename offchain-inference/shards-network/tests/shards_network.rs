@@ -365,7 +365,9 @@ fn the_end_of_a_peer_is_told_and_its_return_noticed<N: NetworkBackend<Block, H25
     assert_eq!(client.next(), Event::Message(to.clone(), vec![1]));
     drop(server);
     assert_eq!(client.next(), Event::Disconnected(to.clone()));
-    assert_eq!(client.metric("starling_shards_network_links"), 0.0);
+    wait("for the end to be counted", || {
+        client.metric("starling_shards_network_links") == 0.0
+    });
     let sent = client.transport.send(&to, vec![2], Duration::from_secs(1));
     assert!(sent.is_err(), "{sent:?}");
     // The next one is another peer.
