@@ -65,23 +65,28 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// A workspace of the runtime alone. What it depends on inside the repository is linked to.
+/// A workspace of the runtime alone. What it depends on inside the repository stays where it is, and
+/// is not compiled again.
 fn copy_workspace(root: &Path, copy: &Path) -> Result<()> {
     if copy.exists() {
         fs::remove_dir_all(copy)?;
     }
     fs::create_dir(copy)?;
-    for entry in fs::read_dir(root)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let hidden = name.to_string_lossy().starts_with('.');
-        if entry.file_type()?.is_dir() && !hidden && name != "runtime" && name != "target" {
-            symlink(entry.path(), copy.join(name))?;
-        }
-    }
     copy_edited(&root.join("Cargo.lock"), &copy.join("Cargo.lock"), Ok)?;
     copy_edited(&root.join("Cargo.toml"), &copy.join("Cargo.toml"), |text| {
-        edit_table(&text, "workspace", "members", vec!["runtime"].into())
+        let mut workspace: Table = text.parse()?;
+        let dependencies = table(&mut workspace, &["workspace", "dependencies"])?;
+        for (_, dependency) in dependencies.iter_mut() {
+            if let Some(Value::String(path)) = dependency.get_mut("path") {
+                *path = root
+                    .join(&path)
+                    .to_str()
+                    .ok_or("a path is no UTF-8")?
+                    .into();
+            }
+        }
+        table(&mut workspace, &["workspace"])?.insert("members".into(), vec!["runtime"].into());
+        Ok(workspace.to_string())
     })?;
     copy_runtime(&root.join("runtime"), &copy.join("runtime"))
 }
@@ -95,7 +100,9 @@ fn copy_runtime(from: &Path, to: &Path) -> Result<()> {
             copy_runtime(&from, &to)?;
         } else if from.ends_with("runtime/Cargo.toml") {
             copy_edited(&from, &to, |text| {
-                edit_table(&text, "package", "name", NEXT_RELEASE.into())
+                let mut package: Table = text.parse()?;
+                table(&mut package, &["package"])?.insert("name".into(), NEXT_RELEASE.into());
+                Ok(package.to_string())
             })?;
         } else if from.ends_with("runtime/src/lib.rs") {
             copy_edited(&from, &to, raise_spec_version)?;
@@ -119,13 +126,15 @@ fn raise_spec_version(source: String) -> Result<String> {
     Ok(format!("{before}{FIELD}{next},{after}"))
 }
 
-fn edit_table(text: &str, table: &str, key: &str, value: Value) -> Result<String> {
-    let mut file: Table = text.parse()?;
-    file.get_mut(table)
-        .and_then(Value::as_table_mut)
-        .ok_or_else(|| format!("no table `{table}`"))?
-        .insert(key.into(), value);
-    Ok(file.to_string())
+/// The table that is reached by these keys.
+fn table<'a>(mut file: &'a mut Table, keys: &[&str]) -> Result<&'a mut Table> {
+    for key in keys {
+        file = file
+            .get_mut(*key)
+            .and_then(Value::as_table_mut)
+            .ok_or_else(|| format!("no table `{key}`"))?;
+    }
+    Ok(file)
 }
 
 fn copy_edited(from: &Path, to: &Path, edit: impl FnOnce(String) -> Result<String>) -> Result<()> {

@@ -220,7 +220,7 @@ impl Swarm {
         id: RoundId,
         condition: impl Fn(&RoundView<AccountId>) -> bool,
     ) -> Result<(AtBlock, RoundView<AccountId>)> {
-        until_best(self.node()?, id, condition).await
+        until_best(self.node()?, id, 0, condition).await
     }
 
     /// Waits until an agent's response is in on the best chain, and the round not further.
@@ -247,20 +247,24 @@ fn complete(view: &RoundView<AccountId>, agents: u32) -> Result<()> {
     Ok(())
 }
 
-/// Waits for a block that `node` takes for the best one and after which `condition` holds for a
-/// round.
+/// Waits for a block, of this height at least, that `node` takes for the best one and after which
+/// `condition` holds for a round.
 async fn until_best(
     node: &Node,
     id: RoundId,
+    height: u64,
     condition: impl Fn(&RoundView<AccountId>) -> bool,
 ) -> Result<(AtBlock, RoundView<AccountId>)> {
     let (api, rpc) = (node.api().await?, node.rpc().await?);
     let wait = async {
         let mut blocks = api.stream_best_blocks().await?;
         loop {
+            // The stream begins with the last final block.
             let block = blocks.next().await.context("no more blocks")??;
+            if block.number() < height {
+                continue;
+            }
             let at = block.at().await?;
-            // The stream may begin before the block of the request.
             let view = round(&rpc, &at, id).await?;
             if let Some(view) = view.filter(&condition) {
                 return anyhow::Ok((at, view));

@@ -127,12 +127,10 @@ async fn split(swarm: &Swarm, id: RoundId, condition: impl Fn(&View) -> bool) ->
 
 /// Waits until a node's best chain has got some blocks more and `condition` holds for a round.
 async fn alone(node: &Node, id: RoundId, condition: impl Fn(&View) -> bool) -> Result<Half> {
-    let (api, methods) = (node.api().await?, node.methods().await?);
+    let methods = node.methods().await?;
     let best = methods.chain_get_header(None).await?;
     let now = best.context("there is a best block")?.number;
-    let mut blocks = api.stream_best_blocks().await?;
-    reaches(&mut blocks, now + BLOCKS).await?;
-    let (at, view) = until_best(node, id, condition).await?;
+    let (at, view) = until_best(node, id, now + BLOCKS, condition).await?;
     let mut chain = BTreeMap::new();
     let mut hash = at.block_hash();
     while let Some(header) = methods.chain_get_header(Some(hash)).await? {
