@@ -10,6 +10,10 @@ use crate::{
     tokenizer::TokenId,
     Ends, Trunk,
 };
+use rand_chacha::{
+    rand_core::{RngCore, SeedableRng},
+    ChaCha8Rng,
+};
 use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
@@ -41,12 +45,15 @@ pub struct Args {
 const PROMPT: usize = 256;
 const RESPONSE: usize = 64;
 
-/// What prompts and what responses are made of: a response that repeats the prompt would be a copy.
-const ASKED: [&str; 8] = [
-    "river", "stone", "light", "market", "window", "letter", "garden", "number",
+/// What prompts and what responses are made of: a response that repeats the prompt, or itself, would
+/// be a copy, which costs rankers less.
+const ASKED: [&str; 16] = [
+    "river", "stone", "light", "market", "window", "letter", "garden", "number", "forest",
+    "engine", "planet", "ticket", "pocket", "dinner", "museum", "orange",
 ];
-const ANSWERED: [&str; 8] = [
-    "winter", "bridge", "paper", "silver", "doctor", "summer", "island", "record",
+const ANSWERED: [&str; 16] = [
+    "winter", "bridge", "paper", "silver", "doctor", "summer", "island", "record", "cotton",
+    "desert", "camera", "family", "street", "violin", "ladder", "harbor",
 ];
 
 pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
@@ -137,12 +144,11 @@ fn tokens<T: Trunk>(backend: &LocalBackend<T>, n: usize, seed: usize) -> Vec<Tok
         .collect()
 }
 
-/// Text of about `n` tokens, another for each `seed`: words in the order of the golden ratio's
-/// multiples.
-fn text<T: Trunk>(backend: &LocalBackend<T>, words: &[&str; 8], n: usize, seed: usize) -> String {
+/// Text of about `n` tokens, words in another random order for each `seed`.
+fn text<T: Trunk>(backend: &LocalBackend<T>, words: &[&str], n: usize, seed: usize) -> String {
+    let mut random = ChaCha8Rng::seed_from_u64(seed as u64);
     let all: Vec<_> = (0..n)
-        .map(|i| (seed * n + i) as u64)
-        .map(|i| words[(i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 61) as usize])
+        .map(|_| words[random.next_u32() as usize % words.len()])
         .collect();
     backend.cut(&all.join(" "), n).to_owned()
 }
