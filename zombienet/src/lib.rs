@@ -7,7 +7,7 @@
 
 use std::{
     env,
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     path::{Path, PathBuf},
 };
 
@@ -31,19 +31,18 @@ pub struct LocalNetwork {
     network: Network<LocalFileSystem>,
     /// What every node is started with.
     args: Vec<Arg>,
-    /// Held while the network lives; see [`take_turn`].
-    _turn: File,
+    /// Held while the network lives; see [`take_place`].
+    _place: File,
 }
 
 impl LocalNetwork {
     /// Starts the network and returns when all of its nodes answer.
     ///
-    /// Databases and logs are in the directory `starling-zombienet` among the temporary files, and
-    /// stay there until the next network starts.
+    /// Databases and logs are in a directory `starling-zombienet-N` among the temporary files, and
+    /// stay there until another network takes its place.
     pub async fn spawn() -> Result<Self> {
         let command = node_command()?;
-        let turn = tokio::task::spawn_blocking(take_turn).await??;
-        let base = env::temp_dir().join("starling-zombienet");
+        let (place, base) = take_place()?;
         if base.exists() {
             fs::remove_dir_all(&base)
                 .with_context(|| format!("cannot remove {}", base.display()))?;
@@ -58,7 +57,7 @@ impl LocalNetwork {
         Ok(Self {
             network: config.spawn_native().await?,
             args,
-            _turn: turn,
+            _place: place,
         })
     }
 
@@ -149,14 +148,23 @@ pub fn peak_memory(pid: u32) -> Result<u64> {
     Ok(kibibytes * 1024)
 }
 
-/// One network at a time: four validators are as much as a small machine carries, and tests run in
-/// parallel, in threads or in processes.
-fn take_turn() -> Result<File> {
-    let path = env::temp_dir().join("starling-zombienet.lock");
-    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    file.lock()
-        .with_context(|| format!("cannot lock {}", path.display()))?;
-    Ok(file)
+/// A directory that no other network uses, and the lock that tells others so: tests run in parallel,
+/// in threads or in processes.
+fn take_place() -> Result<(File, PathBuf)> {
+    for place in 0..u16::MAX {
+        let base = env::temp_dir().join(format!("starling-zombienet-{place}"));
+        let path = base.with_extension("lock");
+        let file =
+            File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => return Ok((file, base)),
+            Err(TryLockError::WouldBlock) => {},
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("cannot lock {}", path.display()))
+            },
+        }
+    }
+    bail!("no place is free")
 }
 
 /// The network of `networks/local.toml`, run by `command`, with its files under `base`.
