@@ -2,9 +2,9 @@
 //! Compiles the runtime to WebAssembly, so that `WASM_BINARY` is part of the native crate.
 
 fn main() {
-    // A linter needs no binary, and one made under its wrapper would look newer than the proper one:
+    // Clippy needs no binary, and one made under its wrapper would look newer than the proper one:
     // either would make Cargo repeat the other.
-    if std::env::var_os("RUSTC_WORKSPACE_WRAPPER").is_some() {
+    if std::env::var_os("CLIPPY_ARGS").is_some() {
         // SAFETY: a build script has one thread.
         std::env::set_var("SKIP_WASM_BUILD", "1");
     }
