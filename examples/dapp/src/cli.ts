@@ -4,7 +4,7 @@
 import { getWsProvider } from "polkadot-api/ws";
 import { tap, lastValueFrom } from "rxjs";
 import { development } from "./signer.js";
-import { answer, ask, connect, progress, score } from "./swarm.js";
+import { answer, ask, connect, progress, ranked, score } from "./swarm.js";
 
 const prompt = process.argv[2];
 if (!prompt) {
@@ -26,7 +26,7 @@ try {
     process.exitCode = 5;
   } else {
     console.log(text);
-    for (const response of round.responses) {
+    for (const response of ranked(round)) {
       console.error(`${response.agent}  ${score(response)?.toFixed(3) ?? "–"}`);
     }
   }

@@ -5,7 +5,7 @@ import { Binary, type PolkadotSigner } from "polkadot-api";
 import { connectInjectedExtension, getInjectedExtensions } from "polkadot-api/pjs-signer";
 import { getWsProvider } from "polkadot-api/ws";
 import { development } from "./signer.js";
-import { answer, ask, connect, progress, type Round, score, type Swarm } from "./swarm.js";
+import { answer, ask, connect, progress, ranked, type Round, score, type Swarm } from "./swarm.js";
 
 const element = <T extends HTMLElement>(id: string) => document.getElementById(id) as T;
 const form = element<HTMLFormElement>("form");
@@ -75,9 +75,8 @@ function show(round: Round) {
   quote.hidden = text === undefined;
   quote.textContent = text ?? "";
   table.hidden = false;
-  const rows = [...round.responses].sort((a, b) => (score(b) ?? -1) - (score(a) ?? -1));
   table.tBodies[0]?.replaceChildren(
-    ...rows.map((response) => {
+    ...ranked(round).map((response) => {
       const row = document.createElement("tr");
       const cells = [
         response.agent === round.round.winner ? "★" : "",

@@ -105,6 +105,16 @@ export function score(response: Round["responses"][number]): number | undefined 
   return Number(tally.weighted) / Number(tally.disclosed) / 65535;
 }
 
+/**
+ * The responses, the best first: the one that won, then by score. The score alone does not tell:
+ * of equal ones a hash decides, and one that too few of its rankers disclosed cannot win.
+ */
+export function ranked({ round, responses }: Round): Round["responses"] {
+  const order = (response: Round["responses"][number]) =>
+    response.agent === round.winner ? 2 : (score(response) ?? -1);
+  return [...responses].sort((left, right) => order(right) - order(left));
+}
+
 /** How far a round is, in words. */
 export function progress({ round }: Round): string {
   const { counts, terms } = round;
