@@ -11,11 +11,15 @@ import { getWsProvider } from "polkadot-api/ws";
 import puppeteer, { type Browser } from "puppeteer-core";
 import { lastValueFrom, toArray } from "rxjs";
 import { development } from "../src/signer.js";
-import { answer, ask, connect, score, type Swarm } from "../src/swarm.js";
+import { answer, ask, connect, score, type Swarm, type Update } from "../src/swarm.js";
 
 const URL = process.env.STARLING_URL ?? "ws://127.0.0.1:9944";
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const PATIENCE = 300_000;
+/** A swarm may find no answer good enough; it says so, and one asks again. */
+const TRIES = 3;
+
+const isDone = (updates: Update[]) => updates.at(-1)?.round.round.phase.type === "Done";
 
 let swarm: Swarm;
 before(() => {
@@ -25,7 +29,9 @@ after(() => swarm.client.destroy());
 
 test("a question asked from Node is answered by the best of the swarm", async () => {
   const question = { prompt: "Why is the sky blue?", maxTokens: 32 };
-  const updates = await lastValueFrom(ask(swarm, development("Eve"), question).pipe(toArray()));
+  const asking = () => lastValueFrom(ask(swarm, development("Eve"), question).pipe(toArray()));
+  let updates = await asking();
+  for (let tries = 1; tries < TRIES && !isDone(updates); tries += 1) updates = await asking();
   const last = updates.at(-1);
   assert(last?.final);
   assert.equal(last.round.round.phase.type, "Done");
@@ -69,9 +75,8 @@ test("a page asks in a browser and shows the answer", { timeout: PATIENCE }, asy
   const read = (selector: string) => page.$eval(selector, (found) => found.textContent ?? "");
   await page.locator("#url").fill(URL);
   await page.locator("#question").fill("What is the capital of France?");
-  // A swarm may find no answer good enough; the page says so, and one asks again.
   let status = "";
-  for (let tries = 0; tries < 3 && !status.endsWith("Done"); tries += 1) {
+  for (let tries = 0; tries < TRIES && !status.endsWith("Done"); tries += 1) {
     await page.locator("#ask").click();
     await page.waitForSelector("#ask[disabled]", { timeout: PATIENCE });
     await page.waitForSelector("#ask:not([disabled])", { timeout: PATIENCE });
