@@ -2,6 +2,7 @@
 
 //! σ and rating over a window of rounds [3.3, (4), (5)].
 
+use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 
@@ -83,6 +84,21 @@ pub fn weight(rating: u64, floor: u64) -> u64 {
     rating.saturating_sub(floor)
 }
 
+/// The weights of a round's rankers of these ratings.
+///
+/// Where by the floor nobody weighs anything, the ratings themselves: rankers that agreed about
+/// nothing would else decide no round any more, and as only decided rounds move ratings, never rise
+/// again.
+pub fn weights(ratings: &[u64], floor: u64) -> Vec<u64> {
+    let above = |floor| ratings.iter().map(move |rating| weight(*rating, floor));
+    let floor = if above(floor).all(|weight| weight == 0) {
+        0
+    } else {
+        floor
+    };
+    above(floor).collect()
+}
+
 /// `max − min` of the responses' mean scores, 32 fractional bits; 0 without any.
 pub fn spread<'a>(tallies: impl IntoIterator<Item = &'a Tally>) -> u64 {
     let (mut least, mut most) = (u64::MAX, 0);
@@ -151,6 +167,18 @@ mod tests {
         assert_eq!(weight(ONE / 4, ONE / 2), 0);
         assert_eq!(weight(ONE, ONE / 2), ONE / 2);
         assert_eq!(weight(ONE / 3, 0), ONE / 3);
+    }
+
+    #[test]
+    fn where_nobody_is_above_the_floor_ratings_count_without_it() {
+        let floor = ONE / 2;
+        assert_eq!(
+            weights(&[ONE, floor, ONE / 4], floor),
+            [ONE - floor, 0, 0],
+            "one above it is enough"
+        );
+        assert_eq!(weights(&[floor, ONE / 4, 0], floor), [floor, ONE / 4, 0]);
+        assert!(weights(&[], floor).is_empty());
     }
 
     /// One round: what the ranker gave each response and what the others gave it.

@@ -8,6 +8,7 @@
 //! that must be spent, and that burns itself when it is dropped, so that nothing can be lost or
 //! paid twice between the account it is taken from and the account it reaches.
 
+use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use sp_runtime::DispatchResult;
@@ -127,6 +128,10 @@ pub trait Ratings<AccountId> {
 
     /// `w = max(0, Rating − WeightFloor)` of `who` now.
     fn weight(who: &AccountId) -> u64;
+
+    /// The weights of a round's rankers of these ratings, in their order: as [`weight`](Self::weight)
+    /// has it, but without the floor where by it nobody weighs anything.
+    fn weights(ratings: &[u64]) -> Vec<u64>;
 
     /// Whether a round teaches anything: enough disclosers, a fee that makes farming dear, and
     /// responses that differ. `spread` is `max − min` of the responses' mean scores.

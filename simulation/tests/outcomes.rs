@@ -3,13 +3,16 @@
 //! What the protocol must not lose: small scenarios with fixed seeds, as inequalities.
 
 use anyhow::Result;
+use starling_primitives::fixed::ONE;
 use starling_runtime::rules::RuleSet;
 use starling_simulation::{
     ability::Ability,
     behaviour::Kind,
     experiments::{
         behaviours::{self, Attack, Cell},
-        grinding, ratings, scale, short,
+        grinding, ratings, scale,
+        scenario::{self, Scenario},
+        short,
         sweep::{self, Parameter},
         sybil::{self, Case, CaseOptions, SurfaceOptions},
         POOR,
@@ -230,6 +233,24 @@ fn the_floor_keeps_a_ring_of_two_fifths_from_winning() -> Result<()> {
         with < 0.5 * without,
         "{with} of the rounds instead of {without}"
     );
+    Ok(())
+}
+
+#[test]
+fn rankers_that_agree_about_nothing_still_find_a_winner_every_round() -> Result<()> {
+    let discord: Scenario = toml::from_str(include_str!("../scenarios/discord.toml"))?;
+    let rounds = 20;
+    let discord = Scenario {
+        rounds,
+        seeds: 1,
+        ..discord
+    };
+    let folder = tempfile::tempdir()?;
+    let rows = scenario::run(&discord, 1, QUIET, &Output::new(folder.path())?)?;
+    let floor = RuleSet::Production.parameters().ratings.weight_floor as f64 / ONE as f64;
+    assert!(rows.iter().all(|row| row.rating < floor), "{rows:?}");
+    let winners: usize = rows.iter().map(|row| row.wins).sum();
+    assert_eq!(winners, rounds as usize);
     Ok(())
 }
 

@@ -5,6 +5,8 @@
 // A sum that overflows in a test fails it, as it should.
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
+extern crate alloc;
+
 #[cfg(test)]
 mod mock;
 mod rating_impls;

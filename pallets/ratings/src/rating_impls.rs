@@ -2,6 +2,7 @@
 
 //! What the pallet does for others.
 
+use alloc::vec::Vec;
 use frame_support::traits::{defensive_prelude::*, Get};
 use sp_runtime::Saturating;
 use starling_primitives::{
@@ -30,6 +31,10 @@ impl<T: Config> Ratings<T::AccountId> for Pallet<T> {
 
     fn weight(who: &T::AccountId) -> u64 {
         rating::weight(Self::rating(who), T::Parameters::get().weight_floor)
+    }
+
+    fn weights(ratings: &[u64]) -> Vec<u64> {
+        rating::weights(ratings, T::Parameters::get().weight_floor)
     }
 
     fn counts(disclosers: u32, fee: Balance, spread: u64) -> bool {

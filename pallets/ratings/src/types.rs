@@ -14,7 +14,7 @@ pub struct Parameters {
     pub min_samples: u32,
     /// The rating of an agent without scores.
     pub initial_rating: u64,
-    /// A rating below this weighs nothing.
+    /// A rating below this weighs nothing, unless it is so with all that rank in a round.
     pub weight_floor: u64,
     /// A round counts when at least so many agents disclosed their scores,
     pub min_participants: u32,

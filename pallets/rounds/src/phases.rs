@@ -67,12 +67,18 @@ impl<T: Config> Pallet<T> {
 
         let n = round.counts.valid;
         let k = assignment::rankings(n, T::MinRankings::get(), T::MaxRankings::get());
+        let ratings: Vec<u64> = agents
+            .iter()
+            .map(|(agent, ..)| T::Ratings::rating(agent))
+            .collect();
+        let rated = ratings.iter().copied().zip(T::Ratings::weights(&ratings));
         let mut weights = BTreeMap::new();
         let mut order = BTreeMap::new();
-        for ((agent, mut participant, key), position) in
-            agents.into_iter().zip(assignment::positions(seed, n))
+        for (((agent, mut participant, key), position), (rating, weight)) in agents
+            .into_iter()
+            .zip(assignment::positions(seed, n))
+            .zip(rated)
         {
-            let (rating, weight) = (T::Ratings::rating(&agent), T::Ratings::weight(&agent));
             weights.insert(position, weight);
             participant.response = Response::Valid {
                 key,

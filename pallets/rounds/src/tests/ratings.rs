@@ -44,6 +44,29 @@ fn an_honest_ranker_outrates_one_that_says_the_opposite() {
 }
 
 #[test]
+fn rankers_that_all_fell_below_the_floor_still_decide_and_can_rise_again() {
+    run(|| {
+        for who in AGENTS {
+            let strayed = starling_primitives::traits::Deviations {
+                squares: 4 << 64,
+                count: 16,
+            };
+            Ratings::record(&who, strayed);
+            assert!(Ratings::rating(&who) > 0);
+            assert_eq!(Ratings::weight(&who), 0);
+        }
+        let before = Ratings::rating(&1);
+        plays(1, honest);
+        assert_eq!(phase(0), Phase::Done);
+        assert!(Ratings::rating(&1) > before);
+        let Response::Valid { weight, rating, .. } = response_of(0, 1) else {
+            panic!()
+        };
+        assert_eq!((weight, rating), (before, before));
+    });
+}
+
+#[test]
 fn a_rating_survives_the_registration() {
     run(|| {
         plays(3, all_honest_but(8));
