@@ -3,13 +3,16 @@
 
 mod common;
 
-use common::{backend, MODELS, SMOLLM2};
+use common::{backend, model, tokenizer, MODELS, SMOLLM2};
 use starling_engine::{
     backend::{Backend, LocalBackend},
     chat::Message,
     generate::Cancel,
+    prompt::Prompt,
     rank::{Quoting, Ranker, RankerKind, Task},
+    Hidden, LoadOptions, Model, Session, Step, Trunk,
 };
+use std::sync::Mutex;
 
 fn rank(backend: &LocalBackend, ranker: &dyn Ranker, responses: &[&str]) -> Vec<f64> {
     rank_for(backend, ranker, "What is the capital of France?", responses)
@@ -185,4 +188,64 @@ fn control_tokens_count_only_where_the_defence_is_off() {
     );
     assert_ne!(task(safe), task(raw));
     assert_eq!(backend.context_length(), Some(8192));
+}
+
+/// A model that counts passes, and their rows.
+struct Counting {
+    model: Model,
+    passes: Mutex<Vec<usize>>,
+}
+
+impl Trunk for Counting {
+    type Session = Session;
+    type Ends = Model;
+
+    fn ends(&self) -> &Model {
+        &self.model
+    }
+
+    fn session(&self) -> Session {
+        self.model.session()
+    }
+
+    fn session_with_prefix(&self, tokens: &[u32]) -> Session {
+        self.model.session_with_prefix(tokens)
+    }
+
+    fn forward(&self, batch: &mut [Step<'_>]) -> starling_engine::Result<Vec<Hidden>> {
+        let computed = self.model.forward(batch)?;
+        let rows = computed.iter().map(Hidden::rows).sum();
+        self.passes.lock().unwrap().push(rows);
+        Ok(computed)
+    }
+}
+
+#[test]
+fn a_response_behind_a_known_prompt_is_one_pass_of_its_tokens() {
+    let path = model(SMOLLM2);
+    let trunk = Counting {
+        model: Model::load(&path, &LoadOptions::default()).unwrap(),
+        passes: Mutex::default(),
+    };
+    let backend = LocalBackend::new(SMOLLM2.into(), trunk, tokenizer(SMOLLM2)).unwrap();
+    let question = [Message::user("Why do the leaves of trees fall in autumn?")];
+    let response = "Because they would lose water all winter long.";
+    let tokens = backend
+        .tokenizer()
+        .encode_continuation(&Prompt::data(response))
+        .len();
+    for (kind, branches) in [(RankerKind::Likelihood, 1), (RankerKind::Lift, 2)] {
+        let rank = |response: &str| {
+            let task = Task {
+                messages: &question,
+                responses: &[response.to_owned()],
+            };
+            kind.ranker().rank(&backend, task, &Cancel::new()).unwrap();
+            std::mem::take(&mut *backend.trunk().passes.lock().unwrap())
+        };
+        rank("To make the prompt known.");
+        // The prompt's last token is computed anew, the response's last one predicts nothing.
+        assert_eq!(rank(response), [branches * tokens], "{kind}");
+        assert_eq!(rank(response), [branches * tokens], "{kind}");
+    }
 }

@@ -12,10 +12,10 @@ use crate::{
     tokenizer::{TokenId, Tokenizer},
     Ends, Error, Hidden, Input, LoadOptions, Model, Sequence, Step, Trunk,
 };
-use std::{path::Path, time::Instant};
+use std::{ops::Range, path::Path, time::Instant};
 
 /// Rows of hidden states that one forward pass of [`LocalBackend::evaluate`] computes at most,
-/// unless a single node has more. Enough to keep the matrix products busy, little enough memory.
+/// unless a single run has more. Enough to keep the matrix products busy, little enough memory.
 const ROWS_PER_PASS: usize = 512;
 
 /// Rows of logits that are held at a time.
@@ -29,15 +29,12 @@ pub struct LocalBackend<T: Trunk = Model> {
     chat: ChatTemplate,
 }
 
-/// A node under evaluation: the sequence up to its end, and the hidden state of its last token
+/// A run under evaluation: the sequence up to its end, and the hidden state of its last token
 /// (1 × width), from which the next token follows.
 struct Evaluated<S> {
     session: S,
     last: Hidden,
 }
-
-/// What came of a node: its end, where children go on from there, and the answer.
-type Outcome<S> = (Option<Evaluated<S>>, Answer);
 
 impl LocalBackend {
     /// Loads the model file at `path`.
@@ -144,79 +141,162 @@ impl<T: Trunk> LocalBackend<T> {
         Ok(tokens)
     }
 
-    /// Computes sibling nodes in one pass.
+    /// The runs of a tree, and which of them begin a sequence.
+    fn runs<'a>(&self, tree: &'a PromptTree) -> Result<(Vec<Run<'a>>, Vec<usize>), BackendError> {
+        let mut children = vec![0usize; tree.nodes().len()];
+        for parent in tree.nodes().iter().filter_map(|node| node.parent) {
+            if let Some(children) = children.get_mut(parent.0) {
+                *children += 1;
+            }
+        }
+        let (mut runs, mut roots): (Vec<Run<'_>>, _) = (vec![], vec![]);
+        // For each node, its run.
+        let mut places: Vec<usize> = Vec::with_capacity(tree.nodes().len());
+        for (index, node) in tree.nodes().iter().enumerate() {
+            let tokens = match node.parent {
+                Some(_) => self.tokenizer.encode_continuation(&node.text),
+                None => self.tokenizer.encode_prompt(&node.text),
+            };
+            if tokens.is_empty() {
+                return Err(BackendError::EmptyPrompt);
+            }
+            let above = node.parent.and_then(|parent| places.get(parent.0).copied());
+            let siblings = node.parent.and_then(|parent| children.get(parent.0));
+            let place = match above.filter(|_| siblings == Some(&1)) {
+                Some(run) => run,
+                None => {
+                    let new = runs.len();
+                    match above.and_then(|run| runs.get_mut(run)) {
+                        Some(run) => run.children.push(new),
+                        None => roots.push(new),
+                    }
+                    runs.push(Run::default());
+                    new
+                },
+            };
+            if let Some(run) = runs.get_mut(place) {
+                run.push(index, &node.ask, &tokens);
+            }
+            places.push(place);
+        }
+        Ok((runs, roots))
+    }
+
+    /// A sequence for a run: its parent's, or what is remembered of a root's beginning, up to where
+    /// somebody asks about hidden states.
+    fn begin(
+        &self,
+        run: &Run<'_>,
+        parent: Option<&Evaluated<T::Session>>,
+    ) -> (T::Session, Range<usize>) {
+        let (session, from) = match parent {
+            Some(parent) => (parent.session.fork(), 0),
+            None => {
+                let known = run.tokens.get(..=run.first_row()).unwrap_or(&run.tokens);
+                let session = self.trunk.session_with_prefix(known);
+                let from = session.len();
+                (session, from)
+            },
+        };
+        // A leaf's last token predicts nothing that anyone asks for.
+        let to = run.tokens.len() - usize::from(run.is_scored_leaf());
+        (session, from..to)
+    }
+
+    /// Computes sibling runs in one pass: of each the tokens of the range.
     fn evaluate_pass(
         &self,
-        nodes: &[&Pending<'_>],
+        pass: &mut [(&Run<'_>, T::Session, Range<usize>)],
         parent: Option<&Evaluated<T::Session>>,
-    ) -> Result<Vec<Outcome<T::Session>>, BackendError> {
-        let mut sessions = nodes
-            .iter()
-            .map(|node| match parent {
-                Some(parent) => parent.session.fork(),
-                None => self.trunk.session_with_prefix(&node.tokens),
-            })
-            .collect::<Vec<_>>();
-        let inputs: Vec<_> = nodes
-            .iter()
-            .zip(&sessions)
-            .map(|(node, session)| {
-                // A root may begin with tokens that an earlier request computed. A leaf's last
-                // token predicts nothing that anyone asks for.
-                let from = if parent.is_none() { session.len() } else { 0 };
-                let to = node.tokens.len() - usize::from(node.is_scored_leaf());
-                node.tokens.get(from..to).unwrap_or_default()
-            })
-            .collect();
-        let mut steps: Vec<_> = sessions
+        answers: &mut [Answer],
+    ) -> Result<Vec<Option<Hidden>>, BackendError> {
+        let mut steps: Vec<_> = pass
             .iter_mut()
-            .zip(&inputs)
-            .filter(|(_, input)| !input.is_empty())
-            .map(|(session, input)| Step {
+            .filter(|(_, _, range)| !range.is_empty())
+            .map(|(run, session, range)| Step {
                 session,
-                input: Input::Tokens(input),
+                input: Input::Tokens(run.tokens.get(range.clone()).unwrap_or_default()),
             })
             .collect();
         let mut computed = self.trunk.forward(&mut steps)?.into_iter();
-        let mut results = vec![];
-        for ((node, session), input) in nodes.iter().zip(sessions).zip(&inputs) {
-            let hidden = if input.is_empty() {
+        let mut lasts = Vec::with_capacity(pass.len());
+        let mut scored = Scored::default();
+        for (run, _, range) in &*pass {
+            let hidden = if range.is_empty() {
                 None
             } else {
                 computed.next()
             };
-            let answer = self.answer(node, parent.map(|p| &p.last), hidden.as_ref())?;
-            let kept = hidden
-                .filter(|_| !node.children.is_empty())
-                .map(|hidden| Evaluated {
-                    session,
-                    last: hidden.last(),
-                });
-            results.push((kept, answer));
+            let rows = Rows {
+                width: self.model().config().width,
+                before: parent.map(|parent| &parent.last),
+                hidden: hidden.as_ref(),
+                from: range.start,
+            };
+            for part in &run.parts {
+                let tokens = run.tokens.get(part.range.clone()).unwrap_or_default();
+                let answer = match part.ask {
+                    Ask::Nothing => Answer::Nothing,
+                    Ask::Next(texts) => {
+                        let tokens = self.first_tokens(texts)?;
+                        let row = rows.before(part.range.end..part.range.end + 1)?;
+                        Answer::Next(self.model().logits_of(&row, 0, &tokens)?)
+                    },
+                    Ask::Greedy => self.greedy(&rows.before(part.range.clone())?, tokens)?,
+                    Ask::Tokens => {
+                        scored.push(part.index, &rows.before(part.range.clone())?, tokens);
+                        continue;
+                    },
+                };
+                if let Some(slot) = answers.get_mut(part.index) {
+                    *slot = answer;
+                }
+            }
+            lasts.push(hidden.map(|hidden| hidden.last()));
         }
-        Ok(results)
+        // All rows at once: the head's weights are read once.
+        let rows = Hidden::new(self.model().config().width, scored.rows)?;
+        let logprobs = self.model().logprobs(&rows, &scored.targets)?;
+        for (index, range) in scored.nodes {
+            if let (Some(slot), Some(logprobs)) = (answers.get_mut(index), logprobs.get(range)) {
+                *slot = Answer::Tokens(logprobs.to_vec());
+            }
+        }
+        Ok(lasts)
     }
 
-    /// Evaluates sibling nodes and all below them, depth first: only the caches on the way to the
-    /// nodes at work are held.
+    /// Evaluates sibling runs and all below them, depth first: only the caches on the way to the
+    /// runs at work are held.
     fn visit(
         &self,
         siblings: &[usize],
         parent: Option<&Evaluated<T::Session>>,
-        nodes: &[Pending<'_>],
+        runs: &[Run<'_>],
         answers: &mut [Answer],
         cancel: &Cancel,
     ) -> Result<(), BackendError> {
-        for pass in passes(siblings.iter().filter_map(|&i| nodes.get(i))) {
+        let mut left = siblings.iter().filter_map(|&i| runs.get(i)).peekable();
+        while left.peek().is_some() {
             if cancel.is_cancelled() {
                 return Err(BackendError::Cancelled);
             }
-            for (node, (evaluated, answer)) in pass.iter().zip(self.evaluate_pass(&pass, parent)?) {
-                if let Some(slot) = answers.get_mut(node.index) {
-                    *slot = answer;
+            let mut pass: Vec<(&Run<'_>, T::Session, Range<usize>)> = vec![];
+            let mut rows = 0;
+            while let Some(run) = left.peek() {
+                let (session, range) = self.begin(run, parent);
+                rows += range.len();
+                // What does not fit begins anew in the next pass, and may find more remembered.
+                if rows > ROWS_PER_PASS && !pass.is_empty() {
+                    break;
                 }
-                if evaluated.is_some() {
-                    self.visit(&node.children, evaluated.as_ref(), nodes, answers, cancel)?;
+                pass.push((run, session, range));
+                left.next();
+            }
+            let lasts = self.evaluate_pass(&mut pass, parent, answers)?;
+            for ((run, session, _), last) in pass.into_iter().zip(lasts) {
+                if let Some(last) = last.filter(|_| !run.children.is_empty()) {
+                    let evaluated = Evaluated { session, last };
+                    self.visit(&run.children, Some(&evaluated), runs, answers, cancel)?;
                 }
             }
         }
@@ -228,40 +308,6 @@ impl<T: Trunk> LocalBackend<T> {
         let input = Input::Tokens(tokens);
         let outputs = self.trunk.forward(&mut [Step { session, input }])?;
         outputs.into_iter().next().ok_or(Error::EmptyInput)
-    }
-
-    /// `before` is the hidden state of the token before the node's first, `hidden` those of the
-    /// node's tokens (without the last one of a scored leaf).
-    fn answer(
-        &self,
-        node: &Pending<'_>,
-        before: Option<&Hidden>,
-        hidden: Option<&Hidden>,
-    ) -> Result<Answer, BackendError> {
-        match node.ask {
-            Ask::Nothing => Ok(Answer::Nothing),
-            Ask::Next(texts) => {
-                let tokens = self.first_tokens(texts)?;
-                let hidden = hidden.ok_or(BackendError::EmptyPrompt)?;
-                let row = hidden.rows() - 1;
-                Ok(Answer::Next(self.model().logits_of(hidden, row, &tokens)?))
-            },
-            Ask::Tokens | Ask::Greedy => {
-                // What predicts token i is row i: the parent's last, then this node's own.
-                let width = self.model().config().width;
-                let mut data = Vec::with_capacity(node.tokens.len() * width);
-                let before = before.ok_or(BackendError::EmptyPrompt)?;
-                data.extend_from_slice(before.as_slice());
-                data.extend(hidden.into_iter().flat_map(Hidden::as_slice));
-                data.truncate(node.tokens.len() * width);
-                let rows = Hidden::new(width, data)?;
-                if *node.ask == Ask::Greedy {
-                    return self.greedy(&rows, &node.tokens);
-                }
-                let targets: Vec<_> = node.tokens.iter().copied().enumerate().collect();
-                Ok(Answer::Tokens(self.model().logprobs(&rows, &targets)?))
-            },
-        }
     }
 
     /// ln p of each token and whether each is the most probable one. `rows` has a row a token.
@@ -289,38 +335,89 @@ impl<T: Trunk> LocalBackend<T> {
     }
 }
 
-/// A node of the tree, tokenised.
-struct Pending<'a> {
-    index: usize,
+/// Nodes of the tree of which each but the last has one child, the next: computed as one sequence.
+#[derive(Default)]
+struct Run<'a> {
     tokens: Vec<TokenId>,
-    ask: &'a Ask,
+    parts: Vec<Part<'a>>,
+    /// The runs that continue this one.
     children: Vec<usize>,
 }
 
-impl Pending<'_> {
+/// A node's part of its run's tokens.
+struct Part<'a> {
+    index: usize,
+    ask: &'a Ask,
+    range: Range<usize>,
+}
+
+impl<'a> Run<'a> {
+    fn push(&mut self, index: usize, ask: &'a Ask, tokens: &[TokenId]) {
+        let start = self.tokens.len();
+        self.tokens.extend_from_slice(tokens);
+        let range = start..self.tokens.len();
+        self.parts.push(Part { index, ask, range });
+    }
+
     fn is_scored_leaf(&self) -> bool {
-        self.children.is_empty() && matches!(self.ask, Ask::Tokens | Ask::Greedy)
+        let last = self.parts.last().map(|part| part.ask);
+        self.children.is_empty() && matches!(last, Some(Ask::Tokens | Ask::Greedy))
+    }
+
+    /// The first token whose hidden state somebody asks about; children always ask about the last.
+    fn first_row(&self) -> usize {
+        let asked = self.parts.iter().find_map(|part| match part.ask {
+            Ask::Nothing => None,
+            Ask::Tokens | Ask::Greedy => Some(part.range.start.saturating_sub(1)),
+            Ask::Next(_) => Some(part.range.end - 1),
+        });
+        asked.unwrap_or(self.tokens.len() - 1)
     }
 }
 
-/// Groups nodes so that no group has more than [`ROWS_PER_PASS`] rows, unless it is a single node.
-fn passes<'a, 'b>(nodes: impl Iterator<Item = &'a Pending<'b>>) -> Vec<Vec<&'a Pending<'b>>>
-where
-    'b: 'a,
-{
-    let mut groups: Vec<Vec<&Pending<'_>>> = vec![];
-    let mut rows = usize::MAX;
-    for node in nodes {
-        rows = rows.saturating_add(node.tokens.len());
-        match groups.last_mut().filter(|_| rows <= ROWS_PER_PASS) {
-            Some(group) => group.push(node),
-            None => {
-                groups.push(vec![node]);
-                rows = node.tokens.len();
-            },
+/// The hidden states that a run's pass leaves: of the tokens from `from` on, and of the token before
+/// the run.
+struct Rows<'a> {
+    width: usize,
+    before: Option<&'a Hidden>,
+    hidden: Option<&'a Hidden>,
+    from: usize,
+}
+
+impl Rows<'_> {
+    /// What predicts these tokens of the run: the hidden states of the tokens before each.
+    fn before(&self, tokens: Range<usize>) -> Result<Hidden, BackendError> {
+        let mut data = Vec::with_capacity(tokens.len() * self.width);
+        for token in tokens {
+            let row = match token.checked_sub(1) {
+                None => self.before.and_then(|before| before.row(0)),
+                Some(token) => token
+                    .checked_sub(self.from)
+                    .and_then(|row| self.hidden?.row(row)),
+            };
+            data.extend_from_slice(row.ok_or(BackendError::EmptyPrompt)?);
         }
+        Ok(Hidden::new(self.width, data)?)
     }
-    groups
+}
+
+/// Tokens whose probabilities are asked, of several nodes.
+#[derive(Default)]
+struct Scored {
+    /// A row a token, from which it follows.
+    rows: Vec<f32>,
+    targets: Vec<(usize, TokenId)>,
+    /// Which of the targets are a node's.
+    nodes: Vec<(usize, Range<usize>)>,
+}
+
+impl Scored {
+    fn push(&mut self, node: usize, rows: &Hidden, tokens: &[TokenId]) {
+        let first = self.targets.len();
+        self.rows.extend_from_slice(rows.as_slice());
+        self.targets.extend((first..).zip(tokens.iter().copied()));
+        self.nodes.push((node, first..self.targets.len()));
+    }
 }
 
 impl<T: Trunk> Backend for LocalBackend<T> {
@@ -434,29 +531,9 @@ impl<T: Trunk> Backend for LocalBackend<T> {
     }
 
     fn evaluate(&self, tree: &PromptTree, cancel: &Cancel) -> Result<Vec<Answer>, BackendError> {
-        let mut nodes: Vec<Pending<'_>> = Vec::with_capacity(tree.nodes().len());
-        let mut roots = vec![];
-        for (index, node) in tree.nodes().iter().enumerate() {
-            let tokens = match node.parent {
-                Some(_) => self.tokenizer.encode_continuation(&node.text),
-                None => self.tokenizer.encode_prompt(&node.text),
-            };
-            if tokens.is_empty() {
-                return Err(BackendError::EmptyPrompt);
-            }
-            match node.parent.and_then(|parent| nodes.get_mut(parent.0)) {
-                Some(parent) => parent.children.push(index),
-                None => roots.push(index),
-            }
-            nodes.push(Pending {
-                index,
-                tokens,
-                ask: &node.ask,
-                children: vec![],
-            });
-        }
-        let mut answers = vec![Answer::Nothing; nodes.len()];
-        self.visit(&roots, None, &nodes, &mut answers, cancel)?;
+        let (runs, roots) = self.runs(tree)?;
+        let mut answers = vec![Answer::Nothing; tree.nodes().len()];
+        self.visit(&roots, None, &runs, &mut answers, cancel)?;
         Ok(answers)
     }
 }
