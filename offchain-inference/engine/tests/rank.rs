@@ -243,7 +243,8 @@ fn a_response_behind_a_known_prompt_is_one_pass_of_its_tokens() {
             kind.ranker().rank(&backend, task, &Cancel::new()).unwrap();
             std::mem::take(&mut *backend.trunk().passes.lock().unwrap())
         };
-        rank("To make the prompt known.");
+        // Only whole pages are remembered: this one fills up the prompt's last one.
+        rank(&"To make the prompt known. ".repeat(8));
         // The prompt's last token is computed anew, the response's last one predicts nothing.
         assert_eq!(rank(response), [branches * tokens], "{kind}");
         assert_eq!(rank(response), [branches * tokens], "{kind}");
