@@ -223,3 +223,72 @@ impl Slow {
         Ok(Self { queue, waiting })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{channel, Sender};
+
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::transport::{Inbox, ModelId};
+
+    /// Takes nothing, and tells whom it waited for.
+    struct Stuck(Mutex<Sender<Peer>>);
+
+    impl Transport for Stuck {
+        fn local(&self) -> Peer {
+            Peer::new(*b"here")
+        }
+
+        fn attach(&self, _: std::sync::Weak<dyn Inbox>) {}
+
+        fn provide(&self, _: &[ModelId]) {}
+
+        fn providers(&self, _: &ModelId) -> Vec<Peer> {
+            vec![]
+        }
+
+        fn request(&self, to: &Peer, _: Vec<u8>, _: Duration) -> Result<Vec<u8>, TransportError> {
+            Err(TransportError::Timeout(to.clone()))
+        }
+
+        fn send(&self, to: &Peer, _: Vec<u8>, _: Duration) -> Result<(), TransportError> {
+            self.0.lock().send(to.clone()).unwrap();
+            Err(TransportError::Timeout(to.clone()))
+        }
+
+        fn try_send(&self, _: &Peer, payload: Vec<u8>) -> Result<(), Vec<u8>> {
+            Err(payload)
+        }
+
+        fn max_message(&self) -> usize {
+            usize::MAX
+        }
+    }
+
+    #[test]
+    fn a_server_that_took_nothing_is_not_waited_for_again() {
+        let (sender, waited) = channel();
+        let out = Outgoing {
+            transport: Arc::new(Stuck(Mutex::new(sender))),
+            config: Arc::default(),
+            metrics: Metrics::new(None).unwrap(),
+        };
+        let mut lanes = Lanes::default();
+        for (sequence, peer) in [b"one", b"one", b"one", b"two", b"two"].iter().enumerate() {
+            let next = Next {
+                peer: peer.to_vec(),
+                session: 7,
+                sequence: sequence as u64,
+            };
+            out.pass_on(&mut lanes, next, &[1, 2, 3]);
+        }
+        // Ends the thread when it is done, and with it what it tells.
+        let failed = out.metrics.pushes.with_label_values(&["failed"]);
+        drop((lanes, out));
+        let waited: Vec<_> = waited.iter().collect();
+        assert_eq!(waited, [Peer::new(*b"one"), Peer::new(*b"two")]);
+        assert_eq!(failed.get(), 5.0);
+    }
+}
