@@ -250,11 +250,19 @@ fn a_cancelled_generation_ends_early() {
     ));
 }
 
+/// Beginnings that are long enough to be remembered.
+const BEGINNINGS: [&str; 2] = [
+    "On a clear evening, when the sun has set behind the hills and the lamps of the town are not lit \
+     yet, whoever steps out of the door and looks up for a while will see that the sky is",
+    "In a valley between two mountains, a long way from the sea and from every road that leads to it, \
+     where nobody had ever seen a ship or a soldier, once upon a time there was a",
+];
+
 /// A tree with everything in it: two roots, branches of different depth, all questions.
 fn tree() -> (PromptTree, Vec<(Vec<&'static str>, Ask)>) {
     let verdicts = || Ask::Next(vec![" yes".into(), " no".into()]);
     let mut tree = PromptTree::new();
-    let a = tree.root(Prompt::data("The sky is"), Ask::Nothing);
+    let a = tree.root(Prompt::data(BEGINNINGS[0]), Ask::Nothing);
     tree.child(
         a,
         Prompt::data(" blue and the grass is green."),
@@ -263,28 +271,28 @@ fn tree() -> (PromptTree, Vec<(Vec<&'static str>, Ask)>) {
     let b = tree.child(a, Prompt::data(" full of stars, and"), Ask::Tokens);
     tree.child(b, Prompt::data(" the moon"), Ask::Greedy);
     tree.child(b, Prompt::data(" we look up. Is it night?"), verdicts());
-    let c = tree.root(Prompt::data("Once upon a time there was a"), verdicts());
+    let c = tree.root(Prompt::data(BEGINNINGS[1]), verdicts());
     tree.child(c, Prompt::data(" king"), Ask::Tokens);
     let paths = vec![
         (
-            vec!["The sky is", " blue and the grass is green."],
+            vec![BEGINNINGS[0], " blue and the grass is green."],
             Ask::Tokens,
         ),
-        (vec!["The sky is", " full of stars, and"], Ask::Tokens),
+        (vec![BEGINNINGS[0], " full of stars, and"], Ask::Tokens),
         (
-            vec!["The sky is", " full of stars, and", " the moon"],
+            vec![BEGINNINGS[0], " full of stars, and", " the moon"],
             Ask::Greedy,
         ),
         (
             vec![
-                "The sky is",
+                BEGINNINGS[0],
                 " full of stars, and",
                 " we look up. Is it night?",
             ],
             verdicts(),
         ),
-        (vec!["Once upon a time there was a"], verdicts()),
-        (vec!["Once upon a time there was a", " king"], Ask::Tokens),
+        (vec![BEGINNINGS[1]], verdicts()),
+        (vec![BEGINNINGS[1], " king"], Ask::Tokens),
     ];
     (tree, paths)
 }
@@ -295,6 +303,9 @@ fn sharing_prefixes_changes_nothing() {
         let backend = backend(name);
         let (tree, paths) = tree();
         let together = backend.evaluate(&tree, &Cancel::new()).unwrap();
+        // From what is remembered.
+        let again = backend.evaluate(&tree, &Cancel::new()).unwrap();
+        assert_eq!(again, together, "{name}");
         let asked: Vec<_> = together
             .iter()
             .filter(|answer| **answer != Answer::Nothing)
