@@ -211,7 +211,10 @@ fn extreme_activations_stay_within_their_bits() {
 
 #[test]
 fn element_wise_kernels_are_right_and_agree_bit_for_bit() {
+    // Large enough to be seen beside the mean of the squares.
+    const EPSILON: f32 = 7.0;
     for n in [32, 96, 160] {
+        let half = n / 2 - 3;
         let mut random = Random(5);
         let x: Vec<f32> = random.floats(n).iter().map(|x| 20.0 * x).collect();
         let y = random.floats(n);
@@ -219,7 +222,7 @@ fn element_wise_kernels_are_right_and_agree_bit_for_bit() {
             let k = set.kernels().unwrap();
             let mut out = vec![vec![0f32; n]; 5];
             unsafe {
-                (k.rms_norm)(x.as_ptr(), y.as_ptr(), 1e-5, out[0].as_mut_ptr(), n);
+                (k.rms_norm)(x.as_ptr(), y.as_ptr(), EPSILON, out[0].as_mut_ptr(), n);
                 (k.gate)(
                     Activation::Silu,
                     x.as_ptr(),
@@ -235,7 +238,6 @@ fn element_wise_kernels_are_right_and_agree_bit_for_bit() {
                     n,
                 );
                 out[3].copy_from_slice(&x);
-                let half = n / 2 - 3;
                 (k.rotate)(out[3].as_mut_ptr(), y.as_ptr(), y.as_ptr().add(n / 2), half);
                 let (largest, mass) = (k.largest_and_mass)(x.as_ptr(), n - 5);
                 out[4][0] = largest;
@@ -249,10 +251,21 @@ fn element_wise_kernels_are_right_and_agree_bit_for_bit() {
         for i in 0..n {
             let (a, b) = (x[i] as f64, y[i] as f64);
             let u = 0.797_884_560_8 * (a + 0.044715 * a * a * a);
+            let rotated = if i < half {
+                let (cos, sin) = (y[i] as f64, y[n / 2 + i] as f64);
+                a * cos - x[half + i] as f64 * sin
+            } else if i < 2 * half {
+                let (cos, sin) = (y[i - half] as f64, y[n / 2 + i - half] as f64);
+                a * cos + x[i - half] as f64 * sin
+            } else {
+                a
+            };
+            let silu = a / (1.0 + (-a).exp()) * b;
             let expected = [
-                a / (mean + 1e-5).sqrt() * b,
-                a / (1.0 + (-a).exp()) * b,
+                a / (mean + f64::from(EPSILON)).sqrt() * b,
+                silu,
                 0.5 * a * (1.0 + u.tanh()) * b,
+                rotated,
             ];
             for (got, expected) in reference.iter().zip(expected) {
                 let error = (got[i] as f64 - expected).abs();
@@ -262,6 +275,9 @@ fn element_wise_kernels_are_right_and_agree_bit_for_bit() {
                     got[i]
                 );
             }
+            // As exact as the exponential.
+            let error = (reference[1][i] as f64 - silu).abs();
+            assert!(error <= 1e-6 * silu.abs(), "{} for {silu}", reference[1][i]);
         }
         let mass: f64 = x[..n - 5]
             .iter()
