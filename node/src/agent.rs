@@ -8,9 +8,9 @@ use sc_network::service::traits::NetworkService;
 use sc_service::{error::Error, Configuration, TaskManager};
 use sc_transaction_pool_api::OffchainTransactionPoolFactory;
 use sp_keystore::KeystorePtr;
+use starling_network::Protocols;
 use starling_primitives::INFERENCE;
 use starling_runtime::opaque::Block;
-use starling_shards_network::Protocols;
 use starling_worker::{
     shards::{Members, Network},
     Client, Worker,

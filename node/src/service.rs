@@ -28,8 +28,8 @@ use sp_consensus_aura::{
 use sp_core::storage::Storage;
 use sp_runtime::traits::Block as _;
 use sp_timestamp::InherentDataProvider as TimestampProvider;
+use starling_network::Protocols;
 use starling_runtime::{apis::RuntimeApi, opaque::Block, Hash};
-use starling_shards_network::Protocols;
 
 use crate::{
     agent::{self, AgentOptions},

@@ -12,7 +12,8 @@ use std::{
 use anyhow::{ensure, Context, Result};
 use clap::{Args, Parser, Subcommand};
 use serde::{de::value, Deserialize, Serialize};
-use starling_engine::{eval::Task, ActivationBits};
+use starling_engine::ActivationBits;
+use starling_evaluation::Task;
 use starling_runtime::rules::{Parameters, RuleSet};
 use starling_simulation::{
     ability::Ability,

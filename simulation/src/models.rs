@@ -18,14 +18,14 @@ use anyhow::{ensure, Context, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use starling_engine::{
-    backend::{Answer, Ask, Backend, LocalBackend, PromptTree},
+    backend::{Ask, Backend, Evaluation, LocalBackend, PromptTree},
     chat::Message,
-    eval::Choice,
     generate::Cancel,
     prompt::Prompt,
     rank::{Judge, Likelihood, Quoting, Ranker, Task},
     ActivationBits, LoadOptions,
 };
+use starling_evaluation::Choice;
 
 /// The rankers of the engine that look at each response alone, so that a score does not depend on
 /// who else is to be ranked.
@@ -117,8 +117,8 @@ impl Model {
                     tree.child(root, Prompt::data(format!(" {choice}")), Ask::Tokens);
                 }
                 let answers = backend.evaluate(&tree, &Cancel::new())?;
-                let total = |answer: &Answer| match answer {
-                    Answer::Tokens(logprobs) => {
+                let total = |answer: &Evaluation| match answer {
+                    Evaluation::Tokens(logprobs) => {
                         Some(logprobs.iter().map(|p| f64::from(*p)).sum::<f64>())
                     },
                     _ => None,

@@ -5,7 +5,7 @@
 use std::{fs, net::TcpListener, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
-use starling_engine::store::Store;
+use starling_models::Store;
 use starling_primitives::RoundId;
 use starling_runtime::{MILLI_UNIT, UNIT};
 use starling_tests::{
@@ -28,7 +28,7 @@ use tokio::{
 use crate::swarm::engine::{model, SMOLLM2};
 
 const TOML_OF_AN_EXPERT: &str =
-    "[[primary]]\n[[primary.rules]]\npattern = '.'\nanswer = \"Yes.\"\n";
+    "[[primary]]\n[[primary.patterns]]\npattern = '.'\nanswer = \"Yes.\"\n";
 const WRONG: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// Bob asks; the only agent is Alice. Returns the round when it is over: what one agent says is

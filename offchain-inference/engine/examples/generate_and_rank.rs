@@ -6,9 +6,9 @@ use starling_engine::{
     chat::Message,
     generate::{Cancel, GenerateOptions},
     rank::{RankerKind, Task},
-    store::Store,
     LoadOptions,
 };
+use starling_models::Store;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = Store::open(None)?.fetch("smollm2-135m-instruct", &mut ())?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The key-value cache: pages of 32 positions, shared between sequences.
 //!
-//! A page holds the keys and values of all loaded blocks for 32 positions. Full pages never change,
+//! A page holds the keys and values of all loaded layers for 32 positions. Full pages never change,
 //! so sequences with a common prefix share them; a partly filled last page is copied when a
 //! sequence that shares it writes to it. Pages of whole prompts are also kept under the tokens that
 //! led to them, for later sequences, until the room is needed.
@@ -22,29 +22,29 @@ use crate::{
 /// Where things lie in a page.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Geometry {
-    pub blocks: usize,
+    pub layers: usize,
     pub kv_heads: usize,
     pub head_width: usize,
 }
 
 impl Geometry {
-    /// Elements of one head's keys, or values, in one block.
+    /// Elements of one head's keys, or values, in one layer.
     fn head(self) -> usize {
         self.head_width * PAGE
     }
 
-    /// Offset of the keys of `head` in loaded block `block`.
-    pub fn keys(self, block: usize, head: usize) -> usize {
-        (2 * block * self.kv_heads + head) * self.head()
+    /// Offset of the keys of `head` in loaded layer `layer`.
+    pub fn keys(self, layer: usize, head: usize) -> usize {
+        (2 * layer * self.kv_heads + head) * self.head()
     }
 
-    /// Offset of the values of `head` in loaded block `block`.
-    pub fn values(self, block: usize, head: usize) -> usize {
-        self.keys(block, head + self.kv_heads)
+    /// Offset of the values of `head` in loaded layer `layer`.
+    pub fn values(self, layer: usize, head: usize) -> usize {
+        self.keys(layer, head + self.kv_heads)
     }
 
     fn elements(self) -> usize {
-        2 * self.blocks * self.kv_heads * self.head()
+        2 * self.layers * self.kv_heads * self.head()
     }
 
     fn bytes(self) -> usize {

@@ -33,7 +33,7 @@ pub enum RopePairs {
     Halves,
 }
 
-/// Rotary position embedding of one block: the angle of pair `i` at position `p` is
+/// Rotary position embedding of one layer: the angle of pair `i` at position `p` is
 /// `p · scale · base^(−2i/d)`, divided by the model's factor for `i` where it has one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rope {
@@ -45,7 +45,7 @@ pub struct Rope {
 
 impl Rope {
     /// Radians a position, for each of the `width / 2` rotary pairs. `factors`, one a pair, are the
-    /// model's own for its blocks with global attention.
+    /// model's own for its layers with global attention.
     pub(crate) fn frequencies(self, width: usize, factors: Option<&[f32]>) -> Vec<f64> {
         let ones = std::iter::repeat(&1f32);
         let frequency = |(i, factor): (usize, &f32)| {
@@ -73,11 +73,11 @@ pub struct Config {
     pub architecture: Architecture,
     /// `general.name`, where the file has one.
     pub name: Option<String>,
-    /// Number of blocks of the whole model.
-    pub blocks: usize,
+    /// Number of layers of the whole model.
+    pub layers: usize,
     /// Width of the hidden state.
     pub width: usize,
-    /// Width of the feed-forward layer.
+    /// Width of the feed-forward sublayer.
     pub feed_forward: usize,
     /// Query heads.
     pub heads: usize,
@@ -101,13 +101,13 @@ pub struct Config {
     pub rope_pairs: RopePairs,
     /// Coordinates of a head that are rotated; the rest pass.
     pub rope_width: usize,
-    /// Rotary embedding of blocks with global attention.
+    /// Rotary embedding of layers with global attention.
     pub rope: Rope,
-    /// Rotary embedding of blocks with a sliding window.
+    /// Rotary embedding of layers with a sliding window.
     pub rope_local: Rope,
-    /// Keys that a block with a sliding window sees, itself included.
+    /// Keys that a layer with a sliding window sees, itself included.
     pub window: Option<usize>,
-    /// Every `window_period`-th block is global, the others slide.
+    /// Every `window_period`-th layer is global, the others slide.
     pub window_period: usize,
 }
 
@@ -115,12 +115,12 @@ pub struct Config {
 const MAX_DIMENSION: usize = 1 << 24;
 
 impl Config {
-    /// Fails if there are no such blocks, or neither blocks nor ends.
-    pub(crate) fn check_span(&self, blocks: &Range<usize>, ends: bool) -> Result<()> {
-        let (start, end, of) = (blocks.start, blocks.end, self.blocks);
+    /// Fails if there are no such layers, or neither layers nor ends.
+    pub(crate) fn check_span(&self, layers: &Range<usize>, ends: bool) -> Result<()> {
+        let (start, end, of) = (layers.start, layers.end, self.layers);
         if start > end || end > of || (start == end && !ends) {
             return Err(Error::Shape(format!(
-                "blocks {start}..{end} of a model of {of}"
+                "layers {start}..{end} of a model of {of}"
             )));
         }
         Ok(())
@@ -185,7 +185,7 @@ impl Config {
         let config = Self {
             architecture,
             name: gguf.str("general.name")?.map(str::to_owned),
-            blocks: keys.required("block_count")?,
+            layers: keys.required("block_count")?,
             width,
             feed_forward: keys.required("feed_forward_length")?,
             heads,
@@ -229,15 +229,15 @@ impl Config {
         })
     }
 
-    /// Keys that block `block` sees, itself included; `None`: all.
-    pub fn window_of(&self, block: usize) -> Option<usize> {
+    /// Keys that layer `layer` sees, itself included; `None`: all.
+    pub fn window_of(&self, layer: usize) -> Option<usize> {
         self.window
-            .filter(|_| !(block + 1).is_multiple_of(self.window_period))
+            .filter(|_| !(layer + 1).is_multiple_of(self.window_period))
     }
 
-    /// Rotary embedding of block `block`.
-    pub fn rope_of(&self, block: usize) -> Rope {
-        if self.window_of(block).is_some() {
+    /// Rotary embedding of layer `layer`.
+    pub fn rope_of(&self, layer: usize) -> Rope {
+        if self.window_of(layer).is_some() {
             self.rope_local
         } else {
             self.rope

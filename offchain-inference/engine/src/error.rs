@@ -64,12 +64,12 @@ pub enum Error {
     /// An argument's shape does not fit the model.
     #[error("{0}")]
     Shape(String),
-    /// The loaded span of blocks has no embedding or no head.
-    #[error("blocks {start}..{end} of this model were loaded, without the {part}")]
+    /// The loaded span of layers has no embedding or no head.
+    #[error("layers {start}..{end} of this model were loaded, without the {part}")]
     NotInSpan {
-        /// First loaded block.
+        /// First loaded layer.
         start: usize,
-        /// One past the last loaded block.
+        /// One past the last loaded layer.
         end: usize,
         /// What is missing.
         part: &'static str,
@@ -80,7 +80,7 @@ pub enum Error {
     /// An earlier call panicked inside the engine; the model has to be loaded again.
     #[error("the engine failed in an earlier call; load the model again")]
     Poisoned,
-    /// Blocks that other nodes compute could not be had.
+    /// Layers that other nodes compute could not be had.
     #[error(transparent)]
     Remote(Box<dyn std::error::Error + Send + Sync>),
     /// A device that cannot be used.

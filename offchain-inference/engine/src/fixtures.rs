@@ -41,7 +41,7 @@ pub(crate) struct Fixture {
 }
 
 pub(crate) const VOCAB: usize = 100;
-pub(crate) const BLOCKS: usize = 4;
+pub(crate) const LAYERS: usize = 4;
 pub(crate) const CONTEXT: usize = 160;
 
 /// Writes tensors of `rows × columns` (one row: a vector) and metadata as a GGUF file.
@@ -90,7 +90,7 @@ pub(crate) fn write(
     }
 }
 
-/// A decoder of four blocks with grouped queries; of gemma3 every second block slides, by 7.
+/// A decoder of four layers with grouped queries; of gemma3 every second layer slides, by 7.
 pub(crate) fn model(architecture: Architecture, dtype: GgmlDType) -> Fixture {
     let gemma = architecture == Architecture::Gemma3;
     let (width, feed_forward, heads, kv_heads, head_width) = if gemma {
@@ -105,7 +105,7 @@ pub(crate) fn model(architecture: Architecture, dtype: GgmlDType) -> Fixture {
             "general.architecture".to_owned(),
             Value::String(name.to_owned()),
         ),
-        integer("block_count", BLOCKS),
+        integer("block_count", LAYERS),
         integer("embedding_length", width),
         integer("feed_forward_length", feed_forward),
         integer("attention.head_count", heads),
@@ -127,10 +127,10 @@ pub(crate) fn model(architecture: Architecture, dtype: GgmlDType) -> Fixture {
         ("token_embd.weight".to_owned(), VOCAB, width, dtype),
         ("output_norm.weight".to_owned(), 1, width, GgmlDType::F32),
     ];
-    for block in 0..BLOCKS {
+    for layer in 0..LAYERS {
         let mut tensor = |name: &str, rows, columns| {
             let dtype = if rows == 1 { GgmlDType::F32 } else { dtype };
-            tensors.push((format!("blk.{block}.{name}.weight"), rows, columns, dtype));
+            tensors.push((format!("blk.{layer}.{name}.weight"), rows, columns, dtype));
         };
         tensor("attn_norm", 1, width);
         tensor("attn_q", query, width);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Runs GGUF language models on few cores: whole or in spans of blocks, to generate and to rank.
+//! Runs GGUF language models on few cores: whole or in spans of layers, to generate and to rank.
 //!
 //! The engine knows no chain.
 
@@ -7,17 +7,13 @@ pub mod backend;
 mod cache;
 pub mod candle;
 pub mod chat;
-#[cfg(feature = "cli")]
-pub mod cli;
 pub mod config;
 mod device;
 mod error;
-pub mod eval;
 #[cfg(test)]
 mod fixtures;
 pub mod generate;
 pub mod gguf;
-pub mod injection;
 mod kernels;
 mod model;
 mod pool;
@@ -25,7 +21,6 @@ pub mod prompt;
 pub mod rank;
 mod requantise;
 pub mod sampling;
-pub mod store;
 pub mod tokenizer;
 mod trunk;
 

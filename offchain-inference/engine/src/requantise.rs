@@ -15,7 +15,7 @@ use crate::{
     Error, Result,
 };
 
-/// The tensors before the first block and after the last one.
+/// The tensors before the first layer and after the last one.
 const ENDS: [&str; 3] = ["token_embd.weight", "output_norm.weight", "output.weight"];
 
 /// Format of the matrices in the new file; vectors stay f32.
@@ -84,18 +84,18 @@ pub fn requantise(source: &Gguf, target: &Path, format: WeightFormat) -> Result<
     write(target, &metadata, &tensors)
 }
 
-/// Writes blocks [a, b) of the model of `source` to `target`, and its embedding, final norm and head
+/// Writes layers [a, b) of the model of `source` to `target`, and its embedding, final norm and head
 /// if `ends`: what a node needs that computes only these. The weights are held in memory until they
 /// are written.
-pub fn cut(source: &Gguf, target: &Path, blocks: Range<usize>, ends: bool) -> Result<()> {
+pub fn cut(source: &Gguf, target: &Path, layers: Range<usize>, ends: bool) -> Result<()> {
     let config = Config::from_gguf(source)?;
-    config.check_span(&blocks, ends)?;
+    config.check_span(&layers, ends)?;
     let wanted = |name: &str| match name.strip_prefix("blk.") {
         Some(rest) => rest
             .split_once('.')
-            .and_then(|(block, _)| block.parse().ok())
-            .is_some_and(|block| blocks.contains(&block)),
-        // What is of no block and no end, all blocks need.
+            .and_then(|(layer, _)| layer.parse().ok())
+            .is_some_and(|layer| layers.contains(&layer)),
+        // What is of no layer and no end, all layers need.
         None => ends || !ENDS.contains(&name),
     };
     let mut reader = source.reader()?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What lies between a model's embedding and its head: blocks in this process, or on other nodes.
+//! What lies between a model's embedding and its head: layers in this process, or on other nodes.
 
 use crate::{config::Config, Hidden, Model, Result, Session, Step};
 
@@ -22,7 +22,7 @@ pub trait Sequence: Send {
     fn truncate(&mut self, len: usize);
 }
 
-/// What comes before a model's blocks and after them.
+/// What comes before a model's layers and after them.
 pub trait Ends: Send + Sync {
     /// Dimensions and variants of the model.
     fn config(&self) -> &Config;
@@ -37,7 +37,7 @@ pub trait Ends: Send + Sync {
     fn logprobs(&self, hidden: &Hidden, targets: &[(usize, u32)]) -> Result<Vec<f32>>;
 }
 
-/// All blocks of a model, wherever they are.
+/// All layers of a model, wherever they are.
 pub trait Trunk: Send + Sync {
     /// Its sequences.
     type Session: Sequence;
@@ -56,7 +56,7 @@ pub trait Trunk: Send + Sync {
     fn session_with_prefix(&self, tokens: &[u32]) -> Self::Session;
 
     /// Extends several sequences and returns the hidden state of the new positions of each, after
-    /// the last block. On an error no sequence has changed.
+    /// the last layer. On an error no sequence has changed.
     fn forward(&self, batch: &mut [Step<'_, Self::Session>]) -> Result<Vec<Hidden>>;
 }
 

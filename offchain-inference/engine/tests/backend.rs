@@ -5,7 +5,7 @@ mod common;
 
 use common::{backend, backend_with, model, GEMMA3, MODELS, SMOLLM2};
 use starling_engine::{
-    backend::{Answer, Ask, Backend, BackendError, LocalBackend, PromptTree},
+    backend::{Ask, Backend, BackendError, Evaluation, LocalBackend, PromptTree},
     chat::Message,
     generate::{Cancel, Finish, GenerateOptions, Generation},
     prompt::Prompt,
@@ -308,7 +308,7 @@ fn sharing_prefixes_changes_nothing() {
         assert_eq!(again, together, "{name}");
         let asked: Vec<_> = together
             .iter()
-            .filter(|answer| **answer != Answer::Nothing)
+            .filter(|answer| **answer != Evaluation::Nothing)
             .cloned()
             .collect();
         for ((path, ask), answer) in paths.into_iter().zip(asked) {
@@ -340,7 +340,7 @@ fn log_probabilities_are_those_of_the_logits() {
     let root = tree.root(Prompt::data(context), Ask::Nothing);
     tree.child(root, Prompt::data(word), Ask::Greedy);
     let answers = backend.evaluate(&tree, &Cancel::new()).unwrap();
-    let Answer::Greedy(logprobs, greedy) = &answers[1] else {
+    let Evaluation::Greedy(logprobs, greedy) = &answers[1] else {
         panic!("{answers:?}")
     };
 

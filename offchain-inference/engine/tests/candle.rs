@@ -6,7 +6,7 @@ mod common;
 
 use common::{backend, model, MODELS, SMOLLM2};
 use starling_engine::{
-    backend::{Answer, Ask, Backend, LocalBackend, PromptTree},
+    backend::{Ask, Backend, Evaluation, LocalBackend, PromptTree},
     candle::CandleModel,
     generate::{Cancel, GenerateOptions, Generation},
     prompt::Prompt,
@@ -51,7 +51,7 @@ fn logprobs(backend: &dyn Backend) -> Vec<f32> {
     answers
         .into_iter()
         .flat_map(|answer| match answer {
-            Answer::Tokens(logprobs) | Answer::Greedy(logprobs, _) => logprobs,
+            Evaluation::Tokens(logprobs) | Evaluation::Greedy(logprobs, _) => logprobs,
             _ => vec![],
         })
         .collect()

@@ -6,7 +6,7 @@ mod common;
 
 use common::{backend, model, server::Server, SMOLLM2};
 use starling_engine::{
-    backend::{Answer, Ask, Backend, BackendError, HttpBackend, HttpConfig, PromptTree},
+    backend::{Ask, Backend, BackendError, Evaluation, HttpBackend, HttpConfig, PromptTree},
     chat::Message,
     generate::{Cancel, Finish, GenerateOptions},
     prompt::Prompt,
@@ -70,7 +70,7 @@ fn llama_cpp_s_server_answers_like_the_engine() {
         Ask::Next(vec![" Paris".into(), " the".into(), " located".into()]),
     );
     let differences = |backend: &dyn Backend| match backend.evaluate(&tree, &cancel).unwrap()[..] {
-        [Answer::Next(ref l)] => [l[0] - l[1], l[0] - l[2]],
+        [Evaluation::Next(ref l)] => [l[0] - l[1], l[0] - l[2]],
         ref other => panic!("{other:?}"),
     };
     for (here, there) in differences(&local).into_iter().zip(differences(&remote)) {
@@ -165,8 +165,8 @@ fn echoed_log_probabilities_are_those_of_the_continuation() {
     tree.child(root, Prompt::data(" blue."), Ask::Greedy);
     tree.child(root, Prompt::data(" blue."), Ask::Tokens);
     let answers = backend.evaluate(&tree, &Cancel::new()).unwrap();
-    assert_eq!(answers[1], Answer::Greedy(vec![-3.0, -0.5], false));
-    assert_eq!(answers[2], Answer::Tokens(vec![-3.0, -0.5]));
+    assert_eq!(answers[1], Evaluation::Greedy(vec![-3.0, -0.5], false));
+    assert_eq!(answers[2], Evaluation::Tokens(vec![-3.0, -0.5]));
     let requests = requests.0.lock().unwrap();
     let (head, body) = &requests[0];
     assert_eq!(body["prompt"], "The sky is blue.");
@@ -195,7 +195,7 @@ fn verdicts_come_from_vllm_s_format_too() {
     );
     // " bad" is not among the most probable tokens: it counts like the least of them.
     let answers = backend.evaluate(&tree, &Cancel::new()).unwrap();
-    assert_eq!(answers, [Answer::Next(vec![-0.5, -6.0])]);
+    assert_eq!(answers, [Evaluation::Next(vec![-0.5, -6.0])]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! The decoders against llama.cpp's recorded answers.
 //!
 //! llama.cpp ran the weights of the file as f16, so that its own eight-bit activations do not blur
-//! the comparison; how the recordings are made is in `offchain-inference/peer/README.md`.
+//! the comparison; how the recordings are made is in `bench/llama-cpp/README.md`.
 
 mod common;
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Limits of a node's service, and how a chain is used.
+//! Limits of a node's service, and how a pipeline is used.
 
 use std::time::Duration;
 
-use crate::code::Code;
+use crate::wire::WireFormat;
 
 /// What a node lets others do, in sum over all models that it serves.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,17 +56,17 @@ impl Default for ServiceConfig {
     }
 }
 
-/// How a chain of spans is used.
+/// How a pipeline of spans is used.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ChainConfig {
-    /// Code of hidden states on the way.
-    pub wire: Code,
+pub struct PipelineConfig {
+    /// Wire format of hidden states on the way.
+    pub wire: WireFormat,
     /// Whether only the spans of active, bonded agents are used.
     pub only_bonded: bool,
     /// Share of the computed rows that a second holder computes too, for comparison; 0 to 1.
     pub spot_check: f64,
     /// Rows of a message of prefill. Several messages are under way at the same time, so that
-    /// the nodes of a chain work side by side.
+    /// the nodes of a pipeline work side by side.
     pub chunk_rows: usize,
     /// The least round-trip time of a server to which the one before passes rows on, instead of
     /// sending them back to this node first: what is near is as fast the other way, which costs
@@ -74,7 +74,7 @@ pub struct ChainConfig {
     pub push_from: Duration,
     /// Sequences of the past whose caches are kept for later ones that begin alike.
     pub remembered: usize,
-    /// How long to look for holders of missing blocks, and to go on without progress after a
+    /// How long to look for holders of missing layers, and to go on without progress after a
     /// failure.
     pub patience: Duration,
     /// How long a request of set-up may take.
@@ -87,10 +87,10 @@ pub struct ChainConfig {
     pub replan: bool,
 }
 
-impl Default for ChainConfig {
+impl Default for PipelineConfig {
     fn default() -> Self {
         Self {
-            wire: Code::default(),
+            wire: WireFormat::default(),
             only_bonded: true,
             spot_check: 0.0,
             chunk_rows: 64,

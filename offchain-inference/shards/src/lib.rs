@@ -1,30 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Models across nodes: a node serves a span of a model's blocks to other agents, and a chain of
+//! Models across nodes: a node serves a span of a model's layers to other agents, and a pipeline of
 //! such spans is used as one model.
 //!
 //! [`Service`] is both sides of a node: [`Service::serve`] loads a span and computes it for agents
-//! that open sessions, [`Service::chain`] gives a [`Chain`] that an engine's backend runs like a
+//! that open sessions, [`Service::pipeline`] gives a [`Pipeline`] that an engine's backend runs like a
 //! model in its own process. The crate knows no blockchain and no network: who may speak comes
 //! through [`auth::Directory`], how bytes travel through [`transport::Transport`].
 
 pub mod auth;
-#[cfg(feature = "cli")]
-pub mod cli;
 mod client;
-pub mod code;
 mod config;
 pub mod integrity;
 mod loopback;
-pub mod memory;
 pub mod message;
 mod metrics;
 pub mod routing;
 mod server;
 mod service;
+pub mod simulated_network;
 pub mod transport;
+pub mod wire;
 
-pub use client::{Chain, ChainError, ChainSession, Holder, LinkError, OpenError};
-pub use config::{ChainConfig, ServiceConfig};
+/// Target of everything that this crate logs.
+pub(crate) const LOG_TARGET: &str = "shards";
+
+pub use client::{Holder, LinkError, OpenError, Pipeline, PipelineError, PipelineSession};
+pub use config::{PipelineConfig, ServiceConfig};
 pub use metrics::Metrics;
 pub use server::Served;
 pub use service::{Service, ServiceError};
@@ -41,6 +42,6 @@ pub(crate) fn spawn(
 /// Waits for a thread's end, unless it is the caller.
 pub(crate) fn join(thread: std::thread::JoinHandle<()>) {
     if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
-        log::error!(target: "shards", "a thread has panicked");
+        log::error!(target: LOG_TARGET, "a thread has panicked");
     }
 }

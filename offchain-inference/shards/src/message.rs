@@ -5,7 +5,7 @@
 //! from 0 without gaps. A session is one client's use of one span; it holds several sequences, its
 //! *branches*, each with a key-value cache.
 //!
-//! A server may pass its output on to the next server of a chain ([`Push`]), where the client has
+//! A server may pass its output on to the next server of a pipeline ([`Push`]), where the client has
 //! announced the rows and said who brings them. The client still numbers, edits and gets everything:
 //! it keeps the rows for replay.
 
@@ -15,9 +15,9 @@ use codec::{Decode, DecodeAll, Encode};
 
 use crate::{
     auth::{Signed, Statement},
-    code::Code,
     integrity::{Claim, Digest},
     transport::ModelId,
+    wire::WireFormat,
 };
 
 /// Version of everything in this module.
@@ -29,12 +29,12 @@ pub type SessionId = u64;
 /// Number of a sequence within a session, chosen by the client.
 pub type Branch = u32;
 
-/// Blocks [start, end) of a model.
+/// Layers [start, end) of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct Span {
-    /// First block.
+    /// First layer.
     pub start: u32,
-    /// One past the last block.
+    /// One past the last layer.
     pub end: u32,
 }
 
@@ -45,10 +45,10 @@ impl Span {
     }
 
     /// From a range; `None` where it does not fit.
-    pub fn new(blocks: &Range<usize>) -> Option<Self> {
+    pub fn new(layers: &Range<usize>) -> Option<Self> {
         Some(Self {
-            start: blocks.start.try_into().ok()?,
-            end: blocks.end.try_into().ok()?,
+            start: layers.start.try_into().ok()?,
+            end: layers.end.try_into().ok()?,
         })
     }
 }
@@ -58,16 +58,16 @@ impl Span {
 pub struct Announcement {
     /// The model.
     pub model: ModelId,
-    /// Blocks that it holds; it computes any part of them.
-    pub blocks: Span,
-    /// Measured tokens · blocks a second of decoding one sequence.
+    /// Layers that it holds; it computes any part of them.
+    pub layers: Span,
+    /// Measured tokens · layers a second of decoding one sequence.
     pub throughput: f32,
     /// Positions that its caches have room for.
     pub free_positions: u32,
     /// Sessions that it would still open.
     pub free_sessions: u32,
-    /// Codes that it takes.
-    pub codes: Vec<Code>,
+    /// Wire formats that it takes.
+    pub wires: Vec<WireFormat>,
     /// Milliseconds since the epoch of Unix.
     pub time: u64,
 }
@@ -81,10 +81,10 @@ impl Statement for Announcement {
 pub struct Open {
     /// The model.
     pub model: ModelId,
-    /// Blocks to run: all or some of the server's.
-    pub blocks: Span,
-    /// Code of hidden states in both directions.
-    pub code: Code,
+    /// Layers to run: all or some of the server's.
+    pub layers: Span,
+    /// Wire format of hidden states in both directions.
+    pub wire: WireFormat,
     /// Used once.
     pub nonce: [u8; 16],
     /// Milliseconds since the epoch of Unix.
@@ -188,7 +188,7 @@ pub struct Work {
     pub edits: Vec<Edit>,
     /// What is computed, in one pass; each branch once. Without any there is no answer.
     pub parts: Vec<Part>,
-    /// The parts' rows one after the other, in the session's code; empty where they are pushed.
+    /// The parts' rows one after the other, in the session's wire; empty where they are pushed.
     pub data: Vec<u8>,
     /// Whether the rows come from the session's upstream, as the [`Push`] of this number.
     pub pushed: bool,
@@ -218,7 +218,7 @@ pub struct Push {
     pub data: Vec<u8>,
 }
 
-/// Hidden states after the session's last block.
+/// Hidden states after the session's last layer.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct Output {
     /// Microseconds from the message's arrival to this answer's departure.
@@ -282,8 +282,8 @@ pub enum Refusal {
     #[error("the message is malformed")]
     #[codec(index = 0)]
     Malformed,
-    /// The server holds no such blocks.
-    #[error("these blocks are not held here")]
+    /// The server holds no such layers.
+    #[error("these layers are not held here")]
     #[codec(index = 1)]
     NotHeld,
     /// The signature is not the agent's.
@@ -342,14 +342,14 @@ pub enum Refusal {
     #[error("the server failed")]
     #[codec(index = 15)]
     Failed,
-    /// The server is about to end, or to hold other blocks.
+    /// The server is about to end, or to hold other layers.
     #[error("the server is closing")]
     #[codec(index = 16)]
     Closing,
-    /// The server does not take this code.
-    #[error("the code is not spoken here")]
+    /// The server does not take this wire format.
+    #[error("this wire format is not supported here")]
     #[codec(index = 17)]
-    WrongCode,
+    WrongWire,
     /// What another server passed on is no rows.
     #[error("what the upstream passed on is malformed")]
     #[codec(index = 18)]
@@ -377,7 +377,7 @@ impl Refusal {
             Self::Busy => "busy",
             Self::Failed => "failed",
             Self::Closing => "closing",
-            Self::WrongCode => "wrong_code",
+            Self::WrongWire => "wrong_wire",
             Self::BadPush => "bad_push",
         }
     }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Which spans make the best chain, and when a chain is left for another.
+//! Which spans make the best pipeline, and when a pipeline is left for another.
 //!
-//! The rules are pure. A chain covers the blocks [0, n) of a model with stages; each is a part of
+//! The rules are pure. A pipeline covers the layers [0, n) of a model with stages; each is a part of
 //! what some server holds. After Petals (arXiv 2209.01188, 2312.08361 section 3.2) the cost of a
-//! chain is the time that it takes for a token:
+//! pipeline is the time that it takes for a token:
 //!
 //! ```text
-//! cost(stage) = (RTT + serialisation + blocks / throughput) × doubt  [+ cache_full]
+//! cost(stage) = (RTT + serialisation + layers / throughput) × doubt  [+ cache_full]
 //! doubt       = 1 / (trust × (½ + ½ rating / best rating) × (½ + ½ bond / (bond + median bond)))
 //! ```
 //!
@@ -29,9 +29,9 @@ use crate::transport::Peer;
 pub struct Candidate {
     /// The node.
     pub peer: Peer,
-    /// Blocks that it holds; any part of them can be a stage.
-    pub blocks: Range<usize>,
-    /// Tokens · blocks per second of decoding: measured, or announced where nothing was measured.
+    /// Layers that it holds; any part of them can be a stage.
+    pub layers: Range<usize>,
+    /// Tokens · layers per second of decoding: measured, or announced where nothing was measured.
     pub throughput: f64,
     /// Round-trip time between this node and it, in seconds.
     pub rtt: f64,
@@ -45,14 +45,14 @@ pub struct Candidate {
     pub trust: f64,
 }
 
-/// What a chain is for.
+/// What a pipeline is for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Need {
-    /// Blocks [start, end) to cover.
-    pub blocks: Range<usize>,
+    /// Layers [start, end) to cover.
+    pub layers: Range<usize>,
     /// Positions that each stage's cache should have room for.
     pub positions: usize,
-    /// Seconds that a stage takes besides network and blocks: coding, signing, waking threads.
+    /// Seconds that a stage takes besides network and layers: coding, signing, waking threads.
     pub serialisation: f64,
     /// Seconds that a stage without room costs on top.
     pub cache_full: f64,
@@ -60,9 +60,9 @@ pub struct Need {
 
 impl Need {
     /// Petals' penalty for a full cache, and a millisecond for serialisation (Petals: 18).
-    pub fn new(blocks: Range<usize>, positions: usize) -> Self {
+    pub fn new(layers: Range<usize>, positions: usize) -> Self {
         Self {
-            blocks,
+            layers,
             positions,
             serialisation: 1e-3,
             cache_full: 10.0,
@@ -70,16 +70,16 @@ impl Need {
     }
 }
 
-/// A part of a chain.
+/// A part of a pipeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stage {
     /// Place of the server among the candidates.
     pub candidate: usize,
-    /// Blocks [start, end) that it computes.
-    pub blocks: Range<usize>,
+    /// Layers [start, end) that it computes.
+    pub layers: Range<usize>,
 }
 
-/// A chain.
+/// A pipeline.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Route {
     /// The stages in order; each begins where the one before ends.
@@ -88,12 +88,12 @@ pub struct Route {
     pub cost: f64,
 }
 
-/// Nobody that is trusted holds these blocks.
+/// Nobody that is trusted holds these layers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no server is known for the blocks {}..{}", .blocks.start, .blocks.end)]
+#[error("no server is known for the layers {}..{}", .layers.start, .layers.end)]
 pub struct NoRoute {
-    /// The first run of blocks that is missing.
-    pub blocks: Range<usize>,
+    /// The first run of layers that is missing.
+    pub layers: Range<usize>,
 }
 
 /// What makes candidates comparable: their best rating and their median bond.
@@ -143,8 +143,8 @@ fn seconds(value: f64) -> f64 {
     }
 }
 
-fn stage_cost(field: &Field, candidate: &Candidate, blocks: usize, need: &Need) -> Option<f64> {
-    let work = seconds(blocks as f64 / candidate.throughput);
+fn stage_cost(field: &Field, candidate: &Candidate, layers: usize, need: &Need) -> Option<f64> {
+    let work = seconds(layers as f64 / candidate.throughput);
     let time = seconds(candidate.rtt) + need.serialisation + work;
     let full = if candidate.free < need.positions {
         need.cache_full
@@ -154,38 +154,38 @@ fn stage_cost(field: &Field, candidate: &Candidate, blocks: usize, need: &Need) 
     Some(field.doubt(candidate)? * time + full)
 }
 
-/// The cheapest chain.
+/// The cheapest pipeline.
 ///
-/// A shortest path over the borders of blocks, where an edge from border `a` to border `b` is a
-/// stage of a server that holds [a, b): n² · servers steps for n blocks.
+/// A shortest path over the borders of layers, where an edge from border `a` to border `b` is a
+/// stage of a server that holds [a, b): n² · servers steps for n layers.
 pub fn route(candidates: &[Candidate], need: &Need) -> Result<Route, NoRoute> {
     let field = Field::of(candidates);
-    let blocks = need.blocks.clone();
+    let layers = need.layers.clone();
     // The cheapest way to each border, and the last stage of it.
-    let mut ways: Vec<Option<(f64, Option<Stage>)>> = vec![None; blocks.len() + 1];
+    let mut ways: Vec<Option<(f64, Option<Stage>)>> = vec![None; layers.len() + 1];
     if let Some(first) = ways.first_mut() {
         *first = Some((0.0, None));
     }
-    for start in blocks.clone() {
-        let Some(&Some((so_far, _))) = ways.get(start - blocks.start) else {
+    for start in layers.clone() {
+        let Some(&Some((so_far, _))) = ways.get(start - layers.start) else {
             continue;
         };
         for (i, candidate) in candidates.iter().enumerate() {
-            if !candidate.blocks.contains(&start) {
+            if !candidate.layers.contains(&start) {
                 continue;
             }
-            for end in start + 1..=candidate.blocks.end.min(blocks.end) {
+            for end in start + 1..=candidate.layers.end.min(layers.end) {
                 let Some(cost) = stage_cost(&field, candidate, end - start, need) else {
                     break;
                 };
                 let cost = so_far + cost;
-                let Some(way) = ways.get_mut(end - blocks.start) else {
+                let Some(way) = ways.get_mut(end - layers.start) else {
                     break;
                 };
                 if way.as_ref().is_none_or(|(best, _)| cost < *best) {
                     let stage = Stage {
                         candidate: i,
-                        blocks: start..end,
+                        layers: start..end,
                     };
                     *way = Some((cost, Some(stage)));
                 }
@@ -193,56 +193,56 @@ pub fn route(candidates: &[Candidate], need: &Need) -> Result<Route, NoRoute> {
         }
     }
     let mut stages = vec![];
-    let mut border = blocks.end;
+    let mut border = layers.end;
     let mut cost = 0.0;
-    while border > blocks.start {
-        match ways.get(border - blocks.start) {
+    while border > layers.start {
+        match ways.get(border - layers.start) {
             Some(Some((total, Some(stage)))) => {
                 if stages.is_empty() {
                     cost = *total;
                 }
-                border = stage.blocks.start;
+                border = stage.layers.start;
                 stages.push(stage.clone());
             },
-            _ => return Err(missing(candidates, blocks)),
+            _ => return Err(missing(candidates, layers)),
         }
     }
     stages.reverse();
     Ok(Route { stages, cost })
 }
 
-/// The first blocks that no trusted candidate holds.
-fn missing(candidates: &[Candidate], blocks: Range<usize>) -> NoRoute {
-    let held = |block: &usize| {
+/// The first layers that no trusted candidate holds.
+fn missing(candidates: &[Candidate], layers: Range<usize>) -> NoRoute {
+    let held = |layer: &usize| {
         candidates
             .iter()
-            .any(|c| c.trust > 0.0 && c.blocks.contains(block))
+            .any(|c| c.trust > 0.0 && c.layers.contains(layer))
     };
-    let start = blocks.clone().find(|b| !held(b)).unwrap_or(blocks.start);
-    let end = (start..blocks.end).find(held).unwrap_or(blocks.end);
-    NoRoute { blocks: start..end }
+    let start = layers.clone().find(|b| !held(b)).unwrap_or(layers.start);
+    let end = (start..layers.end).find(held).unwrap_or(layers.end);
+    NoRoute { layers: start..end }
 }
 
-/// What a chain costs with the candidates' numbers of now; `None` where a stage's server is gone,
-/// excluded, or holds its blocks no more.
+/// What a pipeline costs with the candidates' numbers of now; `None` where a stage's server is gone,
+/// excluded, or holds its layers no more.
 pub fn cost(candidates: &[Candidate], stages: &[Stage], need: &Need) -> Option<f64> {
     let field = Field::of(candidates);
     stages
         .iter()
         .map(|stage| {
             let candidate = candidates.get(stage.candidate)?;
-            let held = &candidate.blocks;
-            if stage.blocks.start < held.start || stage.blocks.end > held.end {
+            let held = &candidate.layers;
+            if stage.layers.start < held.start || stage.layers.end > held.end {
                 return None;
             }
-            stage_cost(&field, candidate, stage.blocks.len(), need)
+            stage_cost(&field, candidate, stage.layers.len(), need)
         })
         .sum()
 }
 
-/// Whether a chain is worth leaving in the middle of a sequence: over the `tokens` still to come,
-/// the `best` chain with its `replay` (seconds to compute the caches again) must take less than
-/// three quarters of the time of the present one, so that noise does not make chains alternate.
+/// Whether a pipeline is worth leaving in the middle of a sequence: over the `tokens` still to come,
+/// the `best` pipeline with its `replay` (seconds to compute the caches again) must take less than
+/// three quarters of the time of the present one, so that noise does not make pipelines alternate.
 pub fn much_better(present: f64, best: f64, replay: f64, tokens: usize) -> bool {
     let tokens = tokens as f64;
     replay + best * tokens < 0.75 * present * tokens
@@ -263,7 +263,7 @@ impl Straggler {
     const STEPS: usize = 8;
     /// Times the expected duration that is tolerated.
     const FACTOR: f64 = 2.0;
-    /// Seconds that are tolerated on top: below, a chain is not worth a replay.
+    /// Seconds that are tolerated on top: below, a pipeline is not worth a replay.
     const SLACK: f64 = 0.02;
 
     /// Takes note of a step that took `seconds` where `expected` were; whether the stage is a
@@ -288,10 +288,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn candidate(blocks: Range<usize>, throughput: f64, rtt: f64) -> Candidate {
+    fn candidate(layers: Range<usize>, throughput: f64, rtt: f64) -> Candidate {
         Candidate {
             peer: Peer::new(vec![]),
-            blocks,
+            layers,
             throughput,
             rtt,
             free: 1000,
@@ -301,16 +301,16 @@ mod tests {
         }
     }
 
-    fn picked(candidates: &[Candidate], blocks: usize) -> Vec<(usize, Range<usize>)> {
-        let route = route(candidates, &Need::new(0..blocks, 100)).unwrap();
+    fn picked(candidates: &[Candidate], layers: usize) -> Vec<(usize, Range<usize>)> {
+        let route = route(candidates, &Need::new(0..layers, 100)).unwrap();
         let stages = route.stages.into_iter();
-        stages.map(|s| (s.candidate, s.blocks)).collect()
+        stages.map(|s| (s.candidate, s.layers)).collect()
     }
 
-    fn candidates(blocks: usize) -> impl Strategy<Value = Vec<Candidate>> {
+    fn candidates(layers: usize) -> impl Strategy<Value = Vec<Candidate>> {
         let one = (
-            0..blocks,
-            1..=blocks,
+            0..layers,
+            1..=layers,
             0.5f64..500.0,
             0f64..0.2,
             prop_oneof![Just(0usize), Just(50), Just(1000)],
@@ -330,19 +330,19 @@ mod tests {
         proptest::collection::vec(one, 0..5)
     }
 
-    /// Every chain there is.
-    fn chains(candidates: &[Candidate], from: usize, to: usize) -> Vec<Vec<Stage>> {
+    /// Every pipeline there is.
+    fn pipelines(candidates: &[Candidate], from: usize, to: usize) -> Vec<Vec<Stage>> {
         if from == to {
             return vec![vec![]];
         }
         let mut all = vec![];
         for (i, c) in candidates.iter().enumerate() {
             for end in from + 1..=to {
-                if c.blocks.start <= from && end <= c.blocks.end && c.trust > 0.0 {
-                    for rest in chains(candidates, end, to) {
+                if c.layers.start <= from && end <= c.layers.end && c.trust > 0.0 {
+                    for rest in pipelines(candidates, end, to) {
                         let stage = Stage {
                             candidate: i,
-                            blocks: from..end,
+                            layers: from..end,
                         };
                         all.push([vec![stage], rest].concat());
                     }
@@ -354,9 +354,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_chain_is_cheaper(candidates in candidates(5), start in 0usize..3) {
+        fn no_pipeline_is_cheaper(candidates in candidates(5), start in 0usize..3) {
             let need = Need::new(start..5, 60);
-            let best = chains(&candidates, start, 5)
+            let best = pipelines(&candidates, start, 5)
                 .iter()
                 .map(|stages| cost(&candidates, stages, &need).unwrap())
                 .min_by(f64::total_cmp);
@@ -367,16 +367,16 @@ mod tests {
                     prop_assert_eq!(cost(&candidates, &route.stages, &need).map(|c| (c - route.cost).abs() < 1e-9 * c), Some(true));
                     let mut at = start;
                     for stage in &route.stages {
-                        prop_assert_eq!(stage.blocks.start, at);
-                        at = stage.blocks.end;
+                        prop_assert_eq!(stage.layers.start, at);
+                        at = stage.layers.end;
                     }
                     prop_assert_eq!(at, 5);
                 },
-                Err(NoRoute { blocks }) => {
+                Err(NoRoute { layers }) => {
                     prop_assert!(best.is_none());
-                    prop_assert!(start <= blocks.start && blocks.end <= 5 && !blocks.is_empty());
-                    for block in blocks {
-                        prop_assert!(!candidates.iter().any(|c| c.trust > 0.0 && c.blocks.contains(&block)));
+                    prop_assert!(start <= layers.start && layers.end <= 5 && !layers.is_empty());
+                    for layer in layers {
+                        prop_assert!(!candidates.iter().any(|c| c.trust > 0.0 && c.layers.contains(&layer)));
                     }
                 },
             }
@@ -415,7 +415,7 @@ mod tests {
     #[test]
     fn a_hop_must_be_worth_its_round_trip() {
         let whole = candidate(0..30, 3000.0, 0.005);
-        // Half the time for half of the blocks, but another round trip.
+        // Half the time for half of the layers, but another round trip.
         let near = [whole.clone(), candidate(15..30, 6000.0, 0.0005)];
         assert_eq!(picked(&near, 30).len(), 2);
         let far = [whole, candidate(15..30, 6000.0, 0.1)];
@@ -464,7 +464,7 @@ mod tests {
         let banned = Candidate { trust: 0.0, ..good };
         assert_eq!(
             route(&[banned], &Need::new(0..8, 1)),
-            Err(NoRoute { blocks: 0..8 })
+            Err(NoRoute { layers: 0..8 })
         );
     }
 
@@ -472,7 +472,7 @@ mod tests {
     fn the_gap_is_named() {
         let all = [candidate(0..3, 1.0, 0.0), candidate(5..8, 1.0, 0.0)];
         let error = route(&all, &Need::new(0..8, 1)).unwrap_err();
-        assert_eq!(error.to_string(), "no server is known for the blocks 3..5");
+        assert_eq!(error.to_string(), "no server is known for the layers 3..5");
     }
 
     #[test]
@@ -492,7 +492,7 @@ mod tests {
     }
 
     #[test]
-    fn chains_are_left_for_much_better_ones_that_pay_for_the_replay() {
+    fn pipelines_are_left_for_much_better_ones_that_pay_for_the_replay() {
         assert!(much_better(0.1, 0.05, 1.0, 100));
         assert!(!much_better(0.1, 0.05, 1.0, 10));
         assert!(!much_better(0.1, 0.08, 0.0, 1000));

@@ -15,8 +15,8 @@ use starling_engine::Model;
 
 use crate::{
     auth::{Directory, Identity},
-    client::{self, Chain, Holder, Hub},
-    config::{ChainConfig, ServiceConfig},
+    client::{self, Holder, Hub, Pipeline},
+    config::{PipelineConfig, ServiceConfig},
     integrity::Case,
     loopback::Loopback,
     message::{self, Message, Refusal, Response},
@@ -44,7 +44,7 @@ const REFRESH_TIMEOUT: Duration = Duration::from_secs(3);
 /// What keeps a service from starting or serving.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
-    /// The model's blocks could not be loaded.
+    /// The model's layers could not be loaded.
     #[error(transparent)]
     Engine(#[from] starling_engine::Error),
     /// A metric could not be registered.
@@ -134,7 +134,7 @@ impl Service {
         self.server.configure(config);
     }
 
-    /// Loads blocks of a model and computes them for others from now on, in place of what was
+    /// Loads layers of a model and computes them for others from now on, in place of what was
     /// served of it. Blocks the caller until they are loaded.
     pub fn serve(&self, model: ModelId, served: &Served) -> Result<(), ServiceError> {
         self.server.serve(model, served)
@@ -145,12 +145,12 @@ impl Service {
         self.server.withdraw(model);
     }
 
-    /// Measured tokens · blocks a second that this node's span of `model` decodes for one sequence.
+    /// Measured tokens · layers a second that this node's span of `model` decodes for one sequence.
     pub fn throughput(&self, model: &ModelId) -> Option<f64> {
         self.server.throughput(model)
     }
 
-    /// Who else holds which blocks of `model`. Asks them, and waits for their answers, at most a few
+    /// Who else holds which layers of `model`. Asks them, and waits for their answers, at most a few
     /// seconds.
     pub fn holders(&self, model: &ModelId) -> Vec<Holder> {
         self.hub.refresh(model, REFRESH_TIMEOUT);
@@ -160,10 +160,10 @@ impl Service {
         holders
     }
 
-    /// A model whose ends are here and whose blocks others compute. Nothing is asked of anyone
+    /// A model whose ends are here and whose layers others compute. Nothing is asked of anyone
     /// before its first use.
-    pub fn chain(&self, model: ModelId, ends: Model, config: ChainConfig) -> Chain {
-        Chain::new(self.hub.clone(), model, ends, config)
+    pub fn pipeline(&self, model: ModelId, ends: Model, config: PipelineConfig) -> Pipeline {
+        Pipeline::new(self.hub.clone(), model, ends, config)
     }
 
     /// What this node has seen so far.
@@ -183,7 +183,7 @@ impl Service {
         self.hub.record_with(Box::new(recorder));
     }
 
-    /// Ends serving and all sessions of this node's chains.
+    /// Ends serving and all sessions of this node's pipelines.
     pub fn shutdown(&self) {
         let Work {
             asks,

@@ -21,7 +21,7 @@ use starling_engine::{
     Device,
 };
 use starling_primitives::Balance;
-use starling_shards::{code::Code, ChainConfig, ServiceConfig};
+use starling_shards::{wire::WireFormat, PipelineConfig, ServiceConfig};
 
 use crate::file::ModelFile;
 
@@ -87,10 +87,10 @@ pub struct Config {
     /// How others' responses are scored.
     #[serde(default)]
     pub ranking: Ranking,
-    /// Blocks of models that this node computes for others.
+    /// Layers of models that this node computes for others.
     #[serde(default)]
     pub serve: Vec<Serve>,
-    /// How nodes compute blocks for each other.
+    /// How nodes compute layers for each other.
     #[serde(default)]
     pub shards: Shards,
 }
@@ -228,7 +228,7 @@ pub struct Trim {
     pub max_bytes: Option<usize>,
 }
 
-/// A primary module: `rules`, or a model — embedded, or behind a `url`.
+/// A primary module: `patterns`, or a model — embedded, or behind a `url`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Primary {
@@ -238,7 +238,7 @@ pub struct Primary {
     #[serde(default)]
     pub accept: Accept,
     /// An expert system.
-    pub rules: Option<Vec<Rule>>,
+    pub patterns: Option<Vec<Reply>>,
     /// A model of the store, or the model's name behind `url`.
     pub model: Option<String>,
     /// A model file.
@@ -249,12 +249,12 @@ pub struct Primary {
     pub of: Option<String>,
     /// OpenAI-compatible endpoint, up to and with `/v1`.
     pub url: Option<String>,
-    /// Whether only the model's ends are loaded here, and other nodes compute its blocks.
+    /// Whether only the model's ends are loaded here, and other nodes compute its layers.
     #[serde(default)]
     pub shards: bool,
-    /// Code of the hidden states that are sent to them; without it, that of `[shards]`.
-    #[serde(default, deserialize_with = "code")]
-    pub wire: Option<Code>,
+    /// Wire format of the hidden states that are sent to them; without it, that of `[shards]`.
+    #[serde(default, deserialize_with = "wire_format")]
+    pub wire: Option<WireFormat>,
     /// Environment variable with the endpoint's key.
     pub api_key_env: Option<String>,
     /// File with the Jinja chat template of the model behind `url`.
@@ -292,26 +292,26 @@ pub struct Serve {
     pub sha256: Option<String>,
     /// The SHA-256 of the whole model, where the file holds a part of it.
     pub of: Option<String>,
-    /// Which blocks.
+    /// Which layers.
     #[serde(default)]
-    pub blocks: Blocks,
+    pub layers: Layers,
     /// With `auto`, how many at most; without it, all of the model's.
-    pub max_blocks: Option<NonZeroUsize>,
+    pub max_layers: Option<NonZeroUsize>,
     /// Memory for the key-value caches of others' sessions, in MiB.
     pub cache_mib: Option<usize>,
 }
 
-/// Blocks that a node serves.
+/// Layers that a node serves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Blocks {
-    /// Those that raise the swarm's weakest blocks most.
+pub enum Layers {
+    /// Those that raise the swarm's weakest layers most.
     #[default]
     Auto,
     /// These.
     Span(Range<usize>),
 }
 
-impl FromStr for Blocks {
+impl FromStr for Layers {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -323,12 +323,12 @@ impl FromStr for Blocks {
             (!span.is_empty()).then_some(span)
         });
         span.map(Self::Span).ok_or_else(|| {
-            format!("blocks are \"auto\", or first and end as in \"0..15\", and not {text:?}")
+            format!("layers are \"auto\", or first and end as in \"0..15\", and not {text:?}")
         })
     }
 }
 
-impl fmt::Display for Blocks {
+impl fmt::Display for Layers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Auto => f.write_str("auto"),
@@ -337,23 +337,23 @@ impl fmt::Display for Blocks {
     }
 }
 
-impl<'de> Deserialize<'de> for Blocks {
+impl<'de> Deserialize<'de> for Layers {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(de::Error::custom)
     }
 }
 
-/// How nodes compute blocks for each other; what is left out is the default of `starling-shards`.
+/// How nodes compute layers for each other; what is left out is the default of `starling-shards`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Shards {
-    /// Code of hidden states on the way to other nodes and back.
-    #[serde(deserialize_with = "code")]
-    pub wire: Option<Code>,
-    /// Whether only active agents may use this node's blocks, and only theirs are used.
+    /// Wire format of hidden states on the way to other nodes and back.
+    #[serde(deserialize_with = "wire_format")]
+    pub wire: Option<WireFormat>,
+    /// Whether only active agents may use this node's layers, and only theirs are used.
     pub only_bonded: Option<bool>,
-    /// The least bond of an agent that may use this node's blocks, in the smallest unit.
+    /// The least bond of an agent that may use this node's layers, in the smallest unit.
     #[serde(deserialize_with = "amount")]
     pub min_bond: Option<Balance>,
     /// Sessions of others that may be open.
@@ -362,7 +362,7 @@ pub struct Shards {
     pub max_sessions_per_agent: Option<usize>,
     /// Share of what others compute that a second one computes too, for comparison.
     pub spot_check: Option<f64>,
-    /// How long to look for nodes that hold missing blocks, in milliseconds.
+    /// How long to look for nodes that hold missing layers, in milliseconds.
     pub patience_ms: Option<u64>,
     /// The least round-trip time, in milliseconds, of a node to which the one before passes rows on
     /// instead of sending them back here first; 0 has all of them pass on.
@@ -384,10 +384,10 @@ impl Shards {
         }
     }
 
-    /// How others' blocks are used. `wire` takes the place of the code for all models.
-    pub fn chain(&self, wire: Option<Code>) -> ChainConfig {
-        let default = ChainConfig::default();
-        ChainConfig {
+    /// How others' layers are used. `wire` takes the place of the format for all models.
+    pub fn pipeline(&self, wire: Option<WireFormat>) -> PipelineConfig {
+        let default = PipelineConfig::default();
+        PipelineConfig {
             wire: wire.or(self.wire).unwrap_or(default.wire),
             only_bonded: self.only_bonded.unwrap_or(default.only_bonded),
             spot_check: self.spot_check.unwrap_or(default.spot_check),
@@ -402,8 +402,8 @@ impl Shards {
     }
 }
 
-/// A code by its name.
-fn code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Code>, D::Error> {
+/// A wire format by its name.
+fn wire_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<WireFormat>, D::Error> {
     let name = String::deserialize(deserializer)?;
     name.parse().map(Some).map_err(de::Error::custom)
 }
@@ -446,10 +446,10 @@ impl SamplingConfig {
     }
 }
 
-/// A rule of an expert system: what to answer to a prompt that matches.
+/// What to answer, without a model, to a prompt that matches.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Rule {
+pub struct Reply {
     /// What the prompt matches.
     pub pattern: Pattern,
     /// The answer; `$1` or `$name` stand for what the pattern's groups matched.
@@ -579,8 +579,8 @@ impl Serve {
         if let Err(what) = self.named().check() {
             return bad(what);
         }
-        if self.max_blocks.is_some() && self.blocks != Blocks::Auto {
-            return bad("max_blocks is for blocks = \"auto\"");
+        if self.max_layers.is_some() && self.layers != Layers::Auto {
+            return bad("max_layers is for layers = \"auto\"");
         }
         Ok(())
     }
@@ -608,25 +608,25 @@ impl Primary {
             .clone()
             .or_else(|| self.model.clone())
             .or_else(file)
-            .unwrap_or_else(|| "rules".into())
+            .unwrap_or_else(|| "patterns".into())
     }
 
     fn check(&self) -> Result<(), String> {
         let name = self.name();
         let bad = |what: &str| Err(format!("primary module {name:?}: {what}"));
         let has_model = self.model.is_some() || self.path.is_some();
-        match (&self.rules, has_model) {
-            (Some(_), true) => return bad("it has rules and a model; make it two modules"),
-            (None, false) => return bad("it has neither rules nor model nor path"),
-            (Some(rules), false) => {
-                if rules.is_empty() {
-                    return bad("it has no rules");
+        match (&self.patterns, has_model) {
+            (Some(_), true) => return bad("it has patterns and a model; make it two modules"),
+            (None, false) => return bad("it has neither patterns nor model nor path"),
+            (Some(patterns), false) => {
+                if patterns.is_empty() {
+                    return bad("it has no patterns");
                 }
-                if rules
+                if patterns
                     .iter()
-                    .any(|rule| rule.answer.is_some() == rule.arithmetic)
+                    .any(|pattern| pattern.answer.is_some() == pattern.arithmetic)
                 {
-                    return bad("each rule has either an answer or arithmetic = true");
+                    return bad("each pattern has either an answer or arithmetic = true");
                 }
             },
             (None, true) => {},
@@ -738,7 +738,7 @@ impl Config {
             return Ok(None);
         }
         let Some(name) = &self.ranking.by else {
-            let first = self.primary.iter().find(|primary| primary.rules.is_none());
+            let first = self.primary.iter().find(|primary| primary.patterns.is_none());
             return match (first, self.ranking.ranker) {
                 (None, Some(_)) => Err("a ranker with a model needs a module with one".into()),
                 (first, _) => Ok(first),
@@ -746,7 +746,7 @@ impl Config {
         };
         let by = self.primary.iter().find(|primary| primary.name() == *name);
         match by {
-            Some(by) if by.rules.is_none() => Ok(Some(by)),
+            Some(by) if by.patterns.is_none() => Ok(Some(by)),
             Some(_) => Err(format!("ranking.by: module {name:?} has no model")),
             None => Err(format!("ranking.by: there is no module {name:?}")),
         }
@@ -796,29 +796,29 @@ mod tests {
     }
 
     #[test]
-    fn a_node_may_serve_blocks_and_answer_with_those_of_others() {
+    fn a_node_may_serve_layers_and_answer_with_those_of_others() {
         let config = parse(
-            "[shards]\nwire = \"f16\"\nmin_bond = \"5\"\npush_from_ms = 7\n[[serve]]\nmodel = \"m\"\nmax_blocks = 4\n\
-             [[serve]]\npath = \"n.gguf\"\nsha256 = \"HASH\"\nblocks = \"3..7\"\n[[primary]]\n\
+            "[shards]\nwire = \"f16\"\nmin_bond = \"5\"\npush_from_ms = 7\n[[serve]]\nmodel = \"m\"\nmax_layers = 4\n\
+             [[serve]]\npath = \"n.gguf\"\nsha256 = \"HASH\"\nlayers = \"3..7\"\n[[primary]]\n\
              model = \"m\"\nshards = true\n[[primary]]\nmodel = \"o\"\nshards = true\n\
              wire = \"linear8\""
                 .replace("HASH", &"0".repeat(64))
                 .as_str(),
         )
         .unwrap();
-        assert_eq!(config.serve[0].blocks, Blocks::Auto);
-        assert_eq!(config.serve[1].blocks, Blocks::Span(3..7));
-        assert_eq!(config.serve[1].blocks.to_string(), "3..7");
+        assert_eq!(config.serve[0].layers, Layers::Auto);
+        assert_eq!(config.serve[1].layers, Layers::Span(3..7));
+        assert_eq!(config.serve[1].layers.to_string(), "3..7");
         assert!(config.serve[1].path.as_ref().unwrap().is_absolute());
         assert_eq!(config.shards.service().min_bond, 5);
-        let wire = |primary: &Primary| config.shards.chain(primary.wire).wire;
-        assert_eq!(wire(&config.primary[0]), Code::F16);
-        let push_from = config.shards.chain(None).push_from;
+        let wire = |primary: &Primary| config.shards.pipeline(primary.wire).wire;
+        assert_eq!(wire(&config.primary[0]), WireFormat::F16);
+        let push_from = config.shards.pipeline(None).push_from;
         assert_eq!(push_from, Duration::from_millis(7));
-        assert_eq!(wire(&config.primary[1]), Code::Linear8);
+        assert_eq!(wire(&config.primary[1]), WireFormat::Linear8);
         assert!(parse("[[serve]]\nmodel = \"m\"").is_ok());
         assert_eq!(Shards::default().service(), ServiceConfig::default());
-        assert_eq!(Shards::default().chain(None), ChainConfig::default());
+        assert_eq!(Shards::default().chain(None), PipelineConfig::default());
     }
 
     #[test]
@@ -827,7 +827,7 @@ mod tests {
             ("", "primary"),
             ("primary = []", "no primary module"),
             ("[[primary]]\nmodle = \"m\"", "modle"),
-            ("[[primary]]\nname = \"x\"", "neither rules nor model"),
+            ("[[primary]]\nname = \"x\"", "neither patterns nor model"),
             ("[[primary]]\npath = \"m.gguf\"", "sha256"),
             ("[[primary]]\npath = \"m.gguf\"\nsha256 = \"ab\"", "64"),
             ("[[primary]]\nmodel = \"m\"\n[primary.sampling]\ntemperature = -1.0", "temperature"),
@@ -840,13 +840,13 @@ mod tests {
             ("workers = 0\n[[primary]]\nmodel = \"m\"", "nonzero"),
             ("[ranking]\nby = \"x\"\n[[primary]]\nmodel = \"m\"", "no module \"x\""),
             ("[ranking]\nranker = \"dice\"\n[[primary]]\nmodel = \"m\"", "dice"),
-            ("[[primary]]\n[[primary.rules]]\npattern = 'a'", "either an answer or arithmetic"),
+            ("[[primary]]\n[[primary.patterns]]\npattern = 'a'", "either an answer or arithmetic"),
             ("[[serve]]", "neither model nor path"),
             ("[[serve]]\npath = \"m\"", "sha256"),
             ("[[serve]]\nmodel = \"m\"\nof = \"ab\"", "of belongs to a path"),
-            ("[[serve]]\nmodel = \"m\"\nblocks = \"5..5\"", "0..15"),
-            ("[[serve]]\nmodel = \"m\"\nblocks = \"0..5\"\nmax_blocks = 5", "max_blocks"),
-            ("[[serve]]\nmodel = \"m\"\nmax_blocks = 0", "nonzero"),
+            ("[[serve]]\nmodel = \"m\"\nlayers = \"5..5\"", "0..15"),
+            ("[[serve]]\nmodel = \"m\"\nlayers = \"0..5\"\nmax_layers = 5", "max_layers"),
+            ("[[serve]]\nmodel = \"m\"\nmax_layers = 0", "nonzero"),
             ("[[serve]]\nmodel = \"m\"\n[[serve]]\nmodel = \"m\"", "one span"),
             ("[shards]\nspot_check = 2\n[[serve]]\nmodel = \"m\"", "spot_check"),
             ("[shards]\nwire = \"f8\"\n[[serve]]\nmodel = \"m\"", "f8"),
@@ -855,7 +855,7 @@ mod tests {
             ("[[primary]]\nmodel = \"m\"\ndevice = \"gpu\"", "cuda:N"),
             ("[[primary]]\nmodel = \"m\"\nurl = \"http://x\"\nshards = true", "of the store"),
             (
-                "[ranking]\nranker = \"judge\"\n[[primary]]\n[[primary.rules]]\npattern = 'a'\nanswer = \"b\"",
+                "[ranking]\nranker = \"judge\"\n[[primary]]\n[[primary.patterns]]\npattern = 'a'\nanswer = \"b\"",
                 "needs a module with one",
             ),
         ] {

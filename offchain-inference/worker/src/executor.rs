@@ -379,7 +379,7 @@ mod tests {
         let vault = Arc::new(Vault::open(folder.path().join("vault.redb")).unwrap());
         let metrics = Metrics::new(None).unwrap();
         let problems = Arc::new(Problems::default());
-        let config = "[[primary]]\n[[primary.rules]]\npattern = 'x'\nanswer = \"y\"";
+        let config = "[[primary]]\n[[primary.patterns]]\npattern = 'x'\nanswer = \"y\"";
         let config = toml::from_str(config).unwrap();
         let agent = Agent::new(config, None, None, metrics.clone(), problems.clone()).unwrap();
         let (finished, mut finishes) = futures::channel::mpsc::unbounded();

@@ -9,7 +9,7 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use starling_engine::store::Store;
+use starling_models::Store;
 use starling_shards::transport::ModelId;
 
 /// A model file.

@@ -17,7 +17,7 @@
 //! | [`executor`] | from a job to a result in the vault |
 //! | [`vault`] | results on disk |
 //! | [`agent`] | responding and ranking |
-//! | [`shards`] | blocks of models that nodes compute for each other |
+//! | [`shards`] | layers of models that nodes compute for each other |
 //! | [`config`], [`watch`] | the agent's configuration file, read again when it changes |
 //! | [`metrics`], [`problems`] | what operators see |
 

@@ -37,7 +37,7 @@ pub struct Metrics {
     pub stored: Gauge<U64>,
     /// Times that the configuration was read again.
     pub reloads: Counter<U64>,
-    /// Blocks that are computed for others, by `model`.
+    /// Layers that are computed for others, by `model`.
     pub served: GaugeVec<U64>,
 }
 
@@ -114,8 +114,8 @@ impl Metrics {
             )?,
             served: GaugeVec::new(
                 Opts::new(
-                    "starling_agent_served_blocks",
-                    "Blocks of models that are computed for other agents",
+                    "starling_agent_served_layers",
+                    "Layers of models that are computed for other agents",
                 ),
                 &["model"],
             )?,

@@ -83,7 +83,7 @@ pub struct Worker {
 
 impl Worker {
     /// Reads the configuration, opens the vault and starts the threads. Without a `network`, no
-    /// blocks are computed for other nodes or by them; what proves that others compute wrongly goes to
+    /// layers are computed for other nodes or by them; what proves that others compute wrongly goes to
     /// the folder `evidence` beside the vault. The second result tells when jobs end: pass
     /// it on to [`Worker::on_finished`].
     pub fn start(

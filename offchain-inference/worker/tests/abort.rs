@@ -38,7 +38,7 @@ const SEED: H256 = H256([5; 32]);
 
 const CONFIG: &str = r#"
 [[primary]]
-[[primary.rules]]
+[[primary.patterns]]
 pattern = 'starling'
 answer = "A bird."
 "#;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! Agents that compute blocks of a model for each other, on a network in memory.
+//! Agents that compute layers of a model for each other, on a network in memory.
 
 use std::{
     sync::Arc,
@@ -11,7 +11,7 @@ use std::{
 use starling_engine::{gguf::Gguf, requantise, ActivationBits, WeightFormat};
 use starling_shards::{
     integrity::{Archive, Case, Room},
-    memory::{self, Agents},
+    simulated_network::{self, Agents},
     transport::ModelId,
     Served,
 };
@@ -39,7 +39,7 @@ const CLIENT: &str = "threads = 1\n[[primary]]\nmodel = \"smollm2-135m-instruct\
 /// The agents' network.
 #[derive(Default)]
 struct Swarm {
-    network: memory::Network,
+    network: simulated_network::Network,
     agents: Arc<Agents>,
     nodes: u8,
 }
@@ -54,7 +54,7 @@ struct Node {
 impl Swarm {
     fn node(&mut self, config: &str) -> Node {
         self.nodes += 1;
-        let agent = memory::Agent::new(self.nodes);
+        let agent = simulated_network::Agent::new(self.nodes);
         self.agents.insert(agent.record());
         let network = Network {
             transport: self.network.join(&format!("node {}", self.nodes)),
@@ -80,8 +80,8 @@ impl Swarm {
         }
     }
 
-    fn server(&mut self, blocks: &str) -> Node {
-        let node = self.node(&serve(blocks));
+    fn server(&mut self, layers: &str) -> Node {
+        let node = self.node(&serve(layers));
         node.serves(15);
         node
     }
@@ -94,15 +94,15 @@ impl Node {
         Agent::new(parse(config), None, service, metrics, problems).unwrap()
     }
 
-    /// Waits until so many blocks are served.
-    fn serves(&self, blocks: u64) {
+    /// Waits until so many layers are served.
+    fn serves(&self, layers: u64) {
         let served = self.metrics.served.with_label_values(&[SMOLLM2]);
-        wait(|| served.get() == blocks);
+        wait(|| served.get() == layers);
     }
 
     fn knows(&self) -> Vec<std::ops::Range<usize>> {
         let holders = self.shards.service().holders(&model()).into_iter();
-        let mut spans: Vec<_> = holders.map(|holder| holder.blocks).collect();
+        let mut spans: Vec<_> = holders.map(|holder| holder.layers).collect();
         spans.sort_by_key(|span| span.start);
         spans
     }
@@ -112,8 +112,8 @@ fn parse(config: &str) -> Config {
     toml::from_str(config).unwrap()
 }
 
-fn serve(blocks: &str) -> String {
-    format!("threads = 1\n[[serve]]\nmodel = {SMOLLM2:?}\n{blocks}\n")
+fn serve(layers: &str) -> String {
+    format!("threads = 1\n[[serve]]\nmodel = {SMOLLM2:?}\n{layers}\n")
 }
 
 fn model() -> ModelId {
@@ -143,12 +143,12 @@ fn respond(agent: &Agent) -> Result<Reply, Failure> {
 }
 
 #[test]
-fn an_agent_without_blocks_answers_and_ranks_as_one_with_all_of_them() {
+fn an_agent_without_layers_answers_and_ranks_as_one_with_all_of_them() {
     engine::model(SMOLLM2);
     let mut swarm = Swarm::default();
     let _servers = [
-        swarm.server("blocks = \"0..15\""),
-        swarm.server("blocks = \"15..30\""),
+        swarm.server("layers = \"0..15\""),
+        swarm.server("layers = \"15..30\""),
     ];
     let node = swarm.node(CLIENT);
     let [apart, whole] = [
@@ -178,13 +178,13 @@ fn who_computes_with_other_weights_is_kept_on_file() {
     let whole = Gguf::open(&engine::model(SMOLLM2)).unwrap();
     requantise(&whole, &coarse, WeightFormat::Q4_0).unwrap();
     let _honest = [
-        swarm.server("blocks = \"0..15\""),
-        swarm.server("blocks = \"15..30\""),
+        swarm.server("layers = \"0..15\""),
+        swarm.server("layers = \"15..30\""),
     ];
     let liar = swarm.node(CLIENT);
     let served = Served {
         path: coarse,
-        blocks: 15..30,
+        layers: 15..30,
         threads: 1,
         cache_bytes: 64 << 20,
         activation_bits: ActivationBits::default(),
@@ -214,24 +214,24 @@ fn who_computes_with_other_weights_is_kept_on_file() {
 }
 
 #[test]
-fn missing_blocks_are_a_problem_until_somebody_serves_them() {
+fn missing_layers_are_a_problem_until_somebody_serves_them() {
     engine::model(SMOLLM2);
     let mut swarm = Swarm::default();
-    let _first = swarm.server("blocks = \"0..15\"");
-    let second = swarm.server("blocks = \"15..30\"");
+    let _first = swarm.server("layers = \"0..15\"");
+    let second = swarm.server("layers = \"15..30\"");
     second.shards.configure(&parse(CLIENT));
     second.serves(0);
     let node = swarm.node(CLIENT);
     let agent = node.agent(CLIENT);
     let Err(Failure::Broken(reason)) = respond(&agent) else {
-        panic!("nobody holds the last blocks")
+        panic!("nobody holds the last layers")
     };
-    assert!(reason.contains("holds blocks 15..30"), "{reason}");
+    assert!(reason.contains("holds layers 15..30"), "{reason}");
     assert_eq!(node.problems.active().len(), 1);
 
     second
         .shards
-        .configure(&parse(&serve("blocks = \"15..30\"")));
+        .configure(&parse(&serve("layers = \"15..30\"")));
     second.serves(15);
     wait(|| matches!(respond(&agent), Ok(Reply::Text(_))));
     assert!(node.problems.active().is_empty());
@@ -241,8 +241,8 @@ fn missing_blocks_are_a_problem_until_somebody_serves_them() {
 fn a_node_that_may_choose_takes_what_the_others_lack() {
     engine::model(SMOLLM2);
     let mut swarm = Swarm::default();
-    let _first = swarm.server("blocks = \"0..15\"");
-    let _second = swarm.server("max_blocks = 15");
+    let _first = swarm.server("layers = \"0..15\"");
+    let _second = swarm.server("max_layers = 15");
     let node = swarm.node(CLIENT);
     wait(|| node.knows() == [0..15, 15..30]);
 }
@@ -252,7 +252,7 @@ fn what_cannot_be_served_is_said() {
     engine::model(SMOLLM2);
     let mut swarm = Swarm::default();
     for (config, words) in [
-        (serve("blocks = \"20..31\""), "the model has 30"),
+        (serve("layers = \"20..31\""), "the model has 30"),
         (
             "[[serve]]\nmodel = \"no such\"".into(),
             "no model is called",

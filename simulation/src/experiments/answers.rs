@@ -7,10 +7,8 @@
 use anyhow::{ensure, Result};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use starling_engine::{
-    eval::{Choice, Interval, Items, Task},
-    rank::Quantiles,
-};
+use starling_engine::rank::Quantiles;
+use starling_evaluation::{Choice, Interval, Items, Task};
 use starling_runtime::rules::RuleSet;
 use std::path::Path;
 
@@ -172,8 +170,8 @@ pub fn compared(values: &[f64], others: &[f64]) -> (Interval, Interval) {
         .map(|(value, other)| value - other)
         .collect();
     (
-        starling_engine::eval::mean_interval(values),
-        starling_engine::eval::mean_interval(&differences),
+        starling_evaluation::mean_interval(values),
+        starling_evaluation::mean_interval(&differences),
     )
 }
 

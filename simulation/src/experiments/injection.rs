@@ -7,11 +7,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use starling_engine::{
-    eval::{Choice, Task},
-    injection,
-    rank::{Quantiles, Quoting},
-};
+use starling_engine::rank::{Quantiles, Quoting};
+use starling_evaluation::{injection, Choice, Task};
 
 use super::answers::{by_question, compared, draws, load, play, swarms, Swarming};
 use crate::{

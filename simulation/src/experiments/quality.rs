@@ -8,10 +8,8 @@ use anyhow::Result;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
-use starling_engine::{
-    eval::{Choice, Task},
-    rank::Quoting,
-};
+use starling_engine::rank::Quoting;
+use starling_evaluation::{Choice, Task};
 
 use super::answers::{by_question, compared, draws, greedy, load, majority, play, scale, swarms};
 use crate::{

@@ -32,7 +32,7 @@ async fn a_node_that_comes_late_syncs_and_takes_part() -> Result<()> {
     let agent = Played::new(&synced, "//Ferdie")?;
     let (key, proof) = agent.registration();
     let model = Value::named_composite([
-        ("name", Value::from_bytes("rules")),
+        ("name", Value::from_bytes("patterns")),
         ("hash", Value::from_bytes([0; 32])),
     ]);
     let (ended, view) = swarm.ended(first).await?;

@@ -51,7 +51,7 @@ fn account(key: &Keypair) -> AccountId {
 
 /// An expert system that gives this answer to whatever is asked.
 fn expert(answer: &str) -> String {
-    format!("[[primary]]\n[[primary.rules]]\npattern = '.'\nanswer = {answer:?}\n")
+    format!("[[primary]]\n[[primary.patterns]]\npattern = '.'\nanswer = {answer:?}\n")
 }
 
 /// The same, after thinking for so many seconds.

@@ -12,9 +12,9 @@ use starling_engine::{
     gguf::Gguf,
     rank::{RankerKind, Task},
     sampling::Sampling,
-    store::sha256,
     LoadOptions, Model,
 };
+use starling_models::sha256;
 use starling_primitives::{
     api::{ResponseView, RoundView},
     round::Phase,

@@ -5,7 +5,7 @@
 //! of given text need a server that echoes the prompt with its log-probabilities (`echo` with
 //! `logprobs`): vLLM does, llama.cpp's server does not.
 
-use super::{Answer, Ask, Backend, BackendError, NodeId, PromptTree};
+use super::{Ask, Backend, BackendError, Evaluation, NodeId, PromptTree};
 use crate::{
     chat::ChatTemplate,
     generate::{Cancel, Finish, GenerateOptions, Generation, StopFilter},
@@ -221,7 +221,7 @@ impl HttpBackend {
     }
 
     /// The logits of `texts` up to a constant, from the most probable tokens that the server tells.
-    fn next(&self, prompt: String, texts: &[String]) -> Result<Answer, BackendError> {
+    fn next(&self, prompt: String, texts: &[String]) -> Result<Evaluation, BackendError> {
         let choice = self.complete(&json!({
             "model": self.config.model,
             "prompt": prompt,
@@ -243,7 +243,7 @@ impl HttpBackend {
                 .map(|(_, p)| *p);
             best.fold(floor, f32::max)
         });
-        Ok(Answer::Next(logits.collect()))
+        Ok(Evaluation::Next(logits.collect()))
     }
 
     /// ln p of the tokens of `text` after `before`, and whether all are the most probable ones.
@@ -400,7 +400,11 @@ impl Backend for HttpBackend {
         })
     }
 
-    fn evaluate(&self, tree: &PromptTree, cancel: &Cancel) -> Result<Vec<Answer>, BackendError> {
+    fn evaluate(
+        &self,
+        tree: &PromptTree,
+        cancel: &Cancel,
+    ) -> Result<Vec<Evaluation>, BackendError> {
         let nodes = tree.nodes().iter().enumerate();
         nodes
             .map(|(i, node)| {
@@ -413,12 +417,12 @@ impl Backend for HttpBackend {
                 let before = flatten(&tree.before(NodeId(i)));
                 let text = flatten(&node.text);
                 match &node.ask {
-                    Ask::Nothing => Ok(Answer::Nothing),
+                    Ask::Nothing => Ok(Evaluation::Nothing),
                     Ask::Next(texts) => self.next(format!("{before}{text}"), texts),
-                    Ask::Tokens => Ok(Answer::Tokens(self.echo(&before, &text)?.0)),
+                    Ask::Tokens => Ok(Evaluation::Tokens(self.echo(&before, &text)?.0)),
                     Ask::Greedy => {
                         let (logprobs, best) = self.echo(&before, &text)?;
-                        Ok(Answer::Greedy(logprobs, best))
+                        Ok(Evaluation::Greedy(logprobs, best))
                     },
                 }
             })

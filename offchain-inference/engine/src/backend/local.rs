@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A model whose ends are in this process, and its blocks too or on other nodes.
+//! A model whose ends are in this process, and its layers too or on other nodes.
 
-use super::{Answer, Ask, Backend, BackendError, PromptTree};
+use super::{Ask, Backend, BackendError, Evaluation, PromptTree};
 use crate::{
     candle::CandleModel,
     chat::ChatTemplate,
@@ -55,7 +55,7 @@ impl LocalBackend<CandleModel> {
 }
 
 impl<T: Trunk> LocalBackend<T> {
-    /// Loads the ends of the model file at `path`; its blocks are computed by what `connect` makes
+    /// Loads the ends of the model file at `path`; its layers are computed by what `connect` makes
     /// of them.
     pub fn load_ends(
         path: &Path,
@@ -63,7 +63,7 @@ impl<T: Trunk> LocalBackend<T> {
         connect: impl FnOnce(Model) -> T,
     ) -> Result<Self, BackendError> {
         let options = LoadOptions {
-            blocks: Some(0..0),
+            layers: Some(0..0),
             ends: true,
             ..options.clone()
         };
@@ -108,12 +108,12 @@ impl<T: Trunk> LocalBackend<T> {
         })
     }
 
-    /// The model; where its blocks are elsewhere, its ends.
+    /// The model; where its layers are elsewhere, its ends.
     pub fn model(&self) -> &T::Ends {
         self.trunk.ends()
     }
 
-    /// What computes its blocks.
+    /// What computes its layers.
     pub fn trunk(&self) -> &T {
         &self.trunk
     }
@@ -208,7 +208,7 @@ impl<T: Trunk> LocalBackend<T> {
         &self,
         pass: &mut [(&Run<'_>, T::Session, Range<usize>)],
         parent: Option<&Evaluated<T::Session>>,
-        answers: &mut [Answer],
+        answers: &mut [Evaluation],
     ) -> Result<Vec<Option<Hidden>>, BackendError> {
         let mut steps: Vec<_> = pass
             .iter_mut()
@@ -236,11 +236,11 @@ impl<T: Trunk> LocalBackend<T> {
             for part in &run.parts {
                 let tokens = run.tokens.get(part.range.clone()).unwrap_or_default();
                 let answer = match part.ask {
-                    Ask::Nothing => Answer::Nothing,
+                    Ask::Nothing => Evaluation::Nothing,
                     Ask::Next(texts) => {
                         let tokens = self.first_tokens(texts)?;
                         let row = rows.before(part.range.end..part.range.end + 1)?;
-                        Answer::Next(self.model().logits_of(&row, 0, &tokens)?)
+                        Evaluation::Next(self.model().logits_of(&row, 0, &tokens)?)
                     },
                     Ask::Greedy => self.greedy(&rows.before(part.range.clone())?, tokens)?,
                     Ask::Tokens => {
@@ -259,7 +259,7 @@ impl<T: Trunk> LocalBackend<T> {
         let logprobs = self.model().logprobs(&rows, &scored.targets)?;
         for (index, range) in scored.nodes {
             if let (Some(slot), Some(logprobs)) = (answers.get_mut(index), logprobs.get(range)) {
-                *slot = Answer::Tokens(logprobs.to_vec());
+                *slot = Evaluation::Tokens(logprobs.to_vec());
             }
         }
         Ok(lasts)
@@ -272,7 +272,7 @@ impl<T: Trunk> LocalBackend<T> {
         siblings: &[usize],
         parent: Option<&Evaluated<T::Session>>,
         runs: &[Run<'_>],
-        answers: &mut [Answer],
+        answers: &mut [Evaluation],
         cancel: &Cancel,
     ) -> Result<(), BackendError> {
         let mut left = siblings.iter().filter_map(|&i| runs.get(i)).peekable();
@@ -311,7 +311,7 @@ impl<T: Trunk> LocalBackend<T> {
     }
 
     /// ln p of each token and whether each is the most probable one. `rows` has a row a token.
-    fn greedy(&self, rows: &Hidden, tokens: &[TokenId]) -> Result<Answer, BackendError> {
+    fn greedy(&self, rows: &Hidden, tokens: &[TokenId]) -> Result<Evaluation, BackendError> {
         let vocabulary = self.model().config().vocab;
         let mut logprobs = Vec::with_capacity(tokens.len());
         let mut all_best = true;
@@ -331,7 +331,7 @@ impl<T: Trunk> LocalBackend<T> {
                 all_best &= own >= best;
             }
         }
-        Ok(Answer::Greedy(logprobs, all_best))
+        Ok(Evaluation::Greedy(logprobs, all_best))
     }
 }
 
@@ -530,9 +530,13 @@ impl<T: Trunk> Backend for LocalBackend<T> {
         })
     }
 
-    fn evaluate(&self, tree: &PromptTree, cancel: &Cancel) -> Result<Vec<Answer>, BackendError> {
+    fn evaluate(
+        &self,
+        tree: &PromptTree,
+        cancel: &Cancel,
+    ) -> Result<Vec<Evaluation>, BackendError> {
         let (runs, roots) = self.runs(tree)?;
-        let mut answers = vec![Answer::Nothing; tree.nodes().len()];
+        let mut answers = vec![Evaluation::Nothing; tree.nodes().len()];
         self.visit(&roots, None, &runs, &mut answers, cancel)?;
         Ok(answers)
     }

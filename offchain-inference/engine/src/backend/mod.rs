@@ -8,7 +8,7 @@ mod tree;
 
 pub use http::{HttpBackend, HttpConfig};
 pub use local::LocalBackend;
-pub use tree::{Answer, Ask, Node, NodeId, PromptTree};
+pub use tree::{Ask, Evaluation, Node, NodeId, PromptTree};
 
 use crate::{
     chat::{ChatError, ChatTemplate},
@@ -93,5 +93,6 @@ pub trait Backend: Send + Sync {
 
     /// Answers what the nodes of `tree` ask, in their order, computing shared prefixes once where
     /// the backend can.
-    fn evaluate(&self, tree: &PromptTree, cancel: &Cancel) -> Result<Vec<Answer>, BackendError>;
+    fn evaluate(&self, tree: &PromptTree, cancel: &Cancel)
+        -> Result<Vec<Evaluation>, BackendError>;
 }

@@ -23,7 +23,7 @@ pub enum Ask {
 
 /// What was found out.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
+pub enum Evaluation {
     /// Nothing was asked.
     Nothing,
     /// ln p in nats, one a token.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The key-value cache on a device: runs of positions, shared between sequences.
 //!
-//! A run is one tensor with the keys and values of all loaded blocks, of a fixed number of positions.
+//! A run is one tensor with the keys and values of all loaded layers, of a fixed number of positions.
 //! A sequence writes into its last run for as long as nobody else has it, and starts another one where
 //! it is full or shared: a fork copies nothing. Sequences that end are remembered under their tokens,
 //! for later ones that begin alike, until the room is needed.
@@ -29,7 +29,7 @@ struct Budget {
 
 /// Keys and values of consecutive positions.
 struct Run {
-    /// f32, (2 · blocks · kv heads) × positions × head width: of each block first the keys, then the
+    /// f32, (2 · layers · kv heads) × positions × head width: of each layer first the keys, then the
     /// values.
     data: Tensor,
     positions: usize,
@@ -52,7 +52,7 @@ struct Remembered {
 /// The cache of one model.
 pub(super) struct Cache {
     device: Device,
-    blocks: usize,
+    layers: usize,
     kv_heads: usize,
     head_width: usize,
     budget: Arc<Budget>,
@@ -61,10 +61,10 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    pub fn new(device: Device, blocks: usize, config: &Config, capacity: usize) -> Self {
+    pub fn new(device: Device, layers: usize, config: &Config, capacity: usize) -> Self {
         Self {
             device,
-            blocks,
+            layers,
             kv_heads: config.kv_heads,
             head_width: config.head_width,
             budget: Arc::new(Budget {
@@ -86,9 +86,9 @@ impl Cache {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The keys or values of block `block` in a run: kv heads × positions × head width.
-    fn part(&self, run: &Run, block: usize, values: bool) -> Result<Tensor> {
-        let first = (2 * block + usize::from(values)) * self.kv_heads;
+    /// The keys or values of layer `layer` in a run: kv heads × positions × head width.
+    fn part(&self, run: &Run, layer: usize, values: bool) -> Result<Tensor> {
+        let first = (2 * layer + usize::from(values)) * self.kv_heads;
         Ok(run.data.narrow(0, first, self.kv_heads)?)
     }
 
@@ -96,7 +96,7 @@ impl Cache {
     /// for as long as there is no room.
     fn allocate(&self, positions: usize) -> Result<Run> {
         let positions = positions.next_multiple_of(STEP);
-        let rows = 2 * self.blocks * self.kv_heads;
+        let rows = 2 * self.layers * self.kv_heads;
         let bytes = rows * positions * self.head_width * DType::F32.size_in_bytes();
         loop {
             let taken =
@@ -202,25 +202,25 @@ impl Runs {
         });
     }
 
-    /// Writes the keys and values of one block, each reserved positions × kv heads × head width.
-    pub fn write(&self, cache: &Cache, block: usize, keys: &Tensor, values: &Tensor) -> Result<()> {
+    /// Writes the keys and values of one layer, each reserved positions × kv heads × head width.
+    pub fn write(&self, cache: &Cache, layer: usize, keys: &Tensor, values: &Tensor) -> Result<()> {
         if let Some((run, used)) = self.0.last() {
             for (new, is_values) in [(keys, false), (values, true)] {
                 let new = new.transpose(0, 1)?.contiguous()?;
                 cache
-                    .part(run, block, is_values)?
+                    .part(run, layer, is_values)?
                     .slice_set(&new, 1, *used)?;
             }
         }
         Ok(())
     }
 
-    /// Keys and values of one block from position `from` on, those of `new` reserved positions
+    /// Keys and values of one layer from position `from` on, those of `new` reserved positions
     /// included: tensors of kv heads × positions × head width, in order.
     pub fn read(
         &self,
         cache: &Cache,
-        block: usize,
+        layer: usize,
         from: usize,
         new: usize,
     ) -> Result<Vec<(Tensor, Tensor)>> {
@@ -232,7 +232,7 @@ impl Runs {
             let skipped = from.saturating_sub(start).min(count);
             if skipped < count {
                 let part = |values| -> Result<Tensor> {
-                    let part = cache.part(run, block, values)?;
+                    let part = cache.part(run, layer, values)?;
                     Ok(part.narrow(1, skipped, count - skipped)?)
                 };
                 visible.push((part(false)?, part(true)?));
@@ -242,7 +242,7 @@ impl Runs {
         Ok(visible)
     }
 
-    /// Counts `new` reserved positions, once every block has written them.
+    /// Counts `new` reserved positions, once every layer has written them.
     pub fn grow(&mut self, new: usize) {
         if let Some((_, used)) = self.0.last_mut() {
             *used += new;

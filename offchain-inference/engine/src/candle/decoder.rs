@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Blocks in plain tensor operations.
+//! Layers in plain tensor operations.
 
 use candle_core::{quantized::QMatMul, Device, Module, Tensor, D};
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     config::{Activation, Config, Rope},
-    model::weights::{Block, Weights},
+    model::weights::{Layer, Weights},
     Result,
 };
 
@@ -22,7 +22,7 @@ pub(super) struct Part<'a> {
     pub rows: usize,
 }
 
-/// What of a part's attention is the same in all blocks of a kind.
+/// What of a part's attention is the same in all layers of a kind.
 struct View {
     /// First position that any row sees.
     from: usize,
@@ -30,7 +30,7 @@ struct View {
     mask: Option<Tensor>,
 }
 
-/// What is the same in all blocks of a kind.
+/// What is the same in all layers of a kind.
 struct Kind {
     /// Rows × 1 × rotary pairs.
     cos: Tensor,
@@ -39,14 +39,14 @@ struct Kind {
     views: Vec<View>,
 }
 
-/// A pass through blocks.
+/// A pass through layers.
 pub(super) struct Pass<'a> {
     pub device: &'a Device,
     pub config: &'a Config,
     pub weights: &'a Weights<OnDevice>,
     pub cache: &'a Cache,
-    /// Number of the first loaded block.
-    pub first_block: usize,
+    /// Number of the first loaded layer.
+    pub first_layer: usize,
     pub parts: &'a [Part<'a>],
 }
 
@@ -66,7 +66,7 @@ fn softmax(x: &Tensor) -> Result<Tensor> {
 }
 
 impl Pass<'_> {
-    /// `hidden`, rows × width, through all loaded blocks. The parts' runs have room for the rows,
+    /// `hidden`, rows × width, through all loaded layers. The parts' runs have room for the rows,
     /// and are left to be grown.
     pub fn run(&self, mut hidden: Tensor) -> Result<Tensor> {
         let factors = self.weights.rope_factors.as_deref();
@@ -75,15 +75,15 @@ impl Pass<'_> {
             Some(window) => Some(self.kind(self.config.rope_local, None, Some(window))?),
             None => None,
         };
-        for (i, block) in self.weights.blocks.iter().enumerate() {
-            let slides = self.config.window_of(self.first_block + i).is_some();
+        for (i, layer) in self.weights.layers.iter().enumerate() {
+            let slides = self.config.window_of(self.first_layer + i).is_some();
             let kind = local.as_ref().filter(|_| slides).unwrap_or(&global);
-            let normed = self.norm(&hidden, &block.attention_norm)?;
-            let attended = self.attention(i, block, &normed, kind)?;
-            hidden = self.add(hidden, attended, block.attention_post_norm.as_ref())?;
-            let normed = self.norm(&hidden, &block.feed_forward_norm)?;
-            let fed = self.feed_forward(block, &normed)?;
-            hidden = self.add(hidden, fed, block.feed_forward_post_norm.as_ref())?;
+            let normed = self.norm(&hidden, &layer.attention_norm)?;
+            let attended = self.attention(i, layer, &normed, kind)?;
+            hidden = self.add(hidden, attended, layer.attention_post_norm.as_ref())?;
+            let normed = self.norm(&hidden, &layer.feed_forward_norm)?;
+            let fed = self.feed_forward(layer, &normed)?;
+            hidden = self.add(hidden, fed, layer.feed_forward_post_norm.as_ref())?;
         }
         Ok(hidden)
     }
@@ -92,7 +92,7 @@ impl Pass<'_> {
         rms_norm(x, weight, self.config.norm_epsilon)
     }
 
-    /// Adds a layer's output to the residual stream.
+    /// Adds a sublayer's output to the residual stream.
     fn add(&self, hidden: Tensor, output: Tensor, norm: Option<&Tensor>) -> Result<Tensor> {
         let output = match norm {
             Some(norm) => self.norm(&output, norm)?,
@@ -151,7 +151,7 @@ impl Pass<'_> {
     fn attention(
         &self,
         index: usize,
-        block: &Block<OnDevice>,
+        layer: &Layer<OnDevice>,
         normed: &Tensor,
         kind: &Kind,
     ) -> Result<Tensor> {
@@ -173,10 +173,10 @@ impl Pass<'_> {
             };
             self.rotate(&x, kind)
         };
-        let queries = rotated(&block.query, heads, block.query_norm.as_ref())?;
+        let queries = rotated(&layer.query, heads, layer.query_norm.as_ref())?;
         let queries = (queries * f64::from(self.config.attention_scale))?;
-        let keys = rotated(&block.key, kv_heads, block.key_norm.as_ref())?;
-        let values = project(&block.value, kv_heads)?;
+        let keys = rotated(&layer.key, kv_heads, layer.key_norm.as_ref())?;
+        let values = project(&layer.value, kv_heads)?;
         let mut attended = Vec::with_capacity(self.parts.len());
         let mut first = 0;
         for (part, view) in self.parts.iter().zip(&kind.views) {
@@ -186,7 +186,7 @@ impl Pass<'_> {
             attended.push(self.attend(index, part, view, &own(&queries)?)?);
             first += part.rows;
         }
-        Ok(block.output.forward(&Tensor::cat(&attended, 0)?)?)
+        Ok(layer.output.forward(&Tensor::cat(&attended, 0)?)?)
     }
 
     /// Rotates the pairs of `x`, rows × heads × head width, of which each half holds one element.
@@ -208,7 +208,7 @@ impl Pass<'_> {
     /// Attention of one part: rows × heads × head width to rows × query width.
     fn attend(
         &self,
-        block: usize,
+        layer: usize,
         part: &Part<'_>,
         view: &View,
         queries: &Tensor,
@@ -223,7 +223,7 @@ impl Pass<'_> {
         // The queries that share keys become rows of one matrix.
         let queries = queries.transpose(0, 1)?.contiguous()?;
         let queries = queries.reshape((kv_heads, group * rows, head_width))?;
-        let runs = part.runs.read(self.cache, block, view.from, rows)?;
+        let runs = part.runs.read(self.cache, layer, view.from, rows)?;
         let scores = runs
             .iter()
             .map(|(keys, _)| queries.matmul(&keys.t()?))
@@ -260,12 +260,12 @@ impl Pass<'_> {
             .reshape((rows, heads * head_width))?)
     }
 
-    fn feed_forward(&self, block: &Block<OnDevice>, normed: &Tensor) -> Result<Tensor> {
-        let gate = block.gate.forward(normed)?;
+    fn feed_forward(&self, layer: &Layer<OnDevice>, normed: &Tensor) -> Result<Tensor> {
+        let gate = layer.gate.forward(normed)?;
         let gate = match self.config.activation {
             Activation::Silu => gate.silu()?,
             Activation::GeluTanh => gate.gelu()?,
         };
-        Ok(block.down.forward(&(gate * block.up.forward(normed)?)?)?)
+        Ok(layer.down.forward(&(gate * layer.up.forward(normed)?)?)?)
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A second decoder of the same models, over candle's tensors: for GPUs.
 //!
-//! [`crate::Model`] is faster on CPUs. Here the blocks, the cache and the head are on a device of
+//! [`crate::Model`] is faster on CPUs. Here the layers, the cache and the head are on a device of
 //! candle's, and tokens, hidden state and probabilities travel to and from it. Results are the same
 //! from run to run on one device; how a sequence is cut, or what else is in a pass, may change the last
 //! bits, unlike with [`crate::Model`].
@@ -37,9 +37,9 @@ const MAX_ROWS: usize = 512;
 /// Rows that go through the head at a time: 32 MiB of logits with gemma's vocabulary.
 const HEAD_ROWS: usize = 32;
 
-/// A loaded model, or a span of its blocks, on a device of candle's. Clones share everything.
+/// A loaded model, or a span of its layers, on a device of candle's. Clones share everything.
 ///
-/// Of [`LoadOptions`] the blocks, the ends, the bytes of the cache (on the device, f32) and the bits
+/// Of [`LoadOptions`] the layers, the ends, the bytes of the cache (on the device, f32) and the bits
 /// of activations apply. With sixteen bits the weights are expanded to f32 on the device, four bytes
 /// each; with eight they stay as the file has them and candle's quantised kernels run.
 #[derive(Clone)]
@@ -47,7 +47,7 @@ pub struct CandleModel(Arc<Inner>);
 
 struct Inner {
     config: Config,
-    blocks: Range<usize>,
+    layers: Range<usize>,
     device: Device,
     weights: Weights<OnDevice>,
     cache: Cache,
@@ -57,7 +57,7 @@ impl fmt::Debug for CandleModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CandleModel")
             .field("config", &self.0.config)
-            .field("blocks", &self.0.blocks)
+            .field("layers", &self.0.layers)
             .field("device", &self.0.device)
             .finish_non_exhaustive()
     }
@@ -72,23 +72,23 @@ impl CandleModel {
     /// Loads from an opened file.
     pub fn load_from(gguf: &Gguf, device: &Device, options: &LoadOptions) -> Result<Self> {
         let config = Config::from_gguf(gguf)?;
-        let blocks = options.blocks.clone().unwrap_or(0..config.blocks);
-        config.check_span(&blocks, options.ends)?;
+        let layers = options.layers.clone().unwrap_or(0..config.layers);
+        config.check_span(&layers, options.ends)?;
         let format = OnDevice::new(device.clone(), options.activation_bits);
-        let weights = Weights::load(gguf, &config, blocks.clone(), options.ends, format)?;
-        let cache = Cache::new(device.clone(), blocks.len(), &config, options.cache_bytes);
+        let weights = Weights::load(gguf, &config, layers.clone(), options.ends, format)?;
+        let cache = Cache::new(device.clone(), layers.len(), &config, options.cache_bytes);
         Ok(Self(Arc::new(Inner {
             config,
-            blocks,
+            layers,
             device: device.clone(),
             weights,
             cache,
         })))
     }
 
-    /// The loaded blocks.
-    pub fn blocks(&self) -> Range<usize> {
-        self.0.blocks.clone()
+    /// The loaded layers.
+    pub fn layers(&self) -> Range<usize> {
+        self.0.layers.clone()
     }
 
     /// Bytes that key-value caches use now, remembered sequences included.
@@ -96,7 +96,7 @@ impl CandleModel {
         self.0.cache.used()
     }
 
-    /// Hidden state of tokens before block 0: tokens × width.
+    /// Hidden state of tokens before layer 0: tokens × width.
     pub fn embed(&self, tokens: &[u32]) -> Result<Hidden> {
         self.0.config.check_tokens(tokens)?;
         self.download(&self.embedded(tokens)?)
@@ -116,8 +116,8 @@ impl CandleModel {
 
     fn not_in_span(&self, part: &'static str) -> Error {
         Error::NotInSpan {
-            start: self.0.blocks.start,
-            end: self.0.blocks.end,
+            start: self.0.layers.start,
+            end: self.0.layers.end,
             part,
         }
     }
@@ -138,7 +138,7 @@ impl CandleModel {
         }
         step.input.check(&self.0.config, step.session.len)?;
         match step.input {
-            Input::Tokens(_) if self.0.blocks.start != 0 => Err(self.not_in_span("first block")),
+            Input::Tokens(_) if self.0.layers.start != 0 => Err(self.not_in_span("first layer")),
             Input::Tokens(_) => self.end_weights("embedding").map(drop),
             Input::Hidden(_) => Ok(()),
         }
@@ -179,7 +179,7 @@ impl CandleModel {
                 config: &self.0.config,
                 weights: &self.0.weights,
                 cache: &self.0.cache,
-                first_block: self.0.blocks.start,
+                first_layer: self.0.layers.start,
                 parts: &parts,
             };
             let hidden = self.download(&pass.run(Tensor::cat(&inputs, 0)?)?)?;

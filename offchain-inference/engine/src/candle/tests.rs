@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    fixtures::{Fixture, BLOCKS, VOCAB},
+    fixtures::{Fixture, LAYERS, VOCAB},
     model::tests::{both, plain, tokens},
     ActivationBits, Model,
 };
@@ -102,10 +102,10 @@ fn spans_in_a_row_equal_the_whole_model() {
         let tokens = tokens(45);
         let whole = load(&fixture);
         let expected = extend(&mut whole.session(), &tokens).unwrap();
-        for cut in 0..=BLOCKS {
-            let span = |blocks, ends| {
+        for cut in 0..=LAYERS {
+            let span = |layers, ends| {
                 let options = LoadOptions {
-                    blocks: Some(blocks),
+                    layers: Some(layers),
                     ends,
                     ..options()
                 };
@@ -113,9 +113,9 @@ fn spans_in_a_row_equal_the_whole_model() {
             };
             let ends = span(0..0, true);
             let mut state = ends.embed(&tokens).unwrap();
-            for blocks in [0..cut, cut..BLOCKS] {
-                if !blocks.is_empty() {
-                    let span = span(blocks, false);
+            for layers in [0..cut, cut..LAYERS] {
+                if !layers.is_empty() {
+                    let span = span(layers, false);
                     let mut session = span.session();
                     // In two calls, as a server sees a prompt and then its continuation.
                     let (head, tail) = state.as_slice().split_at(40 * state.width());
@@ -327,7 +327,7 @@ fn bad_input_is_an_error_and_changes_nothing() {
     let unknown = model.logits_of(&hidden, 0, &[VOCAB as u32]);
     assert!(matches!(unknown, Err(Error::InvalidToken { .. })));
     let span = LoadOptions {
-        blocks: Some(1..2),
+        layers: Some(1..2),
         ends: false,
         ..options()
     };

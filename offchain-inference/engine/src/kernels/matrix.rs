@@ -4,9 +4,9 @@
 //! A product streams through a panel from front to back, so decoding reads memory in order, and a
 //! vector holds the same column of 16 rows, so no sum crosses lanes.
 //!
-//! - *Integer panels* hold, for every block of 32 columns, 8 × 64 bytes (16 rows of 4 consecutive columns) in
+//! - *Integer panels* hold, for every group of 32 columns, 8 × 64 bytes (16 rows of 4 consecutive columns) in
 //!   eight bits, or 4 × 64 bytes in four (low nibbles: the first 4 groups, high nibbles: the last 4),
-//!   and an f16 scale a row and block; some formats have an f16 minimum too:
+//!   and an f16 scale a row and group; some formats have an f16 minimum too:
 //!   `w = scale · (q − zero) + minimum`. Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K and Q8_0 fit exactly, but for the
 //!   rounding of the K formats' scale products to f16; all others are quantised anew, to Q8_0.
 //! - *Float panels* hold f32, f16 or bf16 column by column.
@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Columns that share a scale.
-pub(crate) const BLOCK: usize = 32;
+pub(crate) const GROUP: usize = 32;
 
 /// Bits of an integer weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,11 +46,11 @@ impl Bits {
         }
     }
 
-    /// Bytes of a block of 16 rows.
-    pub const fn block_bytes(self) -> usize {
+    /// Bytes of a group of 16 rows.
+    pub const fn group_bytes(self) -> usize {
         match self {
-            Self::Four => LANES * BLOCK / 2,
-            Self::Eight => LANES * BLOCK,
+            Self::Four => LANES * GROUP / 2,
+            Self::Eight => LANES * GROUP,
         }
     }
 }
@@ -106,11 +106,11 @@ impl Packing {
     }
 }
 
-/// One block of one row: `w = scale · q + minimum`, with the zero point already off 8-bit values.
-struct Block {
+/// One group of one row: `w = scale · q + minimum`, with the zero point already off 8-bit values.
+struct Group {
     scale: f16,
     minimum: f16,
-    quants: [i8; BLOCK],
+    quants: [i8; GROUP],
 }
 
 /// Bytes read at a time.
@@ -145,18 +145,18 @@ impl Matrix {
         let panels = entry.rows.div_ceil(LANES);
         let weights = match Packing::of(entry.dtype) {
             Packing::Integer { bits, minimums } => {
-                if !entry.columns.is_multiple_of(BLOCK) {
+                if !entry.columns.is_multiple_of(GROUP) {
                     return Err(Error::Unsupported(format!(
-                        "{} has rows of {}, not a multiple of {BLOCK}",
+                        "{} has rows of {}, not a multiple of {GROUP}",
                         entry.name, entry.columns
                     )));
                 }
-                let blocks = panels * (entry.columns / BLOCK);
+                let groups = panels * (entry.columns / GROUP);
                 Weights::Integer {
                     bits,
-                    quants: arena.zeroed(blocks * bits.block_bytes())?,
-                    scales: arena.zeroed(blocks * LANES)?,
-                    minimums: minimums.then(|| arena.zeroed(blocks * LANES)).transpose()?,
+                    quants: arena.zeroed(groups * bits.group_bytes())?,
+                    scales: arena.zeroed(groups * LANES)?,
+                    minimums: minimums.then(|| arena.zeroed(groups * LANES)).transpose()?,
                 }
             },
             Packing::Float(float) => {
@@ -190,22 +190,22 @@ impl Matrix {
                 minimums,
                 ..
             } => {
-                let first = panel * (columns / BLOCK);
+                let first = panel * (columns / GROUP);
                 let bits = *bits;
-                for_each_block(dtype, bytes, columns, |i, block| {
+                for_each_group(dtype, bytes, columns, |i, group| {
                     let at = (first + i) * LANES + lane;
-                    scales[at] = block.scale.to_bits();
+                    scales[at] = group.scale.to_bits();
                     if let Some(minimums) = minimums {
-                        minimums[at] = block.minimum.to_bits();
+                        minimums[at] = group.minimum.to_bits();
                     }
-                    let size = bits.block_bytes();
+                    let size = bits.group_bytes();
                     let out = &mut quants[(first + i) * size..][..size];
-                    for (column, q) in block.quants.iter().enumerate() {
-                        let at = |group| group * 4 * LANES + lane * 4 + column % 4;
+                    for (column, q) in group.quants.iter().enumerate() {
+                        let at = |quad| quad * 4 * LANES + lane * 4 + column % 4;
                         match (bits, column / 4) {
-                            (Bits::Eight, group) => out[at(group)] = (*q as u8) ^ 128,
-                            (Bits::Four, group @ 0..4) => out[at(group)] |= *q as u8,
-                            (Bits::Four, group) => out[at(group - 4)] |= (*q as u8) << 4,
+                            (Bits::Eight, quad) => out[at(quad)] = (*q as u8) ^ 128,
+                            (Bits::Four, quad @ 0..4) => out[at(quad)] |= *q as u8,
+                            (Bits::Four, quad) => out[at(quad - 4)] |= (*q as u8) << 4,
                         }
                     }
                 })?;
@@ -254,16 +254,16 @@ impl Matrix {
             } => {
                 let zero = bits.zero(minimums.is_some());
                 for (column, out) in out.iter_mut().enumerate() {
-                    let block = panel * (columns / BLOCK) + column / BLOCK;
-                    let (group, byte) = (column % BLOCK / 4, lane * 4 + column % 4);
-                    let at = |group| quants[block * bits.block_bytes() + group * 4 * LANES + byte];
-                    let q = match (bits, group) {
-                        (Bits::Eight, group) => at(group),
-                        (Bits::Four, group @ 0..4) => at(group) & 15,
-                        (Bits::Four, group) => at(group - 4) >> 4,
+                    let group = panel * (columns / GROUP) + column / GROUP;
+                    let (quad, byte) = (column % GROUP / 4, lane * 4 + column % 4);
+                    let at = |quad| quants[group * bits.group_bytes() + quad * 4 * LANES + byte];
+                    let q = match (bits, quad) {
+                        (Bits::Eight, quad) => at(quad),
+                        (Bits::Four, quad @ 0..4) => at(quad) & 15,
+                        (Bits::Four, quad) => at(quad - 4) >> 4,
                     } as i32
                         - zero;
-                    let float = |x: &Buffer<u16>| f16::from_bits(x[block * LANES + lane]).to_f32();
+                    let float = |x: &Buffer<u16>| f16::from_bits(x[group * LANES + lane]).to_f32();
                     let minimum = minimums.as_ref().map_or(0.0, float);
                     *out = factor * (float(scales) * q as f32 + minimum);
                 }
@@ -273,24 +273,24 @@ impl Matrix {
 }
 
 /// Takes a row of `columns` weights apart.
-fn for_each_block(
+fn for_each_group(
     dtype: GgmlDType,
     bytes: &[u8],
     columns: usize,
-    mut f: impl FnMut(usize, Block),
+    mut f: impl FnMut(usize, Group),
 ) -> Result<()> {
     let half_at = |b: &[u8], at: usize| f16::from_le_bytes([b[at], b[at + 1]]);
     let pieces = bytes.chunks_exact(dtype.type_size()).enumerate();
     match dtype {
         GgmlDType::Q8_0 => {
             for (i, b) in pieces {
-                let mut quants = [0; BLOCK];
+                let mut quants = [0; GROUP];
                 for (q, b) in quants.iter_mut().zip(&b[2..]) {
                     *q = *b as i8;
                 }
                 f(
                     i,
-                    Block {
+                    Group {
                         scale: half_at(b, 0),
                         minimum: f16::ZERO,
                         quants,
@@ -308,7 +308,7 @@ fn for_each_block(
                 };
                 f(
                     i,
-                    Block {
+                    Group {
                         scale: half_at(b, 0),
                         minimum,
                         quants: nibbles(b4),
@@ -333,7 +333,7 @@ fn for_each_block(
                 }
                 f(
                     i,
-                    Block {
+                    Group {
                         scale: half_at(b, 0),
                         minimum,
                         quants,
@@ -343,14 +343,14 @@ fn for_each_block(
         },
         GgmlDType::Q4K | GgmlDType::Q5K => {
             for (i, b) in pieces {
-                super_block(dtype, b, |sub, block| f(8 * i + sub, block));
+                super_group(dtype, b, |sub, group| f(8 * i + sub, group));
             }
         },
         _ => {
             let values = qtensor_from_ggml(dtype, bytes, vec![columns], &Device::Cpu)?
                 .dequantize(&Device::Cpu)?
                 .to_vec1::<f32>()?;
-            for (i, values) in values.chunks_exact(BLOCK).enumerate() {
+            for (i, values) in values.chunks_exact(GROUP).enumerate() {
                 f(i, quantise(values));
             }
         },
@@ -359,9 +359,9 @@ fn for_each_block(
 }
 
 /// 32 nibbles: the low ones come first.
-fn nibbles(bytes: &[u8]) -> [i8; BLOCK] {
-    let mut quants = [0; BLOCK];
-    let (low, high) = quants.split_at_mut(BLOCK / 2);
+fn nibbles(bytes: &[u8]) -> [i8; GROUP] {
+    let mut quants = [0; GROUP];
+    let (low, high) = quants.split_at_mut(GROUP / 2);
     for ((low, high), b) in low.iter_mut().zip(high).zip(bytes) {
         *low = (b & 15) as i8;
         *high = (b >> 4) as i8;
@@ -370,7 +370,7 @@ fn nibbles(bytes: &[u8]) -> [i8; BLOCK] {
 }
 
 /// Q4_K and Q5_K: 256 weights; eight 6-bit scales and minimums times an f16 each.
-fn super_block(dtype: GgmlDType, b: &[u8], mut f: impl FnMut(usize, Block)) {
+fn super_group(dtype: GgmlDType, b: &[u8], mut f: impl FnMut(usize, Group)) {
     let half_at = |at: usize| f16::from_le_bytes([b[at], b[at + 1]]).to_f32();
     let (scale, minimum, packed) = (half_at(0), half_at(2), &b[4..16]);
     let five = dtype == GgmlDType::Q5K;
@@ -388,9 +388,9 @@ fn super_block(dtype: GgmlDType, b: &[u8], mut f: impl FnMut(usize, Block)) {
                 packed[sub + 4] >> 4 | packed[sub] >> 6 << 4,
             )
         };
-        let mut quants = [0; BLOCK];
+        let mut quants = [0; GROUP];
         for (column, q) in quants.iter_mut().enumerate() {
-            let pair = low[sub / 2 * BLOCK + column];
+            let pair = low[sub / 2 * GROUP + column];
             *q = if sub % 2 == 0 { pair & 15 } else { pair >> 4 } as i8;
             if five {
                 *q |= ((high[column] >> sub & 1) as i8) << 4;
@@ -399,7 +399,7 @@ fn super_block(dtype: GgmlDType, b: &[u8], mut f: impl FnMut(usize, Block)) {
         let scale = f16::from_f32(scale * s as f32);
         f(
             sub,
-            Block {
+            Group {
                 scale,
                 minimum: f16::from_f32(-minimum * m as f32),
                 quants,
@@ -409,15 +409,15 @@ fn super_block(dtype: GgmlDType, b: &[u8], mut f: impl FnMut(usize, Block)) {
 }
 
 /// Q8_0 of 32 floats.
-fn quantise(values: &[f32]) -> Block {
+fn quantise(values: &[f32]) -> Group {
     let largest = values.iter().fold(0f32, |m, v| m.max(v.abs()));
     let scale = largest / 127.0;
     let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-    let mut quants = [0; BLOCK];
+    let mut quants = [0; GROUP];
     for (q, v) in quants.iter_mut().zip(values) {
         *q = (v * inverse).round() as i8;
     }
-    Block {
+    Group {
         scale: f16::from_f32(scale),
         minimum: f16::ZERO,
         quants,

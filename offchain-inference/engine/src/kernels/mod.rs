@@ -18,7 +18,7 @@ use std::{fmt, ops::Range, str::FromStr};
 pub(crate) use attention::{Queries, PAGE};
 pub(crate) use buffer::{Arena, Buffer};
 pub(crate) use isa::LANES;
-pub(crate) use matrix::{Matrix, BLOCK};
+pub(crate) use matrix::{Matrix, GROUP};
 pub(crate) use product::{Activations, Output};
 
 use crate::{config::Activation, Error, Result};
@@ -160,7 +160,7 @@ macro_rules! kernels {
             kernel!($features product, product::product::<S>,
                 (m: &Matrix, panel: usize, x: Activations, rows: usize, out: Output) ());
             kernel!($features quantise, product::quantise::<S>,
-                (x: Activations, row: usize, blocks: Range<usize>) ());
+                (x: Activations, row: usize, groups: Range<usize>) ());
             kernel!($features rms_norm, element::rms_norm::<S>,
                 (x: *const f32, weights: *const f32, epsilon: f32, out: *mut f32, n: usize) ());
             kernel!($features add, element::add::<S>, (x: *mut f32, y: *const f32, n: usize) ());

@@ -3,10 +3,10 @@
 
 use super::{
     isa::{Isa, LANES},
-    matrix::{Bits, Float, Matrix, Weights, BLOCK},
+    matrix::{Bits, Float, Matrix, Weights, GROUP},
 };
 
-/// Rows of activations, as floats and quantised in blocks of 32: `x ≈ scale · (q + r / 254)`,
+/// Rows of activations, as floats and quantised in groups of 32: `x ≈ scale · (q + r / 254)`,
 /// −127 ≤ q, r ≤ 127, or without `r`.
 #[derive(Clone, Copy)]
 pub(crate) struct Activations {
@@ -18,11 +18,11 @@ pub(crate) struct Activations {
     pub quants: *mut i8,
     /// rows × columns / 32.
     pub scales: *mut f32,
-    /// −128 · Σ q of a block; rows × columns / 32.
+    /// −128 · Σ q of a group; rows × columns / 32.
     pub offsets: *mut i32,
     /// What the quants leave over, `r`: rows × columns; null where activations have eight bits.
     pub rests: *mut i8,
-    /// −128 · Σ r of a block; rows × columns / 32.
+    /// −128 · Σ r of a group; rows × columns / 32.
     pub rest_offsets: *mut i32,
     /// scale · Σ(q + r / 254); rows × columns / 32.
     pub scaled_sums: *mut f32,
@@ -36,20 +36,20 @@ unsafe impl Sync for Activations {}
 impl Activations {
     #[inline(always)]
     unsafe fn row(self, row: usize) -> Self {
-        let blocks = self.columns / BLOCK;
+        let groups = self.columns / GROUP;
         Self {
             columns: self.columns,
             floats: self.floats.add(row * self.columns),
             quants: self.quants.add(row * self.columns),
-            scales: self.scales.add(row * blocks),
-            offsets: self.offsets.add(row * blocks),
+            scales: self.scales.add(row * groups),
+            offsets: self.offsets.add(row * groups),
             rests: if self.rests.is_null() {
                 self.rests
             } else {
                 self.rests.add(row * self.columns)
             },
-            rest_offsets: self.rest_offsets.add(row * blocks),
-            scaled_sums: self.scaled_sums.add(row * blocks),
+            rest_offsets: self.rest_offsets.add(row * groups),
+            scaled_sums: self.scaled_sums.add(row * groups),
         }
     }
 }
@@ -63,17 +63,17 @@ pub(crate) struct Output {
     pub add: bool,
 }
 
-/// Quantises 32-column blocks `blocks` of one row from its floats.
+/// Quantises 32-column groups `groups` of one row from its floats.
 ///
 /// # Safety
-/// The row exists, and nobody else touches those blocks.
+/// The row exists, and nobody else touches those groups.
 #[inline(always)]
-pub(crate) unsafe fn quantise<S: Isa>(x: Activations, row: usize, blocks: std::ops::Range<usize>) {
+pub(crate) unsafe fn quantise<S: Isa>(x: Activations, row: usize, groups: std::ops::Range<usize>) {
     let x = x.row(row);
-    for block in blocks {
+    for group in groups {
         let (low, high) = (
-            x.floats.add(block * BLOCK),
-            x.floats.add(block * BLOCK + LANES),
+            x.floats.add(group * GROUP),
+            x.floats.add(group * GROUP + LANES),
         );
         let (low, high) = (S::load(low), S::load(high));
         let largest = S::largest(S::max(S::abs(low), S::abs(high)));
@@ -83,22 +83,22 @@ pub(crate) unsafe fn quantise<S: Isa>(x: Activations, row: usize, blocks: std::o
         let limit = |x| S::max(S::min(x, S::splat(127.0)), S::splat(-127.0));
         let (low, high) = (limit(S::mul(low, inverse)), limit(S::mul(high, inverse)));
         let quants = (S::round(low), S::round(high));
-        S::store_i8(x.quants.add(block * BLOCK), quants.0);
-        S::store_i8(x.quants.add(block * BLOCK + LANES), quants.1);
+        S::store_i8(x.quants.add(group * GROUP), quants.0);
+        S::store_i8(x.quants.add(group * GROUP + LANES), quants.1);
         let mut sum = S::sum_i32(quants.0) + S::sum_i32(quants.1);
-        *x.scales.add(block) = scale;
-        *x.offsets.add(block) = -128 * sum;
+        *x.scales.add(group) = scale;
+        *x.offsets.add(group) = -128 * sum;
         let mut scaled = scale * sum as f32;
         if !x.rests.is_null() {
             let rest = |x, q| S::round(S::mul(S::sub(x, S::float(q)), S::splat(REST)));
             let rests = (rest(low, quants.0), rest(high, quants.1));
-            S::store_i8(x.rests.add(block * BLOCK), rests.0);
-            S::store_i8(x.rests.add(block * BLOCK + LANES), rests.1);
+            S::store_i8(x.rests.add(group * GROUP), rests.0);
+            S::store_i8(x.rests.add(group * GROUP + LANES), rests.1);
             sum = S::sum_i32(rests.0) + S::sum_i32(rests.1);
-            *x.rest_offsets.add(block) = -128 * sum;
+            *x.rest_offsets.add(group) = -128 * sum;
             scaled = (scale / REST).mul_add(sum as f32, scaled);
         }
-        *x.scaled_sums.add(block) = scaled;
+        *x.scaled_sums.add(group) = scaled;
     }
 }
 
@@ -126,14 +126,14 @@ pub(crate) unsafe fn product<S: Isa>(
             scales,
             minimums,
         } => {
-            let blocks = matrix.columns / BLOCK;
+            let groups = matrix.columns / GROUP;
             let panel = IntegerPanel {
-                quants: quants.as_ptr().add(panel * blocks * bits.block_bytes()),
-                scales: scales.as_ptr().add(panel * blocks * LANES),
+                quants: quants.as_ptr().add(panel * groups * bits.group_bytes()),
+                scales: scales.as_ptr().add(panel * groups * LANES),
                 minimums: minimums
                     .as_ref()
-                    .map_or(std::ptr::null(), |m| m.as_ptr().add(panel * blocks * LANES)),
-                blocks,
+                    .map_or(std::ptr::null(), |m| m.as_ptr().add(panel * groups * LANES)),
+                groups,
             };
             match (bits, minimums.is_some(), !x.rests.is_null()) {
                 (Bits::Eight, false, false) => {
@@ -184,7 +184,7 @@ struct IntegerPanel {
     quants: *const u8,
     scales: *const u16,
     minimums: *const u16,
-    blocks: usize,
+    groups: usize,
 }
 
 #[inline(always)]
@@ -248,18 +248,18 @@ unsafe fn integer_tile<
     width: usize,
 ) {
     let x = x.row(row);
-    let blocks = panel.blocks;
+    let groups = panel.groups;
     let mut sums = [S::splat(0.0); ROWS];
-    for block in 0..blocks {
+    for group in 0..groups {
         if ROWS == 1 {
-            let size = if EIGHT { Bits::Eight } else { Bits::Four }.block_bytes();
-            let p = panel.quants.wrapping_add(block * size + AHEAD);
+            let size = if EIGHT { Bits::Eight } else { Bits::Four }.group_bytes();
+            let p = panel.quants.wrapping_add(group * size + AHEAD);
             for line in 0..size / 64 {
                 S::prefetch(p.wrapping_add(64 * line));
             }
         }
         let weights = if EIGHT {
-            let p = panel.quants.add(block * Bits::Eight.block_bytes());
+            let p = panel.quants.add(group * Bits::Eight.group_bytes());
             [
                 S::load_bytes(p),
                 S::load_bytes(p.add(64)),
@@ -271,7 +271,7 @@ unsafe fn integer_tile<
                 S::load_bytes(p.add(448)),
             ]
         } else {
-            let p = panel.quants.add(block * Bits::Four.block_bytes());
+            let p = panel.quants.add(group * Bits::Four.group_bytes());
             let (a, b) = (S::load_bytes(p), S::load_bytes(p.add(64)));
             let (c, d) = (S::load_bytes(p.add(128)), S::load_bytes(p.add(192)));
             [
@@ -285,18 +285,18 @@ unsafe fn integer_tile<
                 S::high_nibbles(d),
             ]
         };
-        let scales = S::load_f16(panel.scales.add(block * LANES));
+        let scales = S::load_f16(panel.scales.add(group * LANES));
         let minimums = if MINIMUM {
-            S::load_f16(panel.minimums.add(block * LANES))
+            S::load_f16(panel.minimums.add(group * LANES))
         } else {
             S::splat(0.0)
         };
         each_row!(ROWS, |r| {
-            let at = r * blocks + block;
-            let (quants, offset) = (x.quants.add(at * BLOCK), *x.offsets.add(at));
+            let at = r * groups + group;
+            let (quants, offset) = (x.quants.add(at * GROUP), *x.offsets.add(at));
             let mut dot = integer_dot::<S, EIGHT, MINIMUM>(weights, quants, offset);
             if RESTS {
-                let (rests, offset) = (x.rests.add(at * BLOCK), *x.rest_offsets.add(at));
+                let (rests, offset) = (x.rests.add(at * GROUP), *x.rest_offsets.add(at));
                 let rest = integer_dot::<S, EIGHT, MINIMUM>(weights, rests, offset);
                 dot = S::fma(rest, S::splat(1.0 / REST), dot);
             }

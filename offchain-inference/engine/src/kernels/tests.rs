@@ -29,16 +29,16 @@ struct Inputs {
 
 impl Inputs {
     fn new(floats: Vec<f32>, columns: usize, rests: bool) -> Self {
-        let (n, blocks) = (floats.len(), floats.len() / BLOCK);
+        let (n, groups) = (floats.len(), floats.len() / GROUP);
         Self {
             columns,
             floats,
             quants: vec![0; n],
-            scales: vec![0.0; blocks],
-            offsets: vec![0; blocks],
+            scales: vec![0.0; groups],
+            offsets: vec![0; groups],
             rests: vec![0; if rests { n } else { 0 }],
-            rest_offsets: vec![0; blocks],
-            scaled_sums: vec![0.0; blocks],
+            rest_offsets: vec![0; groups],
+            scaled_sums: vec![0.0; groups],
         }
     }
 
@@ -76,7 +76,7 @@ fn multiply(
     unsafe {
         if matrix.is_integer() {
             for row in 0..rows {
-                (kernels.quantise)(view, row, 0..matrix.columns / BLOCK);
+                (kernels.quantise)(view, row, 0..matrix.columns / GROUP);
             }
         }
         for panel in 0..matrix.panels() {
@@ -103,8 +103,8 @@ fn products_are_right_for_every_format_on_odd_shapes() {
     for dtype in [
         Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2K, Q3K, Q4K, Q5K, Q6K, F16, BF16, F32,
     ] {
-        for (n, (rows, blocks)) in [(1, 1), (16, 2), (33, 1), (50, 3)].into_iter().enumerate() {
-            let columns = blocks * dtype.block_size().max(BLOCK);
+        for (n, (rows, groups)) in [(1, 1), (16, 2), (33, 1), (50, 3)].into_iter().enumerate() {
+            let columns = groups * dtype.block_size().max(GROUP);
             let name = "w".to_owned();
             let fixture = write(&[], &[(name, rows.max(2), columns, dtype)], 7 + n as u64);
             let rows = rows.max(2);
@@ -185,13 +185,13 @@ fn bits(x: &[f32]) -> Vec<u32> {
 
 #[test]
 fn extreme_activations_stay_within_their_bits() {
-    let columns = 4 * BLOCK;
+    let columns = 4 * GROUP;
     let mut x = vec![0.0; columns];
     x[0] = f32::MAX;
-    x[BLOCK] = 1e-45;
-    x[BLOCK + 1] = -1e-45;
-    x[2 * BLOCK] = f32::NAN;
-    x[2 * BLOCK + 1] = f32::INFINITY;
+    x[GROUP] = 1e-45;
+    x[GROUP + 1] = -1e-45;
+    x[2 * GROUP] = f32::NAN;
+    x[2 * GROUP + 1] = f32::INFINITY;
     for set in available() {
         let mut inputs = Inputs::new(x.clone(), columns, true);
         let view = inputs.view();

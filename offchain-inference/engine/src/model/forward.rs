@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! One pass of rows of hidden state through the loaded blocks.
+//! One pass of rows of hidden state through the loaded layers.
 
 use std::ops::Range;
 
 use super::{
-    weights::{Block, Weights},
+    weights::{Layer, Weights},
     ActivationBits,
 };
 use crate::{
     cache::Geometry,
     config::{Config, Rope},
-    kernels::{Activations, Buffer, Kernels, Matrix, Output, Queries, BLOCK, LANES, PAGE},
+    kernels::{Activations, Buffer, Kernels, Matrix, Output, Queries, GROUP, LANES, PAGE},
     pool::{Crew, Pool},
     Result,
 };
@@ -67,16 +67,16 @@ struct ActivationBuffers {
 
 impl ActivationBuffers {
     fn new(columns: usize, rests: bool) -> Result<Self> {
-        let blocks = MAX_ROWS * columns / BLOCK;
+        let groups = MAX_ROWS * columns / GROUP;
         Ok(Self {
             columns,
             floats: Buffer::zeroed(MAX_ROWS * columns)?,
             quants: Buffer::zeroed(MAX_ROWS * columns)?,
-            scales: Buffer::zeroed(blocks)?,
-            offsets: Buffer::zeroed(blocks)?,
+            scales: Buffer::zeroed(groups)?,
+            offsets: Buffer::zeroed(groups)?,
             rests: Buffer::zeroed(if rests { MAX_ROWS * columns } else { 0 })?,
-            rest_offsets: Buffer::zeroed(blocks)?,
-            scaled_sums: Buffer::zeroed(blocks)?,
+            rest_offsets: Buffer::zeroed(groups)?,
+            scaled_sums: Buffer::zeroed(groups)?,
         })
     }
 
@@ -134,8 +134,8 @@ pub(crate) struct Workspace {
     hidden: Buffer<f32>,
     /// Queries, keys and values of a row side by side.
     qkv: Buffer<f32>,
-    /// A layer's output where a norm comes before the residual stream.
-    layer: Buffer<f32>,
+    /// A sublayer's output where a norm comes before the residual stream.
+    sublayer: Buffer<f32>,
     normed: ActivationBuffers,
     attended: ActivationBuffers,
     gated: ActivationBuffers,
@@ -152,14 +152,14 @@ impl Workspace {
         Ok(Self {
             hidden: Buffer::zeroed(MAX_ROWS * config.width)?,
             qkv: Buffer::zeroed(MAX_ROWS * (config.query_width() + 2 * config.kv_width()))?,
-            layer: Buffer::zeroed(MAX_ROWS * config.width)?,
+            sublayer: Buffer::zeroed(MAX_ROWS * config.width)?,
             normed: ActivationBuffers::new(config.width, rests)?,
             attended: ActivationBuffers::new(config.query_width(), rests)?,
             gated: ActivationBuffers::new(config.feed_forward, rests)?,
             global: Angles::new(half)?,
             local: Angles::new(if config.window.is_some() { half } else { 0 })?,
             scratch: (0..threads)
-                .map(|_| Buffer::zeroed(2 * MAX_ROWS * BLOCK))
+                .map(|_| Buffer::zeroed(2 * MAX_ROWS * GROUP))
                 .collect::<Result<_>>()?,
         })
     }
@@ -175,10 +175,10 @@ pub(crate) struct Pass<'a> {
     pub config: &'a Config,
     pub weights: &'a Weights,
     pub kernels: &'static Kernels,
-    /// Number of the first loaded block.
-    pub first_block: usize,
-    /// Loaded blocks to run, counted from the first loaded one.
-    pub blocks: Range<usize>,
+    /// Number of the first loaded layer.
+    pub first_layer: usize,
+    /// Loaded layers to run, counted from the first loaded one.
+    pub layers: Range<usize>,
     pub geometry: Geometry,
 }
 
@@ -202,7 +202,7 @@ struct Run<'a> {
 unsafe impl Sync for Run<'_> {}
 
 impl Pass<'_> {
-    /// Runs the rows in `workspace.hidden` through all loaded blocks, writing the cache.
+    /// Runs the rows in `workspace.hidden` through all loaded layers, writing the cache.
     ///
     /// The segments' rows lie one after the other from 0 on; their pages are this pass's to write
     /// from the segments' start on.
@@ -248,7 +248,7 @@ impl Pass<'_> {
         pool.run(|crew| {
             // SAFETY: the buffers fit `MAX_ROWS` rows of this configuration, against which the
             // weights were checked; each phase's tasks write disjoint parts.
-            unsafe { run.blocks(crew) }
+            unsafe { run.layers(crew) }
         })
     }
 
@@ -279,40 +279,40 @@ impl Pass<'_> {
 }
 
 impl Run<'_> {
-    unsafe fn blocks(&self, crew: &Crew<'_>) {
+    unsafe fn layers(&self, crew: &Crew<'_>) {
         let mut post_norm = None;
-        let blocks = self.pass.weights.blocks.iter().enumerate();
-        let Range { start, end } = self.pass.blocks;
-        for (i, block) in blocks.take(end).skip(start) {
-            let inputs = [&block.query, &block.key, &block.value];
+        let layers = self.pass.weights.layers.iter().enumerate();
+        let Range { start, end } = self.pass.layers;
+        for (i, layer) in layers.take(end).skip(start) {
+            let inputs = [&layer.query, &layer.key, &layer.value];
             self.norm(
                 crew,
                 post_norm,
-                Some((&block.attention_norm, any_integer(&inputs))),
+                Some((&layer.attention_norm, any_integer(&inputs))),
             );
             self.project(crew, inputs);
-            self.rotate(crew, i, block);
-            self.attend(crew, i, block.output.is_integer());
-            post_norm = block.attention_post_norm.as_ref();
-            self.add_layer(
+            self.rotate(crew, i, layer);
+            self.attend(crew, i, layer.output.is_integer());
+            post_norm = layer.attention_post_norm.as_ref();
+            self.add_sublayer(
                 crew,
-                &block.output,
+                &layer.output,
                 self.workspace.attended.view(),
                 post_norm,
             );
-            let inputs = any_integer(&[&block.gate, &block.up]);
-            self.norm(crew, post_norm, Some((&block.feed_forward_norm, inputs)));
-            self.gate(crew, block);
-            post_norm = block.feed_forward_post_norm.as_ref();
-            self.add_layer(crew, &block.down, self.workspace.gated.view(), post_norm);
+            let inputs = any_integer(&[&layer.gate, &layer.up]);
+            self.norm(crew, post_norm, Some((&layer.feed_forward_norm, inputs)));
+            self.gate(crew, layer);
+            post_norm = layer.feed_forward_post_norm.as_ref();
+            self.add_sublayer(crew, &layer.down, self.workspace.gated.view(), post_norm);
         }
         if post_norm.is_some() {
             self.norm(crew, post_norm, None);
         }
     }
 
-    /// Adds the last layer's normed output to the residual stream where it is still to be added,
-    /// then norms the stream for the next layer, and quantises it if that layer wants it so.
+    /// Adds the last sublayer's normed output to the residual stream where it is still to be added,
+    /// then norms the stream for the next sublayer, and quantises it if that sublayer wants it so.
     unsafe fn norm(
         &self,
         crew: &Crew<'_>,
@@ -322,20 +322,20 @@ impl Run<'_> {
         let (kernels, width) = (self.pass.kernels, self.pass.config.width);
         let epsilon = self.pass.config.norm_epsilon;
         let hidden = Shared::of(&self.workspace.hidden);
-        let layer = Shared::of(&self.workspace.layer);
+        let sublayer = Shared::of(&self.workspace.sublayer);
         let normed = self.workspace.normed.view();
         self.row_tasks(crew, |row| {
             let hidden = hidden.at(row * width);
             if let Some(norm) = post_norm {
-                let layer = layer.at(row * width);
-                (kernels.rms_norm)(layer, norm.as_ptr(), epsilon, layer, width);
-                (kernels.add)(hidden, layer, width);
+                let sublayer = sublayer.at(row * width);
+                (kernels.rms_norm)(sublayer, norm.as_ptr(), epsilon, sublayer, width);
+                (kernels.add)(hidden, sublayer, width);
             }
             if let Some((norm, quantise)) = next {
                 let out = normed.floats.add(row * width);
                 (kernels.rms_norm)(hidden, norm.as_ptr(), epsilon, out, width);
                 if quantise {
-                    (kernels.quantise)(normed, row, 0..width / BLOCK);
+                    (kernels.quantise)(normed, row, 0..width / GROUP);
                 }
             }
         });
@@ -379,12 +379,12 @@ impl Run<'_> {
     }
 
     /// Norms, rotates and scales the queries and keys, and writes keys and values to the cache.
-    unsafe fn rotate(&self, crew: &Crew<'_>, block: usize, weights: &Block) {
+    unsafe fn rotate(&self, crew: &Crew<'_>, layer: usize, weights: &Layer) {
         let (config, kernels) = (self.pass.config, self.pass.kernels);
         let geometry = self.pass.geometry;
         let head_width = config.head_width;
         let half = config.rope_width / 2;
-        let local = config.window_of(self.pass.first_block + block).is_some();
+        let local = config.window_of(self.pass.first_layer + layer).is_some();
         let angles = if local {
             &self.workspace.local
         } else {
@@ -418,20 +418,20 @@ impl Run<'_> {
                     key,
                     values.add(i * head_width),
                     head_width,
-                    page.add(geometry.keys(block, i)),
-                    page.add(geometry.values(block, i)),
+                    page.add(geometry.keys(layer, i)),
+                    page.add(geometry.values(layer, i)),
                     position % PAGE,
                 );
             }
         });
     }
 
-    unsafe fn attend(&self, crew: &Crew<'_>, block: usize, quantise: bool) {
+    unsafe fn attend(&self, crew: &Crew<'_>, layer: usize, quantise: bool) {
         let config = self.pass.config;
         let geometry = self.pass.geometry;
         let group = config.heads / config.kv_heads;
         let window = config
-            .window_of(self.pass.first_block + block)
+            .window_of(self.pass.first_layer + layer)
             .unwrap_or(usize::MAX);
         let attended = self.workspace.attended.view();
         let qkv = Shared::of(&self.workspace.qkv);
@@ -453,16 +453,16 @@ impl Run<'_> {
                 start: segment.start,
                 window,
                 pages: &segment.pages,
-                keys: geometry.keys(block, task.head),
-                values: geometry.values(block, task.head),
+                keys: geometry.keys(layer, task.head),
+                values: geometry.values(layer, task.head),
             };
             (self.pass.kernels.attend)(&queries, task.rows.clone(), scratch.at(0));
             if quantise {
-                let blocks = config.head_width / BLOCK;
+                let groups = config.head_width / GROUP;
                 for row in task.rows.clone() {
-                    let first = (first_head + row % group) * blocks;
+                    let first = (first_head + row % group) * groups;
                     let row = segment.rows.start + row / group;
-                    (self.pass.kernels.quantise)(attended, row, first..first + blocks);
+                    (self.pass.kernels.quantise)(attended, row, first..first + groups);
                 }
             }
         });
@@ -470,7 +470,7 @@ impl Run<'_> {
 
     /// Multiplies with `matrix` and adds to the residual stream; where a norm comes in between,
     /// leaves the product for [`Run::norm`].
-    unsafe fn add_layer(
+    unsafe fn add_sublayer(
         &self,
         crew: &Crew<'_>,
         matrix: &Matrix,
@@ -482,7 +482,7 @@ impl Run<'_> {
         let out = Shared::of(if add {
             &self.workspace.hidden
         } else {
-            &self.workspace.layer
+            &self.workspace.sublayer
         });
         panel_tasks(crew, matrix.panels(), self.rows, |panel| {
             let out = Output {
@@ -495,30 +495,30 @@ impl Run<'_> {
     }
 
     /// activation(gate) · up, 32 columns a task so that they can be quantised at once.
-    unsafe fn gate(&self, crew: &Crew<'_>, block: &Block) {
-        const PANELS: usize = BLOCK / LANES;
+    unsafe fn gate(&self, crew: &Crew<'_>, layer: &Layer) {
+        const PANELS: usize = GROUP / LANES;
         let kernels = self.pass.kernels;
         let gated = self.workspace.gated.view();
         let normed = self.workspace.normed.view();
         let scratch = Shared::of(&self.workspace.scratch[crew.index]);
-        crew.tasks(gated.columns / BLOCK, |i| {
-            let up = self.rows * BLOCK;
-            for (matrix, first) in [(&block.gate, 0), (&block.up, up)] {
+        crew.tasks(gated.columns / GROUP, |i| {
+            let up = self.rows * GROUP;
+            for (matrix, first) in [(&layer.gate, 0), (&layer.up, up)] {
                 for panel in 0..PANELS {
                     let data = scratch.at(first + panel * LANES);
                     let out = Output {
                         data,
-                        stride: BLOCK,
+                        stride: GROUP,
                         add: false,
                     };
                     (kernels.product)(matrix, i * PANELS + panel, normed, self.rows, out);
                 }
             }
             for row in 0..self.rows {
-                let (gate, up) = (scratch.at(row * BLOCK), scratch.at(up + row * BLOCK));
-                let out = gated.floats.add(row * gated.columns + i * BLOCK);
-                (kernels.gate)(self.pass.config.activation, gate, up, out, BLOCK);
-                if block.down.is_integer() {
+                let (gate, up) = (scratch.at(row * GROUP), scratch.at(up + row * GROUP));
+                let out = gated.floats.add(row * gated.columns + i * GROUP);
+                (kernels.gate)(self.pass.config.activation, gate, up, out, GROUP);
+                if layer.down.is_integer() {
                     (kernels.quantise)(gated, row, i..i + 1);
                 }
             }
@@ -570,7 +570,7 @@ impl Head<'_> {
                 let hidden = workspace.hidden.as_ptr().add(row * width);
                 (self.kernels.rms_norm)(hidden, self.norm.as_ptr(), self.epsilon, out, width);
                 if self.matrix.is_integer() {
-                    (self.kernels.quantise)(normed, row, 0..width / BLOCK);
+                    (self.kernels.quantise)(normed, row, 0..width / GROUP);
                 }
             }
         }

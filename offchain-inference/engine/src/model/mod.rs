@@ -30,8 +30,8 @@ use crate::{
 /// What of a model to load, and with which means to run it.
 #[derive(Clone, Debug)]
 pub struct LoadOptions {
-    /// Blocks [a, b) to load; `None`: all. May be empty where `ends` are loaded.
-    pub blocks: Option<Range<usize>>,
+    /// Layers [a, b) to load; `None`: all. May be empty where `ends` are loaded.
+    pub layers: Option<Range<usize>>,
     /// Whether to load embedding, final norm and head.
     pub ends: bool,
     /// Threads of a pass, the caller's included; 0: one for each core.
@@ -44,7 +44,7 @@ pub struct LoadOptions {
     pub activation_bits: ActivationBits,
 }
 
-/// Bits of the activations that quantised weights are multiplied with, in blocks of 32.
+/// Bits of the activations that quantised weights are multiplied with, in groups of 32.
 ///
 /// llama.cpp takes eight. Models with outlying activations, as SmolLM2, then choose another first
 /// token at some positions than the same weights do in floats; with sixteen they hardly ever do.
@@ -84,7 +84,7 @@ impl FromStr for ActivationBits {
 impl Default for LoadOptions {
     fn default() -> Self {
         Self {
-            blocks: None,
+            layers: None,
             ends: true,
             threads: 0,
             cache_bytes: 192 << 20,
@@ -94,7 +94,7 @@ impl Default for LoadOptions {
     }
 }
 
-/// Rows of hidden state: what runs between blocks, before the final norm.
+/// Rows of hidden state: what runs between layers, before the final norm.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hidden {
     width: usize,
@@ -170,7 +170,7 @@ impl Hidden {
 /// What a sequence is extended by.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
-    /// Tokens, embedded by the model; for a span that starts at block 0.
+    /// Tokens, embedded by the model; for a span that starts at layer 0.
     Tokens(&'a [u32]),
     /// Hidden state from the span before.
     Hidden(&'a Hidden),
@@ -222,17 +222,17 @@ pub struct Step<'a, S = Session> {
     pub input: Input<'a>,
 }
 
-/// A loaded model, or a span of its blocks.
+/// A loaded model, or a span of its layers.
 ///
 /// Clones share everything. Passes of one model run one at a time, on its threads; a call from
 /// another thread waits. Results are the same, bit for bit, for any number of threads, however a
-/// sequence is cut into calls, whatever else is in a pass, and however the blocks are cut into spans.
+/// sequence is cut into calls, whatever else is in a pass, and however the layers are cut into spans.
 #[derive(Clone)]
 pub struct Model(Arc<Inner>);
 
 struct Inner {
     config: Config,
-    blocks: Range<usize>,
+    layers: Range<usize>,
     weights: Weights,
     kernels: &'static Kernels,
     instruction_set: InstructionSet,
@@ -250,7 +250,7 @@ impl fmt::Debug for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Model")
             .field("config", &self.0.config)
-            .field("blocks", &self.0.blocks)
+            .field("layers", &self.0.layers)
             .finish_non_exhaustive()
     }
 }
@@ -264,8 +264,8 @@ impl Model {
     /// Loads from an opened file.
     pub fn load_from(gguf: &Gguf, options: &LoadOptions) -> Result<Self> {
         let config = Config::from_gguf(gguf)?;
-        let blocks = options.blocks.clone().unwrap_or(0..config.blocks);
-        config.check_span(&blocks, options.ends)?;
+        let layers = options.layers.clone().unwrap_or(0..config.layers);
+        config.check_span(&layers, options.ends)?;
         let instruction_set = options.instruction_set.unwrap_or_else(InstructionSet::best);
         let kernels = instruction_set.kernels()?;
         let threads = match options.threads {
@@ -275,13 +275,13 @@ impl Model {
         let weights = Weights::load(
             gguf,
             &config,
-            blocks.clone(),
+            layers.clone(),
             options.ends,
             Packed::new(&config)?,
         )?;
         let workspace = Workspace::new(&config, threads, options.activation_bits)?;
         let geometry = Geometry {
-            blocks: blocks.len(),
+            layers: layers.len(),
             kv_heads: config.kv_heads,
             head_width: config.head_width,
         };
@@ -292,7 +292,7 @@ impl Model {
                 workspace,
             }),
             config,
-            blocks,
+            layers,
             weights,
             kernels,
             instruction_set,
@@ -305,9 +305,9 @@ impl Model {
         &self.0.config
     }
 
-    /// The loaded blocks.
-    pub fn blocks(&self) -> Range<usize> {
-        self.0.blocks.clone()
+    /// The loaded layers.
+    pub fn layers(&self) -> Range<usize> {
+        self.0.layers.clone()
     }
 
     /// Threads of a pass.
@@ -361,7 +361,7 @@ impl Model {
         }
     }
 
-    /// Hidden state of tokens before block 0: tokens × width.
+    /// Hidden state of tokens before layer 0: tokens × width.
     pub fn embed(&self, tokens: &[u32]) -> Result<Hidden> {
         let width = self.0.config.width;
         let ends = self.ends("embedding")?;
@@ -375,32 +375,32 @@ impl Model {
     }
 
     /// Extends several sequences in one pass and returns the hidden state of the new positions of
-    /// each, after the last loaded block.
+    /// each, after the last loaded layer.
     ///
     /// On an error no sequence has changed.
     pub fn forward(&self, batch: &mut [Step<'_>]) -> Result<Vec<Hidden>> {
-        self.forward_blocks(self.blocks(), batch)
+        self.forward_layers(self.layers(), batch)
     }
 
-    /// The same through `blocks` alone, which are some of the loaded ones. All calls for a sequence
-    /// must name the same blocks.
-    pub fn forward_blocks(
+    /// The same through `layers` alone, which are some of the loaded ones. All calls for a sequence
+    /// must name the same layers.
+    pub fn forward_layers(
         &self,
-        blocks: Range<usize>,
+        layers: Range<usize>,
         batch: &mut [Step<'_>],
     ) -> Result<Vec<Hidden>> {
-        if blocks.start < self.0.blocks.start
-            || blocks.end > self.0.blocks.end
-            || blocks.start > blocks.end
+        if layers.start < self.0.layers.start
+            || layers.end > self.0.layers.end
+            || layers.start > layers.end
         {
             return Err(Error::Shape(format!(
-                "blocks {}..{} of loaded {}..{}",
-                blocks.start, blocks.end, self.0.blocks.start, self.0.blocks.end
+                "layers {}..{} of loaded {}..{}",
+                layers.start, layers.end, self.0.layers.start, self.0.layers.end
             )));
         }
         let inputs = batch
             .iter()
-            .map(|step| self.checked(blocks.start, step))
+            .map(|step| self.checked(layers.start, step))
             .collect::<Result<Vec<_>>>()?;
         for (step, input) in batch.iter_mut().zip(&inputs) {
             let session = &mut step.session;
@@ -408,7 +408,7 @@ impl Model {
                 .pages
                 .reserve(&self.0.cache, session.len, session.len + input.rows())?;
         }
-        let outputs = self.run(blocks, batch, inputs)?;
+        let outputs = self.run(layers, batch, inputs)?;
         for (step, output) in batch.iter_mut().zip(&outputs) {
             step.session.grow(step.input, output.rows());
         }
@@ -416,23 +416,23 @@ impl Model {
     }
 
     /// The hidden state that a step starts from, if the step is sound.
-    fn checked(&self, first_block: usize, step: &Step<'_>) -> Result<Hidden> {
+    fn checked(&self, first_layer: usize, step: &Step<'_>) -> Result<Hidden> {
         let config = &self.0.config;
         if !Arc::ptr_eq(&self.0, &step.session.model.0) {
             return Err(Error::Shape("the session belongs to another model".into()));
         }
         step.input.check(config, step.session.len)?;
         match step.input {
-            Input::Tokens(_) if first_block != 0 => Err(self.not_in_span("first block")),
+            Input::Tokens(_) if first_layer != 0 => Err(self.not_in_span("first layer")),
             Input::Tokens(tokens) => self.embed(tokens),
             Input::Hidden(hidden) => Ok(hidden.clone()),
         }
     }
 
-    /// Runs reserved sequences through the blocks, `MAX_ROWS` rows at a time.
+    /// Runs reserved sequences through the layers, `MAX_ROWS` rows at a time.
     fn run(
         &self,
-        blocks: Range<usize>,
+        layers: Range<usize>,
         batch: &[Step<'_>],
         mut states: Vec<Hidden>,
     ) -> Result<Vec<Hidden>> {
@@ -443,8 +443,8 @@ impl Model {
             config: &self.0.config,
             weights: &self.0.weights,
             kernels: self.0.kernels,
-            first_block: self.0.blocks.start,
-            blocks: blocks.start - self.0.blocks.start..blocks.end - self.0.blocks.start,
+            first_layer: self.0.layers.start,
+            layers: layers.start - self.0.layers.start..layers.end - self.0.layers.start,
             geometry: self.0.cache.geometry(),
         };
         let rows: Vec<usize> = states.iter().map(Hidden::rows).collect();
@@ -588,8 +588,8 @@ impl Model {
 
     fn not_in_span(&self, part: &'static str) -> Error {
         Error::NotInSpan {
-            start: self.0.blocks.start,
-            end: self.0.blocks.end,
+            start: self.0.layers.start,
+            end: self.0.layers.end,
             part,
         }
     }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     config::{Activation, Architecture, RopePairs},
-    fixtures::{self, Fixture, BLOCKS, CONTEXT, VOCAB},
+    fixtures::{self, Fixture, CONTEXT, LAYERS, VOCAB},
 };
 
 fn options() -> LoadOptions {
@@ -79,8 +79,8 @@ pub(crate) mod plain {
                     .collect()
             })
             .collect();
-        for block in 0..c.blocks {
-            let get = |name: &str| matrix(gguf, &format!("blk.{block}.{name}.weight"));
+        for layer in 0..c.layers {
+            let get = |name: &str| matrix(gguf, &format!("blk.{layer}.{name}.weight"));
             let gemma = c.architecture == Architecture::Gemma3;
             let post = |x: Vec<f64>, name: &str| {
                 if gemma {
@@ -96,7 +96,7 @@ pub(crate) mod plain {
                         let mut out = head.clone();
                         let half = c.head_width / 2;
                         for i in 0..half {
-                            let rope = c.rope_of(block);
+                            let rope = c.rope_of(layer);
                             let angle = position as f64
                                 * (rope.base as f64).powf(-2.0 * i as f64 / c.head_width as f64);
                             let (a, b) = match c.rope_pairs {
@@ -129,7 +129,7 @@ pub(crate) mod plain {
                 {
                     let kv = i / (c.heads / c.kv_heads);
                     let first = c
-                        .window_of(block)
+                        .window_of(layer)
                         .map_or(0, |w| (position + 1).saturating_sub(w));
                     let scores: Vec<f64> = (first..=position)
                         .map(|p| {
@@ -209,19 +209,19 @@ fn spans_in_a_row_equal_the_whole_model() {
         let tokens = tokens(45);
         let whole = load(&fixture);
         let expected = whole.session().extend(&tokens).unwrap();
-        for cut in 0..=BLOCKS {
-            let span = |blocks, ends| {
+        for cut in 0..=LAYERS {
+            let span = |layers, ends| {
                 let options = LoadOptions {
-                    blocks: Some(blocks),
+                    layers: Some(layers),
                     ends,
                     ..options()
                 };
                 Model::load(&fixture.path, &options).unwrap()
             };
             let mut state = whole.embed(&tokens).unwrap();
-            for blocks in [0..cut, cut..BLOCKS] {
-                if !blocks.is_empty() {
-                    let span = span(blocks, false);
+            for layers in [0..cut, cut..LAYERS] {
+                if !layers.is_empty() {
+                    let span = span(layers, false);
                     // In two calls, as a server sees a prompt and then its continuation.
                     let mut session = span.session();
                     let (head, tail) = state.data.split_at(40 * state.width);
@@ -466,7 +466,7 @@ fn bad_input_is_refused_and_the_engine_goes_on() {
         Err(Error::InvalidToken { .. })
     ));
     let span = LoadOptions {
-        blocks: Some(1..2),
+        layers: Some(1..2),
         ends: false,
         ..options()
     };
@@ -477,9 +477,9 @@ fn bad_input_is_refused_and_the_engine_goes_on() {
     ));
     assert!(matches!(span.logits(&hidden), Err(Error::NotInSpan { .. })));
     #[allow(clippy::reversed_empty_ranges)]
-    for blocks in [3..2, 0..BLOCKS + 1] {
+    for layers in [3..2, 0..LAYERS + 1] {
         let options = LoadOptions {
-            blocks: Some(blocks),
+            layers: Some(layers),
             ..options()
         };
         assert!(matches!(
@@ -590,16 +590,16 @@ fn parts_of_a_model_compute_what_the_whole_does() {
     for fixture in both(GgmlDType::Q4_1) {
         let expected = load(&fixture).session().extend(&tokens(20)).unwrap();
         let source = Gguf::open(&fixture.path).unwrap();
-        let part = |name: &str, blocks: std::ops::Range<usize>, ends| {
+        let part = |name: &str, layers: std::ops::Range<usize>, ends| {
             let target = fixture.path.with_extension(name);
-            cut(&source, &target, blocks.clone(), ends).unwrap();
+            cut(&source, &target, layers.clone(), ends).unwrap();
             let again = fixture.path.with_extension("again.gguf");
-            cut(&source, &again, blocks.clone(), ends).unwrap();
+            cut(&source, &again, layers.clone(), ends).unwrap();
             assert!(std::fs::read(&target).unwrap() == std::fs::read(&again).unwrap());
             let size = |path: &std::path::Path| std::fs::metadata(path).unwrap().len();
             assert!(size(&target) < size(&fixture.path));
             let options = LoadOptions {
-                blocks: Some(blocks),
+                layers: Some(layers),
                 ends,
                 ..options()
             };
@@ -610,7 +610,7 @@ fn parts_of_a_model_compute_what_the_whole_does() {
         let mut hidden = ends.embed(&tokens(20)).unwrap();
         for span in [
             part("a.gguf", 0..1, false),
-            part("b.gguf", 1..BLOCKS, false),
+            part("b.gguf", 1..LAYERS, false),
         ] {
             hidden = span.session().extend_hidden(&hidden).unwrap();
         }
@@ -619,8 +619,8 @@ fn parts_of_a_model_compute_what_the_whole_does() {
         assert_eq!(logits(&ends), logits(&load(&fixture)));
 
         let target = fixture.path.with_extension("none.gguf");
-        for (blocks, ends) in [(0..BLOCKS + 1, true), (1..1, false)] {
-            assert!(cut(&source, &target, blocks, ends).is_err());
+        for (layers, ends) in [(0..LAYERS + 1, true), (1..1, false)] {
+            assert!(cut(&source, &target, layers, ends).is_err());
         }
         assert!(!target.exists());
     }

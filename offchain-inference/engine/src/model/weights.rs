@@ -8,7 +8,7 @@ use candle_core::{quantized::ggml_file::qtensor_from_ggml, Device};
 use crate::{
     config::{Architecture, Config, RopePairs},
     gguf::{Entry, Gguf, TensorReader},
-    kernels::{Arena, Buffer, Matrix, BLOCK},
+    kernels::{Arena, Buffer, Matrix, GROUP},
     Error, Result,
 };
 
@@ -36,12 +36,12 @@ pub(crate) struct Packed {
 impl Packed {
     /// For models of a shape that the kernels take.
     pub fn new(config: &Config) -> Result<Self> {
-        if !config.width.is_multiple_of(BLOCK)
-            || !config.feed_forward.is_multiple_of(BLOCK)
-            || !config.head_width.is_multiple_of(BLOCK)
+        if !config.width.is_multiple_of(GROUP)
+            || !config.feed_forward.is_multiple_of(GROUP)
+            || !config.head_width.is_multiple_of(GROUP)
         {
             return Err(Error::Unsupported(format!(
-                "width {}, feed-forward width {} and head width {} must be multiples of {BLOCK}",
+                "width {}, feed-forward width {} and head width {} must be multiples of {GROUP}",
                 config.width, config.feed_forward, config.head_width
             )));
         }
@@ -71,8 +71,8 @@ impl Format for Packed {
     }
 }
 
-/// One decoder block.
-pub(crate) struct Block<F: Format = Packed> {
+/// One decoder layer.
+pub(crate) struct Layer<F: Format = Packed> {
     pub attention_norm: F::Vector,
     /// width → query width. Rows are ordered so that rotary pairs are halves of a head.
     pub query: F::Matrix,
@@ -93,7 +93,7 @@ pub(crate) struct Block<F: Format = Packed> {
     pub up: F::Matrix,
     /// feed-forward width → width.
     pub down: F::Matrix,
-    /// On the output of the feed-forward layer, before it is added to the residual stream.
+    /// On the output of the feed-forward sublayer, before it is added to the residual stream.
     pub feed_forward_post_norm: Option<F::Vector>,
 }
 
@@ -114,9 +114,9 @@ impl<F: Format> Ends<F> {
 
 /// The tensors that were asked for.
 pub(crate) struct Weights<F: Format = Packed> {
-    pub blocks: Vec<Block<F>>,
+    pub layers: Vec<Layer<F>>,
     pub ends: Option<Ends<F>>,
-    /// What the angle of each rotary pair is divided by, in global blocks.
+    /// What the angle of each rotary pair is divided by, in global layers.
     pub rope_factors: Option<Vec<f32>>,
 }
 
@@ -124,7 +124,7 @@ impl<F: Format> Weights<F> {
     pub fn load(
         gguf: &Gguf,
         config: &Config,
-        blocks: Range<usize>,
+        layers: Range<usize>,
         ends: bool,
         format: F,
     ) -> Result<Self> {
@@ -140,14 +140,14 @@ impl<F: Format> Weights<F> {
             .then(|| loader.values("rope_freqs.weight", config.rope_width / 2))
             .transpose()?;
         let ends = ends.then(|| loader.ends()).transpose()?;
-        let blocks = blocks
-            .map(|block| loader.block(block))
+        let layers = layers
+            .map(|layer| loader.layer(layer))
             .collect::<Result<Vec<_>>>()?;
-        if let (Some(_), Some(unknown)) = (blocks.first(), loader.unknown_in_first_block()) {
+        if let (Some(_), Some(unknown)) = (layers.first(), loader.unknown_in_first_layer()) {
             return Err(Error::Unsupported(format!("tensor {unknown}")));
         }
         Ok(Self {
-            blocks,
+            layers,
             ends,
             rope_factors,
         })
@@ -176,16 +176,16 @@ impl<F: Format> Loader<'_, F> {
         })
     }
 
-    fn block(&mut self, block: usize) -> Result<Block<F>> {
+    fn layer(&mut self, layer: usize) -> Result<Layer<F>> {
         let config = self.config;
         let (width, feed_forward) = (config.width, config.feed_forward);
         let (query, kv) = (config.query_width(), config.kv_width());
         let gemma = config.architecture == Architecture::Gemma3;
-        let name = |tensor: &str| format!("blk.{block}.{tensor}.weight");
+        let name = |tensor: &str| format!("blk.{layer}.{tensor}.weight");
         let extra = |loader: &mut Self, tensor: &str, len| {
             gemma.then(|| loader.vector(&name(tensor), len)).transpose()
         };
-        Ok(Block {
+        Ok(Layer {
             query_norm: extra(self, "attn_q_norm", config.head_width)?,
             key_norm: extra(self, "attn_k_norm", config.head_width)?,
             attention_post_norm: extra(self, "post_attention_norm", width)?,
@@ -265,11 +265,11 @@ impl<F: Format> Loader<'_, F> {
         Ok(values)
     }
 
-    /// A tensor (a bias, say) of a loaded block that the decoder would leave out.
-    fn unknown_in_first_block(&self) -> Option<&str> {
+    /// A tensor (a bias, say) of a loaded layer that the decoder would leave out.
+    fn unknown_in_first_layer(&self) -> Option<&str> {
         let is_loaded = |name: &str| {
-            let block = name.split('.').take(2).collect::<Vec<_>>().join(".") + ".";
-            self.known.iter().any(|known| known.starts_with(&block))
+            let layer = name.split('.').take(2).collect::<Vec<_>>().join(".") + ".";
+            self.known.iter().any(|known| known.starts_with(&layer))
         };
         self.gguf
             .names()

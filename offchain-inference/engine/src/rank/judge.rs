@@ -6,7 +6,7 @@ use super::{
     sigmoid, skip_empty, Quoting, Ranker, Task,
 };
 use crate::{
-    backend::{Answer, Ask, Backend, BackendError, PromptTree},
+    backend::{Ask, Backend, BackendError, Evaluation, PromptTree},
     chat::Message,
     generate::Cancel,
 };
@@ -71,9 +71,9 @@ impl Ranker for Judge {
     }
 }
 
-fn share(answer: &Answer) -> f64 {
+fn share(answer: &Evaluation) -> f64 {
     match answer {
-        Answer::Next(logits) => match logits.as_slice() {
+        Evaluation::Next(logits) => match logits.as_slice() {
             [good, bad] => sigmoid(f64::from(good - bad)),
             _ => 0.0,
         },

@@ -7,7 +7,7 @@ use super::{
     sigmoid, skip_empty, Quoting, Ranker, Task,
 };
 use crate::{
-    backend::{Answer, Ask, Backend, BackendError, NodeId, PromptTree},
+    backend::{Ask, Backend, BackendError, Evaluation, NodeId, PromptTree},
     chat::Message,
     generate::Cancel,
     prompt::Prompt,
@@ -133,7 +133,7 @@ fn prefix(backend: &dyn Backend, messages: &[Message]) -> Result<Prompt, Backend
 }
 
 /// The sum over all tokens, less a part of that without the question, by the number of new ones.
-fn mean(pieces: &[Piece], answers: &[Answer]) -> f64 {
+fn mean(pieces: &[Piece], answers: &[Evaluation]) -> f64 {
     let (mut sum, mut new) = (0.0, 0);
     for piece in pieces {
         let given = logprobs(answers, piece.given);
@@ -146,9 +146,9 @@ fn mean(pieces: &[Piece], answers: &[Answer]) -> f64 {
     sum / new.max(1) as f64
 }
 
-fn logprobs(answers: &[Answer], node: NodeId) -> &[f32] {
+fn logprobs(answers: &[Evaluation], node: NodeId) -> &[f32] {
     match answers.get(node.0) {
-        Some(Answer::Tokens(logprobs)) => logprobs,
+        Some(Evaluation::Tokens(logprobs)) => logprobs,
         _ => &[],
     }
 }

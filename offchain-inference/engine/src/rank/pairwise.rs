@@ -6,7 +6,7 @@ use super::{
     sigmoid, skip_empty, Quoting, Ranker, Task,
 };
 use crate::{
-    backend::{Answer, Ask, Backend, BackendError, PromptTree},
+    backend::{Ask, Backend, BackendError, Evaluation, PromptTree},
     chat::Message,
     generate::Cancel,
 };
@@ -121,9 +121,9 @@ impl Ranker for Pairwise {
 }
 
 /// ℓA − ℓB.
-fn advantage(answer: &Answer) -> Option<f64> {
+fn advantage(answer: &Evaluation) -> Option<f64> {
     match answer {
-        Answer::Next(logits) => match logits.as_slice() {
+        Evaluation::Next(logits) => match logits.as_slice() {
             [first, second] => Some(f64::from(first - second)),
             _ => None,
         },

@@ -5,9 +5,8 @@
 
 pub mod server;
 
-use starling_engine::{
-    backend::LocalBackend, gguf::Gguf, store::Store, tokenizer::Tokenizer, LoadOptions,
-};
+use starling_engine::{backend::LocalBackend, gguf::Gguf, tokenizer::Tokenizer, LoadOptions};
+use starling_models::Store;
 use std::{
     fs::File,
     path::{Path, PathBuf},
@@ -41,12 +40,8 @@ pub fn backend_with(name: &str, options: &LoadOptions) -> LocalBackend {
     LocalBackend::load(&model(name), options).unwrap()
 }
 
-/// The folder of the evaluation data, which are not the project's to hand on: `$STARLING_DATA`, or
-/// `shared/data` beside the repository; `None` where neither is there.
+/// The folder of the evaluation data that `scripts/data` fetches: `$STARLING_DATA`. `None` where it
+/// is not set.
 pub fn data() -> Option<PathBuf> {
-    if let Some(folder) = std::env::var_os("STARLING_DATA") {
-        return Some(folder.into());
-    }
-    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
-    Some(PathBuf::from(beside)).filter(|folder| folder.is_dir())
+    std::env::var_os("STARLING_DATA").map(PathBuf::from)
 }

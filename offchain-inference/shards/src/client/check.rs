@@ -4,16 +4,17 @@
 use std::sync::{mpsc::Receiver, Arc};
 
 use super::{
-    drive::{drive, Pace, Track},
     journal::Journal,
     link::{Answered, Link, Target},
+    schedule::{drive, Pace, SequenceState},
     Hub,
 };
 use crate::{
-    code::Code,
-    config::ChainConfig,
-    integrity::{compare, Answer, Evidence, Exhibit},
+    config::PipelineConfig,
+    integrity::{compare, Evidence, Exhibit, SignedOutput},
     transport::Peer,
+    wire::WireFormat,
+    LOG_TARGET,
 };
 
 /// A span's inputs and outputs, to be computed again.
@@ -23,7 +24,7 @@ pub(crate) struct Check {
     pub last: Option<Answered>,
     pub inputs: Journal,
     pub outputs: Journal,
-    pub config: ChainConfig,
+    pub config: PipelineConfig,
 }
 
 /// What another holder made of the inputs.
@@ -55,7 +56,7 @@ impl Check {
         let mut ours = vec![];
         self.outputs
             .read(0..self.outputs.len(), link.width, &mut ours);
-        let verdict = compare(&ours, &second.rows, link.width, link.code);
+        let verdict = compare(&ours, &second.rows, link.width, link.wire);
         let mut verdicts = vec![(&link.peer, verdict), (&second.link.peer, verdict)];
         let third = if verdict.agrees {
             None
@@ -66,7 +67,7 @@ impl Check {
         if let Some(third) = &third {
             // Whoever agrees with the third is believed.
             let [of_first, of_second] =
-                [&ours, &second.rows].map(|rows| compare(rows, &third.rows, link.width, link.code));
+                [&ours, &second.rows].map(|rows| compare(rows, &third.rows, link.width, link.wire));
             if of_first.agrees != of_second.agrees {
                 let agreed = if of_first.agrees { of_first } else { of_second };
                 verdicts = vec![
@@ -80,11 +81,11 @@ impl Check {
             let trust = hub.peers.compared(peer, &verdict);
             if !verdict.agrees {
                 log::warn!(
-                    target: "shards",
-                    "{peer} computes blocks {}..{} otherwise than another node does, by {:?}; its \
+                    target: LOG_TARGET,
+                    "{peer} computes layers {}..{} otherwise than another node does, by {:?}; its \
                      trust is {trust:.2} now",
-                    link.blocks.start,
-                    link.blocks.end,
+                    link.layers.start,
+                    link.layers.end,
                     verdict.difference,
                 );
             }
@@ -96,8 +97,8 @@ impl Check {
     fn other(&self, hub: &Arc<Hub>, asked: &mut Vec<Peer>) -> Option<Again> {
         let Link {
             model,
-            blocks,
-            code,
+            layers,
+            wire,
             width,
             ..
         } = &*self.link;
@@ -106,8 +107,8 @@ impl Check {
             .candidates(model, &*hub.directory, self.config.only_bonded);
         candidates.retain(|candidate| {
             !asked.contains(&candidate.peer)
-                && candidate.blocks.start <= blocks.start
-                && candidate.blocks.end >= blocks.end
+                && candidate.layers.start <= layers.start
+                && candidate.layers.end >= layers.end
         });
         // Anyone who is trusted about as much as the best: whom nobody asks nobody finds out.
         let best = candidates.iter().map(|c| c.trust).fold(0.0, f64::max);
@@ -118,14 +119,14 @@ impl Check {
         let target = Target {
             peer: other.peer.clone(),
             model: *model,
-            blocks: blocks.clone(),
-            code: *code,
+            layers: layers.clone(),
+            wire: *wire,
             width: *width,
-            expected: other.rtt + blocks.len() as f64 / other.throughput,
+            expected: other.rtt + layers.len() as f64 / other.throughput,
         };
         let second = hub.open(target, self.config.request_timeout).ok()?;
         let len = self.outputs.len();
-        let mut track = Track::default();
+        let mut track = SequenceState::default();
         let pace = Pace {
             chunk_rows: self.config.chunk_rows,
             push_from: self.config.push_from,
@@ -141,7 +142,7 @@ impl Check {
         for end in [last, len] {
             let mut inputs = self.inputs.clone();
             inputs.truncate(end);
-            *track.journal(blocks.start) = inputs;
+            *track.journal(layers.start) = inputs;
             drive(
                 std::slice::from_ref(&second),
                 &mut [&mut track],
@@ -151,7 +152,7 @@ impl Check {
             .ok()?;
         }
         let mut rows = vec![];
-        track.journal(blocks.end).read(0..len, *width, &mut rows);
+        track.journal(layers.end).read(0..len, *width, &mut rows);
         Some(Again {
             last: track.last(&second).cloned(),
             link: second,
@@ -173,14 +174,14 @@ impl Check {
         let (first, second) = match signed {
             (Ok(first), Ok(second)) => (first, second),
             (Err(error), _) | (_, Err(error)) => {
-                log::warn!(target: "shards", "a server does not sign for what it computed: {error}");
+                log::warn!(target: LOG_TARGET, "a server does not sign for what it computed: {error}");
                 return;
             },
         };
         let mut inputs = vec![];
         self.inputs
             .read(0..ours.position + ours.rows, link.width, &mut inputs);
-        let answer = |link: &Link, claim| Answer {
+        let answer = |link: &Link, claim| SignedOutput {
             peer: link.peer.as_bytes().to_vec(),
             claim,
         };
@@ -190,7 +191,7 @@ impl Check {
         };
         let exhibit = Exhibit {
             width: link.width.try_into().unwrap_or(u32::MAX),
-            inputs: Code::F32.encode(&inputs, link.width),
+            inputs: WireFormat::F32.encode(&inputs, link.width),
             first: ours.bytes.clone(),
             second: theirs.bytes.clone(),
         };
@@ -199,8 +200,10 @@ impl Check {
             .and_then(|()| evidence.judge(&exhibit));
         match judged {
             Ok(verdict) if !verdict.agrees => hub.keep(evidence, exhibit),
-            Ok(_) => log::info!(target: "shards", "the servers differ, but not in their last step"),
-            Err(error) => log::warn!(target: "shards", "the claims prove nothing: {error}"),
+            Ok(_) => {
+                log::info!(target: LOG_TARGET, "the servers differ, but not in their last step")
+            },
+            Err(error) => log::warn!(target: LOG_TARGET, "the claims prove nothing: {error}"),
         }
     }
 }

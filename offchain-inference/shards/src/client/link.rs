@@ -17,7 +17,6 @@ use parking_lot::Mutex;
 use super::Hub;
 use crate::{
     auth::Signed,
-    code::Code,
     integrity::{Claim, Digest},
     message::{
         self, Attest, Branch, Edit, Message, Next, Opened, Output, Part, Refusal, Request,
@@ -26,6 +25,8 @@ use crate::{
     metrics::observe,
     routing::Straggler,
     transport::{ModelId, Peer, TransportError},
+    wire::WireFormat,
+    LOG_TARGET,
 };
 
 /// How long the first message of a session may take to be accepted by the transport, which may
@@ -162,8 +163,8 @@ struct Outgoing {
 pub(crate) struct Link {
     pub peer: Peer,
     pub model: ModelId,
-    pub blocks: Range<usize>,
-    pub code: Code,
+    pub layers: Range<usize>,
+    pub wire: WireFormat,
     pub width: usize,
     opened: Opened,
     /// Seconds that one row was expected to take when the session was opened.
@@ -185,8 +186,8 @@ pub(crate) struct Link {
 pub(crate) struct Target {
     pub peer: Peer,
     pub model: ModelId,
-    pub blocks: Range<usize>,
-    pub code: Code,
+    pub layers: Range<usize>,
+    pub wire: WireFormat,
     pub width: usize,
     /// Seconds that one row is expected to take.
     pub expected: f64,
@@ -197,8 +198,8 @@ impl Link {
         let link = Arc::new(Self {
             peer: target.peer,
             model: target.model,
-            blocks: target.blocks,
-            code: target.code,
+            layers: target.layers,
+            wire: target.wire,
             width: target.width,
             expected: target.expected,
             opened,
@@ -248,7 +249,7 @@ impl Link {
                 2 * self.opened.max_branches as usize,
                 self.opened.max_branches as usize,
             ));
-        let fit = room / self.code.bytes(1, self.width).max(1);
+        let fit = room / self.wire.bytes(1, self.width).max(1);
         rows.min(self.opened.max_rows as usize).min(fit).max(1)
     }
 
@@ -262,7 +263,7 @@ impl Link {
         let expected = self
             .hub
             .peers
-            .expected(&self.peer, &self.model, self.blocks.len(), rows);
+            .expected(&self.peer, &self.model, self.layers.len(), rows);
         let expected = expected.unwrap_or(self.expected * rows as f64);
         let seconds = TIMEOUT_FACTOR * expected;
         let most = most.max(least);
@@ -330,7 +331,7 @@ impl Link {
     /// Takes note that what `from` should pass on did not come as it should.
     pub fn not_pushed(&self, from: &Peer) {
         log::info!(
-            target: "shards",
+            target: LOG_TARGET,
             "what {from} passes on does not come to {} as it should: it goes through this node",
             self.peer
         );
@@ -356,7 +357,7 @@ impl Link {
         let payload = message::encode(message);
         let sent = self.hub.transport.send(&self.peer, payload, SEND_TIMEOUT);
         if let Err(error) = sent {
-            log::debug!(target: "shards", "{} is not told: {error}", self.peer);
+            log::debug!(target: LOG_TARGET, "{} is not told: {error}", self.peer);
         }
     }
 
@@ -373,7 +374,7 @@ impl Link {
         let (rows, data) = match source {
             Source::Client(rows) => (
                 rows.len() / self.width.max(1),
-                self.code.encode(rows, self.width),
+                self.wire.encode(rows, self.width),
             ),
             Source::Upstream(rows) => (rows, vec![]),
         };
@@ -468,10 +469,10 @@ impl Link {
         let took = waiter.asked.elapsed();
         let held = Duration::from_micros(held.into()).min(took);
         let wire = (!waiter.pushed).then(|| took.saturating_sub(held));
-        let blocks = self.blocks.len();
+        let layers = self.layers.len();
         self.hub
             .peers
-            .measured(&self.peer, &self.model, blocks, waiter.rows, held, wire);
+            .measured(&self.peer, &self.model, layers, waiter.rows, held, wire);
         if let Some(wire) = wire {
             observe(&self.hub.metrics.wire_seconds, wire);
             self.took(waiter.rows, took);

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Using the spans of other nodes.
 
-mod chain;
 mod check;
-mod drive;
 mod journal;
 mod link;
 mod peers;
+mod pipeline;
 mod pushes;
+mod schedule;
 
-pub use chain::{Chain, ChainError, ChainSession};
 pub(crate) use check::{run as run_checks, Check};
 pub use link::LinkError;
 pub use peers::Holder;
+pub use pipeline::{Pipeline, PipelineError, PipelineSession};
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -34,6 +34,7 @@ use crate::{
     message::{self, Announcement, Done, Open, Request, Response, SessionId, Span},
     metrics::Metrics,
     transport::{ModelId, Peer, Transport},
+    LOG_TARGET,
 };
 
 /// Cases that wait to be recorded, at most.
@@ -56,7 +57,7 @@ pub enum OpenError {
 /// Keeps a case for good; says whether that is done. If not, the case is offered again later.
 pub type Recorder = Box<dyn FnMut(&Case) -> bool + Send>;
 
-/// What all chains of a node share.
+/// What all pipelines of a node share.
 pub(crate) struct Hub {
     pub transport: Arc<dyn Transport>,
     pub directory: Arc<dyn Directory>,
@@ -102,7 +103,7 @@ impl Hub {
                     let ask = std::thread::Builder::new().name("shards-ask".into());
                     let asked = ask.spawn_scoped(scope, || self.describe(peer, model, timeout));
                     if let Err(error) = asked {
-                        log::warn!(target: "shards", "cannot start a thread: {error}");
+                        log::warn!(target: LOG_TARGET, "cannot start a thread: {error}");
                     }
                 }
             });
@@ -114,7 +115,7 @@ impl Hub {
         match self.ask(peer, &Request::Describe(*model), timeout) {
             Ok(Response::Announcement(signed)) => {
                 if let Err(why) = self.check(peer, model, &signed) {
-                    log::debug!(target: "shards", "{peer} announces what is not taken: {why}");
+                    log::debug!(target: LOG_TARGET, "{peer} announces what is not taken: {why}");
                     self.peers.not_held(peer, model);
                 } else {
                     self.peers.heard(peer, signed, started.elapsed());
@@ -122,7 +123,7 @@ impl Hub {
             },
             Ok(_) => self.peers.not_held(peer, model),
             Err(error) => {
-                log::debug!(target: "shards", "{peer} does not say what it holds: {error}");
+                log::debug!(target: LOG_TARGET, "{peer} does not say what it holds: {error}");
                 if !error.is_forgivable() {
                     self.peers.failed(peer);
                 }
@@ -139,11 +140,11 @@ impl Hub {
     ) -> Result<(), &'static str> {
         let Announcement {
             model: named,
-            blocks,
+            layers,
             throughput,
             ..
         } = &signed.body;
-        if named != model || blocks.range().is_empty() {
+        if named != model || layers.range().is_empty() {
             return Err("it is about something else");
         }
         if !throughput.is_finite() || *throughput <= 0.0 {
@@ -184,8 +185,8 @@ impl Hub {
         getrandom::fill(&mut nonce).map_err(|_| OpenError::NoAgent)?;
         let body = Open {
             model: target.model,
-            blocks: Span::new(&target.blocks).ok_or(LinkError::Malformed)?,
-            code: target.code,
+            layers: Span::new(&target.layers).ok_or(LinkError::Malformed)?,
+            wire: target.wire,
             nonce,
             time: self.directory.now(),
         };

@@ -41,9 +41,9 @@ pub struct Holder {
     pub peer: Peer,
     /// Its agent.
     pub account: Account,
-    /// The blocks.
-    pub blocks: Range<usize>,
-    /// Tokens · blocks a second: measured, or else as announced.
+    /// The layers.
+    pub layers: Range<usize>,
+    /// Tokens · layers a second: measured, or else as announced.
     pub throughput: f64,
 }
 
@@ -51,7 +51,7 @@ struct Held {
     account: Account,
     announcement: Announcement,
     heard: Instant,
-    /// Measured tokens · blocks a second.
+    /// Measured tokens · layers a second.
     throughput: Option<f64>,
 }
 
@@ -158,7 +158,7 @@ impl Peers {
         &self,
         peer: &Peer,
         model: &ModelId,
-        blocks: usize,
+        layers: usize,
         rows: usize,
         held: Duration,
         wire: Option<Duration>,
@@ -172,7 +172,7 @@ impl Peers {
             known.rtt = Some(mean(known.rtt, wire.as_secs_f64()));
         }
         if let Some(entry) = known.held.get_mut(model).filter(|_| rows == 1) {
-            let newest = blocks as f64 / held.as_secs_f64().max(1e-6);
+            let newest = layers as f64 / held.as_secs_f64().max(1e-6);
             // Times are averaged, not speeds: a pause must count for as long as it takes.
             let before = entry.throughput.map(f64::recip);
             entry.throughput = Some(mean(before, newest.recip()).recip());
@@ -194,18 +194,18 @@ impl Peers {
         self.known.lock().get(peer)?.rtt
     }
 
-    /// Seconds that an answer to `rows` through `blocks` should take.
+    /// Seconds that an answer to `rows` through `layers` should take.
     pub fn expected(
         &self,
         peer: &Peer,
         model: &ModelId,
-        blocks: usize,
+        layers: usize,
         rows: usize,
     ) -> Option<f64> {
         let all = self.known.lock();
         let known = all.get(peer)?;
         let held = known.held.get(model)?;
-        Some(known.rtt? + (blocks * rows) as f64 / held.throughput())
+        Some(known.rtt? + (layers * rows) as f64 / held.throughput())
     }
 
     /// Takes note of a failure.
@@ -263,7 +263,7 @@ impl Peers {
                 }
                 Some(Candidate {
                     peer: peer.clone(),
-                    blocks: held.announcement.blocks.range(),
+                    layers: held.announcement.layers.range(),
                     throughput: held.throughput(),
                     rtt: known.rtt?,
                     free: if held.announcement.free_sessions == 0 {
@@ -289,7 +289,7 @@ impl Peers {
                 Some(Holder {
                     peer: peer.clone(),
                     account: held.account,
-                    blocks: held.announcement.blocks.range(),
+                    layers: held.announcement.layers.range(),
                     throughput: held.throughput(),
                 })
             })

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What is kept when two servers disagree.
 //!
-//! A server says what it computed in a step in a [`Claim`] that it signs for everyone: these blocks
+//! A server says what it computed in a step in a [`Claim`] that it signs for everyone: these layers
 //! of this model turn the sequence of inputs with this digest into this output. Two claims of
 //! different agents about the same inputs with different outputs are [`Evidence`]: about 600 bytes,
 //! which fit a transaction. Which of the two is wrong follows from the [`Exhibit`], the inputs and
-//! outputs themselves, by computing the blocks again; the claims bind it by digests, so it can be
+//! outputs themselves, by computing the layers again; the claims bind it by digests, so it can be
 //! supplied later and elsewhere. All is SCALE.
 
 use codec::{Decode, Encode};
@@ -14,8 +14,8 @@ use sha2::{Digest as _, Sha256};
 use super::{compare, Verdict};
 use crate::{
     auth::{Account, Directory, Signed, Statement},
-    code::Code,
     transport::{ModelId, Peer},
+    wire::WireFormat,
 };
 
 /// A SHA-256 digest.
@@ -24,7 +24,7 @@ pub type Digest = [u8; 32];
 /// The digests of a sequence of input rows: one for each position.
 ///
 /// `d₀ = 0`, `dᵢ = SHA-256(dᵢ₋₁ ‖ row i as little-endian binary32)`. Rows are hashed as decoded, so
-/// that a sequence has the same digest in any wire code that it was decoded from.
+/// that a sequence has the same digest in any wire format that it was decoded from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History(Vec<Digest>);
 
@@ -33,7 +33,7 @@ impl History {
     pub fn push(&mut self, rows: &[f32], width: usize) {
         for row in rows.chunks_exact(width.max(1)) {
             let mut hash = Sha256::new_with_prefix(self.digest());
-            hash.update(Code::F32.encode(row, width));
+            hash.update(WireFormat::F32.encode(row, width));
             self.0.push(hash.finalize().into());
         }
     }
@@ -72,10 +72,10 @@ impl History {
 pub struct Claim {
     /// SHA-256 of the model's file.
     pub model: ModelId,
-    /// First block, and one past the last.
-    pub blocks: (u32, u32),
-    /// Wire code of the output.
-    pub code: Code,
+    /// First layer, and one past the last.
+    pub layers: (u32, u32),
+    /// Wire format of the output.
+    pub wire: WireFormat,
     /// Positions of the sequence before the step.
     pub positions: u32,
     /// Rows of the step.
@@ -97,21 +97,21 @@ impl Statement for Claim {
 impl Claim {
     /// Whether the two are about the same computation.
     fn same_question(&self, other: &Self) -> bool {
-        let question = |c: &Self| (c.model, c.blocks, c.positions, c.rows, c.before, c.after);
+        let question = |c: &Self| (c.model, c.layers, c.positions, c.rows, c.before, c.after);
         question(self) == question(other)
     }
 }
 
 /// A claim and who made it.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
-pub struct Answer {
+pub struct SignedOutput {
     /// Bytes of the node's p2p identity.
     pub peer: Vec<u8>,
     /// The claim, signed for everyone.
     pub claim: Signed<Claim>,
 }
 
-impl Answer {
+impl SignedOutput {
     /// Whether it is the agent's, by the key that the directory knows of it.
     pub fn check(&self, directory: &dyn Directory) -> Result<(), EvidenceError> {
         let account = self.claim.account;
@@ -137,9 +137,9 @@ impl Answer {
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct Evidence {
     /// One.
-    pub first: Answer,
+    pub first: SignedOutput,
     /// The other.
-    pub second: Answer,
+    pub second: SignedOutput,
 }
 
 /// Inputs and outputs that the claims name by digest.
@@ -167,7 +167,7 @@ pub enum EvidenceError {
     /// Both claims are one agent's.
     #[error("both claims are by the same agent")]
     SameAgent,
-    /// The claims are about different inputs, blocks or models.
+    /// The claims are about different inputs, layers or models.
     #[error("the claims are not about the same computation")]
     OtherQuestion,
     /// The claims name the same output.
@@ -189,7 +189,7 @@ impl Evidence {
         if !first.same_question(second) {
             return Err(EvidenceError::OtherQuestion);
         }
-        if (first.output, first.code) == (second.output, second.code) {
+        if (first.output, first.wire) == (second.output, second.wire) {
             return Err(EvidenceError::SameOutput);
         }
         self.first.check(directory)?;
@@ -197,7 +197,7 @@ impl Evidence {
     }
 
     /// How far apart the outputs are, if the claims are about the same computation and the exhibit
-    /// is the one that they name. Whose claims they are is not looked at. Where the codes differ, the tolerance is that of the coarser one.
+    /// is the one that they name. Whose claims they are is not looked at. Where the wires differ, the tolerance is that of the coarser one.
     pub fn judge(&self, exhibit: &Exhibit) -> Result<Verdict, EvidenceError> {
         let (first, second) = (&self.first.claim.body, &self.second.claim.body);
         if !first.same_question(second) {
@@ -208,7 +208,7 @@ impl Evidence {
         let (width, rows) = (size(exhibit.width)?, size(first.rows)?);
         let positions = size(first.positions)?;
         let total = positions.checked_add(rows).ok_or(other("rows"))?;
-        let inputs = Code::F32
+        let inputs = WireFormat::F32
             .decode(&exhibit.inputs, total, width)
             .map_err(|_| other("inputs"))?;
         let mut history = History::default();
@@ -223,11 +223,11 @@ impl Evidence {
                 return Err(other("outputs"));
             }
             // What does not decode is no output, and agrees with none.
-            Ok(claim.code.decode(bytes, rows, width).unwrap_or_default())
+            Ok(claim.wire.decode(bytes, rows, width).unwrap_or_default())
         };
         let a = output(&exhibit.first, first)?;
         let b = output(&exhibit.second, second)?;
-        Ok(compare(&a, &b, width, first.code.max(second.code)))
+        Ok(compare(&a, &b, width, first.wire.max(second.wire)))
     }
 }
 
@@ -285,11 +285,11 @@ pub(super) mod tests {
         }
     }
 
-    fn answer(agent: u8, claim: Claim) -> Answer {
+    fn answer(agent: u8, claim: Claim) -> SignedOutput {
         let peer = vec![agent];
         let signer = Peer::new(peer.as_slice());
         let claim = Signed::new(claim, &Agent(agent), &Agents.network(), &signer, None);
-        Answer {
+        SignedOutput {
             peer,
             claim: claim.unwrap(),
         }
@@ -308,14 +308,14 @@ pub(super) mod tests {
     }
 
     /// What `agent` claims, with this output.
-    fn claimed(agent: u8, code: Code, output: &[f32]) -> (Answer, Vec<u8>) {
+    fn claimed(agent: u8, wire: WireFormat, output: &[f32]) -> (SignedOutput, Vec<u8>) {
         let mut history = History::default();
         history.push(&inputs(), WIDTH);
-        let bytes = code.encode(output, WIDTH);
+        let bytes = wire.encode(output, WIDTH);
         let claim = Claim {
             model: [1; 32],
-            blocks: (3, 9),
-            code,
+            layers: (3, 9),
+            wire,
             positions: POSITIONS as u32,
             rows: ROWS as u32,
             before: history.digest_at(POSITIONS).unwrap(),
@@ -326,12 +326,12 @@ pub(super) mod tests {
         (answer(agent, claim), bytes)
     }
 
-    fn case(a: &[f32], code_a: Code, b: &[f32], code_b: Code) -> (Evidence, Exhibit) {
-        let (first, first_bytes) = claimed(1, code_a, a);
-        let (second, second_bytes) = claimed(2, code_b, b);
+    fn case(a: &[f32], wire_a: WireFormat, b: &[f32], wire_b: WireFormat) -> (Evidence, Exhibit) {
+        let (first, first_bytes) = claimed(1, wire_a, a);
+        let (second, second_bytes) = claimed(2, wire_b, b);
         let exhibit = Exhibit {
             width: WIDTH as u32,
-            inputs: Code::F32.encode(&inputs(), WIDTH),
+            inputs: WireFormat::F32.encode(&inputs(), WIDTH),
             first: first_bytes,
             second: second_bytes,
         };
@@ -340,7 +340,12 @@ pub(super) mod tests {
 
     pub(in crate::integrity) fn conflict() -> (Evidence, Exhibit) {
         let honest = floats(ROWS * WIDTH, 2.0);
-        case(&honest, Code::F32, &floats(ROWS * WIDTH, 2.5), Code::F32)
+        case(
+            &honest,
+            WireFormat::F32,
+            &floats(ROWS * WIDTH, 2.5),
+            WireFormat::F32,
+        )
     }
 
     #[test]
@@ -356,11 +361,11 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn honest_servers_with_different_codes_agree() {
+    fn honest_servers_with_different_wires_agree() {
         let honest = floats(ROWS * WIDTH, 2.0);
-        for code in Code::ALL {
-            let (evidence, exhibit) = case(&honest, code, &honest, Code::F32);
-            assert!(evidence.judge(&exhibit).unwrap().agrees, "{code}");
+        for wire in WireFormat::ALL {
+            let (evidence, exhibit) = case(&honest, wire, &honest, WireFormat::F32);
+            assert!(evidence.judge(&exhibit).unwrap().agrees, "{wire}");
         }
     }
 
@@ -368,14 +373,19 @@ pub(super) mod tests {
     fn what_does_not_decode_agrees_with_nothing() {
         let mut garbage = floats(ROWS * WIDTH, 2.0);
         garbage[3] = f32::NAN;
-        let (evidence, exhibit) = case(&garbage, Code::F32, &floats(ROWS * WIDTH, 2.0), Code::F32);
+        let (evidence, exhibit) = case(
+            &garbage,
+            WireFormat::F32,
+            &floats(ROWS * WIDTH, 2.0),
+            WireFormat::F32,
+        );
         assert!(!evidence.judge(&exhibit).unwrap().agrees);
     }
 
     #[test]
     fn any_change_of_an_answer_breaks_the_signature() {
         let (evidence, _) = conflict();
-        let change = |change: &dyn Fn(&mut Answer)| {
+        let change = |change: &dyn Fn(&mut SignedOutput)| {
             let mut changed = evidence.first.clone();
             change(&mut changed);
             changed.check(&Agents)
@@ -383,8 +393,8 @@ pub(super) mod tests {
         let broken = Err(EvidenceError::Signature([1; 32]));
         assert_eq!(change(&|_| ()), Ok(()));
         assert_eq!(change(&|a| a.claim.body.model[0] ^= 1), broken);
-        assert_eq!(change(&|a| a.claim.body.blocks.1 += 1), broken);
-        assert_eq!(change(&|a| a.claim.body.code = Code::F16), broken);
+        assert_eq!(change(&|a| a.claim.body.layers.1 += 1), broken);
+        assert_eq!(change(&|a| a.claim.body.wire = WireFormat::F16), broken);
         assert_eq!(change(&|a| a.claim.body.output[31] ^= 1), broken);
         assert_eq!(change(&|a| a.claim.body.after[31] ^= 1), broken);
         assert_eq!(change(&|a| a.claim.body.time += 1), broken);
@@ -402,7 +412,7 @@ pub(super) mod tests {
     #[test]
     fn what_proves_nothing_is_refused() {
         let (Evidence { first, second }, exhibit) = conflict();
-        let check = |second: Answer| {
+        let check = |second: SignedOutput| {
             let first = first.clone();
             Evidence { first, second }.check(&Agents)
         };
@@ -444,9 +454,9 @@ pub(super) mod tests {
 
     proptest! {
         #[test]
-        fn histories_do_not_depend_on_cuts_or_codes(rows in 0usize..12, cut in 0usize..12, code in select(&Code::ALL)) {
-            let bytes = code.encode(&floats(rows * WIDTH, 1.0), WIDTH);
-            let values = code.decode(&bytes, rows, WIDTH).unwrap();
+        fn histories_do_not_depend_on_cuts_or_wires(rows in 0usize..12, cut in 0usize..12, wire in select(&WireFormat::ALL)) {
+            let bytes = wire.encode(&floats(rows * WIDTH, 1.0), WIDTH);
+            let values = wire.decode(&bytes, rows, WIDTH).unwrap();
             let mut whole = History::default();
             whole.push(&values, WIDTH);
             prop_assert_eq!(whole.len(), rows);
@@ -459,8 +469,8 @@ pub(super) mod tests {
             parts.push(&[9.0; WIDTH], WIDTH);
             prop_assert_ne!(Some(parts.digest()), whole.digest_at(cut + 1));
             parts.truncate(cut);
-            let again = code.encode(tail, WIDTH);
-            parts.push(&code.decode(&again, rows - cut, WIDTH).unwrap(), WIDTH);
+            let again = wire.encode(tail, WIDTH);
+            parts.push(&wire.decode(&again, rows - cut, WIDTH).unwrap(), WIDTH);
             prop_assert_eq!(parts, whole);
         }
     }

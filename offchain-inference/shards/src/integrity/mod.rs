@@ -10,7 +10,7 @@ mod evidence;
 mod tolerance;
 
 pub use archive::{Archive, Case, Room};
-pub use evidence::{Answer, Claim, Digest, Evidence, EvidenceError, Exhibit, History};
+pub use evidence::{Claim, Digest, Evidence, EvidenceError, Exhibit, History, SignedOutput};
 pub use tolerance::{compare, difference, Difference, Tolerance, Verdict};
 
 /// Below this trust a server is not used any more.

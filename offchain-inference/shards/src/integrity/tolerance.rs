@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! How far the outputs of honest servers are apart.
 
-use crate::code::Code;
+use crate::wire::WireFormat;
 
 /// How far two hidden states are apart, in the row where they are farthest.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -27,18 +27,20 @@ impl Difference {
 pub struct Tolerance(Difference);
 
 impl Tolerance {
-    /// For outputs of servers that got the same floats, where `code` is the coarser of the codes in
+    /// For outputs of servers that got the same floats, where `wire` is the coarser of the wires in
     /// which the outputs travelled.
     ///
     /// Of what was measured (`docs/figures.md`), honest servers are farthest apart when one has
     /// activations of 8 bits and the other of 16: by 0.060 and 0.0011 (0.074 and 0.0021 in
     /// `linear8-row`). The cheat that comes closest has weights of 4 bits: 0.11 and 0.0044.
-    pub const fn of(code: Code) -> Self {
-        let (relative, cosine) = match code {
-            Code::Linear8Row => (0.1, 4e-3),
-            Code::F32 | Code::F16 | Code::Dynamic8 | Code::Dynamic8Row | Code::Linear8 => {
-                (0.08, 2e-3)
-            },
+    pub const fn of(wire: WireFormat) -> Self {
+        let (relative, cosine) = match wire {
+            WireFormat::Linear8Row => (0.1, 4e-3),
+            WireFormat::F32
+            | WireFormat::F16
+            | WireFormat::Dynamic8
+            | WireFormat::Dynamic8Row
+            | WireFormat::Linear8 => (0.08, 2e-3),
         };
         Self(Difference { relative, cosine })
     }
@@ -59,11 +61,11 @@ pub struct Verdict {
 }
 
 /// Compares two outputs for the same input, row-major with rows of `width`, that travelled in
-/// `code`. Outputs of different shapes do not agree.
-pub fn compare(a: &[f32], b: &[f32], width: usize, code: Code) -> Verdict {
+/// `wire`. Outputs of different shapes do not agree.
+pub fn compare(a: &[f32], b: &[f32], width: usize, wire: WireFormat) -> Verdict {
     match difference(a, b, width) {
         Some(difference) => Verdict {
-            agrees: Tolerance::of(code).admits(&difference),
+            agrees: Tolerance::of(wire).admits(&difference),
             difference,
         },
         None => Verdict {
@@ -126,13 +128,13 @@ mod tests {
 
     #[test]
     fn other_shapes_and_what_is_no_number_never_agree() {
-        for code in Code::ALL {
-            assert!(!compare(&[1.0; 4], &[1.0; 6], 2, code).agrees);
-            assert!(!compare(&[1.0; 3], &[1.0; 3], 2, code).agrees);
-            assert!(!compare(&[1.0; 2], &[1.0, f32::NAN], 2, code).agrees);
-            assert!(!compare(&[1.0; 2], &[1.0, f32::INFINITY], 2, code).agrees);
-            assert!(!compare(&[1.0; 2], &[0.0; 2], 2, code).agrees);
-            assert!(compare(&[0.0; 2], &[0.0; 2], 2, code).agrees);
+        for wire in WireFormat::ALL {
+            assert!(!compare(&[1.0; 4], &[1.0; 6], 2, wire).agrees);
+            assert!(!compare(&[1.0; 3], &[1.0; 3], 2, wire).agrees);
+            assert!(!compare(&[1.0; 2], &[1.0, f32::NAN], 2, wire).agrees);
+            assert!(!compare(&[1.0; 2], &[1.0, f32::INFINITY], 2, wire).agrees);
+            assert!(!compare(&[1.0; 2], &[0.0; 2], 2, wire).agrees);
+            assert!(compare(&[0.0; 2], &[0.0; 2], 2, wire).agrees);
         }
     }
 

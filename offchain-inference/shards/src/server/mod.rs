@@ -28,7 +28,6 @@ use self::{
 };
 use crate::{
     auth::{Account, Directory, Identity, Signed, Statement},
-    code::Code,
     config::ServiceConfig,
     integrity::Claim,
     message::{
@@ -36,7 +35,8 @@ use crate::{
     },
     metrics::Metrics,
     transport::{ModelId, Peer, Transport},
-    ServiceError,
+    wire::WireFormat,
+    ServiceError, LOG_TARGET,
 };
 
 /// A span and the thread that computes it.
@@ -153,11 +153,11 @@ impl Server {
         let free = self.config.read().max_sessions.saturating_sub(sessions);
         Some(Announcement {
             model: *model,
-            blocks: message::Span::new(&span.model.blocks())?,
+            layers: message::Span::new(&span.model.layers())?,
             throughput: span.throughput() as f32,
             free_positions: span.free_positions().try_into().unwrap_or(u32::MAX),
             free_sessions: free.try_into().unwrap_or(u32::MAX),
-            codes: Code::ALL.to_vec(),
+            wires: WireFormat::ALL.to_vec(),
             time: self.directory.now(),
         })
     }
@@ -217,7 +217,7 @@ impl Server {
         }
         let spans = self.spans.read();
         let span = spans.get(&open.body.model).ok_or(Refusal::NotHeld)?;
-        let (held, asked) = (span.span.model.blocks(), open.body.blocks.range());
+        let (held, asked) = (span.span.model.layers(), open.body.layers.range());
         if asked.is_empty() || asked.start < held.start || asked.end > held.end {
             return Err(Refusal::NotHeld);
         }
@@ -232,11 +232,11 @@ impl Server {
         let session = getrandom::u64().map_err(|_| Refusal::Failed)?;
         let terms = Terms {
             account: open.account,
-            blocks: asked,
-            code: open.body.code,
+            layers: asked,
+            wire: open.body.wire,
         };
         span.span.queue.open((from.clone(), session), terms);
-        log::debug!(target: "shards", "session {session:x} of {from} opened");
+        log::debug!(target: LOG_TARGET, "session {session:x} of {from} opened");
         Ok(Opened {
             session,
             max_rows: config.max_rows.try_into().unwrap_or(u32::MAX),
@@ -286,7 +286,7 @@ impl Server {
         let result = match &found {
             _ if !allowed => Err(Refusal::TooFast),
             None => Err(Refusal::UnknownSession),
-            Some((span, terms)) => span.check(&work, terms.code).and_then(|(rows, bytes)| {
+            Some((span, terms)) => span.check(&work, terms.wire).and_then(|(rows, bytes)| {
                 let job = Job {
                     work,
                     rows,

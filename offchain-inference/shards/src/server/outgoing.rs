@@ -22,7 +22,7 @@ use crate::{
     message::{self, Done, Message, Next, Push, Refusal},
     metrics::Metrics,
     transport::{Peer, Transport, TransportError},
-    ServiceError,
+    ServiceError, LOG_TARGET,
 };
 
 /// Messages of a session that may wait for one side.
@@ -59,7 +59,7 @@ impl Outgoing {
             move |peer: Peer, payload| match out.send(&peer, payload) {
                 Ok(()) => true,
                 Err(error) => {
-                    log::debug!(target: "shards", "an answer is lost: {error}");
+                    log::debug!(target: LOG_TARGET, "an answer is lost: {error}");
                     queue.end(&key);
                     false
                 },
@@ -91,7 +91,7 @@ impl Outgoing {
     /// Notes that a peer was refused something.
     pub fn refused(&self, peer: &Peer, refusal: &Refusal) {
         self.metrics.refuse(refusal);
-        log::debug!(target: "shards", "{peer} was refused: {refusal}");
+        log::debug!(target: LOG_TARGET, "{peer} was refused: {refusal}");
     }
 
     /// Sends an output to the next server, now or later, unless that took nothing lately: its client
@@ -131,7 +131,7 @@ impl Outgoing {
         match self.send(&peer, payload) {
             Ok(()) => self.metrics.push("sent"),
             Err(error) => {
-                log::debug!(target: "shards", "nothing is passed on to {peer}: {error}");
+                log::debug!(target: LOG_TARGET, "nothing is passed on to {peer}: {error}");
                 self.metrics.push("failed");
                 *silent = Some((peer, Instant::now()));
             },
@@ -188,7 +188,7 @@ impl Lane {
         let slow = match self.0.take().map_or_else(|| Slow::start(slowly()), Ok) {
             Ok(slow) => self.0.insert(slow),
             Err(error) => {
-                log::warn!(target: "shards", "{error}");
+                log::warn!(target: LOG_TARGET, "{error}");
                 return Taken::Not;
             },
         };

@@ -15,10 +15,10 @@ use prometheus::Gauge;
 
 use crate::{
     auth::Account,
-    code::Code,
     integrity::Claim,
     message::{Push, Refusal, SessionId, Work},
     transport::Peer,
+    wire::WireFormat,
 };
 
 /// Parts of answers of a session that the server can still sign for.
@@ -35,8 +35,8 @@ pub(crate) type Key = (Peer, SessionId);
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
     pub account: Account,
-    pub blocks: Range<usize>,
-    pub code: Code,
+    pub layers: Range<usize>,
+    pub wire: WireFormat,
 }
 
 /// A message that waits.
@@ -97,7 +97,7 @@ pub(crate) struct Turn {
     pub ended: Vec<Key>,
     /// How many of them ended because nothing came.
     pub expired: usize,
-    /// Messages of different sessions, all for the same blocks.
+    /// Messages of different sessions, all for the same layers.
     pub tasks: Vec<Task>,
 }
 
@@ -421,7 +421,7 @@ impl State {
             };
             let fits = match tasks.first() {
                 Some(first) => {
-                    first.terms.blocks == slot.terms.blocks
+                    first.terms.layers == slot.terms.layers
                         && rows.saturating_add(job.rows) <= max_rows
                 },
                 None => true,
@@ -463,8 +463,8 @@ mod tests {
         for n in 0..sessions {
             let terms = Terms {
                 account: [n % 2; 32],
-                blocks: 0..4,
-                code: Code::F32,
+                layers: 0..4,
+                wire: WireFormat::F32,
             };
             queue.open(key(n), terms);
         }

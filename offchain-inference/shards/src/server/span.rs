@@ -21,11 +21,12 @@ use super::{
 };
 use crate::{
     auth::Directory,
-    code::Code,
     integrity::{Claim, Digest, History},
     message::{self, Branch, Done, Edit, Next, Output, Refusal, Work},
     metrics::observe,
     transport::ModelId,
+    wire::WireFormat,
+    LOG_TARGET,
 };
 
 /// What a node is to hold of a model.
@@ -33,8 +34,8 @@ use crate::{
 pub struct Served {
     /// The model's GGUF file.
     pub path: PathBuf,
-    /// Blocks to load and to compute.
-    pub blocks: Range<usize>,
+    /// Layers to load and to compute.
+    pub layers: Range<usize>,
     /// Threads of a pass; 0: one for each core.
     pub threads: usize,
     /// Bytes that the key-value caches of all sessions may take together.
@@ -45,7 +46,7 @@ pub struct Served {
 }
 
 /// An answer.
-struct Answer {
+struct Computed {
     key: Key,
     sequence: u64,
     arrived: Instant,
@@ -55,8 +56,8 @@ struct Answer {
 /// Rows to be coded.
 struct Rows {
     data: Vec<f32>,
-    code: Code,
-    blocks: Range<usize>,
+    wire: WireFormat,
+    layers: Range<usize>,
     parts: Vec<PartDone>,
     /// SHA-256 of the inputs' wire bytes, if they were pushed.
     input: Option<Digest>,
@@ -79,7 +80,7 @@ pub(crate) struct Span {
     pub id: ModelId,
     pub model: Model,
     pub queue: Arc<Queue>,
-    /// Bits of an f64: tokens · blocks a second of decoding one sequence.
+    /// Bits of an f64: tokens · layers a second of decoding one sequence.
     throughput: AtomicU64,
     directory: Arc<dyn Directory>,
     outgoing: Outgoing,
@@ -117,7 +118,7 @@ impl Span {
         outgoing: Outgoing,
     ) -> engine::Result<Self> {
         let options = LoadOptions {
-            blocks: Some(served.blocks.clone()),
+            layers: Some(served.layers.clone()),
             ends: false,
             threads: served.threads,
             cache_bytes: served.cache_bytes,
@@ -136,7 +137,7 @@ impl Span {
         })
     }
 
-    /// Measured tokens · blocks a second of decoding one sequence.
+    /// Measured tokens · layers a second of decoding one sequence.
     pub fn throughput(&self) -> f64 {
         f64::from_bits(self.throughput.load(Ordering::Relaxed))
     }
@@ -152,7 +153,7 @@ impl Span {
 
     /// Whether `work` may wait for its turn: everything that can be said without its session's
     /// caches. Returns its rows and the bytes that they take.
-    pub fn check(&self, work: &Work, code: Code) -> Result<(usize, usize), Refusal> {
+    pub fn check(&self, work: &Work, wire: WireFormat) -> Result<(usize, usize), Refusal> {
         let config = self.outgoing.config.read();
         let rows = work
             .parts
@@ -164,7 +165,7 @@ impl Span {
         {
             return Err(Refusal::TooLarge);
         }
-        let bytes = code.bytes(rows, self.model.config().width);
+        let bytes = wire.bytes(rows, self.model.config().width);
         let here = if work.pushed { 0 } else { bytes };
         if work.data.len() != here
             || work.pushed && rows == 0
@@ -215,8 +216,8 @@ impl Span {
         }
     }
 
-    /// Computes `tasks`, which are for the same blocks, in one pass.
-    fn compute(&self, sessions: &mut Sessions, tasks: Vec<Task>) -> Vec<Answer> {
+    /// Computes `tasks`, which are for the same layers, in one pass.
+    fn compute(&self, sessions: &mut Sessions, tasks: Vec<Task>) -> Vec<Computed> {
         let limits = {
             let config = self.outgoing.config.read();
             (config.max_branches, config.max_positions)
@@ -262,8 +263,8 @@ impl Span {
             held.branches.extend(branches);
             let rows = result.map(|outputs: Vec<Hidden>| Rows {
                 data: outputs.into_iter().flat_map(Hidden::into_vec).collect(),
-                code: task.terms.code,
-                blocks: task.terms.blocks.clone(),
+                wire: task.terms.wire,
+                layers: task.terms.layers.clone(),
                 parts,
                 input: pushed.then(|| Sha256::digest(data).into()),
                 next: next.clone(),
@@ -275,7 +276,7 @@ impl Span {
 
     /// One pass; the outputs are in the order of tasks and of their parts.
     fn pass(&self, ready: &mut [Prepared]) -> Result<Vec<Hidden>, Refusal> {
-        let Some(blocks) = ready.first().map(|first| first.task.terms.blocks.clone()) else {
+        let Some(layers) = ready.first().map(|first| first.task.terms.layers.clone()) else {
             return Ok(vec![]);
         };
         let rows: usize = ready.iter().map(|prepared| prepared.task.job.rows).sum();
@@ -288,10 +289,10 @@ impl Span {
             })
             .collect();
         let started = Instant::now();
-        let count = blocks.len();
+        let count = layers.len();
         let outputs = self
             .model
-            .forward_blocks(blocks, &mut steps)
+            .forward_layers(layers, &mut steps)
             .map_err(refusal)?;
         let took = started.elapsed();
         let metrics = &self.outgoing.metrics;
@@ -308,10 +309,10 @@ impl Span {
 }
 
 impl Span {
-    /// Codes an answer, remembers what it claims, and sends it.
-    fn answer(&self, lanes: &mut Lanes, answer: Answer) {
+    /// Encodes an answer, remembers what it claims, and sends it.
+    fn answer(&self, lanes: &mut Lanes, answer: Computed) {
         let result = answer.result.map(|rows| {
-            let data = rows.code.encode(&rows.data, self.model.config().width);
+            let data = rows.wire.encode(&rows.data, self.model.config().width);
             let claims = self.claims(&rows, &data);
             self.queue.claim(&answer.key, answer.sequence, claims);
             if let Some(next) = rows.next {
@@ -334,20 +335,20 @@ impl Span {
 
     /// What coded rows claim, part by part, so that it can be signed for.
     fn claims(&self, rows: &Rows, data: &[u8]) -> Vec<Claim> {
-        let Some(blocks) = message::Span::new(&rows.blocks) else {
+        let Some(layers) = message::Span::new(&rows.layers) else {
             return vec![];
         };
         let width = self.model.config().width;
         let time = self.directory.now();
         let mut rest = data;
         let claims = rows.parts.iter().map_while(|part| {
-            let bytes = rows.code.bytes(part.rows as usize, width);
+            let bytes = rows.wire.bytes(part.rows as usize, width);
             let (own, others) = rest.split_at_checked(bytes)?;
             rest = others;
             Some(Claim {
                 model: self.id,
-                blocks: (blocks.start, blocks.end),
-                code: rows.code,
+                layers: (layers.start, layers.end),
+                wire: rows.wire,
                 positions: part.position,
                 rows: part.rows,
                 before: part.before,
@@ -361,8 +362,8 @@ impl Span {
 }
 
 impl Task {
-    fn answer(self, result: Result<Rows, Refusal>) -> Answer {
-        Answer {
+    fn answer(self, result: Result<Rows, Refusal>) -> Computed {
+        Computed {
             key: self.key,
             sequence: self.job.work.sequence,
             arrived: self.job.arrived,
@@ -424,7 +425,7 @@ fn prepare(
     let width = model.config().width;
     let data = task
         .terms
-        .code
+        .wire
         .decode(data, task.job.rows, width)
         .map_err(|_| match pushed {
             true => Refusal::BadPush,
@@ -496,13 +497,13 @@ fn refusal(error: engine::Error) -> Refusal {
         engine::Error::ContextFull { .. } => Refusal::ContextFull,
         engine::Error::Shape(_) | engine::Error::EmptyInput => Refusal::Malformed,
         other => {
-            log::error!(target: "shards", "a pass failed: {other}");
+            log::error!(target: LOG_TARGET, "a pass failed: {other}");
             Refusal::Failed
         },
     }
 }
 
-/// Tokens · blocks a second of decoding one sequence, behind a short beginning.
+/// Tokens · layers a second of decoding one sequence, behind a short beginning.
 fn measure(model: &Model) -> engine::Result<f64> {
     const STEPS: usize = 24;
     const MOST: Duration = Duration::from_millis(500);
@@ -523,5 +524,5 @@ fn measure(model: &Model) -> engine::Result<f64> {
         steps += 1;
     }
     let seconds = started.elapsed().as_secs_f64().max(1e-9);
-    Ok(f64::from(steps) * model.blocks().len() as f64 / seconds)
+    Ok(f64::from(steps) * model.layers().len() as f64 / seconds)
 }

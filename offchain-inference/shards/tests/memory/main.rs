@@ -4,7 +4,7 @@
 #[path = "../../../engine/src/fixtures.rs"]
 #[allow(dead_code)]
 mod fixtures;
-#[path = "../chain/swarm.rs"]
+#[path = "../pipeline/swarm.rs"]
 #[allow(dead_code)]
 mod swarm;
 
@@ -12,7 +12,7 @@ use candle_core::quantized::GgmlDType;
 use starling_engine::{config::Architecture, Sequence, Trunk};
 
 use crate::{
-    fixtures::BLOCKS,
+    fixtures::LAYERS,
     swarm::{config, eventually, extend, Swarm, MODEL},
 };
 
@@ -32,17 +32,17 @@ fn resident() -> usize {
 fn two_hundred_sessions_leave_nothing_behind() {
     let fixture = fixtures::model(Architecture::Llama, GgmlDType::Q8_0);
     let mut swarm = Swarm::new(&fixture.path);
-    let servers = [swarm.server(0..2), swarm.server(2..BLOCKS)];
+    let servers = [swarm.server(0..2), swarm.server(2..LAYERS)];
     let user = swarm.node();
     let tokens: Vec<u32> = (0..90).collect();
     let ends = swarm.ends();
     let use_one = || {
-        let chain = user.service.chain(MODEL, ends.clone(), config());
-        let mut session = chain.session();
-        extend(&chain, &mut session, &tokens).unwrap();
+        let pipeline = user.service.pipeline(MODEL, ends.clone(), config());
+        let mut session = pipeline.session();
+        extend(&pipeline, &mut session, &tokens).unwrap();
         let mut fork = session.fork();
         fork.truncate(40);
-        extend(&chain, &mut fork, &[1, 2, 3]).unwrap();
+        extend(&pipeline, &mut fork, &[1, 2, 3]).unwrap();
         assert!(servers
             .iter()
             .all(|server| server.service.metrics().positions.get() > 0.0));
@@ -62,7 +62,7 @@ fn two_hundred_sessions_leave_nothing_behind() {
         use_one();
     }
     eventually("an empty server", gone);
-    // The caches of one session alone are 90 positions · 256 bytes · 4 blocks.
+    // The caches of one session alone are 90 positions · 256 bytes · 4 layers.
     let grown = resident().saturating_sub(before);
     assert!(grown < 8 << 20, "{grown} bytes more");
 }

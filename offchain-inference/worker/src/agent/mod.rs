@@ -8,7 +8,7 @@ mod arithmetic;
 mod hook;
 mod model;
 pub mod ranking;
-mod rules;
+mod patterns;
 mod steps;
 mod trim;
 
@@ -25,9 +25,9 @@ use starling_engine::{
     chat::Message,
     generate::{Cancel, Finish, GenerateOptions},
     rank::{self, Quantiles, RankerKind},
-    store::Store,
     Error as EngineError,
 };
+use starling_models::Store;
 use starling_primitives::{Balance, RoundId, Score};
 use starling_shards::Service;
 
@@ -243,8 +243,8 @@ impl Agent {
         signals: &Signals,
     ) -> Result<Option<String>, Failure> {
         let name = primary.name();
-        if let Some(rules) = &primary.rules {
-            return Ok(rules::answer(rules, text));
+        if let Some(rules) = &primary.patterns {
+            return Ok(patterns::answer(patterns, text));
         }
         let Some(model) = self.models.get(&name) else {
             return Ok(None);
@@ -433,7 +433,7 @@ mod tests {
         template = "{{ text }}!"
         [[primary]]
         accept = { refuse = ['secret'] }
-        [[primary.rules]]
+        [[primary.patterns]]
         pattern = '^hello!$'
         answer = "hi"
         [[after]]
@@ -460,7 +460,7 @@ mod tests {
     fn a_module_that_is_broken_leaves_the_answer_to_the_next() {
         let both = agent(
             "[[primary]]\npath = \"/nowhere.gguf\"\nsha256 = \"ab\"\n[[primary]]\n\
-             [[primary.rules]]\npattern = 'b'\nanswer = \"c\"",
+             [[primary.patterns]]\npattern = 'b'\nanswer = \"c\"",
         );
         let answer = both.respond(&request("b"), &Signals::default());
         assert_eq!(answer, Ok(Reply::Text("c".into())));

@@ -9,7 +9,7 @@ use starling_engine::{
     backend::{Backend, HttpBackend, HttpConfig, LocalBackend},
     Device, LoadOptions,
 };
-use starling_shards::{ChainConfig, Service};
+use starling_shards::{PipelineConfig, Service};
 
 use crate::{
     config::{Config, Primary},
@@ -29,8 +29,8 @@ pub struct Specification {
 #[derive(Clone, Debug, PartialEq)]
 enum Source {
     File(ModelFile),
-    /// Of this file only the ends are loaded; other nodes compute the blocks.
-    Shards(ModelFile, ChainConfig),
+    /// Of this file only the ends are loaded; other nodes compute the layers.
+    Shards(ModelFile, PipelineConfig),
     Endpoint {
         url: String,
         model: String,
@@ -56,7 +56,7 @@ impl Specification {
             _ => {
                 let file = primary.file(&config.store)?;
                 match primary.shards {
-                    true => Source::Shards(file, config.shards.chain(primary.wire)),
+                    true => Source::Shards(file, config.shards.pipeline(primary.wire)),
                     false => Source::File(file),
                 }
             },
@@ -92,10 +92,10 @@ impl Specification {
                 let backend = self.device.load(&file.path()?, &options);
                 Ok(Arc::from(backend.map_err(|error| error.to_string())?))
             },
-            Source::Shards(file, chain) => {
+            Source::Shards(file, pipeline) => {
                 let service = shards.ok_or("this node uses no shards of other nodes")?;
                 let model = file.id()?;
-                let connect = |ends| service.chain(model, ends, chain.clone());
+                let connect = |ends| service.pipeline(model, ends, pipeline.clone());
                 let backend = LocalBackend::load_ends(&file.path()?, &options, connect);
                 Ok(Arc::new(backend.map_err(|error| error.to_string())?))
             },

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! Blocks of models that this node computes for others, and that others compute for it.
+//! Layers of models that this node computes for others, and that others compute for it.
 
 mod members;
 mod serving;
@@ -65,7 +65,7 @@ impl Shards {
         Ok(Self { service, serving })
     }
 
-    /// What reaches the blocks that others hold.
+    /// What reaches the layers that others hold.
     pub fn service(&self) -> &Arc<Service> {
         &self.service
     }
@@ -84,8 +84,8 @@ fn record(archive: &Archive, case: &Case) -> Result<(), String> {
         .map_err(|error| format!("{folder}: {error}"))?;
     let claim = &case.evidence.first.claim.body;
     let what = format!(
-        "two agents sign different results of blocks {}..{}",
-        claim.blocks.0, claim.blocks.1
+        "two agents sign different results of layers {}..{}",
+        claim.layers.0, claim.layers.1
     );
     match path {
         Some(path) => log::warn!(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! Serves the blocks that the configuration names, and chooses those that it leaves open.
+//! Serves the layers that the configuration names, and chooses those that it leaves open.
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +21,7 @@ use starling_planner::{choose, relocate, Server, MOVE_BELOW};
 use starling_shards::{transport::ModelId, Served, Service};
 
 use crate::{
-    config::{Blocks, Config},
+    config::{Config, Layers},
     file::ModelFile,
     metrics::Metrics,
     problems::Problems,
@@ -32,11 +32,11 @@ use crate::{
 /// What does not work is tried again after this.
 const AGAIN: Duration = Duration::from_secs(15);
 
-/// How long a node that chooses its blocks looks for others first. Nodes that start together
+/// How long a node that chooses its layers looks for others first. Nodes that start together
 /// should not all choose the same: each takes as long as chance has it.
 const LOOK: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(20)];
 
-/// How often it looks whether other blocks would be much better.
+/// How often it looks whether other layers would be much better.
 const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(180)];
 
 /// What is to be served.
@@ -44,8 +44,8 @@ const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(
 pub(super) struct Order {
     name: String,
     file: ModelFile,
-    blocks: Blocks,
-    max_blocks: usize,
+    layers: Layers,
+    max_layers: usize,
     threads: usize,
     cache_bytes: usize,
     niceness: u8,
@@ -58,8 +58,8 @@ pub(super) fn orders(config: &Config) -> Vec<Order> {
         Some(Order {
             name: serve.name(),
             file: serve.file(&config.store)?,
-            blocks: serve.blocks.clone(),
-            max_blocks: serve.max_blocks.map_or(usize::MAX, usize::from),
+            layers: serve.layers.clone(),
+            max_layers: serve.max_layers.map_or(usize::MAX, usize::from),
             threads: config.threads,
             cache_bytes: serve
                 .cache_mib
@@ -128,11 +128,11 @@ struct Tender {
 struct State {
     order: Order,
     model: ModelId,
-    /// Blocks of the whole model.
-    blocks: usize,
-    /// Blocks that are served; `None` while it is looked for others first.
+    /// Layers of the whole model.
+    layers: usize,
+    /// Layers that are served; `None` while it is looked for others first.
     span: Option<Range<usize>>,
-    /// When to look at what others serve; never where the configuration names the blocks.
+    /// When to look at what others serve; never where the configuration names the layers.
     look: Option<Instant>,
 }
 
@@ -206,7 +206,7 @@ impl Tender {
             served.set(span.len().try_into().unwrap_or(u64::MAX));
             state.span = Some(span);
         }
-        if order.blocks == Blocks::Auto {
+        if order.layers == Layers::Auto {
             state.look = Some(Instant::now() + between(LOOK_AGAIN));
         }
         Ok(state.look)
@@ -217,42 +217,42 @@ impl State {
     fn new(order: Order, now: Instant) -> Result<Self, String> {
         let gguf = Gguf::open(&order.file.path()?).map_err(|error| error.to_string())?;
         let config = ModelConfig::from_gguf(&gguf).map_err(|error| error.to_string())?;
-        let blocks = config.blocks;
-        let look = match &order.blocks {
-            Blocks::Span(span) if span.end > blocks => {
+        let layers = config.layers;
+        let look = match &order.layers {
+            Layers::Span(span) if span.end > layers => {
                 return Err(format!(
-                    "blocks {} are asked for, but the model has {blocks}",
-                    order.blocks
+                    "layers {} are asked for, but the model has {layers}",
+                    order.layers
                 ));
             },
-            Blocks::Span(_) => None,
-            Blocks::Auto => Some(now + between(LOOK)),
+            Layers::Span(_) => None,
+            Layers::Auto => Some(now + between(LOOK)),
         };
         Ok(Self {
             model: order.file.id()?,
             order,
-            blocks,
+            layers,
             span: None,
             look,
         })
     }
 
-    /// The blocks to serve, if they are others than those that are served.
+    /// The layers to serve, if they are others than those that are served.
     fn place(&self, service: &Service) -> Option<Range<usize>> {
-        match (&self.order.blocks, &self.span) {
-            (Blocks::Span(_), Some(_)) => None,
-            (Blocks::Span(span), None) => Some(span.clone()),
-            (Blocks::Auto, span) => {
+        match (&self.order.layers, &self.span) {
+            (Layers::Span(_), Some(_)) => None,
+            (Layers::Span(span), None) => Some(span.clone()),
+            (Layers::Auto, span) => {
                 let others: Vec<_> = service
                     .holders(&self.model)
                     .into_iter()
-                    .map(|holder| server(holder.blocks, holder.throughput))
+                    .map(|holder| server(holder.layers, holder.throughput))
                     .collect();
                 match span {
-                    None => choose(self.blocks, self.order.max_blocks, &others),
+                    None => choose(self.layers, self.order.max_layers, &others),
                     Some(span) => {
                         let own = server(span.clone(), service.throughput(&self.model)?);
-                        relocate(self.blocks, &own, &others, MOVE_BELOW)
+                        relocate(self.layers, &own, &others, MOVE_BELOW)
                     },
                 }
             },
@@ -260,12 +260,12 @@ impl State {
     }
 }
 
-fn serve(service: &Service, state: &State, blocks: Range<usize>) -> Result<(), String> {
+fn serve(service: &Service, state: &State, layers: Range<usize>) -> Result<(), String> {
     let order = &state.order;
     lower_priority(order.niceness);
     let served = Served {
         path: order.file.path()?,
-        blocks: blocks.clone(),
+        layers: layers.clone(),
         threads: order.threads,
         cache_bytes: order.cache_bytes,
         activation_bits: ActivationBits::default(),
@@ -275,10 +275,10 @@ fn serve(service: &Service, state: &State, blocks: Range<usize>) -> Result<(), S
         .map_err(|error| error.to_string())?;
     log::info!(
         target: LOG_TARGET,
-        "serving blocks {}..{} of {} of {:?}",
-        blocks.start,
-        blocks.end,
-        state.blocks,
+        "serving layers {}..{} of {} of {:?}",
+        layers.start,
+        layers.end,
+        state.layers,
         order.name,
     );
     Ok(())
@@ -288,7 +288,7 @@ fn topic(order: &Order) -> String {
     format!("serving {:?}", order.name)
 }
 
-/// A server as the planner sees it; `throughput` in tokens · blocks a second.
+/// A server as the planner sees it; `throughput` in tokens · layers a second.
 fn server(span: Range<usize>, throughput: f64) -> Server {
     let rate = throughput / span.len().max(1) as f64;
     Server { span, rate }
@@ -308,7 +308,7 @@ mod tests {
     #[test]
     fn what_the_configuration_leaves_out_has_a_default() {
         let config = "niceness = 3\nthreads = 2\nstore = \"/models\"\n[[serve]]\nmodel = \"m\"\n\
-                      [[serve]]\npath = \"n.gguf\"\nsha256 = \"ab\"\nblocks = \"1..3\"\ncache_mib = 7";
+                      [[serve]]\npath = \"n.gguf\"\nsha256 = \"ab\"\nlayers = \"1..3\"\ncache_mib = 7";
         let config: Config = toml::from_str(config).unwrap();
         let [m, n] = &orders(&config)[..] else {
             panic!("two orders")
@@ -317,11 +317,11 @@ mod tests {
             name: "m".into(),
             folder: Some("/models".into()),
         };
-        assert_eq!((&m.file, &m.blocks), (&stored, &Blocks::Auto));
-        assert_eq!(m.max_blocks, usize::MAX);
+        assert_eq!((&m.file, &m.layers), (&stored, &Layers::Auto));
+        assert_eq!(m.max_layers, usize::MAX);
         assert_eq!(
-            (n.blocks.clone(), n.cache_bytes),
-            (Blocks::Span(1..3), 7 << 20)
+            (n.layers.clone(), n.cache_bytes),
+            (Layers::Span(1..3), 7 << 20)
         );
         assert_eq!((n.threads, n.niceness), (2, 3));
         assert_eq!(n.name, "n");

@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `starling agent`.
+
+use std::path::PathBuf;
+
+use serde_json::{json, Value};
+use sp_core::crypto::{AccountId32, Ss58Codec};
+use starling_client::{
+    chain::{Registration, Tickets, Unbonding},
+    inference_key::Secret,
+    transaction::{self, Call, Model},
+    At, Chain, Error, Result,
+};
+use starling_models::Store;
+use starling_primitives::{api::AgentView, fixed, H256};
+
+use crate::{
+    arguments::{account_of, Connection, Signer},
+    key, table,
+};
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    signer: Signer,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Become an agent: put a bond on hold and announce an inference key and a model.
+    Register {
+        #[command(flatten)]
+        key: Key,
+        #[command(flatten)]
+        model: ModelArgs,
+        /// How much to bond, as in 1000 [default: the least that the chain accepts]
+        #[arg(long, value_name = "AMOUNT")]
+        bond: Option<String>,
+    },
+    /// Add to the bond.
+    Bond {
+        /// How much
+        amount: String,
+    },
+    /// Ask for a part of the bond back; it can be withdrawn after the unbonding period.
+    Unbond {
+        /// How much
+        amount: String,
+    },
+    /// Take back what was unbonded and is due.
+    Withdraw,
+    /// Stay out of new rounds. What is owed in open ones is still sent.
+    Chill,
+    /// Come back after chill.
+    Unchill,
+    /// Replace the inference key, once no round is open.
+    RotateKey {
+        #[command(flatten)]
+        key: Key,
+    },
+    /// Announce another model.
+    SetModel {
+        #[command(flatten)]
+        model: ModelArgs,
+    },
+    /// Stop being an agent; the whole bond unbonds.
+    Deregister,
+    /// Show an agent: key, model, bond, rating, tickets. Without one and without a signer, all.
+    Status {
+        /// Address, public key in hexadecimal, or the name of a development account
+        account: Option<String>,
+    },
+}
+
+/// The inference key.
+#[derive(clap::Args)]
+struct Key {
+    /// Secret URI of the inference key; - reads it from standard input [default: a new key]
+    #[arg(long, value_name = "URI")]
+    inference_key: Option<String>,
+    /// Write the key into this keystore of the agent's node: BASE-PATH/chains/CHAIN/keystore
+    #[arg(long, value_name = "DIR", required_unless_present = "inference_key")]
+    keystore: Option<PathBuf>,
+}
+
+/// The model.
+#[derive(clap::Args)]
+struct ModelArgs {
+    /// Name of the model that the agent runs; one of the store has its hash from there
+    #[arg(long)]
+    model: String,
+    /// SHA-256 of the model's file, for a model that the store does not know
+    #[arg(long, value_name = "HEX")]
+    model_hash: Option<String>,
+}
+
+pub async fn run(connection: &Connection, args: Args) -> Result<()> {
+    let Args { signer, command } = args;
+    connection
+        .run(|chain| async move {
+            let parse = |amount: &str| chain.currency().parse(amount);
+            let call = match command {
+                Command::Status { account } => {
+                    let who = signer.account(account.as_deref())?;
+                    return status(connection, &chain, who).await;
+                },
+                Command::Register { key, model, bond } => {
+                    let bond = match bond {
+                        Some(bond) => parse(&bond)?,
+                        None => chain.best().await?.constant("Agents", "MinBond")?,
+                    };
+                    let secret = key.secret()?;
+                    let proof = secret.prove(chain.genesis(), &account_of(&signer.required()?));
+                    transaction::register(&secret.public(), &proof, &model.model()?, bond)
+                },
+                Command::RotateKey { key } => {
+                    let secret = key.secret()?;
+                    let proof = secret.prove(chain.genesis(), &account_of(&signer.required()?));
+                    transaction::rotate_key(&secret.public(), &proof)
+                },
+                Command::SetModel { model } => transaction::set_model(&model.model()?),
+                Command::Bond { amount } => {
+                    transaction::with_amount("Agents", "bond_extra", parse(&amount)?)
+                },
+                Command::Unbond { amount } => {
+                    transaction::with_amount("Agents", "unbond", parse(&amount)?)
+                },
+                Command::Withdraw => transaction::call_of("Agents", "withdraw_unbonded"),
+                Command::Chill => transaction::call_of("Agents", "chill"),
+                Command::Unchill => transaction::call_of("Agents", "unchill"),
+                Command::Deregister => transaction::call_of("Agents", "deregister"),
+            };
+            send(connection, &chain, &signer, &call).await
+        })
+        .await
+}
+
+impl Key {
+    /// The key, in the keystore before the chain hears of it: a key that only the chain knows
+    /// would be lost.
+    fn secret(&self) -> Result<Secret> {
+        let secret = match &self.inference_key {
+            Some(uri) => key::secret(uri)?,
+            None => Secret::generate(),
+        };
+        if let Some(keystore) = &self.keystore {
+            let path = secret.insert(keystore)?;
+            eprintln!("the inference key is in {}", path.display());
+        }
+        Ok(secret)
+    }
+}
+
+impl ModelArgs {
+    fn model(self) -> Result<Model> {
+        let hash = match &self.model_hash {
+            Some(hash) => hash.clone(),
+            None => known_hash(&self.model)?,
+        };
+        let hash = hash
+            .trim_start_matches("0x")
+            .parse::<H256>()
+            .map_err(|_| Error::Usage(format!("`{hash}` is not 32 bytes in hexadecimal")))?;
+        Ok(Model {
+            name: self.model,
+            hash,
+        })
+    }
+}
+
+fn known_hash(model: &str) -> Result<String> {
+    let unknown = |error| Error::Usage(format!("{error}; or give its --model-hash"));
+    let store = Store::open(None).map_err(unknown)?;
+    Ok(store.entry(model).map_err(unknown)?.sha256.clone())
+}
+
+async fn send(connection: &Connection, chain: &Chain, signer: &Signer, call: &Call) -> Result<()> {
+    let key = signer.required()?;
+    let sent = transaction::send(chain, call, &key).await?;
+    let who = account_of(&key);
+    let at = chain.at_number(sent.block).await?;
+    match Agent::read(&at, &who).await? {
+        Some(agent) => agent.print(connection, chain),
+        None if connection.json => println!("{}", json!({ "block": sent.block })),
+        None => println!(
+            "{} is no agent as of block {}",
+            chain.name(&who),
+            sent.block
+        ),
+    }
+    Ok(())
+}
+
+async fn status(connection: &Connection, chain: &Chain, who: Option<AccountId32>) -> Result<()> {
+    let at = chain.best().await?;
+    let Some(who) = who else {
+        return all(connection, chain, &at).await;
+    };
+    let agent = Agent::read(&at, &who).await?;
+    let agent =
+        agent.ok_or_else(|| Error::NotFound(format!("{} is not an agent", chain.name(&who))))?;
+    agent.print(connection, chain);
+    Ok(())
+}
+
+async fn all(connection: &Connection, chain: &Chain, at: &At) -> Result<()> {
+    let mut agents = vec![];
+    for (who, _) in at.registrations().await? {
+        agents.extend(Agent::read(at, &who).await?);
+    }
+    if connection.json {
+        let agents: Vec<_> = agents.iter().map(Agent::object).collect();
+        println!("{}", json!(agents));
+        return Ok(());
+    }
+    let mut table = table::table(&[
+        "agent",
+        "model",
+        "state",
+        "bond",
+        "rating",
+        "weight",
+        "free tickets",
+    ]);
+    for agent in &agents {
+        table.add_row([
+            chain.name(&agent.who),
+            agent.registration.model_name(),
+            agent.state().into(),
+            chain.currency().format(agent.registration.bond),
+            format!("{:.3}", unit(agent.view.rating)),
+            format!("{:.3}", unit(agent.view.weight)),
+            chain.currency().format(agent.tickets.free),
+        ]);
+    }
+    println!("{table}");
+    Ok(())
+}
+
+/// An agent as of a block.
+struct Agent {
+    who: AccountId32,
+    registration: Registration,
+    view: AgentView,
+    tickets: Tickets,
+    unbonding: Vec<Unbonding>,
+}
+
+impl Agent {
+    async fn read(at: &At, who: &AccountId32) -> Result<Option<Self>> {
+        let (Some(registration), Some(view)) = (at.registration(who).await?, at.agent(who).await?)
+        else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            who: who.clone(),
+            registration,
+            view,
+            tickets: at.tickets(who).await?,
+            unbonding: at.unbonding(who).await?,
+        }))
+    }
+
+    fn state(&self) -> &'static str {
+        match (self.view.active, self.registration.chilled) {
+            (true, _) => "active",
+            (false, true) => "chilled",
+            (false, false) => "bond too low",
+        }
+    }
+
+    fn print(&self, connection: &Connection, chain: &Chain) {
+        if connection.json {
+            println!("{}", self.object());
+            return;
+        }
+        let money = |amount| chain.currency().format(amount);
+        println!(
+            "agent:          {} ({})",
+            chain.name(&self.who),
+            self.who.to_ss58check()
+        );
+        println!("state:          {}", self.state());
+        println!("model:          {}", self.registration.model_name());
+        println!("model hash:     {:?}", self.registration.model_hash);
+        println!("inference key:  {}", hex(&self.registration.key));
+        if let Some(next) = &self.registration.next_key {
+            println!("next key:       {} (when no round is open)", hex(next));
+        }
+        println!(
+            "bond:           {}, {} of it reserved for {} open rounds",
+            money(self.registration.bond),
+            money(self.registration.reserved),
+            self.registration.open,
+        );
+        for part in &self.unbonding {
+            println!(
+                "unbonding:      {} due in block {}",
+                money(part.amount),
+                part.due
+            );
+        }
+        println!(
+            "tickets:        {} free, {} staked",
+            money(self.tickets.free),
+            money(self.tickets.staked)
+        );
+        println!(
+            "rating:         {:.3}, weight {:.3}",
+            unit(self.view.rating),
+            unit(self.view.weight)
+        );
+    }
+
+    fn object(&self) -> Value {
+        let unbonding: Vec<_> = self
+            .unbonding
+            .iter()
+            .map(|part| json!({ "amount": part.amount.to_string(), "due": part.due }))
+            .collect();
+        json!({
+            "account": self.who.to_ss58check(),
+            "state": self.state(),
+            "model": self.registration.model_name(),
+            "model_hash": format!("{:?}", self.registration.model_hash),
+            "inference_key": hex(&self.registration.key),
+            "next_inference_key": self.registration.next_key.as_ref().map(hex),
+            "bond": self.registration.bond.to_string(),
+            "reserved": self.registration.reserved.to_string(),
+            "open_rounds": self.registration.open,
+            "unbonding": unbonding,
+            "free_tickets": self.tickets.free.to_string(),
+            "staked_tickets": self.tickets.staked.to_string(),
+            "rating": unit(self.view.rating),
+            "weight": unit(self.view.weight),
+        })
+    }
+}
+
+fn hex(bytes: &impl AsRef<[u8]>) -> String {
+    let digits = bytes.as_ref().iter().map(|byte| format!("{byte:02x}"));
+    digits.fold("0x".into(), |hex, digits| hex + &digits)
+}
+
+/// A number with 32 fractional bits.
+fn unit(fixed: u64) -> f64 {
+    fixed as f64 / fixed::ONE as f64
+}

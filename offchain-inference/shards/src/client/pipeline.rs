@@ -1,0 +1,615 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A model whose layers other nodes compute.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    ops::Range,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use starling_engine::{Error, Hidden, Input, Model, Sequence, Step, Trunk};
+
+use super::{
+    check::Check,
+    link::{Broken, Link, LinkError, Target},
+    schedule::{drive, Failure, Pace, SequenceState},
+    Hub, OpenError,
+};
+use crate::{
+    config::PipelineConfig,
+    message::Refusal,
+    metrics::observe,
+    routing::{self, Candidate, Need, NoRoute, Route, Stage},
+    transport::ModelId,
+    LOG_TARGET,
+};
+
+/// Positions below which a common beginning is not worth its keeping.
+const LEAST_PREFIX: usize = 32;
+
+/// Failures of spans that one call gets over.
+const MAX_FAILURES: usize = 16;
+
+/// How long to wait between two searches for holders.
+const SEARCH_PAUSE: Duration = Duration::from_millis(250);
+
+/// How often a route is compared with what else there is, unless a span straggles.
+const REPLAN_AFTER: Duration = Duration::from_secs(30);
+
+/// A server of a route that is trusted less is left as soon as there is another one.
+const LEAST_TRUST: f64 = 0.5;
+
+/// Tokens that a sequence is thought to have still to come, when a change of route is weighed
+/// against the time of its replay.
+const TOKENS_TO_COME: usize = 64;
+
+/// Why a pipeline could not compute.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PipelineError {
+    /// Nobody that may be used holds these layers.
+    #[error("no node that may be used holds layers {}..{} of the model{}", .layers.start, .layers.end, Last(.last))]
+    NoHolder {
+        /// The first layers that are missing.
+        layers: Range<usize>,
+        /// How long they were looked for.
+        waited: Duration,
+        /// What went wrong last, if anything did.
+        last: Option<String>,
+    },
+    /// Span after span failed.
+    #[error("span after span failed, at last layers {}..{}: {last}", .layers.start, .layers.end)]
+    GaveUp {
+        /// How many.
+        failures: usize,
+        /// Layers of the last one.
+        layers: Range<usize>,
+        /// Its error.
+        last: String,
+    },
+    /// This node has no agent.
+    #[error(transparent)]
+    Open(OpenError),
+}
+
+struct Last<'a>(&'a Option<String>);
+
+impl fmt::Display for Last<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(last) => write!(f, "; last: {last}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<PipelineError> for Error {
+    fn from(error: PipelineError) -> Self {
+        Self::Remote(Box::new(error))
+    }
+}
+
+/// The route in use: sessions that cover all layers in order, except where one has failed.
+struct Plan {
+    links: Vec<Arc<Link>>,
+    /// When it was last compared with what else there is.
+    compared: Instant,
+}
+
+struct Inner {
+    hub: Arc<Hub>,
+    model: ModelId,
+    ends: Model,
+    config: PipelineConfig,
+    plan: Mutex<Plan>,
+    recent: Mutex<VecDeque<Recent>>,
+}
+
+/// A sequence that is over, for later ones that begin alike.
+struct Recent {
+    tokens: Vec<u32>,
+    track: SequenceState,
+}
+
+/// A model whose ends are here and whose layers other nodes compute. Clones share the sessions.
+///
+/// A span that fails is replaced by another one that holds its layers, and brought to the same
+/// state; with exact wire formats the results are the same, bit for bit, as without the failure.
+#[derive(Clone)]
+pub struct Pipeline(Arc<Inner>);
+
+impl fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipeline")
+            .field("ends", &self.0.ends)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Pipeline {
+    pub(crate) fn new(hub: Arc<Hub>, model: ModelId, ends: Model, config: PipelineConfig) -> Self {
+        Self(Arc::new(Inner {
+            hub,
+            model,
+            ends,
+            config,
+            plan: Mutex::new(Plan {
+                links: vec![],
+                compared: Instant::now(),
+            }),
+            recent: Mutex::default(),
+        }))
+    }
+
+    /// The layers and servers of the route in use; empty before the first use.
+    pub fn route(&self) -> Vec<(Range<usize>, crate::transport::Peer)> {
+        let plan = self.0.plan.lock();
+        let links = plan.links.iter().filter(|link| link.is_alive());
+        links
+            .map(|link| (link.layers.clone(), link.peer.clone()))
+            .collect()
+    }
+}
+
+/// A sequence of a [`Pipeline`], with its caches on the servers.
+pub struct PipelineSession {
+    pipeline: Pipeline,
+    track: SequenceState,
+    /// The sequence, for as long as it was extended by tokens only.
+    tokens: Vec<u32>,
+    len: usize,
+    is_fork: bool,
+}
+
+impl fmt::Debug for PipelineSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PipelineSession")
+            .field("len", &self.len)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Sequence for PipelineSession {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn fork(&self) -> Self {
+        Self {
+            pipeline: self.pipeline.clone(),
+            track: self.track.fork(),
+            tokens: self.tokens.clone(),
+            len: self.len,
+            is_fork: true,
+        }
+    }
+
+    fn truncate(&mut self, len: usize) {
+        if len < self.len {
+            self.len = len;
+            self.tokens.truncate(len);
+            self.track.truncate(len);
+        }
+    }
+}
+
+impl Drop for PipelineSession {
+    fn drop(&mut self) {
+        let Inner { config, recent, .. } = &*self.pipeline.0;
+        if self.is_fork || self.tokens.len() < self.len || self.len < LEAST_PREFIX {
+            return;
+        }
+        let newest = Recent {
+            tokens: std::mem::take(&mut self.tokens),
+            track: std::mem::take(&mut self.track),
+        };
+        let mut recent = recent.lock();
+        recent.push_front(newest);
+        let kept = config.remembered.min(recent.len());
+        let oldest = recent.split_off(kept);
+        drop(recent);
+        // Servers are told without the lock.
+        drop(oldest);
+    }
+}
+
+impl Trunk for Pipeline {
+    type Session = PipelineSession;
+    type Ends = Model;
+
+    fn ends(&self) -> &Model {
+        &self.0.ends
+    }
+
+    fn session(&self) -> PipelineSession {
+        PipelineSession {
+            pipeline: self.clone(),
+            track: SequenceState::default(),
+            tokens: vec![],
+            len: 0,
+            is_fork: false,
+        }
+    }
+
+    fn session_with_prefix(&self, tokens: &[u32]) -> PipelineSession {
+        let mut session = self.session();
+        let most = tokens.len().saturating_sub(1);
+        let recent = self.0.recent.lock();
+        let common = |known: &Recent| {
+            let pairs = known.tokens.iter().zip(tokens.iter().take(most));
+            pairs.take_while(|(a, b)| a == b).count()
+        };
+        let best = recent.iter().map(|known| (common(known), known));
+        if let Some((len @ LEAST_PREFIX.., known)) = best.max_by_key(|(len, _)| *len) {
+            session.track = known.track.fork();
+            session.track.truncate(len);
+            session.tokens = tokens.iter().take(len).copied().collect();
+            session.len = len;
+        }
+        session
+    }
+
+    fn forward(
+        &self,
+        batch: &mut [Step<'_, PipelineSession>],
+    ) -> starling_engine::Result<Vec<Hidden>> {
+        let inputs = batch
+            .iter()
+            .map(|step| self.0.input(step))
+            .collect::<starling_engine::Result<Vec<_>>>()?;
+        let config = self.0.ends.config();
+        let (width, end) = (config.width, config.layers);
+        for (step, input) in batch.iter_mut().zip(&inputs) {
+            step.session.track.journal(0).push(input.as_slice(), width);
+        }
+        let from: Vec<_> = batch.iter().map(|step| step.session.len).collect();
+        let mut tracks: Vec<_> = batch
+            .iter_mut()
+            .map(|step| &mut step.session.track)
+            .collect();
+        let outcome = self.0.advance(&mut tracks, &from);
+        let mut outputs = Vec::with_capacity(batch.len());
+        for (step, input) in batch.iter_mut().zip(&inputs) {
+            let session = &mut step.session;
+            if outcome.is_err() {
+                session.track.truncate(session.len);
+                continue;
+            }
+            let new = session.len..session.len + input.rows();
+            let mut data = Vec::with_capacity(input.rows() * width);
+            session
+                .track
+                .journal(end)
+                .read(new.clone(), width, &mut data);
+            outputs.push(Hidden::new(width, data)?);
+            if let (Input::Tokens(tokens), true) = (step.input, session.tokens.len() == session.len)
+            {
+                session.tokens.extend_from_slice(tokens);
+            }
+            session.len = new.end;
+        }
+        outcome?;
+        Ok(outputs)
+    }
+}
+
+impl Inner {
+    /// The rows that a step adds before layer 0, if the step is sound.
+    fn input(
+        self: &Arc<Self>,
+        step: &Step<'_, PipelineSession>,
+    ) -> starling_engine::Result<Hidden> {
+        if !Arc::ptr_eq(self, &step.session.pipeline.0) {
+            return Err(Error::Shape(
+                "the session belongs to another pipeline".into(),
+            ));
+        }
+        step.input.check(self.ends.config(), step.session.len)?;
+        match step.input {
+            Input::Tokens(tokens) => self.ends.embed(tokens),
+            Input::Hidden(hidden) => Ok(hidden.clone()),
+        }
+    }
+
+    /// Brings the last border of all tracks up to the first one, whatever it takes within the
+    /// bounds of time. `from` are the positions that had been computed before.
+    fn advance(
+        &self,
+        tracks: &mut [&mut SequenceState],
+        from: &[usize],
+    ) -> Result<(), PipelineError> {
+        let pace = Pace {
+            chunk_rows: self.config.chunk_rows,
+            push_from: self.config.push_from,
+            least_timeout: self.config.least_step_timeout,
+            most_timeout: self.config.most_step_timeout,
+        };
+        let started = Instant::now();
+        let mut deadline = started + self.config.patience;
+        let mut first_failure: Option<Instant> = None;
+        let mut last_failure = None;
+        for failures in 0.. {
+            let why = last_failure.clone();
+            let (route, broken) = self.route(tracks, deadline, why)?;
+            if let Some(broken) = broken {
+                first_failure.get_or_insert(broken.max(started));
+            }
+            for track in tracks.iter_mut() {
+                track.keep(&route);
+            }
+            match drive(&route, tracks, from, &pace) {
+                Ok(again) => {
+                    self.hub.metrics.replayed_rows.inc_by(again as f64);
+                    if let Some(failure) = first_failure {
+                        let took = Instant::now().saturating_duration_since(failure);
+                        observe(&self.hub.metrics.recovery_seconds, took);
+                        log::info!(
+                            target: LOG_TARGET,
+                            "after {failures} failures of spans the pipeline goes on; it took {} ms",
+                            took.as_millis()
+                        );
+                    }
+                    self.sample(&route, tracks, from);
+                    break;
+                },
+                Err(failure) => {
+                    let now = Instant::now();
+                    if failure.progress || failures == 0 {
+                        deadline = now + self.config.patience;
+                    }
+                    let Failure { link, error, .. } = failure;
+                    if error != LinkError::NotPushed {
+                        link.fail(&error);
+                    }
+                    let (layers, last) = (link.layers.clone(), format!("{}: {error}", link.peer));
+                    if failures >= MAX_FAILURES || now >= deadline {
+                        return Err(PipelineError::GaveUp {
+                            failures: failures + 1,
+                            layers,
+                            last,
+                        });
+                    }
+                    last_failure = Some(last);
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes note of a failure.
+    fn failed(&self, link: &Link, error: &LinkError) {
+        self.hub
+            .metrics
+            .failures
+            .with_label_values(&[error.name()])
+            .inc();
+        log::info!(
+            target: LOG_TARGET,
+            "layers {}..{} at {} failed: {error}",
+            link.layers.start,
+            link.layers.end,
+            link.peer
+        );
+        match error {
+            // The same server can be asked again at once.
+            LinkError::Refused(Refusal::UnknownSession) => {},
+            error if error.is_forgivable() => self.hub.peers.busy(&link.peer),
+            _ => self.hub.peers.failed(&link.peer),
+        }
+    }
+
+    fn candidates(&self) -> Vec<Candidate> {
+        let Hub {
+            peers, directory, ..
+        } = &*self.hub;
+        peers.candidates(&self.model, &**directory, self.config.only_bonded)
+    }
+
+    /// Sessions that cover all layers, and when the first of those failed that had to be replaced.
+    /// Opens what is missing; looks for holders until `deadline`.
+    fn route(
+        &self,
+        tracks: &mut [&mut SequenceState],
+        deadline: Instant,
+        mut last: Option<String>,
+    ) -> Result<(Vec<Arc<Link>>, Option<Instant>), PipelineError> {
+        let started = Instant::now();
+        let mut plan = self.plan.lock();
+        self.reconsider(&mut plan, tracks);
+        let mut first_broken = None;
+        loop {
+            plan.links.retain(|link| match link.broken() {
+                Some(Broken { at, error }) => {
+                    first_broken = Some(first_broken.map_or(at, |first: Instant| first.min(at)));
+                    self.failed(link, &error);
+                    false
+                },
+                None => true,
+            });
+            let Some((at, gap)) = gap(&plan.links, self.ends.config().layers) else {
+                return Ok((plan.links.clone(), first_broken));
+            };
+            let need = self.need(gap, tracks);
+            let mut candidates = self.candidates();
+            let mut found = routing::route(&candidates, &need);
+            if found.is_err() {
+                self.hub.refresh(&self.model, self.config.request_timeout);
+                candidates = self.candidates();
+                found = routing::route(&candidates, &need);
+            }
+            let missing = match found {
+                Ok(route) => match self.open(&candidates, &route.stages) {
+                    Ok(links) => {
+                        plan.links.splice(at..at, links);
+                        plan.compared = Instant::now();
+                        continue;
+                    },
+                    Err((layers, OpenError::Link(error))) => {
+                        last = Some(error.to_string());
+                        layers
+                    },
+                    Err((_, error)) => return Err(PipelineError::Open(error)),
+                },
+                Err(NoRoute { layers }) => layers,
+            };
+            let now = Instant::now();
+            if now >= deadline {
+                return Err(PipelineError::NoHolder {
+                    layers: missing,
+                    waited: now.saturating_duration_since(started),
+                    last,
+                });
+            }
+            if routing::route(&self.candidates(), &need).is_err() {
+                let left = deadline.saturating_duration_since(now);
+                self.hub.peers.wait(SEARCH_PAUSE.min(left));
+            }
+        }
+    }
+
+    /// Opens a session for each stage. A server that refuses or fails is put off.
+    fn open(
+        &self,
+        candidates: &[Candidate],
+        stages: &[Stage],
+    ) -> Result<Vec<Arc<Link>>, (Range<usize>, OpenError)> {
+        let mut links = Vec::with_capacity(stages.len());
+        for stage in stages {
+            let Some(candidate) = candidates.get(stage.candidate) else {
+                continue;
+            };
+            let target = Target {
+                peer: candidate.peer.clone(),
+                model: self.model,
+                layers: stage.layers.clone(),
+                wire: self.config.wire,
+                width: self.ends.config().width,
+                expected: candidate.rtt + stage.layers.len() as f64 / candidate.throughput,
+            };
+            match self.hub.open(target, self.config.request_timeout) {
+                Ok(link) => links.push(link),
+                Err(error) => {
+                    log::info!(target: LOG_TARGET, "{} opens no session: {error}", candidate.peer);
+                    if let OpenError::Link(error) = &error {
+                        if error.is_forgivable() {
+                            self.hub.peers.busy(&candidate.peer);
+                        } else {
+                            self.hub.peers.failed(&candidate.peer);
+                        }
+                    }
+                    return Err((stage.layers.clone(), error));
+                },
+            }
+        }
+        Ok(links)
+    }
+
+    fn need(&self, layers: Range<usize>, tracks: &mut [&mut SequenceState]) -> Need {
+        let positions = tracks.iter_mut().map(|track| track.journal(0).len()).sum();
+        Need::new(layers, positions)
+    }
+
+    /// Leaves the route for one that is much better, if a server lost trust, a span straggles or
+    /// some time is over.
+    fn reconsider(&self, plan: &mut Plan, tracks: &mut [&mut SequenceState]) {
+        let layers = self.ends.config().layers;
+        let straggles = plan.links.iter().any(|link| link.straggles());
+        let distrusted = |link: &Arc<Link>| self.hub.peers.trust(&link.peer) < LEAST_TRUST;
+        let due = plan.links.iter().any(distrusted)
+            || self.config.replan && (straggles || plan.compared.elapsed() >= REPLAN_AFTER);
+        let complete =
+            plan.links.iter().all(|link| link.is_alive()) && gap(&plan.links, layers).is_none();
+        if !due || !complete {
+            return;
+        }
+        plan.compared = Instant::now();
+        let need = self.need(0..layers, tracks);
+        let candidates = self.candidates();
+        let present = plan.links.iter().map(|link| {
+            let candidate = candidates.iter().position(|c| c.peer == link.peer)?;
+            Some(Stage {
+                candidate,
+                layers: link.layers.clone(),
+            })
+        });
+        // A server that is not known any more is as good as gone.
+        let present = present
+            .collect::<Option<Vec<_>>>()
+            .and_then(|stages| routing::cost(&candidates, &stages, &need))
+            .unwrap_or(f64::MAX);
+        let Ok(Route { stages, cost }) = routing::route(&candidates, &need) else {
+            return;
+        };
+        let positions: usize = tracks.iter_mut().map(|track| track.journal(0).len()).sum();
+        // Prefill is several times as fast a token as decoding is.
+        let replay = cost * positions as f64 / 4.0;
+        if !routing::much_better(present, cost, replay, TOKENS_TO_COME) {
+            return;
+        }
+        let mut links = Vec::with_capacity(stages.len());
+        for stage in &stages {
+            let kept = plan.links.iter().find(|link| {
+                let peer = candidates.get(stage.candidate).map(|c| &c.peer);
+                link.layers == stage.layers && Some(&link.peer) == peer
+            });
+            match kept {
+                Some(link) => links.push(link.clone()),
+                None => match self.open(&candidates, std::slice::from_ref(stage)) {
+                    Ok(opened) => links.extend(opened),
+                    // The present route still works.
+                    Err(_) => return,
+                },
+            }
+        }
+        log::info!(
+            target: LOG_TARGET,
+            "another route is taken: {:.1} ms a token expected instead of {:.1} ms",
+            1e3 * cost,
+            1e3 * present
+        );
+        self.hub.metrics.replanned.inc();
+        plan.links = links;
+    }
+
+    /// Has a second holder compute a share of what was just computed, in the background.
+    fn sample(&self, route: &[Arc<Link>], tracks: &mut [&mut SequenceState], from: &[usize]) {
+        if self.config.spot_check <= 0.0 {
+            return;
+        }
+        for (track, from) in tracks.iter_mut().zip(from) {
+            let len = track.journal(0).len();
+            for link in route {
+                // The check computes all `len` rows: so in the mean a share of `spot_check` of all
+                // rows is computed twice.
+                let chance = self.config.spot_check * (len - from) as f64 / len.max(1) as f64;
+                let random = getrandom::u32().unwrap_or(u32::MAX);
+                if f64::from(random) / f64::from(u32::MAX) >= chance.min(1.0) {
+                    continue;
+                }
+                let check = Check {
+                    link: link.clone(),
+                    last: track.last(link).cloned(),
+                    inputs: track.journal(link.layers.start).clone(),
+                    outputs: track.journal(link.layers.end).clone(),
+                    config: self.config.clone(),
+                };
+                self.hub.order(check);
+            }
+        }
+    }
+}
+
+/// The first layers below `end` that `links`, which are in order, do not cover, and the place among
+/// them where they belong.
+fn gap(links: &[Arc<Link>], end: usize) -> Option<(usize, Range<usize>)> {
+    let mut covered = 0;
+    for (at, link) in links.iter().enumerate() {
+        if link.layers.start > covered {
+            return Some((at, covered..link.layers.start));
+        }
+        covered = link.layers.end;
+    }
+    (covered < end).then_some((links.len(), covered..end))
+}

@@ -1,0 +1,547 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Moves rows through the spans of a route.
+//!
+//! Each sequence has a journal at each border between spans: the rows that passed it. A span has
+//! to compute the positions that its server does not have yet, and those whose results are missing
+//! from the journal behind it; the rows come from the journal before it, which the span before
+//! fills. New rows, rows that a new server has missed, and rows for a border that was not there
+//! before are all the same to this rule, so replay is nothing special.
+//!
+//! Rows that no journal has yet may go from server to server. This node then announces them to each
+//! server on their way at once, and gets every output all the same, for the journals. Each server says
+//! by a digest what it computed from: what another one has passed on differently is not taken. What
+//! goes wrong there is done again through this node.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        mpsc::{channel, Receiver, RecvTimeoutError, Sender},
+        Arc,
+    },
+    time::{Duration, Instant},
+};
+
+use super::{
+    journal::Journal,
+    link::{Answered, Computed, Link, LinkError, Place, Reply, Source},
+};
+use crate::{
+    integrity::Digest,
+    message::{Next, Part, Refusal},
+    transport::Peer,
+};
+use sha2::{Digest as _, Sha256};
+
+/// Messages to one server that are under way at the same time: one is computed while the next one
+/// travels.
+const WINDOW: usize = 2;
+
+/// The state of one sequence along a route.
+#[derive(Default)]
+pub(crate) struct SequenceState {
+    /// Rows by border: before layer 0, between spans, behind the last layer.
+    journals: BTreeMap<usize, Journal>,
+    places: Vec<Place>,
+}
+
+impl SequenceState {
+    /// The journal at a border.
+    pub fn journal(&mut self, border: usize) -> &mut Journal {
+        self.journals.entry(border).or_default()
+    }
+
+    /// Positions known at a border.
+    fn known(&self, border: usize) -> usize {
+        self.journals.get(&border).map_or(0, Journal::len)
+    }
+
+    /// The sequence's place on the server of `link`.
+    fn place(&mut self, link: &Arc<Link>) -> &mut Place {
+        let found = self
+            .places
+            .iter()
+            .position(|place| Arc::ptr_eq(&place.link, link));
+        let index = found.unwrap_or_else(|| {
+            self.places.push(Place::new(link.clone()));
+            self.places.len() - 1
+        });
+        &mut self.places[index]
+    }
+
+    /// The last answer that the server of `link` gave for the sequence.
+    pub fn last(&self, link: &Arc<Link>) -> Option<&Answered> {
+        let mut places = self.places.iter();
+        let place = places.find(|place| Arc::ptr_eq(&place.link, link));
+        place.and_then(|place| place.last.as_ref())
+    }
+
+    /// A second sequence that starts with this one.
+    pub fn fork(&self) -> Self {
+        Self {
+            journals: self.journals.clone(),
+            places: self.places.iter().filter_map(Place::fork).collect(),
+        }
+    }
+
+    /// Forgets all but the first `len` positions.
+    pub fn truncate(&mut self, len: usize) {
+        for journal in self.journals.values_mut() {
+            journal.truncate(len);
+        }
+        for place in &mut self.places {
+            place.len = place.len.min(len);
+        }
+    }
+
+    /// Lets go of what belongs to other routes.
+    pub fn keep(&mut self, route: &[Arc<Link>]) {
+        self.places
+            .retain(|place| route.iter().any(|link| Arc::ptr_eq(link, &place.link)));
+        self.journals.retain(|border, _| {
+            route
+                .iter()
+                .any(|link| link.layers.start == *border || link.layers.end == *border)
+        });
+    }
+}
+
+/// How to go about it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// Rows of a message.
+    pub chunk_rows: usize,
+    /// The least round-trip time of a server to which others pass rows on.
+    pub push_from: Duration,
+    pub least_timeout: Duration,
+    pub most_timeout: Duration,
+}
+
+impl Pace {
+    /// When a server has to have answered `rows` that it has now.
+    fn deadline(&self, link: &Link, rows: usize) -> Instant {
+        Instant::now() + link.timeout(rows, self.least_timeout, self.most_timeout)
+    }
+}
+
+/// A link failed.
+pub(crate) struct Failure {
+    pub link: Arc<Link>,
+    pub error: LinkError,
+    /// Whether anything had come back.
+    pub progress: bool,
+}
+
+/// Consecutive rows of one track.
+#[derive(Clone, Copy)]
+struct Piece {
+    /// Place among the tracks.
+    track: usize,
+    position: usize,
+    rows: usize,
+}
+
+/// A message under way.
+struct Flight {
+    pieces: Vec<Piece>,
+    /// When its answer is due; not while the server waits for its upstream.
+    deadline: Option<Instant>,
+    /// The message to the next stage whose rows are this one's output.
+    next: Option<u64>,
+    /// Where the rows come from, if not from here.
+    pushed: Option<Pushed>,
+}
+
+/// Rows that one server passes on to another.
+struct Pushed {
+    from: Peer,
+    /// When this node got them, and their digest.
+    known: Option<(Instant, Digest)>,
+}
+
+impl Flight {
+    fn rows(&self) -> usize {
+        rows_of(&self.pieces)
+    }
+}
+
+fn rows_of(pieces: &[Piece]) -> usize {
+    pieces.iter().map(|piece| piece.rows).sum()
+}
+
+/// One stage of the route at work.
+struct Stage {
+    link: Arc<Link>,
+    /// For each sequence, the position that is sent next.
+    next: Vec<usize>,
+    flights: HashMap<u64, Flight>,
+}
+
+/// Computes all that is missing so that the last border of `route` has as many rows of each track
+/// as its first border has. Returns how many rows were sent of positions before `from`, a position
+/// for each track: what had been computed before. On a failure the tracks hold what was achieved.
+pub(crate) fn drive(
+    route: &[Arc<Link>],
+    tracks: &mut [&mut SequenceState],
+    from: &[usize],
+    pace: &Pace,
+) -> Result<usize, Failure> {
+    let (Some(first), Some(last)) = (route.first(), route.last()) else {
+        return Ok(0);
+    };
+    let (entry, exit) = (first.layers.start, last.layers.end);
+    let (reply, replies) = channel();
+    let mut stages: Vec<Stage> = vec![];
+    for link in route.iter().rev() {
+        let next = tracks.iter_mut().map(|track| {
+            let known = track.known(link.layers.end);
+            let place = track.place(link);
+            place.len = place.len.min(known);
+            place.len
+        });
+        stages.push(Stage {
+            next: next.collect(),
+            link: link.clone(),
+            flights: HashMap::new(),
+        });
+    }
+    stages.reverse();
+    let mut run = Run {
+        stages,
+        tracks,
+        from,
+        pace,
+        reply,
+        replies,
+        early: vec![],
+        again: 0,
+        progress: false,
+    };
+    let outcome = run.run(entry, exit);
+    if outcome.is_err() {
+        run.abandon();
+    }
+    outcome.map(|()| run.again)
+}
+
+struct Run<'a, 'b> {
+    stages: Vec<Stage>,
+    tracks: &'a mut [&'b mut SequenceState],
+    from: &'a [usize],
+    pace: &'a Pace,
+    reply: Sender<Reply>,
+    replies: Receiver<Reply>,
+    /// Answers to rows that this node has not got yet.
+    early: Vec<Reply>,
+    again: usize,
+    progress: bool,
+}
+
+/// Takes the first `n` elements, or all there are.
+fn split<'a, T>(rest: &mut &'a [T], n: usize) -> &'a [T] {
+    let (first, others) = rest.split_at_checked(n).unwrap_or((*rest, &[]));
+    *rest = others;
+    first
+}
+
+impl Run<'_, '_> {
+    /// Until the border `exit` has what `entry` has, and the borders between them, too.
+    fn run(&mut self, entry: usize, exit: usize) -> Result<(), Failure> {
+        loop {
+            self.send()?;
+            let done = |track: &&mut SequenceState| track.known(exit) >= track.known(entry);
+            let idle = self.stages.iter().all(|stage| stage.flights.is_empty());
+            if idle && self.tracks.iter().all(done) {
+                return Ok(());
+            }
+            self.receive()?;
+        }
+    }
+
+    /// Lets servers wait no more for each other.
+    fn abandon(&self) {
+        for stage in &self.stages {
+            if stage.flights.values().any(|flight| flight.pushed.is_some()) {
+                stage.link.skip();
+            }
+        }
+    }
+
+    /// Sends what can be sent.
+    fn send(&mut self) -> Result<(), Failure> {
+        for index in 0..self.stages.len() {
+            while let Some((pieces, data)) = self.next_message(index) {
+                let last = self.last_of_train(index, &pieces);
+                // From the last one on, so that each message can name the next one.
+                let mut next = None;
+                for stage in (index..=last).rev() {
+                    let source = if stage == index {
+                        Source::Client(&data)
+                    } else {
+                        Source::Upstream(rows_of(&pieces))
+                    };
+                    next = self.dispatch(stage, &pieces, source, next)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The last stage to which rows can be passed on that stage `first` is to compute.
+    fn last_of_train(&self, first: usize, pieces: &[Piece]) -> usize {
+        let rows = rows_of(pieces);
+        let mut last = first;
+        for pair in self.stages.windows(2).skip(first) {
+            let [from, to] = pair else {
+                break;
+            };
+            // In step with the stage before, and nothing is known behind that one yet.
+            let fits = pieces.iter().all(|piece| {
+                let known = self
+                    .tracks
+                    .get(piece.track)
+                    .map(|track| track.known(to.link.layers.start));
+                to.next.get(piece.track) == Some(&piece.position)
+                    && known.is_some_and(|known| known <= piece.position)
+            });
+            if !fits
+                || pieces.len() > to.link.max_branches()
+                || rows > to.link.max_rows(rows)
+                || to.flights.len() >= WINDOW + last + 1 - first
+                || !to.link.is_as_far_as(self.pace.push_from)
+                || !to.link.takes_from(&from.link)
+            {
+                break;
+            }
+            last += 1;
+        }
+        last
+    }
+
+    /// Sends rows to a stage, or announces them. Returns what the stage before has to be told of it.
+    fn dispatch(
+        &mut self,
+        index: usize,
+        pieces: &[Piece],
+        source: Source<'_>,
+        next: Option<Next>,
+    ) -> Result<Option<Next>, Failure> {
+        let from = index
+            .checked_sub(1)
+            .and_then(|before| self.stages.get(before));
+        let from = from.map(|stage| stage.link.peer.clone());
+        let Some(stage) = self.stages.get_mut(index) else {
+            return Ok(None);
+        };
+        let link = stage.link.clone();
+        let mut parts = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            let (Some(track), Some(next)) = (
+                self.tracks.get_mut(piece.track),
+                stage.next.get_mut(piece.track),
+            ) else {
+                continue;
+            };
+            *next = piece.position + piece.rows;
+            let old = self
+                .from
+                .get(piece.track)
+                .map_or(0, |from| from.saturating_sub(piece.position));
+            self.again += old.min(piece.rows);
+            parts.push(Part {
+                branch: track.place(&link).branch(),
+                position: piece.position.try_into().unwrap_or(u32::MAX),
+                rows: piece.rows.try_into().unwrap_or(u32::MAX),
+            });
+        }
+        let after = next.as_ref().map(|next| next.sequence);
+        let sent = link.compute(parts, source, next, index, &self.reply);
+        let sequence = match sent {
+            Ok(sequence) => sequence,
+            Err(error) => return Err(self.failure(link, error)),
+        };
+        let pushed = match source {
+            Source::Client(_) => None,
+            Source::Upstream(_) => from.map(|from| Pushed { from, known: None }),
+        };
+        let waiting: usize = stage.flights.values().map(Flight::rows).sum();
+        let deadline = pushed
+            .is_none()
+            .then(|| self.pace.deadline(&link, waiting + rows_of(pieces)));
+        stage.flights.insert(
+            sequence,
+            Flight {
+                pieces: pieces.to_vec(),
+                deadline,
+                next: after,
+                pushed,
+            },
+        );
+        Ok(Some(Next {
+            peer: link.peer.as_bytes().to_vec(),
+            session: link.session(),
+            sequence,
+        }))
+    }
+
+    /// Rows that a stage can be sent now, if there are any and few enough messages are under way.
+    fn next_message(&mut self, index: usize) -> Option<(Vec<Piece>, Vec<f32>)> {
+        let stage = self
+            .stages
+            .get(index)
+            .filter(|s| s.flights.len() < WINDOW)?;
+        let link = &stage.link;
+        let mut room = link.max_rows(self.pace.chunk_rows);
+        let mut pieces = vec![];
+        let mut data = vec![];
+        for (i, (track, next)) in self.tracks.iter_mut().zip(&stage.next).enumerate() {
+            let journal = track.journal(link.layers.start);
+            let rows = journal.len().saturating_sub(*next).min(room);
+            if rows == 0 {
+                continue;
+            }
+            journal.read(*next..*next + rows, link.width, &mut data);
+            pieces.push(Piece {
+                track: i,
+                position: *next,
+                rows,
+            });
+            room -= rows;
+            if room == 0 || pieces.len() >= link.max_branches() {
+                break;
+            }
+        }
+        (!pieces.is_empty()).then_some((pieces, data))
+    }
+
+    /// Waits for an answer and takes it in.
+    fn receive(&mut self) -> Result<(), Failure> {
+        let flights = self.stages.iter().flat_map(|stage| {
+            let flights = stage.flights.values();
+            flights.filter_map(move |flight| Some((flight.deadline?, stage, flight)))
+        });
+        let Some((deadline, stage, flight)) = flights.min_by_key(|(deadline, ..)| *deadline) else {
+            // Nothing is under way and nothing can be sent: the journals do not fit the route.
+            let link = self.stages.first().map(|stage| stage.link.clone());
+            return link.map_or(Ok(()), |link| Err(self.failure(link, LinkError::Malformed)));
+        };
+        let wait = deadline.saturating_duration_since(Instant::now());
+        match self.replies.recv_timeout(wait) {
+            Ok(reply) => self.take(reply),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                let link = stage.link.clone();
+                let Some(pushed) = &flight.pushed else {
+                    return Err(self.failure(link, LinkError::Timeout));
+                };
+                // Whichever of the two it is: through this node it shows.
+                link.not_pushed(&pushed.from);
+                Err(self.failure(link, LinkError::NotPushed))
+            },
+        }
+    }
+
+    fn take(&mut self, reply: Reply) -> Result<(), Failure> {
+        let Some(stage) = self.stages.get_mut(reply.stage) else {
+            return Ok(());
+        };
+        let Some(flight) = stage.flights.get(&reply.sequence) else {
+            return Ok(());
+        };
+        let awaits_input = flight
+            .pushed
+            .as_ref()
+            .is_some_and(|pushed| pushed.known.is_none());
+        if awaits_input && reply.result.is_ok() {
+            self.early.push(reply);
+            return Ok(());
+        }
+        let Some(flight) = stage.flights.remove(&reply.sequence) else {
+            return Ok(());
+        };
+        let link = stage.link.clone();
+        let Computed { bytes, input, held } = match reply.result {
+            Ok(computed) => computed,
+            Err(error) => {
+                if let (LinkError::Refused(Refusal::BadPush), Some(pushed)) =
+                    (&error, &flight.pushed)
+                {
+                    link.not_pushed(&pushed.from);
+                }
+                return Err(self.failure(link, error));
+            },
+        };
+        if let Some(Pushed {
+            from,
+            known: Some((since, digest)),
+        }) = &flight.pushed
+        {
+            if input != Some(*digest) {
+                link.not_pushed(from);
+                return Err(self.failure(link, LinkError::NotPushed));
+            }
+            link.measure_pushed(flight.rows(), since.elapsed(), held);
+        }
+        let width = link.width;
+        let Ok(data) = link.wire.decode(&bytes, flight.rows(), width) else {
+            return Err(self.failure(link, LinkError::Malformed));
+        };
+        self.progress = true;
+        let (mut rest, mut rest_bytes) = (data.as_slice(), bytes.as_slice());
+        for (part, piece) in (0..).zip(flight.pieces) {
+            let Piece { position, rows, .. } = piece;
+            let Some(track) = self.tracks.get_mut(piece.track) else {
+                continue;
+            };
+            let own = split(&mut rest, rows * width);
+            let own_bytes = split(&mut rest_bytes, link.wire.bytes(rows, width));
+            let place = track.place(&link);
+            place.len = position + rows;
+            place.last = Some(Answered {
+                sequence: reply.sequence,
+                part,
+                position,
+                rows,
+                bytes: own_bytes.to_vec(),
+            });
+            let journal = track.journal(link.layers.end);
+            // What is known already was computed again for its cache's sake.
+            let known = journal.len().saturating_sub(position) * width;
+            journal.push(own.get(known..).unwrap_or_default(), width);
+        }
+        match flight.next {
+            Some(sequence) => self.passed_on(reply.stage + 1, sequence, &bytes),
+            None => Ok(()),
+        }
+    }
+
+    /// The rows of a message that a stage gets from the one before have come here, too: from now on
+    /// its answer is due, if it is not here already.
+    fn passed_on(&mut self, index: usize, sequence: u64, bytes: &[u8]) -> Result<(), Failure> {
+        let Some(stage) = self.stages.get_mut(index) else {
+            return Ok(());
+        };
+        let rows = stage.flights.values().map(Flight::rows).sum();
+        let deadline = self.pace.deadline(&stage.link, rows);
+        if let Some(flight) = stage.flights.get_mut(&sequence) {
+            flight.deadline = Some(deadline);
+            if let Some(pushed) = &mut flight.pushed {
+                pushed.known = Some((Instant::now(), Sha256::digest(bytes).into()));
+            }
+        }
+        let is_it = |reply: &Reply| (reply.stage, reply.sequence) == (index, sequence);
+        match self.early.iter().position(is_it) {
+            Some(at) => {
+                let reply = self.early.swap_remove(at);
+                self.take(reply)
+            },
+            None => Ok(()),
+        }
+    }
+
+    fn failure(&self, link: Arc<Link>, error: LinkError) -> Failure {
+        Failure {
+            link,
+            error,
+            progress: self.progress,
+        }
+    }
+}

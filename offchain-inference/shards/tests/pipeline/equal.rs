@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a pipeline computes is what the whole model computes.
+
+use std::time::Duration;
+
+use candle_core::quantized::GgmlDType;
+use proptest::prelude::*;
+use starling_engine::{
+    backend::{Backend, LocalBackend},
+    chat::Message,
+    config::Architecture,
+    generate::{Cancel, GenerateOptions},
+    gguf::Gguf,
+    prompt::Prompt,
+    rank::{RankerKind, Task},
+    sampling::Sampling,
+    tokenizer::Tokenizer,
+    Hidden, Input, Sequence, Step, Trunk,
+};
+use starling_shards::{wire::WireFormat, PipelineConfig};
+
+use crate::{
+    fixtures::{self, CONTEXT, LAYERS, VOCAB},
+    swarm::{config, extend, greedy, smollm2, Swarm},
+};
+
+fn backend<T: Trunk>(trunk: T) -> LocalBackend<T> {
+    let gguf = Gguf::open(&smollm2()).unwrap();
+    let tokenizer = Tokenizer::from_gguf(gguf.metadata()).unwrap();
+    LocalBackend::new("model".into(), trunk, tokenizer).unwrap()
+}
+
+fn answer<T: Trunk>(backend: &LocalBackend<T>) -> (Vec<u32>, String) {
+    let options = GenerateOptions {
+        max_tokens: 24,
+        sampling: Sampling {
+            temperature: 0.8,
+            seed: 5,
+            ..Sampling::default()
+        },
+        ..GenerateOptions::default()
+    };
+    let prompt = Prompt::data("The first thing that one sees in the harbour of the old town is");
+    let done = backend
+        .generate(&prompt, &options, &Cancel::new(), &mut |_| {})
+        .unwrap();
+    (done.tokens, done.text)
+}
+
+fn scores<T: Trunk>(backend: &LocalBackend<T>) -> Vec<Vec<f64>> {
+    let messages = [Message::user("What is the capital of France?")];
+    let responses = [
+        "It is Paris.",
+        "It is a kind of cheese.",
+        "Paris, on the Seine.",
+    ];
+    let responses = responses.map(str::to_owned);
+    let task = Task {
+        messages: &messages,
+        responses: &responses,
+    };
+    let rank = |kind: RankerKind| kind.ranker().rank(backend, task, &Cancel::new()).unwrap();
+    RankerKind::ALL.into_iter().map(rank).collect()
+}
+
+#[test]
+fn answers_and_scores_of_a_real_model_are_those_of_the_whole() {
+    let path = smollm2();
+    let whole = backend(Swarm::new(&path).whole());
+    let (expected, expected_scores) = (answer(&whole), scores(&whole));
+    for cuts in [
+        vec![0, 30],
+        vec![0, 13, 30],
+        vec![0, 10, 20, 30],
+        vec![0, 6, 12, 18, 24, 30],
+    ] {
+        let mut swarm = Swarm::new(&path);
+        let servers: Vec<_> = cuts
+            .windows(2)
+            .map(|cut| swarm.server(cut[0]..cut[1]))
+            .collect();
+        let user = swarm.node();
+        // The longer ones from server to server.
+        let push_from = if cuts.len() > 3 {
+            Duration::ZERO
+        } else {
+            Duration::MAX
+        };
+        let config = PipelineConfig {
+            push_from,
+            ..config()
+        };
+        let pipeline = backend(swarm.pipeline(&user, config));
+        assert_eq!(answer(&pipeline), expected, "{cuts:?}");
+        assert_eq!(scores(&pipeline), expected_scores, "{cuts:?}");
+        assert_eq!(pipeline.trunk().route().len(), servers.len());
+        assert!(servers
+            .iter()
+            .all(|s| s.service.metrics().served_rows.get() > 24.0));
+        for (i, server) in servers.iter().enumerate() {
+            let metrics = server.service.metrics();
+            let taken = metrics.pushes.with_label_values(&["taken"]).get();
+            assert_eq!(taken > 20.0, i > 0 && push_from.is_zero(), "{taken}");
+        }
+    }
+}
+
+/// What can be done to sequences.
+#[derive(Clone, Debug)]
+enum Act {
+    /// Extend some sequences by so many tokens each, in one pass.
+    Forward(Vec<(usize, usize)>),
+    Fork(usize),
+    Truncate(usize, usize),
+    Drop(usize),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        4 => proptest::collection::vec((0usize..4, 1usize..40), 1..4).prop_map(Act::Forward),
+        2 => (0usize..4).prop_map(Act::Fork),
+        2 => (0usize..4, 0usize..CONTEXT).prop_map(|(s, len)| Act::Truncate(s, len)),
+        1 => (0usize..4).prop_map(Act::Drop),
+    ]
+}
+
+/// The hidden states that come of `acts`, as bits.
+fn play<T: Trunk>(trunk: &T, acts: &[Act]) -> Vec<Vec<u32>> {
+    let mut sessions = vec![trunk.session()];
+    let mut results = vec![];
+    for (n, act) in acts.iter().enumerate() {
+        let index = |s: usize, len: usize| s % len;
+        match act {
+            Act::Forward(which) => {
+                let mut inputs = vec![vec![]; sessions.len()];
+                for (s, tokens) in which {
+                    let s = index(*s, sessions.len());
+                    let room = CONTEXT - sessions[s].len();
+                    let tokens = (0..*tokens.min(&room)).map(|i| (i * 7 + n * 31 + s * 3) % VOCAB);
+                    inputs[s] = tokens.map(|token| token as u32).collect();
+                }
+                let mut steps: Vec<_> = sessions
+                    .iter_mut()
+                    .zip(&inputs)
+                    .filter(|(_, input)| !input.is_empty())
+                    .map(|(session, input)| Step {
+                        session,
+                        input: Input::Tokens(input),
+                    })
+                    .collect();
+                let hidden = trunk.forward(&mut steps).unwrap();
+                let bits = |h: Hidden| h.into_vec().iter().map(|x| x.to_bits()).collect();
+                results.extend(hidden.into_iter().map(bits));
+            },
+            Act::Fork(s) => {
+                let fork = sessions[index(*s, sessions.len())].fork();
+                sessions.push(fork);
+            },
+            Act::Truncate(s, len) => {
+                let s = index(*s, sessions.len());
+                sessions[s].truncate(*len);
+            },
+            Act::Drop(s) => {
+                if sessions.len() > 1 {
+                    sessions.remove(index(*s, sessions.len()));
+                }
+            },
+        }
+    }
+    results
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn whatever_is_done_to_sequences_gives_the_same_bits(
+        acts in proptest::collection::vec(act(), 1..12),
+        cut in 1..LAYERS,
+        chunk_rows in 1usize..50,
+        gemma in any::<bool>(),
+        push in any::<bool>(),
+    ) {
+        let architecture = if gemma { Architecture::Gemma3 } else { Architecture::Llama };
+        let fixture = fixtures::model(architecture, GgmlDType::Q8_0);
+        let mut swarm = Swarm::new(&fixture.path);
+        let servers = [swarm.server(0..cut), swarm.server(cut..LAYERS)];
+        let user = swarm.node();
+        let push_from = if push { Duration::ZERO } else { Duration::MAX };
+        let config = PipelineConfig { chunk_rows, push_from, replan: false, ..config() };
+        let pipeline = swarm.pipeline(&user, config);
+        prop_assert_eq!(play(&pipeline, &acts), play(&swarm.whole(), &acts));
+        prop_assert_eq!(user.service.metrics().replayed_rows.get(), 0.0);
+        drop(servers);
+    }
+}
+
+#[test]
+fn a_sequence_that_begins_as_an_earlier_one_did_is_not_computed_again() {
+    let fixture = fixtures::model(Architecture::Llama, GgmlDType::Q8_0);
+    let mut swarm = Swarm::new(&fixture.path);
+    let server = swarm.server(0..LAYERS);
+    let user = swarm.node();
+    let pipeline = swarm.pipeline(&user, config());
+    let rows = || server.service.metrics().served_rows.get();
+    let tokens: Vec<u32> = (0..90).collect();
+    for other in [3, 70] {
+        extend(&pipeline, &mut pipeline.session(), &[other; 40]).unwrap();
+        extend(
+            &pipeline,
+            &mut pipeline.session_with_prefix(&tokens),
+            &tokens[..50],
+        )
+        .unwrap();
+    }
+    let whole = swarm.whole();
+    let expected = extend(&whole, &mut whole.session(), &tokens).unwrap();
+    let before = rows();
+    let mut session = pipeline.session_with_prefix(&tokens);
+    assert_eq!(session.len(), 50);
+    let hidden = extend(&pipeline, &mut session, &tokens[50..]).unwrap();
+    assert_eq!(rows() - before, 40.0);
+    assert_eq!(hidden.last(), expected.last());
+    // The last token's row is always wanted, and short beginnings are not kept.
+    assert_eq!(pipeline.session_with_prefix(&tokens[..50]).len(), 49);
+    assert_eq!(pipeline.session_with_prefix(&tokens[..31]).len(), 0);
+    drop(session);
+    assert_eq!(
+        pipeline.session_with_prefix(&[70; 99]).len(),
+        0,
+        "two are kept"
+    );
+}
+
+#[test]
+fn parts_of_overlapping_spans_make_a_pipeline() {
+    let fixture = fixtures::model(Architecture::Gemma3, GgmlDType::Q8_0);
+    let mut swarm = Swarm::new(&fixture.path);
+    let prompt = [5, 6, 7, 8];
+    let expected = greedy(&swarm.whole(), &prompt, 20, |_| {}).unwrap();
+    let _servers = [swarm.server(0..3), swarm.server(2..4)];
+    let user = swarm.node();
+    let pipeline = swarm.pipeline(&user, config());
+    assert_eq!(greedy(&pipeline, &prompt, 20, |_| {}).unwrap(), expected);
+    let covered: usize = pipeline
+        .route()
+        .iter()
+        .map(|(layers, _)| layers.len())
+        .sum();
+    assert_eq!((pipeline.route().len(), covered), (2, LAYERS));
+}
+
+#[test]
+fn a_node_uses_its_own_span_too() {
+    let fixture = fixtures::model(Architecture::Llama, GgmlDType::Q8_0);
+    let mut swarm = Swarm::new(&fixture.path);
+    let expected = greedy(&swarm.whole(), &[1, 2, 3], 10, |_| {}).unwrap();
+    let (user, other) = (swarm.server(0..2), swarm.server(2..4));
+    let pipeline = swarm.pipeline(&user, config());
+    assert_eq!(greedy(&pipeline, &[1, 2, 3], 10, |_| {}).unwrap(), expected);
+    let route: Vec<_> = pipeline.route().into_iter().map(|(_, peer)| peer).collect();
+    assert_eq!(route, [user.peer.clone(), other.peer.clone()]);
+}
+
+#[test]
+fn coarser_wires_travel_in_fewer_bytes_and_stay_near() {
+    let fixture = fixtures::model(Architecture::Llama, GgmlDType::Q8_0);
+    let tokens: Vec<u32> = (0..100).collect();
+    let mut results = vec![];
+    for wire in [
+        WireFormat::F32,
+        WireFormat::F16,
+        WireFormat::Linear8,
+        WireFormat::Dynamic8,
+    ] {
+        // A swarm for each: a pipeline says goodbye in its own time, and nobody else's bytes may count.
+        let mut swarm = Swarm::new(&fixture.path);
+        let server = swarm.server(0..LAYERS);
+        let user = swarm.node();
+        let config = PipelineConfig {
+            wire,
+            push_from: Duration::MAX,
+            ..config()
+        };
+        let pipeline = swarm.pipeline(&user, config);
+        let mut session = pipeline.session();
+        let hidden = extend(&pipeline, &mut session, &tokens).unwrap().into_vec();
+        let bytes = swarm.network.traffic(&user.peer, &server.peer).bytes;
+        results.push((hidden, bytes));
+    }
+    let (exact, most) = results.remove(0);
+    let norm = |x: &mut dyn Iterator<Item = f32>| x.map(|x| x * x).sum::<f32>().sqrt();
+    let mut before = most;
+    for (hidden, bytes) in results {
+        let error = norm(&mut hidden.iter().zip(&exact).map(|(a, b)| a - b));
+        let error = error / norm(&mut exact.iter().copied());
+        assert!(error > 0.0 && error < 0.1, "{error}");
+        assert!(bytes <= before);
+        before = bytes;
+    }
+    assert!(before < most / 3);
+}

@@ -1,0 +1,559 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Servers that die, stall, slow down or lie in the middle of a sequence.
+
+use std::{
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc,
+    },
+    time::Duration,
+};
+
+use candle_core::quantized::GgmlDType;
+use parking_lot::Mutex;
+use starling_engine::{config::Architecture, Error, Sequence, Trunk};
+use starling_shards::{
+    auth::Directory,
+    message::{self, Message},
+    simulated_network::Agent,
+    transport::Peer,
+    Pipeline, PipelineConfig, PipelineError, ServiceConfig,
+};
+
+use crate::{
+    fixtures::{self, Fixture, LAYERS},
+    swarm::{config, eventually, extend, greedy, Node, Swarm},
+};
+
+const PROMPT: [u32; 12] = [9, 8, 7, 6, 5, 4, 3, 2, 1, 50, 51, 52];
+const TOKENS: usize = 40;
+
+/// The layers that two nodes hold each.
+const CUT: usize = 2;
+
+struct Scene {
+    swarm: Swarm,
+    servers: Vec<Node>,
+    user: Node,
+    expected: Vec<u32>,
+    _fixture: Fixture,
+}
+
+impl Scene {
+    /// `holders` nodes hold the first layers, as many the others.
+    fn new(holders: usize) -> Self {
+        let fixture = fixtures::model(Architecture::Llama, GgmlDType::Q8_0);
+        let mut swarm = Swarm::new(&fixture.path);
+        let expected = greedy(&swarm.whole(), &PROMPT, TOKENS, |_| {}).unwrap();
+        let mut servers = vec![];
+        for _ in 0..holders {
+            servers.push(swarm.server(0..CUT));
+            servers.push(swarm.server(CUT..LAYERS));
+        }
+        Self {
+            user: swarm.node(),
+            swarm,
+            servers,
+            expected,
+            _fixture: fixture,
+        }
+    }
+
+    /// Generates; at each of `at` the server of the stage of the same place is struck.
+    fn strike(
+        &self,
+        pipeline: &Pipeline,
+        at: &[(usize, usize)],
+        strike: impl Fn(&Peer),
+    ) -> starling_engine::Result<Vec<u32>> {
+        greedy(pipeline, &PROMPT, TOKENS, |token| {
+            // Who is struck is not on the route any more.
+            let route = pipeline.route();
+            for (_, stage) in at.iter().filter(|(when, _)| *when == token) {
+                strike(&route[*stage].1);
+            }
+        })
+    }
+
+    /// Servers wait longer for one that takes nothing than clients do for an answer.
+    fn wait_long_to_send(&self) {
+        for server in &self.servers {
+            server.service.configure(ServiceConfig {
+                send_timeout: Duration::from_secs(60),
+                requests_per_second: 1e6,
+                messages_per_second: 1e6,
+                ..ServiceConfig::default()
+            });
+        }
+    }
+
+    fn failures(&self, cause: &str) -> f64 {
+        let metrics = self.user.service.metrics();
+        metrics.failures.with_label_values(&[cause]).get()
+    }
+
+    /// Sum over all servers.
+    fn pushes(&self, outcome: &str) -> f64 {
+        let of = |node: &Node| {
+            let metrics = node.service.metrics();
+            metrics.pushes.with_label_values(&[outcome]).get()
+        };
+        self.servers.iter().map(of).sum()
+    }
+
+    /// Times that the user did not rely on servers' passing on any more.
+    fn given_up(&self) -> f64 {
+        let metrics = self.user.service.metrics();
+        metrics.pushes.with_label_values(&["given_up"]).get()
+    }
+
+    fn recoveries(&self) -> u64 {
+        let metrics = self.user.service.metrics();
+        metrics.recovery_seconds.get_sample_count()
+    }
+}
+
+#[test]
+fn killed_servers_are_replaced_and_the_tokens_are_the_same() {
+    for push_from in [Duration::MAX, Duration::ZERO] {
+        killed_servers_are_replaced(push_from);
+    }
+}
+
+fn killed_servers_are_replaced(push_from: Duration) {
+    let scene = Scene::new(3);
+    // On a busy machine a server may look like a straggler.
+    let config = PipelineConfig {
+        replan: false,
+        push_from,
+        ..config()
+    };
+    let pipeline = scene.swarm.pipeline(&scene.user, config);
+    let at = [(3, 0), (11, 1), (25, 0), (25, 1)];
+    let tokens = scene.strike(&pipeline, &at, |peer| scene.swarm.network.kill(peer));
+    assert_eq!(tokens.unwrap(), scene.expected);
+    assert_eq!(scene.failures("disconnected"), 4.0);
+    assert_eq!(scene.recoveries(), 3, "two died at the same time");
+    // What the replacements had to be told: all positions up to there.
+    let (first, second, last) = (PROMPT.len() + 3, PROMPT.len() + 11, PROMPT.len() + 25);
+    let replayed = scene.user.service.metrics().replayed_rows.get();
+    assert_eq!(replayed, (first + second + 2 * last) as f64);
+    assert_eq!(scene.pushes("taken") > 0.0, push_from.is_zero());
+}
+
+/// A pipeline in which the first server passes everything on to the second one.
+fn pushing(scene: &Scene, config: PipelineConfig) -> Pipeline {
+    let config = PipelineConfig {
+        push_from: Duration::ZERO,
+        replan: false,
+        ..config
+    };
+    scene.swarm.pipeline(&scene.user, config)
+}
+
+#[test]
+fn what_is_not_passed_on_goes_through_the_client() {
+    let scene = Scene::new(1);
+    let config = PipelineConfig {
+        least_step_timeout: Duration::from_millis(500),
+        most_step_timeout: Duration::from_millis(500),
+        ..config()
+    };
+    let pipeline = pushing(&scene, config);
+    let [first, second] = [0, 1].map(|i| &scene.servers[i].peer);
+    let tokens = scene.strike(&pipeline, &[(9, 0)], |_| {
+        assert!(scene.pushes("taken") > 0.0);
+        scene.swarm.network.sever(first, second);
+    });
+    assert_eq!(tokens.unwrap(), scene.expected);
+    assert!(scene.given_up() >= 1.0);
+    // Nobody was replaced: there is nobody else.
+    assert_eq!(pipeline.route().len(), 2);
+}
+
+#[test]
+fn who_passes_on_something_else_than_it_answers_is_passed_over() {
+    let scene = Scene::new(1);
+    let pipeline = pushing(&scene, config());
+    let tokens = scene.strike(&pipeline, &[(9, 0)], |peer| {
+        scene.swarm.network.corrupt(peer, |bytes| {
+            if let Ok(Message::Push(mut push)) = message::decode(bytes) {
+                push.data[3] ^= 0x10;
+                *bytes = message::encode(&Message::Push(push));
+            }
+        });
+    });
+    assert_eq!(tokens.unwrap(), scene.expected);
+    assert!(scene.given_up() >= 1.0);
+    for server in &scene.servers {
+        assert_eq!(scene.user.service.trust(&server.peer), 1.0);
+    }
+}
+
+#[test]
+fn garbage_that_is_passed_on_is_not_blamed_on_who_gets_it() {
+    let scene = Scene::new(1);
+    let pipeline = pushing(&scene, config());
+    let tokens = scene.strike(&pipeline, &[(9, 0)], |peer| {
+        scene.swarm.network.corrupt(peer, |bytes| {
+            if let Ok(Message::Push(mut push)) = message::decode(bytes) {
+                push.data[..4].copy_from_slice(&f32::NAN.to_le_bytes());
+                *bytes = message::encode(&Message::Push(push));
+            }
+        });
+    });
+    assert_eq!(tokens.unwrap(), scene.expected);
+    assert_eq!(scene.failures("bad_push"), 1.0);
+    assert!(scene.given_up() >= 1.0);
+}
+
+#[test]
+fn who_waits_for_a_server_that_dies_goes_on_with_its_replacement() {
+    let scene = Scene::new(2);
+    let pipeline = pushing(&scene, config());
+    let tokens = scene.strike(&pipeline, &[(9, 0)], |peer| {
+        // Dies of its next answer, which it passes on to nobody.
+        let (network, dying) = (scene.swarm.network.clone(), peer.clone());
+        scene.swarm.network.corrupt(peer, move |bytes| {
+            bytes.clear();
+            network.kill(&dying);
+        });
+    });
+    assert_eq!(tokens.unwrap(), scene.expected);
+    assert_eq!(scene.failures("disconnected"), 1.0);
+    assert_eq!(scene.failures("timeout"), 0.0, "nobody waits in vain");
+    // Only the dead one's layers are computed again for what was before.
+    let replayed = scene.user.service.metrics().replayed_rows.get();
+    assert_eq!(replayed, (PROMPT.len() + 9) as f64);
+}
+
+#[test]
+fn a_paused_server_is_replaced_and_the_tokens_are_the_same() {
+    let scene = Scene::new(2);
+    let least_step_timeout = Duration::from_millis(300);
+    let pipeline = scene.swarm.pipeline(
+        &scene.user,
+        PipelineConfig {
+            least_step_timeout,
+            most_step_timeout: least_step_timeout,
+            request_timeout: Duration::from_secs(2),
+            ..config()
+        },
+    );
+    let tokens = scene.strike(&pipeline, &[(7, 1)], |peer| scene.swarm.network.pause(peer));
+    assert_eq!(tokens.unwrap(), scene.expected);
+    // On a busy machine another answer may come late, too.
+    assert!(scene.failures("timeout") >= 1.0);
+    assert!(scene.recoveries() >= 1);
+}
+
+#[test]
+fn who_takes_nothing_holds_up_nobody_else() {
+    let mut scene = Scene::new(1);
+    let config = PipelineConfig {
+        least_step_timeout: Duration::from_secs(20),
+        most_step_timeout: Duration::from_secs(20),
+        patience: Duration::from_secs(1),
+        ..config()
+    };
+    let pipeline = scene.swarm.pipeline(&scene.user, config.clone());
+    let other = scene.swarm.node();
+    let others = scene.swarm.pipeline(&other, config);
+    let server = scene.servers[0].peer.clone();
+    let network = scene.swarm.network.clone();
+    let user = scene.user.peer.clone();
+    scene.wait_long_to_send();
+    greedy(&pipeline, &PROMPT, 3, |_| {}).unwrap();
+    network.clog(&server, &user);
+    std::thread::scope(|scope| {
+        let blocked = scope.spawn(|| greedy(&pipeline, &PROMPT, 1, |_| {}));
+        eventually("an answer that waits", || {
+            scene.servers[0].service.metrics().served_rows.get() >= (2 * PROMPT.len() + 3) as f64
+        });
+        let tokens = greedy(&others, &PROMPT, TOKENS, |_| {}).unwrap();
+        assert_eq!(tokens, scene.expected);
+        let metrics = other.service.metrics();
+        assert_eq!(metrics.failures.with_label_values(&["timeout"]).get(), 0.0);
+        network.kill(&user);
+        assert!(blocked.join().unwrap().is_err());
+    });
+}
+
+#[test]
+fn a_server_that_takes_nothing_that_is_passed_on_holds_up_no_answer() {
+    let scene = Scene::new(1);
+    scene.wait_long_to_send();
+    let config = PipelineConfig {
+        least_step_timeout: Duration::from_secs(3),
+        most_step_timeout: Duration::from_secs(3),
+        ..config()
+    };
+    let pipeline = pushing(&scene, config);
+    let [first, second] = [0, 1].map(|i| &scene.servers[i].peer);
+    let tokens = scene.strike(&pipeline, &[(9, 0)], |_| {
+        assert!(scene.pushes("taken") > 0.0);
+        scene.swarm.network.clog(first, second);
+    });
+    assert_eq!(tokens.unwrap(), scene.expected);
+    assert_eq!(scene.given_up(), 1.0);
+    assert_eq!(scene.failures("timeout"), 0.0, "the answers came");
+}
+
+#[test]
+fn a_server_that_lags_behind_gets_by_way_of_the_client_what_it_needs() {
+    let scene = Scene::new(2);
+    let pipeline = pushing(&scene, config());
+    // Long enough to be remembered.
+    let first: Vec<u32> = (0..40).map(|i| i * 7 % 90).collect();
+    let mut longer = first.clone();
+    longer.extend([11, 12, 13]);
+    let whole = scene.swarm.whole();
+    let expected = extend(&whole, &mut whole.session(), &longer).unwrap();
+    extend(&pipeline, &mut pipeline.session(), &first).unwrap();
+    scene.swarm.network.kill(&pipeline.route()[1].1);
+    // The replacement learns of its upstream by another sequence, and knows nothing of the first.
+    let before = scene.pushes("taken");
+    greedy(&pipeline, &PROMPT, 8, |_| {}).unwrap();
+    assert!(scene.pushes("taken") > before);
+    let mut session = pipeline.session_with_prefix(&longer);
+    let known = session.len();
+    assert_eq!(known, first.len());
+    let again = extend(&pipeline, &mut session, &longer[known..]).unwrap();
+    assert_eq!(again.last(), expected.last());
+    assert_eq!(scene.failures("wrong_branch"), 0.0);
+    assert_eq!(
+        scene.failures("disconnected"),
+        1.0,
+        "the one that was killed"
+    );
+}
+
+#[test]
+fn no_row_is_replayed_twice_however_slow_a_replacement_is() {
+    let scene = Scene::new(2);
+    let config = PipelineConfig {
+        replan: false,
+        ..config()
+    };
+    let pipeline = scene.swarm.pipeline(&scene.user, config);
+    let network = &scene.swarm.network;
+    let at = 9;
+    let tokens = greedy(&pipeline, &PROMPT, TOKENS, |token| {
+        if token != at {
+            return;
+        }
+        let route = pipeline.route();
+        let [first, second] = [0, 1].map(|stage| route[stage].1.clone());
+        // The one that takes the first one's place has all to compute again, and what it gives is known
+        // already: the pipeline could go on without it.
+        for server in scene.servers.iter().step_by(2) {
+            if server.peer != first {
+                network.slow(&server.peer, Duration::from_millis(300));
+            }
+        }
+        let (dying, killer) = (second.clone(), network.clone());
+        network.corrupt(&second, move |bytes| {
+            bytes.clear();
+            killer.kill(&first);
+            killer.kill(&dying);
+        });
+    });
+    assert_eq!(tokens.unwrap(), scene.expected);
+    let replayed = scene.user.service.metrics().replayed_rows.get();
+    assert_eq!(replayed, (2 * (PROMPT.len() + at)) as f64);
+}
+
+#[test]
+fn a_straggler_is_left_for_a_faster_holder_without_a_failure() {
+    a_straggler_is_left(Duration::MAX, 0);
+    // Its rows are pushed.
+    a_straggler_is_left(Duration::ZERO, 1);
+}
+
+fn a_straggler_is_left(push_from: Duration, stage: usize) {
+    let scene = Scene::new(2);
+    let config = PipelineConfig {
+        push_from,
+        ..config()
+    };
+    let pipeline = scene.swarm.pipeline(&scene.user, config);
+    let slow = std::cell::RefCell::new(None);
+    let tokens = scene.strike(&pipeline, &[(4, stage)], |peer| {
+        scene.swarm.network.slow(peer, Duration::from_millis(600));
+        *slow.borrow_mut() = Some(peer.clone());
+    });
+    assert_eq!(tokens.unwrap(), scene.expected);
+    let metrics = scene.user.service.metrics();
+    assert!(metrics.replanned.get() >= 1.0);
+    assert_eq!(scene.recoveries(), 0);
+    let slow = slow.into_inner().unwrap();
+    assert!(pipeline.route().iter().all(|(_, peer)| *peer != slow));
+    assert_eq!(scene.pushes("taken") > 0.0, push_from.is_zero());
+}
+
+#[test]
+fn garbage_is_noticed_and_the_tokens_are_the_same() {
+    let scene = Scene::new(2);
+    let config = PipelineConfig {
+        replan: false,
+        ..config()
+    };
+    let pipeline = scene.swarm.pipeline(&scene.user, config);
+    let tokens = scene.strike(&pipeline, &[(5, 0), (9, 1)], |peer| {
+        // An infinite number in place of the last one.
+        scene.swarm.network.corrupt(peer, |message| {
+            let end = message.len() - 4;
+            message[end..].copy_from_slice(&f32::INFINITY.to_le_bytes());
+        });
+    });
+    assert_eq!(tokens.unwrap(), scene.expected);
+    assert_eq!(scene.failures("malformed_answer"), 2.0);
+}
+
+#[test]
+fn what_is_no_message_at_all_is_counted_and_survived() {
+    let scene = Scene::new(2);
+    let pipeline = scene.swarm.pipeline(
+        &scene.user,
+        PipelineConfig {
+            least_step_timeout: Duration::from_millis(300),
+            most_step_timeout: Duration::from_millis(300),
+            ..config()
+        },
+    );
+    let tokens = scene.strike(&pipeline, &[(5, 0)], |peer| {
+        scene
+            .swarm
+            .network
+            .corrupt(peer, |message| message.truncate(7));
+    });
+    assert_eq!(tokens.unwrap(), scene.expected);
+    let metrics = scene.user.service.metrics();
+    assert!(metrics.refused.with_label_values(&["malformed"]).get() >= 1.0);
+}
+
+#[test]
+fn a_cheap_copy_of_the_model_is_found_out_and_the_honest_keep_their_trust() {
+    let mut scene = Scene::new(2);
+    // A third holder, who tells which of two that differ is right.
+    let honest = scene.swarm.server(0..CUT);
+    let coarser = fixtures::model(Architecture::Llama, GgmlDType::Q4_0);
+    let liar = scene.swarm.node();
+    scene.swarm.serve_file(&liar, &coarser.path, 0..CUT);
+    let config = PipelineConfig {
+        spot_check: 1.0,
+        replan: false,
+        ..config()
+    };
+    let service = &scene.user.service;
+    let checks = |outcome: &str| {
+        let metrics = service.metrics();
+        metrics.checks.with_label_values(&[outcome]).get()
+    };
+    // The first attempt to record what was found fails, as on a full disk.
+    let (full, recorded) = (AtomicBool::new(true), Arc::new(Mutex::new(vec![])));
+    let cases = recorded.clone();
+    service.record_evidence(move |case| {
+        let works = !full.swap(false, Ordering::Relaxed);
+        if works {
+            cases.lock().push(case.clone());
+        }
+        works
+    });
+    let evidence = |outcome: &str| {
+        let metrics = service.metrics();
+        metrics.evidence.with_label_values(&[outcome]).get()
+    };
+    // The liar is on the route, or sooner or later one of those who are asked again.
+    let pipeline = scene.swarm.pipeline(&scene.user, config);
+    eventually("the liar's discovery", || {
+        greedy(&pipeline, &PROMPT, 4, |_| {}).unwrap();
+        service.trust(&liar.peer) < 0.5 && evidence("recorded") >= 1.0
+    });
+    for honest in scene.servers.iter().chain([&honest]) {
+        assert!(service.trust(&honest.peer) > 0.5);
+    }
+    assert!(checks("differed") >= 1.0);
+    eventually("agreement", || {
+        greedy(&pipeline, &PROMPT, 4, |_| {}).unwrap();
+        checks("agreed") >= 1.0
+    });
+    assert_eq!(evidence("found"), evidence("recorded"), "none is lost");
+    let recorded = recorded.lock();
+    assert_eq!(recorded.len() as f64, evidence("recorded"));
+    for case in recorded.iter() {
+        case.evidence.check(&*scene.swarm.agents).unwrap();
+        assert!(!case.evidence.judge(&case.exhibit).unwrap().agrees);
+        assert_eq!(case.network, scene.swarm.agents.network());
+        let account = Agent::new(7).record().account;
+        let answers = [&case.evidence.first, &case.evidence.second];
+        assert!(answers.iter().any(|answer| answer.claim.account == account));
+    }
+}
+
+#[test]
+fn without_another_holder_the_error_says_which_layers_are_missing() {
+    let scene = Scene::new(1);
+    let pipeline = scene.swarm.pipeline(
+        &scene.user,
+        PipelineConfig {
+            patience: Duration::from_millis(400),
+            ..config()
+        },
+    );
+    let outcome = scene.strike(&pipeline, &[(6, 1)], |peer| scene.swarm.network.kill(peer));
+    let Err(Error::Remote(error)) = outcome else {
+        panic!("{outcome:?}");
+    };
+    match error.downcast_ref() {
+        Some(PipelineError::NoHolder { layers, .. }) => assert_eq!(*layers, CUT..LAYERS),
+        other => panic!("{other:?}"),
+    }
+    assert!(error.to_string().contains("layers 2..4"), "{error}");
+}
+
+#[test]
+fn a_pipeline_goes_on_when_a_holder_comes_back() {
+    let mut scene = Scene::new(1);
+    let pipeline = scene.swarm.pipeline(&scene.user, config());
+    assert_eq!(
+        greedy(&pipeline, &PROMPT, TOKENS, |_| {}).unwrap(),
+        scene.expected
+    );
+    scene.swarm.network.kill(&scene.servers[1].peer);
+    // It is looked for while nobody holds the layers.
+    let replacement = scene.swarm.node();
+    let swarm = &scene.swarm;
+    std::thread::scope(|scope| {
+        let generation = scope.spawn(|| greedy(&pipeline, &PROMPT, TOKENS, |_| {}).unwrap());
+        swarm.serve(&replacement, CUT..LAYERS);
+        assert_eq!(generation.join().unwrap(), scene.expected);
+    });
+    assert_eq!(pipeline.route()[1].1, replacement.peer);
+}
+
+#[test]
+fn layers_that_move_to_other_borders_are_found() {
+    let mut scene = Scene::new(1);
+    // Everything that the two servers hold, cut at other places.
+    let _others = [
+        scene.swarm.server(0..1),
+        scene.swarm.server(1..3),
+        scene.swarm.server(3..4),
+    ];
+    // On a busy machine a server may look like a straggler.
+    let config = PipelineConfig {
+        replan: false,
+        ..config()
+    };
+    let pipeline = scene.swarm.pipeline(&scene.user, config);
+    let tokens = greedy(&pipeline, &PROMPT, TOKENS, |token| {
+        if token == 10 {
+            for server in &scene.servers {
+                scene.swarm.network.kill(&server.peer);
+            }
+        }
+    });
+    assert_eq!(tokens.unwrap(), scene.expected);
+    assert_eq!(pipeline.route().len(), 3);
+}

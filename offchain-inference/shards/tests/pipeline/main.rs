@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Pipelines of spans between nodes of one process: the same as the whole model, whatever happens.
+
+mod equal;
+mod faults;
+#[path = "../../../engine/src/fixtures.rs"]
+#[allow(dead_code)]
+mod fixtures;
+mod leaks;
+mod refusals;
+mod swarm;
+
+/// For `fixtures`, which is the engine's.
+mod config {
+    pub use starling_engine::config::Architecture;
+}

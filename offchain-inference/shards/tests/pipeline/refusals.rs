@@ -1,0 +1,692 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a server refuses, says so, and counts.
+
+use std::{
+    sync::{
+        mpsc::{channel, Receiver, Sender},
+        Arc, Weak,
+    },
+    time::Duration,
+};
+
+use candle_core::quantized::GgmlDType;
+use parking_lot::Mutex;
+use sha2::{Digest as _, Sha256};
+use starling_engine::{config::Architecture, Error};
+use starling_shards::{
+    auth::{Directory, Identity, Signed},
+    integrity::History,
+    message::{
+        self, Attest, Done, Edit, Message, Next, Open, Opened, Part, Push, Refusal, Request,
+        Response, SessionId, Span, Work,
+    },
+    simulated_network::{Agent, Endpoint},
+    transport::{Inbox, Peer, Respond, Transport},
+    wire::WireFormat,
+    OpenError, PipelineConfig, PipelineError, ServiceConfig,
+};
+
+use crate::{
+    fixtures::{self, Fixture, CONTEXT, LAYERS},
+    swarm::{config, eventually, greedy, Node, Swarm, MODEL},
+};
+
+const WIDTH: usize = 96;
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Keeps what comes in.
+struct Answers(Mutex<Sender<Done>>, Mutex<Option<Sender<Push>>>);
+
+impl Inbox for Answers {
+    fn request(&self, _: Peer, _: Vec<u8>, _: Respond) {}
+
+    fn message(&self, _: Peer, payload: Vec<u8>) {
+        match message::decode(&payload) {
+            Ok(Message::Done(done)) => self.0.lock().send(done).unwrap(),
+            Ok(Message::Push(push)) => {
+                if let Some(pushes) = &*self.1.lock() {
+                    pushes.send(push).unwrap();
+                }
+            },
+            _ => {},
+        }
+    }
+
+    fn disconnected(&self, _: &Peer) {}
+}
+
+/// A client that says what it likes.
+struct Client {
+    endpoint: Arc<Endpoint>,
+    server: Peer,
+    agent: Agent,
+    answers: Receiver<Done>,
+    inbox: Arc<Answers>,
+}
+
+struct Scene {
+    swarm: Swarm,
+    server: Node,
+    _fixture: Fixture,
+}
+
+impl Scene {
+    fn new(config: ServiceConfig) -> Self {
+        let fixture = fixtures::model(Architecture::Llama, GgmlDType::Q8_0);
+        let mut swarm = Swarm::new(&fixture.path);
+        let server = swarm.node_with(config);
+        swarm.serve(&server, 1..LAYERS);
+        Self {
+            swarm,
+            server,
+            _fixture: fixture,
+        }
+    }
+
+    /// A client with the agent of this number, which the directory knows or not.
+    fn client(&self, number: u8, known: bool) -> Client {
+        let agent = Agent::new(number);
+        if known {
+            self.swarm.agents.insert(agent.record());
+        }
+        let endpoint = self.swarm.network.join(&format!("client {number}"));
+        let (sender, answers) = channel();
+        let inbox = Arc::new(Answers(Mutex::new(sender), Mutex::default()));
+        let weak: Weak<Answers> = Arc::downgrade(&inbox);
+        endpoint.attach(weak);
+        Client {
+            endpoint,
+            server: self.server.peer.clone(),
+            agent,
+            answers,
+            inbox,
+        }
+    }
+
+    fn open(&self) -> Open {
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce).unwrap();
+        Open {
+            model: MODEL,
+            layers: Span { start: 1, end: 3 },
+            wire: WireFormat::F32,
+            nonce,
+            time: self.swarm.agents.now(),
+        }
+    }
+
+    fn sign(&self, client: &Client, open: Open) -> Signed<Open> {
+        let network = self.swarm.agents.network();
+        let local = client.endpoint.local();
+        Signed::new(open, &client.agent, &network, &local, Some(&client.server)).unwrap()
+    }
+
+    fn opened(&self, client: &Client) -> Opened {
+        match client.ask(&Request::Open(self.sign(client, self.open()))) {
+            Response::Opened(opened) => opened,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn counted(&self, refusal: &Refusal) -> f64 {
+        let metrics = self.server.service.metrics();
+        metrics.refused.with_label_values(&[refusal.name()]).get()
+    }
+}
+
+impl Client {
+    fn ask(&self, request: &Request) -> Response {
+        self.ask_bytes(message::encode(request))
+    }
+
+    fn ask_bytes(&self, payload: Vec<u8>) -> Response {
+        let response = self
+            .endpoint
+            .request(&self.server, payload, TIMEOUT)
+            .unwrap();
+        message::decode(&response).unwrap()
+    }
+
+    /// What is pushed to it from now on.
+    fn pushes(&self) -> Receiver<Push> {
+        let (sender, pushes) = channel();
+        *self.inbox.1.lock() = Some(sender);
+        pushes
+    }
+
+    fn send(&self, work: Work) {
+        self.send_bytes(message::encode(&Message::Work(work)));
+    }
+
+    fn send_bytes(&self, payload: Vec<u8>) {
+        self.endpoint.send(&self.server, payload, TIMEOUT).unwrap();
+    }
+
+    /// The answer to `work`.
+    fn done(&self, work: Work) -> Result<Vec<u8>, Refusal> {
+        let (session, sequence) = (work.session, work.sequence);
+        self.send(work);
+        let done = self.answers.recv_timeout(TIMEOUT).unwrap();
+        assert_eq!((done.session, done.sequence), (session, sequence));
+        done.result.map(|output| output.data)
+    }
+}
+
+fn work(session: SessionId, sequence: u64, parts: &[(u32, u32, u32)]) -> Work {
+    let rows: usize = parts.iter().map(|(_, _, rows)| *rows as usize).sum();
+    let part = |&(branch, position, rows): &(u32, u32, u32)| Part {
+        branch,
+        position,
+        rows,
+    };
+    Work {
+        session,
+        sequence,
+        edits: vec![],
+        parts: parts.iter().map(part).collect(),
+        data: WireFormat::F32.encode(&vec![0.5; rows * WIDTH], WIDTH),
+        pushed: false,
+        next: None,
+    }
+}
+
+/// Takes the rows out of `work`, for somebody to push them.
+fn to_push(work: &mut Work) -> Message {
+    work.pushed = true;
+    Message::Push(Push {
+        session: work.session,
+        sequence: work.sequence,
+        data: std::mem::take(&mut work.data),
+    })
+}
+
+/// No limits on rates, which these tests would meet.
+fn unhurried() -> ServiceConfig {
+    ServiceConfig {
+        requests_per_second: 1e6,
+        messages_per_second: 1e6,
+        max_sessions: 1_000,
+        max_sessions_per_agent: 1_000,
+        ..ServiceConfig::default()
+    }
+}
+
+#[test]
+fn only_what_a_bonded_agent_signs_for_this_server_opens_a_session() {
+    let scene = Scene::new(ServiceConfig {
+        min_bond: 500,
+        ..unhurried()
+    });
+    let client = scene.client(100, true);
+    let refused = |open: Signed<Open>, refusal: Refusal| {
+        let before = scene.counted(&refusal);
+        assert_eq!(
+            client.ask(&Request::Open(open)),
+            Response::Refused(refusal.clone())
+        );
+        assert_eq!(scene.counted(&refusal), before + 1.0);
+    };
+    let sign = |change: &dyn Fn(&mut Open)| {
+        let mut open = scene.open();
+        change(&mut open);
+        scene.sign(&client, open)
+    };
+    let good = sign(&|_| {});
+    assert!(matches!(
+        client.ask(&Request::Open(good.clone())),
+        Response::Opened(_)
+    ));
+    refused(good.clone(), Refusal::Replayed);
+
+    // Another's words.
+    let mut changed = good.clone();
+    changed.body.nonce = [1; 16];
+    refused(changed, Refusal::BadSignature);
+    let other = scene.client(101, true);
+    refused(scene.sign(&other, scene.open()), Refusal::BadSignature);
+    let network = scene.swarm.agents.network();
+    let to_other = |peer: &Peer, network: &[u8; 32]| {
+        let local = client.endpoint.local();
+        Signed::new(scene.open(), &client.agent, network, &local, Some(peer)).unwrap()
+    };
+    refused(
+        to_other(&other.endpoint.local(), &network),
+        Refusal::BadSignature,
+    );
+    refused(
+        to_other(&scene.server.peer, &[8; 32]),
+        Refusal::BadSignature,
+    );
+
+    // Agents that may not.
+    let stranger = scene.client(102, false);
+    let open = scene.sign(&stranger, scene.open());
+    assert_eq!(
+        stranger.ask(&Request::Open(open)),
+        Response::Refused(Refusal::NotBonded)
+    );
+    let with_record = |change: &dyn Fn(&mut starling_shards::auth::AgentRecord)| {
+        let mut record = client.agent.record();
+        change(&mut record);
+        scene.swarm.agents.insert(record);
+    };
+    with_record(&|record| record.active = false);
+    refused(sign(&|_| {}), Refusal::NotBonded);
+    with_record(&|record| record.bond = 499);
+    refused(sign(&|_| {}), Refusal::NotBonded);
+    with_record(&|record| record.key = [9; 32]);
+    refused(sign(&|_| {}), Refusal::NotBonded);
+    with_record(&|_| {});
+
+    // Other times, and what is not here.
+    refused(sign(&|open| open.time -= 61_000), Refusal::Stale);
+    refused(sign(&|open| open.time += 61_000), Refusal::Stale);
+    refused(sign(&|open| open.model = [9; 32]), Refusal::NotHeld);
+    for (start, end) in [(0, 2), (2, 5), (2, 2), (3, 1), (0, u32::MAX)] {
+        refused(
+            sign(&|open| open.layers = Span { start, end }),
+            Refusal::NotHeld,
+        );
+    }
+    assert_eq!(scene.server.service.metrics().sessions.get(), 1.0);
+}
+
+#[test]
+fn anyone_may_where_the_configuration_says_so() {
+    let scene = Scene::new(ServiceConfig {
+        only_bonded: false,
+        ..unhurried()
+    });
+    let stranger = scene.client(100, false);
+    scene.opened(&stranger);
+    let mut forged = scene.sign(&stranger, scene.open());
+    forged.signature[5] ^= 1;
+    assert_eq!(
+        stranger.ask(&Request::Open(forged)),
+        Response::Refused(Refusal::BadSignature)
+    );
+}
+
+#[test]
+fn sessions_are_limited_for_each_agent_and_for_all() {
+    let scene = Scene::new(ServiceConfig {
+        max_sessions: 3,
+        max_sessions_per_agent: 2,
+        ..unhurried()
+    });
+    let (one, two) = (scene.client(100, true), scene.client(101, true));
+    let refused = |client: &Client| {
+        let open = scene.sign(client, scene.open());
+        assert_eq!(
+            client.ask(&Request::Open(open)),
+            Response::Refused(Refusal::TooManySessions)
+        );
+    };
+    let first = scene.opened(&one);
+    scene.opened(&one);
+    refused(&one);
+    scene.opened(&two);
+    refused(&two);
+    // A session that is closed makes room.
+    one.send_bytes(message::encode(&Message::Close(first.session)));
+    let metrics = scene.server.service.metrics();
+    eventually("the session's end", || metrics.sessions.get() == 2.0);
+    scene.opened(&two);
+    assert_eq!(scene.counted(&Refusal::TooManySessions), 2.0);
+}
+
+#[test]
+fn requests_and_messages_are_limited_in_rate() {
+    let scene = Scene::new(ServiceConfig {
+        requests_per_second: 1.0,
+        messages_per_second: 5.0,
+        ..unhurried()
+    });
+    let client = scene.client(100, true);
+    let session = scene.opened(&client).session;
+    let describe = Request::Describe(MODEL);
+    let refused = (0..20)
+        .filter(|_| client.ask(&describe) == Response::Refused(Refusal::TooFast))
+        .count();
+    assert!(refused >= 10, "{refused}");
+    for sequence in 0..60 {
+        client.send(work(session, sequence, &[(0, 0, 1)]));
+    }
+    let mut refusals = (0..60).map(|_| client.answers.recv_timeout(TIMEOUT).unwrap().result);
+    assert!(refusals.any(|result| result == Err(Refusal::TooFast)));
+    let other = scene.client(101, true);
+    scene.opened(&other);
+}
+
+#[test]
+fn malformed_requests_and_messages_are_refused_and_the_server_goes_on() {
+    let scene = Scene::new(unhurried());
+    let client = scene.client(100, true);
+    let good = message::encode(&Request::Open(scene.sign(&client, scene.open())));
+    let cut = |bytes: &[u8]| bytes[..bytes.len() - 1].to_vec();
+    let longer = |bytes: &[u8]| [bytes, &[0]].concat();
+    let other_version = |bytes: &[u8]| [&[message::VERSION + 1], &bytes[1..]].concat();
+    let broken = [
+        vec![],
+        vec![message::VERSION, 9, 9],
+        cut(&good),
+        longer(&good),
+        other_version(&good),
+    ];
+    for payload in &broken {
+        assert_eq!(
+            client.ask_bytes(payload.clone()),
+            Response::Refused(Refusal::Malformed)
+        );
+    }
+    let session = scene.opened(&client).session;
+    let message = message::encode(&Message::Work(work(session, 0, &[(0, 0, 1)])));
+    let messages = [
+        vec![],
+        vec![message::VERSION, 77],
+        cut(&message),
+        longer(&message),
+        other_version(&message),
+    ];
+    for payload in &messages {
+        client.send_bytes(payload.clone());
+    }
+    eventually("the counts", || {
+        scene.counted(&Refusal::Malformed) == (broken.len() + messages.len()) as f64
+    });
+    // None of these counted as the session's first.
+    assert!(client.done(work(session, 0, &[(0, 0, 1)])).is_ok());
+}
+
+#[test]
+fn messages_at_odds_with_their_session_are_refused_and_end_it() {
+    let scene = Scene::new(ServiceConfig {
+        max_rows: 20,
+        max_branches: 3,
+        max_positions: 50,
+        ..unhurried()
+    });
+    let client = scene.client(100, true);
+    let refused = |refusal: Refusal, change: &dyn Fn(&mut Work)| {
+        let session = scene.opened(&client).session;
+        assert!(client.done(work(session, 0, &[(0, 0, 5)])).is_ok());
+        let before = scene.counted(&refusal);
+        let mut bad = work(session, 1, &[(0, 5, 2)]);
+        change(&mut bad);
+        let sequence = bad.sequence;
+        assert_eq!(client.done(bad), Err(refusal.clone()));
+        assert_eq!(scene.counted(&refusal), before + 1.0);
+        // The session is over, for the next message and for the memory.
+        let next = client.done(work(session, sequence + 1, &[(0, 5, 1)]));
+        assert_eq!(next, Err(Refusal::UnknownSession));
+    };
+    let parts = |list: &'static [(u32, u32, u32)]| {
+        move |bad: &mut Work| {
+            *bad = Work {
+                edits: std::mem::take(&mut bad.edits),
+                ..work(bad.session, bad.sequence, list)
+            }
+        }
+    };
+    refused(Refusal::OutOfOrder, &|bad| bad.sequence = 0);
+    refused(Refusal::OutOfOrder, &|bad| bad.sequence = 2);
+    refused(Refusal::TooLarge, &parts(&[(0, 5, 21)]));
+    refused(Refusal::TooLarge, &|bad| bad.parts[0].rows = u32::MAX);
+    refused(Refusal::Malformed, &|bad| bad.data.truncate(9));
+    refused(Refusal::Malformed, &|bad| bad.data.push(0));
+    refused(Refusal::Malformed, &parts(&[(0, 5, 0), (1, 0, 1)]));
+    refused(Refusal::Malformed, &|bad| {
+        bad.data[..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    });
+    refused(Refusal::WrongBranch, &parts(&[(0, 6, 1)]));
+    refused(Refusal::WrongBranch, &parts(&[(0, u32::MAX, 1)]));
+    refused(Refusal::WrongBranch, &parts(&[(1, 1, 1)]));
+    refused(Refusal::WrongBranch, &parts(&[(0, 0, 1), (0, 0, 1)]));
+    refused(Refusal::WrongBranch, &|bad| bad.edits.push(Edit::Drop(7)));
+    let fork = |branch, parent, len| Edit::Fork {
+        branch,
+        parent,
+        len,
+    };
+    refused(Refusal::WrongBranch, &|bad| bad.edits.push(fork(1, 0, 6)));
+    refused(Refusal::WrongBranch, &|bad| bad.edits.push(fork(1, 9, 1)));
+    refused(Refusal::WrongBranch, &|bad| bad.edits.push(fork(0, 0, 1)));
+    refused(Refusal::TooLarge, &|bad| {
+        bad.edits
+            .extend([fork(1, 0, 5), fork(2, 0, 5), fork(3, 0, 5)]);
+    });
+    refused(Refusal::TooLarge, &|bad| bad.edits = vec![fork(1, 0, 1); 7]);
+    // 5 positions and twice 5 more are held, and two times 20 come.
+    refused(Refusal::CacheFull, &|bad| {
+        bad.edits.extend([fork(1, 0, 5), fork(2, 0, 5)]);
+        for (branch, sequence) in [(1, 1), (2, 2)] {
+            let mut more = work(bad.session, sequence, &[(branch, 5, 17)]);
+            more.edits = std::mem::take(&mut bad.edits);
+            assert!(client.done(more).is_ok());
+        }
+        bad.sequence = 3;
+    });
+}
+
+#[test]
+fn a_session_is_its_peers_alone() {
+    let scene = Scene::new(unhurried());
+    let (owner, thief) = (scene.client(100, true), scene.client(101, true));
+    let session = scene.opened(&owner).session;
+    assert_eq!(
+        thief.done(work(session, 0, &[(0, 0, 1)])),
+        Err(Refusal::UnknownSession)
+    );
+    thief.send_bytes(message::encode(&Message::Close(session)));
+    eventually("the count", || {
+        scene.counted(&Refusal::UnknownSession) == 2.0
+    });
+    assert!(owner.done(work(session, 0, &[(0, 0, 1)])).is_ok());
+}
+
+#[test]
+fn rows_are_pushed_by_whom_the_client_names_and_nobody_else() {
+    let scene = Scene::new(unhurried());
+    let (client, stranger) = (scene.client(100, true), scene.client(101, true));
+    // Without an agent: who pushes needs none.
+    let upstream = scene.client(102, false);
+    let session = scene.opened(&client).session;
+    let expected = client.done(work(session, 0, &[(0, 0, 2)])).unwrap();
+    assert!(!scene.server.service.welcome(&upstream.endpoint.local()));
+    let tell = |from: &Client, peer: &Peer| {
+        from.send_bytes(message::encode(&Message::Upstream {
+            session,
+            peer: peer.as_bytes().to_vec(),
+        }));
+    };
+    let counted = |refusal, by: f64, act: &dyn Fn()| {
+        let before = scene.counted(&refusal);
+        act();
+        eventually("the count", || scene.counted(&refusal) == before + by);
+    };
+    let unknown = Refusal::UnknownSession;
+    // Nobody else says who may.
+    counted(unknown.clone(), 1.0, &|| {
+        tell(&stranger, &stranger.endpoint.local());
+    });
+    tell(&client, &upstream.endpoint.local());
+    let mut next = work(session, 1, &[(0, 0, 2)]);
+    let push = to_push(&mut next);
+    client.send(next);
+    counted(unknown.clone(), 2.0, &|| {
+        stranger.send_bytes(message::encode(&push));
+        client.send_bytes(message::encode(&push));
+    });
+    let Message::Push(mut long) = push.clone() else {
+        unreachable!()
+    };
+    long.data.push(0);
+    counted(Refusal::BadPush, 1.0, &|| {
+        upstream.send_bytes(message::encode(&Message::Push(long.clone())));
+    });
+    counted(Refusal::OutOfOrder, 1.0, &|| {
+        upstream.send_bytes(message::encode(&push));
+        upstream.send_bytes(message::encode(&push));
+    });
+    let done = client.answers.recv_timeout(TIMEOUT).unwrap();
+    let output = done.result.unwrap();
+    assert_eq!((done.sequence, output.data), (1, expected));
+    let Message::Push(push) = push else {
+        unreachable!()
+    };
+    assert_eq!(output.input, Some(Sha256::digest(push.data).into()));
+    assert!(scene.server.service.welcome(&upstream.endpoint.local()));
+}
+
+#[test]
+fn an_output_goes_on_to_whom_the_client_names() {
+    let scene = Scene::new(unhurried());
+    let (client, next) = (scene.client(100, true), scene.client(101, true));
+    let session = scene.opened(&client).session;
+    let pushed = next.pushes();
+    let mut first = work(session, 0, &[(0, 0, 2)]);
+    first.next = Some(Next {
+        peer: next.endpoint.local().as_bytes().to_vec(),
+        session: 77,
+        sequence: 5,
+    });
+    let data = client.done(first).unwrap();
+    let push = pushed.recv_timeout(TIMEOUT).unwrap();
+    assert_eq!((push.session, push.sequence, push.data), (77, 5, data));
+    // One that is not there costs nothing but its rows.
+    let mut second = work(session, 1, &[(0, 2, 1)]);
+    second.next = Some(Next {
+        peer: b"nobody".to_vec(),
+        session: 77,
+        sequence: 6,
+    });
+    assert!(client.done(second).is_ok());
+    let failed = || {
+        let metrics = scene.server.service.metrics();
+        metrics.pushes.with_label_values(&["failed"]).get()
+    };
+    eventually("the count", || failed() == 1.0);
+}
+
+#[test]
+fn what_is_skipped_leaves_the_session_in_order() {
+    let scene = Scene::new(unhurried());
+    let client = scene.client(100, true);
+    let session = scene.opened(&client).session;
+    let mut awaiting = work(session, 0, &[(0, 0, 2), (1, 0, 1)]);
+    to_push(&mut awaiting);
+    client.send(awaiting);
+    client.send_bytes(message::encode(&Message::Skip { session, before: 1 }));
+    // Both branches are there, without rows.
+    let mut next = work(session, 1, &[(0, 0, 2)]);
+    next.edits.push(Edit::Drop(1));
+    assert!(client.done(next).is_ok());
+    let mut nothing = work(session, 2, &[]);
+    to_push(&mut nothing);
+    assert_eq!(client.done(nothing), Err(Refusal::Malformed));
+}
+
+#[test]
+fn a_claim_is_about_the_sequence_as_it_is_after_a_rollback() {
+    let scene = Scene::new(unhurried());
+    let client = scene.client(100, true);
+    let session = scene.opened(&client).session;
+    assert!(client.done(work(session, 0, &[(0, 0, 5)])).is_ok());
+    assert!(client.done(work(session, 1, &[(0, 2, 1)])).is_ok());
+    let attest = Attest {
+        session,
+        sequence: 1,
+        part: 0,
+    };
+    let Response::Attested(signed) = client.ask(&Request::Attest(attest)) else {
+        panic!("the server signs for its answers")
+    };
+    let mut history = History::default();
+    history.push(&[0.5; 3 * WIDTH], WIDTH);
+    assert_eq!(signed.body.positions, 2);
+    assert_eq!(Some(signed.body.before), history.digest_at(2));
+    assert_eq!(signed.body.after, history.digest());
+}
+
+#[test]
+fn a_sequence_longer_than_the_context_is_refused() {
+    let scene = Scene::new(unhurried());
+    let client = scene.client(100, true);
+    let session = scene.opened(&client).session;
+    let context = CONTEXT as u32;
+    assert!(client.done(work(session, 0, &[(0, 0, context)])).is_ok());
+    assert_eq!(
+        client.done(work(session, 1, &[(0, context, 1)])),
+        Err(Refusal::ContextFull)
+    );
+}
+
+#[test]
+fn one_that_asks_too_much_does_not_make_others_fail() {
+    let scene = Scene::new(unhurried());
+    let (greedy, modest) = (scene.client(100, true), scene.client(101, true));
+    let (a, b) = (scene.opened(&greedy).session, scene.opened(&modest).session);
+    let context = CONTEXT as u32;
+    greedy.send(work(a, 0, &[(0, 0, context)]));
+    greedy.send(work(a, 1, &[(0, context, 1)]));
+    for sequence in 0..20 {
+        assert!(modest
+            .done(work(b, sequence, &[(0, sequence as u32, 1)]))
+            .is_ok());
+    }
+    let results: Vec<_> = (0..2)
+        .map(|_| greedy.answers.recv_timeout(TIMEOUT).unwrap())
+        .collect();
+    assert!(results[0].result.is_ok());
+    assert_eq!(results[1].result, Err(Refusal::ContextFull));
+}
+
+#[test]
+fn a_user_whom_nobody_serves_is_told_why() {
+    let fixture = fixtures::model(Architecture::Llama, GgmlDType::Q8_0);
+    let mut swarm = Swarm::new(&fixture.path);
+    let _server = swarm.server(0..LAYERS);
+    // Not in the table of agents.
+    let user = swarm.node_of(Agent::new(77), ServiceConfig::default());
+    let pipeline = swarm.pipeline(
+        &user,
+        PipelineConfig {
+            patience: Duration::from_millis(300),
+            ..config()
+        },
+    );
+    let Err(Error::Remote(error)) = greedy(&pipeline, &[1], 1, |_| {}) else {
+        panic!("a stranger is served");
+    };
+    assert!(error.to_string().contains("bonded"), "{error}");
+
+    /// A node without an agent.
+    struct Nobody;
+    impl Identity for Nobody {
+        fn account(&self) -> Option<[u8; 32]> {
+            None
+        }
+        fn key(&self) -> Option<[u8; 32]> {
+            None
+        }
+        fn sign(&self, _: &[u8]) -> Option<[u8; 64]> {
+            None
+        }
+    }
+    let service = starling_shards::Service::start(
+        swarm.network.join("nobody"),
+        swarm.agents.clone(),
+        Arc::new(Nobody),
+        ServiceConfig::default(),
+        None,
+    )
+    .unwrap();
+    let pipeline = service.pipeline(MODEL, swarm.ends(), config());
+    let Err(Error::Remote(error)) = greedy(&pipeline, &[1], 1, |_| {}) else {
+        panic!("nobody is served");
+    };
+    assert_eq!(
+        error.downcast_ref(),
+        Some(&PipelineError::Open(OpenError::NoAgent))
+    );
+}

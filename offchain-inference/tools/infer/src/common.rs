@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the commands share: finding the store and the model, progress bars, interruption.
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use starling_engine::{
+    backend::{Backend, BackendError, HttpBackend, HttpConfig},
+    generate::Cancel,
+    rank::RankerKind,
+    ActivationBits, Device, LoadOptions,
+};
+use starling_models::{Progress, Store, StoreError};
+use std::{
+    error::Error,
+    io::{IsTerminal, Read},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+/// What a command fails with.
+pub type Failure = Box<dyn Error + Send + Sync>;
+
+/// Says how a command ended. 0 on success, 1 on failure, 130 when the user stopped it.
+pub fn exit_code(done: Result<(), Failure>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if is_interruption(&failure) => {
+            eprintln!("interrupted");
+            ExitCode::from(130)
+        },
+        Err(failure) => {
+            report(&failure);
+            ExitCode::FAILURE
+        },
+    }
+}
+
+fn report(failure: &Failure) {
+    eprintln!("error: {failure}");
+    let mut cause = failure.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        // Transparent errors repeat the words of their cause.
+        if !failure.to_string().contains(&text) {
+            eprintln!("  because: {text}");
+        }
+        cause = error.source();
+    }
+}
+
+/// Whether the user stopped the command.
+fn is_interruption(failure: &Failure) -> bool {
+    matches!(failure.downcast_ref(), Some(BackendError::Cancelled))
+        || matches!(failure.downcast_ref(), Some(StoreError::Cancelled))
+}
+
+/// Where the models are.
+#[derive(Args)]
+pub struct StoreArgs {
+    /// Folder of the model store [default: $STARLING_MODELS, else the user's data folder]
+    #[arg(long, global = true, value_name = "DIR")]
+    store: Option<PathBuf>,
+}
+
+impl StoreArgs {
+    /// Opens the store.
+    pub fn open(&self) -> Result<Store, StoreError> {
+        Store::open(self.store.clone())
+    }
+}
+
+/// Which model to run, and how.
+#[derive(Args)]
+pub struct ModelArgs {
+    /// A model of the store by name, or the path of a GGUF file; with --endpoint, the model's name
+    /// there
+    #[arg(short, long)]
+    pub model: String,
+    /// How to run it
+    #[command(flatten)]
+    pub means: Means,
+}
+
+/// How to run models.
+#[derive(Args, Clone)]
+pub struct Means {
+    /// Where to compute: cpu; cuda:N, an NVIDIA GPU, in programs built with the feature `cuda`; or
+    /// candle, which computes on the CPU what cuda:N does on the GPU, slowly
+    #[arg(long, default_value_t, value_name = "DEVICE")]
+    device: Device,
+    /// Threads of the device cpu; 0 for one a core
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    threads: usize,
+    /// Memory for key-value caches, in MiB
+    #[arg(long, default_value_t = 192, value_name = "MIB")]
+    cache: usize,
+    /// Bits of the activations that quantised weights are multiplied with: 16, or 8 as llama.cpp
+    /// has, which is faster in prefill and less exact. On a GPU, 16 expands the weights
+    /// to floats and 8 keeps them packed
+    #[arg(long, default_value_t, value_name = "BITS")]
+    activation_bits: ActivationBits,
+    /// Use the OpenAI-compatible server at this URL (up to and with /v1) instead of this machine
+    #[arg(long, value_name = "URL", conflicts_with = "device")]
+    endpoint: Option<String>,
+    /// Environment variable with the key for --endpoint
+    #[arg(long, value_name = "VARIABLE", default_value = "OPENAI_API_KEY")]
+    api_key_from: String,
+    /// File with the Jinja chat template of the model at --endpoint
+    #[arg(long, value_name = "FILE")]
+    chat_template: Option<PathBuf>,
+}
+
+/// The path of a model of the store, or of a file.
+pub fn model_path(store: &StoreArgs, model: &str) -> Result<PathBuf, Failure> {
+    let as_path = Path::new(model);
+    if as_path
+        .extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("gguf"))
+        || as_path.components().count() > 1
+    {
+        return Ok(as_path.to_owned());
+    }
+    Ok(store.open()?.path(model)?)
+}
+
+/// The ranker that the manifest names for a model; `likelihood` for files that are not in it.
+pub fn default_ranker(store: &StoreArgs, model: &str) -> RankerKind {
+    let entry = store
+        .open()
+        .ok()
+        .and_then(|store| Some(store.manifest().get(model)?.ranker));
+    entry.unwrap_or(RankerKind::Likelihood)
+}
+
+impl Means {
+    /// How to load a model.
+    pub fn load_options(&self) -> LoadOptions {
+        LoadOptions {
+            threads: self.threads,
+            cache_bytes: self.cache.saturating_mul(1 << 20),
+            activation_bits: self.activation_bits,
+            ..LoadOptions::default()
+        }
+    }
+
+    /// The device to compute on.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// Opens the backend for a model.
+    pub fn backend(&self, store: &StoreArgs, model: &str) -> Result<Box<dyn Backend>, Failure> {
+        let Some(url) = &self.endpoint else {
+            let path = model_path(store, model)?;
+            return Ok(self.device.load(&path, &self.load_options())?);
+        };
+        let chat_template = self.chat_template.as_deref().map(read_file).transpose()?;
+        let config = HttpConfig {
+            api_key: std::env::var(&self.api_key_from).ok(),
+            chat_template,
+            ..HttpConfig::new(url.as_str(), model)
+        };
+        Ok(Box::new(HttpBackend::new(config)?))
+    }
+}
+
+impl ModelArgs {
+    /// Opens the backend.
+    pub fn backend(&self, store: &StoreArgs) -> Result<Box<dyn Backend>, Failure> {
+        self.means.backend(store, &self.model)
+    }
+}
+
+/// A flag that Ctrl-C sets.
+pub fn cancel_on_interrupt() -> Result<Cancel, Failure> {
+    let cancel = Cancel::new();
+    let flag = cancel.clone();
+    ctrlc::set_handler(move || flag.cancel())?;
+    Ok(cancel)
+}
+
+/// Reads a text file, `-` for standard input.
+pub fn read_file(path: &Path) -> Result<String, Failure> {
+    let mut text = String::new();
+    if path.as_os_str() == "-" {
+        std::io::stdin().read_to_string(&mut text)?;
+    } else {
+        text = std::fs::read_to_string(path)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(text)
+}
+
+/// The text of an argument, else of standard input.
+pub fn text_or_stdin(text: Option<String>) -> Result<String, Failure> {
+    match text {
+        Some(text) => Ok(text),
+        None if std::io::stdin().is_terminal() => {
+            Err("no text was given; pass it as an argument or on standard input".into())
+        },
+        None => read_file(Path::new("-")),
+    }
+}
+
+/// A bar that counts items.
+pub fn item_bar(what: String, items: usize) -> ProgressBar {
+    let bar = ProgressBar::new(items as u64).with_message(what);
+    bar.set_style(style("{msg:40} {wide_bar} {pos}/{len} {elapsed} ETA {eta}"));
+    bar.enable_steady_tick(Duration::from_millis(500));
+    bar
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// Shows a fetch as a bar; Ctrl-C cancels it.
+pub struct FetchBar {
+    name: String,
+    bar: ProgressBar,
+    cancel: Cancel,
+}
+
+impl FetchBar {
+    /// A bar for the model called `name`.
+    pub fn new(name: &str, cancel: Cancel) -> Self {
+        Self {
+            name: name.into(),
+            bar: ProgressBar::hidden(),
+            cancel,
+        }
+    }
+
+    /// Ends the bar.
+    pub fn finish(self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Progress for FetchBar {
+    fn stage(&mut self, what: &str, total: Option<u64>) {
+        self.bar.finish_and_clear();
+        let message = format!("{}: {what}", self.name);
+        if !std::io::stderr().is_terminal() {
+            eprintln!("{message}");
+        }
+        self.bar = match total {
+            Some(total) => ProgressBar::new(total).with_style(style(
+                "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} ETA {eta}",
+            )),
+            None => ProgressBar::new_spinner()
+                .with_style(style("{spinner} {msg} {bytes} {bytes_per_sec} {elapsed}")),
+        };
+        self.bar.set_message(message);
+    }
+
+    fn at(&mut self, bytes: u64) -> bool {
+        self.bar.set_position(bytes);
+        !self.cancel.is_cancelled()
+    }
+}
