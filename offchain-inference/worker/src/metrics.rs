@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! What Prometheus is told. `grafana.json` in this crate's folder shows it.
+//! Prometheus metrics of the agent. `deploy/grafana.json` is their dashboard.
 
 use std::time::Duration;
 
@@ -186,7 +186,7 @@ mod tests {
             .map(|f| f.get_name().to_owned())
             .collect();
         assert_eq!(names.len(), 13);
-        let dashboard = include_str!("../grafana.json");
+        let dashboard = include_str!("../../../deploy/grafana.json");
         for name in &names {
             assert!(dashboard.contains(name.as_str()), "{name} is not shown");
         }
