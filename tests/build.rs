@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use substrate_wasm_builder::WasmBuilder;
+use starling_runtime_builder::WasmBuilder;
 use toml::{Table, Value};
 
 /// Name of the copied crate: another than that of the original, so that neither replaces what the
@@ -25,12 +25,10 @@ const NEXT_RELEASE: &str = "starling-runtime-next-release";
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
-    // As in the build script of the runtime: Clippy needs no binary.
-    if env::var_os("CLIPPY_ARGS").is_some() {
-        // SAFETY: a build script has one thread.
-        env::set_var("SKIP_WASM_BUILD", "1");
-    }
+    starling_runtime_builder::run(next_release)
+}
 
+fn next_release() -> Result<()> {
     let root = path_from_env("CARGO_MANIFEST_DIR")?
         .parent()
         .ok_or("the package is not inside a workspace")?
@@ -41,7 +39,7 @@ fn main() -> Result<()> {
     copy_workspace(&root, &copy)?;
     share_target_directory(&out)?;
 
-    // SAFETY: a build script has one thread.
+    // A build script has one thread.
     env::set_var("WASM_BUILD_WORKSPACE_HINT", &copy);
     WasmBuilder::new()
         .with_project(copy.join("runtime/Cargo.toml"))?
@@ -75,14 +73,15 @@ fn copy_workspace(root: &Path, copy: &Path) -> Result<()> {
     copy_edited(&root.join("Cargo.lock"), &copy.join("Cargo.lock"), Ok)?;
     copy_edited(&root.join("Cargo.toml"), &copy.join("Cargo.toml"), |text| {
         let mut workspace: Table = text.parse()?;
-        let dependencies = table(&mut workspace, &["workspace", "dependencies"])?;
-        for (_, dependency) in dependencies.iter_mut() {
-            if let Some(Value::String(path)) = dependency.get_mut("path") {
-                *path = root
-                    .join(&path)
-                    .to_str()
-                    .ok_or("a path is no UTF-8")?
-                    .into();
+        for keys in [["workspace", "dependencies"], ["patch", "crates-io"]] {
+            for (_, dependency) in table(&mut workspace, &keys)?.iter_mut() {
+                if let Some(Value::String(path)) = dependency.get_mut("path") {
+                    *path = root
+                        .join(&path)
+                        .to_str()
+                        .ok_or("a path is no UTF-8")?
+                        .into();
+                }
             }
         }
         table(&mut workspace, &["workspace"])?.insert("members".into(), vec!["runtime"].into());
@@ -97,7 +96,10 @@ fn copy_runtime(from: &Path, to: &Path) -> Result<()> {
         let entry = entry?;
         let (from, to) = (entry.path(), to.join(entry.file_name()));
         if entry.file_type()?.is_dir() {
-            copy_runtime(&from, &to)?;
+            // Crates of their own stay where they are.
+            if !from.join("Cargo.toml").exists() {
+                copy_runtime(&from, &to)?;
+            }
         } else if from.ends_with("runtime/Cargo.toml") {
             copy_edited(&from, &to, |text| {
                 let mut package: Table = text.parse()?;

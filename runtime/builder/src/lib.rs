@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Compiles a runtime to WebAssembly, for build scripts.
+//!
+//! The bytes do not depend on where the checkout, the target folder and Cargo's home lie, so that
+//! anybody can build what a chain runs. A build script that calls [`run`] is therefore also the
+//! wrapper that Cargo calls in place of the compiler.
+
+mod wrapper;
+
+use std::{env, process};
+
+pub use substrate_wasm_builder::WasmBuilder;
+
+/// What tells packages that the wrapper compiled from others in the same target folder. To be
+/// raised when the wrapper changes what the compiler writes: Cargo does not see that.
+const COMPILED_BY: &str = "--cfg starling_runtime_builder_1";
+
+/// The whole of a build script: runs `build` with the wrapper in place, or is the wrapper.
+pub fn run<T>(build: impl FnOnce() -> T) -> T {
+    let mut arguments = env::args_os().skip(1);
+    if let Some(compiler) = arguments.next() {
+        process::exit(wrapper::compile(&compiler, arguments));
+    }
+
+    // A build script has one thread, so that it may change its environment.
+    //
+    // Clippy needs no binary, and one made under its wrapper would look newer than the proper one:
+    // either would make Cargo repeat the other.
+    if env::var_os("CLIPPY_ARGS").is_some() {
+        env::set_var("SKIP_WASM_BUILD", "1");
+    }
+    let this = env::current_exe().expect("a program that runs has a path");
+    env::set_var("RUSTC_WRAPPER", this);
+    env::remove_var("RUSTC_WORKSPACE_WRAPPER");
+    let flags = env::var("WASM_BUILD_RUSTFLAGS").unwrap_or_default();
+    env::set_var("WASM_BUILD_RUSTFLAGS", format!("{COMPILED_BY} {flags}"));
+    build()
+}

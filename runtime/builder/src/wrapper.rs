@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The wrapper around the compiler, which keeps folders out of what it writes.
+
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    process::Command,
+};
+
+/// Calls `compiler` with Cargo's `arguments` as [`same_everywhere`] changes them, and gives its
+/// exit status. Cargo says in the environment which package it compiles.
+pub fn compile(compiler: &OsStr, arguments: impl Iterator<Item = OsString>) -> i32 {
+    let variable = |name| env::var_os(name).unwrap_or_default();
+    let mut package = variable("CARGO_PKG_NAME");
+    package.push("-");
+    package.push(variable("CARGO_PKG_VERSION"));
+
+    let status = Command::new(compiler)
+        .args(same_everywhere(arguments, &package))
+        // The last one that fits counts, and generated files may lie inside the package.
+        .args(remapped(&variable("CARGO_MANIFEST_DIR"), &package, ""))
+        .args(remapped(&variable("OUT_DIR"), &package, "/out"))
+        .status();
+    match status {
+        Ok(status) => status.code().unwrap_or(1),
+        Err(error) => {
+            eprintln!("{}: {error}", compiler.to_string_lossy());
+            1
+        },
+    }
+}
+
+/// Cargo's `arguments` with the `package`, a name and a version, as what tells it from others.
+/// Cargo gives a hash, for a package outside a registry one of its folder, and the compiler makes
+/// the names of symbols of it.
+fn same_everywhere<'a>(
+    arguments: impl Iterator<Item = OsString> + 'a,
+    package: &'a OsStr,
+) -> impl Iterator<Item = OsString> + 'a {
+    arguments.map(move |argument| {
+        if !argument.as_encoded_bytes().starts_with(b"metadata=") {
+            return argument;
+        }
+        let mut metadata = OsString::from("metadata=");
+        metadata.push(package);
+        metadata
+    })
+}
+
+/// The argument by which the compiler writes `/package` and `part` where it would write `folder`.
+/// There is none where there is no folder: every path begins with nothing.
+fn remapped(folder: &OsStr, package: &OsStr, part: &str) -> Option<OsString> {
+    if folder.is_empty() {
+        return None;
+    }
+    let mut argument = OsString::from("--remap-path-prefix=");
+    argument.push(folder);
+    argument.push("=/");
+    argument.push(package);
+    argument.push(part);
+    Some(argument)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_is_told_from_others_by_its_name_and_version() {
+        let arguments = [
+            "-C",
+            "metadata=a8f0",
+            "-C",
+            "extra-filename=-a8f0",
+            "lib.rs",
+        ];
+        let changed = same_everywhere(arguments.into_iter().map(Into::into), "one-1.0".as_ref());
+        assert_eq!(
+            changed.collect::<Vec<_>>(),
+            [
+                "-C",
+                "metadata=one-1.0",
+                "-C",
+                "extra-filename=-a8f0",
+                "lib.rs"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_folder_is_written_as_the_package() {
+        let argument = remapped("/home/me".as_ref(), "one-1.0".as_ref(), "/out");
+        assert_eq!(
+            argument.unwrap(),
+            "--remap-path-prefix=/home/me=/one-1.0/out"
+        );
+        assert_eq!(remapped("".as_ref(), "one-1.0".as_ref(), ""), None);
+    }
+}
