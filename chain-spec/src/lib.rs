@@ -2,10 +2,14 @@
 //! The chain specifications of Starling: names, properties and genesis presets of each chain.
 //!
 //! A specification is a runtime and a preset of that runtime
-//! ([`starling_runtime::genesis_config_presets`]). The released files in this crate's folder are
-//! [`Chain::specification`] of each [`Chain::RELEASED`] as JSON, plain and raw.
+//! ([`starling_runtime::genesis_config_presets`]). The files in this crate's folder are
+//! [`Chain::specification`] of each [`Chain::RELEASED`] as JSON, without the runtime
+//! ([`to_template`]). [`from_file`] puts the runtime in.
+
+use std::{fs, path::Path};
 
 use sc_chain_spec::{ChainType, GenericChainSpec, Properties};
+use serde_json::Value;
 use starling_runtime::{genesis_config_presets as presets, TOKEN_DECIMALS, TOKEN_SYMBOL};
 
 /// A chain specification without extensions.
@@ -25,7 +29,7 @@ pub enum Chain {
 impl Chain {
     /// Every chain.
     pub const ALL: [Chain; 3] = [Chain::Development, Chain::Local, Chain::Testnet];
-    /// The chains whose specification is committed to this repository.
+    /// The chains whose specification lies in this repository, without its runtime.
     pub const RELEASED: [Chain; 2] = [Chain::Local, Chain::Testnet];
 
     /// The name by which `--chain` selects it.
@@ -47,13 +51,7 @@ impl Chain {
     /// # Errors
     /// When the crate was built without the WebAssembly runtime (`SKIP_WASM_BUILD`).
     pub fn specification(self) -> Result<ChainSpec, String> {
-        let code = starling_runtime::WASM_BINARY
-            .ok_or("this binary was built without the runtime: build it without SKIP_WASM_BUILD")?;
-        Ok(self.specification_on(code))
-    }
-
-    /// Its specification on the runtime `code`.
-    pub fn specification_on(self, code: &[u8]) -> ChainSpec {
+        let code = runtime()?;
         let (name, id, kind, preset) = match self {
             Chain::Development => (
                 "Starling Development",
@@ -74,14 +72,14 @@ impl Chain {
                 presets::TESTNET,
             ),
         };
-        ChainSpec::builder(code, None)
+        Ok(ChainSpec::builder(code, None)
             .with_name(name)
             .with_id(id)
             .with_chain_type(kind)
             .with_protocol_id(id)
             .with_properties(properties())
             .with_genesis_config_preset_name(preset)
-            .build()
+            .build())
     }
 }
 
@@ -93,7 +91,7 @@ fn properties() -> Properties {
     properties
 }
 
-/// `specification` as the text of a released file: JSON with a newline at its end.
+/// `specification` as JSON with a newline at its end.
 ///
 /// # Errors
 /// When the runtime refuses to build the genesis state.
@@ -103,7 +101,49 @@ pub fn to_json(specification: &ChainSpec, raw: bool) -> Result<String, String> {
     Ok(json)
 }
 
-/// The file name under which a chain's specification is released.
-pub fn released_file(chain: Chain, raw: bool) -> String {
-    format!("{}{}.json", chain.name(), if raw { ".raw" } else { "" })
+/// `specification` as plain JSON without its runtime: the text of a file in this repository.
+///
+/// # Errors
+/// When the runtime does not know the preset.
+pub fn to_template(specification: &ChainSpec) -> Result<String, String> {
+    let json = to_json(specification, false)?;
+    let whole: Value = serde_json::from_str(&json).map_err(|error| error.to_string())?;
+    let code = whole
+        .pointer(CODE)
+        .and_then(Value::as_str)
+        .ok_or("the specification has no code")?;
+    Ok(json.replace(code, NO_CODE))
+}
+
+/// The specification in the file `path`. One without a runtime gets that of this build.
+///
+/// # Errors
+/// When the file cannot be read or is no specification, and when it has no runtime and neither has
+/// this build.
+pub fn from_file(path: &Path) -> Result<ChainSpec, String> {
+    let mut json = fs::read(path).map_err(|error| error.to_string())?;
+    let mut whole: Value = serde_json::from_slice(&json).map_err(|error| error.to_string())?;
+    if let Some(code) = whole.pointer_mut(CODE).filter(|code| *code == NO_CODE) {
+        let runtime = runtime()?;
+        *code = sp_core::bytes::to_hex(runtime, false).into();
+        json = serde_json::to_vec(&whole).map_err(|error| error.to_string())?;
+    }
+    ChainSpec::from_json_bytes(json)
+}
+
+/// Where a plain specification has its runtime.
+const CODE: &str = "/genesis/runtimeGenesis/code";
+/// What stands there in a specification without one.
+const NO_CODE: &str = "0x";
+
+/// The runtime that this crate was built with.
+fn runtime() -> Result<&'static [u8], String> {
+    starling_runtime::WASM_BINARY.ok_or_else(|| {
+        "this binary was built without the runtime: build it without SKIP_WASM_BUILD".into()
+    })
+}
+
+/// The file in this crate's folder that has a chain's specification.
+pub fn released_file(chain: Chain) -> String {
+    format!("{}.json", chain.name())
 }

@@ -1,37 +1,63 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The released files are what this code makes of the runtime that they carry.
+//! The files in this repository are what this code makes, and carry no runtime.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use serde_json::Value;
-use starling_chain_spec::{released_file, to_json, Chain};
+use starling_chain_spec::{from_file, released_file, to_json, to_template, Chain};
 
-fn released(chain: Chain, raw: bool) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(released_file(chain, raw));
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+fn folder() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The runtime inside a plain specification.
-fn code(plain: &str) -> Vec<u8> {
-    let json: Value = serde_json::from_str(plain).unwrap();
-    let hex = json["genesis"]["runtimeGenesis"]["code"].as_str().unwrap();
-    sp_core::bytes::from_hex(hex).unwrap()
+fn released(chain: Chain) -> PathBuf {
+    folder().join(released_file(chain))
 }
 
 #[test]
-fn regenerating_on_the_released_runtime_gives_the_same_bytes() {
+fn the_files_are_the_presets_without_the_runtime() {
     for chain in Chain::RELEASED {
-        let plain = released(chain, false);
-        let again = chain.specification_on(&code(&plain));
+        let template = to_template(&chain.specification().unwrap()).unwrap();
         assert!(
-            to_json(&again, false).unwrap() == plain,
-            "{chain:?} plain differs"
+            fs::read_to_string(released(chain)).unwrap() == template,
+            "{chain:?}: run refresh-chain-specs"
         );
+        assert!(template.contains(r#""code": "0x","#));
+    }
+}
+
+#[test]
+fn a_file_without_a_runtime_gets_that_of_this_build() {
+    for chain in Chain::RELEASED {
+        let named = chain.specification().unwrap();
+        let file = from_file(&released(chain)).unwrap();
         assert!(
-            to_json(&again, true).unwrap() == released(chain, true),
-            "{chain:?} raw differs"
+            to_json(&file, true).unwrap() == to_json(&named, true).unwrap(),
+            "{chain:?}"
         );
     }
+}
+
+#[test]
+fn a_file_with_a_runtime_keeps_it() {
+    let template = fs::read_to_string(released(Chain::Local)).unwrap();
+    let other = template.replace(r#""code": "0x""#, r#""code": "0x0061736d""#);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), other).unwrap();
+    let json = to_json(&from_file(file.path()).unwrap(), false).unwrap();
+    assert!(json.contains(r#""code": "0x0061736d""#), "{json}");
+}
+
+#[test]
+fn what_is_no_specification_is_refused() {
+    for text in ["", "{}", r#"{"genesis": {"runtimeGenesis": {"code": "0x"}}}"#] {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        assert!(from_file(file.path()).is_err(), "{text}");
+    }
+    assert!(from_file(&folder().join("missing.json")).is_err());
 }
 
 #[test]

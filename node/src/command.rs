@@ -6,7 +6,7 @@ use std::{error::Error as _, path::PathBuf};
 use sc_cli::SubstrateCli;
 use sc_network::config::NetworkBackendType;
 use sc_service::PartialComponents;
-use starling_chain_spec::{Chain, ChainSpec};
+use starling_chain_spec::Chain;
 use starling_runtime::opaque::Block;
 
 use crate::{
@@ -55,7 +55,7 @@ impl SubstrateCli for Cli {
                 "unknown chain '{id}': neither one of {known} nor the path of a chain specification"
             ));
         }
-        let spec = ChainSpec::from_json_file(path)
+        let spec = starling_chain_spec::from_file(&path)
             .map_err(|error| format!("cannot read the chain specification '{id}': {error}"))?;
         Ok(Box::new(spec))
     }
