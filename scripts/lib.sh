@@ -37,6 +37,10 @@ apt_install() {
         die "apt-get could not install: $*"
 }
 
+# Builds the workspace: one selection of packages and targets everywhere. Another one would resolve
+# other features and compile the node a second time.
+build_workspace() { cargo build --release --locked --workspace --bins --tests --examples "$@"; }
+
 # Runs a command and says how long it took.
 timed() {
     local what=$1 start=$SECONDS
