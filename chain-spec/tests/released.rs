@@ -52,7 +52,11 @@ fn a_file_with_a_runtime_keeps_it() {
 
 #[test]
 fn what_is_no_specification_is_refused() {
-    for text in ["", "{}", r#"{"genesis": {"runtimeGenesis": {"code": "0x"}}}"#] {
+    for text in [
+        "",
+        "{}",
+        r#"{"genesis": {"runtimeGenesis": {"code": "0x"}}}"#,
+    ] {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), text).unwrap();
         assert!(from_file(file.path()).is_err(), "{text}");

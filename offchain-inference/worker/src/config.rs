@@ -738,7 +738,10 @@ impl Config {
             return Ok(None);
         }
         let Some(name) = &self.ranking.by else {
-            let first = self.primary.iter().find(|primary| primary.patterns.is_none());
+            let first = self
+                .primary
+                .iter()
+                .find(|primary| primary.patterns.is_none());
             return match (first, self.ranking.ranker) {
                 (None, Some(_)) => Err("a ranker with a model needs a module with one".into()),
                 (first, _) => Ok(first),

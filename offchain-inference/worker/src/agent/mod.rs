@@ -7,8 +7,8 @@ mod accept;
 mod arithmetic;
 mod hook;
 mod model;
-pub mod ranking;
 mod patterns;
+pub mod ranking;
 mod steps;
 mod trim;
 
