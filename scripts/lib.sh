@@ -11,6 +11,8 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$CACHE/target}
 # python3 has none of its own.
 export STARLING_MODELS=${STARLING_MODELS:-$CACHE/models}
 export STARLING_PIP=${STARLING_PIP:-$CACHE/venv/bin/pip}
+# What scripts/setup installs from PyPI comes after what the machine has.
+export PATH=$PATH:$CACHE/venv/bin
 NODE=$CARGO_TARGET_DIR/release/starling-node
 CLIENT=$CARGO_TARGET_DIR/release/starling
 

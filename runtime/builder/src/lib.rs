@@ -32,6 +32,9 @@ pub fn run<T>(build: impl FnOnce() -> T) -> T {
     let this = env::current_exe().expect("a program that runs has a path");
     env::set_var("RUSTC_WRAPPER", this);
     env::remove_var("RUSTC_WORKSPACE_WRAPPER");
+    if let Some(argument) = wrapper::standard_library() {
+        env::set_var(wrapper::STANDARD_LIBRARY, argument);
+    }
     let flags = env::var("WASM_BUILD_RUSTFLAGS").unwrap_or_default();
     env::set_var("WASM_BUILD_RUSTFLAGS", format!("{COMPILED_BY} {flags}"));
     build()

@@ -7,6 +7,37 @@ use std::{
     process::Command,
 };
 
+/// The variable with the argument of [`standard_library`], so that it is found once.
+pub const STANDARD_LIBRARY: &str = "STARLING_STANDARD_LIBRARY";
+
+/// The argument by which the compiler writes the same about the standard library whether its
+/// sources are installed, as for an editor, or not. None where the compiler does not know of
+/// which commit it is: it knows of no sources then, either.
+pub fn standard_library() -> Option<String> {
+    let ask = |arguments: &[&str]| {
+        // The compiler that the builder takes, too.
+        let mut compiler = match env::var("WASM_BUILD_TOOLCHAIN") {
+            Ok(toolchain) => {
+                let mut rustup = Command::new("rustup");
+                rustup.args(["run", &toolchain, "rustc"]);
+                rustup
+            },
+            Err(_) => Command::new(env::var_os("RUSTC").unwrap_or("rustc".into())),
+        };
+        let output = compiler.args(arguments).output().ok()?;
+        String::from_utf8(output.stdout).ok()
+    };
+    let version = ask(&["-vV"])?;
+    let commit = version
+        .lines()
+        .find_map(|line| line.strip_prefix("commit-hash: "))?;
+    let sysroot = ask(&["--print", "sysroot"])?;
+    Some(format!(
+        "--remap-path-prefix={}/lib/rustlib/src/rust=/rustc/{commit}",
+        sysroot.trim_end()
+    ))
+}
+
 /// Calls `compiler` with Cargo's `arguments` as [`same_everywhere`] changes them, and gives its
 /// exit status. Cargo says in the environment which package it compiles.
 pub fn compile(compiler: &OsStr, arguments: impl Iterator<Item = OsString>) -> i32 {
@@ -17,6 +48,7 @@ pub fn compile(compiler: &OsStr, arguments: impl Iterator<Item = OsString>) -> i
 
     let status = Command::new(compiler)
         .args(same_everywhere(arguments, &package))
+        .args(env::var_os(STANDARD_LIBRARY))
         // The last one that fits counts, and generated files may lie inside the package.
         .args(remapped(&variable("CARGO_MANIFEST_DIR"), &package, ""))
         .args(remapped(&variable("OUT_DIR"), &package, "/out"))
@@ -85,6 +117,14 @@ mod tests {
                 "lib.rs"
             ]
         );
+    }
+
+    #[test]
+    fn the_sources_of_the_standard_library_are_written_as_a_commit() {
+        let argument = standard_library().unwrap();
+        let (_, to) = argument.rsplit_once("/lib/rustlib/src/rust=").unwrap();
+        let commit = to.strip_prefix("/rustc/").unwrap();
+        assert!(commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()));
     }
 
     #[test]
