@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+mod cost;
+mod search;
+
+use proptest::prelude::*;
+
+use crate::{Model, NodeFacts, Picture, Placement, Span};
+
+/// Pictures of up to `layers` layers and `nodes` nodes; links need not obey the triangle
+/// inequality, and memory need not suffice.
+fn pictures(layers: u16, nodes: usize) -> impl Strategy<Value = Picture> {
+    let node = (
+        0..=layers,
+        1.0f64..5e4,
+        1.0f64..12.0,
+        64.0f64..1e6,
+        64.0f64..1e6,
+        0.05f64..1.0,
+    )
+        .prop_map(
+            |(capacity, layer_us, batch, up_kbps, down_kbps, availability)| NodeFacts {
+                capacity: capacity.into(),
+                layer_us,
+                batch,
+                up_kbps,
+                down_kbps,
+                availability,
+            },
+        );
+    (1..=layers, proptest::collection::vec(node, 1..=nodes)).prop_flat_map(|(layers, nodes)| {
+        let n = nodes.len();
+        proptest::collection::vec(1.0f64..5000.0, n * n).prop_map(move |rtt| {
+            let model = Model {
+                layers,
+                row_bytes: 8704,
+                hop_ns: 1_000_000,
+            };
+            Picture::new(model, &nodes, |i, j| Some(rtt[i * n + j])).unwrap()
+        })
+    })
+}
+
+/// A picture and a placement that it allows.
+fn placements(layers: u16, nodes: usize) -> impl Strategy<Value = (Picture, Placement)> {
+    pictures(layers, nodes).prop_flat_map(|picture| {
+        let layers = picture.model().layers;
+        let span = (0..=layers, 0..=layers).prop_map(|(start, length)| Span::of(start, length));
+        let spans = proptest::collection::vec(span, picture.nodes().len());
+        (Just(picture), spans).prop_map(|(picture, spans)| {
+            let placement = Placement(spans).allowed(&picture);
+            (picture, placement)
+        })
+    })
+}
