@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Who speaks: agents, their inference keys, and what they sign.
+//! Authentication: agents, their inference keys, and the statements that they sign.
 //!
-//! Every signature is over SCALE of `(DOMAIN, network, signer's peer, other peer, body)`, so that
-//! none is good on another chain, from another node, or towards another node. It is sr25519 in the
-//! context `substrate`, as keystores make it.
+//! Every signature is over SCALE of `(DOMAIN, network, signer's peer, other peer, body)`. So no
+//! signature is valid on another chain, from another node, or towards another node. Signatures are
+//! sr25519 in the context `substrate`, the form that keystores make.
 
 use codec::{Decode, Encode};
 use schnorrkel::{PublicKey, Signature};
 
 use crate::transport::Peer;
 
-/// What all signed bytes begin with.
+/// Prefix of all signed bytes.
 pub const DOMAIN: &[u8] = b"starling/shards/v1";
 
 /// The context of signatures that Substrate's keystores make.
@@ -21,7 +21,7 @@ pub type Account = [u8; 32];
 /// An sr25519 public key.
 pub type Key = [u8; 32];
 
-/// An agent as the chain knows it.
+/// An agent as registered on chain.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AgentRecord {
     /// Its account.
@@ -30,21 +30,21 @@ pub struct AgentRecord {
     pub key: Key,
     /// Its bond, in the smallest unit of the currency.
     pub bond: u128,
-    /// Its rating: weight of its votes, at least 0.
+    /// Its rating: the weight of its votes, at least 0.
     pub rating: f64,
     /// Whether it takes part in rounds: bonded enough, and not leaving.
     pub active: bool,
 }
 
-/// What the chain knows about agents, and its clock.
+/// The chain's registry of agents, and its clock.
 pub trait Directory: Send + Sync + 'static {
-    /// An agent.
+    /// The agent of an account.
     fn agent(&self, account: &Account) -> Option<AgentRecord>;
 
     /// Hash of the genesis block.
     fn network(&self) -> [u8; 32];
 
-    /// Milliseconds since the epoch of Unix.
+    /// Milliseconds since the Unix epoch.
     fn now(&self) -> u64;
 }
 
@@ -71,7 +71,7 @@ pub fn signed_bytes(
     (DOMAIN, network, signer.as_bytes(), other, body).encode()
 }
 
-/// Whether `signature` over `message` is by `key`.
+/// Whether `signature` over `message` was made with `key`.
 pub fn verify(key: &Key, message: &[u8], signature: &[u8; 64]) -> bool {
     let (Ok(key), Ok(signature)) = (PublicKey::from_bytes(key), Signature::from_bytes(signature))
     else {
@@ -80,28 +80,28 @@ pub fn verify(key: &Key, message: &[u8], signature: &[u8; 64]) -> bool {
     key.verify_simple(CONTEXT, message, &signature).is_ok()
 }
 
-/// What an agent signs.
+/// A type of content that an agent signs.
 pub trait Statement: Encode {
-    /// Keeps statements of different kinds apart.
+    /// Separates statements of different kinds.
     const PURPOSE: &'static [u8];
 }
 
-/// A statement, and who signs for it.
+/// A statement with its signer.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct Signed<T> {
     /// The agent's account.
     pub account: Account,
     /// The agent's inference key.
     pub key: Key,
-    /// What is said.
+    /// The statement.
     pub body: T,
-    /// Over purpose, account, key and body; see [`signed_bytes`].
+    /// Signature over purpose, account, key and body; see [`signed_bytes`].
     pub signature: [u8; 64],
 }
 
 impl<T: Statement> Signed<T> {
-    /// Signs `body` as `identity` on the node `signer` towards `other`, or towards everyone. `None`
-    /// where the node has no agent or its key is gone.
+    /// Signs `body` as `identity`, on the node `signer`, towards `other` or towards everyone.
+    /// Returns `None` if the node has no agent or its key is gone.
     pub fn new(
         body: T,
         identity: &dyn Identity,
@@ -120,7 +120,8 @@ impl<T: Statement> Signed<T> {
         })
     }
 
-    /// Whether the signature is by `key`, from the node `signer`, towards `other` or everyone.
+    /// Whether the signature was made with `key`, on the node `signer`, towards `other` or
+    /// everyone.
     pub fn is_genuine(&self, network: &[u8; 32], signer: &Peer, other: Option<&Peer>) -> bool {
         let message = Self::message(&self.account, &self.key, &self.body, network, signer, other);
         verify(&self.key, &message, &self.signature)

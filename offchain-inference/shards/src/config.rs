@@ -1,38 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Limits of a node's service, and how a pipeline is used.
+//! Limits of a node's service, and settings of a pipeline.
 
 use std::time::Duration;
 
 use crate::wire::WireFormat;
 
-/// What a node lets others do, in sum over all models that it serves.
+/// Limits on the service to other nodes, in sum over all served models.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServiceConfig {
-    /// Whether only active agents with `min_bond` may open sessions.
+    /// Accept sessions only from active agents with a bond of `min_bond`.
     pub only_bonded: bool,
-    /// The least bond of such an agent, in the smallest unit of the currency.
+    /// Minimum bond of such an agent, in the smallest unit of the currency.
     pub min_bond: u128,
-    /// Sessions that may be open.
+    /// Maximum number of open sessions.
     pub max_sessions: usize,
-    /// Sessions that one agent may have open.
+    /// Maximum number of open sessions of one agent.
     pub max_sessions_per_agent: usize,
-    /// Branches of a session.
+    /// Maximum number of branches of a session.
     pub max_branches: usize,
-    /// Positions of all branches of a session together.
+    /// Maximum number of positions of all branches of a session together.
     pub max_positions: usize,
-    /// Rows of one message; also the rows that are computed in one pass.
+    /// Maximum number of rows of one message, and of rows computed in one pass.
     pub max_rows: usize,
-    /// Bytes of a session that may wait: of its messages, of its answers, and of what is passed on.
+    /// Maximum number of waiting bytes of a session: messages, answers, and rows to pass on.
     pub max_waiting_bytes: usize,
-    /// Messages a second that a peer may send, twice as many at once.
+    /// Messages a second that a peer may send; bursts may be twice as large.
     pub messages_per_second: f64,
-    /// Requests of set-up a second that a peer may send, four times as many at once.
+    /// Set-up requests a second that a peer may send; bursts may be four times as large.
     pub requests_per_second: f64,
-    /// A session without a message for so long ends.
+    /// Time without a message after which a session ends.
     pub idle: Duration,
-    /// How far the clocks of two nodes may be apart.
+    /// Maximum difference between the clocks of two nodes.
     pub clock_skew: Duration,
-    /// How long a peer may take to accept an answer before its session ends.
+    /// Time for a peer to accept an answer before its session ends.
     pub send_timeout: Duration,
 }
 
@@ -56,34 +56,32 @@ impl Default for ServiceConfig {
     }
 }
 
-/// How a pipeline of spans is used.
+/// Settings of a pipeline of spans.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PipelineConfig {
-    /// Wire format of hidden states on the way.
+    /// Wire format of hidden states between nodes.
     pub wire: WireFormat,
-    /// Whether only the spans of active, bonded agents are used.
+    /// Use the spans of active, bonded agents only.
     pub only_bonded: bool,
-    /// Share of the computed rows that a second holder computes too, for comparison; 0 to 1.
+    /// Share of the computed rows that a second holder recomputes for comparison, 0 to 1.
     pub spot_check: f64,
-    /// Rows of a message of prefill. Several messages are under way at the same time, so that
-    /// the nodes of a pipeline work side by side.
+    /// Rows of a prefill message. Several messages are under way at once, so that the nodes of a
+    /// pipeline work side by side.
     pub chunk_rows: usize,
-    /// The least round-trip time of a server to which the one before passes rows on, instead of
-    /// sending them back to this node first: what is near is as fast the other way, which costs
-    /// fewer messages.
+    /// Minimum round-trip time of a server for the server before it to pass rows on directly.
+    /// Nearer servers get their rows through this node: that is as fast and costs fewer messages.
     pub push_from: Duration,
-    /// Sequences of the past whose caches are kept for later ones that begin alike.
+    /// Number of past sequences whose caches are kept for later ones with the same prefix.
     pub remembered: usize,
-    /// How long to look for holders of missing layers, and to go on without progress after a
-    /// failure.
+    /// Time to look for holders of missing layers, and to go on without progress after a failure.
     pub patience: Duration,
-    /// How long a request of set-up may take.
+    /// Timeout of a set-up request.
     pub request_timeout: Duration,
-    /// The least time that an answer may take before its server is given up.
+    /// Minimum time for an answer before its server is given up.
     pub least_step_timeout: Duration,
-    /// The most time that an answer may take.
+    /// Maximum time for an answer.
     pub most_step_timeout: Duration,
-    /// Whether a route is left for a much faster one.
+    /// Leave a route for a much faster one.
     pub replan: bool,
 }
 

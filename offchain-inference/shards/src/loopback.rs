@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Lets a node use its own span as it uses others'.
+//! Lets a node use its own span like the spans of other nodes.
 
 use std::{
     sync::{mpsc::sync_channel, Arc, OnceLock, Weak},
@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::transport::{Inbox, ModelId, Peer, Transport, TransportError};
 
-/// A transport that also reaches this node itself.
+/// A transport that also delivers to this node itself.
 pub(crate) struct Loopback {
     outside: Arc<dyn Transport>,
     inbox: OnceLock<Weak<dyn Inbox>>,
@@ -66,7 +66,7 @@ impl Transport for Loopback {
         }
         let (sender, response) = sync_channel(1);
         let respond = move |payload| {
-            // Nobody may be waiting any more.
+            // The receiver may be gone.
             let _ = sender.send(payload);
         };
         self.inbox()?

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What nodes say to each other: SCALE with a version byte in front.
+//! Messages between nodes: SCALE behind a version byte.
 //!
-//! Set-up goes by request and response. Hidden states go as messages within a session, numbered
-//! from 0 without gaps. A session is one client's use of one span; it holds several sequences, its
+//! Set-up uses requests and responses. Hidden states travel as messages within a session, numbered
+//! from 0 without gaps. A session is one client's use of one span. It holds several sequences, its
 //! *branches*, each with a key-value cache.
 //!
-//! A server may pass its output on to the next server of a pipeline ([`Push`]), where the client has
-//! announced the rows and said who brings them. The client still numbers, edits and gets everything:
-//! it keeps the rows for replay.
+//! A server may pass its output on to the next server of a pipeline ([`Push`]), if the client has
+//! announced the rows and named their sender. The client still numbers and edits all messages, and
+//! receives all outputs: it keeps the rows for replay.
 
 use std::ops::Range;
 
@@ -20,10 +20,10 @@ use crate::{
     wire::WireFormat,
 };
 
-/// Version of everything in this module.
+/// Version of all formats in this module.
 pub const VERSION: u8 = 2;
 
-/// Number of a session, chosen by the server; unique on that server.
+/// Number of a session, chosen by the server and unique on it.
 pub type SessionId = u64;
 
 /// Number of a sequence within a session, chosen by the client.
@@ -39,12 +39,12 @@ pub struct Span {
 }
 
 impl Span {
-    /// As a range.
+    /// The span as a range.
     pub fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
 
-    /// From a range; `None` where it does not fit.
+    /// The span of a range; `None` if it does not fit.
     pub fn new(layers: &Range<usize>) -> Option<Self> {
         Some(Self {
             start: layers.start.try_into().ok()?,
@@ -53,7 +53,7 @@ impl Span {
     }
 }
 
-/// What a server says of itself. Signed towards everyone.
+/// A server's description of its span. Signed towards everyone.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct Announcement {
     /// The model.
@@ -62,13 +62,13 @@ pub struct Announcement {
     pub layers: Span,
     /// Measured tokens · layers a second of decoding one sequence.
     pub throughput: f32,
-    /// Positions that its caches have room for.
+    /// Free positions in its caches.
     pub free_positions: u32,
-    /// Sessions that it would still open.
+    /// Number of sessions that it would still open.
     pub free_sessions: u32,
-    /// Wire formats that it takes.
+    /// Wire formats that it accepts.
     pub wires: Vec<WireFormat>,
-    /// Milliseconds since the epoch of Unix.
+    /// Milliseconds since the Unix epoch.
     pub time: u64,
 }
 
@@ -85,9 +85,9 @@ pub struct Open {
     pub layers: Span,
     /// Wire format of hidden states in both directions.
     pub wire: WireFormat,
-    /// Used once.
+    /// A number that is used only once.
     pub nonce: [u8; 16],
-    /// Milliseconds since the epoch of Unix.
+    /// Milliseconds since the Unix epoch.
     pub time: u64,
 }
 
@@ -98,52 +98,52 @@ impl Statement for Open {
 /// A session has been opened.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct Opened {
-    /// Its number.
+    /// Number of the session.
     pub session: SessionId,
-    /// Rows that one message may hold.
+    /// Maximum number of rows of one message.
     pub max_rows: u32,
-    /// Branches that may exist at the same time.
+    /// Maximum number of branches at the same time.
     pub max_branches: u32,
 }
 
 /// A request of set-up.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub enum Request {
-    /// What do you hold of this model?
+    /// Describe your span of this model.
     #[codec(index = 0)]
     Describe(ModelId),
     /// Open a session.
     #[codec(index = 1)]
     Open(Signed<Open>),
-    /// Sign for what you computed.
+    /// Sign for an output.
     #[codec(index = 2)]
     Attest(Attest),
 }
 
-/// Asks for a signed claim about a part of an answer, one of the session's last.
+/// Asks for a signed claim about a part of one of the session's last answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Attest {
     /// The session.
     pub session: SessionId,
-    /// The message that was answered.
+    /// Number of the answered message.
     pub sequence: u64,
-    /// Place of the part in the message.
+    /// Index of the part in the message.
     pub part: u32,
 }
 
 /// A response of set-up.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub enum Response {
-    /// What the server holds.
+    /// The server's span.
     #[codec(index = 0)]
     Announcement(Signed<Announcement>),
     /// A session is open.
     #[codec(index = 1)]
     Opened(Opened),
-    /// No.
+    /// The request is refused.
     #[codec(index = 2)]
     Refused(Refusal),
-    /// What was computed.
+    /// A signed claim.
     #[codec(index = 3)]
     Attested(Signed<Claim>),
 }
@@ -154,14 +154,14 @@ pub enum Edit {
     /// `branch` begins with the first `len` positions of `parent`.
     #[codec(index = 0)]
     Fork {
-        /// A number that is not in use.
+        /// Number of the new branch, not in use yet.
         branch: Branch,
-        /// A branch that has at least `len` positions.
+        /// A branch with at least `len` positions.
         parent: Branch,
-        /// Positions.
+        /// Number of positions.
         len: u32,
     },
-    /// `branch` is not needed any more.
+    /// `branch` is no longer needed.
     #[codec(index = 1)]
     Drop(Branch),
 }
@@ -169,52 +169,52 @@ pub enum Edit {
 /// Rows for one branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Part {
-    /// The branch. It begins with its first part, at position 0.
+    /// The branch. Its first part, at position 0, creates it.
     pub branch: Branch,
-    /// Position of the first row. What the branch has from there on is forgotten.
+    /// Position of the first row. Later positions of the branch are forgotten.
     pub position: u32,
     /// Number of rows.
     pub rows: u32,
 }
 
-/// From client to server: change branches, then compute.
+/// Message from client to server: change branches, then compute.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct Work {
     /// The session.
     pub session: SessionId,
     /// Number of this message.
     pub sequence: u64,
-    /// Changes, in order.
+    /// Changes of branches, in order.
     pub edits: Vec<Edit>,
-    /// What is computed, in one pass; each branch once. Without any there is no answer.
+    /// Parts to compute in one pass; each branch at most once. Without parts there is no answer.
     pub parts: Vec<Part>,
-    /// The parts' rows one after the other, in the session's wire; empty where they are pushed.
+    /// The parts' rows one after the other, in the session's wire format; empty if they are pushed.
     pub data: Vec<u8>,
     /// Whether the rows come from the session's upstream, as the [`Push`] of this number.
     pub pushed: bool,
-    /// Where the output goes, besides the answer.
+    /// Second destination of the output, besides the answer.
     pub next: Option<Next>,
 }
 
-/// A message of another server's session, whose rows are this one's output.
+/// A message of another server's session, which takes this one's output as its rows.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Next {
     /// Bytes of the server's p2p identity.
     pub peer: Vec<u8>,
     /// The session there.
     pub session: SessionId,
-    /// The message.
+    /// Number of the message.
     pub sequence: u64,
 }
 
-/// From server to server: the rows of a [`Work`] that the client has sent or is about to send.
+/// Message from server to server: the rows of a [`Work`] that the client sends as well.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct Push {
-    /// The session on the server that gets this.
+    /// The session on the receiving server.
     pub session: SessionId,
     /// Number of the [`Work`].
     pub sequence: u64,
-    /// Its rows.
+    /// The rows.
     pub data: Vec<u8>,
 }
 
@@ -223,40 +223,39 @@ pub struct Push {
 pub struct Output {
     /// Microseconds from the message's arrival to this answer's departure.
     pub held: u32,
-    /// SHA-256 of the rows that were pushed, so that the client can tell whether they were those that
-    /// it got itself.
+    /// SHA-256 of the pushed rows. The client compares it with the rows that it received itself.
     pub input: Option<Digest>,
-    /// As in the question.
+    /// The rows, coded as in the request.
     pub data: Vec<u8>,
 }
 
-/// From server to client: the answer to a [`Work`]. A refusal ends the session.
+/// Message from server to client: the answer to a [`Work`]. A refusal ends the session.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct Done {
     /// The session.
     pub session: SessionId,
-    /// The message that is answered.
+    /// Number of the answered message.
     pub sequence: u64,
-    /// Rows, or why there are none.
+    /// The rows, or the reason of the refusal.
     pub result: Result<Output, Refusal>,
 }
 
-/// Activations, and what goes with them.
+/// A message within a session.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub enum Message {
-    /// To the server.
+    /// To the server: rows to compute.
     #[codec(index = 0)]
     Work(Work),
-    /// To the client.
+    /// To the client: an answer.
     #[codec(index = 1)]
     Done(Done),
-    /// To the server: the session is not needed any more.
+    /// To the server: the session is no longer needed.
     #[codec(index = 2)]
     Close(SessionId),
-    /// To the next server.
+    /// To the next server: rows.
     #[codec(index = 3)]
     Push(Push),
-    /// To the server: who may push rows into the session from now on.
+    /// To the server: the peer that may push rows into the session from now on.
     #[codec(index = 4)]
     Upstream {
         /// The session.
@@ -264,25 +263,25 @@ pub enum Message {
         /// Bytes of the upstream's p2p identity.
         peer: Vec<u8>,
     },
-    /// To the server: do not wait for rows that are not pushed any more. What their messages change
-    /// is changed, nothing is computed for them.
+    /// To the server: stop waiting for rows that are no longer pushed. The edits of their messages
+    /// still apply, but nothing is computed for them.
     #[codec(index = 5)]
     Skip {
         /// The session.
         session: SessionId,
-        /// Messages with smaller numbers are meant.
+        /// Messages with smaller numbers are skipped.
         before: u64,
     },
 }
 
-/// Why a server does not do what it was asked.
+/// Reasons why a server refuses a request or message.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, thiserror::Error)]
 pub enum Refusal {
-    /// Not this version, or not SCALE of it, or at odds with itself.
+    /// Another version, not valid SCALE, or inconsistent.
     #[error("the message is malformed")]
     #[codec(index = 0)]
     Malformed,
-    /// The server holds no such layers.
+    /// The server does not hold these layers.
     #[error("these layers are not held here")]
     #[codec(index = 1)]
     NotHeld,
@@ -290,7 +289,7 @@ pub enum Refusal {
     #[error("the signature does not match")]
     #[codec(index = 2)]
     BadSignature,
-    /// No active, sufficiently bonded agent.
+    /// The peer has no active agent with a sufficient bond.
     #[error("only active, bonded agents may open sessions")]
     #[codec(index = 3)]
     NotBonded,
@@ -306,7 +305,7 @@ pub enum Refusal {
     #[error("no more sessions are opened")]
     #[codec(index = 6)]
     TooManySessions,
-    /// More bytes, rows or branches than the server takes.
+    /// The message has more bytes, rows or branches than the server accepts.
     #[error("the message is too large")]
     #[codec(index = 7)]
     TooLarge,
@@ -314,11 +313,11 @@ pub enum Refusal {
     #[error("too many messages in too short a time")]
     #[codec(index = 8)]
     TooFast,
-    /// No such session of this peer: never opened, closed, or expired.
+    /// The peer has no such session: it was never opened, was closed, or has expired.
     #[error("the session is unknown or has expired")]
     #[codec(index = 9)]
     UnknownSession,
-    /// The message's number is not the one that follows.
+    /// The message's number is not the next one.
     #[error("a message is out of order")]
     #[codec(index = 10)]
     OutOfOrder,
@@ -334,7 +333,7 @@ pub enum Refusal {
     #[error("the context is full")]
     #[codec(index = 13)]
     ContextFull,
-    /// Too much waits already.
+    /// Too many messages wait already.
     #[error("the server is busy")]
     #[codec(index = 14)]
     Busy,
@@ -342,11 +341,11 @@ pub enum Refusal {
     #[error("the server failed")]
     #[codec(index = 15)]
     Failed,
-    /// The server is about to end, or to hold other layers.
+    /// The server is about to end, or to load other layers.
     #[error("the server is closing")]
     #[codec(index = 16)]
     Closing,
-    /// The server does not take this wire format.
+    /// The server does not accept this wire format.
     #[error("this wire format is not supported here")]
     #[codec(index = 17)]
     WrongWire,
@@ -383,7 +382,7 @@ impl Refusal {
     }
 }
 
-/// The bytes of a message.
+/// Encodes a message behind the version byte.
 pub fn encode(message: &impl Encode) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(1 + message.size_hint());
     bytes.push(VERSION);
@@ -391,7 +390,7 @@ pub fn encode(message: &impl Encode) -> Vec<u8> {
     bytes
 }
 
-/// The message in `bytes`, all of them.
+/// Decodes a message, which must fill `bytes` exactly.
 pub fn decode<T: Decode>(bytes: &[u8]) -> Result<T, Refusal> {
     match bytes.split_first() {
         Some((&VERSION, rest)) => T::decode_all(&mut &*rest).map_err(|_| Refusal::Malformed),
@@ -399,7 +398,7 @@ pub fn decode<T: Decode>(bytes: &[u8]) -> Result<T, Refusal> {
     }
 }
 
-/// Bytes of a [`Work`] apart from its data, at most, with `edits` and `parts` of them.
+/// Maximum size of a [`Work`] with `edits` edits and `parts` parts, without its data, in bytes.
 pub const fn overhead(edits: usize, parts: usize) -> usize {
     192 + 13 * edits + 12 * parts
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What Prometheus is told.
+//! Prometheus metrics.
 
 use std::time::Duration;
 
@@ -7,52 +7,52 @@ use prometheus::{
     exponential_buckets, Counter, CounterVec, Gauge, Histogram, HistogramOpts, Opts, Registry,
 };
 
-/// The metrics of serving and of using spans.
+/// Metrics of serving and using spans.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    /// Open sessions of others.
+    /// Open sessions of other agents.
     pub sessions: Gauge,
     /// Positions in the caches of served spans.
     pub positions: Gauge,
-    /// Refusals given to others, by `reason`.
+    /// Refusals sent to others, by `reason`.
     pub refused: CounterVec,
-    /// Sessions that ended because nothing came, by themselves.
+    /// Sessions that ended for want of messages.
     pub expired: Counter,
     /// Rows computed for others.
     pub served_rows: Counter,
-    /// Rows of a pass: how many sequences go together.
+    /// Rows of a pass: the number of sequences computed together.
     pub pass_rows: Histogram,
     /// Seconds of a pass.
     pub pass_seconds: Histogram,
     /// Bytes of hidden states and their headers, by `direction` (`sent`, `received`) and `role`
     /// (`server`, `client`).
     pub bytes: CounterVec,
-    /// Seconds from a question to its answer, one hop.
+    /// Seconds from a request to its answer, for one hop.
     pub hop_seconds: Histogram,
-    /// Seconds of a hop that the server did not hold the rows.
+    /// Seconds of a hop outside the server.
     pub wire_seconds: Histogram,
-    /// Spans that failed in use, by `cause`.
+    /// Spans that failed while in use, by `cause`.
     pub failures: CounterVec,
-    /// Seconds from a failure to the first answer that needed the replacement.
+    /// Seconds from a failure to the first answer of the replacement.
     pub recovery_seconds: Histogram,
     /// Rows sent again to rebuild caches.
     pub replayed_rows: Counter,
-    /// Routes changed because another one was much faster.
+    /// Changes to a much faster route.
     pub replanned: Counter,
     /// Spot checks, by `outcome` (`agreed`, `differed`, `failed`).
     pub checks: CounterVec,
-    /// Outputs that servers pass on to each other, by `outcome`: `sent`, `failed` and `taken` on
-    /// servers, `given_up` where a client waited in vain or got something else.
+    /// Outputs that servers pass on to each other, by `outcome`. Servers count `sent`, `failed` and
+    /// `taken`; clients count `given_up` if the rows were lost or changed.
     pub pushes: CounterVec,
-    /// Evidence that spot checks gave, by `outcome`: `found`, then `recorded`, or `lost` because too
-    /// much waited to be recorded.
+    /// Evidence from spot checks, by `outcome`: `found`, then `recorded`, or `lost` if too many
+    /// cases waited.
     pub evidence: CounterVec,
-    /// Answers that nobody waited for.
+    /// Answers without a waiter.
     pub stray: Counter,
 }
 
 impl Metrics {
-    /// Metrics, registered with `registry` if there is one.
+    /// Creates the metrics and registers them with `registry`, if there is one.
     pub fn new(registry: Option<&Registry>) -> Result<Self, prometheus::Error> {
         let register = Register(registry);
         Ok(Self {
@@ -114,17 +114,17 @@ impl Metrics {
         self.refused.with_label_values(&[refusal.name()]).inc();
     }
 
-    /// Counts what became of what was passed on.
+    /// Counts the outcome of an output that was passed on.
     pub fn push(&self, outcome: &str) {
         self.pushes.with_label_values(&[outcome]).inc();
     }
 
-    /// Counts what became of evidence.
+    /// Counts the outcome of evidence.
     pub fn evidence(&self, outcome: &str) {
         self.evidence.with_label_values(&[outcome]).inc();
     }
 
-    /// Counts bytes of a message.
+    /// Counts the bytes of a message.
     pub fn count_bytes(&self, direction: &str, role: &str, bytes: usize) {
         let labels = [direction, role];
         self.bytes.with_label_values(&labels).inc_by(bytes as f64);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Which spans make the best pipeline, and when a pipeline is left for another.
+//! The choice of spans for a pipeline, and the decision to leave a pipeline for another.
 //!
-//! The rules are pure. A pipeline covers the layers [0, n) of a model with stages; each is a part of
-//! what some server holds. After Petals (arXiv 2209.01188, 2312.08361 section 3.2) the cost of a
-//! pipeline is the time that it takes for a token:
+//! The rules are pure. A pipeline covers the layers [0, n) of a model with stages; each is a part
+//! of some server's span. After Petals (arXiv 2209.01188, 2312.08361 section 3.2) the cost of a
+//! pipeline is the time for a token:
 //!
 //! ```text
 //! cost(stage) = (RTT + serialisation + layers / throughput) × doubt  [+ cache_full]
@@ -11,14 +11,14 @@
 //! ```
 //!
 //! Petals adds RTT/2 for each of the client's and the servers' transfers. Here the client carries
-//! every hidden state from stage to stage, for it keeps them for replay, so that two transfers, one
-//! RTT, belong to each stage; where servers pass rows on to each other that is the most that it can
-//! be. A server without room for the sequence gets a fixed cost on top, as
-//! Petals has it: its cache may be freed before the others' servers are worth the waiting.
+//! every hidden state from stage to stage, because it keeps them for replay. So two transfers, one
+//! RTT, belong to each stage. If servers pass rows on to each other, that is an upper bound. A
+//! server without room for the sequence gets a fixed cost on top, as in Petals: its cache may be
+//! freed before waiting for other servers pays off.
 //!
-//! A server that cheats loses its bond and its rating, and the rating says how it did so far: both
-//! count up to a factor of two, so that a fast stranger is preferred to a very slow friend but not to one
-//! that is nearly as fast. Local trust has no such bound: what this node saw for itself excludes.
+//! A server that cheats loses its bond and its rating, and the rating shows its record. Both count
+//! up to a factor of two: a fast stranger is preferred to a very slow friend, but not to one that
+//! is nearly as fast. Local trust has no such bound: a cheat seen by this node excludes the server.
 
 use std::ops::Range;
 
@@ -31,30 +31,30 @@ pub struct Candidate {
     pub peer: Peer,
     /// Layers that it holds; any part of them can be a stage.
     pub layers: Range<usize>,
-    /// Tokens · layers per second of decoding: measured, or announced where nothing was measured.
+    /// Tokens · layers per second of decoding: measured, or announced if there is no measurement.
     pub throughput: f64,
     /// Round-trip time between this node and it, in seconds.
     pub rtt: f64,
-    /// Positions that its cache has room for.
+    /// Free positions in its cache.
     pub free: usize,
     /// The agent's bond.
     pub bond: u128,
-    /// The agent's rating, at least 0; `None` where the node has no agent.
+    /// The agent's rating, at least 0; `None` if the node has no agent.
     pub rating: Option<f64>,
-    /// What this node thinks of it, in [0, 1]; 0 excludes it.
+    /// This node's trust in it, in [0, 1]; 0 excludes it.
     pub trust: f64,
 }
 
-/// What a pipeline is for.
+/// Requirements of a pipeline.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Need {
     /// Layers [start, end) to cover.
     pub layers: Range<usize>,
-    /// Positions that each stage's cache should have room for.
+    /// Positions that each stage's cache should have free.
     pub positions: usize,
-    /// Seconds that a stage takes besides network and layers: coding, signing, waking threads.
+    /// Seconds of a stage besides network and layers: coding, signing, waking threads.
     pub serialisation: f64,
-    /// Seconds that a stage without room costs on top.
+    /// Additional seconds of a stage without room.
     pub cache_full: f64,
 }
 
@@ -73,7 +73,7 @@ impl Need {
 /// A part of a pipeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stage {
-    /// Place of the server among the candidates.
+    /// Index of the server among the candidates.
     pub candidate: usize,
     /// Layers [start, end) that it computes.
     pub layers: Range<usize>,
@@ -88,15 +88,15 @@ pub struct Route {
     pub cost: f64,
 }
 
-/// Nobody that is trusted holds these layers.
+/// No trusted server holds these layers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no server is known for the layers {}..{}", .layers.start, .layers.end)]
 pub struct NoRoute {
-    /// The first run of layers that is missing.
+    /// The first run of missing layers.
     pub layers: Range<usize>,
 }
 
-/// What makes candidates comparable: their best rating and their median bond.
+/// Reference values for comparing candidates: their best rating and their median bond.
 struct Field {
     rating: f64,
     bond: f64,
@@ -114,7 +114,7 @@ impl Field {
         Self { rating, bond }
     }
 
-    /// By how much a server's times are multiplied, at least 1; `None` excludes it.
+    /// Factor of a server's times, at least 1; `None` excludes the server.
     fn doubt(&self, candidate: &Candidate) -> Option<f64> {
         let share = |part: f64, whole: f64| {
             let share = part / whole;
@@ -127,13 +127,13 @@ impl Field {
         let rating = share(candidate.rating.unwrap_or(0.0), self.rating);
         let bond = candidate.bond as f64;
         let bond = share(bond, bond + self.bond);
-        // False where it is not a number.
+        // False for a trust that is not a number.
         (candidate.trust > 0.0)
             .then(|| 1.0 / (candidate.trust.min(1.0) * (0.5 + 0.5 * rating) * (0.5 + 0.5 * bond)))
     }
 }
 
-/// Seconds, where a measurement or announcement makes sense; else a day.
+/// Seconds of a sensible measurement or announcement; a day otherwise.
 fn seconds(value: f64) -> f64 {
     const DAY: f64 = 86_400.0;
     if value >= 0.0 {
@@ -223,8 +223,8 @@ fn missing(candidates: &[Candidate], layers: Range<usize>) -> NoRoute {
     NoRoute { layers: start..end }
 }
 
-/// What a pipeline costs with the candidates' numbers of now; `None` where a stage's server is gone,
-/// excluded, or holds its layers no more.
+/// The cost of a pipeline with the candidates' present numbers. `None` if a stage's server is gone,
+/// excluded, or no longer holds its layers.
 pub fn cost(candidates: &[Candidate], stages: &[Stage], need: &Need) -> Option<f64> {
     let field = Field::of(candidates);
     stages
@@ -240,34 +240,34 @@ pub fn cost(candidates: &[Candidate], stages: &[Stage], need: &Need) -> Option<f
         .sum()
 }
 
-/// Whether a pipeline is worth leaving in the middle of a sequence: over the `tokens` still to come,
-/// the `best` pipeline with its `replay` (seconds to compute the caches again) must take less than
-/// three quarters of the time of the present one, so that noise does not make pipelines alternate.
+/// Whether a pipeline is worth leaving in the middle of a sequence. Over the `tokens` still to
+/// come, the `best` pipeline with its `replay` (seconds to recompute the caches) must take less
+/// than three quarters of the present one's time, so that noise does not make pipelines alternate.
 pub fn much_better(present: f64, best: f64, replay: f64, tokens: usize) -> bool {
     let tokens = tokens as f64;
     replay + best * tokens < 0.75 * present * tokens
 }
 
-/// Tells when a stage has become a straggler: when the median of its last eight steps takes more
-/// than twice the expected time and 20 ms.
+/// Detects stragglers: stages whose last eight steps have a median of more than twice the expected
+/// time and 20 ms.
 #[derive(Clone, Debug, Default)]
 pub struct Straggler {
-    /// Steps as shares of what they may take.
+    /// Steps as shares of their time limit.
     last: [f64; Self::STEPS],
     next: usize,
     seen: usize,
 }
 
 impl Straggler {
-    /// Steps that the median is of: a pause of one step, such as another's prefill, is no reason.
+    /// Steps of the median: a pause of one step, such as another's prefill, is no reason.
     const STEPS: usize = 8;
-    /// Times the expected duration that is tolerated.
+    /// Tolerated factor of the expected duration.
     const FACTOR: f64 = 2.0;
-    /// Seconds that are tolerated on top: below, a pipeline is not worth a replay.
+    /// Tolerated additional seconds: below them, a change is not worth a replay.
     const SLACK: f64 = 0.02;
 
-    /// Takes note of a step that took `seconds` where `expected` were; whether the stage is a
-    /// straggler now.
+    /// Records a step that took `seconds` instead of the `expected` ones. Returns whether the stage
+    /// is a straggler now.
     pub fn observe(&mut self, seconds: f64, expected: f64) -> bool {
         if let Some(slot) = self.last.get_mut(self.next) {
             *slot = seconds / (Self::FACTOR * expected.max(0.0) + Self::SLACK);
@@ -448,7 +448,7 @@ mod tests {
             },
         ] {
             assert_eq!(picked(&[bad.clone(), good.clone()], 8), [(1, 0..8)]);
-            // None of these excludes it where there is no other.
+            // None of these faults excludes it if there is no other server.
             assert_eq!(picked(std::slice::from_ref(&bad), 8), [(0, 0..8)]);
             // A hundred times the speed of another makes up for all but a full cache.
             let fast = Candidate {
@@ -487,7 +487,7 @@ mod tests {
         }
         let told = (0..8).position(|_| stage.observe(0.1, 0.010));
         assert!(told.is_some_and(|steps| steps >= 3), "{told:?}");
-        // Nothing is said of a stage that has hardly begun.
+        // A stage that has hardly begun is not judged.
         assert!(!Straggler::default().observe(9.0, 0.010));
     }
 

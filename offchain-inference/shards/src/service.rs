@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Both sides of a node: what it serves, and what it uses.
+//! Both sides of a node: serving spans, and using them.
 
 use std::{
     sync::{
@@ -26,22 +26,22 @@ use crate::{
     transport::{Inbox, ModelId, Peer, Respond, Transport},
 };
 
-/// Requests of set-up that may wait.
+/// Maximum number of waiting set-up requests.
 const REQUESTS: usize = 128;
 
-/// Threads that answer them: signatures are checked and made there.
+/// Threads that answer set-up requests; they check and make signatures.
 const REQUEST_THREADS: usize = 2;
 
-/// Spot checks that may wait.
+/// Maximum number of waiting spot checks.
 const CHECKS: usize = 4;
 
-/// How often holders of the models in use are asked what they hold.
+/// Time between two refreshes of the holders of the models in use.
 const REFRESH: Duration = Duration::from_secs(20);
 
-/// How long they may take to say so.
+/// Time for the holders to answer.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What keeps a service from starting or serving.
+/// Reasons why a service could not start or serve.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
     /// The model's layers could not be loaded.
@@ -50,7 +50,7 @@ pub enum ServiceError {
     /// A metric could not be registered.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
-    /// The system gave no thread.
+    /// The system did not start a thread.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
     /// The service was shut down.
@@ -64,16 +64,16 @@ struct Ask {
     respond: Respond,
 }
 
-/// What ends with the service.
+/// Threads and channels that end with the service.
 #[derive(Default)]
 struct Work {
     asks: Option<SyncSender<Ask>>,
-    /// Dropped to end the thread that looks after what is known.
+    /// Dropped to end the keeper thread.
     keeper: Option<SyncSender<()>>,
     threads: Vec<JoinHandle<()>>,
 }
 
-/// A node's service. Ends when dropped.
+/// A node's service. It ends when dropped.
 pub struct Service {
     server: Arc<Server>,
     hub: Arc<Hub>,
@@ -81,7 +81,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts serving and using spans over `transport`; nothing is served yet.
+    /// Starts a service over `transport`. It serves nothing yet.
     pub fn start(
         transport: Arc<dyn Transport>,
         directory: Arc<dyn Directory>,
@@ -129,28 +129,29 @@ impl Service {
         Ok(service)
     }
 
-    /// Changes the limits; open sessions stay.
+    /// Changes the limits. Open sessions stay.
     pub fn configure(&self, config: ServiceConfig) {
         self.server.configure(config);
     }
 
-    /// Loads layers of a model and computes them for others from now on, in place of what was
-    /// served of it. Blocks the caller until they are loaded.
+    /// Loads layers of a model and serves them from now on, in place of an earlier span of the
+    /// model. Blocks the caller until they are loaded.
     pub fn serve(&self, model: ModelId, served: &Served) -> Result<(), ServiceError> {
         self.server.serve(model, served)
     }
 
-    /// Serves nothing of `model` any more.
+    /// Stops serving `model`.
     pub fn withdraw(&self, model: &ModelId) {
         self.server.withdraw(model);
     }
 
-    /// Measured tokens · layers a second that this node's span of `model` decodes for one sequence.
+    /// Measured tokens · layers a second of this node's span of `model`, decoding one sequence.
     pub fn throughput(&self, model: &ModelId) -> Option<f64> {
         self.server.throughput(model)
     }
 
-    /// Who else holds which layers of `model`. Asks them, and waits for their answers, at most a few
+    /// Other holders of `model` with their layers. Asks them, and waits at most a few seconds for
+    /// their answers.
     /// seconds.
     pub fn holders(&self, model: &ModelId) -> Vec<Holder> {
         self.hub.refresh(model, REFRESH_TIMEOUT);
@@ -160,30 +161,30 @@ impl Service {
         holders
     }
 
-    /// A model whose ends are here and whose layers others compute. Nothing is asked of anyone
+    /// A model whose ends are local and whose layers are computed by others. No peer is contacted
     /// before its first use.
     pub fn pipeline(&self, model: ModelId, ends: Model, config: PipelineConfig) -> Pipeline {
         Pipeline::new(self.hub.clone(), model, ends, config)
     }
 
-    /// What this node has seen so far.
+    /// Metrics of this node.
     pub fn metrics(&self) -> &Metrics {
         &self.hub.metrics
     }
 
-    /// How far `peer`'s results are trusted: 1 at first, 0 where it is not used any more.
+    /// Trust in `peer`'s results: 1 at first, 0 once the peer is excluded.
     pub fn trust(&self, peer: &Peer) -> f64 {
         self.hub.peers.trust(peer)
     }
 
-    /// Has `recorder` keep what spot checks prove: signed claims of two agents that contradict each
-    /// other, and the rows to judge them by. What it could not keep, such as for want of disk, is
-    /// offered again; up to 16 cases wait for that.
+    /// Passes proofs from spot checks to `recorder`: signed claims of two agents that contradict
+    /// each other, with the rows to judge them by. A case that could not be kept, for example
+    /// because the disk is full, is offered again. At most 16 cases wait for that.
     pub fn record_evidence(&self, recorder: impl FnMut(&Case) -> bool + Send + 'static) {
         self.hub.record_with(Box::new(recorder));
     }
 
-    /// Ends serving and all sessions of this node's pipelines.
+    /// Stops serving, and ends all sessions of this node's pipelines.
     pub fn shutdown(&self) {
         let Work {
             asks,
@@ -249,7 +250,7 @@ impl Inbox for Service {
 
 fn respond(server: &Server, incoming: &Mutex<Receiver<Ask>>) {
     loop {
-        // One thread waits for the next request, the other one answers or waits for its turn.
+        // One thread waits for the next request; the other answers or waits for its turn.
         let Ok(ask) = incoming.lock().recv() else {
             return;
         };
@@ -258,8 +259,8 @@ fn respond(server: &Server, incoming: &Mutex<Receiver<Ask>>) {
     }
 }
 
-/// Keeps what is known of the models in use fresh, so that a failing span is replaced at once, and
-/// has evidence recorded that could not be before.
+/// Keeps the knowledge of models in use fresh, so that a failing span is replaced at once. Also
+/// offers waiting evidence to the recorder again.
 fn keep(hub: &Arc<Hub>, end: &Receiver<()>) {
     while end.recv_timeout(REFRESH) == Err(RecvTimeoutError::Timeout) {
         for model in hub.models() {

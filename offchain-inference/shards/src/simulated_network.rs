@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A network in one process, with delay and faults, and agents from a table: for tests, and for
-//! measuring what a network costs.
+//! A network in one process, with delay, faults and a table of agents. It serves tests and
+//! measurements of network costs.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -26,7 +26,7 @@ const MAX_MESSAGE: usize = 8 << 20;
 /// Changes a message of a peer.
 type Corruption = Arc<dyn Fn(&mut Vec<u8>) + Send + Sync>;
 
-/// What is wrong with a peer.
+/// Faults of a peer.
 #[derive(Clone, Default)]
 struct Faults {
     paused: bool,
@@ -45,12 +45,12 @@ struct Parcel {
     due: Instant,
 }
 
-/// What went from one peer to another.
+/// Traffic from one peer to another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Messages.
+    /// Number of messages.
     pub messages: u64,
-    /// Their bytes.
+    /// Number of bytes.
     pub bytes: u64,
 }
 
@@ -101,17 +101,17 @@ impl Network {
         })
     }
 
-    /// Everything takes so long from a peer to another from now on, in each direction.
+    /// Sets the delay between any two peers, in each direction.
     pub fn set_delay(&self, delay: Duration) {
         self.0.state.lock().delay = delay;
     }
 
-    /// Messages from this peer take so much longer from now on.
+    /// Delays messages from this peer by `by` in addition.
     pub fn slow(&self, peer: &Peer, by: Duration) {
         self.fault(peer, |faults| faults.slow = by);
     }
 
-    /// Nothing goes to or from this peer until it is resumed; nothing is lost.
+    /// Holds all messages to and from this peer until it is resumed; none is lost.
     pub fn pause(&self, peer: &Peer) {
         self.fault(peer, |faults| faults.paused = true);
     }
@@ -121,19 +121,19 @@ impl Network {
         self.fault(peer, |faults| faults.paused = false);
     }
 
-    /// Nothing gets from one peer to the other any more, which the sender is told.
+    /// Cuts the connection from one peer to the other; the sender gets an error.
     pub fn sever(&self, from: &Peer, to: &Peer) {
         let line = (from.clone(), to.clone());
         self.0.state.lock().severed.insert(line);
     }
 
-    /// One peer takes no more messages of the other: who sends one waits, until it gives up.
+    /// Makes `to` take no more messages from `from`; senders wait until their timeout.
     pub fn clog(&self, from: &Peer, to: &Peer) {
         let line = (from.clone(), to.clone());
         self.0.state.lock().clogged.insert(line);
     }
 
-    /// Changes all messages of this peer from now on.
+    /// Applies `change` to all messages of this peer.
     pub fn corrupt(&self, peer: &Peer, change: impl Fn(&mut Vec<u8>) + Send + Sync + 'static) {
         self.fault(peer, |faults| faults.corrupt = Some(Arc::new(change)));
     }
@@ -145,8 +145,7 @@ impl Network {
         self.0.changed.notify_all();
     }
 
-    /// Takes a peer off the network: what is under way to or from it is lost, and all peers that
-    /// it was connected to are told.
+    /// Takes a peer off the network. Messages under way are lost, and all connected peers are told.
     pub fn kill(&self, peer: &Peer) {
         let mut state = self.0.state.lock();
         state.inboxes.remove(peer);
@@ -172,7 +171,7 @@ impl Network {
         }
     }
 
-    /// What has been sent from one peer to another by [`Transport::send`].
+    /// Traffic of [`Transport::send`] from one peer to another.
     pub fn traffic(&self, from: &Peer, to: &Peer) -> Traffic {
         let state = self.0.state.lock();
         let line = (from.clone(), to.clone());
@@ -224,18 +223,18 @@ impl Network {
                 (Load::Request(payload, answer), _) => {
                     let (network, asker, to) = (self.clone(), from.clone(), to.clone());
                     let respond = move |payload| {
-                        // The one who asked may be gone.
+                        // The asking peer may be gone.
                         let _ = network.post(&to, &asker, Load::Response(payload, answer));
                     };
                     inbox.request(from.clone(), payload, Box::new(respond));
                 },
-                // Nobody may be waiting any more.
+                // The receiver may be gone.
                 (Load::Response(payload, answer), _) => drop(answer.try_send(payload)),
             }
         }
     }
 
-    /// Waits until a parcel may be delivered; `None` if one of the two is gone.
+    /// Waits until a parcel may be delivered; `None` if one of the two peers is gone.
     fn wait(
         &self,
         from: &Peer,
@@ -350,7 +349,7 @@ impl Transport for Endpoint {
         if !takes {
             return Err(payload);
         }
-        // Whoever leaves in between takes nothing any more, as with what is under way.
+        // If the peer leaves in between, the message is lost like any other under way.
         let _ = self.network.post(&self.local, to, Load::Message(payload));
         Ok(())
     }
@@ -374,7 +373,7 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// The agent of this number.
+    /// The agent with this number.
     pub fn new(number: u8) -> Self {
         let secret = MiniSecretKey::from_bytes(&[number; 32]);
         let secret = secret.unwrap_or_else(|_| unreachable!("32 bytes are a secret key"));
@@ -384,7 +383,7 @@ impl Agent {
         }
     }
 
-    /// What the chain would know of it.
+    /// The agent's record on chain.
     pub fn record(&self) -> AgentRecord {
         AgentRecord {
             account: self.account,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! How nodes that hold spans reach each other. Bytes in, bytes out; knows no model.
+//! The transport between nodes that hold spans. It carries bytes and knows no model.
 
 use std::{fmt, sync::Weak, time::Duration};
 
@@ -22,7 +22,7 @@ impl Peer {
     }
 }
 
-/// The last eight bytes in hexadecimal: identities of one kind begin alike.
+/// Shows the last eight bytes in hexadecimal, because identities of one kind begin alike.
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let start = self.0.len().saturating_sub(8);
@@ -39,21 +39,21 @@ impl fmt::Debug for Peer {
     }
 }
 
-/// Why bytes did not get through.
+/// Reasons why bytes were not delivered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
     /// There is no connection to the peer, or it broke.
     #[error("peer {0} is not connected")]
     Disconnected(Peer),
-    /// The peer did not answer, or did not take what was sent, in time.
+    /// The peer did not answer, or did not accept a message, in time.
     #[error("peer {0} did not answer in time")]
     Timeout(Peer),
     /// The payload is longer than the transport carries.
     #[error("a message of {bytes} bytes; at most {limit} are carried")]
     TooLarge {
-        /// Bytes of the payload.
+        /// Size of the payload, in bytes.
         bytes: usize,
-        /// The most that is carried.
+        /// Maximum size, in bytes.
         limit: usize,
     },
     /// The peer does not speak this protocol, or refused.
@@ -61,27 +61,27 @@ pub enum TransportError {
     Refused {
         /// The peer.
         peer: Peer,
-        /// What it said.
+        /// The peer's reason.
         reason: String,
     },
 }
 
-/// Carries bytes between nodes. The peers' identities are authenticated by the implementation.
+/// Carries bytes between nodes. Implementations authenticate the peers' identities.
 pub trait Transport: Send + Sync + 'static {
     /// This node.
     fn local(&self) -> Peer;
 
-    /// Hands what comes in to `inbox` from now on, for as long as it lives. Called once.
+    /// Delivers incoming messages to `inbox` from now on, for as long as it lives. Called once.
     fn attach(&self, inbox: Weak<dyn Inbox>);
 
-    /// This node holds parts of these models, and of no others.
+    /// Announces that this node holds parts of these models, and of no others.
     fn provide(&self, models: &[ModelId]);
 
-    /// Peers other than this node that are said to hold parts of `model`, as far as is known now.
-    /// Starts a fresh search in the background.
+    /// Other peers that are said to hold parts of `model`, as known now. Starts a fresh search in
+    /// the background.
     fn providers(&self, model: &ModelId) -> Vec<Peer>;
 
-    /// Sends a request of set-up and waits for the response, at most `timeout`.
+    /// Sends a set-up request and waits for the response, at most `timeout`.
     fn request(
         &self,
         to: &Peer,
@@ -89,37 +89,37 @@ pub trait Transport: Send + Sync + 'static {
         timeout: Duration,
     ) -> Result<Vec<u8>, TransportError>;
 
-    /// Sends activations. Messages to one peer arrive in order or, where the connection breaks, not
-    /// at all from some message on. Returns when the message is queued; waits no longer than
-    /// back-pressure demands, at most `timeout`.
+    /// Sends activations. Messages to one peer arrive in order; if the connection breaks, all
+    /// messages after some point are lost. Returns once the message is queued, and waits for
+    /// back-pressure at most `timeout`.
     fn send(&self, to: &Peer, payload: Vec<u8>, timeout: Duration) -> Result<(), TransportError>;
 
-    /// Sends activations if that takes no waiting at all, as to a peer with which a connection is
-    /// open; gives them back where it does. Never blocks.
+    /// Sends activations if that needs no waiting, for example because a connection is open.
+    /// Returns the payload otherwise. Never blocks.
     fn try_send(&self, to: &Peer, payload: Vec<u8>) -> Result<(), Vec<u8>>;
 
     /// The largest payload of [`Transport::send`], in bytes.
     fn max_message(&self) -> usize;
 }
 
-/// Sends the response to a request; dropped where there is none.
+/// Sends the response to a request. Dropped if there is no response.
 pub type Respond = Box<dyn FnOnce(Vec<u8>) + Send>;
 
-/// Takes what comes in. Called from the transport's tasks: never blocks.
+/// Receives incoming messages. Called from the transport's tasks, so it never blocks.
 pub trait Inbox: Send + Sync + 'static {
-    /// A request of set-up.
+    /// A set-up request.
     fn request(&self, from: Peer, payload: Vec<u8>, respond: Respond);
 
     /// Activations.
     fn message(&self, from: Peer, payload: Vec<u8>);
 
-    /// Whether `peer` may open a substream of activations to this node: it has an open session
-    /// here, or this node has one there. Implementations need not ask.
+    /// Whether `peer` may open a substream of activations to this node: one of the two has an open
+    /// session with the other. Implementations need not ask.
     fn welcome(&self, peer: &Peer) -> bool {
         let _ = peer;
         true
     }
 
-    /// The connection to a peer is gone: what was under way to or from it is lost.
+    /// The connection to a peer is gone; messages under way are lost.
     fn disconnected(&self, peer: &Peer);
 }

@@ -17,24 +17,24 @@ use crate::{
     LOG_TARGET,
 };
 
-/// A span's inputs and outputs, to be computed again.
+/// A span's inputs and outputs, to be recomputed.
 pub(crate) struct Check {
     pub link: Arc<Link>,
-    /// The server's last answer, if it is known.
+    /// The server's last answer, if known.
     pub last: Option<Answered>,
     pub inputs: Journal,
     pub outputs: Journal,
     pub config: PipelineConfig,
 }
 
-/// What another holder made of the inputs.
+/// Another holder's results for the same inputs.
 struct Again {
     link: Arc<Link>,
     rows: Vec<f32>,
     last: Option<Answered>,
 }
 
-/// Makes checks until nobody orders any more.
+/// Makes checks until all senders are gone.
 pub(crate) fn run(hub: &Arc<Hub>, checks: Receiver<Check>) {
     for check in checks {
         let outcome = match check.make(hub) {
@@ -48,7 +48,7 @@ pub(crate) fn run(hub: &Arc<Hub>, checks: Receiver<Check>) {
 }
 
 impl Check {
-    /// Whether another holder's results agree; `None` where there is none or it fails.
+    /// Whether another holder's results agree. `None` if there is no other holder, or it fails.
     fn make(&self, hub: &Arc<Hub>) -> Option<bool> {
         let link = &self.link;
         let mut asked = vec![link.peer.clone()];
@@ -65,7 +65,7 @@ impl Check {
             self.other(hub, &mut asked)
         };
         if let Some(third) = &third {
-            // Whoever agrees with the third is believed.
+            // The server that agrees with the third one is believed.
             let [of_first, of_second] =
                 [&ours, &second.rows].map(|rows| compare(rows, &third.rows, link.width, link.wire));
             if of_first.agrees != of_second.agrees {
@@ -93,7 +93,7 @@ impl Check {
         Some(verdict.agrees)
     }
 
-    /// What a holder that was not `asked` makes of the inputs.
+    /// Has a holder that is not in `asked` compute the inputs.
     fn other(&self, hub: &Arc<Hub>, asked: &mut Vec<Peer>) -> Option<Again> {
         let Link {
             model,
@@ -110,7 +110,7 @@ impl Check {
                 && candidate.layers.start <= layers.start
                 && candidate.layers.end >= layers.end
         });
-        // Anyone who is trusted about as much as the best: whom nobody asks nobody finds out.
+        // Any server trusted about as much as the best: a cheat that is never asked is never found.
         let best = candidates.iter().map(|c| c.trust).fold(0.0, f64::max);
         candidates.retain(|candidate| candidate.trust > 0.0 && candidate.trust >= best / 2.0);
         let random = getrandom::u32().unwrap_or_default() as usize;
@@ -133,8 +133,8 @@ impl Check {
             least_timeout: self.config.least_step_timeout,
             most_timeout: self.config.most_step_timeout,
         };
-        // The last step is the same as the first server's, so that their claims are about the
-        // same question.
+        // The last step is the same as the first server's, so that both claims are about the same
+        // computation.
         let last = self
             .last
             .as_ref()
@@ -160,8 +160,8 @@ impl Check {
         })
     }
 
-    /// Has both servers sign for what they computed last, and keeps that if it proves that one of
-    /// them is wrong.
+    /// Has both servers sign for their last outputs. Keeps the claims if they prove that one of the
+    /// two servers is wrong.
     fn prove(&self, hub: &Arc<Hub>, other: &Again) {
         let (link, timeout) = (&self.link, self.config.request_timeout);
         let (Some(ours), Some(theirs)) = (&self.last, &other.last) else {

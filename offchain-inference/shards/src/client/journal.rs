@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The rows that passed a border between two spans, kept so that another server can be brought to
-//! the same state.
+//! The rows that passed a border between two spans. They bring a replacement server to the same
+//! state.
 
 use std::{ops::Range, sync::Arc};
 
-/// Rows from position 0 on. Clones share the rows.
+/// Rows from position 0 on. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Journal {
     pieces: Vec<Piece>,
     len: usize,
 }
 
-/// The first rows of what came at one time.
+/// The first rows of one batch that arrived together.
 #[derive(Clone, Debug)]
 struct Piece {
     data: Arc<[f32]>,
@@ -19,7 +19,7 @@ struct Piece {
 }
 
 impl Journal {
-    /// Positions.
+    /// Number of positions.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -51,9 +51,9 @@ impl Journal {
         }
     }
 
-    /// Appends the rows of `positions`, as many as there are, to `out`.
+    /// Appends the rows of `positions` that exist to `out`.
     pub fn read(&self, positions: Range<usize>, width: usize, out: &mut Vec<f32>) {
-        // What is read is mostly near the end.
+        // Most reads are near the end.
         let mut end = self.len;
         let mut wanted = vec![];
         for piece in self.pieces.iter().rev() {

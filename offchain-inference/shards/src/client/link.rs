@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A session with one server, as its client sees it.
+//! A client's session with one server.
 
 use std::{
     collections::HashMap,
@@ -29,35 +29,35 @@ use crate::{
     LOG_TARGET,
 };
 
-/// How long the first message of a session may take to be accepted by the transport, which may
-/// have to open a substream for it.
+/// Time for the transport to accept the first message of a session. It may have to open a substream
+/// first.
 const FIRST_SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The same for the others, which only wait for back-pressure.
+/// Time for the transport to accept any other message, which waits for back-pressure only.
 const SEND_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The same for the message that ends a session, on which nothing depends.
+/// Time for the transport to accept the message that ends a session; nothing depends on it.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Times the expected duration of an answer that are waited.
+/// Factor between the expected duration of an answer and the longest wait for it.
 const TIMEOUT_FACTOR: f64 = 10.0;
 
-/// Why a server did not do its part.
+/// A server's failure to do its part.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
-    /// It refused.
+    /// The server refused.
     #[error("{0}")]
     Refused(Refusal),
-    /// The transport's.
+    /// The transport failed.
     #[error(transparent)]
     Transport(#[from] TransportError),
     /// The connection broke.
     #[error("the connection broke")]
     Disconnected,
-    /// No answer came in time.
+    /// No answer arrived in time.
     #[error("no answer came in time")]
     Timeout,
-    /// The answer is not what was asked for.
+    /// The answer does not fit the question.
     #[error("the answer is malformed")]
     Malformed,
     /// What another server should have passed on did not come, or not as it was.
@@ -77,8 +77,8 @@ impl LinkError {
         }
     }
 
-    /// Whether the server just has no room or no time now, has forgotten the session, or does not
-    /// serve this node's agent: nothing that speaks against it.
+    /// Whether the failure does not count against the server: it has no room or no time now, has
+    /// forgotten the session, or does not serve this node's agent.
     pub fn is_forgivable(&self) -> bool {
         matches!(
             self,
@@ -98,32 +98,32 @@ impl LinkError {
     }
 }
 
-/// An answer, or what came instead.
+/// An answer or a failure.
 #[derive(Debug)]
 pub(crate) struct Reply {
-    /// As passed to [`Link::compute`].
+    /// The stage as passed to [`Link::compute`].
     pub stage: usize,
     pub sequence: u64,
     pub result: Result<Computed, LinkError>,
 }
 
-/// Rows that a server has computed.
+/// Rows computed by a server.
 #[derive(Debug)]
 pub(crate) struct Computed {
-    /// As they came.
+    /// The rows as received.
     pub bytes: Vec<u8>,
-    /// SHA-256 of the rows that they were computed from, if those were pushed.
+    /// SHA-256 of the input rows, if those were pushed.
     pub input: Option<Digest>,
-    /// How long the server says that it held them.
+    /// Time that the server says it held them.
     pub held: Duration,
 }
 
-/// Where a server gets rows from.
+/// Origin of the rows that a server computes.
 #[derive(Clone, Copy)]
 pub(crate) enum Source<'a> {
-    /// From this node.
+    /// This node.
     Client(&'a [f32]),
-    /// So many from its upstream.
+    /// The server's upstream, with the number of rows.
     Upstream(usize),
 }
 
@@ -131,18 +131,18 @@ struct Waiter {
     stage: usize,
     rows: usize,
     asked: Instant,
-    /// Whether the rows are pushed: then the time since they were asked for says little.
+    /// Whether the rows are pushed. The time since the request then says little.
     pushed: bool,
     reply: Sender<Reply>,
 }
 
 enum State {
-    /// Who waits for the answers to which messages.
+    /// Waiters by message number.
     Open(HashMap<u64, Waiter>),
     Failed(Broken),
 }
 
-/// When and why a session failed.
+/// Time and cause of a session's failure.
 #[derive(Clone, Debug)]
 pub(crate) struct Broken {
     pub at: Instant,
@@ -155,11 +155,12 @@ struct Outgoing {
     sequence: u64,
     /// Edits that go with the next message.
     edits: Vec<Edit>,
-    /// Who the server was told may push, and the number of the first message after that.
+    /// The peer that the server was told to accept rows from, and the number of the first message
+    /// after that.
     upstream: Option<(Peer, u64)>,
 }
 
-/// See the module. Closes the session when dropped.
+/// A client's session with one server. Closes the session when dropped.
 pub(crate) struct Link {
     pub peer: Peer,
     pub model: ModelId,
@@ -167,14 +168,14 @@ pub(crate) struct Link {
     pub wire: WireFormat,
     pub width: usize,
     opened: Opened,
-    /// Seconds that one row was expected to take when the session was opened.
+    /// Expected seconds for one row, estimated when the session was opened.
     expected: f64,
     hub: Arc<Hub>,
     next_branch: AtomicU32,
-    /// Held while a message is sent, so that messages leave in the order of their numbers.
+    /// Locked while a message is sent, so that messages leave in the order of their numbers.
     outgoing: Mutex<Outgoing>,
     state: Mutex<State>,
-    /// One past the number of the last message that was answered.
+    /// One past the number of the last answered message.
     answered: AtomicU64,
     straggler: Mutex<Straggler>,
     straggles: AtomicBool,
@@ -182,14 +183,14 @@ pub(crate) struct Link {
     ended: AtomicBool,
 }
 
-/// What a link is opened for.
+/// The server, model and span that a link is opened for.
 pub(crate) struct Target {
     pub peer: Peer,
     pub model: ModelId,
     pub layers: Range<usize>,
     pub wire: WireFormat,
     pub width: usize,
-    /// Seconds that one row is expected to take.
+    /// Expected seconds for one row.
     pub expected: f64,
 }
 
@@ -226,7 +227,7 @@ impl Link {
         self.broken().is_none()
     }
 
-    /// Why it cannot, if so.
+    /// Cause of the failure, if the session failed.
     pub fn broken(&self) -> Option<Broken> {
         match &*self.state.lock() {
             State::Open(_) => None,
@@ -234,12 +235,12 @@ impl Link {
         }
     }
 
-    /// Whether the server has lately been much slower than expected.
+    /// Whether the server has recently been much slower than expected.
     pub fn straggles(&self) -> bool {
         self.straggles.load(Ordering::Relaxed)
     }
 
-    /// Rows that one message may hold, of at most `rows`.
+    /// Number of rows that fit one message, at most `rows`.
     pub fn max_rows(&self, rows: usize) -> usize {
         let room = self
             .hub
@@ -253,12 +254,12 @@ impl Link {
         rows.min(self.opened.max_rows as usize).min(fit).max(1)
     }
 
-    /// Branches that one message may extend.
+    /// Maximum number of branches that one message may extend.
     pub fn max_branches(&self) -> usize {
         self.opened.max_branches as usize
     }
 
-    /// How long to wait for the answer to a message of `rows`.
+    /// Time to wait for the answer to a message of `rows`.
     pub fn timeout(&self, rows: usize, least: Duration, most: Duration) -> Duration {
         let expected = self
             .hub
@@ -287,7 +288,7 @@ impl Link {
         Some(branch)
     }
 
-    /// Lets go of a branch that the server knows.
+    /// Drops a branch that the server knows.
     pub fn drop_branch(&self, branch: Branch) {
         if !self.is_alive() {
             return;
@@ -300,14 +301,14 @@ impl Link {
         }
     }
 
-    /// Whether its round trips take at least so long, as far as is known.
+    /// Whether a round trip to the server takes at least `least`, as far as known.
     pub fn is_as_far_as(&self, least: Duration) -> bool {
         let rtt = self.hub.peers.rtt(&self.peer).unwrap_or_default();
         rtt >= least.as_secs_f64()
     }
 
-    /// Whether the server of `from` may pass its output on to this one. If this one does not know
-    /// that yet it is told, for later: it knows once it has answered what was sent after that.
+    /// Whether the server of `from` may pass its output on to this one. If this server does not
+    /// know that yet, it is told now. It knows once it has answered a later message.
     pub fn takes_from(&self, from: &Self) -> bool {
         if !self.hub.pushes.may(&from.peer, &self.peer) {
             return false;
@@ -328,7 +329,7 @@ impl Link {
         }
     }
 
-    /// Takes note that what `from` should pass on did not come as it should.
+    /// Records that rows from `from` did not arrive as they should.
     pub fn not_pushed(&self, from: &Peer) {
         log::info!(
             target: LOG_TARGET,
@@ -339,7 +340,7 @@ impl Link {
         self.hub.pushes.failed(from, &self.peer);
     }
 
-    /// Has the server wait no more for rows of its upstream; nobody here does.
+    /// Stops the server's wait for pushed rows that are no longer needed.
     pub fn skip(&self) {
         let outgoing = self.outgoing.lock();
         let State::Open(waiting) = &mut *self.state.lock() else {
@@ -352,7 +353,7 @@ impl Link {
         });
     }
 
-    /// Sends what has no answer. If it does not arrive, neither does what comes after it.
+    /// Sends a message that has no answer. If it is lost, so is every later message.
     fn tell(&self, message: &Message) {
         let payload = message::encode(message);
         let sent = self.hub.transport.send(&self.peer, payload, SEND_TIMEOUT);
@@ -361,8 +362,8 @@ impl Link {
         }
     }
 
-    /// Asks for rows to be computed: those of `parts`. The output also goes to `next`. The answer
-    /// goes to `reply`, unless this is an error already. Returns the message's number.
+    /// Asks the server to compute the rows of `parts`, and to pass the output on to `next`. The
+    /// answer goes to `reply`, unless this call fails. Returns the message's number.
     pub fn compute(
         &self,
         parts: Vec<Part>,
@@ -427,7 +428,7 @@ impl Link {
         Ok(sequence)
     }
 
-    /// Takes an answer in. Never waits.
+    /// Takes an answer in. Never blocks.
     pub fn done(&self, sequence: u64, result: Result<Output, Refusal>) {
         let waiter = match &mut *self.state.lock() {
             State::Open(waiting) => waiting.remove(&sequence),
@@ -453,7 +454,7 @@ impl Link {
                 self.hub.metrics.stray.inc();
                 Ok(())
             },
-            // A refusal ends the session, whatever it answers.
+            // A refusal ends the session, whichever message it answers.
             (Err(refusal), waiter) => Err((LinkError::Refused(refusal), waiter)),
         };
         if let Err((error, waiter)) = result {
@@ -479,16 +480,16 @@ impl Link {
         }
     }
 
-    /// Takes note of a step whose rows another server passed on. Its answer came so long after this
-    /// node had them, too.
+    /// Records a step whose rows another server passed on. Its answer arrived `took` after this
+    /// node received those rows.
     pub fn measure_pushed(&self, rows: usize, took: Duration, held: Duration) {
-        // Rows that come by way of this node take no less.
+        // Rows that travel through this node take at least as long.
         let wire = took.saturating_sub(held);
         self.hub.peers.takes_at_least(&self.peer, rows, wire);
         self.took(rows, took);
     }
 
-    /// Takes note of how long a step of so many rows took.
+    /// Records the duration of a step of `rows` rows.
     fn took(&self, rows: usize, took: Duration) {
         observe(&self.hub.metrics.hop_seconds, took);
         if rows == 1 {
@@ -517,7 +518,7 @@ impl Link {
         }
     }
 
-    /// Gives the session up, if it has not failed before. Whoever waits for an answer is told.
+    /// Gives the session up, unless it has failed before, and tells all waiters.
     pub fn fail(&self, error: &LinkError) {
         let mut state = self.state.lock();
         if let State::Open(waiting) = &mut *state {
@@ -536,7 +537,7 @@ impl Link {
 
 impl Waiter {
     fn fail(&self, sequence: u64, error: &LinkError) {
-        // Nobody may be waiting any more.
+        // The receiver may be gone.
         let _ = self.reply.send(Reply {
             stage: self.stage,
             sequence,
@@ -550,21 +551,21 @@ impl Drop for Link {
         self.hub.forget(&self.peer, self.session());
         if !self.ended.load(Ordering::Relaxed) {
             let payload = message::encode(&Message::Close(self.session()));
-            // If the server is gone, so is the session; else it expires.
+            // If the server is gone, so is the session; otherwise the session expires.
             let _ = self.hub.transport.send(&self.peer, payload, CLOSE_TIMEOUT);
         }
     }
 }
 
-/// One sequence's branch on one server. Lets go of it when dropped.
+/// One sequence's branch on one server. Drops the branch when dropped.
 pub(crate) struct Place {
     pub link: Arc<Link>,
     branch: Branch,
     /// Whether the server knows the branch.
     known: bool,
-    /// Positions that the server is known to have computed and that are still right.
+    /// Positions that the server is known to have computed and that are still valid.
     pub len: usize,
-    /// The last answer for it.
+    /// The last answer for the branch.
     pub last: Option<Answered>,
 }
 
@@ -572,11 +573,11 @@ pub(crate) struct Place {
 #[derive(Clone)]
 pub(crate) struct Answered {
     pub sequence: u64,
-    /// Place in the message.
+    /// Index of the part in the message.
     pub part: u32,
     pub position: usize,
     pub rows: usize,
-    /// The rows as they came.
+    /// The rows as received.
     pub bytes: Vec<u8>,
 }
 
@@ -591,13 +592,13 @@ impl Place {
         }
     }
 
-    /// The branch, which the server is about to be told of.
+    /// The branch, for a message that tells the server of it.
     pub fn branch(&mut self) -> Branch {
         self.known = true;
         self.branch
     }
 
-    /// A copy, if the server can have one.
+    /// A copy, if the server allows one more branch.
     pub fn fork(&self) -> Option<Self> {
         if self.len == 0 || !self.link.is_alive() {
             return None;

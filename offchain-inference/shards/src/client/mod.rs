@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Using the spans of other nodes.
+//! The client side: uses the spans of other nodes.
 
 mod check;
 mod journal;
@@ -37,27 +37,28 @@ use crate::{
     LOG_TARGET,
 };
 
-/// Cases that wait to be recorded, at most.
+/// Maximum number of cases that wait to be recorded.
 const MAX_CASES: usize = 16;
 
-/// Nodes that are asked at the same time what they hold.
+/// Maximum number of nodes that are asked at the same time for their spans.
 const ASKED_AT_ONCE: usize = 16;
 
-/// Why a session could not be opened.
+/// Reasons why a session could not be opened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// This node has no agent, or its key is not there.
+    /// This node has no agent, or no inference key.
     #[error("this node has no agent with an inference key; servers open sessions for agents only")]
     NoAgent,
-    /// The server did not do its part.
+    /// The server refused or failed.
     #[error(transparent)]
     Link(#[from] LinkError),
 }
 
-/// Keeps a case for good; says whether that is done. If not, the case is offered again later.
+/// Stores a case durably and returns whether that worked. A case that failed is offered again
+/// later.
 pub type Recorder = Box<dyn FnMut(&Case) -> bool + Send>;
 
-/// What all pipelines of a node share.
+/// State shared by all pipelines of a node.
 pub(crate) struct Hub {
     pub transport: Arc<dyn Transport>,
     pub directory: Arc<dyn Directory>,
@@ -66,7 +67,7 @@ pub(crate) struct Hub {
     pub peers: Peers,
     pub pushes: Pushes,
     links: Mutex<HashMap<(Peer, SessionId), Weak<Link>>>,
-    /// What was found out and is not recorded yet, and who records it.
+    /// Cases that are not recorded yet, and their recorder.
     cases: Mutex<(VecDeque<Case>, Option<Recorder>)>,
     /// `None` once the service has ended.
     checks: Mutex<Option<SyncSender<Check>>>,
@@ -93,8 +94,8 @@ impl Hub {
         })
     }
 
-    /// Asks all nodes that are said to hold parts of `model` what they hold, and waits for their
-    /// answers, at most `timeout`.
+    /// Asks all known providers of `model` for their spans, and waits for the answers, at most
+    /// `timeout`.
     pub fn refresh(self: &Arc<Self>, model: &ModelId, timeout: Duration) {
         let providers = self.transport.providers(model);
         for some in providers.chunks(ASKED_AT_ONCE) {
@@ -208,7 +209,7 @@ impl Hub {
         self.links.lock().remove(&(peer.clone(), session));
     }
 
-    /// Takes an answer in. Never waits.
+    /// Takes an answer in. Never blocks.
     pub fn done(&self, from: Peer, done: Done, bytes: usize) {
         self.metrics.count_bytes("received", "client", bytes);
         let link = self
@@ -222,7 +223,7 @@ impl Hub {
         }
     }
 
-    /// Models of which parts are in use.
+    /// Models with open sessions.
     pub fn models(&self) -> HashSet<ModelId> {
         let links: Vec<_> = {
             let links = self.links.lock();
@@ -231,12 +232,12 @@ impl Hub {
         links.iter().map(|link| link.model).collect()
     }
 
-    /// Whether sessions of ours are open with `peer`.
+    /// Whether this node has open sessions with `peer`.
     pub fn uses(&self, peer: &Peer) -> bool {
         self.links.lock().keys().any(|(used, _)| used == peer)
     }
 
-    /// Keeps evidence until it is recorded, or more recent one needs the room.
+    /// Keeps evidence until it is recorded, or until newer evidence needs the room.
     fn keep(&self, evidence: Evidence, exhibit: Exhibit) {
         self.metrics.evidence("found");
         let case = Case {
@@ -253,13 +254,13 @@ impl Hub {
         waiting.push_back(case);
     }
 
-    /// Has `recorder` keep what was and will be found.
+    /// Sets the recorder of past and future cases.
     pub fn record_with(&self, recorder: Recorder) {
         self.cases.lock().1 = Some(recorder);
         self.record();
     }
 
-    /// Has what waits recorded, if that works. May wait for a disk.
+    /// Offers the waiting cases to the recorder. May wait for a disk.
     pub fn record(&self) {
         let (waiting, recorder) = &mut *self.cases.lock();
         let Some(recorder) = recorder else {
@@ -271,27 +272,27 @@ impl Hub {
         }
     }
 
-    /// Has a check made, unless there are many to be made already.
+    /// Orders a check, unless too many are waiting already.
     pub fn order(&self, check: Check) {
         if let Some(checks) = &*self.checks.lock() {
             let _ = checks.try_send(check);
         }
     }
 
-    /// Gives up all sessions with a peer that is gone.
+    /// Gives up all sessions with a disconnected peer.
     pub fn disconnected(&self, peer: &Peer) {
         self.peers.disconnected(peer);
         self.fail(|used| used == peer);
     }
 
-    /// Gives up everything.
+    /// Gives up all sessions.
     pub fn close(&self) {
         self.checks.lock().take();
         self.fail(|_| true);
     }
 
     fn fail(&self, is_meant: impl Fn(&Peer) -> bool) {
-        // A link must not be dropped while the lock is held: it takes it to be forgotten.
+        // A link must not be dropped while the lock is held: its drop takes the same lock.
         let links: Vec<_> = {
             let links = self.links.lock();
             let meant = links.iter().filter(|((peer, _), _)| is_meant(peer));

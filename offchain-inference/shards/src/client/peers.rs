@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What is known of other nodes: what they say they hold, how fast they were, how far they are
-//! trusted.
+//! Knowledge of other nodes: the spans that they announce, their speed, and their trust.
 
 use std::{
     collections::HashMap,
@@ -18,20 +17,20 @@ use crate::{
     transport::{ModelId, Peer},
 };
 
-/// Announcements older than this are not used.
+/// Announcements older than this are ignored.
 const MAX_AGE: Duration = Duration::from_secs(90);
 
 /// Weight of the newest measurement in a running mean.
 const NEWEST: f64 = 0.2;
 
-/// Rows of the largest message whose way says something about the round-trip time.
+/// Maximum rows of a message that counts as a measurement of the round-trip time.
 const SMALL: usize = 8;
 
-/// How long a server that failed is left alone; doubled with each failure in a row.
+/// Time that a failed server is left alone. It doubles with each further failure in a row.
 const COOLDOWN: Duration = Duration::from_secs(1);
 const MAX_DOUBLINGS: u32 = 6;
 
-/// In so many seconds half of the reliability that failures took comes back.
+/// Seconds in which half of the lost reliability is restored.
 const HALF_LIFE: f64 = 60.0;
 
 /// Part of a model that another node holds.
@@ -43,7 +42,7 @@ pub struct Holder {
     pub account: Account,
     /// The layers.
     pub layers: Range<usize>,
-    /// Tokens · layers a second: measured, or else as announced.
+    /// Tokens · layers a second: measured, or announced if there is no measurement.
     pub throughput: f64,
 }
 
@@ -63,15 +62,15 @@ struct Known {
     standing: Standing,
 }
 
-/// How far a node is relied on.
+/// Reliability and trust of a node.
 struct Standing {
-    /// By comparison of its results; 0 excludes it for good.
+    /// Trust by comparison of its results; 0 excludes the node for good.
     trust: f64,
-    /// By its failures, at the time of the last one.
+    /// Reliability by its failures, at the time of the last one.
     reliability: f64,
     failed: Option<Instant>,
     in_a_row: u32,
-    /// Not to be asked before.
+    /// Earliest time to use the node again.
     not_before: Option<Instant>,
 }
 
@@ -114,7 +113,7 @@ impl Standing {
     }
 }
 
-/// See the module.
+/// Announcements, measurements and trust of all known nodes.
 #[derive(Default)]
 pub(crate) struct Peers {
     known: Mutex<HashMap<Peer, Known>>,
@@ -122,7 +121,7 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
-    /// Takes note of a genuine announcement and of the time that asking for it took.
+    /// Records a genuine announcement and the time that the request for it took.
     pub fn heard(&self, peer: &Peer, signed: Signed<Announcement>, rtt: Duration) {
         let mut all = self.known.lock();
         let known = all.entry(peer.clone()).or_default();
@@ -138,22 +137,21 @@ impl Peers {
             throughput,
         };
         known.held.insert(held.announcement.model, held);
-        // The smallest is nearest to the truth; messages of activations tell more later.
+        // The smallest time is nearest to the truth; messages of activations refine it later.
         let rtt = rtt.as_secs_f64();
         known.rtt = Some(known.rtt.map_or(rtt, |before| before.min(rtt)));
         drop(all);
         self.news.notify_all();
     }
 
-    /// Takes note that a node holds nothing of `model`, or cannot be asked.
+    /// Records that a node holds nothing of `model`, or cannot be asked.
     pub fn not_held(&self, peer: &Peer, model: &ModelId) {
         if let Some(known) = self.known.lock().get_mut(peer) {
             known.held.remove(model);
         }
     }
 
-    /// Takes note of how long an answer took: `held` by the server, the rest on the `wire`, if that is
-    /// known.
+    /// Records the duration of an answer: `held` by the server, the rest on the `wire`, if known.
     pub fn measured(
         &self,
         peer: &Peer,
@@ -173,13 +171,13 @@ impl Peers {
         }
         if let Some(entry) = known.held.get_mut(model).filter(|_| rows == 1) {
             let newest = layers as f64 / held.as_secs_f64().max(1e-6);
-            // Times are averaged, not speeds: a pause must count for as long as it takes.
+            // Times are averaged, not speeds: a pause must count for its whole duration.
             let before = entry.throughput.map(f64::recip);
             entry.throughput = Some(mean(before, newest.recip()).recip());
         }
     }
 
-    /// Takes note that so many rows were no less than so long on their way to a node and back.
+    /// Records a lower bound of the time that `rows` rows take to a node and back.
     pub fn takes_at_least(&self, peer: &Peer, rows: usize, wire: Duration) {
         let wire = wire.as_secs_f64();
         if let Some(known) = self.known.lock().get_mut(peer) {
@@ -194,7 +192,7 @@ impl Peers {
         self.known.lock().get(peer)?.rtt
     }
 
-    /// Seconds that an answer to `rows` through `layers` should take.
+    /// Expected seconds of an answer to `rows` through `layers`.
     pub fn expected(
         &self,
         peer: &Peer,
@@ -208,14 +206,14 @@ impl Peers {
         Some(known.rtt? + (layers * rows) as f64 / held.throughput())
     }
 
-    /// Takes note of a failure.
+    /// Records a failure.
     pub fn failed(&self, peer: &Peer) {
         let now = Instant::now();
         let mut all = self.known.lock();
         all.entry(peer.clone()).or_default().standing.fail(now);
     }
 
-    /// Takes note that a node has no room or no time now.
+    /// Records that a node has no room or no time now.
     pub fn busy(&self, peer: &Peer) {
         let now = Instant::now();
         let mut all = self.known.lock();
@@ -223,14 +221,14 @@ impl Peers {
         standing.postpone(now, COOLDOWN);
     }
 
-    /// Takes note that a node's connection broke: what it announced may be over.
+    /// Records that a node's connection broke; its announcement may be out of date.
     pub fn disconnected(&self, peer: &Peer) {
         if let Some(known) = self.known.lock().get_mut(peer) {
             known.held.clear();
         }
     }
 
-    /// Takes note of a comparison with another node. Returns the trust that is left.
+    /// Records a comparison with another node. Returns the remaining trust.
     pub fn compared(&self, peer: &Peer, verdict: &Verdict) -> f64 {
         let mut all = self.known.lock();
         let standing = &mut all.entry(peer.clone()).or_default().standing;
@@ -244,7 +242,7 @@ impl Peers {
         all.get(peer).map_or(1.0, |known| known.standing.trust)
     }
 
-    /// Nodes that hold parts of `model` and may be asked now.
+    /// Usable nodes that hold parts of `model`.
     pub fn candidates(
         &self,
         model: &ModelId,
@@ -279,7 +277,7 @@ impl Peers {
             .collect()
     }
 
-    /// Who holds what of `model`.
+    /// All known holders of `model` with their layers.
     pub fn holders(&self, model: &ModelId) -> Vec<Holder> {
         let now = Instant::now();
         let all = self.known.lock();
@@ -296,13 +294,13 @@ impl Peers {
             .collect()
     }
 
-    /// Waits until something was heard, at most `timeout`.
+    /// Waits for the next announcement, at most `timeout`.
     pub fn wait(&self, timeout: Duration) {
         let mut all = self.known.lock();
         self.news.wait_for(&mut all, timeout);
     }
 
-    /// Forgets nodes of which nothing was heard for long and that have nothing to be remembered for.
+    /// Forgets nodes that have been silent for long and have no record worth keeping.
     pub fn tidy(&self) {
         let now = Instant::now();
         self.known.lock().retain(|_, known| {

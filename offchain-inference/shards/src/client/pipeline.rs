@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A model whose layers other nodes compute.
+//! A model whose layers are computed by other nodes.
 
 use std::{
     collections::VecDeque,
@@ -27,46 +27,46 @@ use crate::{
     LOG_TARGET,
 };
 
-/// Positions below which a common beginning is not worth its keeping.
+/// Minimum length of a common prefix that is worth keeping, in positions.
 const LEAST_PREFIX: usize = 32;
 
-/// Failures of spans that one call gets over.
+/// Maximum number of span failures that one call survives.
 const MAX_FAILURES: usize = 16;
 
-/// How long to wait between two searches for holders.
+/// Pause between two searches for holders.
 const SEARCH_PAUSE: Duration = Duration::from_millis(250);
 
-/// How often a route is compared with what else there is, unless a span straggles.
+/// Time between two comparisons of the route with its alternatives, unless a span straggles.
 const REPLAN_AFTER: Duration = Duration::from_secs(30);
 
-/// A server of a route that is trusted less is left as soon as there is another one.
+/// Servers trusted less than this are replaced as soon as an alternative exists.
 const LEAST_TRUST: f64 = 0.5;
 
-/// Tokens that a sequence is thought to have still to come, when a change of route is weighed
-/// against the time of its replay.
+/// Tokens assumed to follow in a sequence, when the gain of a new route is compared with the cost
+/// of its replay.
 const TOKENS_TO_COME: usize = 64;
 
-/// Why a pipeline could not compute.
+/// Reasons why a pipeline could not compute.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PipelineError {
-    /// Nobody that may be used holds these layers.
+    /// No usable node holds these layers.
     #[error("no node that may be used holds layers {}..{} of the model{}", .layers.start, .layers.end, Last(.last))]
     NoHolder {
-        /// The first layers that are missing.
+        /// The first missing layers.
         layers: Range<usize>,
-        /// How long they were looked for.
+        /// Time spent looking for them.
         waited: Duration,
-        /// What went wrong last, if anything did.
+        /// The last error, if there was one.
         last: Option<String>,
     },
     /// Span after span failed.
     #[error("span after span failed, at last layers {}..{}: {last}", .layers.start, .layers.end)]
     GaveUp {
-        /// How many.
+        /// Number of failures.
         failures: usize,
-        /// Layers of the last one.
+        /// Layers of the last failed span.
         layers: Range<usize>,
-        /// Its error.
+        /// Error of the last failed span.
         last: String,
     },
     /// This node has no agent.
@@ -94,7 +94,7 @@ impl From<PipelineError> for Error {
 /// The route in use: sessions that cover all layers in order, except where one has failed.
 struct Plan {
     links: Vec<Arc<Link>>,
-    /// When it was last compared with what else there is.
+    /// Time of the last comparison with the alternatives.
     compared: Instant,
 }
 
@@ -107,16 +107,17 @@ struct Inner {
     recent: Mutex<VecDeque<Recent>>,
 }
 
-/// A sequence that is over, for later ones that begin alike.
+/// A finished sequence, kept for later ones with the same prefix.
 struct Recent {
     tokens: Vec<u32>,
     track: SequenceState,
 }
 
-/// A model whose ends are here and whose layers other nodes compute. Clones share the sessions.
+/// A model whose ends are local and whose layers are computed by other nodes. Clones share the
+/// sessions.
 ///
-/// A span that fails is replaced by another one that holds its layers, and brought to the same
-/// state; with exact wire formats the results are the same, bit for bit, as without the failure.
+/// A failed span is replaced by another holder of its layers, which is brought to the same state.
+/// With exact wire formats the results are equal to those without the failure, bit for bit.
 #[derive(Clone)]
 pub struct Pipeline(Arc<Inner>);
 
@@ -157,7 +158,7 @@ impl Pipeline {
 pub struct PipelineSession {
     pipeline: Pipeline,
     track: SequenceState,
-    /// The sequence, for as long as it was extended by tokens only.
+    /// The sequence, as long as it was extended by tokens only.
     tokens: Vec<u32>,
     len: usize,
     is_fork: bool,
@@ -210,7 +211,7 @@ impl Drop for PipelineSession {
         let kept = config.remembered.min(recent.len());
         let oldest = recent.split_off(kept);
         drop(recent);
-        // Servers are told without the lock.
+        // Servers are told outside the lock.
         drop(oldest);
     }
 }
@@ -296,7 +297,7 @@ impl Trunk for Pipeline {
 }
 
 impl Inner {
-    /// The rows that a step adds before layer 0, if the step is sound.
+    /// The rows that a step adds before layer 0, if the step is valid.
     fn input(
         self: &Arc<Self>,
         step: &Step<'_, PipelineSession>,
@@ -313,8 +314,8 @@ impl Inner {
         }
     }
 
-    /// Brings the last border of all tracks up to the first one, whatever it takes within the
-    /// bounds of time. `from` are the positions that had been computed before.
+    /// Brings the last border of all tracks up to the first one, retrying within the time limits.
+    /// `from` holds the positions that had been computed before.
     fn advance(
         &self,
         tracks: &mut [&mut SequenceState],
@@ -378,7 +379,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Takes note of a failure.
+    /// Records a failure.
     fn failed(&self, link: &Link, error: &LinkError) {
         self.hub
             .metrics
@@ -407,8 +408,8 @@ impl Inner {
         peers.candidates(&self.model, &**directory, self.config.only_bonded)
     }
 
-    /// Sessions that cover all layers, and when the first of those failed that had to be replaced.
-    /// Opens what is missing; looks for holders until `deadline`.
+    /// Sessions that cover all layers, and the time of the first failure among those that were
+    /// replaced. Opens missing sessions and looks for holders until `deadline`.
     fn route(
         &self,
         tracks: &mut [&mut SequenceState],
@@ -511,8 +512,8 @@ impl Inner {
         Need::new(layers, positions)
     }
 
-    /// Leaves the route for one that is much better, if a server lost trust, a span straggles or
-    /// some time is over.
+    /// Changes to a much better route, if a server lost trust, a span straggles, or the last
+    /// comparison is long ago.
     fn reconsider(&self, plan: &mut Plan, tracks: &mut [&mut SequenceState]) {
         let layers = self.ends.config().layers;
         let straggles = plan.links.iter().any(|link| link.straggles());
@@ -534,7 +535,7 @@ impl Inner {
                 layers: link.layers.clone(),
             })
         });
-        // A server that is not known any more is as good as gone.
+        // A server that is no longer known counts as gone.
         let present = present
             .collect::<Option<Vec<_>>>()
             .and_then(|stages| routing::cost(&candidates, &stages, &need))
@@ -543,7 +544,7 @@ impl Inner {
             return;
         };
         let positions: usize = tracks.iter_mut().map(|track| track.journal(0).len()).sum();
-        // Prefill is several times as fast a token as decoding is.
+        // Prefill is several times faster per token than decoding.
         let replay = cost * positions as f64 / 4.0;
         if !routing::much_better(present, cost, replay, TOKENS_TO_COME) {
             return;
@@ -573,7 +574,7 @@ impl Inner {
         plan.links = links;
     }
 
-    /// Has a second holder compute a share of what was just computed, in the background.
+    /// Has a second holder recompute a share of the new rows in the background.
     fn sample(&self, route: &[Arc<Link>], tracks: &mut [&mut SequenceState], from: &[usize]) {
         if self.config.spot_check <= 0.0 {
             return;
@@ -581,7 +582,7 @@ impl Inner {
         for (track, from) in tracks.iter_mut().zip(from) {
             let len = track.journal(0).len();
             for link in route {
-                // The check computes all `len` rows: so in the mean a share of `spot_check` of all
+                // The check computes all `len` rows. So on average a share of `spot_check` of all
                 // rows is computed twice.
                 let chance = self.config.spot_check * (len - from) as f64 / len.max(1) as f64;
                 let random = getrandom::u32().unwrap_or(u32::MAX);
@@ -601,8 +602,8 @@ impl Inner {
     }
 }
 
-/// The first layers below `end` that `links`, which are in order, do not cover, and the place among
-/// them where they belong.
+/// The first layers below `end` that `links`, in order, do not cover, and the index at which their
+/// links belong.
 fn gap(links: &[Arc<Link>], end: usize) -> Option<(usize, Range<usize>)> {
     let mut covered = 0;
     for (at, link) in links.iter().enumerate() {

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Moves rows through the spans of a route.
 //!
-//! Each sequence has a journal at each border between spans: the rows that passed it. A span has
-//! to compute the positions that its server does not have yet, and those whose results are missing
-//! from the journal behind it; the rows come from the journal before it, which the span before
-//! fills. New rows, rows that a new server has missed, and rows for a border that was not there
-//! before are all the same to this rule, so replay is nothing special.
+//! Each sequence has a journal at each border between spans: the rows that passed it. A span
+//! computes the positions that its server lacks, and those whose results are missing from the
+//! journal behind it. The rows come from the journal before it, which the span before fills. New
+//! rows, rows that a new server has missed, and rows for a new border are the same to this rule. So
+//! replay needs no special case.
 //!
-//! Rows that no journal has yet may go from server to server. This node then announces them to each
-//! server on their way at once, and gets every output all the same, for the journals. Each server says
-//! by a digest what it computed from: what another one has passed on differently is not taken. What
-//! goes wrong there is done again through this node.
+//! Rows that no journal holds yet may go from server to server. This node then announces them to
+//! each server on their way at once, and still receives every output for the journals. Each server
+//! reports a digest of its input, so rows that another server changed on the way are refused.
+//! Failed pushes are repeated through this node.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -32,8 +32,7 @@ use crate::{
 };
 use sha2::{Digest as _, Sha256};
 
-/// Messages to one server that are under way at the same time: one is computed while the next one
-/// travels.
+/// Maximum number of messages under way to one server: one is computed while the next one travels.
 const WINDOW: usize = 2;
 
 /// The state of one sequence along a route.
@@ -50,12 +49,12 @@ impl SequenceState {
         self.journals.entry(border).or_default()
     }
 
-    /// Positions known at a border.
+    /// Number of positions known at a border.
     fn known(&self, border: usize) -> usize {
         self.journals.get(&border).map_or(0, Journal::len)
     }
 
-    /// The sequence's place on the server of `link`.
+    /// The sequence's branch on the server of `link`.
     fn place(&mut self, link: &Arc<Link>) -> &mut Place {
         let found = self
             .places
@@ -68,14 +67,14 @@ impl SequenceState {
         &mut self.places[index]
     }
 
-    /// The last answer that the server of `link` gave for the sequence.
+    /// The last answer of the server of `link` for the sequence.
     pub fn last(&self, link: &Arc<Link>) -> Option<&Answered> {
         let mut places = self.places.iter();
         let place = places.find(|place| Arc::ptr_eq(&place.link, link));
         place.and_then(|place| place.last.as_ref())
     }
 
-    /// A second sequence that starts with this one.
+    /// A second sequence with the same rows so far.
     pub fn fork(&self) -> Self {
         Self {
             journals: self.journals.clone(),
@@ -93,7 +92,7 @@ impl SequenceState {
         }
     }
 
-    /// Lets go of what belongs to other routes.
+    /// Drops journals and branches that belong to other routes.
     pub fn keep(&mut self, route: &[Arc<Link>]) {
         self.places
             .retain(|place| route.iter().any(|link| Arc::ptr_eq(link, &place.link)));
@@ -105,56 +104,56 @@ impl SequenceState {
     }
 }
 
-/// How to go about it.
+/// Settings for driving rows along a route.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
     /// Rows of a message.
     pub chunk_rows: usize,
-    /// The least round-trip time of a server to which others pass rows on.
+    /// Minimum round-trip time of a server for others to pass rows on to it.
     pub push_from: Duration,
     pub least_timeout: Duration,
     pub most_timeout: Duration,
 }
 
 impl Pace {
-    /// When a server has to have answered `rows` that it has now.
+    /// Deadline for the answer to `rows` that the server has now.
     fn deadline(&self, link: &Link, rows: usize) -> Instant {
         Instant::now() + link.timeout(rows, self.least_timeout, self.most_timeout)
     }
 }
 
-/// A link failed.
+/// A failed link.
 pub(crate) struct Failure {
     pub link: Arc<Link>,
     pub error: LinkError,
-    /// Whether anything had come back.
+    /// Whether any answer had arrived.
     pub progress: bool,
 }
 
 /// Consecutive rows of one track.
 #[derive(Clone, Copy)]
 struct Piece {
-    /// Place among the tracks.
+    /// Index of the track.
     track: usize,
     position: usize,
     rows: usize,
 }
 
-/// A message under way.
+/// A message that is under way.
 struct Flight {
     pieces: Vec<Piece>,
-    /// When its answer is due; not while the server waits for its upstream.
+    /// Deadline of its answer; `None` while the server waits for its upstream.
     deadline: Option<Instant>,
     /// The message to the next stage whose rows are this one's output.
     next: Option<u64>,
-    /// Where the rows come from, if not from here.
+    /// Origin of the rows, if another server passes them on.
     pushed: Option<Pushed>,
 }
 
 /// Rows that one server passes on to another.
 struct Pushed {
     from: Peer,
-    /// When this node got them, and their digest.
+    /// Time at which this node got them, and their digest.
     known: Option<(Instant, Digest)>,
 }
 
@@ -168,17 +167,17 @@ fn rows_of(pieces: &[Piece]) -> usize {
     pieces.iter().map(|piece| piece.rows).sum()
 }
 
-/// One stage of the route at work.
+/// State of one stage of the route.
 struct Stage {
     link: Arc<Link>,
-    /// For each sequence, the position that is sent next.
+    /// The next position to send, for each sequence.
     next: Vec<usize>,
     flights: HashMap<u64, Flight>,
 }
 
-/// Computes all that is missing so that the last border of `route` has as many rows of each track
-/// as its first border has. Returns how many rows were sent of positions before `from`, a position
-/// for each track: what had been computed before. On a failure the tracks hold what was achieved.
+/// Computes all missing rows, until the last border of `route` has as many rows of each track as
+/// its first border. Returns the number of rows that were sent again: those before `from`, which
+/// gives a position for each track. After a failure the tracks keep the progress made.
 pub(crate) fn drive(
     route: &[Arc<Link>],
     tracks: &mut [&mut SequenceState],
@@ -230,13 +229,13 @@ struct Run<'a, 'b> {
     pace: &'a Pace,
     reply: Sender<Reply>,
     replies: Receiver<Reply>,
-    /// Answers to rows that this node has not got yet.
+    /// Answers to rows that this node has not received yet.
     early: Vec<Reply>,
     again: usize,
     progress: bool,
 }
 
-/// Takes the first `n` elements, or all there are.
+/// Takes the first `n` elements, or all if there are fewer.
 fn split<'a, T>(rest: &mut &'a [T], n: usize) -> &'a [T] {
     let (first, others) = rest.split_at_checked(n).unwrap_or((*rest, &[]));
     *rest = others;
@@ -244,7 +243,7 @@ fn split<'a, T>(rest: &mut &'a [T], n: usize) -> &'a [T] {
 }
 
 impl Run<'_, '_> {
-    /// Until the border `exit` has what `entry` has, and the borders between them, too.
+    /// Runs until the border `exit`, and all borders between, have the rows of `entry`.
     fn run(&mut self, entry: usize, exit: usize) -> Result<(), Failure> {
         loop {
             self.send()?;
@@ -257,7 +256,7 @@ impl Run<'_, '_> {
         }
     }
 
-    /// Lets servers wait no more for each other.
+    /// Stops the servers' waiting for each other.
     fn abandon(&self) {
         for stage in &self.stages {
             if stage.flights.values().any(|flight| flight.pushed.is_some()) {
@@ -266,12 +265,12 @@ impl Run<'_, '_> {
         }
     }
 
-    /// Sends what can be sent.
+    /// Sends all messages that can be sent.
     fn send(&mut self) -> Result<(), Failure> {
         for index in 0..self.stages.len() {
             while let Some((pieces, data)) = self.next_message(index) {
                 let last = self.last_of_train(index, &pieces);
-                // From the last one on, so that each message can name the next one.
+                // From the last stage on, so that each message can name the next one.
                 let mut next = None;
                 for stage in (index..=last).rev() {
                     let source = if stage == index {
@@ -286,7 +285,7 @@ impl Run<'_, '_> {
         Ok(())
     }
 
-    /// The last stage to which rows can be passed on that stage `first` is to compute.
+    /// The last stage that rows of stage `first` can be passed on to.
     fn last_of_train(&self, first: usize, pieces: &[Piece]) -> usize {
         let rows = rows_of(pieces);
         let mut last = first;
@@ -294,7 +293,7 @@ impl Run<'_, '_> {
             let [from, to] = pair else {
                 break;
             };
-            // In step with the stage before, and nothing is known behind that one yet.
+            // In step with the stage before, and no later rows are known yet.
             let fits = pieces.iter().all(|piece| {
                 let known = self
                     .tracks
@@ -317,7 +316,7 @@ impl Run<'_, '_> {
         last
     }
 
-    /// Sends rows to a stage, or announces them. Returns what the stage before has to be told of it.
+    /// Sends rows to a stage, or announces them. Returns the destination for the stage before.
     fn dispatch(
         &mut self,
         index: usize,
@@ -383,7 +382,7 @@ impl Run<'_, '_> {
         }))
     }
 
-    /// Rows that a stage can be sent now, if there are any and few enough messages are under way.
+    /// The next rows to send to a stage, if there are any and few enough messages are under way.
     fn next_message(&mut self, index: usize) -> Option<(Vec<Piece>, Vec<f32>)> {
         let stage = self
             .stages
@@ -413,7 +412,7 @@ impl Run<'_, '_> {
         (!pieces.is_empty()).then_some((pieces, data))
     }
 
-    /// Waits for an answer and takes it in.
+    /// Waits for one answer and takes it in.
     fn receive(&mut self) -> Result<(), Failure> {
         let flights = self.stages.iter().flat_map(|stage| {
             let flights = stage.flights.values();
@@ -432,7 +431,7 @@ impl Run<'_, '_> {
                 let Some(pushed) = &flight.pushed else {
                     return Err(self.failure(link, LinkError::Timeout));
                 };
-                // Whichever of the two it is: through this node it shows.
+                // Either of the two may be at fault; the way through this node will show which.
                 link.not_pushed(&pushed.from);
                 Err(self.failure(link, LinkError::NotPushed))
             },
@@ -503,7 +502,7 @@ impl Run<'_, '_> {
                 bytes: own_bytes.to_vec(),
             });
             let journal = track.journal(link.layers.end);
-            // What is known already was computed again for its cache's sake.
+            // Known rows were recomputed only to fill the server's cache.
             let known = journal.len().saturating_sub(position) * width;
             journal.push(own.get(known..).unwrap_or_default(), width);
         }
@@ -513,8 +512,8 @@ impl Run<'_, '_> {
         }
     }
 
-    /// The rows of a message that a stage gets from the one before have come here, too: from now on
-    /// its answer is due, if it is not here already.
+    /// This node has received the rows of a message that a stage gets from the one before. The
+    /// stage's answer is due from now on, unless it has arrived already.
     fn passed_on(&mut self, index: usize, sequence: u64, bytes: &[u8]) -> Result<(), Failure> {
         let Some(stage) = self.stages.get_mut(index) else {
             return Ok(());

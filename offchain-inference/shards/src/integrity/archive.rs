@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Evidence on disk: one file a case, synced, and no more of them than there is room for.
+//! Evidence on disk: one synced file per case, within a fixed amount of room.
 
 use std::{
     ffi::OsStr,
@@ -14,25 +14,25 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Evidence, Exhibit};
 
-/// What a case's file begins with: kind and version.
+/// Prefix of a case's file: kind and version.
 const MAGIC: [u8; 8] = *b"STARLEV1";
 
-/// How a case's file ends.
+/// Extension of a case's file.
 const EXTENSION: &str = "evidence";
 
-/// How one ends that is being written.
+/// Extension of a file that is being written.
 const UNFINISHED: &str = "unfinished";
 
-/// Evidence, with all that it takes to judge it elsewhere and later.
+/// Evidence with everything needed to judge it elsewhere and later.
 #[derive(Clone, Debug, PartialEq, codec::Encode, codec::Decode)]
 pub struct Case {
-    /// Hash of the genesis block of the chain whose agents they are.
+    /// Hash of the genesis block of the agents' chain.
     pub network: [u8; 32],
-    /// When it was found, in milliseconds since the epoch of Unix.
+    /// Time of discovery, in milliseconds since the Unix epoch.
     pub found: u64,
     /// The claims.
     pub evidence: Evidence,
-    /// What they are about.
+    /// The rows that the claims refer to.
     pub exhibit: Exhibit,
 }
 
@@ -47,7 +47,7 @@ impl Case {
         Self::decode_all(&mut &*body).map_err(|_| invalid("the evidence is cut off or damaged"))
     }
 
-    /// Digest of the two agents, whoever of them comes first, and of the model.
+    /// Digest of the two agents, in either order, and of the model.
     fn parties(&self) -> [u8; 32] {
         let Evidence { first, second } = &self.evidence;
         let mut accounts = [first.claim.account, second.claim.account];
@@ -55,7 +55,7 @@ impl Case {
         Sha256::digest((accounts, first.claim.body.model).encode()).into()
     }
 
-    /// Files are sorted by time and say whom they are about.
+    /// A file name that sorts by time and identifies the parties.
     fn name(&self) -> String {
         let short = |digest: &[u8]| -> String {
             let bytes = digest.iter().take(6);
@@ -67,14 +67,15 @@ impl Case {
     }
 }
 
-/// How much is kept.
+/// Limits of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
-    /// Cases.
+    /// Maximum number of cases.
     pub cases: usize,
-    /// Bytes of all cases together.
+    /// Maximum number of bytes of all cases together.
     pub bytes: u64,
-    /// Cases between the same two agents about the same model: the first ones say it all.
+    /// Maximum number of cases between the same two agents about the same model; more prove nothing
+    /// new.
     pub of_a_pair: usize,
 }
 
@@ -102,7 +103,7 @@ struct Entry {
 }
 
 impl Archive {
-    /// The archive in `folder`, which is made when the first case is stored.
+    /// The archive in `folder`, which is created with the first case.
     pub fn new(folder: impl Into<PathBuf>, room: Room) -> Self {
         Self {
             folder: folder.into(),
@@ -110,13 +111,14 @@ impl Archive {
         }
     }
 
-    /// Where it is.
+    /// The archive's folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Stores a case; it is on disk when this returns its path. The oldest cases make room for it.
-    /// `None` where it is one too many between the two agents, or too large for the archive.
+    /// Stores a case and returns its path once it is on disk. The oldest cases make room for it.
+    /// Returns `None` if the two agents have too many cases, or the case is too large for the
+    /// archive.
     pub fn store(&self, case: &Case) -> io::Result<Option<PathBuf>> {
         fs::create_dir_all(&self.folder)?;
         let new = Entry {
@@ -133,7 +135,7 @@ impl Archive {
         let path = self.folder.join(&new.name);
         let unfinished = path.with_extension(UNFINISHED);
         let mut options = OpenOptions::new();
-        // What was asked of a model is its owner's affair.
+        // Prompts are private to their owner, so only the owner may read the file.
         let options = options.write(true).create(true).truncate(true).mode(0o600);
         let written = options.open(&unfinished).and_then(|mut file| {
             file.write_all(&MAGIC)?;
@@ -149,7 +151,7 @@ impl Archive {
         Ok(Some(path))
     }
 
-    /// Paths of the cases, the oldest first.
+    /// Paths of the cases, oldest first.
     pub fn paths(&self) -> io::Result<Vec<PathBuf>> {
         let entries = self.entries()?.into_iter();
         Ok(entries.map(|entry| self.folder.join(entry.name)).collect())
@@ -172,10 +174,10 @@ impl Archive {
     }
 }
 
-/// The entries that have to go so that `new` may come; `None` if it may not. `entries` are sorted
-/// by age, the oldest first.
+/// The entries to remove so that `new` fits; `None` if it may not be stored. `entries` are sorted
+/// by age, oldest first.
 fn make_room<'a>(entries: &'a [Entry], new: &Entry, room: Room) -> Option<&'a [Entry]> {
-    // The middle part of a name.
+    // The middle part of a name identifies the parties.
     fn parties(name: &str) -> Option<&str> {
         name.split('-').nth(1)
     }
@@ -232,7 +234,7 @@ mod tests {
         assert_eq!(Case::read(&path).unwrap(), case);
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        // Another process finds it where this one left it, and nothing else.
+        // Another process finds the same cases.
         let again = Archive::new(archive.folder(), Room::default());
         assert_eq!(again.paths().unwrap(), [path]);
         assert_eq!(fs::read_dir(archive.folder()).unwrap().count(), 1);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What is kept when two servers disagree.
+//! Evidence that two servers disagree.
 //!
-//! A server says what it computed in a step in a [`Claim`] that it signs for everyone: these layers
-//! of this model turn the sequence of inputs with this digest into this output. Two claims of
-//! different agents about the same inputs with different outputs are [`Evidence`]: about 600 bytes,
-//! which fit a transaction. Which of the two is wrong follows from the [`Exhibit`], the inputs and
-//! outputs themselves, by computing the layers again; the claims bind it by digests, so it can be
-//! supplied later and elsewhere. All is SCALE.
+//! A server signs a [`Claim`] about a step towards everyone: these layers of this model turn the
+//! input sequence with this digest into this output. Two claims of different agents about the same
+//! inputs with different outputs are [`Evidence`]. It has about 600 bytes, which fit a transaction.
+//! The [`Exhibit`] holds the inputs and outputs themselves; computing the layers again shows which
+//! of the two is wrong. The claims bind the exhibit by digests, so it can be supplied later and
+//! elsewhere. Everything is coded in SCALE.
 
 use codec::{Decode, Encode};
 use sha2::{Digest as _, Sha256};
@@ -23,8 +23,8 @@ pub type Digest = [u8; 32];
 
 /// The digests of a sequence of input rows: one for each position.
 ///
-/// `d₀ = 0`, `dᵢ = SHA-256(dᵢ₋₁ ‖ row i as little-endian binary32)`. Rows are hashed as decoded, so
-/// that a sequence has the same digest in any wire format that it was decoded from.
+/// `d₀ = 0`, `dᵢ = SHA-256(dᵢ₋₁ ‖ row i as little-endian binary32)`. Rows are hashed as decoded. So
+/// a sequence has the same digest in any wire format that it was decoded from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History(Vec<Digest>);
 
@@ -38,7 +38,7 @@ impl History {
         }
     }
 
-    /// Positions.
+    /// Number of positions.
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -58,7 +58,7 @@ impl History {
         self.0.last().copied().unwrap_or_default()
     }
 
-    /// The digest of the first `len` positions, where there are so many.
+    /// The digest of the first `len` positions, if there are that many.
     pub fn digest_at(&self, len: usize) -> Option<Digest> {
         match len.checked_sub(1) {
             None => Some(Digest::default()),
@@ -67,7 +67,7 @@ impl History {
     }
 }
 
-/// What a server says that it computed in one step.
+/// A server's statement of its output in one step.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Claim {
     /// SHA-256 of the model's file.
@@ -86,7 +86,7 @@ pub struct Claim {
     pub after: Digest,
     /// SHA-256 of the output's wire bytes.
     pub output: Digest,
-    /// When it was signed: milliseconds since the epoch of Unix.
+    /// Time of signing, in milliseconds since the Unix epoch.
     pub time: u64,
 }
 
@@ -95,14 +95,14 @@ impl Statement for Claim {
 }
 
 impl Claim {
-    /// Whether the two are about the same computation.
+    /// Whether both claims are about the same computation.
     fn same_question(&self, other: &Self) -> bool {
         let question = |c: &Self| (c.model, c.layers, c.positions, c.rows, c.before, c.after);
         question(self) == question(other)
     }
 }
 
-/// A claim and who made it.
+/// A claim with its author.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct SignedOutput {
     /// Bytes of the node's p2p identity.
@@ -112,7 +112,7 @@ pub struct SignedOutput {
 }
 
 impl SignedOutput {
-    /// Whether it is the agent's, by the key that the directory knows of it.
+    /// Whether the agent signed the claim with the key that the directory knows.
     pub fn check(&self, directory: &dyn Directory) -> Result<(), EvidenceError> {
         let account = self.claim.account;
         let agent = directory
@@ -125,20 +125,20 @@ impl SignedOutput {
         }
     }
 
-    /// Whether it is signed with the key that it names, on this network. Whose key that is the
-    /// network's directory knows.
+    /// Whether the claim is signed with the key that it names, on this network. The network's
+    /// directory knows the owner of the key.
     pub fn is_genuine(&self, network: &[u8; 32]) -> bool {
         let peer = Peer::new(self.peer.as_slice());
         self.claim.is_genuine(network, &peer, None)
     }
 }
 
-/// Two answers that cannot both be right.
+/// Two answers that contradict each other.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct Evidence {
-    /// One.
+    /// One answer.
     pub first: SignedOutput,
-    /// The other.
+    /// The other answer.
     pub second: SignedOutput,
 }
 
@@ -155,16 +155,16 @@ pub struct Exhibit {
     pub second: Vec<u8>,
 }
 
-/// Why evidence proves nothing.
+/// Reasons why evidence proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EvidenceError {
     /// No such agent.
     #[error("no agent has the account {0:02x?}")]
     UnknownAgent(Account),
-    /// The signature is not of the agent's key.
+    /// The signature was not made with the agent's key.
     #[error("the signature is not that of the agent {0:02x?}")]
     Signature(Account),
-    /// Both claims are one agent's.
+    /// Both claims are by the same agent.
     #[error("both claims are by the same agent")]
     SameAgent,
     /// The claims are about different inputs, layers or models.
@@ -173,7 +173,7 @@ pub enum EvidenceError {
     /// The claims name the same output.
     #[error("the claims name the same output")]
     SameOutput,
-    /// The exhibit is not what the claims name.
+    /// The exhibit does not match the claims.
     #[error("the exhibit's {0} are not those of the claims")]
     OtherExhibit(&'static str),
 }
@@ -196,8 +196,9 @@ impl Evidence {
         self.second.check(directory)
     }
 
-    /// How far apart the outputs are, if the claims are about the same computation and the exhibit
-    /// is the one that they name. Whose claims they are is not looked at. Where the wires differ, the tolerance is that of the coarser one.
+    /// Distance of the outputs, if the claims are about the same computation and the exhibit
+    /// matches them. The authors of the claims are not checked. If the wire formats differ, the
+    /// tolerance is that of the coarser one.
     pub fn judge(&self, exhibit: &Exhibit) -> Result<Verdict, EvidenceError> {
         let (first, second) = (&self.first.claim.body, &self.second.claim.body);
         if !first.same_question(second) {
@@ -222,7 +223,7 @@ impl Evidence {
             if digest != claim.output {
                 return Err(other("outputs"));
             }
-            // What does not decode is no output, and agrees with none.
+            // Bytes that do not decode are no output, and agree with none.
             Ok(claim.wire.decode(bytes, rows, width).unwrap_or_default())
         };
         let a = output(&exhibit.first, first)?;
@@ -299,7 +300,7 @@ pub(super) mod tests {
         (0..n).map(|i| (i as f32 * 0.7 + seed).sin()).collect()
     }
 
-    /// Positions before the step, and rows of it.
+    /// Positions before the step, and rows of the step.
     const POSITIONS: usize = 3;
     const ROWS: usize = 2;
 
@@ -307,7 +308,7 @@ pub(super) mod tests {
         floats((POSITIONS + ROWS) * WIDTH, 0.0)
     }
 
-    /// What `agent` claims, with this output.
+    /// A claim of `agent` with this output.
     fn claimed(agent: u8, wire: WireFormat, output: &[f32]) -> (SignedOutput, Vec<u8>) {
         let mut history = History::default();
         history.push(&inputs(), WIDTH);
@@ -403,7 +404,7 @@ pub(super) mod tests {
         assert_eq!(change(&|a| a.claim.account = [3; 32]), other);
         let unknown = Err(EvidenceError::UnknownAgent([200; 32]));
         assert_eq!(change(&|a| a.claim.account = [200; 32]), unknown);
-        // Another's account with a key of one's own.
+        // Another agent's account with one's own key.
         let mut posed = answer(2, evidence.first.claim.body.clone());
         posed.claim.account = [1; 32];
         assert_eq!(posed.check(&Agents), broken);
@@ -465,7 +466,7 @@ pub(super) mod tests {
             let mut parts = History::default();
             parts.push(head, WIDTH);
             prop_assert_eq!(Some(parts.digest()), whole.digest_at(cut));
-            // A fork that went another way and came back.
+            // A fork that took another way and came back.
             parts.push(&[9.0; WIDTH], WIDTH);
             prop_assert_ne!(Some(parts.digest()), whole.digest_at(cut + 1));
             parts.truncate(cut);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Whether a span was computed as it should have been.
+//! Checks whether a span was computed correctly.
 //!
-//! A client sends the same input to a second holder of a span and [`compare`]s the two outputs. Who
-//! of the two is wrong it cannot tell, but it can keep signed [`Evidence`] that a third party, which
-//! computes the span again, can judge. An [`Archive`] keeps it on disk.
+//! A client sends the same input to a second holder of a span and [`compare`]s the two outputs. It
+//! cannot tell which of the two is wrong. It can keep signed [`Evidence`] for a third party, which
+//! computes the span again and judges. An [`Archive`] keeps the evidence on disk.
 
 mod archive;
 mod evidence;
@@ -13,11 +13,11 @@ pub use archive::{Archive, Case, Room};
 pub use evidence::{Claim, Digest, Evidence, EvidenceError, Exhibit, History, SignedOutput};
 pub use tolerance::{compare, difference, Difference, Tolerance, Verdict};
 
-/// Below this trust a server is not used any more.
+/// Servers trusted less than this are excluded.
 const EXCLUDED_BELOW: f64 = 0.05;
 
-/// What is thought of a server after its output was compared with another's. One mismatch costs
-/// more than a dozen agreements earn, two exclude a server that had full trust.
+/// Trust in a server after its output was compared with another's. One mismatch costs more than a
+/// dozen agreements earn; two exclude a server with full trust.
 pub fn trust_after(trust: f64, verdict: &Verdict) -> f64 {
     if verdict.agrees {
         trust + (1.0 - trust) * 0.1
@@ -31,7 +31,7 @@ pub fn trust_after(trust: f64, verdict: &Verdict) -> f64 {
     }
 }
 
-/// What is thought of a server after it failed or stalled. Failing alone excludes nobody.
+/// Trust in a server after it failed or stalled. Failures alone exclude nobody.
 pub fn trust_after_failure(trust: f64) -> f64 {
     (trust * 0.5).max(EXCLUDED_BELOW.min(trust))
 }
@@ -52,7 +52,7 @@ mod tests {
         let once = trust_after(1.0, &verdict(false));
         assert!(once > 0.0 && once < 0.5);
         assert_eq!(trust_after(once, &verdict(false)), 0.0);
-        // It does not come back from there.
+        // Excluded servers stay excluded.
         assert_eq!(trust_after_failure(0.0), 0.0);
 
         let mut trust = 1.0;

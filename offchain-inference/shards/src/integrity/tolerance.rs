@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! How far the outputs of honest servers are apart.
+//! Tolerated distance between the outputs of honest servers.
 
 use crate::wire::WireFormat;
 
-/// How far two hidden states are apart, in the row where they are farthest.
+/// Distance of two hidden states, in the row with the largest distance.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Difference {
     /// ‖a − b‖₂ / max(‖a‖₂, ‖b‖₂), in [0, 2].
@@ -13,7 +13,7 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// The larger of each.
+    /// The larger value of each field.
     pub fn max(self, other: Self) -> Self {
         Self {
             relative: self.relative.max(other.relative),
@@ -22,17 +22,17 @@ impl Difference {
     }
 }
 
-/// How far apart outputs may be for the same input.
+/// Maximum distance between honest outputs for the same input.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tolerance(Difference);
 
 impl Tolerance {
-    /// For outputs of servers that got the same floats, where `wire` is the coarser of the wires in
-    /// which the outputs travelled.
+    /// Tolerance for outputs of servers that got the same floats. `wire` is the coarser of the wire
+    /// formats that the outputs travelled in.
     ///
-    /// Of what was measured (`docs/figures.md`), honest servers are farthest apart when one has
-    /// activations of 8 bits and the other of 16: by 0.060 and 0.0011 (0.074 and 0.0021 in
-    /// `linear8-row`). The cheat that comes closest has weights of 4 bits: 0.11 and 0.0044.
+    /// Honest servers were measured farthest apart (`docs/figures.md`) if one has activations of 8
+    /// bits and the other of 16: by 0.060 and 0.0011 (0.074 and 0.0021 in `linear8-row`). The
+    /// closest cheat has weights of 4 bits: 0.11 and 0.0044.
     pub const fn of(wire: WireFormat) -> Self {
         let (relative, cosine) = match wire {
             WireFormat::Linear8Row => (0.1, 4e-3),
@@ -45,18 +45,18 @@ impl Tolerance {
         Self(Difference { relative, cosine })
     }
 
-    /// Whether servers this far apart may both be honest.
+    /// Whether two servers at this distance may both be honest.
     pub fn admits(&self, difference: &Difference) -> bool {
         difference.relative <= self.0.relative && difference.cosine <= self.0.cosine
     }
 }
 
-/// What came of a comparison.
+/// Result of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Verdict {
     /// Whether both may be honest.
     pub agrees: bool,
-    /// How far apart they are.
+    /// Distance of the two outputs.
     pub difference: Difference,
 }
 
@@ -78,7 +78,7 @@ pub fn compare(a: &[f32], b: &[f32], width: usize, wire: WireFormat) -> Verdict 
     }
 }
 
-/// How far apart two hidden states are; `None` where they have not the same rows of `width`.
+/// Distance of two hidden states; `None` if they differ in shape or are not rows of `width`.
 pub fn difference(a: &[f32], b: &[f32], width: usize) -> Option<Difference> {
     if a.len() != b.len() || width == 0 || !a.len().is_multiple_of(width) {
         return None;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Serving: spans that this node computes for others.
+//! The server side: spans that this node computes for others.
 
 mod outgoing;
 mod queue;
@@ -53,7 +53,7 @@ pub(crate) struct Server {
     config: Arc<RwLock<ServiceConfig>>,
     metrics: Metrics,
     spans: RwLock<HashMap<ModelId, Running>>,
-    /// Held while a session is opened, so that the counted sessions are not exceeded.
+    /// Locked while a session is opened, so that the limit on sessions holds.
     opening: Mutex<Nonces<[u8; 16]>>,
     requests: Mutex<Rates<Peer>>,
     messages: Mutex<Rates<Peer>>,
@@ -90,12 +90,12 @@ impl Server {
         })
     }
 
-    /// Changes the limits; open sessions stay.
+    /// Changes the limits. Open sessions stay.
     pub fn configure(&self, config: ServiceConfig) {
         *self.config.write() = config;
     }
 
-    /// Loads a span and serves it from now on, in place of another one of the same model.
+    /// Loads a span and serves it from now on, in place of another span of the same model.
     pub fn serve(&self, model: ModelId, served: &Served) -> Result<(), ServiceError> {
         if self.stopped.load(Ordering::Acquire) {
             return Err(ServiceError::Closed);
@@ -115,7 +115,7 @@ impl Server {
         Ok(())
     }
 
-    /// Serves no span of `model` any more.
+    /// Stops serving `model`.
     pub fn withdraw(&self, model: &ModelId) {
         let running = self.spans.write().remove(model);
         if let Some(running) = running {
@@ -124,7 +124,7 @@ impl Server {
         }
     }
 
-    /// Serves nothing any more.
+    /// Stops serving all models.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
         let spans = std::mem::take(&mut *self.spans.write());
@@ -139,13 +139,13 @@ impl Server {
         self.transport.provide(&models);
     }
 
-    /// How fast this node's span of `model` is.
+    /// Throughput of this node's span of `model`.
     pub fn throughput(&self, model: &ModelId) -> Option<f64> {
         let spans = self.spans.read();
         spans.get(model).map(|running| running.span.throughput())
     }
 
-    /// What this node says of its span of `model`.
+    /// Announcement of this node's span of `model`.
     pub fn announcement(&self, model: &ModelId) -> Option<Announcement> {
         let spans = self.spans.read();
         let span = &spans.get(model)?.span;
@@ -162,7 +162,7 @@ impl Server {
         })
     }
 
-    /// Answers a request of set-up.
+    /// Answers a set-up request.
     pub fn request(&self, from: &Peer, payload: &[u8]) -> Response {
         let result = self
             .admit(from)
@@ -255,7 +255,7 @@ impl Server {
         self.sign(claim).ok_or(Refusal::Closing)
     }
 
-    /// Signs towards everyone.
+    /// Signs a statement towards everyone.
     fn sign<T: Statement>(&self, body: T) -> Option<Signed<T>> {
         let network = self.directory.network();
         Signed::new(
@@ -267,7 +267,7 @@ impl Server {
         )
     }
 
-    /// Takes a message in. Never waits.
+    /// Takes a message in. Never blocks.
     pub fn work(&self, from: Peer, work: Work, bytes: usize) {
         self.metrics.count_bytes("received", "server", bytes);
         let arrived = Instant::now();
@@ -300,13 +300,13 @@ impl Server {
             if let Some((span, _)) = found {
                 span.queue.end(&key);
             }
-            // To this node itself an answer may come back as a message.
+            // An answer to this node itself may come back as a message, which takes the lock again.
             drop(spans);
             self.outgoing.refuse(&key, sequence, refusal);
         }
     }
 
-    /// Takes in what another server passes on. Never waits.
+    /// Takes in rows that another server passes on. Never blocks.
     pub fn pushed(&self, from: Peer, push: Push, bytes: usize) {
         self.metrics.count_bytes("received", "server", bytes);
         let (rate, max_bytes) = {
@@ -344,12 +344,12 @@ impl Server {
         });
     }
 
-    /// Waits no more for what is not pushed.
+    /// Stops waiting for rows that are no longer pushed.
     pub fn skip(&self, from: Peer, session: SessionId, before: u64) {
         self.of_session((from, session), |queue, key| queue.skip(key, before));
     }
 
-    /// Does something to a session, in the queue in which it is.
+    /// Applies `act` to a session, in the queue that holds it.
     fn of_session(&self, key: Key, act: impl Fn(&Queue, &Key) -> bool) {
         let spans = self.spans.read();
         let mut queues = spans.values().map(|running| &running.span.queue);
@@ -369,14 +369,14 @@ impl Server {
         spans.values().any(|running| running.span.queue.has(peer))
     }
 
-    /// Ends all sessions of a peer that is gone.
+    /// Ends all sessions of a disconnected peer.
     pub fn disconnected(&self, peer: &Peer) {
         for running in self.spans.read().values() {
             running.span.queue.end_peer(peer);
         }
     }
 
-    /// Notes a message that could not be read.
+    /// Records a message that could not be decoded.
     pub fn malformed(&self, from: &Peer) {
         self.outgoing.refused(from, &Refusal::Malformed);
     }

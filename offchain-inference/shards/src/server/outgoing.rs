@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a server sends.
+//! Outgoing messages of a server.
 //!
-//! What the transport takes at once leaves from the thread that has computed it. What it does not
-//! take waits in a thread of its session's own: a peer that takes nothing holds up neither a span
-//! nor other sessions.
+//! A message that the transport takes at once is sent from the compute thread. Any other message
+//! waits in a thread of its session. So a slow peer delays neither a span nor other sessions.
 
 use std::{
     sync::{
@@ -25,13 +24,13 @@ use crate::{
     ServiceError, LOG_TARGET,
 };
 
-/// Messages of a session that may wait for one side.
+/// Maximum number of waiting messages of a session in one direction.
 const WAITING: usize = 64;
 
-/// Nothing is passed on to a server that took nothing for so long.
+/// Time without pushes to a server that did not take the last one.
 const PUSH_AGAIN: Duration = Duration::from_secs(30);
 
-/// The way out of this node.
+/// The sending side of this node.
 #[derive(Clone)]
 pub(crate) struct Outgoing {
     pub transport: Arc<dyn Transport>,
@@ -39,7 +38,7 @@ pub(crate) struct Outgoing {
     pub metrics: Metrics,
 }
 
-/// A session's ways out: to its client, and to the servers after this one.
+/// A session's senders: to its client, and to the servers after this one.
 #[derive(Default)]
 pub(crate) struct Lanes {
     answers: Lane,
@@ -47,7 +46,7 @@ pub(crate) struct Lanes {
 }
 
 impl Outgoing {
-    /// Sends an answer, now or later. A session whose answers do not get through ends.
+    /// Sends an answer, now or later. If an answer cannot be delivered, its session ends.
     pub fn answer(&self, lanes: &mut Lanes, queue: &Arc<Queue>, key: &Key, done: Done) {
         if let Err(refusal) = &done.result {
             self.refused(&key.0, refusal);
@@ -74,7 +73,8 @@ impl Outgoing {
         }
     }
 
-    /// Tells a peer that its message is refused, if that takes no waiting; else it finds out.
+    /// Tells a peer that its message is refused, if that needs no waiting. Otherwise the peer finds
+    /// out later.
     pub fn refuse(&self, (peer, session): &Key, sequence: u64, refusal: Refusal) {
         self.refused(peer, &refusal);
         let payload = message::encode(&Message::Done(Done {
@@ -88,14 +88,14 @@ impl Outgoing {
         }
     }
 
-    /// Notes that a peer was refused something.
+    /// Logs and counts a refusal.
     pub fn refused(&self, peer: &Peer, refusal: &Refusal) {
         self.metrics.refuse(refusal);
         log::debug!(target: LOG_TARGET, "{peer} was refused: {refusal}");
     }
 
-    /// Sends an output to the next server, now or later, unless that took nothing lately: its client
-    /// brings what does not come.
+    /// Sends an output to the next server, now or later, unless that server did not take the last
+    /// one. The client brings rows that are not passed on.
     pub fn pass_on(&self, lanes: &mut Lanes, next: Next, data: &[u8]) {
         let peer = Peer::new(next.peer);
         let payload = message::encode(&Message::Push(Push {
@@ -138,7 +138,7 @@ impl Outgoing {
         }
     }
 
-    /// Waits for the peer as long as it may.
+    /// Sends a message, and waits for the peer up to the limit.
     fn send(&self, peer: &Peer, payload: Vec<u8>) -> Result<(), TransportError> {
         let (bytes, timeout) = (payload.len(), self.config.read().send_timeout);
         self.transport.send(peer, payload, timeout)?;
@@ -147,26 +147,26 @@ impl Outgoing {
     }
 }
 
-/// What became of a message.
+/// Fate of a message.
 enum Taken {
     Now,
     Later,
     Not,
 }
 
-/// Messages that arrive in order, and the thread in which some of them wait, once one had to.
+/// A lane of messages that arrive in order. It has a thread once a message had to wait.
 #[derive(Default)]
 struct Lane(Option<Slow>);
 
 struct Slow {
     queue: SyncSender<(Peer, Vec<u8>)>,
-    /// Bytes of messages that are not sent yet.
+    /// Bytes of waiting messages.
     waiting: Arc<AtomicUsize>,
 }
 
 impl Lane {
-    /// Hands a message to the transport, or to the thread, which sends one after the other by what
-    /// `slowly` gives, until that says that there is no point any more.
+    /// Hands a message to the transport, or to the lane's thread. The thread sends one message
+    /// after the other with the function that `slowly` makes, until that function says to stop.
     fn send<S>(
         &mut self,
         out: &Outgoing,
@@ -177,7 +177,7 @@ impl Lane {
     where
         S: FnMut(Peer, Vec<u8>) -> bool + Send + 'static,
     {
-        // Only the caller adds to what waits: none of it can be overtaken.
+        // Only the caller adds to the waiting messages, so none of them can be overtaken.
         let waits = |slow: &Slow| slow.waiting.load(Ordering::Acquire) > 0;
         if !self.0.as_ref().is_some_and(waits) {
             match out.transport.try_send(to, payload) {
@@ -233,7 +233,7 @@ mod tests {
     use super::*;
     use crate::transport::{Inbox, ModelId};
 
-    /// Takes nothing, and tells whom it waited for.
+    /// A transport that takes nothing, and reports the peer that it waited for.
     struct Stuck(Mutex<Sender<Peer>>);
 
     impl Transport for Stuck {
@@ -284,7 +284,7 @@ mod tests {
             };
             out.pass_on(&mut lanes, next, &[1, 2, 3]);
         }
-        // Ends the thread when it is done, and with it what it tells.
+        // Ends the thread once it is done, and closes its channel.
         let failed = out.metrics.pushes.with_label_values(&["failed"]);
         drop((lanes, out));
         let waited: Vec<_> = waited.iter().collect();

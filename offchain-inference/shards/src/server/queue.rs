@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Sessions of one span, and what waits to be computed for them.
+//! Sessions of one span, and their waiting messages.
 //!
-//! The transport's tasks put work in and never wait; the span's thread takes it out in batches,
-//! one message a session, in turns.
+//! The transport's tasks add work and never block. The span's thread takes it in batches, one
+//! message a session, in turns.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -21,17 +21,17 @@ use crate::{
     wire::WireFormat,
 };
 
-/// Parts of answers of a session that the server can still sign for.
+/// Number of recent answer parts of a session that the server can sign for.
 const CLAIMS: usize = 256;
 
-/// Messages of a session whose rows may be awaited from its upstream, and those whose rows may come
-/// before them.
+/// Maximum number of messages of a session that wait for rows from its upstream, and of rows that
+/// arrive before their messages.
 const AWAITED: usize = 64;
 
-/// A session's name: numbers are unique on this server, but only its peer may use one.
+/// Key of a session: its number is unique on this server, but only its peer may use it.
 pub(crate) type Key = (Peer, SessionId);
 
-/// What was agreed when a session was opened.
+/// Terms agreed when a session was opened.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
     pub account: Account,
@@ -39,25 +39,25 @@ pub(crate) struct Terms {
     pub wire: WireFormat,
 }
 
-/// A message that waits.
+/// A waiting message.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub work: Work,
     pub rows: usize,
-    /// Bytes that the rows take.
+    /// Size of the rows, in bytes.
     pub bytes: usize,
-    /// When the rows came.
+    /// Time at which the rows arrived.
     pub arrived: Instant,
 }
 
 impl Job {
-    /// Whether nothing is awaited for it.
+    /// Whether all rows have arrived.
     fn is_complete(&self) -> bool {
         self.work.data.len() == self.bytes
     }
 }
 
-/// A message that is to be computed now.
+/// A message to compute now.
 #[derive(Debug)]
 pub(crate) struct Task {
     pub key: Key,
@@ -67,16 +67,16 @@ pub(crate) struct Task {
 
 struct Slot {
     terms: Terms,
-    /// Number of the message that must come next.
+    /// Number of the next message.
     next: u64,
     waiting: VecDeque<Job>,
     waiting_bytes: usize,
     last_used: Instant,
-    /// Who may push rows.
+    /// The peer that may push rows.
     upstream: Option<Peer>,
-    /// Rows that came before their messages.
+    /// Rows that arrived before their messages.
     early: BTreeMap<u64, Vec<u8>>,
-    /// Number of the answered message, place of the part, what was computed.
+    /// Number of the answered message, index of the part, and the claim.
     claims: VecDeque<(u64, u32, Claim)>,
 }
 
@@ -85,23 +85,23 @@ struct State {
     slots: HashMap<Key, Slot>,
     /// Sessions with waiting messages, in the order of their turns.
     ready: VecDeque<Key>,
-    /// Sessions that have ended and whose caches are still to be dropped.
+    /// Ended sessions whose caches must still be dropped.
     ended: Vec<Key>,
     stop: bool,
 }
 
-/// What the span's thread is to do.
+/// Work for the span's thread.
 #[derive(Debug, Default)]
 pub(crate) struct Turn {
-    /// Sessions whose caches are to be dropped, before anything is computed.
+    /// Sessions whose caches must be dropped before anything is computed.
     pub ended: Vec<Key>,
-    /// How many of them ended because nothing came.
+    /// Number of them that ended for want of messages.
     pub expired: usize,
     /// Messages of different sessions, all for the same layers.
     pub tasks: Vec<Task>,
 }
 
-/// See the module.
+/// The sessions of one span, and their waiting messages.
 pub(crate) struct Queue {
     state: Mutex<State>,
     wake: Condvar,
@@ -109,7 +109,7 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// `open` counts the sessions of all queues.
+    /// Creates a queue. `open` counts the sessions of all queues.
     pub fn new(open: Gauge) -> Self {
         Self {
             state: Mutex::default(),
@@ -139,7 +139,7 @@ impl Queue {
         self.wake.notify_one();
     }
 
-    /// What was agreed for a session.
+    /// Terms of a session.
     pub fn terms(&self, key: &Key) -> Option<Terms> {
         let state = self.state.lock();
         state.slots.get(key).map(|slot| slot.terms.clone())
@@ -152,7 +152,7 @@ impl Queue {
         slots.any(|(key, slot)| key.0 == *peer || slot.upstream.as_ref() == Some(peer))
     }
 
-    /// Sessions, of one agent or of all.
+    /// Number of sessions, of one agent or of all.
     pub fn sessions(&self, account: Option<&Account>) -> usize {
         let state = self.state.lock();
         let slots = state.slots.values();
@@ -161,7 +161,7 @@ impl Queue {
             .count()
     }
 
-    /// Puts a message behind the others of its session.
+    /// Adds a message behind the others of its session.
     pub fn push(&self, key: &Key, mut job: Job, max_bytes: usize) -> Result<(), Refusal> {
         let mut state = self.state.lock();
         let slot = state.slots.get_mut(key).ok_or(Refusal::UnknownSession)?;
@@ -193,14 +193,14 @@ impl Queue {
         Ok(())
     }
 
-    /// Lets `peer` push rows into a session; says whether there is one.
+    /// Lets `peer` push rows into a session. Returns whether the session exists.
     pub fn set_upstream(&self, key: &Key, peer: Peer) -> bool {
         let mut state = self.state.lock();
         let Some(slot) = state.slots.get_mut(key) else {
             return false;
         };
         if slot.upstream.as_ref() != Some(&peer) {
-            // What another one brought too early.
+            // Rows that another peer sent too early are dropped.
             let freed: usize = slot.early.values().map(Vec::len).sum();
             slot.waiting_bytes = slot.waiting_bytes.saturating_sub(freed);
             slot.early.clear();
@@ -209,8 +209,7 @@ impl Queue {
         true
     }
 
-    /// Takes in what a session's upstream pushes. What is refused is left out, and the session goes
-    /// on.
+    /// Takes in rows from a session's upstream. Refused rows are dropped, and the session goes on.
     pub fn pushed(&self, from: &Peer, push: Push, max_bytes: usize) -> Result<(), (Refusal, Push)> {
         let mut state = self.state.lock();
         let found = state
@@ -252,8 +251,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits no more for rows that were to be pushed for messages before this one; says whether there
-    /// is such a session.
+    /// Stops waiting for pushed rows of messages before this one. Returns whether the session
+    /// exists.
     pub fn skip(&self, key: &Key, before: u64) -> bool {
         let mut state = self.state.lock();
         let Some(slot) = state.slots.get_mut(key) else {
@@ -278,7 +277,7 @@ impl Queue {
         true
     }
 
-    /// Remembers what an answer claims, part by part.
+    /// Remembers the claims of an answer, part by part.
     pub fn claim(&self, key: &Key, sequence: u64, claims: Vec<Claim>) {
         if let Some(slot) = self.state.lock().slots.get_mut(key) {
             for (part, claim) in (0..).zip(claims) {
@@ -290,7 +289,7 @@ impl Queue {
         }
     }
 
-    /// What an answer claimed.
+    /// The claim of an answer's part.
     pub fn claimed(&self, key: &Key, sequence: u64, part: u32) -> Option<Claim> {
         let state = self.state.lock();
         let mut claims = state.slots.get(key)?.claims.iter();
@@ -298,7 +297,7 @@ impl Queue {
         wanted.map(|(_, _, claim)| claim.clone())
     }
 
-    /// Ends a session; says whether there was one.
+    /// Ends a session. Returns whether it existed.
     pub fn end(&self, key: &Key) -> bool {
         let ended = self.remove(&mut self.state.lock(), key);
         self.wake.notify_one();
@@ -331,7 +330,7 @@ impl Queue {
         true
     }
 
-    /// Ends everything: [`next`](Self::next) returns `None` from now on.
+    /// Ends all sessions; [`next`](Self::next) returns `None` from now on.
     pub fn stop(&self) {
         let mut state = self.state.lock();
         state.stop = true;
@@ -342,8 +341,8 @@ impl Queue {
         self.wake.notify_all();
     }
 
-    /// Waits for something to do: messages of up to `max_rows` rows together (but at least one
-    /// message), or sessions that ended or that had no message for `idle`.
+    /// Waits for messages of up to `max_rows` rows together (but at least one message), or for
+    /// sessions that ended or had no message for `idle`.
     pub fn next(&self, max_rows: usize, idle: Duration) -> Option<Turn> {
         let mut state = self.state.lock();
         loop {
@@ -377,7 +376,7 @@ impl Queue {
         }
     }
 
-    /// Notes that messages of these sessions were computed just now.
+    /// Records that messages of these sessions were computed just now.
     pub fn used<'a>(&self, keys: impl Iterator<Item = &'a Key>) {
         let mut state = self.state.lock();
         let now = Instant::now();
@@ -397,14 +396,14 @@ impl Slot {
 }
 
 impl State {
-    /// Gives a session a turn, if it has none and needs one.
+    /// Gives a session a turn, if it needs one and has none.
     fn make_ready(&mut self, key: &Key) {
         if self.slots.get(key).is_some_and(Slot::is_ready) && !self.ready.contains(key) {
             self.ready.push_back(key.clone());
         }
     }
 
-    /// Takes the first message of the next sessions for as long as they go together.
+    /// Takes the first message of the next sessions, as long as they fit together.
     fn take(&mut self, max_rows: usize) -> Vec<Task> {
         let mut tasks: Vec<Task> = Vec::new();
         let mut passed = VecDeque::new();
@@ -443,7 +442,7 @@ impl State {
                 });
             }
         }
-        // Who was passed over comes first next time.
+        // Sessions that were passed over come first next time.
         passed.append(&mut self.ready);
         self.ready = passed;
         tasks
@@ -572,7 +571,7 @@ mod tests {
         );
     }
 
-    /// A message whose rows, so many bytes, its session's upstream sends.
+    /// A message whose rows, `bytes` in total, come from its session's upstream.
     fn awaiting(sequence: u64, bytes: usize) -> Job {
         let mut job = job(sequence, 0);
         job.work.pushed = true;
@@ -627,7 +626,7 @@ mod tests {
         assert_eq!(refused(&upstream, push(0, 0, 2)), Refusal::OutOfOrder);
         queue.pushed(&upstream, push(0, 1, 2), 20).unwrap();
         assert_eq!(refused(&upstream, push(0, 1, 2)), Refusal::OutOfOrder);
-        // Another upstream takes nothing over from the first one.
+        // A new upstream inherits nothing from the previous one.
         queue.set_upstream(&key(0), Peer::new([8]));
         assert_eq!(refused(&upstream, push(0, 1, 2)), unknown);
         assert_eq!(queue.state.lock().slots[&key(0)].waiting_bytes, 2);

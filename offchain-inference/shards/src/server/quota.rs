@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Rates, and nonces that were used. Pure but for the instants, which callers pass in.
+//! Rate limits, and used nonces. Pure: callers pass the time in.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -7,10 +7,10 @@ use std::{
     time::Instant,
 };
 
-/// Keys whose buckets are kept; beyond, full buckets are forgotten.
+/// Maximum number of buckets; beyond it, full buckets are forgotten.
 const MAX_KEYS: usize = 4_096;
 
-/// Nonces that are kept.
+/// Maximum number of nonces that are kept.
 const MAX_NONCES: usize = 65_536;
 
 #[derive(Clone, Copy)]
@@ -33,8 +33,8 @@ impl<K> Default for Rates<K> {
 }
 
 impl<K: Eq + Hash + Clone> Rates<K> {
-    /// Takes a token of `key`'s bucket, which holds `burst` of them and gets `rate` a second. Says
-    /// whether there was one.
+    /// Takes a token from `key`'s bucket, which holds `burst` tokens and gains `rate` a second.
+    /// Returns whether there was one.
     pub fn take(&mut self, key: &K, rate: f64, burst: f64, now: Instant) -> bool {
         let filled = |bucket: &Bucket| {
             let seconds = now.saturating_duration_since(bucket.filled).as_secs_f64();
@@ -42,7 +42,7 @@ impl<K: Eq + Hash + Clone> Rates<K> {
         };
         if !self.buckets.contains_key(key) {
             if self.buckets.len() >= MAX_KEYS {
-                // A full bucket says as much as none.
+                // A full bucket is the same as none.
                 self.buckets.retain(|_, bucket| filled(bucket) < burst);
             }
             if self.buckets.len() >= MAX_KEYS {
@@ -63,7 +63,7 @@ impl<K: Eq + Hash + Clone> Rates<K> {
     }
 }
 
-/// Nonces of the last while.
+/// Recently used nonces.
 #[derive(Default)]
 pub(crate) struct Nonces<N> {
     known: HashSet<N>,
@@ -71,8 +71,8 @@ pub(crate) struct Nonces<N> {
 }
 
 impl<N: Eq + Hash + Clone> Nonces<N> {
-    /// Remembers `nonce` until `expires`, after which its message is refused for its age. False if
-    /// it is known already, or if so many are known that none can be remembered. Times in ms.
+    /// Remembers `nonce` until `expires`; later its message is refused for its age. Returns false
+    /// if the nonce is known already, or if the memory is full. Times are in milliseconds.
     pub fn remember(&mut self, nonce: N, expires: u64, now: u64) -> bool {
         while let Some((_, old)) = self.order.front().filter(|(until, _)| *until < now) {
             self.known.remove(old);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A span at work: one thread that runs the waiting messages of all sessions in common passes.
+//! A span at work: one thread runs the waiting messages of all sessions in common passes.
 
 use std::{
     collections::HashMap,
@@ -29,23 +29,23 @@ use crate::{
     LOG_TARGET,
 };
 
-/// What a node is to hold of a model.
+/// A span to load, and the resources to run it.
 #[derive(Clone, Debug)]
 pub struct Served {
     /// The model's GGUF file.
     pub path: PathBuf,
     /// Layers to load and to compute.
     pub layers: Range<usize>,
-    /// Threads of a pass; 0: one for each core.
+    /// Threads of a pass; 0 means one for each core.
     pub threads: usize,
-    /// Bytes that the key-value caches of all sessions may take together.
+    /// Bytes for the key-value caches of all sessions together.
     pub cache_bytes: usize,
-    /// Bits of the activations; all holders of a model should have the same, or their results
+    /// Bits of the activations. All holders of a model should use the same value, or their results
     /// differ.
     pub activation_bits: engine::ActivationBits,
 }
 
-/// An answer.
+/// The result of a task.
 struct Computed {
     key: Key,
     sequence: u64,
@@ -53,7 +53,7 @@ struct Computed {
     result: Result<Rows, Refusal>,
 }
 
-/// Rows to be coded.
+/// Rows to encode.
 struct Rows {
     data: Vec<f32>,
     wire: WireFormat,
@@ -61,16 +61,16 @@ struct Rows {
     parts: Vec<PartDone>,
     /// SHA-256 of the inputs' wire bytes, if they were pushed.
     input: Option<Digest>,
-    /// Where the rows go besides.
+    /// Second destination of the rows.
     next: Option<Next>,
 }
 
-/// What the rows of a part came from.
+/// Origin of a part's rows.
 #[derive(Clone, Copy)]
 struct PartDone {
     position: u32,
     rows: u32,
-    /// Digests of the branch's inputs before the part and with it.
+    /// Digests of the branch's inputs before and after the part.
     before: Digest,
     after: Digest,
 }
@@ -86,13 +86,13 @@ pub(crate) struct Span {
     outgoing: Outgoing,
 }
 
-/// A branch: its cache, and the digests of the rows that it was computed from.
+/// A branch: its cache, and the digests of its input rows.
 struct Cached {
     session: engine::Session,
     history: History,
 }
 
-/// What belongs to a session.
+/// State of a session.
 #[derive(Default)]
 struct Held {
     branches: HashMap<Branch, Cached>,
@@ -101,7 +101,7 @@ struct Held {
 
 type Sessions = HashMap<Key, Held>;
 
-/// A task whose message was found sound. Its branches are out of the caches for the pass.
+/// A task with a valid message. Its branches are taken out of the caches for the pass.
 struct Prepared {
     task: Task,
     branches: Vec<(Branch, Cached)>,
@@ -110,7 +110,7 @@ struct Prepared {
 }
 
 impl Span {
-    /// Loads the span and measures how fast it decodes.
+    /// Loads the span and measures its decoding speed.
     pub fn load(
         id: ModelId,
         served: &Served,
@@ -142,7 +142,7 @@ impl Span {
         f64::from_bits(self.throughput.load(Ordering::Relaxed))
     }
 
-    /// Positions that the caches have room for.
+    /// Free positions of the caches.
     pub fn free_positions(&self) -> usize {
         let (all, used) = (
             self.model.cache_positions(),
@@ -151,8 +151,8 @@ impl Span {
         all.saturating_sub(used)
     }
 
-    /// Whether `work` may wait for its turn: everything that can be said without its session's
-    /// caches. Returns its rows and the bytes that they take.
+    /// Whether `work` may wait for its turn: all checks that need no session caches. Returns the
+    /// number of its rows and their size in bytes.
     pub fn check(&self, work: &Work, wire: WireFormat) -> Result<(usize, usize), Refusal> {
         let config = self.outgoing.config.read();
         let rows = work
@@ -176,7 +176,7 @@ impl Span {
         Ok((rows, bytes))
     }
 
-    /// Works until the queue is stopped.
+    /// Runs until the queue is stopped.
     pub fn run(&self) {
         let mut sessions = Sessions::new();
         let metrics = &self.outgoing.metrics;
@@ -241,7 +241,7 @@ impl Span {
         let alone = outcome.is_err() && ready.len() > 1;
         let mut outputs = outcome.map(Vec::into_iter);
         for mut prepared in ready {
-            // One that asks too much must not make the others fail.
+            // A message that asks too much must not make the others fail.
             let result = if alone {
                 self.pass(std::slice::from_mut(&mut prepared))
             } else {
@@ -274,7 +274,7 @@ impl Span {
         answers
     }
 
-    /// One pass; the outputs are in the order of tasks and of their parts.
+    /// Runs one pass. The outputs are in the order of tasks and of their parts.
     fn pass(&self, ready: &mut [Prepared]) -> Result<Vec<Hidden>, Refusal> {
         let Some(layers) = ready.first().map(|first| first.task.terms.layers.clone()) else {
             return Ok(vec![]);
@@ -309,7 +309,7 @@ impl Span {
 }
 
 impl Span {
-    /// Encodes an answer, remembers what it claims, and sends it.
+    /// Encodes an answer, remembers its claims, and sends it.
     fn answer(&self, lanes: &mut Lanes, answer: Computed) {
         let result = answer.result.map(|rows| {
             let data = rows.wire.encode(&rows.data, self.model.config().width);
@@ -333,7 +333,7 @@ impl Span {
         self.outgoing.answer(lanes, &self.queue, &answer.key, done);
     }
 
-    /// What coded rows claim, part by part, so that it can be signed for.
+    /// Claims about the encoded rows, part by part, for later signing.
     fn claims(&self, rows: &Rows, data: &[u8]) -> Vec<Claim> {
         let Some(layers) = message::Span::new(&rows.layers) else {
             return vec![];
@@ -374,8 +374,8 @@ impl Task {
 
 type Taken = (Vec<(Branch, Cached)>, Vec<Hidden>, Vec<PartDone>);
 
-/// Makes the edits and takes out the branches that are to be extended, with their inputs. After a
-/// refusal the session is to be ended.
+/// Applies the edits and takes out the branches to extend, with their inputs. After a refusal the
+/// session must be ended.
 fn prepare(
     model: &Model,
     branches: &mut HashMap<Branch, Cached>,
@@ -438,7 +438,8 @@ fn prepare(
     for part in parts {
         let position = part.position as usize;
         if part.rows == 0 {
-            // Its rows never came. The branch begins all the same: the client goes on with it.
+            // Its rows never came. The branch begins nevertheless, because the client goes on with
+            // it.
             if branches.len() >= max_branches {
                 return Err(Refusal::TooLarge);
             }
@@ -449,7 +450,7 @@ fn prepare(
         }
         let mut cached = match branches.remove(&part.branch) {
             Some(cached) if cached.session.len() >= position => cached,
-            // A branch that this message named before is out of the map and comes here too.
+            // A branch that this message named before is out of the map, and reaches this arm too.
             None if position == 0 && !taken.iter().any(|(branch, _)| *branch == part.branch) => {
                 if branches.len().saturating_add(taken.len()) >= max_branches {
                     return Err(Refusal::TooLarge);
@@ -490,7 +491,7 @@ impl Cached {
     }
 }
 
-/// What the engine's error means for the one who asked.
+/// Translates the engine's error for the client.
 fn refusal(error: engine::Error) -> Refusal {
     match error {
         engine::Error::CacheFull { .. } => Refusal::CacheFull,
@@ -503,12 +504,12 @@ fn refusal(error: engine::Error) -> Refusal {
     }
 }
 
-/// Tokens · layers a second of decoding one sequence, behind a short beginning.
+/// Measures tokens · layers a second of decoding one sequence, after a short prefix.
 fn measure(model: &Model) -> engine::Result<f64> {
     const STEPS: usize = 24;
     const MOST: Duration = Duration::from_millis(500);
     let width = model.config().width;
-    // Values do not matter for speed; those of different rows differ.
+    // Values do not matter for speed, but the values of different rows differ.
     let rows = |n: usize| {
         let data = (0..n * width).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0);
         Hidden::new(width, data.collect())

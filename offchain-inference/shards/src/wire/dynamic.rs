@@ -4,12 +4,13 @@
 use super::{scaled, WireError};
 use std::sync::LazyLock;
 
-/// Decades below 1 that have codes.
+/// Number of decades below 1 that have codes.
 const DECADES: u32 = 7;
 
 struct Codebook {
     values: [f32; 256],
-    /// Between neighbouring values; a number belongs to the value after the last one below it.
+    /// Bounds between neighbouring values. A number belongs to the value after the last bound below
+    /// it.
     bounds: [f32; 255],
 }
 
@@ -54,7 +55,7 @@ pub(super) fn encode(group: &[f32], bytes: &mut Vec<u8>) {
 pub(super) fn decode(group: &[u8], values: &mut Vec<f32>) -> Result<(), WireError> {
     let Codebook { values: codes, .. } = &*CODEBOOK;
     let (scale, group) = scaled(group)?;
-    // A place in the codebook fits a byte.
+    // An index of the codebook fits a byte.
     let of = |code: &u8| codes.get(usize::from(*code)).copied().unwrap_or_default();
     values.extend(group.iter().map(|code| of(code) * scale));
     Ok(())

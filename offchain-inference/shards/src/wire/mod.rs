@@ -10,12 +10,12 @@
 //! | `linear8-row`, `dynamic8-row` | the same with one group a row | w + 4 |
 //!
 //! All numbers are little-endian; the last group of a row may be shorter. Rows are coded one by
-//! one: bytes do not depend on how rows are cut into messages. What was decoded encodes to values
-//! that decode to the same bits, so a replay of what was received is exact with any wire.
+//! one, so bytes do not depend on the cut into messages. Decoded values encode to bytes that decode
+//! to the same bits. So a replay of received rows is exact in any wire format.
 //!
-//! `scale` is the group's element of the largest magnitude. Of `dynamic8` it keeps the sign, which
-//! the construction in the papers has not: the codebook reaches from −0.993 to 1, and so the
-//! outliers, on which a model's output hangs most, are always exact.
+//! `scale` is the group's element of the largest magnitude. `dynamic8` keeps its sign, unlike the
+//! construction in the papers. The codebook reaches from −0.993 to 1, so the outliers, which matter
+//! most to a model's output, are always exact.
 
 mod dynamic;
 #[cfg(test)]
@@ -27,19 +27,19 @@ use codec::{Decode, Encode};
 use half::{f16, slice::HalfFloatSliceExt};
 use std::{fmt, str::FromStr};
 
-/// Elements that share a scale, where it is not the row.
+/// Elements that share a scale, unless it is the whole row.
 const GROUP: usize = 64;
 
 /// Bytes of a scale.
 const SCALE: usize = 4;
 
-/// The largest exponent of `f16`; with more, decoding would leave the range of f32.
+/// Maximum exponent of `f16`; beyond it, decoding would leave the range of f32.
 const MAX_EXPONENT: u8 = 112;
 
 /// A wire format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
 pub enum WireFormat {
-    /// Exact.
+    /// IEEE single precision, exact.
     #[default]
     F32,
     /// IEEE half precision with an exponent for each row, 0 unless an element exceeds 65504.
@@ -54,33 +54,33 @@ pub enum WireFormat {
     Linear8Row,
 }
 
-/// Why bytes are no rows of hidden state.
+/// Reasons why bytes are no rows of hidden state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
-    /// The length is not that of so many rows.
+    /// The length does not match the number of rows.
     #[error("{found} bytes instead of {expected} for {rows} rows of {width} elements in {wire}")]
     Length {
-        /// The wire.
+        /// The wire format.
         wire: WireFormat,
-        /// Rows expected.
+        /// Expected rows.
         rows: usize,
         /// Elements of a row.
         width: usize,
-        /// Bytes that they take.
+        /// Expected bytes.
         expected: usize,
-        /// Bytes that there are.
+        /// Found bytes.
         found: usize,
     },
     /// An element or a scale is infinite or not a number.
     #[error("the hidden state holds what is not a finite number")]
     NotFinite,
-    /// Bytes that no encoder produces.
+    /// The bytes hold a value that no encoder produces.
     #[error("the hidden state holds bytes that {0} does not use")]
     Unused(WireFormat),
 }
 
 impl WireFormat {
-    /// All wires.
+    /// All wire formats.
     pub const ALL: [Self; 6] = [
         Self::F32,
         Self::F16,
@@ -90,7 +90,7 @@ impl WireFormat {
         Self::Linear8Row,
     ];
 
-    /// Elements of a row of `width` that share a scale, where any do.
+    /// Number of elements of a row of `width` that share a scale, if any do.
     fn group(self, width: usize) -> Option<usize> {
         match self {
             Self::F32 | Self::F16 => None,
@@ -99,7 +99,7 @@ impl WireFormat {
         }
     }
 
-    /// Bytes of `rows` rows of `width` elements; saturates.
+    /// Size of `rows` rows of `width` elements, in bytes. Saturates.
     pub fn bytes(self, rows: usize, width: usize) -> usize {
         let row = match (self, self.group(width)) {
             (_, Some(group)) => width.saturating_add(width.div_ceil(group).saturating_mul(SCALE)),
@@ -109,9 +109,9 @@ impl WireFormat {
         rows.saturating_mul(row)
     }
 
-    /// The bytes of row-major `rows × width` floats.
+    /// Encodes row-major `rows × width` floats.
     ///
-    /// What cannot be coded, such as a float that is not finite, becomes bytes that
+    /// Floats that cannot be coded, such as infinite ones, become bytes that
     /// [`decode`](Self::decode) refuses.
     pub fn encode(self, rows: &[f32], width: usize) -> Vec<u8> {
         let width = width.max(1);
@@ -135,7 +135,7 @@ impl WireFormat {
         bytes
     }
 
-    /// Row-major `rows × width` finite floats from exactly [`bytes`](Self::bytes) bytes.
+    /// Decodes row-major `rows × width` finite floats from exactly [`bytes`](Self::bytes) bytes.
     pub fn decode(self, bytes: &[u8], rows: usize, width: usize) -> Result<Vec<f32>, WireError> {
         let expected = self.bytes(rows, width);
         if bytes.len() != expected || width == 0 {
@@ -171,7 +171,7 @@ impl WireFormat {
         }
     }
 
-    /// The name.
+    /// The name in configurations.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -208,7 +208,7 @@ fn float(bytes: &[u8]) -> Option<f32> {
     Some(f32::from_le_bytes(bytes.try_into().ok()?))
 }
 
-/// The scale in front of a group, and the rest.
+/// Splits a group into its scale and the rest.
 fn scaled(group: &[u8]) -> Result<(f32, &[u8]), WireError> {
     group
         .split_at_checked(SCALE)

@@ -25,7 +25,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|x| x.to_bits()).collect()
 }
 
-/// The most that a wire may differ from `x` in a group with this largest magnitude.
+/// Maximum error of a wire format for `x`, in a group with this largest magnitude.
 fn bound(wire: WireFormat, x: f32, peak: f32) -> f64 {
     let (x, peak) = (f64::from(x.abs()), f64::from(peak.abs()));
     let error = match wire {
@@ -33,8 +33,8 @@ fn bound(wire: WireFormat, x: f32, peak: f32) -> f64 {
         // Half a unit in the last of 11 places; below the normal numbers, half the smallest.
         WireFormat::F16 => x / 2048.0 + (peak / 32_000.0).max(1.0) * 2f64.powi(-25),
         WireFormat::Linear8 | WireFormat::Linear8Row => peak / 254.0,
-        // Half a step of the decade; the gap to the next decade has half a step of that, too, which
-        // is five times as long.
+        // Half a step of the decade. The gap to the next decade has half a step of that decade,
+        // too, which is five times as long.
         WireFormat::Dynamic8 | WireFormat::Dynamic8Row => {
             let decade = (0..6).find(|&i| x <= 10f64.powi(i - 6) * peak);
             let i = decade.unwrap_or(6);
@@ -42,7 +42,7 @@ fn bound(wire: WireFormat, x: f32, peak: f32) -> f64 {
             peak * step * if decade.is_some() { 1.5 } else { 0.5 }
         },
     };
-    // What single precision and its smallest numbers add.
+    // The error of single precision and of its smallest numbers.
     error * (1.0 + 1e-5) + if wire == WireFormat::F32 { 0.0 } else { 3e-45 }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What sessions cost when they are over. Alone in its process, whose memory it measures.
+//! Memory after sessions have ended. This test runs in a process of its own, whose memory it
+//! measures.
 
 #[path = "../../../engine/src/fixtures.rs"]
 #[allow(dead_code)]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a pipeline computes is what the whole model computes.
+//! A pipeline computes the same as the whole model.
 
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ fn answers_and_scores_of_a_real_model_are_those_of_the_whole() {
             .map(|cut| swarm.server(cut[0]..cut[1]))
             .collect();
         let user = swarm.node();
-        // The longer ones from server to server.
+        // The longer ones pass rows from server to server.
         let push_from = if cuts.len() > 3 {
             Duration::ZERO
         } else {
@@ -105,10 +105,10 @@ fn answers_and_scores_of_a_real_model_are_those_of_the_whole() {
     }
 }
 
-/// What can be done to sequences.
+/// An operation on sequences.
 #[derive(Clone, Debug)]
 enum Act {
-    /// Extend some sequences by so many tokens each, in one pass.
+    /// Extend some sequences by this many tokens each, in one pass.
     Forward(Vec<(usize, usize)>),
     Fork(usize),
     Truncate(usize, usize),
@@ -124,7 +124,7 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// The hidden states that come of `acts`, as bits.
+/// The hidden states that result from `acts`, as bits.
 fn play<T: Trunk>(trunk: &T, acts: &[Act]) -> Vec<Vec<u32>> {
     let mut sessions = vec![trunk.session()];
     let mut results = vec![];
@@ -221,7 +221,7 @@ fn a_sequence_that_begins_as_an_earlier_one_did_is_not_computed_again() {
     let hidden = extend(&pipeline, &mut session, &tokens[50..]).unwrap();
     assert_eq!(rows() - before, 40.0);
     assert_eq!(hidden.last(), expected.last());
-    // The last token's row is always wanted, and short beginnings are not kept.
+    // The last token's row is always computed, and short prefixes are not kept.
     assert_eq!(pipeline.session_with_prefix(&tokens[..50]).len(), 49);
     assert_eq!(pipeline.session_with_prefix(&tokens[..31]).len(), 0);
     drop(session);
@@ -273,7 +273,7 @@ fn coarser_wires_travel_in_fewer_bytes_and_stay_near() {
         WireFormat::Linear8,
         WireFormat::Dynamic8,
     ] {
-        // A swarm for each: a pipeline says goodbye in its own time, and nobody else's bytes may count.
+        // A swarm for each: a pipeline closes at its own time, and only its own bytes may count.
         let mut swarm = Swarm::new(&fixture.path);
         let server = swarm.server(0..LAYERS);
         let user = swarm.node();

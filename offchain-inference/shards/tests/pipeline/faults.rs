@@ -40,7 +40,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// `holders` nodes hold the first layers, as many the others.
+    /// A scene in which `holders` nodes hold the first layers, and as many the others.
     fn new(holders: usize) -> Self {
         let fixture = fixtures::model(Architecture::Llama, GgmlDType::Q8_0);
         let mut swarm = Swarm::new(&fixture.path);
@@ -59,7 +59,7 @@ impl Scene {
         }
     }
 
-    /// Generates; at each of `at` the server of the stage of the same place is struck.
+    /// Generates tokens. At each of `at`, strikes the server of the stage with the same index.
     fn strike(
         &self,
         pipeline: &Pipeline,
@@ -67,7 +67,7 @@ impl Scene {
         strike: impl Fn(&Peer),
     ) -> starling_engine::Result<Vec<u32>> {
         greedy(pipeline, &PROMPT, TOKENS, |token| {
-            // Who is struck is not on the route any more.
+            // A struck server is no longer on the route.
             let route = pipeline.route();
             for (_, stage) in at.iter().filter(|(when, _)| *when == token) {
                 strike(&route[*stage].1);
@@ -75,7 +75,7 @@ impl Scene {
         })
     }
 
-    /// Servers wait longer for one that takes nothing than clients do for an answer.
+    /// Makes servers wait longer for a stuck peer than clients wait for an answer.
     fn wait_long_to_send(&self) {
         for server in &self.servers {
             server.service.configure(ServiceConfig {
@@ -101,7 +101,7 @@ impl Scene {
         self.servers.iter().map(of).sum()
     }
 
-    /// Times that the user did not rely on servers' passing on any more.
+    /// Number of times that the user gave up relying on pushes.
     fn given_up(&self) -> f64 {
         let metrics = self.user.service.metrics();
         metrics.pushes.with_label_values(&["given_up"]).get()
@@ -134,7 +134,7 @@ fn killed_servers_are_replaced(push_from: Duration) {
     assert_eq!(tokens.unwrap(), scene.expected);
     assert_eq!(scene.failures("disconnected"), 4.0);
     assert_eq!(scene.recoveries(), 3, "two died at the same time");
-    // What the replacements had to be told: all positions up to there.
+    // Rows that the replacements had to be told: all positions up to there.
     let (first, second, last) = (PROMPT.len() + 3, PROMPT.len() + 11, PROMPT.len() + 25);
     let replayed = scene.user.service.metrics().replayed_rows.get();
     assert_eq!(replayed, (first + second + 2 * last) as f64);
@@ -167,7 +167,7 @@ fn what_is_not_passed_on_goes_through_the_client() {
     });
     assert_eq!(tokens.unwrap(), scene.expected);
     assert!(scene.given_up() >= 1.0);
-    // Nobody was replaced: there is nobody else.
+    // No server was replaced, because there is no other one.
     assert_eq!(pipeline.route().len(), 2);
 }
 
@@ -222,7 +222,7 @@ fn who_waits_for_a_server_that_dies_goes_on_with_its_replacement() {
     assert_eq!(tokens.unwrap(), scene.expected);
     assert_eq!(scene.failures("disconnected"), 1.0);
     assert_eq!(scene.failures("timeout"), 0.0, "nobody waits in vain");
-    // Only the dead one's layers are computed again for what was before.
+    // Only the dead server's layers are recomputed for the earlier positions.
     let replayed = scene.user.service.metrics().replayed_rows.get();
     assert_eq!(replayed, (PROMPT.len() + 9) as f64);
 }
@@ -344,8 +344,8 @@ fn no_row_is_replayed_twice_however_slow_a_replacement_is() {
         }
         let route = pipeline.route();
         let [first, second] = [0, 1].map(|stage| route[stage].1.clone());
-        // The one that takes the first one's place has all to compute again, and what it gives is known
-        // already: the pipeline could go on without it.
+        // The first one's replacement has to recompute everything, although its results are known
+        // already and the pipeline could go on without it.
         for server in scene.servers.iter().step_by(2) {
             if server.peer != first {
                 network.slow(&server.peer, Duration::from_millis(300));
@@ -435,7 +435,7 @@ fn what_is_no_message_at_all_is_counted_and_survived() {
 #[test]
 fn a_cheap_copy_of_the_model_is_found_out_and_the_honest_keep_their_trust() {
     let mut scene = Scene::new(2);
-    // A third holder, who tells which of two that differ is right.
+    // A third holder, which tells which of two differing servers is right.
     let honest = scene.swarm.server(0..CUT);
     let coarser = fixtures::model(Architecture::Llama, GgmlDType::Q4_0);
     let liar = scene.swarm.node();
@@ -450,7 +450,7 @@ fn a_cheap_copy_of_the_model_is_found_out_and_the_honest_keep_their_trust() {
         let metrics = service.metrics();
         metrics.checks.with_label_values(&[outcome]).get()
     };
-    // The first attempt to record what was found fails, as on a full disk.
+    // The first attempt to record a case fails, as on a full disk.
     let (full, recorded) = (AtomicBool::new(true), Arc::new(Mutex::new(vec![])));
     let cases = recorded.clone();
     service.record_evidence(move |case| {
@@ -464,7 +464,7 @@ fn a_cheap_copy_of_the_model_is_found_out_and_the_honest_keep_their_trust() {
         let metrics = service.metrics();
         metrics.evidence.with_label_values(&[outcome]).get()
     };
-    // The liar is on the route, or sooner or later one of those who are asked again.
+    // The liar is on the route, or is asked for a check sooner or later.
     let pipeline = scene.swarm.pipeline(&scene.user, config);
     eventually("the liar's discovery", || {
         greedy(&pipeline, &PROMPT, 4, |_| {}).unwrap();
@@ -521,7 +521,7 @@ fn a_pipeline_goes_on_when_a_holder_comes_back() {
         scene.expected
     );
     scene.swarm.network.kill(&scene.servers[1].peer);
-    // It is looked for while nobody holds the layers.
+    // The pipeline looks for it while nobody holds the layers.
     let replacement = scene.swarm.node();
     let swarm = &scene.swarm;
     std::thread::scope(|scope| {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Nothing is left of what was used.
+//! Nothing is left behind after use.
 
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ fn a_session_that_nobody_uses_expires_and_the_pipeline_opens_another() {
     let metrics = server.service.metrics();
     eventually("the session's end", || is_empty(&server));
     assert!(metrics.expired.get() >= 1.0);
-    // What it had computed is computed again.
+    // Its earlier rows are computed again.
     let mut second = extend(&pipeline, &mut session, &[4, 5]).unwrap().into_vec();
     let mut both = first.into_vec();
     both.append(&mut second);

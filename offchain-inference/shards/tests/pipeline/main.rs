@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Pipelines of spans between nodes of one process: the same as the whole model, whatever happens.
+//! Pipelines of spans between nodes of one process give the same results as the whole model, even
+//! when servers fail.
 
 mod equal;
 mod faults;

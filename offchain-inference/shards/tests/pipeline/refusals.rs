@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a server refuses, says so, and counts.
+//! A server refuses invalid requests, reports the reason, and counts them.
 
 use std::{
     sync::{
@@ -34,7 +34,7 @@ use crate::{
 const WIDTH: usize = 96;
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Keeps what comes in.
+/// Keeps incoming answers and pushes.
 struct Answers(Mutex<Sender<Done>>, Mutex<Option<Sender<Push>>>);
 
 impl Inbox for Answers {
@@ -55,7 +55,7 @@ impl Inbox for Answers {
     fn disconnected(&self, _: &Peer) {}
 }
 
-/// A client that says what it likes.
+/// A client that may send anything.
 struct Client {
     endpoint: Arc<Endpoint>,
     server: Peer,
@@ -83,7 +83,7 @@ impl Scene {
         }
     }
 
-    /// A client with the agent of this number, which the directory knows or not.
+    /// A client with the agent of this number, known to the directory or not.
     fn client(&self, number: u8, known: bool) -> Client {
         let agent = Agent::new(number);
         if known {
@@ -147,7 +147,7 @@ impl Client {
         message::decode(&response).unwrap()
     }
 
-    /// What is pushed to it from now on.
+    /// Receives the rows that are pushed to it from now on.
     fn pushes(&self) -> Receiver<Push> {
         let (sender, pushes) = channel();
         *self.inbox.1.lock() = Some(sender);
@@ -190,7 +190,7 @@ fn work(session: SessionId, sequence: u64, parts: &[(u32, u32, u32)]) -> Work {
     }
 }
 
-/// Takes the rows out of `work`, for somebody to push them.
+/// Takes the rows out of `work`, so that another peer can push them.
 fn to_push(work: &mut Work) -> Message {
     work.pushed = true;
     Message::Push(Push {
@@ -200,7 +200,7 @@ fn to_push(work: &mut Work) -> Message {
     })
 }
 
-/// No limits on rates, which these tests would meet.
+/// Rates high enough for these tests.
 fn unhurried() -> ServiceConfig {
     ServiceConfig {
         requests_per_second: 1e6,
@@ -238,7 +238,7 @@ fn only_what_a_bonded_agent_signs_for_this_server_opens_a_session() {
     ));
     refused(good.clone(), Refusal::Replayed);
 
-    // Another's words.
+    // A body that was changed after signing.
     let mut changed = good.clone();
     changed.body.nonce = [1; 16];
     refused(changed, Refusal::BadSignature);
@@ -258,7 +258,7 @@ fn only_what_a_bonded_agent_signs_for_this_server_opens_a_session() {
         Refusal::BadSignature,
     );
 
-    // Agents that may not.
+    // Agents without permission.
     let stranger = scene.client(102, false);
     let open = scene.sign(&stranger, scene.open());
     assert_eq!(
@@ -278,7 +278,7 @@ fn only_what_a_bonded_agent_signs_for_this_server_opens_a_session() {
     refused(sign(&|_| {}), Refusal::NotBonded);
     with_record(&|_| {});
 
-    // Other times, and what is not here.
+    // Wrong times, and layers that are not held.
     refused(sign(&|open| open.time -= 61_000), Refusal::Stale);
     refused(sign(&|open| open.time += 61_000), Refusal::Stale);
     refused(sign(&|open| open.model = [9; 32]), Refusal::NotHeld);
@@ -327,7 +327,7 @@ fn sessions_are_limited_for_each_agent_and_for_all() {
     refused(&one);
     scene.opened(&two);
     refused(&two);
-    // A session that is closed makes room.
+    // Closing a session makes room.
     one.send_bytes(message::encode(&Message::Close(first.session)));
     let metrics = scene.server.service.metrics();
     eventually("the session's end", || metrics.sessions.get() == 2.0);
@@ -416,7 +416,7 @@ fn messages_at_odds_with_their_session_are_refused_and_end_it() {
         let sequence = bad.sequence;
         assert_eq!(client.done(bad), Err(refusal.clone()));
         assert_eq!(scene.counted(&refusal), before + 1.0);
-        // The session is over, for the next message and for the memory.
+        // The session is over, for the next message and in memory.
         let next = client.done(work(session, sequence + 1, &[(0, 5, 1)]));
         assert_eq!(next, Err(Refusal::UnknownSession));
     };
@@ -456,7 +456,7 @@ fn messages_at_odds_with_their_session_are_refused_and_end_it() {
             .extend([fork(1, 0, 5), fork(2, 0, 5), fork(3, 0, 5)]);
     });
     refused(Refusal::TooLarge, &|bad| bad.edits = vec![fork(1, 0, 1); 7]);
-    // 5 positions and twice 5 more are held, and two times 20 come.
+    // 5 positions and twice 5 more are held, and two times 20 arrive.
     refused(Refusal::CacheFull, &|bad| {
         bad.edits.extend([fork(1, 0, 5), fork(2, 0, 5)]);
         for (branch, sequence) in [(1, 1), (2, 2)] {
@@ -488,7 +488,7 @@ fn a_session_is_its_peers_alone() {
 fn rows_are_pushed_by_whom_the_client_names_and_nobody_else() {
     let scene = Scene::new(unhurried());
     let (client, stranger) = (scene.client(100, true), scene.client(101, true));
-    // Without an agent: who pushes needs none.
+    // A peer without an agent, since pushing needs none.
     let upstream = scene.client(102, false);
     let session = scene.opened(&client).session;
     let expected = client.done(work(session, 0, &[(0, 0, 2)])).unwrap();
@@ -505,7 +505,7 @@ fn rows_are_pushed_by_whom_the_client_names_and_nobody_else() {
         eventually("the count", || scene.counted(&refusal) == before + by);
     };
     let unknown = Refusal::UnknownSession;
-    // Nobody else says who may.
+    // No other peer may name the upstream.
     counted(unknown.clone(), 1.0, &|| {
         tell(&stranger, &stranger.endpoint.local());
     });
@@ -553,7 +553,7 @@ fn an_output_goes_on_to_whom_the_client_names() {
     let data = client.done(first).unwrap();
     let push = pushed.recv_timeout(TIMEOUT).unwrap();
     assert_eq!((push.session, push.sequence, push.data), (77, 5, data));
-    // One that is not there costs nothing but its rows.
+    // A message of an unknown session costs only its rows.
     let mut second = work(session, 1, &[(0, 2, 1)]);
     second.next = Some(Next {
         peer: b"nobody".to_vec(),
@@ -577,7 +577,7 @@ fn what_is_skipped_leaves_the_session_in_order() {
     to_push(&mut awaiting);
     client.send(awaiting);
     client.send_bytes(message::encode(&Message::Skip { session, before: 1 }));
-    // Both branches are there, without rows.
+    // Both branches exist, without rows.
     let mut next = work(session, 1, &[(0, 0, 2)]);
     next.edits.push(Edit::Drop(1));
     assert!(client.done(next).is_ok());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Nodes on a network in memory, and what tests do with them.
+//! Nodes on a simulated network, and common steps of the tests.
 
 use std::{
     fs::File,
@@ -22,7 +22,7 @@ pub const MODEL: ModelId = [3; 32];
 
 /// The path of the real model.
 pub fn smollm2() -> PathBuf {
-    // Tests run at the same time, in processes of their own; only one of them needs to fetch.
+    // Tests run at the same time in separate processes; only one of them needs to fetch.
     let lock = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fetching.lock");
     let lock = File::create(lock).unwrap();
     lock.lock().unwrap();
@@ -100,7 +100,7 @@ impl Swarm {
         self.serve_file(node, &self.path, layers);
     }
 
-    /// Serves what is in another file for the model.
+    /// Serves the layers of another file under the model's name.
     pub fn serve_file(&self, node: &Node, path: &Path, layers: Range<usize>) {
         let served = Served {
             path: path.to_owned(),
@@ -168,7 +168,7 @@ pub fn greedy<T: Trunk>(
     Ok(tokens)
 }
 
-/// Waits until `is_so`.
+/// Waits until `is_so` holds.
 pub fn eventually(what: &str, is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !is_so() {
@@ -177,7 +177,7 @@ pub fn eventually(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-/// As patient as a test on a busy machine needs.
+/// Settings patient enough for a busy machine.
 pub fn config() -> PipelineConfig {
     PipelineConfig {
         least_step_timeout: Duration::from_secs(60),
