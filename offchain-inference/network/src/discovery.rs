@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Who holds parts of which model: the provider records of the network's DHT.
+//! Discovery of the holders of models, by provider records of the network's DHT.
 //!
-//! Pure: what happens comes in with the time at which it does, and what to tell the DHT comes out.
+//! Pure: events come in with their time, and commands for the DHT come out.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,17 +11,17 @@ use std::{
 use sc_network::{DhtEvent, KademliaKey, PeerId};
 use starling_shards::transport::ModelId;
 
-/// What the keys of models begin with, so that they are nobody else's.
+/// Prefix of the keys of models, which keeps them apart from other keys.
 const PREFIX: &[u8] = b"starling/shards/";
 
-/// A record that was not stored is sent again after this: a node that starts knows nobody yet.
-/// Records that are stored are renewed by the DHT itself.
+/// Time after which a record that was not stored is sent again; a node that has just started knows
+/// no peer yet. The DHT itself renews stored records.
 const PROVIDE_AGAIN: Duration = Duration::from_secs(5);
 
-/// A search gives up on an answer after this.
+/// Time after which a search gives up on an answer.
 const SEARCH_PATIENCE: Duration = Duration::from_secs(30);
 
-/// The same model is searched again after this at the earliest.
+/// Minimum time between two searches for the same model.
 const SEARCH_AGAIN: Duration = Duration::from_secs(2);
 
 /// The DHT's key of a model.
@@ -33,39 +33,39 @@ fn model(key: &KademliaKey) -> Option<ModelId> {
     key.as_ref().strip_prefix(PREFIX)?.try_into().ok()
 }
 
-/// What the DHT has to be told.
+/// A command for the DHT.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
-    /// This node holds parts of it.
+    /// Announce that this node holds parts of the model.
     Provide(ModelId),
-    /// This node does not any more.
+    /// Withdraw the announcement.
     Withdraw(ModelId),
-    /// Who does?
+    /// Search for holders of the model.
     Search(ModelId),
 }
 
-/// What this node provides and what it knows of others.
+/// The models that this node provides, and the known holders of others.
 #[derive(Debug, Default)]
 pub(crate) struct Discovery {
-    /// When to publish again; `None` once the record is stored.
+    /// Time of the next announcement; `None` once the record is stored.
     provided: BTreeMap<ModelId, Option<Instant>>,
     searches: BTreeMap<ModelId, Search>,
 }
 
 #[derive(Debug, Default)]
 struct Search {
-    /// What the last search that found anything found.
+    /// Holders found by the last search that found any.
     known: BTreeSet<PeerId>,
-    /// What the search that runs has found so far.
+    /// Holders found so far by the running search.
     found: BTreeSet<PeerId>,
-    /// Since when one runs.
+    /// Start of the running search.
     running: Option<Instant>,
-    /// When the last one ended.
+    /// End of the last search.
     ended: Option<Instant>,
 }
 
 impl Discovery {
-    /// From now on, this node holds parts of these models and of no others.
+    /// Sets the models that this node holds parts of.
     pub(crate) fn provide(&mut self, models: &[ModelId], now: Instant) -> Vec<Command> {
         let wanted: BTreeSet<_> = models.iter().copied().collect();
         let mut commands = vec![];
@@ -85,7 +85,7 @@ impl Discovery {
         commands
     }
 
-    /// Who is known to hold parts of a model, besides this node, and whether to look for more.
+    /// Known holders of parts of a model, besides this node, and whether to search for more.
     pub(crate) fn providers(
         &mut self,
         model: &ModelId,
@@ -100,7 +100,7 @@ impl Discovery {
         (search.known.iter().copied().collect(), command)
     }
 
-    /// The DHT has news.
+    /// Takes in news from the DHT.
     pub(crate) fn on_event(&mut self, event: DhtEvent, now: Instant) {
         match event {
             DhtEvent::StartedProviding(key) => self.published(&key, None),
@@ -110,7 +110,7 @@ impl Discovery {
             DhtEvent::ProvidersFound(key, peers) => {
                 if let Some(search) = self.search(&key) {
                     search.found.extend(&peers);
-                    // No need to wait for the search to end.
+                    // No need to wait for the end of the search.
                     search.known.extend(peers);
                 }
             },
@@ -121,7 +121,7 @@ impl Discovery {
                 }
             },
             DhtEvent::ProvidersNotFound(key) => {
-                // The search failed: that says nothing about those that are known.
+                // The search failed; that says nothing about the known holders.
                 if let Some(search) = self.search(&key) {
                     search.end(now);
                 }
@@ -130,7 +130,7 @@ impl Discovery {
         }
     }
 
-    /// What is due.
+    /// Commands that are due.
     pub(crate) fn due(&mut self, now: Instant) -> Vec<Command> {
         let mut commands = vec![];
         for (model, again) in &mut self.provided {
@@ -206,7 +206,7 @@ mod tests {
         let [one, two] = [PeerId::random(), PeerId::random()];
         let first = discovery.providers(&A, start);
         assert_eq!(first, (vec![], Some(Command::Search(A))));
-        // One at a time.
+        // One search at a time.
         assert_eq!(discovery.providers(&A, start), (vec![], None));
         discovery.on_event(DhtEvent::ProvidersFound(key(&A), vec![one]), start);
         assert_eq!(discovery.providers(&A, start).0, [one]);

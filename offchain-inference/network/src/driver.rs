@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Takes what comes in: substreams, activations, requests, and news of the DHT.
+//! Receives substreams, activations, requests, and news of the DHT.
 
 use std::{
     collections::BTreeMap,
@@ -24,10 +24,10 @@ use crate::{
     Protocols, LOG_TARGET,
 };
 
-/// Requests of one peer that are looked at at a time. More are refused.
+/// Maximum number of requests of one peer that are served at a time. Further ones are refused.
 const REQUESTS_OF_A_PEER: usize = 8;
 
-/// How often records are published again that were not stored, and idle substreams are closed.
+/// Time between two rounds of publishing records that were not stored and closing idle substreams.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Drives a transport.
@@ -52,8 +52,8 @@ impl Driver {
             ..
         } = self.protocols;
         let transport = &*self.transport;
-        // Each in a future of its own, which is never dropped half way: what `next_event` has
-        // begun would be lost.
+        // Each runs in a future of its own, which is never dropped half way. Otherwise an event
+        // that `next_event` has begun to read would be lost.
         let all: [Pin<Box<dyn Future<Output = ()> + Send + '_>>; 4] = [
             Box::pin(take_activations(transport, activations)),
             Box::pin(take_requests(transport, requests)),
@@ -78,7 +78,7 @@ async fn take_activations(transport: &Network, mut service: Box<dyn Notification
                     refuse(transport, "substream", &id);
                     ValidationResult::Reject
                 };
-                // Else the peer has gone meanwhile.
+                // If this fails, the peer has left meanwhile.
                 let _ = result_tx.send(result);
             },
             NotificationEvent::NotificationStreamOpened { peer: id, .. } => {
@@ -110,7 +110,7 @@ async fn take_activations(transport: &Network, mut service: Box<dyn Notification
                 notification,
             } => {
                 if !transport.links.used(&id) {
-                    // On its way before the substream was closed.
+                    // The message was on its way before the substream was closed.
                     refuse(transport, "message", &id);
                 } else if let Some(inbox) = transport.inbox() {
                     inbox.message(peer(&id), notification);
@@ -120,7 +120,7 @@ async fn take_activations(transport: &Network, mut service: Box<dyn Notification
     }
 }
 
-/// Whether a substream with a peer is wanted: by this node, or by those it serves.
+/// Whether this node or its clients want a substream with a peer.
 fn is_welcome(transport: &Network, id: &PeerId) -> bool {
     transport.links.is_awaited(id)
         || transport
@@ -137,7 +137,7 @@ async fn take_requests(transport: &Network, requests: async_channel::Receiver<In
             pending_response,
         } = request;
         let (Some(inbox), Some(place)) = (transport.inbox(), in_flight.enter(id)) else {
-            // The sender is told when `pending_response` is dropped.
+            // Dropping `pending_response` tells the sender.
             refuse(transport, "request", &id);
             continue;
         };
@@ -147,7 +147,7 @@ async fn take_requests(transport: &Network, requests: async_channel::Receiver<In
                 reputation_changes: vec![],
                 sent_feedback: None,
             };
-            // Else the peer does not wait any more.
+            // If this fails, the peer no longer waits.
             let _ = pending_response.send(response);
             drop(place);
         });
@@ -192,11 +192,11 @@ fn count(transport: &Network) {
         .set(open.try_into().unwrap_or(u64::MAX));
 }
 
-/// How many requests of a peer are being looked at.
+/// Number of open requests by peer.
 #[derive(Default)]
 struct InFlight(Mutex<BTreeMap<PeerId, usize>>);
 
-/// Counts as one request of a peer until it is dropped.
+/// An open request of a peer; counted until it is dropped.
 struct Place {
     peer: PeerId,
     among: Arc<InFlight>,

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! Carries what shards of a model say to each other over the network of a Substrate node
-//! (`sc-network`, with either of its backends), as a [`Transport`].
+//! Carries messages between the shards of a model over the network of a Substrate node. It works
+//! with both backends of `sc-network`, as a [`Transport`].
 //!
-//! | what | on the network |
+//! | purpose | on the network |
 //! |---|---|
-//! | who holds parts of a model | provider records of the DHT, under the model's hash |
+//! | discovery of the holders of a model | provider records of the DHT, under the model's hash |
 //! | set-up | a request-response protocol, `/<genesis>/shards-setup/1` |
 //! | activations | a notification protocol with one long-lived substream a peer, `/<genesis>/shards/1` |
 //!
-//! [`Protocols::register`] adds the protocols to a network that is being configured,
-//! [`Protocols::connect`] makes the transport once it runs, and [`Driver::run`] is the task that
-//! takes what comes in.
+//! [`Protocols::register`] adds the protocols to the configuration of a network.
+//! [`Protocols::connect`] makes the transport once the network runs. [`Driver::run`] is the task
+//! that receives incoming messages.
 //!
 //! [`Transport`]: starling_shards::transport::Transport
 
@@ -26,5 +25,5 @@ pub use driver::Driver;
 pub use protocols::Protocols;
 pub use transport::Network;
 
-/// What logs are filtered by.
+/// Log target of this crate.
 pub(crate) const LOG_TARGET: &str = "shards";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The open substreams, and the threads that wait for one.
+//! Open substreams, and the threads that wait for one.
 
 use std::{
     collections::BTreeMap,
@@ -10,11 +10,11 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use sc_network::{MessageSink, PeerId};
 
-/// While a thread waits for a substream, the network is asked for one this often: a substream that
-/// closes just then takes the wish for another one with it.
+/// Time between two requests for a substream while a thread waits for it. A substream that closes
+/// in between cancels the earlier request.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
-/// A substream on which nothing has moved for so long is closed: places are few.
+/// Time after which a silent substream is closed, because places are few.
 const IDLE: Duration = Duration::from_secs(600);
 
 /// Open substreams by peer.
@@ -42,7 +42,7 @@ impl Link {
 }
 
 impl Links {
-    /// The substream to a peer. Where there is none, `ask` lets the network open one, and the
+    /// The substream to a peer. If there is none, `ask` requests one from the network, and the
     /// calling thread waits for it until `deadline`.
     pub(crate) fn to(
         &self,
@@ -90,7 +90,7 @@ impl Links {
             .is_some_and(|link| link.waiting > 0)
     }
 
-    /// A substream is open.
+    /// Records an opened substream.
     pub(crate) fn opened(&self, peer: PeerId, sink: Arc<dyn MessageSink>) {
         let mut links = self.links.lock();
         let link = links.entry(peer).or_insert_with(Link::new);
@@ -99,7 +99,7 @@ impl Links {
         self.changed.notify_all();
     }
 
-    /// A substream has closed; says whether it was one of these.
+    /// Records a closed substream. Returns whether it was one of these.
     pub(crate) fn closed(&self, peer: &PeerId) -> bool {
         let mut links = self.links.lock();
         let Some(link) = links.get_mut(peer) else {
@@ -112,14 +112,14 @@ impl Links {
         was_open
     }
 
-    /// Something has come in; says whether it was by an open substream.
+    /// Records an incoming message. Returns whether its substream is open.
     pub(crate) fn used(&self, peer: &PeerId) -> bool {
         let mut links = self.links.lock();
         let open = links.get_mut(peer).filter(|link| link.sink.is_some());
         open.map(|link| link.used = Instant::now()).is_some()
     }
 
-    /// The peers whose substreams have long been silent.
+    /// Peers whose substreams have long been silent.
     pub(crate) fn idle(&self, now: Instant) -> Vec<PeerId> {
         let links = self.links.lock();
         let idle = links.iter().filter(|(_, link)| {
@@ -128,7 +128,7 @@ impl Links {
         idle.map(|(peer, _)| *peer).collect()
     }
 
-    /// How many substreams are open.
+    /// Number of open substreams.
     pub(crate) fn len(&self) -> usize {
         let links = self.links.lock();
         links.values().filter(|link| link.sink.is_some()).count()

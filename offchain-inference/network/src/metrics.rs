@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What Prometheus is told. Sizes and numbers of messages are among the node's own metrics, by
-//! protocol.
+//! Prometheus metrics. Sizes and numbers of messages are among the node's own metrics, by protocol.
 
 use substrate_prometheus_endpoint::{
     register, CounterVec, Gauge, Opts, PrometheusError, Registry, U64,
@@ -11,9 +10,9 @@ use substrate_prometheus_endpoint::{
 pub(crate) struct Metrics {
     /// Open substreams.
     pub(crate) links: Gauge<U64>,
-    /// What others wanted and did not get: `substream`, `request`.
+    /// Refusals to peers, by kind: `substream`, `request`.
     pub(crate) refused: CounterVec<U64>,
-    /// What this node wanted and did not get: `send`, `request`.
+    /// Failures of peers, by kind: `send`, `request`.
     pub(crate) failed: CounterVec<U64>,
 }
 

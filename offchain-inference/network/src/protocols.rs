@@ -14,22 +14,22 @@ use substrate_prometheus_endpoint::{PrometheusError, Registry};
 
 use crate::{driver::Driver, metrics::Metrics, transport::Network};
 
-/// The largest message with activations, in bytes.
+/// Maximum size of a message with activations, in bytes.
 pub(crate) const MAX_MESSAGE: usize = 8 << 20;
 
-/// The largest request or response of set-up, in bytes.
+/// Maximum size of a set-up request or response, in bytes.
 const MAX_SETUP: u64 = 1 << 20;
 
-/// The longest that a request may take, whatever its sender asks for.
+/// Maximum duration of a request, whatever timeout its sender asks for.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Requests that wait until they are looked at. More are refused.
+/// Maximum number of waiting requests. Further ones are refused.
 const REQUEST_QUEUE: usize = 128;
 
-/// Peers that may hold a substream to this node open.
+/// Maximum number of peers that may hold a substream to this node open.
 const MAX_INBOUND: u32 = 64;
 
-/// The protocols, registered with a network that does not run yet.
+/// The protocols, registered with a network that is not running yet.
 pub struct Protocols {
     pub(crate) activations: Box<dyn NotificationService>,
     pub(crate) setup: ProtocolName,
@@ -52,7 +52,7 @@ impl Protocols {
             None,
             SetConfig {
                 in_peers: MAX_INBOUND,
-                // Substreams are opened to peers that are wanted, never to any that there are.
+                // Substreams are opened only to peers that this node asks for.
                 out_peers: 0,
                 reserved_nodes: vec![],
                 non_reserved_mode: NonReservedPeerMode::Accept,
@@ -78,7 +78,7 @@ impl Protocols {
         }
     }
 
-    /// The transport over the running `network`, and what drives it.
+    /// Creates the transport over the running `network`, and its driver.
     pub fn connect(
         self,
         network: Arc<dyn NetworkService>,
@@ -97,7 +97,7 @@ impl Protocols {
     }
 }
 
-/// Other chains, and other forks of this one, speak protocols of their own.
+/// Name of a protocol. Other chains, and other forks of this one, have names of their own.
 fn name(genesis: &[u8], fork_id: Option<&str>, protocol: &str) -> ProtocolName {
     let genesis: String = genesis.iter().map(|byte| format!("{byte:02x}")).collect();
     match fork_id {

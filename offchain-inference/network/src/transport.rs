@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the threads of the engine call. They may block; the network's tasks may not.
+//! The transport, as called by the engine's threads. They may block; the network's tasks may not.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -30,14 +30,14 @@ use crate::{
     LOG_TARGET,
 };
 
-/// The network of a Substrate node. Its calls block: make them from threads that may.
+/// The network of a Substrate node. Its calls block, so call them only from threads that may block.
 pub struct Network {
     network: Arc<dyn NetworkService>,
     activations: ProtocolName,
     setup: ProtocolName,
     local: Peer,
     inbox: OnceLock<Weak<dyn Inbox>>,
-    /// Peers to which the network keeps a substream open, or tries to.
+    /// Peers to which the network keeps, or tries to keep, a substream open.
     wanted: Mutex<BTreeSet<PeerId>>,
     pub(crate) links: Links,
     discovery: Mutex<Discovery>,
@@ -68,12 +68,12 @@ impl Network {
         &self.network
     }
 
-    /// What takes what comes in, if anything does.
+    /// The receiver of incoming messages, if there is one.
     pub(crate) fn inbox(&self) -> Option<Arc<dyn Inbox>> {
         self.inbox.get()?.upgrade()
     }
 
-    /// Lets discovery do something, and tells the DHT what follows.
+    /// Runs `act` on the discovery, and sends its commands to the DHT.
     pub(crate) fn discover<T>(&self, act: impl FnOnce(&mut Discovery) -> (T, Vec<Command>)) -> T {
         let (result, commands) = act(&mut self.discovery.lock());
         for command in commands {
@@ -87,7 +87,7 @@ impl Network {
         result
     }
 
-    /// Lets the network open a substream, and keep trying.
+    /// Asks the network to open a substream, and to keep trying.
     fn open(&self, peer: PeerId) {
         if !self.wanted.lock().insert(peer) {
             return;
@@ -100,7 +100,7 @@ impl Network {
         }
     }
 
-    /// Lets the network no more open a substream to a peer, and close it if this node opened it.
+    /// Stops the network from opening a substream to a peer, and closes one that this node opened.
     pub(crate) fn leave(&self, peer: PeerId) {
         if !self.wanted.lock().remove(&peer) {
             return;
@@ -111,7 +111,7 @@ impl Network {
         }
     }
 
-    /// Closes a substream, whoever opened it.
+    /// Closes a substream, whichever side opened it.
     pub(crate) fn close(&self, peer: PeerId) {
         self.leave(peer);
         self.network.disconnect_peer(peer, self.activations.clone());
@@ -218,7 +218,7 @@ impl Transport for Network {
         let Some(sink) = open.filter(|_| payload.len() <= MAX_MESSAGE) else {
             return Err(payload);
         };
-        // A copy, for what is not sent is lost with its future.
+        // Sends a copy, because a payload that is not sent is lost with its future.
         match sink.send_async_notification(payload.clone()).now_or_never() {
             Some(Ok(())) => Ok(()),
             _ => Err(payload),
@@ -230,10 +230,10 @@ impl Transport for Network {
     }
 }
 
-/// What `future` comes to, if it does in this time. The future needs no runtime.
+/// Result of `future`, if it is ready in this time. The future needs no runtime.
 fn within<F: Future>(time: Duration, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
-    // Most often there is nothing to wait for, and so no need for a timer.
+    // Most often the result is ready at once, and needs no timer.
     if let Some(output) = future.as_mut().now_or_never() {
         return Some(output);
     }
@@ -243,12 +243,12 @@ fn within<F: Future>(time: Duration, future: F) -> Option<F::Output> {
     }
 }
 
-/// A peer as shards name it.
+/// A network identity as a peer of shards.
 pub(crate) fn peer(id: &PeerId) -> Peer {
     Peer::new(id.to_bytes())
 }
 
-/// A peer as the network names it.
+/// A peer of shards as a network identity.
 fn id(peer: &Peer) -> Result<PeerId, TransportError> {
     PeerId::from_bytes(peer.as_bytes()).map_err(|error| TransportError::Refused {
         peer: peer.clone(),

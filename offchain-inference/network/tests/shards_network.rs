@@ -29,10 +29,10 @@ type Block = generic::Block<generic::Header<u32, BlakeTwo256>, OpaqueExtrinsic>;
 type Libp2p = NetworkWorker<Block, H256>;
 type Litep2p = Litep2pNetworkBackend;
 
-/// Far longer than anything here takes.
+/// Far longer than any step here takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What came in, and what to answer.
+/// Records incoming messages, and sets the answers.
 struct Record {
     welcome: AtomicBool,
     events: mpsc::Sender<Event>,
@@ -49,7 +49,7 @@ impl Inbox for Record {
         self.welcome.load(Ordering::Relaxed)
     }
 
-    /// Says it backwards; has nothing to say to nothing.
+    /// Answers with the reversed bytes; does not answer an empty request.
     fn request(&self, _: Peer, mut payload: Vec<u8>, respond: Respond) {
         if !payload.is_empty() {
             payload.reverse();
@@ -66,7 +66,7 @@ impl Inbox for Record {
     }
 }
 
-/// A node with nothing but its network. It ends with this.
+/// A node that consists of a network only. The network ends with the node.
 struct Node {
     runtime: Option<Runtime>,
     network: Arc<dyn NetworkService>,
@@ -140,7 +140,7 @@ impl Node {
         node
     }
 
-    /// Two of them, of which the second knows where the first is.
+    /// Two nodes; the second one knows the address of the first.
     fn pair<N: NetworkBackend<Block, H256>>() -> [Self; 2] {
         let first = Self::start::<N>(None);
         let second = Self::start::<N>(Some(&first));
@@ -219,7 +219,7 @@ with_both_backends!(
 
 fn activations_arrive_whole_and_in_order_both_ways<N: NetworkBackend<Block, H256>>() {
     let [server, client] = Node::pair::<N>();
-    // More than any buffer between them holds.
+    // More than all buffers between them hold.
     let message = |i: u8| vec![i; 1 + (usize::from(i) << 18)];
     thread::scope(|scope| {
         let (from, to) = (client.transport.clone(), server.peer());
@@ -232,7 +232,7 @@ fn activations_arrive_whole_and_in_order_both_ways<N: NetworkBackend<Block, H256
             assert!(server.next() == Event::Message(client.peer(), message(i)));
         }
     });
-    // The answers take the same way, to a node that no other may open one to.
+    // The answers take the same substream, to a node that lets nobody else open one.
     client.record.welcome.store(false, Ordering::Relaxed);
     for i in 0..4 {
         let sent = server.transport.send(&client.peer(), message(i), PATIENCE);
@@ -263,7 +263,7 @@ fn what_is_not_taken_at_once_comes_back_whole<N: NetworkBackend<Block, H256>>() 
     assert_eq!(from.try_send(&to, vec![1]), Err(vec![1]), "nothing is open");
     assert_eq!(from.send(&to, vec![2], PATIENCE), Ok(()));
     assert_eq!(server.next(), Event::Message(client.peer(), vec![2]));
-    // Whether there is room or not: all arrive once, and in order.
+    // With or without room, all messages arrive once and in order.
     let message = |i: u8| vec![i; 1 << 18];
     for i in 0..64 {
         if let Err(back) = from.try_send(&to, message(i)) {
@@ -306,10 +306,10 @@ fn nothing_comes_in_from_who_is_not_welcome<N: NetworkBackend<Block, H256>>() {
     let [server, client] = Node::pair::<N>();
     server.record.welcome.store(false, Ordering::Relaxed);
     let to = server.peer();
-    // So that the time goes for nothing but the substream.
+    // So that only the substream takes time.
     let ask = || client.transport.request(&to, vec![1], PATIENCE);
     wait("for a connection", || ask().is_ok());
-    // One backend refuses the substream, the other one opens it for a moment.
+    // One backend refuses the substream; the other opens it for a moment.
     let refused = || server.metric("starling_network_refused_total");
     wait("for the refusal", || {
         let _ = client.transport.send(&to, vec![1], Duration::from_secs(1));
@@ -330,7 +330,7 @@ fn nothing_comes_in_from_who_is_not_welcome<N: NetworkBackend<Block, H256>>() {
 fn holders_of_a_model_are_found<N: NetworkBackend<Block, H256>>() {
     const MODEL: ModelId = [3; 32];
     let first = Node::start::<N>(None);
-    // Nobody is there yet who could keep the record.
+    // No peer is there yet that could keep the record.
     first.transport.provide(&[MODEL]);
     let [second, third] = [0, 1].map(|_| Node::start::<N>(Some(&first)));
     second.transport.provide(&[MODEL]);
@@ -344,12 +344,12 @@ fn holders_of_a_model_are_found<N: NetworkBackend<Block, H256>>() {
         found.sort();
         found == expected
     });
-    // A holder finds the other one, and not itself.
+    // A holder finds the other one, but not itself.
     wait("for the other", || {
         second.transport.providers(&MODEL) == [first.peer()]
     });
     assert_eq!(third.transport.providers(&[4; 32]), []);
-    // What was found can be reached.
+    // A found peer can be reached.
     let asked = third
         .transport
         .request(&second.peer(), b"ab".to_vec(), PATIENCE);
@@ -370,7 +370,7 @@ fn the_end_of_a_peer_is_told_and_its_return_noticed<N: NetworkBackend<Block, H25
     });
     let sent = client.transport.send(&to, vec![2], Duration::from_secs(1));
     assert!(sent.is_err(), "{sent:?}");
-    // The next one is another peer.
+    // The next server is another peer.
     let server = Node::start::<N>(Some(&client));
     let sent = server.transport.send(&client.peer(), vec![3], PATIENCE);
     assert_eq!(sent, Ok(()));
