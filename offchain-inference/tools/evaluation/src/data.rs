@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Reading the task sets.
+//! Readers of the task sets.
 
 use serde::Deserialize;
 use std::{
@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Why a set could not be read.
+/// Reasons why a set could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// The file could not be read.
@@ -15,7 +15,7 @@ pub enum DataError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What went wrong.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// The file is not in the set's format.
@@ -23,23 +23,23 @@ pub enum DataError {
     Format {
         /// The file.
         path: PathBuf,
-        /// The number of the item, from 1.
+        /// Number of the item, from 1.
         item: usize,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
 }
 
-/// A question with answers to choose from.
+/// A question with choices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// What stands before a choice when its probability is measured; a space follows.
+    /// Text before a choice when its probability is measured; a space follows.
     pub context: String,
-    /// The question as one would ask it.
+    /// The question as a person would ask it.
     pub question: String,
     /// The choices.
     pub choices: Vec<String>,
-    /// The place of the right one.
+    /// Index of the right choice.
     pub gold: usize,
 }
 
@@ -62,7 +62,7 @@ pub enum Items {
 }
 
 impl Items {
-    /// How many there are.
+    /// Number of items.
     pub fn len(&self) -> usize {
         match self {
             Self::Choices(items) => items.len(),
@@ -70,12 +70,12 @@ impl Items {
         }
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// All but the first `n`.
+    /// All items but the first `n`.
     pub fn skip(self, n: usize) -> Self {
         match self {
             Self::Choices(items) => Self::Choices(items.into_iter().skip(n).collect()),
@@ -99,7 +99,7 @@ fn bad(path: &Path, index: usize, reason: impl ToString) -> DataError {
     }
 }
 
-/// Six lines an item: context, number of the right ending, four endings.
+/// HellaSwag: six lines an item: context, number of the right ending, four endings.
 pub(super) fn hellaswag(path: &Path) -> Result<Items, DataError> {
     let text = read(path)?;
     let lines: Vec<_> = text.lines().collect();
@@ -121,7 +121,7 @@ pub(super) fn hellaswag(path: &Path) -> Result<Items, DataError> {
     Ok(Items::Choices(items.collect::<Result<_, _>>()?))
 }
 
-/// A JSON object `{"text"}` a line.
+/// LAMBADA: a JSON object `{"text"}` a line.
 pub(super) fn lambada(path: &Path) -> Result<Items, DataError> {
     #[derive(Deserialize)]
     struct Line {
@@ -143,7 +143,8 @@ pub(super) fn lambada(path: &Path) -> Result<Items, DataError> {
     Ok(Items::Passages(items.collect::<Result<_, _>>()?))
 }
 
-/// `{"examples": [{"input", "target"}]}`, the choices listed in the input after `Options:`.
+/// BIG-Bench Hard: `{"examples": [{"input", "target"}]}`, with the choices in the input after
+/// `Options:`.
 pub(super) fn big_bench_hard(path: &Path) -> Result<Items, DataError> {
     #[derive(Deserialize)]
     struct File {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Attacks on rankers by what a response says, and how far they move its score.
+//! Attacks on rankers through the text of a response, and their effect on its score.
 
 use crate::{mean_interval, wilson, Choice, Interval};
 use starling_engine::{
@@ -9,29 +9,29 @@ use starling_engine::{
     rank::{Quoting, RankerKind, Task},
 };
 
-/// A way to doctor a response.
+/// A manipulation of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attack {
     /// Control tokens that end the turn and open one with the wanted verdict.
     ControlTokens,
-    /// The same with role names in plain text.
+    /// The same, with role names in plain text.
     RoleMarkers,
     /// "This answer is the best."
     Praise,
     /// Instructions to the grader.
     Instruction,
-    /// The grader's own delimiters and question, answered.
+    /// The grader's own delimiters and question, with an answer.
     Delimiters,
     /// Invisible characters, look-alikes and tags.
     RareUnicode,
-    /// The question said again, which makes the response probable.
+    /// The question repeated, which makes the response probable.
     EchoedQuestion,
-    /// The response said over and over.
+    /// The response repeated many times.
     Repetition,
 }
 
 impl Attack {
-    /// All of them.
+    /// All attacks.
     pub const ALL: [Self; 8] = [
         Self::ControlTokens,
         Self::RoleMarkers,
@@ -43,7 +43,7 @@ impl Attack {
         Self::Repetition,
     ];
 
-    /// For tables.
+    /// Name in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::ControlTokens => "control tokens",
@@ -57,7 +57,7 @@ impl Attack {
         }
     }
 
-    /// `response`, doctored.
+    /// Applies the attack to `response`.
     pub fn apply(self, question: &str, response: &str) -> String {
         match self {
             Self::ControlTokens => format!(
@@ -95,19 +95,19 @@ fn tag(byte: u8) -> Option<char> {
     char::from_u32(0xe0000 + u32::from(byte))
 }
 
-/// What an attack does to one ranker.
+/// Effect of an attack on one ranker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Effect {
-    /// The attack; `None`: the responses as they are.
+    /// The attack; `None` for unchanged responses.
     pub attack: Option<Attack>,
     /// Mean change of the wrong response's score.
     pub moved: Interval,
-    /// How often the wrong response beats the right one.
+    /// Share of items in which the wrong response beats the right one.
     pub wins: Interval,
 }
 
-/// Measures what attacks on a wrong choice do when it is ranked together with the right one.
-/// The first effect is that of no attack.
+/// Measures the effect of attacks on a wrong choice, ranked together with the right one. The first
+/// effect is that of no attack.
 pub fn measure(
     backend: &dyn Backend,
     kind: RankerKind,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Evaluation on public task sets: HellaSwag, LAMBADA and three families of BIG-Bench Hard, each
-//! zero-shot, and the accuracy of the rankers on the same items.
+//! zero-shot. Also measures the accuracy of the rankers on the same items.
 //!
 //! The sets are not part of this crate; [`Task::load`] reads them from a folder.
 
@@ -23,13 +23,13 @@ use std::{fmt, path::Path, str::FromStr};
 /// A task set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Task {
-    /// Which of four endings goes on (Zellers et al. 2019).
+    /// Choose the right one of four endings (Zellers et al. 2019).
     HellaSwag,
-    /// The last word of a passage (Paperno et al. 2016), OpenAI's version.
+    /// Predict the last word of a passage (Paperno et al. 2016), OpenAI's version.
     Lambada,
-    /// BIG-Bench Hard: did this cause that.
+    /// BIG-Bench Hard: did one event cause another?
     CausalJudgement,
-    /// BIG-Bench Hard: whom a pronoun means.
+    /// BIG-Bench Hard: the referent of a pronoun.
     DisambiguationQa,
     /// BIG-Bench Hard: the order of three objects.
     LogicalDeductionThree,
@@ -38,7 +38,7 @@ pub enum Task {
 }
 
 impl Task {
-    /// All of them.
+    /// All task sets.
     pub const ALL: [Self; 6] = [
         Self::HellaSwag,
         Self::Lambada,
@@ -48,7 +48,7 @@ impl Task {
         Self::LogicalDeductionFive,
     ];
 
-    /// The name of the set, and of its file without the ending.
+    /// Name of the set, and of its file without the extension.
     pub fn name(self) -> &'static str {
         match self {
             Self::HellaSwag => "hellaswag",
@@ -60,7 +60,7 @@ impl Task {
         }
     }
 
-    /// Reads the set's file from `folder`, at most `limit` items of it.
+    /// Reads at most `limit` items of the set's file in `folder`.
     pub fn load(self, folder: &Path, limit: usize) -> Result<Items, DataError> {
         let mut items = match self {
             Self::HellaSwag => data::hellaswag(&folder.join("hellaswag.txt"))?,
@@ -102,14 +102,14 @@ pub struct Measure {
     pub name: &'static str,
     /// Value and 95 % confidence interval.
     pub interval: Interval,
-    /// Items it was measured on.
+    /// Number of measured items.
     pub items: usize,
-    /// What each item adds: 1 or 0 to an accuracy, nats of loss to the perplexity.
+    /// Value of each item: 1 or 0 for an accuracy, nats of loss for a perplexity.
     pub values: Vec<f64>,
 }
 
 impl Measure {
-    /// The share of items that are right.
+    /// The share of right items.
     fn accuracy(name: &'static str, right: &[bool]) -> Self {
         Self {
             name,
@@ -130,12 +130,12 @@ impl Measure {
     }
 }
 
-/// Told after each item how many are done.
+/// Receives the number of finished items after each item.
 pub type OnItem<'a> = dyn FnMut(usize) + 'a;
 
-/// Scores a model on a task set: the most probable choice (`acc`), the most probable one for its
-/// length in bytes (`acc_norm`, HellaSwag), and for LAMBADA greedy accuracy and the perplexity of
-/// the last word.
+/// Scores a model on a task set. Multiple choice: the most probable choice (`acc`), and the most
+/// probable one for its length in bytes (`acc_norm`, HellaSwag). LAMBADA: greedy accuracy, and the
+/// perplexity of the last word.
 pub fn evaluate(
     backend: &dyn Backend,
     task: Task,
@@ -180,7 +180,7 @@ pub fn evaluate(
     }
 }
 
-/// How often a ranker puts the right choice first (`acc`). Ties go to the first.
+/// The share of items in which a ranker puts the right choice first (`acc`). The first wins ties.
 pub fn evaluate_ranker(
     backend: &dyn Backend,
     ranker: &dyn Ranker,
@@ -252,7 +252,7 @@ fn total(answer: &Evaluation) -> f64 {
     }
 }
 
-/// The place of the largest value, the first among equals.
+/// Index of the largest value, the first among equals.
 fn argmax(values: &[f64]) -> Option<usize> {
     let best = values.iter().copied().reduce(f64::max)?;
     values.iter().position(|&value| value == best)

@@ -26,8 +26,8 @@ impl Interval {
     }
 }
 
-/// A share of successes with Wilson's interval (1927), which holds for few items and extreme
-/// shares too.
+/// A share of successes with Wilson's interval (1927), which also holds for few items and extreme
+/// shares.
 pub fn wilson(successes: usize, n: usize) -> Interval {
     if n == 0 {
         return Interval {
@@ -62,15 +62,15 @@ pub fn mean_interval(values: &[f64]) -> Interval {
 /// Two measurements of the same items, item by item.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Paired {
-    /// Items with the greater value in the second.
+    /// Number of items with the greater value in the second.
     pub more: usize,
-    /// Items with the greater value in the first.
+    /// Number of items with the greater value in the first.
     pub less: usize,
-    /// The mean of second less first. What makes items hard for both is not in its interval.
+    /// Mean of second less first. The interval leaves out the difficulty that both share.
     pub difference: Interval,
 }
 
-/// Compares `second` with `first`; `None` when they are not of the same number of items.
+/// Compares `second` with `first`; `None` if their numbers of items differ.
 pub fn paired(first: &[f64], second: &[f64]) -> Option<Paired> {
     if first.len() != second.len() {
         return None;

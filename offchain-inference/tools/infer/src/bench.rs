@@ -26,10 +26,10 @@ pub struct Args {
     /// Tokens to decode
     #[arg(long, default_value_t = 64, value_name = "N")]
     decode: usize,
-    /// Numbers of 64-token responses to rank together behind a cached 256-token prompt
+    /// Numbers of 64-token responses to rank together after a cached 256-token prompt
     #[arg(long, value_delimiter = ',', default_values_t = [1, 4, 16, 64], value_name = "N,…")]
     rank: Vec<usize>,
-    /// The rankers to do so with
+    /// Rankers to use
     #[arg(
         long,
         value_delimiter = ',',
@@ -37,7 +37,7 @@ pub struct Args {
         value_name = "RANKER,…"
     )]
     rankers: Vec<RankerKind>,
-    /// Runs of each; the median is shown
+    /// Runs of each measurement; the median is shown
     #[arg(long, default_value_t = 5, value_name = "N")]
     runs: usize,
 }
@@ -45,8 +45,8 @@ pub struct Args {
 const PROMPT: usize = 256;
 const RESPONSE: usize = 64;
 
-/// What prompts and what responses are made of: a response that repeats the prompt, or itself, would
-/// be a copy, which costs rankers less.
+/// Words of prompts, different from those of responses. A response that repeats the prompt, or
+/// itself, would be a copy, which costs rankers less.
 const ASKED: [&str; 16] = [
     "river", "stone", "light", "market", "window", "letter", "garden", "number", "forest",
     "engine", "planet", "ticket", "pocket", "dinner", "museum", "orange",
@@ -135,7 +135,7 @@ fn timed(work: impl FnOnce() -> Result<(), Failure>) -> Result<Duration, Failure
     Ok(started.elapsed())
 }
 
-/// `n` tokens of plain text, others for each `seed`.
+/// `n` tokens of plain text, different for each `seed`.
 fn tokens<T: Trunk>(backend: &LocalBackend<T>, n: usize, seed: usize) -> Vec<TokenId> {
     let vocabulary = backend.tokenizer().len().max(2_000);
     let step = 7 + 2 * (seed % 1_000);
@@ -144,7 +144,7 @@ fn tokens<T: Trunk>(backend: &LocalBackend<T>, n: usize, seed: usize) -> Vec<Tok
         .collect()
 }
 
-/// Text of about `n` tokens, words in another random order for each `seed`.
+/// Text of about `n` tokens, with the words in another random order for each `seed`.
 fn text<T: Trunk>(backend: &LocalBackend<T>, words: &[&str], n: usize, seed: usize) -> String {
     let mut random = ChaCha8Rng::seed_from_u64(seed as u64);
     let all: Vec<_> = (0..n)

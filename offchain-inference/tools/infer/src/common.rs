@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the commands share: finding the store and the model, progress bars, interruption.
+//! Shared parts of the commands: finding the store and the model, progress bars, interruption.
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -18,10 +18,10 @@ use std::{
     time::Duration,
 };
 
-/// What a command fails with.
+/// The error type of commands.
 pub type Failure = Box<dyn Error + Send + Sync>;
 
-/// Says how a command ended. 0 on success, 1 on failure, 130 when the user stopped it.
+/// Exit code of a command: 0 on success, 1 on failure, 130 if the user stopped it.
 pub fn exit_code(done: Result<(), Failure>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -41,7 +41,7 @@ fn report(failure: &Failure) {
     let mut cause = failure.source();
     while let Some(error) = cause {
         let text = error.to_string();
-        // Transparent errors repeat the words of their cause.
+        // Transparent errors repeat the text of their cause.
         if !failure.to_string().contains(&text) {
             eprintln!("  because: {text}");
         }
@@ -55,7 +55,7 @@ fn is_interruption(failure: &Failure) -> bool {
         || matches!(failure.downcast_ref(), Some(StoreError::Cancelled))
 }
 
-/// Where the models are.
+/// Location of the models.
 #[derive(Args)]
 pub struct StoreArgs {
     /// Folder of the model store [default: $STARLING_MODELS, else the user's data folder]
@@ -70,37 +70,37 @@ impl StoreArgs {
     }
 }
 
-/// Which model to run, and how.
+/// The model to run, and how to run it.
 #[derive(Args)]
 pub struct ModelArgs {
     /// A model of the store by name, or the path of a GGUF file; with --endpoint, the model's name
-    /// there
+    /// on that server
     #[arg(short, long)]
     pub model: String,
-    /// How to run it
+    /// Means of running the model
     #[command(flatten)]
     pub means: Means,
 }
 
-/// How to run models.
+/// Means of running models.
 #[derive(Args, Clone)]
 pub struct Means {
-    /// Where to compute: cpu; cuda:N, an NVIDIA GPU, in programs built with the feature `cuda`; or
-    /// candle, which computes on the CPU what cuda:N does on the GPU, slowly
+    /// Device: cpu; cuda:N for an NVIDIA GPU, in programs built with the feature `cuda`; or candle,
+    /// which runs the computation of cuda:N on the CPU, slowly
     #[arg(long, default_value_t, value_name = "DEVICE")]
     device: Device,
-    /// Threads of the device cpu; 0 for one a core
+    /// Threads of the device cpu; 0 means one for each core
     #[arg(long, default_value_t = 0, value_name = "N")]
     threads: usize,
     /// Memory for key-value caches, in MiB
     #[arg(long, default_value_t = 192, value_name = "MIB")]
     cache: usize,
-    /// Bits of the activations that quantised weights are multiplied with: 16, or 8 as llama.cpp
-    /// has, which is faster in prefill and less exact. On a GPU, 16 expands the weights
-    /// to floats and 8 keeps them packed
+    /// Bits of the activations that are multiplied with quantised weights: 16, or 8 as in
+    /// llama.cpp. 8 bits are faster in prefill and less exact. On a GPU, 16 expands the weights to
+    /// floats and 8 keeps them packed
     #[arg(long, default_value_t, value_name = "BITS")]
     activation_bits: ActivationBits,
-    /// Use the OpenAI-compatible server at this URL (up to and with /v1) instead of this machine
+    /// URL of an OpenAI-compatible server (up to and with /v1) to use instead of this machine
     #[arg(long, value_name = "URL", conflicts_with = "device")]
     endpoint: Option<String>,
     /// Environment variable with the key for --endpoint
@@ -124,7 +124,7 @@ pub fn model_path(store: &StoreArgs, model: &str) -> Result<PathBuf, Failure> {
     Ok(store.open()?.path(model)?)
 }
 
-/// The ranker that the manifest names for a model; `likelihood` for files that are not in it.
+/// The manifest's ranker for a model; `likelihood` for files outside the manifest.
 pub fn default_ranker(store: &StoreArgs, model: &str) -> RankerKind {
     let entry = store
         .open()
@@ -134,7 +134,7 @@ pub fn default_ranker(store: &StoreArgs, model: &str) -> RankerKind {
 }
 
 impl Means {
-    /// How to load a model.
+    /// Options for loading a model.
     pub fn load_options(&self) -> LoadOptions {
         LoadOptions {
             threads: self.threads,
@@ -144,7 +144,7 @@ impl Means {
         }
     }
 
-    /// The device to compute on.
+    /// The chosen device.
     pub fn device(&self) -> Device {
         self.device
     }
@@ -192,7 +192,7 @@ pub fn read_file(path: &Path) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// The text of an argument, else of standard input.
+/// The text of an argument, or of standard input.
 pub fn text_or_stdin(text: Option<String>) -> Result<String, Failure> {
     match text {
         Some(text) => Ok(text),

@@ -8,8 +8,8 @@ use std::{fmt::Write, path::PathBuf, time::Instant};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Model of the store, or path of a GGUF file (may be repeated: then each is compared with the
-    /// first, item by item)
+    /// Model of the store, or path of a GGUF file. May be repeated: each model is then compared
+    /// with the first, item by item
     #[arg(short, long, required = true)]
     model: Vec<String>,
     #[command(flatten)]
@@ -20,16 +20,16 @@ pub struct Args {
     /// Task sets [default: all]
     #[arg(long, value_delimiter = ',', value_name = "TASK,…")]
     tasks: Vec<Task>,
-    /// Measure these rankers too
+    /// Measure these rankers, too
     #[arg(long, value_delimiter = ',', value_name = "RANKER,…")]
     rankers: Vec<RankerKind>,
-    /// Measure the rankers only
+    /// Measure only the rankers
     #[arg(long, requires = "rankers")]
     rankers_only: bool,
-    /// At most this many items of each set
+    /// Maximum number of items of each set
     #[arg(long, default_value_t = usize::MAX, hide_default_value = true, value_name = "N")]
     limit: usize,
-    /// Leave out the first items of each set
+    /// Number of items to skip at the start of each set
     #[arg(long, default_value_t, value_name = "N")]
     skip: usize,
     /// Append the tables to this file
@@ -82,7 +82,7 @@ pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What was measured of one model on one set.
+/// Measurements of one model on one set.
 struct Row {
     task: Task,
     method: &'static str,
@@ -153,8 +153,8 @@ fn table(measured: &[(String, Vec<Row>)]) -> String {
     table
 }
 
-/// Each model beside the first on the same items. For accuracies the difference, for perplexities
-/// the ratio; empty for a single model.
+/// Each model beside the first on the same items: the difference of accuracies, or the ratio of
+/// perplexities. Empty for a single model.
 fn comparison(measured: &[(String, Vec<Row>)]) -> String {
     let Some(((first, reference), others @ [_, ..])) = measured.split_first() else {
         return String::new();

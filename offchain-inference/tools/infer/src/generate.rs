@@ -15,39 +15,39 @@ use std::io::Write;
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// The question or text; standard input without it
+    /// The question or text; read from standard input if missing
     prompt: Option<String>,
-    /// Standing instructions
+    /// System prompt
     #[arg(long)]
     system: Option<String>,
-    /// Go on with the text as it is, without chat template
+    /// Continue the text as it is, without chat template
     #[arg(long, conflicts_with = "system")]
     raw: bool,
-    /// The most tokens to generate
+    /// Maximum number of tokens to generate
     #[arg(short = 'n', long, default_value_t = 256, value_name = "N")]
     max_tokens: usize,
-    /// End before this text (may be repeated)
+    /// Stop before this text (may be repeated)
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
-    /// 0 takes the most probable token always
+    /// Temperature; 0 always takes the most probable token
     #[arg(long, default_value_t = Sampling::default().temperature)]
     temperature: f32,
-    /// Only the K most probable tokens; 0 for all
+    /// Sample only from the K most probable tokens; 0 means all
     #[arg(long, default_value_t = Sampling::default().top_k, value_name = "K")]
     top_k: usize,
-    /// Only the most probable tokens that reach this probability together
+    /// Sample only from the most probable tokens that reach this probability together
     #[arg(long, default_value_t = Sampling::default().top_p, value_name = "P")]
     top_p: f32,
-    /// Only tokens this many times as probable as the best
+    /// Sample only from tokens with at least this share of the best one's probability
     #[arg(long, default_value_t = Sampling::default().min_p, value_name = "P")]
     min_p: f32,
-    /// Above 1: say less often what was said before
+    /// Penalty for repeated tokens; 1 means none
     #[arg(long, default_value_t = Sampling::default().repetition_penalty, value_name = "X")]
     repetition_penalty: f32,
-    /// Same seed, same tokens
+    /// Seed; the same seed gives the same tokens
     #[arg(long, default_value_t = Sampling::default().seed)]
     seed: u64,
-    /// Print figures to standard error at the end
+    /// Print statistics to standard error at the end
     #[arg(long)]
     stats: bool,
 }
@@ -62,7 +62,7 @@ pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
         seed: args.seed,
         ..Sampling::default()
     };
-    // Before the model is loaded, which takes longer.
+    // Validates before loading the model, which takes longer.
     sampling.validate()?;
     let text = text_or_stdin(args.prompt)?;
     if text.trim().is_empty() {
@@ -93,7 +93,7 @@ pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
     let mut broken = None;
     let done = backend.generate(&prompt, &options, &cancel, &mut |piece| {
         if let Err(error) = out.write_all(piece.as_bytes()).and_then(|()| out.flush()) {
-            // Nobody reads on.
+            // The reader has gone.
             broken.get_or_insert(error);
             cancel.cancel();
         }

@@ -23,10 +23,10 @@ pub struct Args {
     /// Rankers to attack
     #[arg(long, value_delimiter = ',', default_values_t = RankerKind::ALL, value_name = "RANKER,…")]
     rankers: Vec<RankerKind>,
-    /// HellaSwag items; the first wrong ending of each is doctored
+    /// Number of HellaSwag items; the first wrong ending of each is attacked
     #[arg(long, default_value_t = 20, value_name = "N")]
     limit: usize,
-    /// Leave out the first items
+    /// Number of items to skip
     #[arg(long, default_value_t, value_name = "N")]
     skip: usize,
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The commands of `starling-infer`, some of which `starling model` has too.
+//! The commands of `starling-infer`. `starling model` shares some of them.
 
 pub mod bench;
 mod common;

@@ -7,8 +7,8 @@ use starling_infer::{
 };
 use std::process::ExitCode;
 
-/// Runs language models on this machine: fetches them, generates, ranks responses, evaluates and
-/// benchmarks.
+/// Runs language models on this machine: fetches them, generates text, ranks responses, evaluates
+/// and benchmarks.
 ///
 /// Exit status: 0 on success, 1 on failure, 2 on wrong usage, 130 when interrupted.
 #[derive(Parser)]

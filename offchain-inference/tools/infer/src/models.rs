@@ -11,16 +11,16 @@ use std::{ops::Range, path::PathBuf};
 pub enum Command {
     /// List the known models and whether they are here.
     List,
-    /// Fetch models; what is here and sound is left alone.
+    /// Fetch models. Valid files are kept.
     Fetch(Which),
     /// Remove models from the store.
     Remove(Which),
-    /// Show what a model or a GGUF file is.
+    /// Describe a model or a GGUF file.
     Info {
         /// Name in the store, or path of a file.
         model: String,
     },
-    /// Write a part of a model as a file: for a node that computes some layers, or the ends alone.
+    /// Write a part of a model as a file, for a node that computes some layers or the ends alone.
     Cut(Cut),
 }
 
@@ -28,13 +28,13 @@ pub enum Command {
 pub struct Cut {
     /// Name in the store, or path of a file.
     model: String,
-    /// Layers from the first up to and without the last, as in 0..15
+    /// Layers from the first up to, but without, the last, as in 0..15
     #[arg(long, value_parser = span, default_value = "0..0", value_name = "FIRST..LAST")]
     layers: Range<usize>,
-    /// Embedding, final norm and head too, as who answers needs them
+    /// Include embedding, final norm and head, which the answering node needs
     #[arg(long)]
     ends: bool,
-    /// The file to write
+    /// File to write
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
 }
@@ -166,7 +166,7 @@ fn info(args: &StoreArgs, store: &Store, model: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes the part, and what an agent's configuration says of it.
+/// Writes the part, and prints its agent configuration.
 fn write_part(args: &StoreArgs, part: Cut) -> Result<(), Failure> {
     let path = model_path(args, &part.model)?;
     cut(&Gguf::open(&path)?, &part.output, part.layers, part.ends)?;

@@ -28,7 +28,7 @@ pub struct Args {
     /// JSON file with an array of responses; - for standard input
     #[arg(long, value_name = "FILE")]
     responses: Option<PathBuf>,
-    /// Reference scores from `calibrate`: prints quantiles instead of raw scores
+    /// Reference scores from `calibrate`; prints quantiles instead of raw scores
     #[arg(long, value_name = "FILE")]
     reference: Option<PathBuf>,
     /// Print a JSON array of scores
@@ -43,16 +43,16 @@ pub struct CalibrateArgs {
     /// judge, likelihood, lift or pairwise [default: the manifest's for the model]
     #[arg(long)]
     ranker: Option<RankerKind>,
-    /// Score the endings of HellaSwag in this folder of evaluation data
+    /// Folder of evaluation data with HellaSwag; its endings are scored
     #[arg(long, value_name = "DIR", required_unless_present = "responses")]
     data: Option<PathBuf>,
-    /// Items of HellaSwag to score
+    /// Number of HellaSwag items to score
     #[arg(long, default_value_t = 50, value_name = "N")]
     limit: usize,
-    /// Score what models responded instead: JSON file with an array of {"question", "responses"}
+    /// JSON file with an array of {"question", "responses"} to score instead of HellaSwag
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     responses: Option<PathBuf>,
-    /// Where to write the reference
+    /// File to write the reference to
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
 }
@@ -125,7 +125,7 @@ pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The beginning of a response without anything that a terminal would act on.
+/// The beginning of a response, without control characters that a terminal would act on.
 fn shown(response: &str) -> String {
     const WIDTH: usize = 80;
     let line: String = response.chars().take(WIDTH).collect();

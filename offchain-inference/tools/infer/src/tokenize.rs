@@ -12,12 +12,12 @@ pub struct Args {
     /// A model of the store by name, or the path of a GGUF file
     #[arg(short, long)]
     model: String,
-    /// The text; standard input without it
+    /// The text; read from standard input if missing
     text: Option<String>,
     /// Recognise special tokens in the text
     #[arg(long)]
     specials: bool,
-    /// Print the numbers only, on one line
+    /// Print only the token numbers, on one line
     #[arg(long)]
     ids: bool,
 }

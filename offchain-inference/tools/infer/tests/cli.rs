@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `starling-infer` as people and scripts use it.
+//! Tests of `starling-infer` through its command line.
 
 #[path = "../../../engine/tests/common/mod.rs"]
 mod common;
@@ -148,6 +148,6 @@ fn failures_say_what_is_wrong() {
     assert!(failure(&["models", "fetch"], 2).contains("NAMES"));
     let on = |device| ["generate", "-m", SMOLLM2, "--device", device, "x"];
     assert!(failure(&on("tpu"), 2).contains("cuda:N"));
-    // Without the feature, without a driver, or without so many GPUs.
+    // Missing feature, missing driver, or fewer GPUs.
     assert!(failure(&on("cuda:4096"), 1).contains("device cuda:4096 cannot be used"));
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `starling-shards calibrate`: how far apart honest servers are, how far cheating ones, and whether
-//! the tolerances lie in between.
+//! `starling-shards calibrate`: measures the distance of honest servers and of cheating ones, and
+//! whether the tolerances lie in between.
 
 use crate::{
     even_spans, quantile, sorted,
@@ -19,7 +19,7 @@ use starling_shards::{
 };
 use std::{ops::Range, path::PathBuf};
 
-/// What is measured, and on what.
+/// Options of the measurement.
 #[derive(clap::Args)]
 pub struct Args {
     /// Model of the store, or path of a GGUF file (may be repeated)
@@ -28,28 +28,28 @@ pub struct Args {
     /// Folder of the evaluation data; texts are HellaSwag's contexts
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Spans to cut the model into; each is compared
+    /// Number of spans to cut the model into; each is compared
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
     spans: u16,
-    /// Texts to compare on; one is one check
+    /// Number of texts to compare; each is one check
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
     texts: u16,
-    /// Tokens of a text at most
+    /// Maximum number of tokens of a text
     #[arg(long, default_value_t = 96, value_name = "N")]
     tokens: usize,
 }
 
-/// One span's inputs for one text, exactly, and what the reference makes of them.
+/// One span's exact inputs for one text, and the reference outputs.
 struct Case {
     span: Range<usize>,
     input: Hidden,
     output: Hidden,
 }
 
-/// What a server gives for a case.
+/// A server's outputs for a case.
 type Server<'a> = dyn Fn(&Case) -> Result<Hidden, Failure> + 'a;
 
-/// Prints how far honest servers differ and how far dishonest ones, for each wire format.
+/// Prints the distances of honest and dishonest servers for each wire format.
 pub fn run(store: &StoreArgs, output: &OutputArgs, args: Args) -> Result<(), Failure> {
     let cancel = cancel_on_interrupt()?;
     for name in &args.model {
@@ -146,7 +146,7 @@ fn row(label: &str, wire: WireFormat, compared: &[Difference]) -> Vec<String> {
     cells
 }
 
-/// Servers to compare with the reference, and in which wires.
+/// Servers to compare with the reference, and their wire formats.
 #[allow(clippy::type_complexity)]
 fn servers<'a>(
     source: &'a Source,
@@ -260,7 +260,7 @@ fn servers<'a>(
     Ok(servers)
 }
 
-/// The model with weights that a server would have it cheaper with.
+/// The model with cheaper weights, as a dishonest server might use.
 fn coarse(source: &Source) -> Result<Model, Failure> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("coarse.gguf");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `starling-shards evidence`: what a node keeps of servers that contradict each other.
+//! `starling-shards evidence`: shows the contradictions between servers that a node has kept.
 
 use crate::table::{OutputArgs, Table};
 use jiff::Timestamp;
@@ -15,30 +15,30 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What is shown.
+/// Options of the display.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Files of evidence, or folders of them: a node keeps its own in `agent/evidence` beside the
+    /// Evidence files, or folders of them. A node keeps its own in `agent/evidence` beside the
     /// database of its chain
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Model of the store, or path of a GGUF file: computes the layers again and says whose output is
-    /// not the model's. Cases about other models are shown only
+    /// Model of the store, or path of a GGUF file. Computes the layers again and tells whose output
+    /// is not the model's. Cases about other models are only shown
     #[arg(short, long)]
     model: Option<String>,
 }
 
-/// A model to compute cases again with.
+/// A model that computes cases again.
 struct Judge {
     gguf: Gguf,
     /// SHA-256 of its file.
     hash: String,
-    /// The layers that were needed last: most cases are about the same ones.
+    /// The last used layers; most cases are about the same ones.
     loaded: Option<(Range<usize>, Model)>,
 }
 
-/// Prints the cases, and who is wrong if there is a model to find that out. Files that are no sound
-/// cases are named, and make this fail when all others are shown.
+/// Prints the cases and, with a model, who is wrong. Names files that are no valid cases, and then
+/// fails after all others are shown.
 pub fn run(store: &StoreArgs, output: &OutputArgs, args: Args) -> Result<(), Failure> {
     let mut judge = match &args.model {
         Some(name) => Some(Judge::open(store, name)?),
@@ -76,7 +76,7 @@ pub fn run(store: &StoreArgs, output: &OutputArgs, args: Args) -> Result<(), Fai
     }
 }
 
-/// The files, and those in the folders.
+/// The files, including those in the folders.
 fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files = vec![];
     for path in paths {
@@ -100,7 +100,7 @@ impl Judge {
         })
     }
 
-    /// What the model makes of the step's inputs; `None` if the case is about another one.
+    /// The model's output for the step's inputs; `None` if the case is about another model.
     fn compute(&mut self, case: &Case) -> Result<Option<Hidden>, Failure> {
         let claim = &case.evidence.first.claim.body;
         if hex(&claim.model) != self.hash {
@@ -131,7 +131,7 @@ impl Judge {
     }
 }
 
-/// A row for each of the two.
+/// A row for each of the two answers.
 fn rows(path: &Path, judge: Option<&mut Judge>) -> Result<[Vec<String>; 2], Failure> {
     let case = Case::read(path)?;
     let verdict = case.evidence.judge(&case.exhibit)?;
@@ -174,7 +174,7 @@ fn rows(path: &Path, judge: Option<&mut Judge>) -> Result<[Vec<String>; 2], Fail
     }))
 }
 
-/// How far an output is from what the model computes.
+/// Distance of an output from the model's.
 fn against(claim: &Claim, bytes: &[u8], computed: &Hidden) -> String {
     let output = claim
         .wire

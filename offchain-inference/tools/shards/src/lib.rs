@@ -22,7 +22,7 @@ use starling_evaluation::{Items, Task};
 use starling_infer::{model_path, Failure, StoreArgs};
 use std::{ops::Range, path::Path};
 
-/// An opened model file.
+/// An open model file.
 struct Source {
     label: String,
     gguf: Gguf,
@@ -71,7 +71,7 @@ fn even_spans(layers: usize, spans: usize) -> Vec<Range<usize>> {
     (0..spans).map(|i| border(i)..border(i + 1)).collect()
 }
 
-/// The value that a share `q` of the sorted `values` do not exceed.
+/// The value that a share `q` of the sorted `values` does not exceed.
 fn quantile(sorted: &[f64], q: f64) -> f64 {
     let last = sorted.len().saturating_sub(1);
     let at = (q * last as f64).ceil() as usize;
@@ -82,13 +82,13 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// Sorted, so that the median is in the middle.
+/// The values in order, so that the median is in the middle.
 fn sorted(mut values: Vec<f64>) -> Vec<f64> {
     values.sort_by(f64::total_cmp);
     values
 }
 
-/// The median, with least and most.
+/// The median, with minimum and maximum.
 fn spread(values: impl IntoIterator<Item = f64>, digits: usize) -> String {
     let values = sorted(values.into_iter().collect());
     let at = |q| quantile(&values, q);

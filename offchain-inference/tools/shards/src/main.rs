@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `starling-shards`: what models lose and gain when they are cut into spans, and who of those that
-//! compute them was caught.
+//! `starling-shards`: measures models that are cut into spans, and shows evidence about their
+//! servers.
 
 use clap::{Parser, Subcommand};
 use starling_infer::{exit_code, StoreArgs};
 use starling_shards_tool::{calibrate, evidence, recover, speed, wires, OutputArgs};
 use std::process::ExitCode;
 
-/// Measures models that are cut into spans: what wire formats change, how far honest servers are
-/// apart, how fast pipelines of spans are, and how long they take to replace a server. Nodes are in one process; nothing goes over a network.
-/// Shows what a node has kept of servers that contradict each other.
+/// Measures models that are cut into spans: the effects of wire formats, the distance of honest
+/// servers, the speed of pipelines, and the time to replace a server. All nodes run in one process,
+/// and nothing goes over a network. Also shows the contradictions between servers that a node has
+/// kept.
 ///
 /// Exit status: 0 on success, 1 on failure, 2 on wrong usage, 130 when interrupted.
 #[derive(Parser)]
@@ -25,15 +26,15 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Bytes, errors, changed tokens and task accuracy of each wire format.
+    /// Measure bytes, errors, changed tokens and task accuracy of each wire format.
     Wires(wires::Args),
-    /// How far apart the outputs of honest and of cheating servers are, against the tolerances.
+    /// Measure the distance of honest and of cheating servers, against the tolerances.
     Calibrate(calibrate::Args),
-    /// Who signed outputs that contradict each other, and with a model whose are wrong.
+    /// Show who signed contradicting outputs and, with a model, who is wrong.
     Evidence(evidence::Args),
-    /// How long a pipeline takes to go on after one of its servers fails.
+    /// Measure the time that a pipeline needs to go on after a server fails.
     Recover(recover::Args),
-    /// Speed of pipelines of spans against the unsplit model, with and without delay between nodes.
+    /// Measure the speed of pipelines against the unsplit model, with and without network delay.
     Speed(speed::Args),
 }
 

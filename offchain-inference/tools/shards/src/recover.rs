@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `starling-shards recover`: what the failure of a server costs a sequence.
+//! `starling-shards recover`: measures the cost of a server's failure for a sequence.
 
 use crate::{
     quantile, sorted, spread,
@@ -12,13 +12,13 @@ use starling_infer::{cancel_on_interrupt, item_bar, Failure, StoreArgs};
 use starling_shards::{transport::Peer, wire::WireFormat, PipelineConfig};
 use std::time::Instant;
 
-/// What is measured, and on what.
+/// Options of the measurement.
 #[derive(clap::Args)]
 pub struct Args {
     /// Model of the store, or path of a GGUF file (may be repeated)
     #[arg(short, long, required = true)]
     model: Vec<String>,
-    /// Spans, each held by two nodes; a server of the middle one fails
+    /// Number of spans, each held by two nodes; a server of the middle one fails
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100), value_name = "N")]
     spans: u16,
     /// Wire format
@@ -27,26 +27,26 @@ pub struct Args {
     /// Milliseconds added to the round trip between any two nodes
     #[arg(long, value_delimiter = ',', default_values_t = [0, 100], value_name = "MS,…")]
     delays: Vec<u64>,
-    /// Tokens of the prompt, which the replacement has to be told
+    /// Tokens of the prompt, which the replacement must replay
     #[arg(long, value_delimiter = ',', default_values_t = [128, 512], value_parser = clap::value_parser!(u16).range(1..), value_name = "N,…")]
     prompts: Vec<u16>,
-    /// Tokens to decode; the server fails at half of them
+    /// Number of tokens to decode; the server fails after half of them
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(4..), value_name = "N")]
     decode: u16,
-    /// Rounds, in each of which everything is measured once; medians are shown
+    /// Number of rounds; each measures everything once, and medians are shown
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
     rounds: u16,
-    /// Threads of each node; 0 for one a core
+    /// Threads of each node; 0 means one for each core
     #[arg(long, default_value_t = 0, value_name = "N")]
     threads: usize,
 }
 
-/// How a server fails.
+/// A kind of failure of a server.
 #[derive(Clone, Copy)]
 enum Fault {
-    /// It dies with a computed answer, and its connections break.
+    /// The server dies with a computed answer, and its connections break.
     Killed,
-    /// It says nothing any more, and its connections stay.
+    /// The server stops answering, and its connections stay.
     Silent,
 }
 
@@ -76,17 +76,17 @@ impl Fault {
 
 /// One generation with a failure. Times are in milliseconds.
 struct Outcome {
-    /// The median of the other steps.
+    /// Median of the other steps.
     step: f64,
-    /// The step in which the server failed.
+    /// Duration of the step in which the server failed.
     failed: f64,
-    /// From when the failure was known to the end of that step.
+    /// Time from the detection of the failure to the end of that step.
     recovery: f64,
     replayed: f64,
     tokens: Vec<TokenId>,
 }
 
-/// Prints how long a pipeline takes to replace a server.
+/// Prints the time that a pipeline needs to replace a server.
 pub fn run(store: &StoreArgs, output: &OutputArgs, args: Args) -> Result<(), Failure> {
     let cancel = cancel_on_interrupt()?;
     for name in &args.model {
@@ -170,7 +170,7 @@ impl Bench<'_> {
         Ok(table)
     }
 
-    /// Generates, and has a server fail halfway.
+    /// Generates, and makes a server fail halfway.
     fn fail(
         &self,
         options: &LoadOptions,
@@ -182,7 +182,8 @@ impl Bench<'_> {
         swarm.delay(delay);
         let pipeline = swarm.pipeline(PipelineConfig {
             wire: self.args.wire,
-            // On a busy machine a server may look like a straggler, and be left before it fails.
+            // On a busy machine a server may look like a straggler, and be replaced before it
+            // fails.
             replan: false,
             ..PipelineConfig::default()
         });
@@ -215,8 +216,8 @@ impl Bench<'_> {
         })
     }
 
-    /// Decodes greedy tokens after a prompt; `before` is called before each step. Returns the
-    /// milliseconds of the steps.
+    /// Decodes greedy tokens after a prompt, and calls `before` before each step. Returns the
+    /// durations of the steps in milliseconds.
     fn generate<T: Trunk>(
         &self,
         trunk: &T,

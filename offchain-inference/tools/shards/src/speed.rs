@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `starling-shards speed`: pipelines of spans against the unsplit model.
+//! `starling-shards speed`: compares pipelines of spans with the unsplit model.
 
 use crate::{
     spread,
@@ -12,7 +12,7 @@ use starling_infer::{cancel_on_interrupt, item_bar, Failure, StoreArgs};
 use starling_shards::{wire::WireFormat, Pipeline, PipelineConfig};
 use std::time::{Duration, Instant};
 
-/// What is measured, and on what.
+/// Options of the measurement.
 #[derive(clap::Args)]
 pub struct Args {
     /// Model of the store, or path of a GGUF file (may be repeated)
@@ -28,7 +28,7 @@ pub struct Args {
     /// of spans
     #[arg(long, value_delimiter = ',', default_values_t = [5, 20, 100, 200], value_name = "MS,…")]
     delays: Vec<u64>,
-    /// Sequences that are computed together, measured with the largest number of spans
+    /// Numbers of sequences computed together, measured with the largest number of spans
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(2..), value_name = "N")]
     batch: u16,
     /// Tokens of a prompt
@@ -37,16 +37,16 @@ pub struct Args {
     /// Tokens of each prompt of a batch
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
     batch_prompt: u16,
-    /// Tokens to decode
+    /// Number of tokens to decode
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
     decode: u16,
-    /// Tokens to decode where delay is added
+    /// Number of tokens to decode with added delay
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
     delayed_decode: u16,
-    /// Rounds, in each of which everything is measured once; medians are shown
+    /// Number of rounds; each measures everything once, and medians are shown
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
     rounds: u16,
-    /// Threads of each node; 0 for one a core
+    /// Threads of each node; 0 means one for each core
     #[arg(long, default_value_t = 0, value_name = "N")]
     threads: usize,
 }
@@ -77,12 +77,12 @@ pub fn run(store: &StoreArgs, output: &OutputArgs, args: Args) -> Result<(), Fai
     Ok(())
 }
 
-/// A swarm and two ways to use it.
+/// A swarm, and two pipelines over it.
 struct Course {
     swarm: Swarm,
-    /// Every output goes through the client.
+    /// Pipeline in which every output goes through the client.
     pipeline: Pipeline,
-    /// Servers pass outputs on to each other.
+    /// Pipeline in which servers pass outputs on to each other.
     pushing: Pipeline,
 }
 
@@ -103,18 +103,18 @@ impl Course {
         })
     }
 
-    /// The two ways that rows take, and what they are called.
+    /// The two pipelines with their names.
     fn ways(&self) -> [(&'static str, &Pipeline); 2] {
         [("client", &self.pipeline), ("server", &self.pushing)]
     }
 }
 
-/// How long a generation took.
+/// Durations of a generation.
 #[derive(Clone, Copy)]
 struct Timing {
-    /// Until the first tokens were known.
+    /// Time to the first tokens.
     first: f64,
-    /// A step of decoding.
+    /// Time of a decoding step.
     step: f64,
 }
 
@@ -143,7 +143,7 @@ impl Bench<'_> {
         prompts: &[Vec<TokenId>],
         steps: usize,
     ) -> Result<Timing, Failure> {
-        // Nodes first let go of the sequences before: that is not to be measured.
+        // Nodes first drop the sequences of before, which must not be measured.
         extend(trunk, &mut [trunk.session()], &[vec![0]])?;
         let mut sessions: Vec<_> = prompts.iter().map(|_| trunk.session()).collect();
         let started = Instant::now();
@@ -171,7 +171,7 @@ impl Bench<'_> {
         let pipelines: Vec<_> = courses
             .iter()
             .flat_map(|course| course.ways().map(|(way, pipeline)| (&course.swarm, way, pipeline)))
-            // One span passes nothing on.
+            // A single span passes nothing on.
             .filter(|(swarm, way, _)| swarm.servers() > 1 || *way == "client")
             .collect();
         let mut split: Vec<Vec<(Timing, u64)>> = vec![vec![]; pipelines.len()];
@@ -183,7 +183,7 @@ impl Bench<'_> {
             let prompts = self.prompts(1, prompt, round);
             unsplit.push(self.generate(whole, &prompts, steps)?);
             for ((swarm, _, pipeline), timings) in pipelines.iter().zip(&mut split) {
-                // What the prompt alone sends is no token's.
+                // Bytes of the prompt alone belong to no token.
                 let before = swarm.bytes();
                 self.generate(*pipeline, &prompts, 0)?;
                 let prefill = swarm.bytes() - before;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A model whose hidden states are coded between spans, as on the way between nodes, with all spans
-//! in this process: what wires do to a model, without a network.
+//! in this process. It shows the effect of wire formats without a network.
 
 use starling_engine::{Error, Hidden, Input, Model, Result, Sequence, Session, Step, Trunk};
 use starling_shards::wire::WireFormat;
@@ -21,7 +21,7 @@ impl Split {
         Self { model, spans, wire }
     }
 
-    /// To the next node and back into floats.
+    /// Codes states for the next node, and decodes them into floats.
     fn carry(&self, states: Vec<Hidden>) -> Result<Vec<Hidden>> {
         states
             .into_iter()
@@ -53,7 +53,7 @@ impl Split {
     }
 }
 
-/// What arrives of a hidden state that travels in `wire`.
+/// A hidden state after its way in `wire`.
 pub(super) fn carry(wire: WireFormat, state: &Hidden) -> Result<Hidden> {
     let width = state.width();
     let bytes = wire.encode(state.as_slice(), width);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Nodes of this process that hold a model in spans, and what is done with them.
+//! Nodes of this process that hold a model in spans.
 
 use crate::{even_spans, Source};
 use starling_engine::{tokenizer::TokenId, Ends, Hidden, Input, LoadOptions, Model, Step, Trunk};
@@ -19,13 +19,13 @@ pub(super) struct Swarm {
     pub network: Network,
     nodes: Vec<(Arc<Endpoint>, Arc<Service>)>,
     client: Arc<Endpoint>,
-    /// The client's side, which ends when it is dropped.
+    /// The client's service, which ends when it is dropped.
     pub service: Arc<Service>,
     ends: Model,
 }
 
 impl Swarm {
-    /// Each span is held by so many nodes.
+    /// Starts a swarm in which `holders` nodes hold each span.
     pub fn start(
         source: &Source,
         options: &LoadOptions,
@@ -77,17 +77,17 @@ impl Swarm {
         })
     }
 
-    /// The model, by way of the nodes.
+    /// The model as a pipeline over the nodes.
     pub fn pipeline(&self, config: PipelineConfig) -> Pipeline {
         self.service.pipeline(MODEL, self.ends.clone(), config)
     }
 
-    /// Nodes that hold spans.
+    /// Number of nodes that hold spans.
     pub fn servers(&self) -> usize {
         self.nodes.len()
     }
 
-    /// Bytes sent between client and nodes, and between nodes, so far.
+    /// Bytes sent so far between client and nodes, and between nodes.
     pub fn bytes(&self) -> u64 {
         let nodes = self.nodes.iter().map(|(node, _)| node.local());
         let all: Vec<_> = nodes.chain([self.client.local()]).collect();
@@ -104,7 +104,7 @@ impl Swarm {
     }
 }
 
-/// `n` prompts of `len` tokens, others for each `seed`, so that no cache knows them.
+/// `n` prompts of `len` tokens, different for each `seed`, so that no cache knows them.
 pub fn prompts(source: &Source, n: usize, len: usize, seed: usize) -> Vec<Vec<TokenId>> {
     let range = source.tokenizer.len().max(2_000) - 1_000;
     let token = |i: usize, k: usize| {

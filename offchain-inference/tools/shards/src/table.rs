@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Tables, for people and for programs.
+//! Tables for people and for programs.
 
 use starling_infer::Failure;
 use std::{fs::OpenOptions, io::Write, path::PathBuf};
 
-/// Where tables go.
+/// Destination of tables.
 #[derive(clap::Args)]
 pub struct OutputArgs {
     /// Append the tables to this file, too
     #[arg(short, long, global = true, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// How tables are written
+    /// Format of the tables
     #[arg(long, global = true, value_enum, default_value_t = Format::Markdown)]
     format: Format,
 }
@@ -64,7 +64,7 @@ impl Table {
 }
 
 impl OutputArgs {
-    /// Writes a finished table, so that what was measured survives a later failure.
+    /// Writes a finished table, so that a later failure does not lose it.
     pub(super) fn write(&self, table: &Table) -> Result<(), Failure> {
         let text = match self.format {
             Format::Markdown => table.markdown(),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `starling-shards wires`: what each wire format costs and changes.
+//! `starling-shards wires`: measures the cost and the errors of each wire format.
 
 use crate::{
     even_spans, mean, quantile, sorted,
@@ -23,7 +23,7 @@ use starling_shards::{
 };
 use std::path::PathBuf;
 
-/// What is measured, and on what.
+/// Options of the measurement.
 #[derive(clap::Args)]
 pub struct Args {
     /// Model of the store, or path of a GGUF file (may be repeated)
@@ -35,34 +35,35 @@ pub struct Args {
     /// Wire formats [default: all]
     #[arg(long, value_delimiter = ',', value_name = "CODE,…")]
     wires: Vec<WireFormat>,
-    /// Spans to cut the model into, for tokens and accuracy; states are coded before, between and
-    /// after them
+    /// Number of spans to cut the model into, for tokens and accuracy; states are coded before,
+    /// between and after them
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
     spans: u16,
-    /// Cuts at which errors are measured, spread evenly from the first layer to after the last
+    /// Number of cuts at which errors are measured, spread evenly from the first layer to after the
+    /// last
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(2..), value_name = "N")]
     cuts: u16,
-    /// Texts to measure errors on
+    /// Number of texts to measure errors on
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
     texts: u16,
-    /// Prompts to generate from
+    /// Number of prompts to generate from
     #[arg(long, default_value_t = 16, value_name = "N")]
     prompts: usize,
-    /// Tokens to generate from each prompt
+    /// Number of tokens to generate from each prompt
     #[arg(long, default_value_t = 48, value_name = "N")]
     tokens: usize,
     /// Task sets for accuracy
     #[arg(long, value_delimiter = ',', default_values_t = [Task::HellaSwag, Task::Lambada], value_name = "TASK,…")]
     tasks: Vec<Task>,
-    /// At most this many items of each set; 0 for no task
+    /// Maximum number of items of each set; 0 skips the tasks
     #[arg(long, default_value_t = 200, value_name = "N")]
     limit: usize,
-    /// Threads; 0 for one a core
+    /// Threads; 0 means one for each core
     #[arg(long, default_value_t = 0, value_name = "N")]
     threads: usize,
 }
 
-/// Prints what each wire format costs in bytes, error, tokens and accuracy.
+/// Prints the bytes, error, changed tokens and accuracy of each wire format.
 pub fn run(store: &StoreArgs, output: &OutputArgs, args: Args) -> Result<(), Failure> {
     let cancel = cancel_on_interrupt()?;
     let wires = if args.wires.is_empty() {
@@ -86,7 +87,7 @@ pub fn run(store: &StoreArgs, output: &OutputArgs, args: Args) -> Result<(), Fai
         let spans = even_spans(model.config().layers, args.spans.into());
         let backend = |wire| {
             let split = Split::new(model.clone(), spans.clone(), wire);
-            // Opened again: a backend owns its tokenizer.
+            // Opened again, because a backend owns its tokenizer.
             let tokenizer = Tokenizer::from_gguf(source.gguf.metadata())?;
             LocalBackend::new(source.label.clone(), split, tokenizer).map_err(Failure::from)
         };
@@ -179,7 +180,7 @@ fn errors(
     Ok(table)
 }
 
-/// How far apart two states are, row by row.
+/// Distance of two states, row by row.
 fn row_differences<'a>(a: &'a Hidden, b: &'a Hidden) -> impl Iterator<Item = Difference> + 'a {
     let width = a.width();
     let rows = a

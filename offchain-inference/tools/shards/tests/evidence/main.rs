@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What `starling-shards evidence` says of cases that a node has kept.
+//! Tests of `starling-shards evidence` on cases that a node has kept.
 
 #[path = "../../../../engine/src/fixtures.rs"]
 #[allow(dead_code)]
@@ -38,7 +38,7 @@ mod config {
 /// The agent of the node that joins after three others.
 const LIAR: u8 = 4;
 
-/// A case that a spot check has found, and the models of the honest ones and of the liar.
+/// A case found by a spot check, and the models of the honest nodes and of the liar.
 struct Found {
     folder: tempfile::TempDir,
     case: PathBuf,
@@ -46,7 +46,7 @@ struct Found {
     coarse: Fixture,
 }
 
-/// Three nodes serve a model, a fourth one a coarser copy of it, until a fifth proves that.
+/// Three nodes serve a model and a fourth one a coarser copy of it, until a fifth proves that.
 fn found() -> Found {
     let model = fixtures::model(Architecture::Llama, GgmlDType::Q8_0);
     let coarse = fixtures::model(Architecture::Llama, GgmlDType::Q4_0);
@@ -61,7 +61,7 @@ fn found() -> Found {
     let stored = Arc::new(Mutex::new(None));
     let slot = stored.clone();
     user.service.record_evidence(move |case| {
-        // One is enough.
+        // One case is enough.
         let mut slot = slot.lock();
         if slot.is_none() {
             *slot = archive.store(case).unwrap();
@@ -134,8 +134,8 @@ fn the_liar_is_told_by_its_model_and_a_damaged_file_by_its_name() {
     assert!(of_another.status.success(), "{of_another:?}");
     assert!(lines(&of_another).iter().all(|line| line.ends_with('–')));
 
-    // Before the sound one in the list: cut off, of something else, and with other inputs than those
-    // that were signed for.
+    // Files before the valid one in the list: cut off, of another kind, and with other inputs than
+    // the signed ones.
     let bytes = fs::read(&found.case).unwrap();
     let write = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).unwrap();
     write("00.evidence", &bytes[..bytes.len() / 2]);
