@@ -18,23 +18,23 @@ use starling_worker::{
 
 use crate::service::{FullBackend, FullClient, FullPool};
 
-/// How to run an agent. Without a configuration, the node runs none.
+/// Options of the agent. Without a configuration, the node runs none.
 #[derive(Clone, Debug, clap::Args)]
 pub struct AgentOptions {
-    /// Run an agent as this file describes it: which model answers, what, and how
+    /// Run an agent with this configuration file: its models, tasks and limits
     ///
-    /// The file is read again when it changes. `offchain-inference/worker/agent.example.toml` in the
-    /// sources has every field with its meaning.
+    /// The file is read again after each change. `offchain-inference/worker/agent.example.toml` in
+    /// the sources explains every field.
     #[arg(long = "agent-config", value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Where the agent keeps what it must not lose: keys, sealed responses, scores [default:
+    /// File for the agent's keys, sealed responses and scores, which it must not lose [default:
     /// chains/<CHAIN>/agent/vault.redb under the base path]
     #[arg(long = "agent-vault", value_name = "FILE", requires = "config")]
     pub vault: Option<PathBuf>,
 }
 
-/// What of a node its agent uses.
+/// Parts of a node that its agent uses.
 pub(crate) struct Parts<'a> {
     pub(crate) client: Arc<FullClient>,
     pub(crate) backend: &'a FullBackend,
@@ -61,8 +61,8 @@ pub(crate) fn insert_well_known_key(
     }
 }
 
-/// Starts the agent that `options` ask for, if they do. `shards` are registered with the network
-/// of a node that runs one.
+/// Starts the agent if `options` ask for one. `shards` are registered with the network of a node
+/// that runs an agent.
 pub(crate) fn start(
     options: AgentOptions,
     shards: Option<Protocols>,

@@ -5,21 +5,22 @@ use std::path::PathBuf;
 
 use crate::agent::AgentOptions;
 
-/// What the command line asks for.
+/// The parsed command line.
 #[derive(Debug, clap::Parser)]
 pub struct Cli {
-    /// A subcommand; without one, the node runs.
+    /// The subcommand; without one, the node runs.
     #[command(subcommand)]
     pub subcommand: Option<Subcommand>,
 
-    /// How to run the node.
+    /// Options for running the node.
     #[clap(flatten)]
     pub run: sc_cli::RunCmd,
 
-    /// Folder in which compiled runtimes are kept, so that the next start compiles none
-    /// [default: `runtimes` beside the database].
+    /// Folder for compiled runtimes, so that later starts need not compile again [default:
+    /// `runtimes` beside the database].
     ///
-    /// Nodes of one machine may share it. What is in it is run as it is: let nobody else write there.
+    /// Nodes of one machine may share it. The node executes the files in it unchecked: let nobody
+    /// else write there.
     #[arg(long, value_name = "DIR")]
     pub runtime_cache: Option<PathBuf>,
 
@@ -28,7 +29,7 @@ pub struct Cli {
     pub agent: AgentOptions,
 }
 
-/// What the binary does besides running a node.
+/// Tasks of the binary besides running a node.
 #[derive(Debug, clap::Subcommand)]
 #[allow(clippy::large_enum_variant)]
 pub enum Subcommand {
@@ -54,9 +55,9 @@ pub enum Subcommand {
     /// Remove the whole database.
     PurgeChain(sc_cli::PurgeChainCmd),
 
-    /// Take the last blocks back.
+    /// Revert the last blocks.
     Revert(sc_cli::RevertCmd),
 
-    /// Print what the database knows of the chain.
+    /// Print information about the chain's database.
     ChainInfo(sc_cli::ChainInfoCmd),
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Notices when this machine's clock does not agree with those of the other validators: one that is
-//! ahead authors blocks that they refuse, one that is behind refuses theirs.
+//! Detects a clock that disagrees with the other validators' clocks. A validator that is ahead
+//! authors blocks that the others refuse; one that is behind refuses theirs.
 
 use std::{
     collections::VecDeque,
@@ -17,31 +17,32 @@ use sp_consensus_aura::{sr25519::AuthoritySignature, Slot, SlotDuration};
 use starling_runtime::{opaque::Block, Header};
 use substrate_prometheus_endpoint::{register, Gauge, PrometheusError, Registry, F64};
 
-/// So many announced blocks are remembered.
+/// Number of announced blocks that are remembered.
 const WINDOW: usize = 16;
 
-/// Aura refuses blocks of the slot after the next one, and a node soon has no peers whose blocks it
-/// refuses: when so many in a row come from further ahead, the clock is behind.
+/// Number of blocks in a row from further ahead that show that the clock is behind. Aura refuses
+/// blocks of the slot after the next one, and a node soon has no peers whose blocks it refuses.
 const EARLY: usize = 3;
 
-/// How far ahead that is, as an age in milliseconds.
+/// Age of such a block, in milliseconds: further ahead than this.
 const BEHIND: i64 = -1_000;
 
-/// From the beginning of its slot until it is announced here, a block takes up to a second on a busy
-/// network. When the median of a whole window is above this, in milliseconds, the clock is ahead.
+/// A block takes up to a second from the beginning of its slot until it is announced here, on a
+/// busy network. If the median of a whole window is above this many milliseconds, the clock is
+/// ahead.
 const AHEAD: i64 = 2_500;
 
-/// What the clock is, seen from the blocks that others announce.
+/// State of the clock, judged by the announced blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Agrees,
-    /// By so many milliseconds.
+    /// Ahead by this many milliseconds.
     Ahead(i64),
-    /// By so many milliseconds.
+    /// Behind by this many milliseconds.
     Behind(i64),
 }
 
-/// The ages at which the last blocks were announced, in milliseconds; below zero if their slot had
+/// Ages of the last blocks when they were announced, in milliseconds; negative if their slot had
 /// not begun yet.
 #[derive(Default)]
 struct Ages {
@@ -50,7 +51,7 @@ struct Ages {
 }
 
 impl Ages {
-    /// Takes note of a block. Only the first announcement of a slot counts.
+    /// Records a block. Only the first announcement of a slot counts.
     fn note(&mut self, slot: Slot, age: i64) {
         if self.last.replace(slot) == Some(slot) {
             return;
@@ -61,7 +62,7 @@ impl Ages {
         self.ages.push_front(age);
     }
 
-    /// What the newest blocks say, if they are enough to say something.
+    /// The verdict of the newest blocks, if there are enough of them.
     fn verdict(&self) -> Option<Verdict> {
         let newest = median(self.ages.iter().take(EARLY))?;
         let early = self.ages.iter().take(EARLY).all(|age| *age <= BEHIND);
@@ -84,7 +85,7 @@ fn median<'a>(ages: impl Iterator<Item = &'a i64>) -> Option<i64> {
     sorted.get(sorted.len() / 2).copied()
 }
 
-/// Lets every announcement pass that the default lets pass, and compares its slot with the clock.
+/// Accepts the same announcements as the default, and compares their slots with the clock.
 pub(crate) struct Clock {
     slot_duration: SlotDuration,
     ages: Ages,
@@ -133,7 +134,7 @@ impl Clock {
         }
     }
 
-    /// Says once that the clock is wrong, and once that it is right again.
+    /// Logs once that the clock is wrong, and once that it is right again.
     fn tell(&mut self, verdict: Verdict) {
         let seconds = |millis| millis as f64 / 1e3;
         match verdict {
@@ -188,7 +189,7 @@ mod tests {
         let mut ages = Ages::default();
         assert_eq!(announce(&mut ages, 0, 15, 200), None, "too few");
         assert_eq!(announce(&mut ages, 15, 1, 200), Some(Verdict::Agrees));
-        // A few that come late change nothing; when most do, the clock is ahead.
+        // A few late blocks change nothing; if most are late, the clock is ahead.
         assert_eq!(announce(&mut ages, 16, 6, 9_000), Some(Verdict::Agrees));
         let ahead = announce(&mut ages, 22, 10, 9_000);
         assert!(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! From the command line to the work.
+//! Runs the tasks of the command line.
 
 use std::{error::Error as _, path::PathBuf};
 
@@ -61,7 +61,7 @@ impl SubstrateCli for Cli {
     }
 }
 
-/// One line that says what went wrong: the error and what caused it, without repetition.
+/// A one-line description of an error: its message and its causes, without repetition.
 pub fn explain(error: &sc_cli::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -75,7 +75,7 @@ pub fn explain(error: &sc_cli::Error) -> String {
     text.replace('\n', " ")
 }
 
-/// Parses the command line and does what it asks for.
+/// Parses the command line and runs its task.
 pub fn run() -> sc_cli::Result<()> {
     let cli = Cli::from_args();
 

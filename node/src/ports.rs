@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Checks before the node starts that nobody else listens where it wants to.
+//! Checks before the node starts that its addresses are free.
 //!
-//! Left to themselves, its parts disagree on what to do then: the RPC server takes another port,
-//! metrics are given up, the network goes without that address.
+//! Otherwise its parts would react differently: the RPC server takes another port, metrics are
+//! disabled, and the network goes without that address.
 
 use std::{
     io::ErrorKind,
@@ -33,7 +33,8 @@ pub(crate) fn ensure_free(config: &Configuration) -> Result<(), Error> {
 
 fn ensure_address_free(address: SocketAddr, option: &str) -> Result<(), Error> {
     match TcpListener::bind(address) {
-        // Other failures, such as a machine without IPv6, are for the part that needs the address.
+        // Other failures, such as a machine without IPv6, are left to the part that needs the
+        // address.
         Err(error) if error.kind() == ErrorKind::AddrInUse => Err(Error::Other(format!(
             "{address} is in use by another program; choose another port with {option}"
         ))),

@@ -17,17 +17,17 @@ use substrate_frame_rpc_system::{System, SystemApiServer};
 
 use crate::service::{FullBackend, FullClient};
 
-/// What the methods need.
+/// Dependencies of the methods.
 pub struct Deps<P> {
     /// The chain.
     pub client: Arc<FullClient>,
     /// The transaction pool, for the next nonce of an account.
     pub pool: Arc<P>,
-    /// What GRANDPA shows of itself.
+    /// Dependencies of the GRANDPA methods.
     pub grandpa: GrandpaDeps,
 }
 
-/// What the GRANDPA methods need.
+/// Dependencies of the GRANDPA methods.
 #[derive(Clone)]
 pub struct GrandpaDeps {
     /// Votes of the current round.

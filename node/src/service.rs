@@ -44,15 +44,15 @@ type FullSelectChain = sc_consensus::LongestChain<FullBackend, Block>;
 pub(crate) type FullPool = sc_transaction_pool::TransactionPoolHandle<Block, FullClient>;
 type HostFunctions = sp_io::SubstrateHostFunctions;
 
-/// GRANDPA stores and serves a justification at least this often, in blocks.
+/// Maximum number of blocks between two justifications that GRANDPA stores and serves.
 const JUSTIFICATION_PERIOD: u32 = 512;
 
-/// How long GRANDPA allows a vote to reach everyone. A round prevotes after twice and precommits
-/// after four times this long; with the usual 333 ms it would last longer than a slot. A network that
-/// is slower than this stays safe and finalises later.
+/// Time that GRANDPA allows a vote to reach every voter. A round prevotes after twice and
+/// precommits after four times this long; with the usual 333 ms it would last longer than a slot. A
+/// slower network stays safe, and finalises later.
 ///
-/// Agents reveal keys and scores when the block that asks for them is final: if that takes less than
-/// a slot, they are in the next block.
+/// Agents reveal keys and scores once the block that asks for them is final. If finality takes less
+/// than a slot, the keys and scores are in the next block.
 const GOSSIP_DURATION: Duration = Duration::from_millis(100);
 
 /// The parts of a GRANDPA voter that the import queue already needs.
@@ -81,7 +81,7 @@ fn handle(telemetry: &Option<Telemetry>) -> Option<TelemetryHandle> {
     telemetry.as_ref().map(Telemetry::handle)
 }
 
-/// [`sc_service::new_wasm_executor`] with a folder in which it keeps what it has compiled.
+/// [`sc_service::new_wasm_executor`] with a folder for compiled runtimes.
 fn new_executor(
     config: &Configuration,
     cache: Option<&Path>,
@@ -107,8 +107,8 @@ fn new_executor(
         .build())
 }
 
-/// Fails if the database holds another chain than the one that `config` specifies, whose genesis
-/// state is `genesis`. The client would go on with what the database holds.
+/// Fails if the database holds another chain than the one of `config`, whose genesis state is
+/// `genesis`. The client would silently go on with the chain in the database.
 fn ensure_same_chain(
     config: &Configuration,
     backend: &Arc<FullBackend>,
@@ -142,7 +142,7 @@ fn ensure_same_chain(
     )))
 }
 
-/// Opens the database and builds what a node, and each subcommand that works on the database, needs.
+/// Opens the database and builds the parts that a node, and each subcommand on the database, needs.
 pub(crate) fn new_partial(
     config: &Configuration,
     runtime_cache: Option<&Path>,
@@ -243,7 +243,7 @@ pub(crate) fn new_partial(
     })
 }
 
-/// Starts a node, with the agent that `agent` asks for; it runs until the task manager ends.
+/// Starts a node, with an agent if `agent` asks for one. It runs until the task manager ends.
 pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
     config: Configuration,
     runtime_cache: Option<&Path>,
@@ -402,7 +402,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
                 compatibility_mode: Default::default(),
             },
         )?;
-        // A validator that cannot author is of no use: if the task ends, so does the node.
+        // A validator that cannot author is useless: if the task ends, so does the node.
         task_manager
             .spawn_essential_handle()
             .spawn_blocking("aura", Some("block-authoring"), aura);
@@ -416,7 +416,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
                 observer_enabled: false,
                 local_role: role,
                 name: Some(name),
-                // A full node follows the votes and casts none.
+                // A full node follows the votes but casts none.
                 keystore: role.is_authority().then(|| keystore_container.keystore()),
                 telemetry: handle(&telemetry),
                 protocol_name: grandpa_protocol,
@@ -425,8 +425,8 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
             network,
             sync: sync_service,
             notification_service: grandpa_notifications,
-            // The best block itself may be voted for. Votes for both sides of a fork at the tip
-            // finalise what they have in common, and the next round decides.
+            // Votes may be for the best block itself. Votes for both sides of a fork at the tip
+            // finalise their common part, and the next round decides.
             voting_rule: VotingRulesBuilder::new()
                 .add(ThreeQuartersOfTheUnfinalizedChain)
                 .build(),
