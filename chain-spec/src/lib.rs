@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The chain specifications of Starling: names, properties and genesis presets of each chain.
 //!
-//! A specification is a runtime and a preset of that runtime
+//! A specification consists of a runtime and one of its presets
 //! ([`starling_runtime::genesis_config_presets`]). The files in this crate's folder are
 //! [`Chain::specification`] of each [`Chain::RELEASED`] as JSON, without the runtime
-//! ([`to_template`]). [`from_file`] puts the runtime in.
+//! ([`to_template`]). [`from_file`] adds the runtime.
 
 use std::{fs, path::Path};
 
@@ -15,7 +15,7 @@ use starling_runtime::{genesis_config_presets as presets, TOKEN_DECIMALS, TOKEN_
 /// A chain specification without extensions.
 pub type ChainSpec = GenericChainSpec;
 
-/// The chains that are known by name.
+/// The chains with a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Chain {
     /// One node, Alice, that authors and finalises alone.
@@ -29,10 +29,10 @@ pub enum Chain {
 impl Chain {
     /// Every chain.
     pub const ALL: [Chain; 3] = [Chain::Development, Chain::Local, Chain::Testnet];
-    /// The chains whose specification lies in this repository, without its runtime.
+    /// The chains whose specifications are in this repository, without their runtime.
     pub const RELEASED: [Chain; 2] = [Chain::Local, Chain::Testnet];
 
-    /// The name by which `--chain` selects it.
+    /// The name that selects the chain in `--chain`.
     pub fn name(self) -> &'static str {
         match self {
             Chain::Development => "dev",
@@ -46,10 +46,10 @@ impl Chain {
         Self::ALL.into_iter().find(|chain| chain.name() == name)
     }
 
-    /// Its specification on the runtime that this crate was built with.
+    /// The chain's specification, with the runtime that this crate was built with.
     ///
     /// # Errors
-    /// When the crate was built without the WebAssembly runtime (`SKIP_WASM_BUILD`).
+    /// Fails if the crate was built without the WebAssembly runtime (`SKIP_WASM_BUILD`).
     pub fn specification(self) -> Result<ChainSpec, String> {
         let code = runtime()?;
         let (name, id, kind, preset) = match self {
@@ -91,20 +91,20 @@ fn properties() -> Properties {
     properties
 }
 
-/// `specification` as JSON with a newline at its end.
+/// Writes `specification` as JSON with a newline at its end.
 ///
 /// # Errors
-/// When the runtime refuses to build the genesis state.
+/// Fails if the runtime refuses to build the genesis state.
 pub fn to_json(specification: &ChainSpec, raw: bool) -> Result<String, String> {
     let mut json = specification.as_json(raw)?;
     json.push('\n');
     Ok(json)
 }
 
-/// `specification` as plain JSON without its runtime: the text of a file in this repository.
+/// Writes `specification` as plain JSON without its runtime: the text of a file in this repository.
 ///
 /// # Errors
-/// When the runtime does not know the preset.
+/// Fails if the runtime does not know the preset.
 pub fn to_template(specification: &ChainSpec) -> Result<String, String> {
     let json = to_json(specification, false)?;
     let whole: Value = serde_json::from_str(&json).map_err(|error| error.to_string())?;
@@ -115,11 +115,11 @@ pub fn to_template(specification: &ChainSpec) -> Result<String, String> {
     Ok(json.replace(code, NO_CODE))
 }
 
-/// The specification in the file `path`. One without a runtime gets that of this build.
+/// Reads the specification in the file `path`. If it has no runtime, it gets the one of this build.
 ///
 /// # Errors
-/// When the file cannot be read or is no specification, and when it has no runtime and neither has
-/// this build.
+/// Fails if the file cannot be read or is no specification, or if neither it nor this build has a
+/// runtime.
 pub fn from_file(path: &Path) -> Result<ChainSpec, String> {
     let mut json = fs::read(path).map_err(|error| error.to_string())?;
     let mut whole: Value = serde_json::from_slice(&json).map_err(|error| error.to_string())?;
@@ -131,9 +131,9 @@ pub fn from_file(path: &Path) -> Result<ChainSpec, String> {
     ChainSpec::from_json_bytes(json)
 }
 
-/// Where a plain specification has its runtime.
+/// Place of the runtime in a plain specification.
 const CODE: &str = "/genesis/runtimeGenesis/code";
-/// What stands there in a specification without one.
+/// The value there in a specification without a runtime.
 const NO_CODE: &str = "0x";
 
 /// The runtime that this crate was built with.
@@ -143,7 +143,7 @@ fn runtime() -> Result<&'static [u8], String> {
     })
 }
 
-/// The file in this crate's folder that has a chain's specification.
+/// Name of the file in this crate's folder with a chain's specification.
 pub fn released_file(chain: Chain) -> String {
     format!("{}.json", chain.name())
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The files in this repository are what this code makes, and carry no runtime.
+//! The files in this repository are up to date, and carry no runtime.
 
 use std::{
     fs,

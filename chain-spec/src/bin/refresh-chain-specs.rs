@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Writes the specifications in this repository anew, from the presets of the runtime as it is now.
+//! Rewrites the specifications in this repository from the present presets of the runtime.
 //!
 //! `cargo run --release -p starling-chain-spec --bin refresh-chain-specs`
 

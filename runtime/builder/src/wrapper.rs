@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The wrapper around the compiler, which keeps folders out of what it writes.
+//! The wrapper around the compiler, which keeps folders out of its output.
 
 use std::{
     env,
@@ -7,15 +7,16 @@ use std::{
     process::Command,
 };
 
-/// The variable with the argument of [`standard_library`], so that it is found once.
+/// Environment variable that holds the argument of [`standard_library`], so that it is computed
+/// once.
 pub const STANDARD_LIBRARY: &str = "STARLING_STANDARD_LIBRARY";
 
-/// The argument by which the compiler writes the same about the standard library whether its
-/// sources are installed, as for an editor, or not. None where the compiler does not know of
-/// which commit it is: it knows of no sources then, either.
+/// Compiler argument that hides the difference between installed sources of the standard library,
+/// as for an editor, and missing ones. `None` if the compiler does not know its own commit; it then
+/// knows of no sources either.
 pub fn standard_library() -> Option<String> {
     let ask = |arguments: &[&str]| {
-        // The compiler that the builder takes, too.
+        // The same compiler as the builder's.
         let mut compiler = match env::var("WASM_BUILD_TOOLCHAIN") {
             Ok(toolchain) => {
                 let mut rustup = Command::new("rustup");
@@ -38,8 +39,8 @@ pub fn standard_library() -> Option<String> {
     ))
 }
 
-/// Calls `compiler` with Cargo's `arguments` as [`same_everywhere`] changes them, and gives its
-/// exit status. Cargo says in the environment which package it compiles.
+/// Calls `compiler` with Cargo's `arguments`, changed by [`same_everywhere`], and returns its exit
+/// status. Cargo names the compiled package in the environment.
 pub fn compile(compiler: &OsStr, arguments: impl Iterator<Item = OsString>) -> i32 {
     let variable = |name| env::var_os(name).unwrap_or_default();
     let mut package = variable("CARGO_PKG_NAME");
@@ -62,9 +63,9 @@ pub fn compile(compiler: &OsStr, arguments: impl Iterator<Item = OsString>) -> i
     }
 }
 
-/// Cargo's `arguments` with the `package`, a name and a version, as what tells it from others.
-/// Cargo gives a hash, for a package outside a registry one of its folder, and the compiler makes
-/// the names of symbols of it.
+/// Cargo's `arguments`, with `package`, a name and a version, as the distinguishing metadata.
+/// Cargo's own is a hash, which depends on the folder for a package outside a registry; the
+/// compiler derives symbol names from it.
 fn same_everywhere<'a>(
     arguments: impl Iterator<Item = OsString> + 'a,
     package: &'a OsStr,
@@ -79,8 +80,8 @@ fn same_everywhere<'a>(
     })
 }
 
-/// The argument by which the compiler writes `/package` and `part` where it would write `folder`.
-/// There is none where there is no folder: every path begins with nothing.
+/// Compiler argument that replaces `folder` by `/package` and `part` in all output. `None` without
+/// a folder, because every path begins with the empty one.
 fn remapped(folder: &OsStr, package: &OsStr, part: &str) -> Option<OsString> {
     if folder.is_empty() {
         return None;

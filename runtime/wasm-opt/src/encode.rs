@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The module in, its shortest encoding without debug sections out.
+//! Encodes a module as short as possible, without debug sections.
 
 use wasm_encoder::reencode::{utils, Error, Reencode};
 use wasmparser::{CustomSectionReader, Parser, Validator, WasmFeatures};
@@ -9,7 +9,7 @@ use crate::OptimizationError;
 /// The shortest encoding of `module`, without its debug sections.
 ///
 /// # Errors
-/// When `module` is not one of WebAssembly's first version.
+/// Fails if `module` is not a module of WebAssembly's first version.
 pub fn compact(module: &[u8]) -> Result<Vec<u8>, OptimizationError> {
     Validator::new_with_features(WasmFeatures::WASM1).validate_all(module)?;
     let mut compact = wasm_encoder::Module::new();
@@ -40,7 +40,7 @@ impl Reencode for Compactor {
 mod tests {
     use super::*;
 
-    /// A module with a function that is made of `body`.
+    /// A module with a function whose body is `body`.
     fn module(body: &[u8]) -> Vec<u8> {
         let mut module = b"\0asm\x01\0\0\0".to_vec();
         let mut section = |id: u8, contents: &[u8]| {

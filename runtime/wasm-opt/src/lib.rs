@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What `substrate-wasm-builder` asks of the crate `wasm-opt`, without Binaryen behind it.
+//! The interface of the crate `wasm-opt` that `substrate-wasm-builder` uses, without Binaryen
+//! behind it.
 //!
-//! The builder asks for three things and no optimisation: the shortest encoding of what the linker
-//! wrote, no debug sections, and no instruction beyond the first version of WebAssembly. Binaryen
-//! takes ten minutes of one core to compile for that. The linker writes no such instruction for
-//! the target `wasm32v1-none`, so that a module that has one is refused instead of rewritten.
+//! The builder asks for three things and no optimisation: the shortest encoding of the linker's
+//! output, no debug sections, and no instruction beyond the first version of WebAssembly. Binaryen
+//! takes ten minutes of one core to compile for that. For the target `wasm32v1-none` the linker
+//! writes no such instruction, so a module with one is refused instead of rewritten.
 
 mod encode;
 
@@ -13,24 +14,24 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A pass that the builder asks for. Both are part of every run.
+/// A pass that the builder asks for. Every run includes both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pass {
-    /// Leaves the debug sections out.
+    /// Removes the debug sections.
     StripDwarf,
-    /// Makes sure that no instruction that extends a sign is left.
+    /// Checks that no sign-extending instruction is left.
     SignextLowering,
 }
 
-/// Why a module was not rewritten.
+/// Reasons why a module was not rewritten.
 #[derive(Debug, thiserror::Error)]
 pub enum OptimizationError {
     /// The module cannot be read.
     #[error("{}: {source}", path.display())]
     Read {
-        /// Where it should be.
+        /// Its path.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// The module is not valid, or needs more than the first version of WebAssembly.
@@ -42,35 +43,35 @@ pub enum OptimizationError {
     /// The module cannot be written.
     #[error("{}: {source}", path.display())]
     Write {
-        /// Where it should go.
+        /// Its path.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// The options of a run, by the names that the builder calls. None of them has a choice here.
+/// The options of a run, under the names that the builder calls. None of them has any effect here.
 #[derive(Clone, Debug, Default)]
 pub struct OptimizationOptions(());
 
 impl OptimizationOptions {
-    /// No optimisation.
+    /// Options without optimisation.
     #[must_use]
     pub fn new_opt_level_0() -> Self {
         Self::default()
     }
 
-    /// Refuses what is not in the first version of WebAssembly.
+    /// Refuses instructions beyond the first version of WebAssembly.
     pub fn mvp_features_only(&mut self) -> &mut Self {
         self
     }
 
-    /// Keeps the names of functions: the executor shows them where the runtime panics.
+    /// Keeps the names of functions, which the executor shows if the runtime panics.
     pub fn debug_info(&mut self, _keep: bool) -> &mut Self {
         self
     }
 
-    /// Asks for a pass.
+    /// Asks for a pass, which is part of every run anyway.
     pub fn add_pass(&mut self, _pass: Pass) -> &mut Self {
         self
     }
@@ -78,8 +79,8 @@ impl OptimizationOptions {
     /// Rewrites the module in the file `from` to the file `to`, which may be the same.
     ///
     /// # Errors
-    /// When the module is not one of WebAssembly's first version, or a file fails. `to` is as it
-    /// was then.
+    /// Fails if the module is not of WebAssembly's first version, or a file fails. `to` is then
+    /// unchanged.
     pub fn run(
         &self,
         from: impl AsRef<Path>,
