@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Agents that cannot work: their node says so once, authors blocks all the same, and the agent works
-//! again when the cause is gone.
+//! Agents that cannot work. Their node reports it once and still authors blocks, and the agent
+//! works again once the cause is gone.
 
 use std::{fs, net::TcpListener, path::Path, time::Duration};
 
@@ -31,8 +31,8 @@ const TOML_OF_AN_EXPERT: &str =
     "[[primary]]\n[[primary.patterns]]\npattern = '.'\nanswer = \"Yes.\"\n";
 const WRONG: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// Bob asks; the only agent is Alice. Returns the round when it is over: what one agent says is
-/// never enough, so what counts is whether it committed.
+/// Bob asks; the only agent is Alice. Returns the round once it is over. A single answer is never
+/// enough, so the result is whether Alice committed.
 async fn ask(node: &Node) -> Result<View> {
     let api = node.api().await?;
     let id = opened(&send(&api, &request("Is it so?", UNIT, 32), &bob()).await?).await?;
@@ -58,7 +58,7 @@ async fn buy_tickets(node: &Node) -> Result<()> {
     Ok(())
 }
 
-/// Answers one completion as an OpenAI-compatible server does.
+/// Answers one completion like an OpenAI-compatible server.
 async fn complete(connection: TcpStream) -> Result<()> {
     let mut connection = BufReader::new(connection);
     let (mut length, mut line) = (0, String::new());
@@ -84,7 +84,7 @@ async fn what_a_model_lacks_is_said_once_and_its_return_too() -> Result<()> {
     let config = folder.path().join("agent.toml");
     let store = folder.path().join("store");
     let weights = model(SMOLLM2);
-    // A port on which nobody listens for now.
+    // A port without a listener for now.
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let write = |sha256: &str, rest: &str| {
         let config_text = format!(
@@ -95,7 +95,7 @@ async fn what_a_model_lacks_is_said_once_and_its_return_too() -> Result<()> {
              [[primary]]\nurl = \"http://127.0.0.1:{port}/v1\"\nmodel = \"served\"\n\
              [ranking]\nranker = \"similarity\"\n{rest}"
         );
-        // At once, as editors do it: the node must not see half of it.
+        // Replaces the file at once, as editors do: the node must not see half of it.
         let new = config.with_extension("new");
         fs::write(&new, config_text)?;
         fs::rename(&new, &config)
@@ -112,7 +112,7 @@ async fn what_a_model_lacks_is_said_once_and_its_return_too() -> Result<()> {
     .await?;
     buy_tickets(&node).await?;
 
-    // No model, another file, and nobody there.
+    // No model, a wrong file, and no server.
     let missing = ["model \"smollm2-135m-instruct\": ", "has not been fetched"];
     let wrong = [
         "model \"file\": ",
@@ -133,18 +133,18 @@ async fn what_a_model_lacks_is_said_once_and_its_return_too() -> Result<()> {
         });
         anyhow::Ok(server)
     };
-    // The server comes in the middle of the round, which is not lost.
+    // The server starts in the middle of the round, which is not lost.
     let (round, server) = tokio::try_join!(ask(&node), heals)?;
     assert_eq!(round.round.counts.commits, 1);
     node.logged(&back("model \"served\": ")).await?;
 
-    // A configuration that makes no sense changes nothing.
+    // An invalid configuration changes nothing.
     write(WRONG, "[nonsense]")?;
     let refused = ["the agent configuration: ", "TOML parse error"];
     node.logged(&refused).await?;
     assert_eq!(ask(&node).await?.round.counts.commits, 1);
 
-    // The right hash, without a restart; the model, without a word to the node.
+    // The right hash without a restart, and the model without a change to the configuration.
     let hash = Store::open(None)?.entry(SMOLLM2)?.sha256.clone();
     write(&hash, "")?;
     node.logged(&back("the agent configuration: ")).await?;
@@ -205,7 +205,7 @@ async fn without_key_or_tickets_an_agent_says_so_and_passes() -> Result<()> {
     let (): () = rpc
         .request("author_insertKey", rpc_params!["infr", "//Alice", key])
         .await?;
-    // It authors blocks, or this would not be in one.
+    // The node authors blocks, or this would not be in one.
     assert_eq!(ask(&node).await?.round.counts.commits, 0);
     node.logged(&["the agent can only pass: it has no ticket"])
         .await?;
@@ -214,7 +214,7 @@ async fn without_key_or_tickets_an_agent_says_so_and_passes() -> Result<()> {
     node.logged(&["the inference key: works again"]).await?;
     assert_eq!(node.log_count(&no_key), 1);
 
-    // One that does not want to work, and wants again.
+    // An agent that chills, and validates again.
     let api = node.api().await?;
     let chilled = ["its agent ", "is not active: it is chilled"];
     let active = ["the inference key ", "works again"];
@@ -228,15 +228,15 @@ async fn without_key_or_tickets_an_agent_says_so_and_passes() -> Result<()> {
     Ok(())
 }
 
-/// Tokio gives up what still runs after a minute; until then a node that waits for its agent looks as
-/// if it hung.
+/// Tokio gives up running tasks after a minute. Until then, a node that waits for its agent seems
+/// to hang.
 const GIVEN_UP: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn a_node_whose_agent_works_ends_without_waiting_for_it() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let config = folder.path().join("agent.toml");
-    // A server that takes a call and never answers.
+    // A server that accepts a call and never answers.
     let server = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let hook = format!(
         "[[before]]\nurl = \"http://{}/\"\ntimeout_ms = 600000\n",

@@ -90,11 +90,11 @@ async fn a_database_of_another_chain_is_refused() -> Result<()> {
     .await?;
     assert!(line.contains("genesis"), "{line}");
 
-    // It is still good for its own chain.
+    // The database still works for its own chain.
     Node::start(base.path(), ["--dev"]).await?.stop().await
 }
 
-/// The one line with which the node refuses `args`.
+/// The single line with which the node refuses `args`.
 async fn refusal(args: &[&str]) -> Result<String> {
     let outcome = run(args).await?;
     Ok(outcome.refusal()?.to_string())

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `starling`, the client, against a running node: what it prints for programs, what it says when the
+//! `starling`, the client, against a running node: its output for programs, its messages if the
 //! chain refuses, and its exit codes.
 
 use anyhow::{ensure, Context, Result};
@@ -25,7 +25,7 @@ async fn starling_at(url: &str, arguments: &[&str]) -> Result<Outcome> {
     run_to_end(&mut command).await
 }
 
-/// What the client prints with `--json`.
+/// The client's output with `--json`.
 async fn json(node: &Node, arguments: &[&str]) -> Result<Value> {
     let outcome = starling(node, &[&["--json"], arguments].concat()).await?;
     ensure!(
@@ -37,7 +37,7 @@ async fn json(node: &Node, arguments: &[&str]) -> Result<Value> {
     serde_json::from_str(&outcome.stdout).with_context(|| outcome.stdout)
 }
 
-/// Asserts that the client ends with `code` and says `words`.
+/// Asserts that the client ends with `code` and prints `words`.
 async fn assert_fails(node: &Node, arguments: &[&str], code: i32, words: &str) -> Result<()> {
     let outcome = starling(node, arguments).await?;
     assert_eq!(
@@ -204,7 +204,7 @@ async fn what_is_asked_is_listed_and_shown() -> Result<()> {
     )
     .await?;
     assert_eq!(asked["round"], 0);
-    // Nobody answers: this node has no agent's worker.
+    // No answers arrive, because this node runs no agent.
     let waiting = ["rounds", "watch", "0", "--timeout", "1"];
     assert_fails(&node, &waiting, 7, "after 1 s round 0 is not over").await?;
     let list = json(&node, &["rounds", "list", "--open"]).await?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Messages of agents cost no fee, so the pool itself must tell the forged ones from the true.
+//! Agents' messages cost no fee, so the pool itself must tell forged from genuine ones.
 
 use std::{
     sync::{
@@ -29,12 +29,12 @@ use crate::played::{submit, Played};
 /// The first round of a chain.
 const ROUND: RoundId = 0;
 const KEY: Secret = [7; 32];
-/// How many connections forge messages at the same time.
+/// Number of connections that forge messages at the same time.
 const FORGERS: u64 = 4;
-/// For so many blocks.
+/// Number of blocks of the flood.
 const BLOCKS: u64 = 10;
 
-/// A transaction that commits a response, with a signature that `forge` may spoil.
+/// A transaction that commits a response; `forge` may spoil its signature.
 fn commit(agent: &Played, signed_at: u64, forge: impl FnOnce(&mut Proof)) -> Result<Vec<u8>> {
     let slot = agent.slot(ROUND);
     let sealed = slot.seal(&KEY, "An answer.").context("it does not seal")?;
@@ -73,7 +73,8 @@ async fn a_flood_of_forged_messages_stays_out_and_a_true_one_gets_in() -> Result
         forgers.push(tokio::spawn(async move {
             let mut count = 0u64;
             while !over.load(Ordering::Relaxed) {
-                // Each has other bytes: the pool would refuse a hash that it knows without a look.
+                // Each has different bytes: the pool would refuse a known hash without looking at
+                // it.
                 let forged = commit(&agent, begin, |proof| {
                     let bytes: &mut [u8] = proof.signature.as_mut();
                     bytes[..8].copy_from_slice(&(count * FORGERS + forger).to_le_bytes());
@@ -91,7 +92,7 @@ async fn a_flood_of_forged_messages_stays_out_and_a_true_one_gets_in() -> Result
         }));
     }
 
-    // The true one, in the midst of it.
+    // The genuine message, amid the flood.
     let now = next_block(&mut blocks).await?.block_number();
     submit(&rpc, commit(&agent, now, |_| ())?).await?;
     let mut committed = None;

@@ -60,7 +60,8 @@ async fn finality_is_justified_by_votes() -> Result<()> {
     Ok(())
 }
 
-/// The block that the votes of a justification are for: after the round, which takes 8 bytes, come
+/// The block that the votes of a justification are for. After the round, which takes 8 bytes, come
+/// its hash and its height.
 /// its hash and its height.
 fn target(justification: &[u8]) -> Result<(H256, u32)> {
     let (hash, height) = justification

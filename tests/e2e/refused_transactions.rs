@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the node lets into its pool, and how it says no.
+//! Transactions that the node refuses, and its errors.
 
 use anyhow::{bail, Result};
 use starling_tests::{
@@ -79,7 +79,7 @@ async fn a_transaction_is_valid_once_and_in_its_turn() -> Result<()> {
     let (api, methods) = (node.api().await?, node.methods().await?);
     let mut blocks = api.stream_blocks().await?;
 
-    // The second waits in the pool for the first.
+    // The second one waits in the pool for the first.
     let (first, second) = (
         signed(&api, &bob(), 0).await?,
         signed(&api, &bob(), 1).await?,
@@ -104,7 +104,7 @@ async fn a_transaction_is_valid_once_and_in_its_turn() -> Result<()> {
     Ok(())
 }
 
-/// A transfer, signed by `signer` with that nonce.
+/// A transfer, signed by `signer` with this nonce.
 async fn signed(api: &Api, signer: &Keypair, nonce: u64) -> Result<Vec<u8>> {
     let params = DefaultExtrinsicParamsBuilder::new()
         .immortal()
@@ -119,14 +119,14 @@ async fn signed(api: &Api, signer: &Keypair, nonce: u64) -> Result<Vec<u8>> {
         .into_encoded())
 }
 
-/// Submits a transfer of Alice that is sound but for what `config` says of the chain.
+/// Submits a transfer of Alice that is valid except for the chain of `config`.
 async fn submit_believing(node: &Node, config: SubstrateConfigBuilder) -> Result<UserError> {
     let api = node.api_with(config.build()).await?;
     let transaction = signed(&api, &alice(), 0).await?;
     submit(node, &transaction).await
 }
 
-/// Submits bytes that must be refused.
+/// Submits bytes that the node must refuse.
 async fn submit(node: &Node, transaction: &[u8]) -> Result<UserError> {
     match node
         .methods()

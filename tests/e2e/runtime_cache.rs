@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A runtime is compiled once, however often a node starts with it.
+//! A runtime is compiled only once, however often a node starts with it.
 
 use std::{
     collections::BTreeMap,
@@ -32,7 +32,7 @@ async fn the_second_start_takes_what_the_first_one_compiled() -> Result<()> {
     Ok(())
 }
 
-/// The compiled modules below `path`, and when each was written.
+/// The compiled modules below `path`, with the times of their last write.
 fn modules(path: &Path) -> Result<BTreeMap<PathBuf, SystemTime>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(path)? {
@@ -41,7 +41,7 @@ fn modules(path: &Path) -> Result<BTreeMap<PathBuf, SystemTime>> {
         if path.is_dir() {
             found.append(&mut modules(&path)?);
         } else if path.extension().is_none() {
-            // Next to a module `NAME` there is what is known of its use, `NAME.stats`.
+            // Beside each module `NAME` lies `NAME.stats` with data about its use.
             found.insert(path, entry.metadata()?.modified()?);
         }
     }

@@ -14,7 +14,7 @@ use subxt::{
 };
 use subxt_signer::sr25519::dev::alice;
 
-/// What `author_rotateKeysWithOwner` answers.
+/// Result of `author_rotateKeysWithOwner`.
 #[derive(Deserialize)]
 struct Rotated {
     keys: Bytes,
@@ -66,7 +66,8 @@ async fn rotated_keys_take_over_and_the_chain_goes_on() -> Result<()> {
     assert!(queued, "the keys were never queued");
     assert!(active, "the keys were not active within {DEADLINE} blocks");
 
-    // From here each block is signed and finalised with the new keys, for the chain knows no others.
+    // From here on, each block is signed and finalised with the new keys, since the chain knows no
+    // others.
     for _ in 0..5 {
         let at = next_block(&mut blocks).await?;
         assert!(contains(
@@ -98,7 +99,7 @@ async fn keys_without_proof_of_ownership_are_refused() -> Result<()> {
     Ok(())
 }
 
-/// The keys that Alice wants to use next, SCALE-encoded.
+/// Alice's next keys, SCALE-encoded.
 async fn next_keys(at: &AtBlock) -> Result<Vec<u8>> {
     let address = storage::<(AccountId32,), Value>("Session", "NextKeys");
     let keys = at.storage().fetch(address, (account_id(&alice()),)).await?;

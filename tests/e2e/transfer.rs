@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Moving funds and paying for it.
+//! Transfers of funds, and their fees.
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use starling_tests::{
 use subxt::rpcs::{methods::legacy::Bytes, rpc_params};
 use subxt_signer::sr25519::dev::{alice, bob, charlie, dave};
 
-/// What `payment_queryInfo` answers, as far as it is of interest here.
+/// The relevant fields of `payment_queryInfo`'s result.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PaymentInfo {

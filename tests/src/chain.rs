@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Short ways to ask and to change a chain, by names and with the metadata of the node.
+//! Short functions to query and to change a chain, by names and with the node's metadata.
 
 use anyhow::{Context, Result};
 use subxt::{
@@ -14,7 +14,7 @@ use subxt_signer::sr25519::Keypair;
 
 /// A connection to the chain.
 pub type Api = OnlineClient<SubstrateConfig>;
-/// The chain as of one block.
+/// The chain at one block.
 pub type AtBlock = OnlineClientAtBlock<SubstrateConfig>;
 /// A transaction that is in a finalised block.
 pub type Finalized = TransactionInBlock<SubstrateConfig, OnlineClientAtBlockImpl<SubstrateConfig>>;
@@ -60,25 +60,25 @@ pub fn account_id(key: &Keypair) -> AccountId32 {
     key.public_key().to_account_id()
 }
 
-/// Free balance and what is reserved or held besides, of the account of `key`.
+/// Free balance plus the reserved and held balance, of the account of `key`.
 pub async fn balance(at: &AtBlock, key: &Keypair) -> Result<u128> {
     balance_of(at, account_id(key)).await
 }
 
-/// Free balance and what is reserved or held besides.
+/// Free balance plus the reserved and held balance.
 pub async fn balance_of(at: &AtBlock, who: AccountId32) -> Result<u128> {
     Ok(account(at, who)
         .await?
         .map_or(0, |account| account.data.free + account.data.reserved))
 }
 
-/// All that there is of the currency.
+/// Total issuance of the currency.
 pub async fn total_issuance(at: &AtBlock) -> Result<u128> {
     let address = storage::<(), u128>("Balances", "TotalIssuance");
     Ok(at.storage().fetch(address, ()).await?.decode()?)
 }
 
-/// How many transactions the account of `key` has sent.
+/// Number of transactions that the account of `key` has sent.
 pub async fn nonce(at: &AtBlock, key: &Keypair) -> Result<u64> {
     Ok(account(at, account_id(key))
         .await?
@@ -91,7 +91,7 @@ async fn account(at: &AtBlock, who: AccountId32) -> Result<Option<Account>> {
     Ok(account.map(|account| account.decode()).transpose()?)
 }
 
-/// What is stored under a name without keys, SCALE-encoded.
+/// The value stored under a name without keys, SCALE-encoded.
 pub async fn raw_value(at: &AtBlock, pallet: &str, name: &str) -> Result<Vec<u8>> {
     let value = at
         .storage()
@@ -100,7 +100,8 @@ pub async fn raw_value(at: &AtBlock, pallet: &str, name: &str) -> Result<Vec<u8>
     Ok(value.bytes().to_vec())
 }
 
-/// Sends `call` from `signer` and waits until it is in a finalised block, whether it succeeds or not.
+/// Sends `call` from `signer` and waits until it is in a finalised block, whether it succeeds or
+/// fails.
 pub async fn send(api: &Api, call: &Call, signer: &Keypair) -> Result<Finalized> {
     Ok(api
         .transactions()

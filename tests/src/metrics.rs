@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a node tells Prometheus.
+//! Prometheus metrics of a node.
 
 use anyhow::{ensure, Context, Result};
 use tokio::{
@@ -10,7 +10,7 @@ use tokio::{
 use crate::Node;
 
 impl Node {
-    /// The value of a metric, summed over its labels; 0 where there is none of this name.
+    /// Value of a metric, summed over its labels; 0 if there is none of this name.
     pub async fn metric(&self, name: &str) -> Result<f64> {
         let line = self.logged(&["Prometheus exporter started at"]).await?;
         let address = line.split_whitespace().last().context("no address")?;
@@ -25,14 +25,14 @@ impl Node {
     }
 }
 
-/// The value in a line such as `name{label="x"} 5`, if it is of this metric.
+/// The value in a line such as `name{label="x"} 5`, if the line is of this metric.
 fn value(line: &str, name: &str) -> Option<f64> {
     let rest = line.strip_prefix(name)?;
     ensure_end(rest)?;
     rest.rsplit_once(' ')?.1.parse().ok()
 }
 
-/// The name ends here, and is not the beginning of a longer one.
+/// Ensures that the name ends here, and is not the beginning of a longer one.
 fn ensure_end(rest: &str) -> Option<()> {
     rest.starts_with(['{', ' ']).then_some(())
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Starting the node's binary.
+//! Runs the node's binary.
 
 use std::{
     env,
@@ -28,7 +28,7 @@ use crate::Api;
 /// Far longer than a node needs to start or to give up, so that a busy machine fails no test.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A running node. It is killed when this is dropped, also by a test that fails.
+/// A running node. It is killed when dropped, even if the test fails.
 pub struct Node {
     url: String,
     process: Child,
@@ -99,12 +99,12 @@ impl Node {
         Ok(())
     }
 
-    /// Lets the node stand still, as a machine does that is cut off or asleep.
+    /// Stops the node's process, like a machine that is cut off or asleep.
     pub async fn pause(&self) -> Result<()> {
         self.signal("-STOP").await
     }
 
-    /// Lets the node go on.
+    /// Lets the node's process go on.
     pub async fn resume(&self) -> Result<()> {
         self.signal("-CONT").await
     }
@@ -120,12 +120,12 @@ impl Node {
         Ok(())
     }
 
-    /// The first line of the log with all these words, also one of long ago; waits for it.
+    /// Waits for the first log line with all these words; earlier lines count, too.
     pub async fn logged(&self, words: &[&str]) -> Result<String> {
         self.logged_times(words, 1).await
     }
 
-    /// The same for the line that is the `times`th one.
+    /// The same for the `times`th such line.
     pub async fn logged_times(&self, words: &[&str], times: usize) -> Result<String> {
         let mut log = self.log.clone();
         let find = |lines: &Vec<String>| {
@@ -139,18 +139,18 @@ impl Node {
         find(&lines).context("it was there")
     }
 
-    /// How many lines of the log have all these words so far.
+    /// Number of log lines with all these words so far.
     pub fn log_count(&self, words: &[&str]) -> usize {
         let lines = self.log.borrow();
         lines.iter().filter(|line| has(line, words)).count()
     }
 
-    /// Where the node answers.
+    /// Address of the node's RPC server.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Ends the node without a warning, as a power cut would.
+    /// Kills the node without a warning, like a power cut.
     pub async fn kill(mut self) -> Result<()> {
         Ok(self.process.kill().await?)
     }
@@ -160,7 +160,7 @@ impl Node {
         Ok(RpcClient::from_url(&self.url).await?)
     }
 
-    /// A connection for the calls that every Substrate node knows.
+    /// A connection for the calls of every Substrate node.
     pub async fn methods(&self) -> Result<LegacyRpcMethods<RpcConfigFor<SubstrateConfig>>> {
         Ok(LegacyRpcMethods::new(self.rpc().await?))
     }
@@ -170,13 +170,13 @@ impl Node {
         self.api_with(SubstrateConfig::new()).await
     }
 
-    /// A connection that believes what `config` says of the chain.
+    /// A connection that takes the chain's properties from `config`.
     pub async fn api_with(&self, config: SubstrateConfig) -> Result<Api> {
         Ok(Api::from_rpc_client_with_config(config, self.rpc().await?).await?)
     }
 }
 
-/// What a command that ends by itself leaves behind.
+/// Result of a command that ends by itself.
 pub struct Outcome {
     /// Exit code, unless a signal ended it.
     pub code: Option<i32>,
@@ -185,7 +185,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// What the command says besides its log, if that is one line and the command failed.
+    /// The single line that a failed command prints besides its log.
     pub fn refusal(&self) -> Result<&str> {
         ensure!(
             self.code.is_some_and(|code| code != 0),
@@ -218,7 +218,7 @@ pub async fn run_to_end(command: &mut Command) -> Result<Outcome> {
     })
 }
 
-/// What all nodes of the tests run is compiled once, for all of them.
+/// Folder for compiled runtimes, shared by all nodes of the tests.
 fn runtime_cache() -> Result<PathBuf> {
     let folder = binary("STARLING_NODE", "starling-node")?;
     Ok(folder.with_file_name("runtimes"))
@@ -228,7 +228,7 @@ fn command() -> Result<Command> {
     command_of("STARLING_NODE", "starling-node")
 }
 
-/// A command without input that dies with its owner: what the environment variable names, or else
+/// A command without input that dies with its owner. It is named by the environment variable, or is
 /// the binary of this name that was built with the tests.
 pub fn command_of(variable: &str, name: &str) -> Result<Command> {
     let mut command = Command::new(binary(variable, name)?);
@@ -258,15 +258,14 @@ fn binary(variable: &str, name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Where the node answers, from the line of the log that says so.
+/// Address of the node's RPC server, from the log line that names it.
 fn rpc_url(line: &str) -> Option<String> {
     let (_, address) = line.split_once("addr=")?;
     let address = address.split(',').next()?;
     Some(format!("ws://{address}"))
 }
 
-/// Keeps the log, and shows it as the test's own output, which test runners show of a test that
-/// fails.
+/// Keeps the log, and prints it as the test's own output, which test runners show for failed tests.
 async fn forward(mut log: Lines<BufReader<ChildStderr>>, written: watch::Sender<Vec<String>>) {
     while let Ok(Some(line)) = log.next_line().await {
         eprintln!("{line}");
@@ -278,7 +277,7 @@ fn has(line: &str, words: &[&str]) -> bool {
     words.iter().all(|word| line.contains(word))
 }
 
-/// Whether `line` starts as a log line does: with a date.
+/// Whether `line` begins like a log line: with a date.
 fn is_log(line: &str) -> bool {
     let date = line.as_bytes().get(..10).unwrap_or_default();
     date.iter().enumerate().all(|(at, byte)| match at {

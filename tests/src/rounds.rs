@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Short ways to ask the swarm, and to ask the chain about rounds.
+//! Short functions to ask the swarm, and to query rounds.
 
 use anyhow::{bail, Context, Result};
 use codec::{Decode, Encode};
@@ -42,18 +42,18 @@ pub async fn opened(request: &Finalized) -> Result<RoundId> {
     bail!("the request opened no round")
 }
 
-/// A round after a block; `None` if it is not stored.
+/// The round at a block; `None` if it is not stored.
 pub async fn round(rpc: &RpcClient, at: &AtBlock, id: RoundId) -> Result<Option<View>> {
     ask_runtime(rpc, at, "RoundsApi_round", id).await
 }
 
-/// An agent after a block.
+/// The agent at a block.
 pub async fn agent(rpc: &RpcClient, at: &AtBlock, who: &AccountId32) -> Result<AgentView> {
     let view: Option<AgentView> = ask_runtime(rpc, at, "RoundsApi_agent", who).await?;
     view.context("no such agent")
 }
 
-/// Asks the runtime after a block.
+/// Calls the runtime at a block.
 async fn ask_runtime<T: Decode>(
     rpc: &RpcClient,
     at: &AtBlock,

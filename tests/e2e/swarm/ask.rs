@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `starling ask`, as a script calls it.
+//! `starling ask`, as called by a script.
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -26,7 +26,7 @@ async fn ask(swarm: &Swarm, arguments: &[&str]) -> Result<(Outcome, Value)> {
         .args(arguments)
         .env_remove("STARLING_SURI");
     let outcome = run_to_end(&mut command).await?;
-    // With --watch an object a line, the result last.
+    // `--watch` prints one object a line, and the result last.
     let last = outcome.stdout.lines().last();
     let last = last.with_context(|| outcome.stderr.clone())?;
     let result = serde_json::from_str(last).with_context(|| outcome.stdout.clone())?;
@@ -66,7 +66,7 @@ async fn a_script_asks_and_gets_an_answer_or_an_exit_code() -> Result<()> {
     let moved = amount(&settlement["winner"])? + amount(&settlement["rankers"])?;
     assert_eq!(paid, moved);
 
-    // Every phase began in a block of its own, and each is told while it goes on.
+    // Every phase began in a block of its own, and each was reported while it went on.
     let blocks = result["blocks"].as_array().context("blocks")?;
     let phases: Vec<_> = blocks.iter().map(|block| &block["phase"]).collect();
     let all = ["committing", "revealing", "ranking", "disclosing", "done"];

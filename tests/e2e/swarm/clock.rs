@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A validator whose clock is wrong, by libfaketime.
+//! A validator with a wrong clock, by libfaketime.
 
 use std::{
     ffi::OsString,
@@ -15,10 +15,10 @@ use super::{
     Swarm,
 };
 
-/// Far more than blocks are on their way, in seconds.
+/// Error of the clock in seconds, far above the time that blocks travel.
 const WRONG: i64 = 8;
 
-/// What gives a process a clock that is off by what stands in a file.
+/// Environment variables that shift a process's clock by the content of a file.
 fn faked(offset: &Path) -> Result<Vec<(&'static str, OsString)>> {
     let libraries = fs::read_dir("/usr/lib")?
         .filter_map(Result::ok)
@@ -40,7 +40,7 @@ fn faked(offset: &Path) -> Result<Vec<(&'static str, OsString)>> {
 async fn a_validator_whose_clock_is_wrong_says_so_and_is_back_when_it_is_right() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let offset = folder.path().join("offset");
-    // At once: the node must not read half of it.
+    // Writes at once: the node must not read half of it.
     let set = |seconds: i64| {
         let new = offset.with_extension("new");
         fs::write(&new, format!("{seconds:+}s"))?;
@@ -60,7 +60,7 @@ async fn a_validator_whose_clock_is_wrong_says_so_and_is_back_when_it_is_right()
     for (before, (offset, wrong)) in offsets.into_iter().enumerate() {
         set(offset)?;
         dave.logged(&wrong).await?;
-        // The others do not need it, and it does not need to be restarted.
+        // The others do not need this validator, and it needs no restart.
         set(0)?;
         dave.logged_times(&again, before + 1).await?;
         assert_eq!(dave.log_count(&wrong), 1);

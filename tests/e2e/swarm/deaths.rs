@@ -11,7 +11,7 @@ use super::{account, agent, expert, keys, slow_expert, Swarm};
 const FEE: u128 = 10 * UNIT;
 const CHARLIE: usize = 2;
 
-/// Dave thinks for so long that there is time to kill Charlie after it has committed.
+/// Dave thinks long enough to kill Charlie after its commit.
 fn agents() -> [String; 4] {
     [
         expert("A starling is a small songbird."),
@@ -21,12 +21,12 @@ fn agents() -> [String; 4] {
     ]
 }
 
-/// A swarm whose Charlie died after it had committed to a round.
+/// A swarm whose Charlie died after its commit to a round.
 struct Killed {
     swarm: Swarm,
     rpc: RpcClient,
     charlie: AccountId,
-    /// What Charlie had at stake before the round.
+    /// Charlie's bond before the round.
     bond: Balance,
     id: RoundId,
 }

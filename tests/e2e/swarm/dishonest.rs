@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Agents that cheat. Dave's node runs no agent: the test plays it.
+//! Agents that cheat. Dave's node runs no agent, because the test plays it.
 
 use anyhow::{bail, ensure, Context, Result};
 use chacha20poly1305::{
@@ -32,10 +32,10 @@ type View = RoundView<AccountId>;
 
 const KEY: Secret = [7; 32];
 const SALT: Salt = [8; 32];
-/// JSON-RPC code of `author_submitExtrinsic` for what may become valid.
+/// JSON-RPC error code of `author_submitExtrinsic` for a transaction that may become valid.
 const UNKNOWN: i32 = 1011;
 
-/// Three that are honest, and Dave.
+/// Three honest agents, and Dave.
 struct Cast {
     swarm: Swarm,
     api: Api,
@@ -45,13 +45,13 @@ struct Cast {
     deviations: Deviations,
 }
 
-/// One swarm for all of them, for it takes longer to start than a round does.
+/// One swarm for all cases, because starting it takes longer than a round.
 #[tokio::test]
 async fn who_cheats_gains_nothing_and_loses_what_the_protocol_says() -> Result<()> {
     let mut cast = Cast::start().await?;
     cast.copies_a_ciphertext().await?;
     cast.reveals_garbage().await?;
-    // Two, so that Dave is rated by nothing but its scores.
+    // Two rounds, so that Dave is rated by its scores alone.
     cast.scores_at_random("What is a murmuration?").await?;
     cast.scores_at_random("Do starlings sing?").await?;
     cast.never_discloses().await
@@ -77,8 +77,8 @@ impl Cast {
         })
     }
 
-    /// Dave commits the ciphertext of Alice, with a key of its own. When Alice has revealed, its key
-    /// is not the one that Dave committed to, and the one that Dave committed to opens nothing.
+    /// Dave commits Alice's ciphertext with a key of its own. When Alice has revealed, her key does
+    /// not match Dave's commitment, and Dave's own key opens nothing.
     async fn copies_a_ciphertext(&mut self) -> Result<()> {
         let id = self.swarm.ask("What is a starling?", FEE).await?;
         let alice = self.alice.clone();
@@ -106,7 +106,7 @@ impl Cast {
         Ok(())
     }
 
-    /// Dave's ciphertext opens with its key, to something that is no text.
+    /// Dave's ciphertext opens with its key, but not to text.
     async fn reveals_garbage(&mut self) -> Result<()> {
         let id = self.swarm.ask("What is a flock?", FEE).await?;
         let (at, _) = self.swarm.until_best(id, |_| true).await?;
@@ -125,7 +125,7 @@ impl Cast {
         Ok(())
     }
 
-    /// Dave answers, and scores without a look at the responses.
+    /// Dave answers, and scores without looking at the responses.
     async fn scores_at_random(&mut self, question: &str) -> Result<()> {
         let (id, scores) = self.until_disclosing(question).await?;
         let is_open = |view: &View| view.round.phase == Phase::Disclosing;
@@ -142,8 +142,8 @@ impl Cast {
         Ok(())
     }
 
-    /// Dave commits scores and keeps them for itself: its response fares as others do, and its bond
-    /// is slashed.
+    /// Dave commits scores and keeps them secret. Its response is treated like any other, and its
+    /// bond is slashed.
     async fn never_discloses(&mut self) -> Result<()> {
         let (id, _) = self
             .until_disclosing("How many starlings are there?")
@@ -204,7 +204,7 @@ impl Cast {
         self.send(&at, id, Message::Reveal { key: &KEY }).await
     }
 
-    /// Dave sends a message after a block. Fails if the pool refuses it.
+    /// Sends a message of Dave after a block. Fails if the pool refuses it.
     async fn send(&self, at: &AtBlock, id: RoundId, message: Message<'_>) -> Result<()> {
         let mut blocks = self.api.stream_best_blocks().await?;
         let mut now = at.block_number();
@@ -220,8 +220,8 @@ impl Cast {
         }
     }
 
-    /// Waits for the end of a round, and checks what it moved: Dave has lost its bond where it did
-    /// not deliver, and nobody else has lost any.
+    /// Waits for the end of a round and checks its slashes: Dave has lost bond for each missing
+    /// message, and nobody else has lost any.
     async fn ends(&mut self, id: RoundId) -> Result<View> {
         let (at, view) = self.swarm.ended(id).await?;
         check_settlement(&self.swarm, &self.api, &at, &view).await?;
@@ -253,7 +253,7 @@ fn response<'a>(view: &'a View, agent: &AccountId) -> Result<&'a ResponseView<Ac
     of(view, agent).context("it is not in the round")
 }
 
-/// What `pallet-rounds` stores about an agent in a round, SCALE-encoded.
+/// The stored entry of `pallet-rounds` about an agent in a round, SCALE-encoded.
 async fn stored(at: &AtBlock, entry: &str, id: RoundId, agent: &AccountId) -> Result<Vec<u8>> {
     let address = storage::<(u64, [u8; 32]), Value>("Rounds", entry);
     let key = (id, *AsRef::<[u8; 32]>::as_ref(agent));

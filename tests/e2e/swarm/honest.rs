@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Rounds in which everybody does what it should.
+//! Rounds in which all agents are honest.
 
 use std::collections::BTreeMap;
 
@@ -47,8 +47,8 @@ fn treasury() -> AccountId32 {
     account.into()
 }
 
-/// Winner, payouts, tickets, slashes and the treasury's share of a round that ended with a winner
-/// after block `at`, against the oracle.
+/// Checks winner, payouts, tickets, slashes and the treasury's share of a round with a winner,
+/// which ended after block `at`, against the oracle.
 pub(super) async fn check_settlement(
     swarm: &Swarm,
     api: &Api,
@@ -60,7 +60,7 @@ pub(super) async fn check_settlement(
     let rpc = swarm.node()?.rpc().await?;
     let mut ratings = BTreeMap::new();
     for key in keys() {
-        // Nobody's rating moves while a round ranks.
+        // No rating moves during Ranking.
         let view = agent(&rpc, &before, &account(&key)).await?;
         ratings.insert(account(&key), view.rating);
     }
@@ -81,19 +81,19 @@ pub(super) async fn check_settlement(
     Ok(())
 }
 
-/// The deviations of every agent's scores in all rounds that counted.
+/// Deviations of every agent's scores, in all rounds that counted.
 #[derive(Default)]
 pub(super) struct Deviations(BTreeMap<AccountId, Vec<f64>>);
 
 impl Deviations {
-    /// Adds a round that is over, waits until its ratings have moved, and checks everybody's.
+    /// Adds a finished round, waits until its ratings have moved, and checks all of them.
     pub(super) async fn check_ratings(
         &mut self,
         swarm: &Swarm,
         view: &RoundView<AccountId>,
     ) -> Result<()> {
         let scores = Scores::of(view);
-        // With fewer, or with equal responses, there is nothing to learn.
+        // Too few or equal responses teach nothing.
         if scores.disclosers() < 3 || scores.spread() < 0.01 {
             return Ok(());
         }
@@ -122,7 +122,7 @@ async fn winner_payouts_and_ratings_are_what_the_protocol_says() -> Result<()> {
     let swarm = Swarm::start(experts()).await?;
     let api = swarm.api().await?;
     let mut deviations = Deviations::default();
-    // After two rounds every agent has given enough scores to be rated by nothing else.
+    // After two rounds every agent has given enough scores to be rated by them alone.
     for question in ["What is a starling?", "What is a murmuration?"] {
         let id = swarm.ask(question, FEE).await?;
         let (at, view) = swarm.ended(id).await?;
@@ -142,7 +142,7 @@ async fn winner_payouts_and_ratings_are_what_the_protocol_says() -> Result<()> {
 async fn three_rounds_at_once_all_end_well() -> Result<()> {
     let swarm = Swarm::start(experts()).await?;
     let api = swarm.api().await?;
-    // One after the other into the chain; they overlap, for each takes several blocks.
+    // One after the other into the chain; they overlap, because each takes several blocks.
     let mut rounds = vec![];
     for question in ["One?", "Two?", "Three?"] {
         rounds.push(swarm.ask(question, FEE).await?);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A node that comes late.
+//! A node that joins late.
 
 use anyhow::{Context, Result};
 use starling_runtime::{MILLI_UNIT, UNIT};
@@ -23,7 +23,7 @@ const ANSWER: &str = "A starling is whatever the others say it is.";
 #[tokio::test]
 async fn a_node_that_comes_late_syncs_and_takes_part() -> Result<()> {
     let swarm = Swarm::start(experts()).await?;
-    // Its node has to execute a round that it did not see, and that goes on meanwhile.
+    // Its node has to execute a round that it did not see, and that still goes on.
     let first = swarm.ask("What is a starling?", FEE).await?;
     let mut late = Validator::new("ferdie", Some(expert(ANSWER)))?;
     late.start(Some(&address(swarm.node()?).await?)).await?;
@@ -36,7 +36,7 @@ async fn a_node_that_comes_late_syncs_and_takes_part() -> Result<()> {
         ("hash", Value::from_bytes([0; 32])),
     ]);
     let (ended, view) = swarm.ended(first).await?;
-    // Its node has to be in step with the others from here on.
+    // Its node has to keep step with the others from here on.
     let mut blocks = synced.stream_blocks().await?;
     while blocks.next().await.context("no more blocks")??.number() < ended.block_number() {}
     let same = synced.at_block(ended.block_number()).await?;

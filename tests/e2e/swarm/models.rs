@@ -13,7 +13,7 @@ use super::{
     Swarm,
 };
 
-/// Models and servers as the engine's own tests have them.
+/// Models and servers of the engine's own tests.
 #[path = "../../../offchain-inference/engine/tests/common/mod.rs"]
 pub(crate) mod engine;
 
@@ -21,8 +21,8 @@ use engine::{server::Server, GEMMA3, SMOLLM2};
 
 const FEE: u128 = 10 * UNIT;
 
-/// A model of the store with a sampling of its own, the same in every run: of bad luck with it,
-/// all responses might stay below the threshold.
+/// A model of the store with a fixed sampling seed: with bad luck, all responses might stay below
+/// the threshold.
 fn model(name: &str, temperature: f32) -> String {
     format!(
         "threads = 1\nniceness = 0\n[[primary]]\nmodel = {name:?}\nmax_tokens = 16\n\
@@ -42,7 +42,7 @@ async fn four_agents_with_two_models_answer_and_rank() -> Result<()> {
     ])
     .await?;
     let api = swarm.api().await?;
-    // An agent whose model is still being read passes, and on a busy machine that takes a while.
+    // An agent passes while its model is being read, which takes a while on a busy machine.
     let mut rounds = 0;
     let (at, view) = loop {
         let id = swarm.ask("What is the capital of France?", FEE).await?;
@@ -59,7 +59,7 @@ async fn four_agents_with_two_models_answer_and_rank() -> Result<()> {
     }
     assert_eq!(said.len(), 4, "{view:?}");
     for response in &view.responses {
-        // A model that tells nothing apart would give all the same score.
+        // A model that cannot tell responses apart would give them all the same score.
         let scores = response.scores.as_ref().context("everybody discloses")?;
         eprintln!("{}: {scores:?}", response.agent);
         let distinct = said
@@ -77,7 +77,7 @@ async fn four_agents_with_two_models_answer_and_rank() -> Result<()> {
     check_settlement(&swarm, &api, &at, &view).await
 }
 
-/// The format that SmolLM2 was taught conversations in.
+/// The format of SmolLM2's training conversations.
 const CHATML: &str = "{% for message in messages %}<|im_start|>{{ message.role }}\n\
     {{ message.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}\
     <|im_start|>assistant\n{% endif %}";
@@ -89,7 +89,7 @@ async fn an_agent_with_a_remote_model_takes_part_whenever_it_works() -> Result<(
     let folder = tempfile::tempdir()?;
     let template = folder.path().join("chatml.jinja");
     std::fs::write(&template, CHATML)?;
-    // llama.cpp's server tells no probabilities of given text, so this agent ranks by similarity.
+    // llama.cpp's server returns no probabilities of given text, so this agent ranks by similarity.
     let remote = format!(
         "[[primary]]\nurl = {:?}\nmodel = \"smollm2\"\nchat_template = {:?}\nmax_tokens = 16\n\
          [ranking]\nranker = \"similarity\"\n",
@@ -120,7 +120,7 @@ async fn an_agent_with_a_remote_model_takes_part_whenever_it_works() -> Result<(
         .rsplit_once(':')
         .context("no port")?;
     let port = port.parse()?;
-    // It ends what runs at once, in the middle of whatever it does.
+    // This ends the server at once, in the middle of its work.
     drop(server);
     let id = swarm.ask("What is the capital of France?", FEE).await?;
     let node = swarm.validators.get(3).context("no Dave")?.node()?;

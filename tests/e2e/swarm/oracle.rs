@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The rules of settlement and rating once more, written from the protocol's text and not from the
-//! pallets: with fractions and floating point where those count in fixed point.
+//! The rules of settlement and rating once more. They are written from the protocol's text and not
+//! from the pallets: with fractions and floating point instead of fixed point.
 
 use std::collections::BTreeMap;
 
@@ -13,17 +13,17 @@ use starling_runtime::{AccountId, MILLI_UNIT, UNIT};
 /// Scores are in steps of 1/65535.
 const UNIT_SCORE: f64 = 65_535.0;
 
-/// What a round with a winner moves, to the last unit.
+/// Transfers of a round with a winner, to the last unit.
 #[derive(Debug, Default, PartialEq)]
 pub struct Settlement {
     pub winner: Option<AccountId>,
-    /// What an agent that is in the round has more, or less, than before.
+    /// Gain or loss of each agent in the round.
     pub gains: BTreeMap<AccountId, i128>,
     pub treasury: i128,
     pub subsidy: Balance,
 }
 
-/// A round as its disclosed scores tell it: who scored whom how.
+/// The disclosed scores of a round.
 pub struct Scores {
     /// The responses' agents by position.
     agents: BTreeMap<u16, AccountId>,
@@ -53,7 +53,7 @@ impl Scores {
         scores
     }
 
-    /// Every position, once for each other one, has to be scored in a round of four.
+    /// Whether every position was scored by every other one, as a round of four requires.
     pub fn is_complete(&self) -> bool {
         let n = self.agents.len();
         let pairs = self
@@ -63,8 +63,8 @@ impl Scores {
         pairs.count() == n * (n - 1)
     }
 
-    /// Σ w·x / Σ w of each response, over the rankers that disclosed; equation (3). A response does
-    /// not count that less than half of the others' weight has scored.
+    /// Σ w·x / Σ w of each response, over the rankers that disclosed; equation (3). A response that
+    /// less than half of the others' weight has scored does not count.
     fn weighted_means(&self) -> BTreeMap<u16, f64> {
         let mean = |response: u16| {
             let scores = self.given.iter().filter(|((_, to), _)| *to == response);
@@ -89,7 +89,8 @@ impl Scores {
         self.agents.get(best).cloned()
     }
 
-    /// How far the best and the second are apart: without a gap the winner depends on rounding.
+    /// Distance between the best and the second response: without a gap the winner depends on
+    /// rounding.
     pub fn gap(&self) -> f64 {
         let mut means: Vec<_> = self.weighted_means().into_values().collect();
         means.sort_by(|a, b| b.total_cmp(a));
@@ -99,7 +100,7 @@ impl Scores {
         }
     }
 
-    /// The mean of the scores that the others gave a response, as a fraction.
+    /// Mean of the others' scores of a response, as a fraction.
     fn mean_of_others(&self, ranker: u16, response: u16) -> (u64, u64) {
         let others = self
             .given
@@ -110,7 +111,7 @@ impl Scores {
         })
     }
 
-    /// In how many of its pairs a ranker orders two responses as the others do, and of how many.
+    /// Number of pairs that a ranker orders like the others, and number of its pairs.
     fn agreement(&self, ranker: u16) -> (u128, u128) {
         let scored: Vec<_> = self
             .given
@@ -130,14 +131,14 @@ impl Scores {
         (agreed, pairs)
     }
 
-    /// How many disclosed their scores.
+    /// Number of agents that disclosed their scores.
     pub fn disclosers(&self) -> usize {
         let from = |ranker: &&u16| self.given.keys().any(|(from, _)| from == *ranker);
         self.agents.keys().filter(from).count()
     }
 
-    /// d = x − x̄ of a ranker's scores, x̄ the mean of the others', at least two of them; equation
-    /// (4).
+    /// d = x − x̄ of a ranker's scores. x̄ is the mean of the others' scores, at least two of them;
+    /// equation (4).
     pub fn deviations(&self, agent: &AccountId) -> Vec<f64> {
         let ranker = self
             .agents
@@ -174,15 +175,16 @@ fn share(parts: u128, amount: Balance) -> Balance {
     amount * parts / 1_000_000
 }
 
-/// Whether an agent sent what it owed: a valid response, and the scores that it was to give.
+/// Whether an agent sent everything that it owed: a valid response, and its scores.
 fn has_delivered(response: &ResponseView<AccountId>) -> bool {
     response.text.is_some() && response.scores.is_some()
 }
 
-/// What a round with a winner moves. `ratings` are those before the round, with 32 fractional bits.
+/// Transfers of a round with a winner. `ratings` are those before the round, with 32 fractional
+/// bits.
 pub fn settle(view: &RoundView<AccountId>, ratings: &BTreeMap<AccountId, u64>) -> Settlement {
     let scores = Scores::of(view);
-    // Where two are equal a hash decides, which is left to the chain.
+    // A hash decides between equal responses, which is left to the chain.
     let winner = if scores.gap() > 1e-6 {
         scores.winner()
     } else {
@@ -190,7 +192,7 @@ pub fn settle(view: &RoundView<AccountId>, ratings: &BTreeMap<AccountId, u64>) -
     };
     let fee = view.round.terms.fee;
     let subsidy = share(5_000, fee);
-    // 1 % of what the round rewards, but at least ten thousandths of the currency.
+    // 1 % of the round's reward, but at least ten thousandths of the currency.
     let ticket = share(10_000, fee + subsidy).max(10 * MILLI_UNIT);
     // A tenth of the fee, but at least one of the currency.
     let slash = share(100_000, fee).max(UNIT);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A validator that has only the ends of its model, and others that compute the blocks for it.
+//! A validator that holds only the ends of its model, and others that compute the layers for it.
 
 use std::time::Duration;
 
@@ -37,15 +37,15 @@ const THREADS: &str = "threads = 1\nniceness = 0\n";
 const BOB: usize = 1;
 const DAVE: usize = 3;
 
-/// An expert system whose node computes blocks for others, on these conditions.
+/// An expert system whose node computes layers for others, under these conditions.
 fn server(answer: &str, blocks: &str, conditions: &str) -> String {
     THREADS.to_owned()
         + &expert(answer)
         + &format!("[[serve]]\nmodel = {SMOLLM2:?}\nblocks = {blocks:?}\n[shards]\n{conditions}\n")
 }
 
-/// A file in `folder` with no more of the model than its ends, and an agent that has nothing else of
-/// it. It says the most probable.
+/// Writes a file with only the ends of the model into `folder`. Returns the configuration of an
+/// agent that uses only that file and always says the most probable.
 fn client(folder: &TempDir, patience_ms: u64) -> Result<String> {
     let (whole, ends) = (engine::model(SMOLLM2), folder.path().join("ends.gguf"));
     cut(&Gguf::open(&whole)?, &ends, 0..0, true)?;
@@ -82,7 +82,7 @@ fn of_dave(view: &RoundView<AccountId>) -> Result<&ResponseView<AccountId>> {
         .context("Dave has not answered")
 }
 
-/// Dave has answered as the whole model does, and has scored the others as it does.
+/// Checks that Dave has answered and scored as the whole model does.
 fn check(view: &RoundView<AccountId>, others: usize) -> Result<()> {
     assert_eq!(view.round.phase, Phase::Done);
     let whole = LocalBackend::load(&engine::model(SMOLLM2), &LoadOptions::default())?;
@@ -117,7 +117,7 @@ impl Swarm {
         validator.node()
     }
 
-    /// Waits until these nodes compute blocks for others.
+    /// Waits until these nodes compute layers for others.
     async fn serving(&self, nodes: &[usize]) -> Result<()> {
         for index in nodes {
             self.running(*index)?.logged(&["serving blocks"]).await?;
@@ -125,7 +125,7 @@ impl Swarm {
         Ok(())
     }
 
-    /// Waits until a metric of a node is above a value; returns what it is then.
+    /// Waits until a metric of a node is above a value, and returns the metric.
     async fn above(&self, index: usize, metric: &str, value: f64) -> Result<f64> {
         let node = self.running(index)?;
         let wait = async {
@@ -179,7 +179,7 @@ async fn when_a_server_is_killed_another_one_takes_over_in_the_same_round() -> R
     .await?;
     swarm.serving(&[0, 1, 2]).await?;
     let id = swarm.ask(QUESTION, FEE).await?;
-    // Whoever of the two it is that Dave uses.
+    // Dave uses either of the two.
     let rows = "starling_shards_served_rows_total";
     let (bob, charlie) = (swarm.above(BOB, rows, 0.0), swarm.above(BOB + 1, rows, 0.0));
     let used = tokio::select! {
@@ -232,7 +232,7 @@ async fn who_may_not_use_the_blocks_goes_without_them_until_it_may() -> Result<(
     alice
         .logged(&["the agent configuration has been read again"])
         .await?;
-    // Dave does not ask somebody who refused it again at once.
+    // Dave does not ask a peer again at once after a refusal.
     for _ in 0..5 {
         let id = swarm.ask(QUESTION, FEE).await?;
         let (_, view) = swarm.ended(id).await?;

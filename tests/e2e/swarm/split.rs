@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A swarm that falls apart in the middle of a round, two against two, and comes together again.
+//! A swarm that splits in the middle of a round, two against two, and comes together again.
 
 use std::collections::BTreeMap;
 
@@ -15,17 +15,17 @@ use super::{account, complete, keys, slow_expert, until_best, Swarm, Validator, 
 type View = RoundView<AccountId>;
 
 const FEE: u128 = 10 * UNIT;
-/// How many blocks each half authors alone.
+/// Number of blocks that each half authors alone.
 const BLOCKS: u64 = 2;
-/// As many blocks before the last one are remembered as a half can author while the other stands
-/// still.
+/// Number of remembered blocks before the last one, as many as a half can author while the other
+/// stands still.
 const KEPT: usize = 16;
 
-/// Both halves build a chain of their own on the same block. When they meet, the blocks of one are
-/// taken back, and what happened in them has to happen again.
+/// Both halves build a chain of their own on the same block. When they meet, the blocks of one half
+/// are reverted, and their messages must be included again.
 #[tokio::test]
 async fn a_split_swarm_heals_and_no_round_is_lost() -> Result<()> {
-    // They think until after the request is final and the swarm is split.
+    // The agents think until the request is final and the swarm is split.
     let answers = [
         "A starling is a small songbird.",
         "A starling is a songbird that mimics others.",
@@ -44,8 +44,8 @@ async fn a_split_swarm_heals_and_no_round_is_lost() -> Result<()> {
     let id = swarm.ask("What is a starling?", FEE).await?;
     let halves = split(&swarm, id, |view| view.round.counts.commits >= 2).await?;
     for Half { view, .. } in &halves {
-        // A half may have all commits, if they were on their way when it was cut off. As long as
-        // that is not final, keys stay secret: the other half is still committing.
+        // A half may have all commits, if they were on their way before the split. As long as that
+        // is not final, keys stay secret: the other half is still committing.
         assert!(view.round.phase <= Phase::Revealing, "{view:?}");
         assert!(view
             .responses
@@ -55,7 +55,7 @@ async fn a_split_swarm_heals_and_no_round_is_lost() -> Result<()> {
     assert_eq!(halves[0].view.round.phase, Phase::Committing);
     heals(&swarm, &halves).await?;
 
-    // In one half all scores may be in, if they were on their way.
+    // One half may have all scores, if they were on their way.
     let disclosing = |view: &View| view.round.phase >= Phase::Disclosing;
     swarm.until_best(id, disclosing).await?;
     let halves = split(&swarm, id, disclosing).await?;
@@ -71,8 +71,8 @@ async fn a_split_swarm_heals_and_no_round_is_lost() -> Result<()> {
     Ok(())
 }
 
-/// Waits until every node is connected to every other: they know the first one alone when they
-/// start, and two that only know each other through a third are not half a swarm.
+/// Waits until every node is connected to every other. At the start they know only the first one,
+/// and two nodes that only know each other through a third are not half a swarm.
 async fn connected(swarm: &Swarm) -> Result<()> {
     for validator in &swarm.validators {
         let (api, methods) = (
@@ -92,7 +92,7 @@ async fn connected(swarm: &Swarm) -> Result<()> {
     Ok(())
 }
 
-/// Where one half stands after the split.
+/// State of one half after the split.
 struct Half {
     /// Its last blocks by height.
     chain: BTreeMap<u64, H256>,
@@ -100,7 +100,7 @@ struct Half {
 }
 
 /// Lets each half go on alone, one after the other, until it has authored some blocks and
-/// `condition` holds for a round there. All nodes run again after that.
+/// `condition` holds for a round there. Afterwards all nodes run again.
 async fn split(swarm: &Swarm, id: RoundId, condition: impl Fn(&View) -> bool) -> Result<[Half; 2]> {
     let nodes: Vec<&Node> = swarm
         .validators
@@ -125,7 +125,7 @@ async fn split(swarm: &Swarm, id: RoundId, condition: impl Fn(&View) -> bool) ->
     Ok([one, other])
 }
 
-/// Waits until a node's best chain has got some blocks more and `condition` holds for a round.
+/// Waits until a node's best chain has some more blocks and `condition` holds for a round.
 async fn alone(node: &Node, id: RoundId, condition: impl Fn(&View) -> bool) -> Result<Half> {
     let methods = node.methods().await?;
     let best = methods.chain_get_header(None).await?;
@@ -143,7 +143,7 @@ async fn alone(node: &Node, id: RoundId, condition: impl Fn(&View) -> bool) -> R
     Ok(Half { chain, view })
 }
 
-/// Waits until a stream of blocks is so high.
+/// Waits until a stream of blocks reaches this height.
 async fn reaches(blocks: &mut Blocks<SubstrateConfig>, height: u64) -> Result<()> {
     let wait = async {
         while blocks.next().await.context("no more blocks")??.number() < height {}
@@ -153,8 +153,8 @@ async fn reaches(blocks: &mut Blocks<SubstrateConfig>, height: u64) -> Result<()
     outcome.with_context(|| format!("there is no block {height}"))?
 }
 
-/// Makes sure that both halves had blocks of their own, and waits until those of one are final on
-/// both sides: the other has taken its own back.
+/// Checks that both halves had blocks of their own. Waits until those of one half are final on both
+/// sides, when the other half has reverted its own.
 async fn heals(swarm: &Swarm, halves: &[Half; 2]) -> Result<()> {
     let [one, other] = halves.each_ref().map(|half| &half.chain);
     let common = one
