@@ -15,3 +15,4 @@ pub mod runner;
 pub mod selection;
 pub mod stats;
 pub mod swarm;
+pub mod tables;

@@ -33,6 +33,7 @@ use starling_simulation::{
     rules::Rules,
     runner::Runner,
     swarm::{Config, Spec, Swarm},
+    tables,
 };
 
 /// Simulates swarms of honest and dishonest agents on the real runtime.
@@ -53,6 +54,9 @@ struct Common {
     /// The folder for results.
     #[arg(long, global = true, default_value = "simulation-results")]
     out: PathBuf,
+    /// Put results into folders of this name: another run of the same experiment.
+    #[arg(long, global = true, value_name = "NAME", value_parser = variant)]
+    variant: Option<String>,
     /// How many simulations run at a time; as many as there are cores if 0.
     #[arg(long, global = true, default_value_t = 0)]
     threads: usize,
@@ -68,11 +72,12 @@ struct Common {
 enum Command {
     #[command(flatten)]
     Experiment(Experiment),
-    /// Everything on a page of results: plays the commands that it names.
+    /// Play the commands that the pages of results name, and refresh the tables of these pages.
     Page {
-        /// The page. What its commands write into the folder `images` beside it goes to `--out`.
-        #[arg(default_value = "docs/results.md")]
-        file: PathBuf,
+        /// The folder of the pages. Results that their commands write into it go to `--out`; tables
+        /// are made from its folder `data`.
+        #[arg(default_value = "docs/results")]
+        pages: PathBuf,
         /// The folder with the task sets: `DATA` in the commands. What asks real models is left out
         /// where this or `--models` is.
         #[arg(long, value_name = "FOLDER", requires = "models")]
@@ -83,6 +88,9 @@ enum Command {
         /// Say what would be played, and play nothing.
         #[arg(long)]
         dry_run: bool,
+        /// Play nothing, and refresh the tables alone.
+        #[arg(long, conflicts_with = "dry_run")]
+        tables: bool,
     },
 }
 
@@ -348,6 +356,15 @@ fn named<T: for<'a> Deserialize<'a>>(text: &str) -> Result<T, value::Error> {
     T::deserialize(value::StrDeserializer::new(text))
 }
 
+/// Parses the name of a folder.
+fn variant(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    match !text.is_empty() && text.chars().all(plain) {
+        true => Ok(text.into()),
+        false => Err("it must be letters, digits and hyphens".into()),
+    }
+}
+
 fn print<T: Serialize>(rows: &[T]) -> Result<()> {
     let mut writer = csv::Writer::from_writer(std::io::stdout());
     for row in rows {
@@ -378,10 +395,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// Where a page's commands find what it has no place for.
+/// The folders that commands of pages name.
 struct Folders {
-    /// What they write into.
-    images: PathBuf,
+    /// The folder that they write into.
+    pages: PathBuf,
     data: Option<PathBuf>,
     models: Option<PathBuf>,
 }
@@ -403,30 +420,55 @@ impl Folders {
             }
         }
         let mut cli = Cli::try_parse_from(filled)?;
-        let inside = cli.common.out.strip_prefix(&self.images);
-        let inside = inside.with_context(|| format!("it writes outside {}", self.images.display()));
+        let pages = self.pages.display();
+        ensure!(
+            cli.common.out == self.pages,
+            "it does not write into {pages}"
+        );
         cli.common = Common {
-            out: common.out.join(inside?),
+            out: common.out.clone(),
+            variant: cli.common.variant.take(),
             ..*common
         };
         Ok(Some(cli))
     }
 }
 
-/// Plays what a page names, but the call of itself.
-fn play_page(file: &Path, folders: &Folders, common: &Common, dry_run: bool) -> Result<()> {
-    let text =
-        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+/// The pages of a folder, in the order of their names.
+fn pages(folder: &Path) -> Result<Vec<PathBuf>> {
+    let unread = || format!("cannot read {}", folder.display());
+    let mut pages = Vec::new();
+    for entry in fs::read_dir(folder).with_context(unread)? {
+        pages.push(entry.with_context(unread)?.path());
+    }
+    pages.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    pages.sort();
+    ensure!(!pages.is_empty(), "{} has no pages", folder.display());
+    Ok(pages)
+}
+
+fn read_page(file: &Path) -> Result<String> {
+    fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+/// Plays the commands that pages name, but the call of itself.
+fn play_pages(folders: &Folders, common: &Common, dry_run: bool) -> Result<()> {
     let mut commands = Vec::new();
-    for words in page::commands(&text) {
-        let call = words.join(" ");
-        if words.first().is_none_or(|name| name != "page") {
-            let cli = folders.fill(&words, common);
-            let cli = cli.with_context(|| format!("{} has {call}", file.display()))?;
-            commands.push((call, cli));
+    for file in pages(&folders.pages)? {
+        for words in page::commands(&read_page(&file)?) {
+            let call = words.join(" ");
+            if words.first().is_none_or(|name| name != "page") {
+                let cli = folders.fill(&words, common);
+                let cli = cli.with_context(|| format!("{} has {call}", file.display()))?;
+                commands.push((call, cli));
+            }
         }
     }
-    ensure!(!commands.is_empty(), "{} has no commands", file.display());
+    let folder = folders.pages.display();
+    ensure!(
+        !commands.is_empty(),
+        "the pages of {folder} have no commands"
+    );
     let all = commands.len();
     for (index, (call, cli)) in commands.into_iter().enumerate() {
         let left_out = match cli {
@@ -443,20 +485,41 @@ fn play_page(file: &Path, folders: &Folders, common: &Common, dry_run: bool) -> 
     Ok(())
 }
 
+/// Makes the tables of pages anew from their data.
+fn refresh_tables(folder: &Path) -> Result<()> {
+    for file in pages(folder)? {
+        let text = read_page(&file)?;
+        let fresh = tables::refresh(&text, folder)
+            .with_context(|| format!("the tables of {}", file.display()))?;
+        if fresh != text {
+            fs::write(&file, fresh).with_context(|| format!("cannot write {}", file.display()))?;
+            eprintln!("{}: refreshed", file.display());
+        }
+    }
+    Ok(())
+}
+
 fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Page {
-            file,
+            pages,
             data,
             models,
             dry_run,
+            tables,
         } => {
             let folders = Folders {
-                images: file.with_file_name("images"),
+                pages,
                 data,
                 models,
             };
-            play_page(&file, &folders, &cli.common, dry_run)
+            if !tables {
+                play_pages(&folders, &cli.common, dry_run)?;
+            }
+            match dry_run {
+                true => Ok(()),
+                false => refresh_tables(&folders.pages),
+            }
         },
         Command::Experiment(experiment) => play(experiment, &cli.common),
     }
@@ -464,7 +527,7 @@ fn run(cli: Cli) -> Result<()> {
 
 fn play(experiment: Experiment, common: &Common) -> Result<()> {
     let seed = common.seed;
-    let output = Output::new(&common.out)?;
+    let output = Output::new(&common.out, common.variant.as_deref())?;
     let runner = Runner {
         quiet: common.quiet,
     };

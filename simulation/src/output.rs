@@ -15,9 +15,10 @@ use plotters::{
 };
 use serde::Serialize;
 
-/// A folder for results.
+/// A folder for results: tables in `data`, plots in `images`.
 pub struct Output {
-    folder: PathBuf,
+    data: PathBuf,
+    images: PathBuf,
 }
 
 /// A line, or points, of a plot.
@@ -79,23 +80,25 @@ pub struct Heat {
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 impl Output {
-    /// Results go into this folder, which is made if it does not exist.
-    pub fn new(folder: &Path) -> Result<Self> {
-        fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    /// Results go into this folder, which is made if it does not exist. Those of a variant go into
+    /// folders of its name, so that two runs of one experiment can stand side by side.
+    pub fn new(folder: &Path, variant: Option<&str>) -> Result<Self> {
+        let part = |name: &str| {
+            let mut path = folder.join(name);
+            path.extend(variant);
+            fs::create_dir_all(&path)
+                .with_context(|| format!("cannot make the folder {}", path.display()))?;
+            anyhow::Ok(path)
+        };
         Ok(Self {
-            folder: folder.to_owned(),
+            data: part("data")?,
+            images: part("images")?,
         })
-    }
-
-    /// The path of a result.
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
     }
 
     /// Writes a table, one record a row.
     pub fn table<T: Serialize>(&self, name: &str, rows: &[T]) -> Result<()> {
-        let path = self.path(&format!("{name}.csv"));
+        let path = self.data.join(format!("{name}.csv"));
         let write = || -> csv::Result<()> {
             let mut writer = csv::Writer::from_path(&path)?;
             for row in rows {
@@ -133,7 +136,7 @@ impl Output {
         size: (u32, u32),
         draw: impl FnOnce(&Area) -> Result<()>,
     ) -> Result<()> {
-        let path = self.path(&format!("{name}.svg"));
+        let path = self.images.join(format!("{name}.svg"));
         let area = SVGBackend::new(&path, size).into_drawing_area();
         area.fill(&WHITE).map_err(failed)?;
         draw(&area)?;

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! A page of results names the commands that made it: here they are read from it, so that what it
-//! says is what is run.
+//! Reads the commands of a page of results, so that a page names exactly what is run.
 
-/// How a line that calls this program begins.
+/// The beginning of a line that calls this program.
 const CALL: &str = "cargo run --release -p starling-simulation -- ";
 
 /// The arguments of each call in the page's blocks of code. A backslash at the end of a line

@@ -2,6 +2,8 @@
 
 //! What the protocol must not lose: small scenarios with fixed seeds, as inequalities.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::Result;
 use starling_primitives::fixed::ONE;
 use starling_runtime::rules::RuleSet;
@@ -21,6 +23,7 @@ use starling_simulation::{
     rules::Rules,
     runner::Runner,
     swarm::{Config, Spec, Swarm},
+    tables,
 };
 
 const QUIET: Runner = Runner { quiet: true };
@@ -173,7 +176,7 @@ fn sybils_that_collude_with_poor_answers_lose_up_to_a_tenth_of_the_identities() 
         rounds: 6,
         seeds: vec![1],
     };
-    let rows = sybil::cases(&options, QUIET, &Output::new(folder.path())?)?;
+    let rows = sybil::cases(&options, QUIET, &Output::new(folder.path(), None)?)?;
     let colluding = rows.iter().find(|row| row.case == Case::Colluding);
     let colluding = colluding.expect("it was played");
     assert!(colluding.income < 0.0, "{colluding:?}");
@@ -246,7 +249,7 @@ fn rankers_that_agree_about_nothing_still_find_a_winner_every_round() -> Result<
         ..discord
     };
     let folder = tempfile::tempdir()?;
-    let rows = scenario::run(&discord, 1, QUIET, &Output::new(folder.path())?)?;
+    let rows = scenario::run(&discord, 1, QUIET, &Output::new(folder.path(), None)?)?;
     let floor = RuleSet::Production.parameters().ratings.weight_floor as f64 / ONE as f64;
     assert!(rows.iter().all(|row| row.rating < floor), "{rows:?}");
     let winners: usize = rows.iter().map(|row| row.wins).sum();
@@ -306,7 +309,7 @@ fn a_grinding_author_gets_seats_and_no_more_than_it_has_agents() -> Result<()> {
         seeds: vec![1, 2],
         poor: POOR,
     };
-    let rows = grinding::run(&options, QUIET, &Output::new(folder.path())?)?;
+    let rows = grinding::run(&options, QUIET, &Output::new(folder.path(), None)?)?;
     let [chance, ground] = rows.as_slice() else {
         anyhow::bail!("two rows, {rows:?}");
     };
@@ -328,8 +331,8 @@ fn a_sweep_says_what_it_varied_beside_what_came_of_it() -> Result<()> {
         rounds: 1,
         seeds: vec![1],
     };
-    let rows = sweep::run(&options, QUIET, &Output::new(folder.path())?)?;
-    let table = std::fs::read_to_string(folder.path().join("sweep.csv"))?;
+    let rows = sweep::run(&options, QUIET, &Output::new(folder.path(), None)?)?;
+    let table = std::fs::read_to_string(folder.path().join("data/sweep.csv"))?;
     let mut lines = table.lines();
     let header = lines.next().unwrap_or_default();
     assert!(header.starts_with("parameter,value,attack,fraction,"));
@@ -348,13 +351,13 @@ fn a_round_leaves_no_state_behind_and_fits() -> Result<()> {
         fill: 0.5,
         seed: 1,
     };
-    let rows = scale::run(&options, QUIET, &Output::new(folder.path())?)?;
+    let rows = scale::run(&options, QUIET, &Output::new(folder.path(), None)?)?;
     for row in &rows {
         assert_eq!((row.left_items, row.left_bytes), (0, 0), "{row:?}");
         assert!(row.max_block_share <= 0.5, "{row:?}");
         assert!(row.max_proof_bytes > 0);
     }
-    for file in ["scale.csv", "scale.svg"] {
+    for file in ["data/scale.csv", "images/scale.svg"] {
         assert!(std::fs::metadata(folder.path().join(file))?.len() > 0);
     }
     Ok(())
@@ -375,9 +378,24 @@ fn the_same_seed_gives_the_same_rounds() -> Result<()> {
     Ok(())
 }
 
+/// The pages of results: the folder of this repository, and each page's name and text.
+fn pages_of_results() -> Result<(PathBuf, Vec<(String, String)>)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut pages = Vec::new();
+    for entry in std::fs::read_dir(root.join("docs/results"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "md") {
+            let text = std::fs::read_to_string(&path)?;
+            pages.push((path.display().to_string(), text));
+        }
+    }
+    assert!(pages.len() > 3, "{pages:?}");
+    Ok((root, pages))
+}
+
 #[test]
-fn every_command_of_the_page_of_results_is_one_and_every_image_is_there() -> Result<()> {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+fn every_command_of_the_pages_of_results_is_one_and_every_image_is_there() -> Result<()> {
+    let (root, pages) = pages_of_results()?;
     let run = std::process::Command::new(env!("CARGO_BIN_EXE_starling-sim"))
         .args(["page", "--dry-run", "--data", "data", "--models", "models"])
         .current_dir(&root)
@@ -385,16 +403,39 @@ fn every_command_of_the_page_of_results_is_one_and_every_image_is_there() -> Res
     let said = String::from_utf8_lossy(&run.stderr);
     assert!(run.status.success(), "{said}");
     assert!(!said.contains("left out"), "{said}");
-    let page = std::fs::read_to_string(root.join("docs/results.md"))?;
-    let images: Vec<&str> = page
-        .split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split(')').next())
-        .filter(|link| link.starts_with("images/"))
-        .collect();
-    assert!(images.len() > 5, "{images:?}");
-    for image in images {
-        assert!(root.join("docs").join(image).is_file(), "{image}");
+    assert!(said.contains("[10/"), "{said}");
+    let links = |text: &str| -> Vec<String> {
+        let rest = text.split("](").skip(1);
+        rest.filter_map(|rest| rest.split(')').next())
+            .map(str::to_owned)
+            .collect()
+    };
+    let mut images = 0;
+    for (page, text) in &pages {
+        for link in links(text)
+            .iter()
+            .filter(|link| link.starts_with("images/"))
+        {
+            assert!(
+                root.join("docs/results").join(link).is_file(),
+                "{page}: {link}"
+            );
+            images += 1;
+        }
+    }
+    assert!(images > 5, "{images}");
+    Ok(())
+}
+
+#[test]
+fn every_table_of_the_pages_of_results_is_what_its_data_say() -> Result<()> {
+    let (root, pages) = pages_of_results()?;
+    for (page, text) in pages {
+        let fresh = tables::refresh(&text, &root.join("docs/results"))?;
+        for (fresh, old) in fresh.lines().zip(text.lines()) {
+            assert_eq!(fresh, old, "{page}: run `starling-sim page --tables`");
+        }
+        assert_eq!(fresh.len(), text.len(), "{page}");
     }
     Ok(())
 }
