@@ -51,7 +51,11 @@ impl Chain {
     /// # Errors
     /// Fails if the crate was built without the WebAssembly runtime (`SKIP_WASM_BUILD`).
     pub fn specification(self) -> Result<ChainSpec, String> {
-        let code = runtime()?;
+        Ok(self.specification_on(runtime()?))
+    }
+
+    /// The chain's specification with the runtime `code`, whose preset makes the genesis.
+    pub fn specification_on(self, code: &[u8]) -> ChainSpec {
         let (name, id, kind, preset) = match self {
             Chain::Development => (
                 "Starling Development",
@@ -72,14 +76,14 @@ impl Chain {
                 presets::TESTNET,
             ),
         };
-        Ok(ChainSpec::builder(code, None)
+        ChainSpec::builder(code, None)
             .with_name(name)
             .with_id(id)
             .with_chain_type(kind)
             .with_protocol_id(id)
             .with_properties(properties())
             .with_genesis_config_preset_name(preset)
-            .build())
+            .build()
     }
 }
 

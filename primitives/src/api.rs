@@ -7,6 +7,8 @@ use codec::{Codec, Decode, DecodeWithMemTracking, Encode};
 use scale_info::TypeInfo;
 use sp_core::H256;
 
+pub mod v1;
+
 use crate::{
     round::{BlockNumber, Phase, Round},
     selection::Tally,
@@ -51,17 +53,25 @@ pub struct RoundView<AccountId> {
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub enum Task<AccountId> {
     /// Pass: there is no place, no ticket or no bond for an answer, and nobody should wait for it.
+    #[codec(index = 0)]
     Pass,
     /// Answer, or pass.
+    #[codec(index = 1)]
     Respond {
         /// What was asked.
         prompt: Vec<u8>,
         /// The longest answer, in tokens.
         max_tokens: u32,
+        /// What the requester pays.
+        fee: Balance,
+        /// The longest answer, in bytes before it is sealed.
+        max_bytes: u32,
     },
     /// Reveal the key.
+    #[codec(index = 2)]
     Reveal,
     /// Score these responses.
+    #[codec(index = 3)]
     Rank {
         /// What was asked.
         prompt: Vec<u8>,
@@ -71,6 +81,7 @@ pub enum Task<AccountId> {
         responses: Vec<(Position, AccountId, Vec<u8>)>,
     },
     /// Disclose the scores.
+    #[codec(index = 4)]
     Disclose {
         /// The seed of the assignment.
         seed: H256,
@@ -113,7 +124,7 @@ pub struct AgentView {
 
 /// The answer of a round.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
-pub struct Answer<AccountId> {
+pub struct RoundAnswer<AccountId> {
     /// Where the round is; with a text only if it is `Done`.
     pub phase: Phase,
     /// Who gave it.
@@ -134,9 +145,17 @@ pub struct JobBoard<AccountId> {
     pub jobs: Vec<Owed<AccountId>>,
 }
 
-/// Where the off-chain storage holds the [`JobBoard`] of the agent with this key.
+/// A [`JobBoard`] as it lies in the off-chain storage. The first byte is its version.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub enum StoredJobBoard<AccountId> {
+    /// The board of [`RoundsApi`] version 2. Before it, boards had no version: see [`v1`].
+    #[codec(index = 2)]
+    V2(JobBoard<AccountId>),
+}
+
+/// Where the off-chain storage holds the [`StoredJobBoard`] of the agent with this key.
 pub fn job_board_key(key: &InferenceKey) -> Vec<u8> {
-    (b"starling/jobs/1/", key).encode()
+    (b"starling/jobs/", key).encode()
 }
 
 /// A worker's result for one round, from its vault.
@@ -176,20 +195,30 @@ pub struct SealedScores {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub enum Sent {
     /// `commit`.
+    #[codec(index = 0)]
     Commit,
     /// `pass`.
+    #[codec(index = 1)]
     Pass,
     /// `reveal`.
+    #[codec(index = 2)]
     Reveal,
     /// `commit_scores`.
+    #[codec(index = 3)]
     CommitScores,
     /// `disclose`.
+    #[codec(index = 4)]
     Disclose,
 }
 
+/// The newest version of [`RoundsApi`] that this crate knows.
+pub const ROUNDS_API: u32 = 2;
+
 sp_api::decl_runtime_apis! {
     /// Rounds, for clients and workers.
-    #[api_version(1)]
+    ///
+    /// A node asks a chain of any version from 1 to [`ROUNDS_API`].
+    #[api_version(2)]
     pub trait RoundsApi<AccountId> where AccountId: Codec {
         /// The rounds that are open, the next one to change its phase first.
         fn open_rounds() -> Vec<RoundId>;
@@ -197,6 +226,9 @@ sp_api::decl_runtime_apis! {
         fn round(id: RoundId) -> Option<RoundView<AccountId>>;
         /// What an agent owes to which round.
         fn owed(agent: AccountId) -> Vec<Owed<AccountId>>;
+        /// The same before tasks said fee and size limit of a response.
+        #[changed_in(2)]
+        fn owed(agent: AccountId) -> Vec<v1::Owed<AccountId>>;
         /// The agent that an inference key serves.
         fn agent_of(key: InferenceKey) -> Option<AccountId>;
         /// What the chain knows of an agent.
@@ -206,12 +238,15 @@ sp_api::decl_runtime_apis! {
         /// What a request costs besides its fee: what is burnt, and what is on hold until purge.
         fn request_cost(max_responses: u32) -> (Balance, Balance);
         /// The answer of a round that is stored.
-        fn answer(id: RoundId) -> Option<Answer<AccountId>>;
+        fn answer(id: RoundId) -> Option<RoundAnswer<AccountId>>;
         /// Signs and sends what is due of a worker's results. `finalized` is the number of the
         /// last finalised block. Needs a keystore and a transaction pool.
         fn submit(
             results: Vec<VaultEntry<AccountId>>,
             finalized: BlockNumber,
         ) -> Vec<(RoundId, AccountId, Sent)>;
+        /// Whether the state is one that this code wrote or migrated. After the block that replaces
+        /// the code it is not: the next block migrates it. Since version 2.
+        fn is_migrated() -> bool;
     }
 }

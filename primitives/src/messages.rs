@@ -20,6 +20,7 @@ const OWNERSHIP_DOMAIN: &[u8] = b"starling/ownership/1";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode)]
 pub enum Message<'a> {
     /// The sealed response and the commitment to its key.
+    #[codec(index = 0)]
     Commit {
         /// `R_i`.
         sealed: &'a [u8],
@@ -27,13 +28,16 @@ pub enum Message<'a> {
         key_commitment: H256,
     },
     /// The agent will not answer.
+    #[codec(index = 1)]
     Pass,
     /// The key of the sealed response.
+    #[codec(index = 2)]
     Reveal {
         /// `k_i`.
         key: &'a Secret,
     },
     /// The commitment to the scores.
+    #[codec(index = 3)]
     CommitScores {
         /// The seed of the assignment that was scored.
         seed: H256,
@@ -41,6 +45,7 @@ pub enum Message<'a> {
         commitment: H256,
     },
     /// The scores.
+    #[codec(index = 4)]
     Disclose {
         /// Every assigned response with its score.
         scores: &'a [(Position, Score)],

@@ -9,7 +9,6 @@ use scale_info::TypeInfo;
 use crate::{
     fixed::{sqrt_up, ONE},
     selection::Tally,
-    traits::Deviations,
     Score,
 };
 
@@ -29,9 +28,34 @@ use crate::{
 pub enum Mean {
     /// The *other* rankers' scores, of which there must be two at least; with fewer the response
     /// does not count. With its own score in the mean, a lone ranker would have `σ = 0`.
+    #[codec(index = 0)]
     OfOthers,
     /// All rankers' scores: the paper's.
+    #[codec(index = 1)]
     OfAll,
+}
+
+/// What one ranker's scores of one round deviate from the other rankers' means.
+///
+/// `d_ij = x_ij − x̄_j` (section 3.3, equation (4)) in fixed point with 32 fractional bits.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct Deviations {
+    /// `Σ_j d_ij²`, with 64 fractional bits: the squares are kept whole.
+    pub squares: u128,
+    /// How many responses are in the sum.
+    pub count: u32,
 }
 
 /// Adds `d_ij² = (x_ij − x̄_j)²` for one response that the ranker scored. `tally` is of all scores

@@ -24,6 +24,21 @@ pub struct Parts {
     pub treasury: Balance,
 }
 
+/// What a settlement paid.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Paid {
+    /// Minted into the pot.
+    pub subsidy: Balance,
+    /// Paid to the winner.
+    pub winner: Balance,
+    /// Paid to all rankers together.
+    pub rankers: Balance,
+    /// Paid to the treasury: its share, remainders, and payments that could not be delivered.
+    pub treasury: Balance,
+    /// Burnt: forfeits where the parameters say so, and what not even the treasury could take.
+    pub burnt: Balance,
+}
+
 /// Splits a pot between winner, rankers and treasury; the treasury gets what the other two shares
 /// leave.
 pub fn split(pot: Balance, winner: Permill, rankers: Permill) -> Parts {

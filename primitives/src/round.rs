@@ -6,7 +6,7 @@ use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use sp_core::H256;
 
-use crate::{traits::Paid, Balance};
+use crate::{rewards::Paid, Balance};
 
 /// The number of a block.
 pub type BlockNumber = u32;
@@ -28,16 +28,22 @@ pub type BlockNumber = u32;
 )]
 pub enum Phase {
     /// Agents commit sealed responses.
+    #[codec(index = 0)]
     Committing,
     /// Agents reveal the keys.
+    #[codec(index = 1)]
     Revealing,
     /// Agents commit scores of each other's responses.
+    #[codec(index = 2)]
     Ranking,
     /// Agents disclose the scores.
+    #[codec(index = 3)]
     Disclosing,
     /// The best response was chosen and paid.
+    #[codec(index = 4)]
     Done,
     /// Nobody was chosen.
+    #[codec(index = 5)]
     Failed(Failure),
 }
 
@@ -65,12 +71,16 @@ impl Phase {
 )]
 pub enum Failure {
     /// Fewer than `min_responses` agents committed.
+    #[codec(index = 0)]
     TooFewCommits,
     /// Fewer than `min_responses` valid responses were revealed.
+    #[codec(index = 1)]
     TooFewReveals,
     /// Nobody disclosed scores, or no response got enough weight of rankings.
+    #[codec(index = 2)]
     NoRankings,
     /// The best response stayed below `ApprovalThreshold`.
+    #[codec(index = 3)]
     BelowThreshold,
 }
 

@@ -8,7 +8,7 @@ use scale_info::TypeInfo;
 use sp_core::H256;
 use sp_io::hashing::blake2_256;
 
-use crate::Score;
+use crate::{fixed::ONE, Score};
 
 const TIE_DOMAIN: &[u8] = b"starling/tie/1";
 
@@ -61,7 +61,7 @@ impl Tally {
         let least = u128::from(threshold)
             .saturating_mul(self.disclosed.into())
             .saturating_mul(unit);
-        self.weighted.saturating_mul(1 << 32) >= least
+        self.weighted.saturating_mul(ONE.into()) >= least
     }
 
     /// Compares `Σ w·x / Σ w` of two responses by cross-multiplication: no rounding, no division.

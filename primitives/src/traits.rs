@@ -9,11 +9,13 @@
 //! paid twice between the account it is taken from and the account it reaches.
 
 use alloc::vec::Vec;
-use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
-use scale_info::TypeInfo;
 use sp_runtime::DispatchResult;
 
-use crate::{rating::Mean, Balance, InferenceKey};
+use crate::{
+    rating::{Deviations, Mean},
+    rewards::Paid,
+    Balance, InferenceKey,
+};
 
 /// The registry of agents: identities, bonds, reservations. Implemented by `pallet-agents`.
 pub trait AgentRegistry<AccountId> {
@@ -96,29 +98,6 @@ pub trait Tickets<AccountId> {
     fn endow(who: &AccountId, amount: Balance);
 }
 
-/// What one ranker's scores of one round deviate from the other rankers' means.
-///
-/// `d_ij = x_ij − x̄_j` (section 3.3, equation (4)) in fixed point with 32 fractional bits.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-)]
-pub struct Deviations {
-    /// `Σ_j d_ij²`, with 64 fractional bits: the squares are kept whole.
-    pub squares: u128,
-    /// How many responses are in the sum.
-    pub count: u32,
-}
-
 /// Ratings of agents. Implemented by `pallet-ratings`.
 ///
 /// Ratings, weights and spreads are fixed-point numbers with 32 fractional bits in `[0, 1]`.
@@ -143,21 +122,6 @@ pub trait Ratings<AccountId> {
     /// Adds one round that [counts](Self::counts) to the window of `who`. Nothing happens when
     /// `deviations.count` is zero.
     fn record(who: &AccountId, deviations: Deviations);
-}
-
-/// What a settlement paid.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Paid {
-    /// Minted into the pot.
-    pub subsidy: Balance,
-    /// Paid to the winner.
-    pub winner: Balance,
-    /// Paid to all rankers together.
-    pub rankers: Balance,
-    /// Paid to the treasury: its share, remainders, and payments that could not be delivered.
-    pub treasury: Balance,
-    /// Burnt: forfeits where the parameters say so, and what not even the treasury could take.
-    pub burnt: Balance,
 }
 
 /// Rewards of a round. Implemented by `pallet-rewards`.

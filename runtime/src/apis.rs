@@ -25,7 +25,7 @@ use sp_runtime::{
 use sp_session::OpaqueGeneratedSessionKeys;
 use sp_version::RuntimeVersion;
 use starling_primitives::{
-    api::{AgentView, Answer, Owed, RoundView, Sent, VaultEntry},
+    api::{AgentView, Owed, RoundAnswer, RoundView, Sent, VaultEntry},
     traits::AgentRegistry,
     InferenceKey, RoundId,
 };
@@ -197,7 +197,7 @@ impl_runtime_apis! {
             Rounds::request_cost(max_responses)
         }
 
-        fn answer(id: RoundId) -> Option<Answer<AccountId>> {
+        fn answer(id: RoundId) -> Option<RoundAnswer<AccountId>> {
             Rounds::answer(id)
         }
 
@@ -206,6 +206,11 @@ impl_runtime_apis! {
             finalized: BlockNumber,
         ) -> Vec<(RoundId, AccountId, Sent)> {
             Rounds::submit(results, finalized)
+        }
+
+        fn is_migrated() -> bool {
+            let last = frame_system::LastRuntimeUpgrade::<Runtime>::get();
+            last.is_some_and(|last| !last.was_upgraded(&VERSION))
         }
     }
 

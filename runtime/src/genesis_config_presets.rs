@@ -14,7 +14,7 @@ use sp_genesis_builder::PresetId;
 use sp_keyring::{Ed25519Keyring, Sr25519Keyring};
 
 use crate::{
-    rules::RuleSet, AccountId, AgentsConfig, Balance, BalancesConfig, RulesConfig,
+    parameters::Preset, AccountId, AgentsConfig, Balance, BalancesConfig, ParametersConfig,
     RuntimeGenesisConfig, SessionConfig, SessionKeys, SudoConfig, UNIT,
 };
 
@@ -76,13 +76,15 @@ fn well_known(account: Sr25519Keyring, finality: Ed25519Keyring, model: &Model) 
 }
 
 fn genesis(
-    rules: RuleSet,
+    preset: Preset,
     validators: Vec<Validator>,
     endowed: Vec<AccountId>,
     sudo: Option<AccountId>,
 ) -> Value {
     build_struct_json_patch!(RuntimeGenesisConfig {
-        rules: RulesConfig { rules },
+        parameters: ParametersConfig {
+            preset: Some(preset)
+        },
         agents: AgentsConfig {
             agents: validators
                 .iter()
@@ -113,7 +115,7 @@ fn well_known_accounts() -> Vec<AccountId> {
 
 fn development() -> Value {
     genesis(
-        RuleSet::Dev,
+        Preset::Dev,
         vec![well_known(
             Sr25519Keyring::Alice,
             Ed25519Keyring::Alice,
@@ -126,7 +128,7 @@ fn development() -> Value {
 
 fn local_testnet() -> Value {
     genesis(
-        RuleSet::Dev,
+        Preset::Dev,
         vec![
             well_known(Sr25519Keyring::Alice, Ed25519Keyring::Alice, &SMOLLM2),
             well_known(Sr25519Keyring::Bob, Ed25519Keyring::Bob, &SMOLLM2),
@@ -139,7 +141,7 @@ fn local_testnet() -> Value {
 }
 
 fn testnet() -> Value {
-    genesis(RuleSet::Production, vec![], vec![], None)
+    genesis(Preset::Production, vec![], vec![], None)
 }
 
 /// The preset called `id` as JSON, a patch to the default genesis; `None` if there is none.

@@ -2,7 +2,8 @@
 //! The Starling runtime: the state transition function that every node of the chain executes.
 //!
 //! * [`configs`]: the parameters of each pallet.
-//! * [`rules`]: what differs between chains that run this runtime.
+//! * [`parameters`]: what differs between chains that run this runtime.
+//! * [`migrations`]: what brings the state of older releases to this one.
 //! * [`apis`]: what clients, wallets and the node may ask the runtime.
 //! * [`genesis_config_presets`]: the genesis states that `chain-spec` builds upon.
 
@@ -23,7 +24,8 @@ pub mod apis;
 mod benchmarks;
 pub mod configs;
 pub mod genesis_config_presets;
-pub mod rules;
+pub mod migrations;
+pub mod parameters;
 pub mod weights;
 
 #[cfg(test)]
@@ -84,7 +86,7 @@ pub const VERSION: RuntimeVersion = RuntimeVersion {
     spec_name: Cow::Borrowed("starling"),
     impl_name: Cow::Borrowed("starling"),
     authoring_version: 1,
-    spec_version: 1,
+    spec_version: 2,
     impl_version: 1,
     apis: apis::RUNTIME_API_VERSIONS,
     transaction_version: 1,
@@ -181,7 +183,7 @@ mod runtime {
 
     // Before every pallet whose constants it holds.
     #[runtime::pallet_index(30)]
-    pub type Rules = rules::Pallet<Runtime>;
+    pub type Parameters = pallet_protocol_parameters::Pallet<Runtime>;
     // Before Session, whose genesis asks it for the first validators.
     #[runtime::pallet_index(31)]
     pub type Agents = pallet_agents::Pallet<Runtime>;

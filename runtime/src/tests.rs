@@ -15,9 +15,10 @@ use sp_runtime::BuildStorage;
 use crate::{
     configs::{ProxyType, RuntimeBlockWeights},
     genesis_config_presets as presets,
-    rules::{InForce, RuleSet},
-    AccountId, AllPalletsWithSystem, Aura, Balances, Grandpa, Rounds, Runtime, RuntimeCall,
-    RuntimeGenesisConfig, Session, TransactionPayment, TxExtension, EXISTENTIAL_DEPOSIT,
+    parameters::{Preset, Stateless},
+    AccountId, AllPalletsWithSystem, Aura, Balances, Grandpa, Parameters, Rounds, Runtime,
+    RuntimeCall, RuntimeGenesisConfig, RuntimeHoldReason, Session, TransactionPayment, TxExtension,
+    EXISTENTIAL_DEPOSIT,
 };
 
 /// The state that a preset, merged into the default genesis as the chain spec does it, builds.
@@ -133,30 +134,59 @@ fn a_narrow_proxy_cannot_move_funds_or_become_root() {
 }
 
 #[test]
-fn the_rules_of_every_set_fit_together() {
-    for set in [RuleSet::Production, RuleSet::Dev, RuleSet::Paper] {
-        TestExternalities::default().execute_with(|| {
-            InForce::<Runtime>::put(set.parameters());
-            AllPalletsWithSystem::integrity_test();
-        });
+fn the_parameters_of_every_preset_fit_together() {
+    for preset in [Preset::Production, Preset::Dev, Preset::Paper] {
+        // FRAME checks the constants of each pallet without any state.
+        Stateless::set(preset.parameters());
+        AllPalletsWithSystem::integrity_test();
     }
 }
 
 #[test]
-fn a_chain_whose_genesis_chose_no_rules_has_those_of_production() {
-    TestExternalities::default().execute_with(|| {
-        assert_eq!(InForce::<Runtime>::get(), RuleSet::Production.parameters());
-    });
+fn parameters_that_do_not_fit_together_are_noticed() {
+    let mut parameters = Preset::Production.parameters();
+    parameters.rounds.min_responses = 1;
+    Stateless::set(parameters);
+    assert!(std::panic::catch_unwind(AllPalletsWithSystem::integrity_test).is_err());
+}
+
+#[test]
+fn the_testnet_template_has_the_parameters_of_production() {
     state_of(presets::TESTNET).execute_with(|| {
-        assert_eq!(InForce::<Runtime>::get(), RuleSet::Production.parameters());
+        assert_eq!(Parameters::in_force(), Preset::Production.parameters());
     });
+}
+
+#[test]
+#[should_panic = "the genesis names no preset of parameters"]
+fn a_genesis_that_chooses_no_parameters_cannot_be_built() {
+    let _ = RuntimeGenesisConfig::default().build_storage();
+}
+
+#[test]
+fn the_reasons_of_holds_and_the_kinds_of_proxies_keep_their_bytes() {
+    let holds: [(RuntimeHoldReason, [u8; 2]); 4] = [
+        (pallet_agents::HoldReason::Bond.into(), [31, 0]),
+        (pallet_tickets::HoldReason::Tickets.into(), [32, 0]),
+        (pallet_rounds::HoldReason::Fee.into(), [35, 0]),
+        (pallet_rounds::HoldReason::Deposit.into(), [35, 1]),
+    ];
+    for (reason, bytes) in holds {
+        assert_eq!(reason.encode(), bytes);
+    }
+    let proxies = (
+        ProxyType::Any,
+        ProxyType::NonTransfer,
+        ProxyType::SessionKeys,
+    );
+    assert_eq!(proxies.encode(), [0, 1, 2]);
 }
 
 #[test]
 fn the_validators_of_the_presets_are_agents_that_may_answer() {
     for preset in [presets::DEVELOPMENT, presets::LOCAL_TESTNET] {
         state_of(preset).execute_with(|| {
-            assert_eq!(InForce::<Runtime>::get(), RuleSet::Dev.parameters());
+            assert_eq!(Parameters::in_force(), Preset::Dev.parameters());
             for validator in Session::validators() {
                 let agent = Rounds::agent_view(&validator).unwrap();
                 assert!(agent.active);

@@ -11,6 +11,7 @@ use codec::Encode;
 use frame_support::{
     dispatch::GetDispatchInfo, storage::with_transaction_unchecked, weights::Weight,
 };
+use pallet_protocol_parameters::InForce;
 use sp_consensus_aura::{Slot, AURA_ENGINE_ID};
 use sp_core::H256;
 use sp_io::TestExternalities;
@@ -22,10 +23,10 @@ use sp_runtime::{
 };
 use starling_runtime::{
     configs::RuntimeBlockWeights,
-    rules::{InForce, Parameters, RuleSet},
-    AccountId, AgentsConfig, Balance, BalancesConfig, BlockNumber, Executive, Header, RulesConfig,
-    Runtime, RuntimeCall, RuntimeGenesisConfig, SessionConfig, SessionKeys, SignedPayload, System,
-    UncheckedExtrinsic, SLOT_DURATION, UNIT,
+    parameters::{Parameters, Preset},
+    AccountId, AgentsConfig, Balance, BalancesConfig, BlockNumber, Executive, Header,
+    ParametersConfig, Runtime, RuntimeCall, RuntimeGenesisConfig, SessionConfig, SessionKeys,
+    SignedPayload, System, UncheckedExtrinsic, SLOT_DURATION, UNIT,
 };
 
 use crate::keys::Keys;
@@ -38,7 +39,7 @@ const FIRST_SLOT: u64 = 1_700_000_000;
 
 /// Who is there in the first block.
 pub struct Genesis {
-    /// The rules of the chain.
+    /// The parameters of the chain.
     pub parameters: Parameters,
     /// How many validators there are. They author and take no part in rounds.
     pub validators: usize,
@@ -403,9 +404,8 @@ fn genesis_state(genesis: &Genesis, validators: &[Keys]) -> Result<TestExternali
         .collect();
     let others = genesis.accounts.iter().map(|who| (who.clone(), ENDOWMENT));
     let config = RuntimeGenesisConfig {
-        rules: RulesConfig {
-            rules: RuleSet::Production,
-            ..Default::default()
+        parameters: ParametersConfig {
+            preset: Some(Preset::Production),
         },
         agents: AgentsConfig {
             agents: agents
@@ -437,10 +437,11 @@ fn genesis_state(genesis: &Genesis, validators: &[Keys]) -> Result<TestExternali
         ..Default::default()
     };
     let mut storage = config.build_storage().map_err(|error| anyhow!(error))?;
-    // The rules of a scenario have no name that a genesis block could hold.
-    let rules = genesis.parameters.clone();
-    storage
-        .top
-        .insert(InForce::<Runtime>::hashed_key().to_vec(), rules.encode());
+    // The parameters of a scenario have no name that a genesis block could hold.
+    let parameters = genesis.parameters.clone();
+    storage.top.insert(
+        InForce::<Runtime>::hashed_key().to_vec(),
+        parameters.encode(),
+    );
     Ok(storage.into())
 }

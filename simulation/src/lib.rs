@@ -5,12 +5,12 @@
 pub mod ability;
 pub mod behaviour;
 pub mod chain;
+pub mod changes;
 pub mod experiments;
 pub mod keys;
 pub mod models;
 pub mod output;
 pub mod page;
-pub mod rules;
 pub mod runner;
 pub mod selection;
 pub mod stats;

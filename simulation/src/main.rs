@@ -14,10 +14,11 @@ use clap::{Args, Parser, Subcommand};
 use serde::{de::value, Deserialize, Serialize};
 use starling_engine::ActivationBits;
 use starling_evaluation::Task;
-use starling_runtime::rules::{Parameters, RuleSet};
+use starling_runtime::parameters::{Parameters, Preset};
 use starling_simulation::{
     ability::Ability,
     behaviour::Kind,
+    changes::Changes,
     experiments::{
         alternatives,
         behaviours::{self, Attack},
@@ -30,7 +31,6 @@ use starling_simulation::{
     models::{Model, Scorer},
     output::Output,
     page,
-    rules::Rules,
     runner::Runner,
     swarm::{Config, Spec, Swarm},
     tables,
@@ -119,9 +119,9 @@ enum Experiment {
     },
     /// Ratings against true abilities (figures 3 to 5).
     Ratings {
-        /// The rules.
-        #[arg(long, value_delimiter = ',', default_value = "paper,production", value_parser = named::<RuleSet>)]
-        rules: Vec<RuleSet>,
+        /// The presets of parameters.
+        #[arg(long, value_delimiter = ',', default_value = "paper,production", value_parser = named::<Preset>)]
+        presets: Vec<Preset>,
         /// How many agents.
         #[arg(long, default_value_t = 10)]
         agents: usize,
@@ -143,9 +143,9 @@ enum Experiment {
     },
     /// The profit of further identities (figure 6).
     Sybil {
-        /// The rules.
-        #[arg(long, value_delimiter = ',', default_value = "paper,production", value_parser = named::<RuleSet>)]
-        rules: Vec<RuleSet>,
+        /// The presets of parameters.
+        #[arg(long, value_delimiter = ',', default_value = "paper,production", value_parser = named::<Preset>)]
+        presets: Vec<Preset>,
         /// Numbers of agents.
         #[arg(long, value_delimiter = ',', default_value = "10,20,50,100,200,500")]
         agents: Vec<usize>,
@@ -167,7 +167,7 @@ enum Experiment {
         #[command(flatten)]
         counted: Counted,
         #[command(flatten)]
-        rules: RulesArg,
+        parameters: ParametersArg,
     },
     /// What each behaviour does to the swarm, by the fraction of agents that have it.
     Behaviours {
@@ -186,7 +186,7 @@ enum Experiment {
         #[arg(long, default_value_t = POOR, value_parser = share)]
         poor: f64,
         #[command(flatten)]
-        rules: RulesArg,
+        parameters: ParametersArg,
     },
     /// What a block author gains that chooses among several blocks for a full round.
     Grinding {
@@ -209,7 +209,7 @@ enum Experiment {
         #[command(flatten)]
         counted: Counted,
         #[command(flatten)]
-        rules: RulesArg,
+        parameters: ParametersArg,
     },
     /// What the main parameters do.
     Sweep {
@@ -283,19 +283,19 @@ struct Counted {
     seeds: u64,
 }
 
-/// Other rules than those of production.
+/// Other parameters than those of production.
 #[derive(Args)]
-struct RulesArg {
-    /// A file (TOML) with rules, as in the `[rules]` of a scenario.
+struct ParametersArg {
+    /// A file (TOML) with parameters, as in the `[parameters]` of a scenario.
     #[arg(long, value_name = "FILE")]
-    rules: Option<PathBuf>,
+    parameters: Option<PathBuf>,
 }
 
-impl RulesArg {
+impl ParametersArg {
     fn parameters(&self) -> Result<Parameters> {
-        match &self.rules {
-            Some(file) => read::<Rules>(file)?.parameters(),
-            None => Rules::default().parameters(),
+        match &self.parameters {
+            Some(file) => read::<Changes>(file)?.parameters(),
+            None => Changes::default().parameters(),
         }
     }
 }
@@ -548,7 +548,7 @@ fn play(experiment: Experiment, common: &Common) -> Result<()> {
         },
         Experiment::Speed { agents, rounds } => {
             let agents = vec![Spec::honest(Ability::default()); agents];
-            let config = Config::new(short(RuleSet::Production), agents, seed);
+            let config = Config::new(short(Preset::Production), agents, seed);
             let start = Instant::now();
             runner.all("speed", rounds, &[config], |config, bar| {
                 let mut swarm = Swarm::new(config.clone())?;
@@ -562,15 +562,15 @@ fn play(experiment: Experiment, common: &Common) -> Result<()> {
             Ok(())
         },
         Experiment::Ratings {
-            rules,
+            presets,
             agents,
             rounds,
             seeds,
         } => {
-            let sets: Vec<_> = rules
+            let sets: Vec<_> = presets
                 .into_iter()
-                .map(|rules| ratings::Options {
-                    rules,
+                .map(|preset| ratings::Options {
+                    preset,
                     agents,
                     rounds,
                     seeds: some(seeds),
@@ -586,15 +586,15 @@ fn play(experiment: Experiment, common: &Common) -> Result<()> {
             print(&alternatives::run(&options, runner, &output)?)
         },
         Experiment::Sybil {
-            rules,
+            presets,
             agents,
             tickets,
             rounds,
         } => {
-            let sets: Vec<_> = rules
+            let sets: Vec<_> = presets
                 .into_iter()
-                .map(|rules| sybil::SurfaceOptions {
-                    rules,
+                .map(|preset| sybil::SurfaceOptions {
+                    preset,
                     agents: agents.clone(),
                     tickets: tickets.clone(),
                     rounds,
@@ -607,10 +607,10 @@ fn play(experiment: Experiment, common: &Common) -> Result<()> {
             agents,
             shares,
             counted,
-            rules,
+            parameters,
         } => {
             let options = sybil::CaseOptions {
-                parameters: rules.parameters()?,
+                parameters: parameters.parameters()?,
                 agents,
                 shares,
                 warm_up: counted.warm_up,
@@ -625,10 +625,10 @@ fn play(experiment: Experiment, common: &Common) -> Result<()> {
             agents,
             counted,
             poor,
-            rules,
+            parameters,
         } => {
             let options = behaviours::Options {
-                parameters: rules.parameters()?,
+                parameters: parameters.parameters()?,
                 agents,
                 attacks: match attacks.is_empty() {
                     true => Attack::all(),
@@ -649,10 +649,10 @@ fn play(experiment: Experiment, common: &Common) -> Result<()> {
             fractions,
             candidates,
             counted,
-            rules,
+            parameters,
         } => {
             let options = grinding::Options {
-                parameters: rules.parameters()?,
+                parameters: parameters.parameters()?,
                 agents,
                 seats,
                 kinds,

@@ -14,14 +14,15 @@ use starling_primitives::{
     api::RoundView,
     assignment::Assignment,
     draw,
+    fixed::ONE,
     messages::{payload, Message},
     sealing::Slot,
     traits::Ratings as _,
     Balance, Position, RoundId, Salt, Score, Secret,
 };
 use starling_runtime::{
-    rules::Parameters, AccountId, Balances, BlockNumber, Ratings, Rounds, Runtime, RuntimeCall,
-    UncheckedExtrinsic, UNIT,
+    parameters::Parameters, AccountId, Balances, BlockNumber, Ratings, Rounds, Runtime,
+    RuntimeCall, UncheckedExtrinsic, UNIT,
 };
 
 use crate::{
@@ -30,9 +31,6 @@ use crate::{
     chain::{Authoring, Block, Chain, Genesis, Rejection},
     keys::Keys,
 };
-
-/// One, with the 32 fractional bits of the chain's ratings.
-const FIXED_ONE: f64 = (1u64 << 32) as f64;
 
 /// What an agent of the simulation has at stake, far above what a round may claim.
 const BOND: Balance = 1_000_000 * UNIT;
@@ -89,7 +87,7 @@ pub enum Plot {
 /// A swarm and its chain.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The rules.
+    /// The parameters.
     pub parameters: Parameters,
     /// The agents.
     pub agents: Vec<Spec>,
@@ -112,7 +110,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// A swarm under these rules, with nothing out of the ordinary.
+    /// A swarm under these parameters, with nothing out of the ordinary.
     pub fn new(parameters: Parameters, agents: Vec<Spec>, seed: u64) -> Self {
         Self {
             parameters,
@@ -306,7 +304,7 @@ impl Swarm {
     pub fn ratings(&mut self) -> Vec<f64> {
         let accounts = self.accounts.clone();
         self.chain.read(|| {
-            let rating = |who| Ratings::rating(who) as f64 / FIXED_ONE;
+            let rating = |who| Ratings::rating(who) as f64 / ONE as f64;
             accounts.iter().map(rating).collect()
         })
     }
@@ -841,7 +839,7 @@ impl Swarm {
                 played.qualities.insert(index, quality(&drafts[index]));
             }
             if let Some(weight) = response.weight {
-                played.weights.insert(index, weight as f64 / FIXED_ONE);
+                played.weights.insert(index, weight as f64 / ONE as f64);
             }
             for (position, score) in response.scores.unwrap_or_default() {
                 if let Some(author) = author.get(&position) {

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use starling_primitives::fixed::ONE;
-use starling_runtime::rules::RuleSet;
+use starling_runtime::parameters::Preset;
 use starling_simulation::{
     ability::Ability,
     behaviour::Kind,
+    changes::Changes,
     experiments::{
         behaviours::{self, Attack, Cell},
         grinding, ratings, scale,
@@ -20,7 +21,6 @@ use starling_simulation::{
         POOR,
     },
     output::Output,
-    rules::Rules,
     runner::Runner,
     swarm::{Config, Spec, Swarm},
     tables,
@@ -29,13 +29,13 @@ use starling_simulation::{
 const QUIET: Runner = Runner { quiet: true };
 
 fn cell(attack: Attack, fraction: f64) -> Result<Cell> {
-    cell_under(Rules::default(), attack, fraction)
+    cell_under(Changes::default(), attack, fraction)
 }
 
-/// Ten agents under these rules.
-fn cell_under(rules: Rules, attack: Attack, fraction: f64) -> Result<Cell> {
+/// Ten agents under these parameters.
+fn cell_under(changes: Changes, attack: Attack, fraction: f64) -> Result<Cell> {
     let options = behaviours::Options {
-        parameters: rules.parameters()?,
+        parameters: changes.parameters()?,
         agents: 10,
         attacks: vec![attack],
         fractions: vec![fraction],
@@ -102,12 +102,12 @@ fn who_copies_or_stays_silent_pays() -> Result<()> {
 /// more than a third of the authorities nobody else would come in.
 #[test]
 fn censoring_authors_make_nobody_else_late() -> Result<()> {
-    let rules = Rules {
+    let changes = Changes {
         window: Some(3),
-        ..Rules::default()
+        ..Changes::default()
     };
-    let censored = cell_under(rules.clone(), Attack::CensoringAuthor, 0.3)?;
-    let free = cell_under(rules, Attack::Agents(Kind::Ring), 0.3)?;
+    let censored = cell_under(changes.clone(), Attack::CensoringAuthor, 0.3)?;
+    let free = cell_under(changes, Attack::Agents(Kind::Ring), 0.3)?;
     assert_eq!((censored.no_winner, censored.refused), (0.0, 0.0));
     assert!(censored.honest_income > 0.9 * free.honest_income);
     assert!(censored.blocks > free.blocks, "they left nothing out");
@@ -130,16 +130,16 @@ fn a_requester_that_owns_all_agents_loses() -> Result<()> {
 
 #[test]
 fn after_a_hundred_rounds_the_order_of_ratings_is_right() -> Result<()> {
-    for rules in [RuleSet::Production, RuleSet::Paper] {
+    for preset in [Preset::Production, Preset::Paper] {
         let options = ratings::Options {
-            rules,
+            preset,
             agents: 10,
             rounds: 100,
             seeds: vec![1, 2],
         };
         let rows = ratings::summary(&ratings::play(&options, QUIET)?);
         let last = rows.last().expect("there are rounds");
-        assert!(last.spearman > 0.9, "{rules:?}: {}", last.spearman);
+        assert!(last.spearman > 0.9, "{preset:?}: {}", last.spearman);
         assert!(last.spearman > rows[0].spearman);
     }
     Ok(())
@@ -147,9 +147,9 @@ fn after_a_hundred_rounds_the_order_of_ratings_is_right() -> Result<()> {
 
 #[test]
 fn a_sybil_breaks_even_where_the_derived_line_says() -> Result<()> {
-    for rules in [RuleSet::Paper, RuleSet::Production] {
+    for preset in [Preset::Paper, Preset::Production] {
         let options = SurfaceOptions {
-            rules,
+            preset,
             agents: vec![10, 40],
             tickets: vec![0.0],
             // Of ten that score at random nobody may agree with the others, once in thirty rounds.
@@ -169,7 +169,7 @@ fn a_sybil_breaks_even_where_the_derived_line_says() -> Result<()> {
 fn sybils_that_collude_with_poor_answers_lose_up_to_a_tenth_of_the_identities() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let options = CaseOptions {
-        parameters: short(RuleSet::Production),
+        parameters: short(Preset::Production),
         agents: 40,
         shares: vec![0.1],
         warm_up: 4,
@@ -188,15 +188,15 @@ fn sybils_that_collude_with_poor_answers_lose_up_to_a_tenth_of_the_identities() 
 fn with_two_rankings_no_rating_moves_and_with_three_it_does() -> Result<()> {
     let initial = 0.7;
     for (rankings, moves) in [(2, false), (3, true)] {
-        let rules = Rules {
+        let changes = Changes {
             min_rankings: Some(rankings),
             max_rankings: Some(rankings),
             min_samples: Some(0),
             initial_rating: Some(initial),
-            ..Rules::default()
+            ..Changes::default()
         };
         let agents = vec![Spec::honest(Ability::default()); 10];
-        let mut swarm = Swarm::new(Config::new(rules.parameters()?, agents, 1))?;
+        let mut swarm = Swarm::new(Config::new(changes.parameters()?, agents, 1))?;
         for _ in 0..5 {
             swarm.play()?;
         }
@@ -206,10 +206,10 @@ fn with_two_rankings_no_rating_moves_and_with_three_it_does() -> Result<()> {
     Ok(())
 }
 
-fn three_rankings() -> Rules {
-    Rules {
+fn three_rankings() -> Changes {
+    Changes {
         min_rankings: Some(3),
-        ..Rules::default()
+        ..Changes::default()
     }
 }
 
@@ -225,9 +225,9 @@ fn who_ranks_as_many_as_production_asks_finds_the_best_one_more_often_than_who_r
 
 #[test]
 fn the_floor_keeps_a_ring_of_two_fifths_from_winning() -> Result<()> {
-    let without = Rules {
+    let without = Changes {
         weight_floor: Some(0.0),
-        ..Rules::default()
+        ..Changes::default()
     };
     let ring = Attack::Agents(Kind::Ring);
     let with = cell(ring, 0.4)?.attacker_wins;
@@ -250,7 +250,7 @@ fn rankers_that_agree_about_nothing_still_find_a_winner_every_round() -> Result<
     };
     let folder = tempfile::tempdir()?;
     let rows = scenario::run(&discord, 1, QUIET, &Output::new(folder.path(), None)?)?;
-    let floor = RuleSet::Production.parameters().ratings.weight_floor as f64 / ONE as f64;
+    let floor = Preset::Production.parameters().ratings.weight_floor as f64 / ONE as f64;
     assert!(rows.iter().all(|row| row.rating < floor), "{rows:?}");
     let winners: usize = rows.iter().map(|row| row.wins).sum();
     assert_eq!(winners, rounds as usize);
@@ -282,13 +282,13 @@ fn a_withholding_ring_has_nothing_to_choose_where_all_rank_all_and_else_earns_le
 
 #[test]
 fn where_losers_lose_the_whole_ticket_random_scores_cost_money() -> Result<()> {
-    let rules = Rules {
+    let changes = Changes {
         loser: Some(1.0),
         forfeits: Some(0.0),
-        ..Rules::default()
+        ..Changes::default()
     };
     let lazy = Attack::Agents(Kind::Lazy);
-    let cell = cell_under(rules, lazy, 0.2)?;
+    let cell = cell_under(changes, lazy, 0.2)?;
     assert!(cell.attacker_beside < 0.0, "{}", cell.attacker_beside);
     assert!(cell.honest_beside > 0.0, "{}", cell.honest_beside);
     Ok(())
@@ -298,7 +298,7 @@ fn where_losers_lose_the_whole_ticket_random_scores_cost_money() -> Result<()> {
 fn a_grinding_author_gets_seats_and_no_more_than_it_has_agents() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let options = grinding::Options {
-        parameters: short(RuleSet::Production),
+        parameters: short(Preset::Production),
         agents: 12,
         seats: 6,
         kinds: vec![Kind::Honest],
@@ -367,7 +367,7 @@ fn a_round_leaves_no_state_behind_and_fits() -> Result<()> {
 fn the_same_seed_gives_the_same_rounds() -> Result<()> {
     let play = |seed| -> Result<_> {
         let agents = vec![Spec::honest(Ability::default()); 6];
-        let mut swarm = Swarm::new(Config::new(short(RuleSet::Production), agents, seed))?;
+        let mut swarm = Swarm::new(Config::new(short(Preset::Production), agents, seed))?;
         swarm.play()?;
         let played = swarm.play()?;
         let hashes: Vec<_> = played.blocks.iter().map(|block| block.hash).collect();

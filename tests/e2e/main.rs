@@ -9,7 +9,6 @@ mod finality;
 mod played;
 mod refused_transactions;
 mod runtime_cache;
-mod runtime_upgrade;
 mod session_keys;
 mod swarm;
 mod transfer;

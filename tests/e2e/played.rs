@@ -116,8 +116,8 @@ impl Played {
     }
 }
 
-/// The runtime reads from its state how many there may be; here from an empty one, in which the
-/// rules for a network of strangers are in force.
+/// The runtime reads from its state how many there may be. Here there is none, and it answers with
+/// the parameters for a network of strangers.
 fn bounded(scores: &[(Position, Score)]) -> Result<ScoresOf<Runtime>> {
     let bounded = TestExternalities::default().execute_with(|| scores.to_vec().try_into());
     bounded.map_err(|_| anyhow!("too many scores"))

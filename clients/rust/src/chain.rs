@@ -4,7 +4,7 @@
 use codec::{Decode, DecodeAll, Encode};
 use sp_core::crypto::AccountId32;
 use starling_primitives::{
-    api::{AgentView, Answer, RoundView},
+    api::{AgentView, RoundAnswer, RoundView},
     round::BlockNumber,
     Balance, InferenceKey, RoundId, H256,
 };
@@ -240,7 +240,7 @@ impl At {
     }
 
     /// The answer of a round that is stored.
-    pub async fn answer(&self, id: RoundId) -> Result<Option<Answer<AccountId32>>> {
+    pub async fn answer(&self, id: RoundId) -> Result<Option<RoundAnswer<AccountId32>>> {
         self.rounds_api("answer", id).await
     }
 

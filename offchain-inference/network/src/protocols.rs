@@ -10,12 +10,10 @@ use sc_network::{
     NetworkBackend, NotificationMetrics, NotificationService, ProtocolName,
 };
 use sp_runtime::traits::Block as BlockT;
+use starling_shards::transport::MAX_MESSAGE;
 use substrate_prometheus_endpoint::{PrometheusError, Registry};
 
 use crate::{driver::Driver, metrics::Metrics, transport::Network};
-
-/// Maximum size of a message with activations, in bytes.
-pub(crate) const MAX_MESSAGE: usize = 8 << 20;
 
 /// Maximum size of a set-up request or response, in bytes.
 const MAX_SETUP: u64 = 1 << 20;

@@ -20,13 +20,12 @@ use sc_network::{
     multiaddr::Protocol, service::traits::NetworkService, IfDisconnected, Multiaddr,
     OutboundFailure, PeerId, ProtocolName, RequestFailure,
 };
-use starling_shards::transport::{Inbox, ModelId, Peer, Transport, TransportError};
+use starling_shards::transport::{Inbox, ModelId, Peer, Transport, TransportError, MAX_MESSAGE};
 
 use crate::{
     discovery::{self, Command, Discovery},
     links::Links,
     metrics::Metrics,
-    protocols::MAX_MESSAGE,
     LOG_TARGET,
 };
 

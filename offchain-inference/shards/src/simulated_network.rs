@@ -17,11 +17,8 @@ use schnorrkel::{ExpansionMode, Keypair, MiniSecretKey};
 
 use crate::{
     auth::{Account, AgentRecord, Directory, Identity, Key},
-    transport::{Inbox, ModelId, Peer, Transport, TransportError},
+    transport::{Inbox, ModelId, Peer, Transport, TransportError, MAX_MESSAGE},
 };
-
-/// The largest message, in bytes.
-const MAX_MESSAGE: usize = 8 << 20;
 
 /// Changes a message of a peer.
 type Corruption = Arc<dyn Fn(&mut Vec<u8>) + Send + Sync>;

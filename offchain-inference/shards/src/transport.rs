@@ -3,6 +3,9 @@
 
 use std::{fmt, sync::Weak, time::Duration};
 
+/// Maximum size of a message between nodes, in bytes.
+pub const MAX_MESSAGE: usize = 8 << 20;
+
 /// SHA-256 of a model's GGUF file.
 pub type ModelId = [u8; 32];
 

@@ -19,9 +19,12 @@ use sp_keystore::{KeystoreExt, KeystorePtr};
 use sp_offchain::OffchainWorkerApi;
 use sp_runtime::traits::{Block as BlockT, Header, UniqueSaturatedInto};
 use starling_primitives::{
-    api::{job_board_key, AgentView, JobBoard, RoundView, RoundsApi, Sent, VaultEntry},
+    api::{
+        job_board_key, v1, AgentView, JobBoard, RoundView, RoundsApi, Sent, StoredJobBoard,
+        VaultEntry, ROUNDS_API,
+    },
     round::BlockNumber,
-    InferenceKey, RoundId, INFERENCE,
+    Balance, InferenceKey, RoundId, INFERENCE,
 };
 
 use crate::{externalities::Offline, AccountId};
@@ -46,6 +49,11 @@ pub struct Standing {
 
 /// What the worker asks the chain. Blocking.
 pub trait Chain: Send + Sync + 'static {
+    /// Whether the state after block `at` is of the runtime's version. It is not after the block
+    /// that replaces the runtime: the next block migrates it, and until then nothing that the
+    /// runtime says of rounds counts.
+    fn is_migrated(&self, at: At) -> Result<bool, String>;
+
     /// Runs the runtime's hook after block `at`, and reads the job boards that it wrote.
     fn boards(&self, at: At) -> Result<Vec<JobBoard<AccountId>>, String>;
 
@@ -122,6 +130,46 @@ where
         api.offchain_worker(at.hash, &header).map_err(text)
     }
 
+    /// The version of the rounds' interface after block `at`.
+    fn version(&self, at: At) -> Result<u32, String> {
+        let api = self.client.runtime_api();
+        let version = api.api_version::<dyn RoundsApi<Block, AccountId>>(at.hash);
+        match version.map_err(text)? {
+            Some(version) if (1..=ROUNDS_API).contains(&version) => Ok(version),
+            Some(newer) => Err(format!(
+                "the chain's runtime has version {newer} of the rounds' interface, and this node \
+                 knows those up to {ROUNDS_API}: upgrade the node"
+            )),
+            None => Err("the chain's runtime knows no rounds".into()),
+        }
+    }
+
+    /// The job board that a runtime of the present version wrote.
+    fn board(value: &[u8]) -> Result<JobBoard<AccountId>, String> {
+        match StoredJobBoard::decode(&mut &*value) {
+            Ok(StoredJobBoard::V2(board)) => Ok(board),
+            Err(_) => Err(
+                "the job board has a format that this node does not know: upgrade the \
+                           node"
+                    .into(),
+            ),
+        }
+    }
+
+    /// The job board that a runtime of version 1 wrote, with the fees that it does not say.
+    fn board_1(&self, at: At, value: &[u8]) -> Result<JobBoard<AccountId>, String> {
+        let board = v1::JobBoard::<AccountId>::decode(&mut &*value)
+            .map_err(|_| "the job board is not in the format of its runtime")?;
+        board.upgrade(|round| self.fee(at, round))
+    }
+
+    /// What the requester of a round pays.
+    fn fee(&self, at: At, id: RoundId) -> Result<Balance, String> {
+        let view = self.client.runtime_api().round(at.hash, id).map_err(text)?;
+        let view = view.ok_or_else(|| format!("round {id} is on a job board and not stored"))?;
+        Ok(view.round.terms.fee)
+    }
+
     fn keys(&self) -> Vec<InferenceKey> {
         let keys = self.keystore.sr25519_public_keys(INFERENCE);
         keys.into_iter().map(Into::into).collect()
@@ -147,15 +195,22 @@ where
     C::Api: OffchainWorkerApi<Block> + RoundsApi<Block, AccountId>,
     Storage: OffchainStorage + 'static,
 {
+    fn is_migrated(&self, at: At) -> Result<bool, String> {
+        // A runtime of version 1 is the first one: there was nothing to migrate.
+        if self.version(at)? < 2 {
+            return Ok(true);
+        }
+        self.client.runtime_api().is_migrated(at.hash).map_err(text)
+    }
+
     fn boards(&self, at: At) -> Result<Vec<JobBoard<AccountId>>, String> {
+        let version = self.version(at)?;
         self.run_hook(at)?;
         let mut storage = self.storage.clone();
-        let boards = self.keys().into_iter().filter_map(|key| {
-            let value = storage.local_storage_get(StorageKind::PERSISTENT, &job_board_key(&key))?;
-            Some(JobBoard::decode(&mut value.as_slice()).map_err(|_| {
-                "the job board is not in the format that this node knows; upgrade the node"
-                    .to_owned()
-            }))
+        let mut read = |key: &[u8]| storage.local_storage_get(StorageKind::PERSISTENT, key);
+        let boards = self.keys().into_iter().filter_map(|key| match version {
+            1 => read(&v1::job_board_key(&key)).map(|value| self.board_1(at, &value)),
+            _ => read(&job_board_key(&key)).map(|value| Self::board(&value)),
         });
         boards.collect()
     }

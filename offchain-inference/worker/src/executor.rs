@@ -6,7 +6,7 @@ use std::{
     panic::{catch_unwind, AssertUnwindSafe},
     sync::{
         atomic::{AtomicBool, AtomicU32, Ordering},
-        Arc, Weak,
+        Arc,
     },
     thread,
     time::{Duration, Instant},
@@ -19,25 +19,21 @@ use starling_primitives::{
     api::{SealedResponse, SealedScores, Task},
     round::BlockNumber,
     sealing::Slot,
-    Balance, Position, RoundId, Score,
+    Position, Salt, Score,
 };
 
 use crate::{
     agent::{ranking, Agent, Failure, Reply, Request, Signals},
-    chain::Chain,
     jobs::{Job, JobId},
     metrics::{Metrics, Phase},
     problems::Problems,
     queue::Run,
-    vault::{Answer, Place, Response, Vault, VaultError},
+    vault::{Response, RoundKey, SealedAnswer, Vault, VaultError},
     AccountId, LOG_TARGET,
 };
 
 /// Pause before the vault is written to again after an error.
 const STORE_AGAIN: Duration = Duration::from_secs(1);
-
-/// The longest response that the executor seals, in bytes; longer ones are cut.
-const MAX_RESPONSE: usize = 4096;
 
 /// How a job ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,10 +61,8 @@ pub struct Finished {
 pub struct Executor {
     agent: RwLock<Arc<Agent>>,
     vault: Arc<Vault>,
-    /// A job that does not end keeps its thread, and must not keep the node's transaction pool with
-    /// it: the node would wait for that before it ends.
-    chain: Weak<dyn Chain>,
     genesis: H256,
+    random: fn() -> Result<[u8; 32], String>,
     now: AtomicU32,
     cold: AtomicBool,
     metrics: Metrics,
@@ -77,11 +71,12 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// Executes jobs with `agent`, and tells `finished` about them.
+    /// Executes jobs of the chain with this genesis block with `agent`, and tells `finished` about
+    /// them.
     pub fn new(
         agent: Agent,
         vault: Arc<Vault>,
-        chain: &Arc<dyn Chain>,
+        genesis: H256,
         metrics: Metrics,
         problems: Arc<Problems>,
         finished: UnboundedSender<Finished>,
@@ -89,8 +84,8 @@ impl Executor {
         Self {
             agent: RwLock::new(Arc::new(agent)),
             vault,
-            genesis: chain.genesis(),
-            chain: Arc::downgrade(chain),
+            genesis,
+            random,
             now: AtomicU32::new(0),
             cold: AtomicBool::new(true),
             metrics,
@@ -121,36 +116,42 @@ impl Executor {
     }
 
     /// Gives a job up: passes, or scores by similarity to the own response.
-    pub fn give_up(&self, job: &Job) -> Result<(), VaultError> {
-        match &job.task {
+    pub fn give_up(&self, job: &Job) -> Result<(), String> {
+        let stored = match &job.task {
             Task::Rank {
                 seed, responses, ..
             } => {
                 let (positions, texts) = texts(responses);
-                let scores = ranking::by_similarity(&self.own(&job.id.place), &texts);
-                self.put_scores(&job.id.place, *seed, positions, scores)
+                let scores = ranking::by_similarity(&self.own(&job.id.key), &texts);
+                self.put_scores(&job.id.key, self.scored(*seed, positions, scores)?)
             },
-            _ => self.put_response(&job.id, None).map(drop),
-        }
+            _ => self.put_response(&job.id, None),
+        };
+        stored.map_err(|error| error.to_string())
     }
 
     fn execute(&self, job: &Job, signals: &Signals) -> Result<Outcome, Failure> {
         let agent = self.agent();
-        let place = &job.id.place;
+        let key = &job.id.key;
         match &job.task {
-            Task::Respond { prompt, max_tokens } => {
+            Task::Respond {
+                prompt,
+                max_tokens,
+                fee,
+                max_bytes,
+            } => {
                 let started = Instant::now();
                 let request = Request {
-                    round: place.1,
+                    round: key.round,
                     prompt: String::from_utf8_lossy(prompt).into_owned(),
                     max_tokens: *max_tokens,
-                    fee: self.fee(place.1)?,
+                    fee: *fee,
                 };
                 let reply = agent.respond(&request, signals)?;
                 self.metrics.took(Phase::Respond, started.elapsed());
                 match reply {
                     Reply::Text(text) => {
-                        let answer = self.seal(place, &text)?;
+                        let answer = self.seal(key, &text, *max_bytes)?;
                         self.store(signals, || self.put_response(&job.id, Some(answer.clone())))
                     },
                     Reply::Pass(reason) => {
@@ -167,11 +168,12 @@ impl Executor {
                 let started = Instant::now();
                 let (positions, texts) = texts(responses);
                 let prompt = String::from_utf8_lossy(prompt);
-                let scores = agent.rank(&prompt, &self.own(place), &texts, signals)?;
+                let scores = agent.rank(&prompt, &self.own(key), &texts, signals)?;
                 self.metrics.took(Phase::Rank, started.elapsed());
-                self.store(signals, || {
-                    self.put_scores(place, *seed, positions.clone(), scores.clone())
-                })
+                let scores = self
+                    .scored(*seed, positions, scores)
+                    .map_err(Failure::Broken)?;
+                self.store(signals, || self.put_scores(key, scores.clone()))
             },
             Task::Pass | Task::Reveal | Task::Disclose { .. } => Ok(Outcome::Done),
         }
@@ -195,58 +197,72 @@ impl Executor {
         }
     }
 
-    /// What the requester pays.
-    fn fee(&self, round: RoundId) -> Result<Balance, Failure> {
-        // Without a chain the node is about to end.
-        let chain = self.chain.upgrade().ok_or(Failure::Cancelled)?;
-        let view = chain.round(chain.best(), round).ok().flatten();
-        Ok(view.map_or(0, |view| view.round.terms.fee))
-    }
-
-    fn seal(&self, place: &Place, text: &str) -> Result<Answer, Failure> {
-        let broken = |what: &str| Failure::Broken(what.to_owned());
+    /// Seals a response, cut to `max_bytes`.
+    fn seal(&self, key: &RoundKey, text: &str, max_bytes: u32) -> Result<SealedAnswer, Failure> {
+        let longest = usize::try_from(max_bytes).unwrap_or(usize::MAX);
         let text = text
-            .get(..text.floor_char_boundary(MAX_RESPONSE))
+            .get(..text.floor_char_boundary(longest))
             .unwrap_or(text);
-        let key = random().map_err(|error| broken(&error))?;
+        let secret = (self.random)().map_err(Failure::Broken)?;
         let slot = Slot {
             genesis: self.genesis,
-            round: place.1,
-            agent: &place.0,
+            round: key.round,
+            agent: &key.agent,
         };
         let sealed = slot
-            .seal(&key, text)
-            .ok_or_else(|| broken("the response is too long"))?;
-        Ok(Answer {
+            .seal(&secret, text)
+            .ok_or_else(|| Failure::Broken("the response is too long".to_owned()))?;
+        Ok(SealedAnswer {
             text: text.to_owned(),
-            sealed: SealedResponse { key, sealed },
+            sealed: SealedResponse {
+                key: secret,
+                sealed,
+            },
         })
     }
 
-    fn put_response(&self, id: &JobId, answer: Option<Answer>) -> Result<(), VaultError> {
+    /// Scores with a fresh salt. Without randomness there are none: a commitment whose salt is known
+    /// can be searched for its scores.
+    fn scored(
+        &self,
+        seed: H256,
+        positions: Vec<Position>,
+        scores: Vec<Score>,
+    ) -> Result<SealedScores, String> {
+        let salt: Salt = (self.random)()?;
+        Ok(SealedScores {
+            seed,
+            scores: positions.into_iter().zip(scores).collect(),
+            salt,
+        })
+    }
+
+    fn put_response(&self, id: &JobId, answer: Option<SealedAnswer>) -> Result<(), VaultError> {
         let response = Response {
             request: id.subject,
             answer,
         };
-        self.timed(|now| self.vault.put_response(&id.place, now, response))
+        self.timed(|now| self.vault.put_response(&id.key, now, response))
             .map(drop)
     }
 
-    fn put_scores(
-        &self,
-        place: &Place,
-        seed: H256,
-        positions: Vec<Position>,
-        scores: Vec<Score>,
-    ) -> Result<(), VaultError> {
-        let scores = SealedScores {
-            seed,
-            scores: positions.into_iter().zip(scores).collect(),
-            // Without randomness the machine could not have made its keys either.
-            salt: random().unwrap_or_default(),
-        };
-        self.timed(|now| self.vault.put_scores(place, now, scores))
+    fn put_scores(&self, key: &RoundKey, scores: SealedScores) -> Result<(), VaultError> {
+        self.timed(|now| self.vault.put_scores(key, now, scores))
             .map(drop)
+    }
+
+    /// Does work that may panic.
+    fn contain(&self, work: impl FnOnce() -> Result<Outcome, Failure>) -> Outcome {
+        match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(Failure::Cancelled)) => Outcome::Cancelled,
+            Ok(Err(Failure::Broken(reason))) => Outcome::Failed(reason),
+            Err(_) => {
+                // Whatever it left behind, nobody uses it again.
+                self.agent().unload();
+                Outcome::Failed("the engine crashed; its models will be loaded again".into())
+            },
+        }
     }
 
     fn timed<T>(&self, put: impl FnOnce(BlockNumber) -> T) -> T {
@@ -257,8 +273,8 @@ impl Executor {
     }
 
     /// The agent's own response in a round.
-    fn own(&self, place: &Place) -> String {
-        let record = self.vault.record(place).unwrap_or_default();
+    fn own(&self, key: &RoundKey) -> String {
+        let record = self.vault.record(key).unwrap_or_default();
         let mut answers = record.responses.into_iter().rev().filter_map(|r| r.answer);
         answers.next().map(|answer| answer.text).unwrap_or_default()
     }
@@ -267,17 +283,7 @@ impl Executor {
 impl Run for Executor {
     fn run(&self, job: &Job, signals: &Signals, waited: Duration) {
         self.metrics.took(Phase::Wait, waited);
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.execute(job, signals)));
-        let outcome = match outcome {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(Failure::Cancelled)) => Outcome::Cancelled,
-            Ok(Err(Failure::Broken(reason))) => Outcome::Failed(reason),
-            Err(_) => {
-                // Whatever it left behind, nobody uses it again.
-                self.agent().unload();
-                Outcome::Failed("the engine crashed; its models will be loaded again".into())
-            },
-        };
+        let outcome = self.contain(|| self.execute(job, signals));
         let id = job.id.clone();
         // Without a driver nobody is interested any more.
         let _ = self.finished.unbounded_send(Finished { id, outcome });
@@ -313,59 +319,64 @@ fn random() -> Result<[u8; 32], String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        chain::{At, Standing},
-        jobs::Kind,
-    };
-    use starling_primitives::api::{JobBoard, RoundView, Sent, VaultEntry};
+    use crate::jobs::Kind;
+    use futures::{channel::mpsc::UnboundedReceiver, executor::block_on, StreamExt};
+    use tempfile::TempDir;
 
-    /// A chain that makes whoever asks it for a round crash.
-    struct Crashing;
+    /// An executor whose agent answers `answer` to everything, its vault and its results.
+    struct Bench {
+        executor: Executor,
+        finishes: UnboundedReceiver<Finished>,
+        _folder: TempDir,
+    }
 
-    impl Chain for Crashing {
-        fn boards(&self, _: At) -> Result<Vec<JobBoard<AccountId>>, String> {
-            Ok(vec![])
-        }
-
-        fn round(&self, _: At, _: RoundId) -> Result<Option<RoundView<AccountId>>, String> {
-            panic!("as a bug in the engine would")
-        }
-
-        fn standings(&self, _: At) -> Result<Vec<Standing>, String> {
-            Ok(vec![])
-        }
-
-        fn submit(
-            &self,
-            _: At,
-            _: Vec<VaultEntry<AccountId>>,
-            _: BlockNumber,
-        ) -> Result<Vec<(RoundId, AccountId, Sent)>, String> {
-            Ok(vec![])
-        }
-
-        fn best(&self) -> At {
-            At {
-                hash: H256::zero(),
-                number: 1,
+    impl Bench {
+        fn new(answer: &str) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let vault = Arc::new(Vault::open(folder.path().join("vault.redb")).unwrap());
+            let metrics = Metrics::new(None).unwrap();
+            let problems = Arc::new(Problems::default());
+            let config =
+                format!("[[primary]]\n[[primary.patterns]]\npattern = 'x'\nanswer = {answer:?}");
+            let config = toml::from_str(&config).unwrap();
+            let agent = Agent::new(config, None, None, metrics.clone(), problems.clone()).unwrap();
+            let (finished, finishes) = futures::channel::mpsc::unbounded();
+            let genesis = H256::zero();
+            Self {
+                executor: Executor::new(agent, vault, genesis, metrics, problems, finished),
+                finishes,
+                _folder: folder,
             }
         }
 
-        fn finalized(&self) -> At {
-            self.best()
+        fn outcome(&mut self, task: Task<AccountId>) -> Outcome {
+            self.executor
+                .run(&job(task), &Signals::default(), Duration::ZERO);
+            block_on(self.finishes.next()).unwrap().outcome
         }
 
-        fn genesis(&self) -> H256 {
-            H256::zero()
+        fn record(&self) -> crate::vault::Record {
+            self.executor.vault.record(&key()).unwrap_or_default()
+        }
+    }
+
+    fn key() -> RoundKey {
+        RoundKey {
+            agent: [1; 32].into(),
+            round: 1,
         }
     }
 
     fn job(task: Task<AccountId>) -> Job {
+        let kind = match task {
+            Task::Rank { .. } => Kind::Rank,
+            _ => Kind::Respond,
+        };
         Job {
             id: JobId {
-                place: ([1; 32].into(), 1),
-                kind: Kind::Rank,
-                subject: H256::repeat_byte(2),
+                key: key(),
+                kind,
+                subject: SEED,
             },
             since: 0,
             deadline: 9,
@@ -373,37 +384,55 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_crash_is_a_failure_and_the_next_job_is_done() {
-        let folder = tempfile::tempdir().unwrap();
-        let vault = Arc::new(Vault::open(folder.path().join("vault.redb")).unwrap());
-        let metrics = Metrics::new(None).unwrap();
-        let problems = Arc::new(Problems::default());
-        let config = "[[primary]]\n[[primary.patterns]]\npattern = 'x'\nanswer = \"y\"";
-        let config = toml::from_str(config).unwrap();
-        let agent = Agent::new(config, None, None, metrics.clone(), problems.clone()).unwrap();
-        let (finished, mut finishes) = futures::channel::mpsc::unbounded();
-        let chain: Arc<dyn Chain> = Arc::new(Crashing);
-        let executor = Executor::new(agent, vault.clone(), &chain, metrics, problems, finished);
-        let mut outcome = |task| {
-            executor.run(&job(task), &Signals::default(), Duration::ZERO);
-            futures::executor::block_on(futures::StreamExt::next(&mut finishes))
-                .unwrap()
-                .outcome
-        };
-        let crashed = outcome(Task::Respond {
+    const SEED: H256 = H256([2; 32]);
+
+    fn respond(max_bytes: u32) -> Task<AccountId> {
+        Task::Respond {
             prompt: b"x".to_vec(),
             max_tokens: 1,
-        });
-        assert!(matches!(crashed, Outcome::Failed(reason) if reason.contains("crashed")));
-        let seed = H256::repeat_byte(2);
-        let ranked = outcome(Task::Rank {
+            fee: 5,
+            max_bytes,
+        }
+    }
+
+    fn rank() -> Task<AccountId> {
+        Task::Rank {
             prompt: b"x".to_vec(),
-            seed,
+            seed: SEED,
             responses: vec![(4, [2; 32].into(), b"z".to_vec())],
-        });
-        assert_eq!(ranked, Outcome::Done);
-        let record = vault.record(&([1; 32].into(), 1)).unwrap();
-        assert_eq!(record.scores(seed).unwrap().scores.len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_crash_is_a_failure_and_the_next_job_is_done() {
+        let mut bench = Bench::new("y");
+        let crash = || panic!("as a bug in the engine would");
+        let crashed = bench.executor.contain(crash);
+        assert!(matches!(crashed, Outcome::Failed(reason) if reason.contains("crashed")));
+        assert_eq!(bench.outcome(rank()), Outcome::Done);
+        assert_eq!(bench.record().scores(SEED).unwrap().scores.len(), 1);
+    }
+
+    #[test]
+    fn a_response_is_cut_to_what_the_chain_takes() {
+        let mut bench = Bench::new("äää");
+        assert_eq!(bench.outcome(respond(5)), Outcome::Done);
+        let answer = bench.record().responses[0].answer.clone().unwrap();
+        assert_eq!(answer.text, "ää");
+        let overhead = usize::try_from(starling_primitives::sealing::OVERHEAD).unwrap();
+        assert_eq!(answer.sealed.sealed.len(), 4 + overhead);
+    }
+
+    #[test]
+    fn without_randomness_nothing_is_sealed_and_nothing_committed() {
+        let mut bench = Bench::new("y");
+        bench.executor.random = || Err("no randomness".into());
+        for task in [respond(9), rank()] {
+            let outcome = bench.outcome(task);
+            assert_eq!(outcome, Outcome::Failed("no randomness".into()));
+        }
+        let given_up = bench.executor.give_up(&job(rank()));
+        assert_eq!(given_up, Err("no randomness".into()));
+        assert_eq!(bench.record(), Default::default());
     }
 }

@@ -10,11 +10,10 @@ use sp_io::hashing::blake2_256;
 use starling_primitives::{
     api::{JobBoard, Task, VaultEntry},
     round::BlockNumber,
-    RoundId,
 };
 
 use crate::{
-    vault::{Place, Record},
+    vault::{Record, RoundKey},
     AccountId,
 };
 
@@ -44,7 +43,7 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId {
     /// Agent and round.
-    pub place: Place,
+    pub key: RoundKey,
     /// What for.
     pub kind: Kind,
     /// The hash of the request, or the seed of the assignment. Both change in a reorg.
@@ -118,14 +117,17 @@ pub fn due(boards: &[JobBoard<AccountId>], now: BlockNumber) -> Vec<Job> {
         .flat_map(|board| {
             board.jobs.iter().filter_map(|owed| {
                 let (kind, subject) = match &owed.task {
-                    Task::Respond { prompt, max_tokens } => {
-                        (Kind::Respond, request_hash(prompt, *max_tokens))
-                    },
+                    Task::Respond {
+                        prompt, max_tokens, ..
+                    } => (Kind::Respond, request_hash(prompt, *max_tokens)),
                     Task::Rank { seed, .. } => (Kind::Rank, *seed),
                     Task::Pass | Task::Reveal | Task::Disclose { .. } => return None,
                 };
                 let id = JobId {
-                    place: (board.agent.clone(), owed.round),
+                    key: RoundKey {
+                        agent: board.agent.clone(),
+                        round: owed.round,
+                    },
                     kind,
                     subject,
                 };
@@ -181,52 +183,57 @@ fn action(job: &Job, now: BlockNumber, state: Option<&State>) -> Option<Action> 
 /// While a round commits, only the response to the request that is on the board counts: on another
 /// fork the same round may ask something else. Later the chain itself knows what it can use.
 pub fn entries(
-    records: &BTreeMap<Place, Record>,
+    records: &BTreeMap<RoundKey, Record>,
     boards: &[JobBoard<AccountId>],
     now: BlockNumber,
 ) -> Vec<VaultEntry<AccountId>> {
     let mut open = BTreeMap::new();
     for board in boards.iter().filter(|board| board.block == now) {
         for owed in &board.jobs {
-            open.insert((board.agent.clone(), owed.round), &owed.task);
+            let key = RoundKey {
+                agent: board.agent.clone(),
+                round: owed.round,
+            };
+            open.insert(key, &owed.task);
         }
     }
     let passes = open.iter().filter(|(_, task)| matches!(task, Task::Pass));
-    let passes = passes.map(|((agent, round), _)| pass(agent, *round));
-    let stored = records.iter().flat_map(|(place, record)| {
-        let (agent, round) = place;
-        match open.get(place) {
+    let passes = passes.map(|(key, _)| pass(key));
+    let stored = records
+        .iter()
+        .flat_map(|(key, record)| match open.get(key) {
             Some(Task::Pass) => vec![],
-            Some(Task::Respond { prompt, max_tokens }) => {
+            Some(Task::Respond {
+                prompt, max_tokens, ..
+            }) => {
                 let request = request_hash(prompt, *max_tokens);
                 let response = record.response(request).into_iter();
                 response
                     .map(|response| match &response.answer {
                         Some(answer) => VaultEntry {
                             response: Some(answer.sealed.clone()),
-                            ..pass(agent, *round)
+                            ..pass(key)
                         },
-                        None => pass(agent, *round),
+                        None => pass(key),
                     })
                     .collect()
             },
-            _ => later(agent, *round, record),
-        }
-    });
+            _ => later(key, record),
+        });
     passes.chain(stored).collect()
 }
 
-fn pass(agent: &AccountId, round: RoundId) -> VaultEntry<AccountId> {
+fn pass(key: &RoundKey) -> VaultEntry<AccountId> {
     VaultEntry {
-        round,
-        agent: agent.clone(),
+        round: key.round,
+        agent: key.agent.clone(),
         response: None,
         scores: None,
     }
 }
 
 /// Every response with every set of scores; nearly always there is one of each at most.
-fn later(agent: &AccountId, round: RoundId, record: &Record) -> Vec<VaultEntry<AccountId>> {
+fn later(key: &RoundKey, record: &Record) -> Vec<VaultEntry<AccountId>> {
     let answers = record
         .responses
         .iter()
@@ -236,7 +243,7 @@ fn later(agent: &AccountId, round: RoundId, record: &Record) -> Vec<VaultEntry<A
             let with = |scores| VaultEntry {
                 response: Some(answer.sealed.clone()),
                 scores,
-                ..pass(agent, round)
+                ..pass(key)
             };
             if record.scores.is_empty() {
                 vec![with(None)]
@@ -255,17 +262,29 @@ fn later(agent: &AccountId, round: RoundId, record: &Record) -> Vec<VaultEntry<A
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vault::{Answer, Response};
-    use starling_primitives::api::{Owed, SealedResponse, SealedScores};
+    use crate::vault::{Response, SealedAnswer};
+    use starling_primitives::{
+        api::{Owed, SealedResponse, SealedScores},
+        RoundId,
+    };
 
     fn agent() -> AccountId {
         [1; 32].into()
+    }
+
+    fn key(round: RoundId) -> RoundKey {
+        RoundKey {
+            agent: agent(),
+            round,
+        }
     }
 
     fn respond(prompt: &str) -> Task<AccountId> {
         Task::Respond {
             prompt: prompt.into(),
             max_tokens: 8,
+            fee: 5,
+            max_bytes: 64,
         }
     }
 
@@ -333,7 +352,7 @@ mod tests {
             hurried: false,
         };
         let states = [(gone.clone(), active)].into();
-        let plan = plan(&jobs, 5, |id| id.place.1 == 1, &states);
+        let plan = plan(&jobs, 5, |id| id.key.round == 1, &states);
         assert_eq!(
             plan,
             [(gone, Action::Cancel), (jobs[1].id.clone(), Action::Start)]
@@ -345,7 +364,7 @@ mod tests {
     fn answer(prompt: &str, key: u8) -> Response {
         Response {
             request: request_hash(prompt.as_bytes(), 8),
-            answer: Some(Answer {
+            answer: Some(SealedAnswer {
                 text: prompt.into(),
                 sealed: SealedResponse {
                     key: [key; 32],
@@ -362,7 +381,7 @@ mod tests {
             responses: vec![answer("a", 1), answer("b", 2)],
             scores: vec![],
         };
-        let records = [((agent(), 1), record)].into();
+        let records = [(key(1), record)].into();
         let committing = entries(&records, &[board(5, &[(1, respond("b"))])], 5);
         let keys = |entries: &[VaultEntry<AccountId>]| -> Vec<u8> {
             entries
@@ -396,12 +415,12 @@ mod tests {
             }],
             ..Record::default()
         };
-        let records = [((agent(), 1), record), ((agent(), 3), refused)].into();
+        let records = [(key(1), record), (key(3), refused)].into();
         let board = board(5, &[(2, Task::Pass), (3, respond("no"))]);
         let found = entries(&records, &[board], 5);
-        assert_eq!(found[0], pass(&agent(), 2));
+        assert_eq!(found[0], pass(&key(2)));
         assert_eq!(found[1].scores, Some(scores));
-        assert_eq!(found[2], pass(&agent(), 3));
+        assert_eq!(found[2], pass(&key(3)));
         assert_eq!(found.len(), 3);
     }
 }

@@ -205,7 +205,7 @@ fn work(shared: &Shared, run: &dyn Run) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::Kind;
+    use crate::{jobs::Kind, vault::RoundKey};
     use sp_core::H256;
     use starling_primitives::api::Task;
     use std::sync::mpsc;
@@ -213,7 +213,10 @@ mod tests {
     fn job(round: u64, deadline: BlockNumber) -> Job {
         Job {
             id: JobId {
-                place: ([1; 32].into(), round),
+                key: RoundKey {
+                    agent: [1; 32].into(),
+                    round,
+                },
                 kind: Kind::Respond,
                 subject: H256::zero(),
             },
@@ -232,7 +235,7 @@ mod tests {
     impl Run for Gate {
         fn run(&self, job: &Job, signals: &Signals, _: Duration) {
             let niceness = rustix::process::getpriority_process(Some(gettid())).unwrap();
-            self.started.send((job.id.place.1, niceness)).unwrap();
+            self.started.send((job.id.key.round, niceness)).unwrap();
             while !signals.is_set() {
                 if self
                     .release

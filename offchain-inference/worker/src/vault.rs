@@ -14,7 +14,9 @@ use std::{
 
 use codec::{Decode, Encode};
 use parking_lot::Mutex;
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{
+    Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
+};
 use sp_core::H256;
 use starling_primitives::{
     api::{SealedResponse, SealedScores},
@@ -24,8 +26,13 @@ use starling_primitives::{
 
 use crate::AccountId;
 
-/// One record an agent and round; the keys are (account, round), SCALE-encoded.
-const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rounds/1");
+type Table<'a> = TableDefinition<'a, &'a [u8], &'a [u8]>;
+
+/// One [`StoredRecord`] for each [`RoundKey`], SCALE-encoded.
+const RECORDS: Table<'_> = TableDefinition::new("records");
+
+/// One [`Record`] for each [`RoundKey`]: what vaults held before their records had a version.
+const RECORDS_1: Table<'_> = TableDefinition::new("rounds/1");
 
 /// Why something could not be stored.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +44,13 @@ pub struct VaultError {
 }
 
 /// Which agent and round a record is for.
-pub type Place = (AccountId, RoundId);
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub struct RoundKey {
+    /// The agent.
+    pub agent: AccountId,
+    /// The round.
+    pub round: RoundId,
+}
 
 /// Everything about one agent in one round.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
@@ -50,18 +63,25 @@ pub struct Record {
     pub scores: Vec<SealedScores>,
 }
 
+/// A record as it lies on disk. The first byte is its version.
+#[derive(Encode, Decode)]
+enum StoredRecord {
+    #[codec(index = 2)]
+    V2(Record),
+}
+
 /// What the agent says to one request.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Response {
     /// Which request: see [`crate::jobs::request_hash`].
     pub request: H256,
     /// The text with its sealed form; `None` where the agent passes.
-    pub answer: Option<Answer>,
+    pub answer: Option<SealedAnswer>,
 }
 
 /// A response.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Answer {
+pub struct SealedAnswer {
     /// What was sealed.
     pub text: String,
     /// How it was sealed, and with which key.
@@ -92,7 +112,7 @@ struct State {
     /// `None` after an error, until it could be opened again.
     database: Option<Database>,
     /// What is on disk.
-    records: BTreeMap<Place, Record>,
+    records: BTreeMap<RoundKey, Record>,
 }
 
 impl Vault {
@@ -110,12 +130,12 @@ impl Vault {
     }
 
     /// What is stored for an agent and round.
-    pub fn record(&self, place: &Place) -> Option<Record> {
-        self.state.lock().records.get(place).cloned()
+    pub fn record(&self, key: &RoundKey) -> Option<Record> {
+        self.state.lock().records.get(key).cloned()
     }
 
     /// Everything.
-    pub fn records(&self) -> BTreeMap<Place, Record> {
+    pub fn records(&self) -> BTreeMap<RoundKey, Record> {
         self.state.lock().records.clone()
     }
 
@@ -132,29 +152,27 @@ impl Vault {
     /// Stores a response, unless there is one to the same request. Returns the one that is stored.
     pub fn put_response(
         &self,
-        place: &Place,
+        key: &RoundKey,
         now: BlockNumber,
         response: Response,
     ) -> Result<Response, VaultError> {
-        self.put(place, now, |record| {
-            match record.response(response.request) {
-                Some(first) => (first.clone(), false),
-                None => {
-                    record.responses.push(response.clone());
-                    (response, true)
-                },
-            }
+        self.put(key, now, |record| match record.response(response.request) {
+            Some(first) => (first.clone(), false),
+            None => {
+                record.responses.push(response.clone());
+                (response, true)
+            },
         })
     }
 
     /// Stores scores, unless there are some for the same assignment. Returns those that are stored.
     pub fn put_scores(
         &self,
-        place: &Place,
+        key: &RoundKey,
         now: BlockNumber,
         scores: SealedScores,
     ) -> Result<SealedScores, VaultError> {
-        self.put(place, now, |record| match record.scores(scores.seed) {
+        self.put(key, now, |record| match record.scores(scores.seed) {
             Some(first) => (first.clone(), false),
             None => {
                 record.scores.push(scores.clone());
@@ -164,33 +182,32 @@ impl Vault {
     }
 
     /// Removes records.
-    pub fn purge(&self, places: &[Place]) -> Result<(), VaultError> {
-        if places.is_empty() {
+    pub fn purge(&self, keys: &[RoundKey]) -> Result<(), VaultError> {
+        if keys.is_empty() {
             return Ok(());
         }
         self.write(|state| {
-            let keys: Vec<_> = places.iter().map(|place| (place.encode(), None)).collect();
-            commit(state, &keys)?;
-            places
-                .iter()
-                .for_each(|place| drop(state.records.remove(place)));
+            let changes: Vec<_> = keys.iter().map(|key| (key.encode(), None)).collect();
+            commit(state, &changes)?;
+            keys.iter().for_each(|key| drop(state.records.remove(key)));
             Ok(())
         })
     }
 
     fn put<T>(
         &self,
-        place: &Place,
+        key: &RoundKey,
         now: BlockNumber,
         change: impl FnOnce(&mut Record) -> (T, bool),
     ) -> Result<T, VaultError> {
         self.write(|state| {
-            let mut record = state.records.get(place).cloned().unwrap_or_default();
+            let mut record = state.records.get(key).cloned().unwrap_or_default();
             let (result, changed) = change(&mut record);
             if changed {
                 record.changed = now;
-                commit(state, &[(place.encode(), Some(record.encode()))])?;
-                state.records.insert(place.clone(), record);
+                let stored = StoredRecord::V2(record.clone());
+                commit(state, &[(key.encode(), Some(stored.encode()))])?;
+                state.records.insert(key.clone(), record);
             }
             Ok(result)
         })
@@ -225,12 +242,13 @@ fn failed(action: &'static str, path: &Path, reason: impl ToString) -> VaultErro
     }
 }
 
-fn open(path: &Path) -> Result<(Database, BTreeMap<Place, Record>), VaultError> {
+fn open(path: &Path) -> Result<(Database, BTreeMap<RoundKey, Record>), VaultError> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(|error| failed("open", path, error))?;
     }
     let database = Database::create(path).map_err(|error| failed("open", path, error))?;
     restrict(path).map_err(|error| failed("open", path, error))?;
+    upgrade(&database).map_err(|error| failed("upgrade", path, error))?;
     let records = load(&database).map_err(|error| failed("read", path, error))?;
     Ok((database, records))
 }
@@ -241,7 +259,7 @@ fn restrict(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))
 }
 
-fn load(database: &Database) -> Result<BTreeMap<Place, Record>, redb::Error> {
+fn load(database: &Database) -> Result<BTreeMap<RoundKey, Record>, redb::Error> {
     let transaction = database.begin_read()?;
     let table = match transaction.open_table(RECORDS) {
         Ok(table) => table,
@@ -251,12 +269,36 @@ fn load(database: &Database) -> Result<BTreeMap<Place, Record>, redb::Error> {
     let mut records = BTreeMap::new();
     for entry in table.iter()? {
         let (key, value) = entry?;
-        let record = Place::decode(&mut key.value())
-            .and_then(|place| Ok((place, Record::decode(&mut value.value())?)))
-            .map_err(|error| redb::Error::Corrupted(error.to_string()))?;
-        records.insert(record.0, record.1);
+        let key = decode::<RoundKey>(key.value())?;
+        let StoredRecord::V2(record) = decode(value.value())?;
+        records.insert(key, record);
     }
     Ok(records)
+}
+
+fn decode<T: Decode>(mut bytes: &[u8]) -> Result<T, redb::Error> {
+    T::decode(&mut bytes).map_err(|error| redb::Error::Corrupted(error.to_string()))
+}
+
+/// Moves records that have no version into the table of those that have one. What they owe is still
+/// due after the node's upgrade.
+fn upgrade(database: &Database) -> Result<(), redb::Error> {
+    let mut changes = vec![];
+    match database.begin_read()?.open_table(RECORDS_1) {
+        Ok(old) => {
+            for entry in old.iter()? {
+                let (key, value) = entry?;
+                let record = StoredRecord::V2(decode(value.value())?);
+                changes.push((key.value().to_vec(), Some(record.encode())));
+            }
+        },
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    }
+    let transaction = begin(database)?;
+    apply(&transaction, &changes)?;
+    transaction.delete_table(RECORDS_1)?;
+    Ok(transaction.commit()?)
 }
 
 /// One transaction, on disk when this returns.
@@ -264,32 +306,46 @@ fn commit(state: &State, changes: &[(Vec<u8>, Option<Vec<u8>>)]) -> Result<(), r
     let Some(database) = &state.database else {
         return Err(redb::Error::DatabaseClosed);
     };
+    let transaction = begin(database)?;
+    apply(&transaction, changes)?;
+    Ok(transaction.commit()?)
+}
+
+fn begin(database: &Database) -> Result<WriteTransaction, redb::Error> {
     let mut transaction = database.begin_write()?;
     transaction.set_durability(Durability::Immediate)?;
-    {
-        let mut table = transaction.open_table(RECORDS)?;
-        for (key, value) in changes {
-            match value {
-                Some(value) => table.insert(key.as_slice(), value.as_slice())?,
-                None => table.remove(key.as_slice())?,
-            };
-        }
+    Ok(transaction)
+}
+
+fn apply(
+    transaction: &WriteTransaction,
+    changes: &[(Vec<u8>, Option<Vec<u8>>)],
+) -> Result<(), redb::Error> {
+    let mut table = transaction.open_table(RECORDS)?;
+    for (key, value) in changes {
+        match value {
+            Some(value) => table.insert(key.as_slice(), value.as_slice())?,
+            None => table.remove(key.as_slice())?,
+        };
     }
-    Ok(transaction.commit()?)
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn place(round: RoundId) -> Place {
-        ([7; 32].into(), round)
+    fn key(round: RoundId) -> RoundKey {
+        RoundKey {
+            agent: [7; 32].into(),
+            round,
+        }
     }
 
     fn response(request: u8, key: u8) -> Response {
         Response {
             request: H256::repeat_byte(request),
-            answer: Some(Answer {
+            answer: Some(SealedAnswer {
                 text: format!("text {key}"),
                 sealed: SealedResponse {
                     key: [key; 32],
@@ -311,19 +367,19 @@ mod tests {
     fn what_was_stored_first_stays() {
         let folder = tempfile::tempdir().unwrap();
         let vault = Vault::open(folder.path().join("agent/vault.redb")).unwrap();
-        let first = vault.put_response(&place(1), 5, response(1, 1)).unwrap();
+        let first = vault.put_response(&key(1), 5, response(1, 1)).unwrap();
         assert_eq!(first, response(1, 1));
         assert_eq!(
-            vault.put_response(&place(1), 6, response(1, 2)).unwrap(),
+            vault.put_response(&key(1), 6, response(1, 2)).unwrap(),
             first
         );
-        vault.put_response(&place(1), 6, response(2, 3)).unwrap();
-        vault.put_scores(&place(1), 7, scores(1, 1)).unwrap();
+        vault.put_response(&key(1), 6, response(2, 3)).unwrap();
+        vault.put_scores(&key(1), 7, scores(1, 1)).unwrap();
         assert_eq!(
-            vault.put_scores(&place(1), 8, scores(1, 2)).unwrap(),
+            vault.put_scores(&key(1), 8, scores(1, 2)).unwrap(),
             scores(1, 1)
         );
-        let record = vault.record(&place(1)).unwrap();
+        let record = vault.record(&key(1)).unwrap();
         assert_eq!(record.responses, [response(1, 1), response(2, 3)]);
         assert_eq!((record.scores, record.changed), (vec![scores(1, 1)], 7));
     }
@@ -334,11 +390,9 @@ mod tests {
         let path = folder.path().join("vault.redb");
         let vault = Vault::open(&path).unwrap();
         for round in 0..3 {
-            vault
-                .put_response(&place(round), 1, response(1, 1))
-                .unwrap();
+            vault.put_response(&key(round), 1, response(1, 1)).unwrap();
         }
-        vault.purge(&[place(1)]).unwrap();
+        vault.purge(&[key(1)]).unwrap();
         let records = vault.records();
         assert_eq!(records.len(), 2);
         let error = Vault::open(&path).err().unwrap().to_string();
@@ -348,6 +402,52 @@ mod tests {
         );
         drop(vault);
         assert_eq!(Vault::open(&path).unwrap().records(), records);
+    }
+
+    #[test]
+    fn a_vault_of_the_first_release_keeps_its_records() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vault.redb");
+        let record = Record {
+            changed: 7,
+            responses: vec![response(1, 1)],
+            scores: vec![scores(1, 1)],
+        };
+        {
+            let database = Database::create(&path).unwrap();
+            let transaction = database.begin_write().unwrap();
+            let agent: AccountId = [7; 32].into();
+            let (key, value) = ((agent, 3 as RoundId).encode(), record.encode());
+            let mut table = transaction.open_table(RECORDS_1).unwrap();
+            table.insert(key.as_slice(), value.as_slice()).unwrap();
+            drop(table);
+            transaction.commit().unwrap();
+        }
+        // The second time there is nothing to upgrade.
+        for _ in 0..2 {
+            let vault = Vault::open(&path).unwrap();
+            assert_eq!(vault.records(), [(key(3), record.clone())].into());
+        }
+    }
+
+    #[test]
+    fn a_record_of_an_unknown_version_is_an_error_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vault.redb");
+        let bytes = [&[3], Record::default().encode().as_slice()].concat();
+        {
+            let database = Database::create(&path).unwrap();
+            let transaction = begin(&database).unwrap();
+            apply(&transaction, &[(key(1).encode(), Some(bytes.clone()))]).unwrap();
+            transaction.commit().unwrap();
+        }
+        let error = Vault::open(&path).err().unwrap().to_string();
+        assert!(error.contains("read"), "{error}");
+        let database = Database::open(&path).unwrap();
+        let transaction = database.begin_read().unwrap();
+        let table = transaction.open_table(RECORDS).unwrap();
+        let stored = table.get(key(1).encode().as_slice()).unwrap().unwrap();
+        assert_eq!(stored.value(), bytes);
     }
 
     #[test]

@@ -30,7 +30,7 @@ use crate::{
     problems::Problems,
     queue::{Queue, Size},
     shards::{Network, Shards},
-    vault::{Place, Record, Vault, VaultError},
+    vault::{Record, RoundKey, Vault, VaultError},
     watch::Watch,
     AccountId, LOG_TARGET,
 };
@@ -111,7 +111,7 @@ impl Worker {
         let executor = Arc::new(Executor::new(
             agent,
             vault.clone(),
-            &chain,
+            chain.genesis(),
             metrics.clone(),
             problems.clone(),
             finished,
@@ -157,6 +157,9 @@ impl Worker {
             return;
         }
         self.reload();
+        if !self.is_migrated(best) {
+            return;
+        }
         self.executor.set_now(best.number);
         if self.block.is_none() || best.number.is_multiple_of(LOOK_AROUND) {
             self.look_around(best);
@@ -178,7 +181,7 @@ impl Worker {
     /// A job ended.
     pub fn on_finished(&mut self, finished: Finished) {
         let Finished { id, outcome } = finished;
-        let (agent, round) = (id.place.0.to_ss58check(), id.place.1);
+        let (agent, round) = (id.key.agent.to_ss58check(), id.key.round);
         let kind = id.kind.name();
         let count = |outcome| self.metrics.jobs.with_label_values(&[kind, outcome]).inc();
         match outcome {
@@ -209,7 +212,7 @@ impl Worker {
         self.states.remove(&id);
         if let Some(block) = self.block {
             self.submit(block, |entry| {
-                (&entry.agent, entry.round) == (&id.place.0, id.place.1)
+                (&entry.agent, entry.round) == (&id.key.agent, id.key.round)
             });
         }
         self.count();
@@ -219,18 +222,21 @@ impl Worker {
     /// scores that waited for it go out at once instead of after the next best block.
     pub fn on_finalized(&mut self) {
         let finalized = self.chain.finalized();
+        if !self.is_migrated(finalized) {
+            return;
+        }
         let mut gone = vec![];
-        for (place, record) in self.vault.records() {
-            match self.chain.round(finalized, place.1) {
+        for (key, record) in self.vault.records() {
+            match self.chain.round(finalized, key.round) {
                 Ok(Some(view)) if view.round.phase.is_final() => {
-                    self.tell_end(&place, &record, &view);
-                    gone.push(place);
+                    self.tell_end(&key, &record, &view);
+                    gone.push(key);
                 },
                 Ok(None) if finalized.number > record.changed.saturating_add(UNKNOWN_ROUND) => {
-                    gone.push(place);
+                    gone.push(key);
                 },
                 Ok(_) => {},
-                Err(error) => log::debug!(target: LOG_TARGET, "round {}: {error}", place.1),
+                Err(error) => log::debug!(target: LOG_TARGET, "round {}: {error}", key.round),
             }
         }
         // What writes nothing does not tell that the vault works.
@@ -244,11 +250,22 @@ impl Worker {
         self.count();
     }
 
+    /// Whether what the runtime says after a block counts. Where it does not, the worker waits for the
+    /// next block: jobs go on, and nothing is cancelled, submitted or forgotten.
+    fn is_migrated(&self, at: At) -> bool {
+        let migrated = self.chain.is_migrated(at);
+        let migrated = self.problems.note("the runtime's version", migrated);
+        if migrated == Some(false) {
+            log::info!(target: LOG_TARGET, "the runtime is new: waiting for its migrations");
+        }
+        migrated == Some(true)
+    }
+
     /// Starts, hurries, cancels and gives up jobs.
     fn schedule(&mut self, now: BlockNumber) {
         let vault = &self.vault;
         let stored = |id: &JobId| {
-            let record = vault.record(&id.place).unwrap_or_default();
+            let record = vault.record(&id.key).unwrap_or_default();
             match id.kind {
                 jobs::Kind::Respond => record.response(id.subject).is_some(),
                 jobs::Kind::Rank => record.scores(id.subject).is_some(),
@@ -287,7 +304,7 @@ impl Worker {
                 .jobs
                 .with_label_values(&[kind, "refused"])
                 .inc();
-            log::warn!(target: LOG_TARGET, "the queue is full: round {} waits", refused.place.1);
+            log::warn!(target: LOG_TARGET, "the queue is full: round {} waits", refused.key.round);
             self.failed(refused);
         }
     }
@@ -301,10 +318,7 @@ impl Worker {
     }
 
     fn give_up(&mut self, job: &Job) {
-        let given_up = self
-            .executor
-            .give_up(job)
-            .map_err(|error| error.to_string());
+        let given_up = self.executor.give_up(job);
         if self.problems.note("the vault", given_up).is_none() {
             return;
         }
@@ -315,8 +329,8 @@ impl Worker {
         log::warn!(
             target: LOG_TARGET,
             "round {}: no result in time: {} {what}",
-            job.id.place.1,
-            job.id.place.0.to_ss58check(),
+            job.id.key.round,
+            job.id.key.agent.to_ss58check(),
         );
         self.queue.cancel(&job.id);
         self.states.remove(&job.id);
@@ -421,8 +435,8 @@ impl Worker {
         self.refused = refused;
     }
 
-    fn tell_end(&self, place: &Place, record: &Record, view: &RoundView<AccountId>) {
-        let (agent, round) = place;
+    fn tell_end(&self, key: &RoundKey, record: &Record, view: &RoundView<AccountId>) {
+        let RoundKey { agent, round } = key;
         for phase in missed(agent, record, view) {
             self.metrics.missed.with_label_values(&[phase]).inc();
             log::warn!(target: LOG_TARGET, "round {round}: {} missed {phase}", agent.to_ss58check());

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
     process::{abort, Command, ExitStatus},
     sync::{
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         Arc,
     },
 };
@@ -58,6 +58,8 @@ struct State {
 
 struct OneRound {
     file: PathBuf,
+    /// Whether the runtime is newer than the state: it knows no round then.
+    upgrading: AtomicBool,
     abort_at: usize,
     contacts: AtomicUsize,
     state: Mutex<State>,
@@ -76,6 +78,7 @@ impl OneRound {
         };
         Self {
             file,
+            upgrading: AtomicBool::new(false),
             abort_at,
             contacts: AtomicUsize::new(0),
             state: Mutex::new(state),
@@ -177,11 +180,16 @@ impl OneRound {
     }
 
     fn task(&self) -> Option<Task<AccountId>> {
+        if self.upgrading.load(Ordering::SeqCst) {
+            return None;
+        }
         let state = self.state();
         match state.phase {
             0 if state.commit.is_none() => Some(Task::Respond {
                 prompt: b"What is a starling?".to_vec(),
                 max_tokens: 8,
+                fee: 10,
+                max_bytes: 64,
             }),
             2 if state.score_commit.is_none() => Some(Task::Rank {
                 prompt: b"What is a starling?".to_vec(),
@@ -197,6 +205,10 @@ impl OneRound {
 }
 
 impl Chain for OneRound {
+    fn is_migrated(&self, _: At) -> Result<bool, String> {
+        Ok(!self.upgrading.load(Ordering::SeqCst))
+    }
+
     fn boards(&self, at: At) -> Result<Vec<JobBoard<AccountId>>, String> {
         self.contact();
         let since = self.state().since;
@@ -216,6 +228,9 @@ impl Chain for OneRound {
     fn round(&self, _: At, id: RoundId) -> Result<Option<RoundView<AccountId>>, String> {
         self.contact();
         let state = self.state();
+        if self.upgrading.load(Ordering::SeqCst) {
+            return Ok(None);
+        }
         let phase = match state.phase {
             0 => Phase::Committing,
             1 => Phase::Revealing,
@@ -275,6 +290,10 @@ impl Chain for OneRound {
         _: BlockNumber,
     ) -> Result<Vec<(RoundId, AccountId, Sent)>, String> {
         self.contact();
+        assert!(
+            !self.upgrading.load(Ordering::SeqCst),
+            "the state is not that of the runtime"
+        );
         let sent = results.into_iter().filter_map(|result| {
             let (round, agent) = (result.round, result.agent.clone());
             let sent = self.send(result)?;
@@ -374,4 +393,30 @@ fn finality_without_anything_to_write_does_not_end_the_troubles_of_the_vault() {
     worker.problems().found("the vault", "full".into());
     worker.on_finalized();
     assert!(worker.problems().active().contains_key("the vault"));
+}
+
+#[test]
+fn nothing_is_dropped_while_the_runtime_is_newer_than_the_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = Arc::new(OneRound::open(folder.path(), 0));
+    let config = folder.path().join("agent.toml");
+    fs::write(&config, CONFIG).unwrap();
+    let vault = folder.path().join("vault.redb");
+    let (mut worker, mut finished) =
+        Worker::start(chain.clone(), None, &config, &vault, None).unwrap();
+    // The response is in the vault when the code changes.
+    chain.advance();
+    worker.on_block();
+    let job = block_on(finished.next()).unwrap();
+    chain.upgrading.store(true, Ordering::SeqCst);
+    // Far enough that a round which the chain does not know would be forgotten.
+    chain.change(|state| state.number += 2_000);
+    worker.on_block();
+    worker.on_finalized();
+    assert_eq!(worker.vault().len(), 1);
+    chain.upgrading.store(false, Ordering::SeqCst);
+    chain.change(|state| state.number += 1);
+    worker.on_block();
+    worker.on_finished(job);
+    assert!(chain.state().commit.is_some());
 }

@@ -6,14 +6,14 @@ use std::{env, fs, process::Command};
 use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
 use sp_core::H256;
 use starling_primitives::api::SealedResponse;
-use starling_worker::vault::{Answer, Response, Vault};
+use starling_worker::vault::{Response, RoundKey, SealedAnswer, Vault};
 
 const CHILD: &str = "STARLING_FULL_DISK_TEST";
 
 fn response() -> Response {
     Response {
         request: H256::repeat_byte(1),
-        answer: Some(Answer {
+        answer: Some(SealedAnswer {
             text: "x".repeat(4_000),
             sealed: SealedResponse {
                 key: [1; 32],
@@ -31,7 +31,10 @@ fn child() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("vault.redb");
     let vault = Vault::open(&path).unwrap();
-    let put = |round| vault.put_response(&([1; 32].into(), round), 1, response());
+    let put = |round| {
+        let agent = [1; 32].into();
+        vault.put_response(&RoundKey { agent, round }, 1, response())
+    };
     put(0).unwrap();
 
     let before = getrlimit(Resource::Fsize);

@@ -46,7 +46,11 @@ pub mod pallet {
     use sp_runtime::traits::Zero;
     use starling_primitives::{Balance, InferenceKey, InferenceSignature, H256};
 
+    /// The version of the storage. See `docs/upgrades.md`.
+    const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
+
     #[pallet::pallet]
+    #[pallet::storage_version(STORAGE_VERSION)]
     pub struct Pallet<T>(_);
 
     #[pallet::config]
@@ -108,6 +112,7 @@ pub mod pallet {
     #[pallet::composite_enum]
     pub enum HoldReason {
         /// A bond, what is unbonding included.
+        #[codec(index = 0)]
         Bond,
     }
 

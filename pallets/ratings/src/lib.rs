@@ -29,7 +29,11 @@ pub mod pallet {
     use sp_runtime::traits::Zero;
     use starling_primitives::fixed::ONE;
 
+    /// The version of the storage. See `docs/upgrades.md`.
+    const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
+
     #[pallet::pallet]
+    #[pallet::storage_version(STORAGE_VERSION)]
     pub struct Pallet<T>(_);
 
     #[pallet::config]

@@ -4,7 +4,10 @@
 
 use frame_support::{derive_impl, parameter_types};
 use sp_runtime::BuildStorage;
-use starling_primitives::{fixed::ONE, rating::Mean, traits::Deviations};
+use starling_primitives::{
+    fixed::ONE,
+    rating::{Deviations, Mean},
+};
 
 use crate::Parameters;
 

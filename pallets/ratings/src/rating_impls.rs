@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use frame_support::traits::{defensive_prelude::*, Get};
 use sp_runtime::Saturating;
 use starling_primitives::{
-    rating::{self, Mean},
-    traits::{Deviations, Ratings},
+    rating::{self, Deviations, Mean},
+    traits::Ratings,
     Balance,
 };
 

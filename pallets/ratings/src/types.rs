@@ -3,7 +3,11 @@
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::{traits::Get, BoundedVec, CloneNoBound, DebugNoBound, DefaultNoBound};
 use scale_info::TypeInfo;
-use starling_primitives::{fixed::ONE, rating::Mean, traits::Deviations, Balance};
+use starling_primitives::{
+    fixed::ONE,
+    rating::{Deviations, Mean},
+    Balance,
+};
 
 /// The rules by which rounds count and ratings begin. Numbers in `[0, 1]` have 32 fractional bits.
 #[derive(

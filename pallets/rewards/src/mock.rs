@@ -126,8 +126,8 @@ pub fn run(test: impl FnOnce()) {
 pub fn settle(
     fee: Balance,
     forfeits: Balance,
-    settle: impl FnOnce(CreditOf<Test>, CreditOf<Test>) -> starling_primitives::traits::Paid,
-) -> starling_primitives::traits::Paid {
+    settle: impl FnOnce(CreditOf<Test>, CreditOf<Test>) -> starling_primitives::rewards::Paid,
+) -> starling_primitives::rewards::Paid {
     let before = (Balances::total_issuance(), treasury());
     let (fee, forfeits) = (credit(fee), credit(forfeits));
     let given = fee.peek() + forfeits.peek();

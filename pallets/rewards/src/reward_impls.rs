@@ -5,8 +5,8 @@
 use frame_support::traits::{fungible::Balanced, tokens::imbalance::Imbalance, Get};
 use sp_runtime::{Permill, Saturating};
 use starling_primitives::{
-    rewards::{divide, self_dealing_loses, split},
-    traits::{Paid, Rewards, Tickets},
+    rewards::{divide, self_dealing_loses, split, Paid},
+    traits::{Rewards, Tickets},
     Balance,
 };
 

@@ -60,7 +60,11 @@ pub mod pallet {
         Balance, RoundId, Salt, Secret, H256,
     };
 
+    /// The version of the storage. See `docs/upgrades.md`.
+    const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
+
     #[pallet::pallet]
+    #[pallet::storage_version(STORAGE_VERSION)]
     pub struct Pallet<T>(_);
 
     #[pallet::config]
@@ -211,8 +215,10 @@ pub mod pallet {
     #[pallet::composite_enum]
     pub enum HoldReason {
         /// The fee of an open round.
+        #[codec(index = 0)]
         Fee,
         /// The storage deposit of a stored round.
+        #[codec(index = 1)]
         Deposit,
     }
 

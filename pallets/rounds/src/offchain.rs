@@ -8,7 +8,7 @@ use frame_system::offchain::{CreateAuthorizedTransaction, SubmitTransaction};
 use sp_application_crypto::RuntimeAppPublic;
 use sp_runtime::offchain::storage::StorageValueRef;
 use starling_primitives::{
-    api::{job_board_key, JobBoard, SealedScores, Sent, Task, VaultEntry},
+    api::{job_board_key, JobBoard, SealedScores, Sent, StoredJobBoard, Task, VaultEntry},
     messages::{self, Message},
     traits::AgentRegistry,
     InferenceKey, RoundId,
@@ -32,7 +32,7 @@ impl<T: Config> Pallet<T> {
                 agent,
                 jobs,
             };
-            StorageValueRef::persistent(&job_board_key(&key)).set(&board);
+            StorageValueRef::persistent(&job_board_key(&key)).set(&StoredJobBoard::V2(board));
         }
     }
 

@@ -8,9 +8,10 @@ use sp_runtime::Permill;
 use starling_primitives::{
     assignment::{self, Assignment},
     commitment::assignment_seed,
-    fixed, rating, selection,
-    selection::Tally,
-    traits::{Deviations, Ratings as _},
+    fixed,
+    rating::{self, Deviations},
+    selection::{self, Tally},
+    traits::Ratings as _,
     Position, RoundId, Secret,
 };
 

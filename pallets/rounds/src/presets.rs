@@ -21,7 +21,7 @@ use crate::BlockNumber;
     MaxEncodedLen,
     TypeInfo,
 )]
-pub struct Preset {
+pub struct RoundParameters {
     /// `MinResponses`.
     pub min_responses: u32,
     /// `MaxResponses`.
@@ -48,7 +48,7 @@ pub struct Preset {
     pub longevity: BlockNumber,
 }
 
-impl Preset {
+impl RoundParameters {
     /// How many blocks a round takes at most, as long as enough authorities author and the agenda
     /// is not full.
     pub const fn longest_round(&self) -> BlockNumber {
@@ -65,7 +65,7 @@ impl Preset {
 /// that are worth it. The windows for inference
 /// leave two minutes each, and those for keys half a minute: a phase ends early anyway, so that
 /// they only matter when somebody is missing. A day of retention lets every client see the answer.
-pub const PRODUCTION: Preset = Preset {
+pub const PRODUCTION: RoundParameters = RoundParameters {
     min_responses: 4,
     max_responses: 500,
     min_rankings: 9,
@@ -81,7 +81,7 @@ pub const PRODUCTION: Preset = Preset {
 };
 
 /// For one machine, which runs all of the models: two agents are enough, and everything is short.
-pub const DEV: Preset = Preset {
+pub const DEV: RoundParameters = RoundParameters {
     min_responses: 2,
     max_responses: 32,
     min_rankings: 3,
@@ -95,7 +95,7 @@ pub const DEV: Preset = Preset {
 
 /// The paper's rules, for simulations: every agent ranks a third of the others, and the best
 /// response wins however bad it is.
-pub const PAPER: Preset = Preset {
+pub const PAPER: RoundParameters = RoundParameters {
     min_rankings: 0,
     max_rankings: 167,
     approval_threshold: Permill::zero(),

@@ -3,8 +3,9 @@
 //! The answers to [`starling_primitives::api::RoundsApi`], except for `submit`.
 
 use alloc::vec::Vec;
+use frame_support::traits::Get;
 use starling_primitives::{
-    api::{AgentView, Answer, Owed, ResponseView, RoundView, Task},
+    api::{AgentView, Owed, ResponseView, RoundAnswer, RoundView, Task},
     assignment::Assignment,
     traits::{AgentRegistry, Ratings, Rewards, Tickets},
     Balance, RoundId,
@@ -87,13 +88,13 @@ impl<T: Config> Pallet<T> {
     }
 
     /// The answer of a round that is stored.
-    pub fn answer(id: RoundId) -> Option<Answer<T::AccountId>> {
+    pub fn answer(id: RoundId) -> Option<RoundAnswer<T::AccountId>> {
         let round = Rounds::<T>::get(id)?;
         let text = round
             .winner
             .as_ref()
             .and_then(|winner| Responses::<T>::get(id, winner));
-        Some(Answer {
+        Some(RoundAnswer {
             phase: round.phase,
             agent: round.winner,
             text: text.map(|text| text.into_inner()),
@@ -111,10 +112,11 @@ impl<T: Config> Pallet<T> {
             (Phase::Committing, None) => {
                 // After the block of the request it is too early for a commit, not for the work.
                 if let Ok(_) | Err(Error::TooEarly) = Self::check_commit(id, agent, &[0]) {
-                    let max_tokens = round.terms.max_tokens;
                     return Some(Task::Respond {
                         prompt: Self::prompt(id),
-                        max_tokens,
+                        max_tokens: round.terms.max_tokens,
+                        fee: round.terms.fee,
+                        max_bytes: T::MaxResponse::get(),
                     });
                 }
                 Self::check_pass(id, agent).is_ok().then_some(Task::Pass)

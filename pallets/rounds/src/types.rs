@@ -44,10 +44,13 @@ pub struct Proof {
 )]
 pub enum Response {
     /// Not revealed yet, or never.
+    #[codec(index = 0)]
     Sealed,
     /// The key fits the commitment, but opens no valid response.
+    #[codec(index = 1)]
     Spoiled,
     /// Revealed.
+    #[codec(index = 2)]
     Valid {
         /// The key.
         key: Secret,
@@ -74,12 +77,16 @@ pub enum Response {
 #[scale_info(skip_type_params(MaxRankings))]
 pub enum Ranking<MaxRankings: frame_support::traits::Get<u32>> {
     /// Nothing.
+    #[codec(index = 0)]
     None,
     /// It committed scores.
+    #[codec(index = 1)]
     Committed(H256),
     /// It disclosed scores for other responses than the assigned ones.
+    #[codec(index = 2)]
     Spoiled,
     /// It disclosed its scores.
+    #[codec(index = 3)]
     Disclosed(BoundedVec<(Position, Score), MaxRankings>),
 }
 
@@ -202,4 +209,32 @@ pub struct Queue {
     pub head: u64,
     /// The place of the round that ends next.
     pub tail: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use frame_support::traits::ConstU32;
+
+    #[test]
+    fn what_is_stored_of_participants_keeps_its_bytes() {
+        let valid = Response::Valid {
+            key: [1; 32],
+            position: 2,
+            rating: 3,
+            weight: 4,
+        };
+        for (index, response) in (0u8..).zip([Response::Sealed, Response::Spoiled, valid]) {
+            assert_eq!(response.encode().first(), Some(&index));
+        }
+        let rankings = [
+            Ranking::<ConstU32<1>>::None,
+            Ranking::Committed(H256::zero()),
+            Ranking::Spoiled,
+            Ranking::Disclosed(BoundedVec::new()),
+        ];
+        for (index, ranking) in (0u8..).zip(rankings) {
+            assert_eq!(ranking.encode().first(), Some(&index));
+        }
+    }
 }

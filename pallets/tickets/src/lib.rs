@@ -35,7 +35,11 @@ pub mod pallet {
     use sp_runtime::{traits::Zero, Permill};
     use starling_primitives::Balance;
 
+    /// The version of the storage. See `docs/upgrades.md`.
+    const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
+
     #[pallet::pallet]
+    #[pallet::storage_version(STORAGE_VERSION)]
     pub struct Pallet<T>(_);
 
     #[pallet::config]
@@ -63,6 +67,7 @@ pub mod pallet {
     #[pallet::composite_enum]
     pub enum HoldReason {
         /// Tickets, free and staked.
+        #[codec(index = 0)]
         Tickets,
     }
 

@@ -64,10 +64,13 @@ impl pallet_multisig::Config for Runtime {
 pub enum ProxyType {
     /// Everything.
     #[default]
+    #[codec(index = 0)]
     Any,
     /// Everything that moves no balance to somebody else.
+    #[codec(index = 1)]
     NonTransfer,
     /// Announcing and removing session keys: for the machine that runs a validator.
+    #[codec(index = 2)]
     SessionKeys,
 }
 

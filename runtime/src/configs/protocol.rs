@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The round protocol: agents, tickets, rounds, ratings and rewards.
 //!
-//! What differs between chains comes from [`crate::rules`]; here stand the limits of storage and of
+//! What differs between chains comes from [`crate::parameters`]; here stand the limits of storage and of
 //! what a block computes, which are the same for all.
 
 use frame_support::{
@@ -12,19 +12,20 @@ use frame_support::{
 };
 use frame_system::EnsureRoot;
 use sp_runtime::generic::Era;
+use starling_primitives::sealing;
 
 use super::{consensus::MAX_AUTHORITIES, deposit};
 use crate::{
-    rules, weights, AccountId, Agents, Balance, Balances, Ratings, Rewards, Runtime, RuntimeCall,
-    RuntimeHoldReason, Session, Tickets, TxExtension, UncheckedExtrinsic, UNIT,
+    parameters, weights, AccountId, Agents, Balance, Balances, Ratings, Rewards, Runtime,
+    RuntimeCall, RuntimeHoldReason, Session, Tickets, TxExtension, UncheckedExtrinsic, UNIT,
 };
 
 /// The longest prompt, in bytes.
 pub const MAX_PROMPT: u32 = 4_096;
 /// The longest response, in bytes: room for about a thousand tokens of English.
 pub const MAX_RESPONSE: u32 = 4_096;
-/// A ciphertext is so much longer than its text.
-const MAX_SEALED: u32 = MAX_RESPONSE.saturating_add(16);
+/// The longest sealed response, in bytes.
+const MAX_SEALED: u32 = MAX_RESPONSE.saturating_add(sealing::OVERHEAD);
 
 parameter_types! {
     /// The account of the treasury is derived from this.
@@ -35,7 +36,11 @@ parameter_types! {
     pub const ResponseDeposit: Balance = deposit(5, MAX_SEALED.saturating_add(700));
 }
 
-impl rules::Config for Runtime {}
+impl pallet_protocol_parameters::Config for Runtime {
+    type Parameters = parameters::Parameters;
+    type Preset = parameters::Preset;
+    type Stateless = parameters::Stateless;
+}
 
 impl pallet_agents::Config for Runtime {
     type WeightInfo = weights::pallet_agents::WeightInfo<Runtime>;
@@ -44,27 +49,27 @@ impl pallet_agents::Config for Runtime {
     type Treasury = Rewards;
     type SlashOrigin = EnsureRoot<AccountId>;
     type SessionKeys = Session;
-    type MinBond = rules::MinBond;
+    type MinBond = parameters::MinBond;
     type KeyFee = ConstU128<UNIT>;
-    type UnbondingPeriod = rules::UnbondingPeriod;
-    type LongestRound = rules::LongestRound;
+    type UnbondingPeriod = parameters::UnbondingPeriod;
+    type LongestRound = parameters::LongestRound;
     type MaxUnbonding = ConstU32<8>;
     type MaxCandidates = ConstU32<256>;
     type MaxValidators = ConstU32<64>;
-    type MinValidators = rules::MinValidators;
+    type MinValidators = parameters::MinValidators;
 }
 
 impl pallet_tickets::Config for Runtime {
     type WeightInfo = weights::pallet_tickets::WeightInfo<Runtime>;
     type RuntimeHoldReason = RuntimeHoldReason;
     type Currency = Balances;
-    type MinTicket = rules::MinTicket;
-    type TicketShare = rules::TicketShare;
+    type MinTicket = parameters::MinTicket;
+    type TicketShare = parameters::TicketShare;
 }
 
 impl pallet_ratings::Config for Runtime {
     type Window = ConstU32<50>;
-    type Parameters = rules::Ratings;
+    type Parameters = parameters::Ratings;
 }
 
 impl pallet_rewards::Config for Runtime {
@@ -73,9 +78,9 @@ impl pallet_rewards::Config for Runtime {
     type Tickets = Tickets;
     type SpendOrigin = EnsureRoot<AccountId>;
     type TreasuryId = TreasuryId;
-    type Parameters = rules::Rewards;
-    type MinFee = rules::MinFee;
-    type MaxResponses = rules::MaxResponses;
+    type Parameters = parameters::Rewards;
+    type MinFee = parameters::MinFee;
+    type MaxResponses = parameters::MaxResponses;
 }
 
 impl pallet_rounds::Config for Runtime {
@@ -88,21 +93,21 @@ impl pallet_rounds::Config for Runtime {
     type Rewards = Rewards;
     type Authorities = Session;
     type WeightToFee = IdentityFee<Balance>;
-    type MinFee = rules::MinFee;
+    type MinFee = parameters::MinFee;
     type MaxPrompt = ConstU32<MAX_PROMPT>;
     type MaxResponse = ConstU32<MAX_RESPONSE>;
     type MaxTokens = ConstU32<2_048>;
-    type MinResponses = rules::MinResponses;
-    type MaxResponses = rules::MaxResponses;
-    type CommitWindow = rules::CommitWindow;
-    type RevealWindow = rules::RevealWindow;
-    type RankWindow = rules::RankWindow;
-    type DiscloseWindow = rules::DiscloseWindow;
-    type MinRankings = rules::MinRankings;
-    type MaxRankings = rules::MaxRankings;
-    type ApprovalThreshold = rules::ApprovalThreshold;
-    type MinSlash = rules::MinSlash;
-    type SlashShare = rules::SlashShare;
+    type MinResponses = parameters::MinResponses;
+    type MaxResponses = parameters::MaxResponses;
+    type CommitWindow = parameters::CommitWindow;
+    type RevealWindow = parameters::RevealWindow;
+    type RankWindow = parameters::RankWindow;
+    type DiscloseWindow = parameters::DiscloseWindow;
+    type MinRankings = parameters::MinRankings;
+    type MaxRankings = parameters::MaxRankings;
+    type ApprovalThreshold = parameters::ApprovalThreshold;
+    type MinSlash = parameters::MinSlash;
+    type SlashShare = parameters::SlashShare;
     type DepositBase = RoundDeposit;
     type DepositPerResponse = ResponseDeposit;
     type MaxOpenRounds = ConstU32<64>;
@@ -111,8 +116,8 @@ impl pallet_rounds::Config for Runtime {
     type MaxTransitionAgents = ConstU32<500>;
     type RatingPage = ConstU32<50>;
     type PurgePage = ConstU32<500>;
-    type RetentionPeriod = rules::RetentionPeriod;
-    type Longevity = rules::Longevity;
+    type RetentionPeriod = parameters::RetentionPeriod;
+    type Longevity = parameters::Longevity;
     // Above any tip, with room for every block number on top.
     type MessagePriority = ConstU64<{ u64::MAX - (u32::MAX as u64) }>;
     type MaxAuthorities = ConstU32<MAX_AUTHORITIES>;

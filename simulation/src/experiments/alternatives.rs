@@ -9,7 +9,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use starling_primitives::fixed::ONE;
-use starling_runtime::rules::RuleSet;
+use starling_runtime::parameters::Preset;
 
 use super::{ratings::graded, short};
 use crate::{
@@ -141,7 +141,7 @@ impl Method {
     /// What a ranker of this rating weighs.
     fn weight(self, rating: f64) -> f64 {
         let floor = match self {
-            Self::Floored => RuleSet::Production.parameters().ratings.weight_floor as f64,
+            Self::Floored => Preset::Production.parameters().ratings.weight_floor as f64,
             _ => 0.0,
         };
         (rating - floor / ONE as f64).max(0.0)
@@ -291,7 +291,7 @@ pub fn run(options: &Options, runner: Runner, output: &Output) -> Result<Vec<Row
         steps,
         &inputs,
         |(name, agents, seed), bar| {
-            let config = Config::new(short(RuleSet::Production), agents.clone(), *seed);
+            let config = Config::new(short(Preset::Production), agents.clone(), *seed);
             let mut swarm = Swarm::new(config)?;
             let mut rounds = Vec::new();
             for _ in 0..options.rounds {

@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use starling_engine::rank::Quantiles;
 use starling_evaluation::{Choice, Interval, Items, Task};
-use starling_runtime::rules::RuleSet;
+use starling_runtime::parameters::Preset;
 use std::path::Path;
 
 use super::short;
@@ -125,7 +125,7 @@ pub fn scale(raw: &[Vec<f64>], reference: usize) -> Result<Vec<Vec<f64>>> {
     Ok(raw.iter().map(scaled).collect())
 }
 
-/// Plays a round for each question on the chain, under the rules of production. `scores` has the
+/// Plays a round for each question on the chain, under the parameters of production. `scores` has the
 /// score of each agent for each agent's response. Returns who won.
 pub fn play(
     right: &[Vec<bool>],
@@ -145,7 +145,7 @@ pub fn play(
         })
         .collect();
     let specs = vec![Spec::honest(Ability::default()); agents];
-    let config = Config::new(short(RuleSet::Production), specs, seed);
+    let config = Config::new(short(Preset::Production), specs, seed);
     let mut swarm = Swarm::of(config, behaviours)?;
     right.iter().map(|_| Ok(swarm.play()?.winner)).collect()
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
-use starling_runtime::rules::Parameters;
+use starling_runtime::parameters::Parameters;
 
 use super::{alternatives::Method, name};
 use crate::{
@@ -102,7 +102,7 @@ impl FromStr for Attack {
 /// What is simulated.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The rules.
+    /// The parameters.
     pub parameters: Parameters,
     /// How many agents in all.
     pub agents: usize,

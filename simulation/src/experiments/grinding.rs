@@ -10,7 +10,7 @@
 
 use anyhow::Result;
 use serde::Serialize;
-use starling_runtime::rules::Parameters;
+use starling_runtime::parameters::Parameters;
 
 use super::behaviours::{agents, part};
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
 /// What is simulated.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The rules.
+    /// The parameters.
     pub parameters: Parameters,
     /// How many agents in all.
     pub agents: usize,

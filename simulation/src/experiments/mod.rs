@@ -15,7 +15,7 @@ pub mod sweep;
 pub mod sybil;
 
 use serde::Serialize;
-use starling_runtime::rules::{Parameters, RuleSet};
+use starling_runtime::parameters::{Parameters, Preset};
 
 /// The mean quality of the answers of those who put no work into them: a standard deviation below
 /// that of honest agents.
@@ -29,11 +29,11 @@ pub fn name(value: &impl Serialize) -> String {
         .unwrap_or_default()
 }
 
-/// The rules by name, with the windows of a simulation: a phase that waits for somebody who never
+/// Parameters by name, with the windows of a simulation: a phase that waits for somebody who never
 /// comes ends after a few blocks instead of two minutes, and rounds are purged soon. A window only
 /// matters when a message is missing, and then only by its end.
-pub fn short(rules: RuleSet) -> Parameters {
-    let mut parameters = rules.parameters();
+pub fn short(preset: Preset) -> Parameters {
+    let mut parameters = preset.parameters();
     parameters.rounds.commit_window = 6;
     parameters.rounds.reveal_window = 6;
     parameters.rounds.rank_window = 6;

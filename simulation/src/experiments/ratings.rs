@@ -4,7 +4,7 @@
 
 use anyhow::Result;
 use serde::Serialize;
-use starling_runtime::rules::RuleSet;
+use starling_runtime::parameters::Preset;
 
 use super::{alternatives::Method, name, short};
 use crate::{
@@ -27,8 +27,8 @@ const LEVELS: [f64; 5] = [0.9, 0.95, 0.98, 0.99, 1.0];
 /// What is simulated.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The rules.
-    pub rules: RuleSet,
+    /// The preset.
+    pub preset: Preset,
     /// How many agents, from the best ranker to the worst one.
     pub agents: usize,
     /// How many rounds.
@@ -40,8 +40,8 @@ pub struct Options {
 /// One agent after some rounds.
 #[derive(Clone, Debug, Serialize)]
 pub struct Estimate {
-    /// The rules.
-    pub rules: String,
+    /// The preset.
+    pub preset: String,
     /// The seed.
     pub seed: u64,
     /// How many rounds were played.
@@ -57,8 +57,8 @@ pub struct Estimate {
 /// The ratings of one seed.
 #[derive(Clone, Debug)]
 pub struct Course {
-    /// The rules.
-    pub rules: RuleSet,
+    /// The preset.
+    pub preset: Preset,
     /// Every agent after some of the rounds.
     pub estimates: Vec<Estimate>,
     /// Spearman's coefficient of the ratings on chain after each of the rounds.
@@ -86,8 +86,8 @@ impl Agreement {
 /// How well ratings follow abilities after some rounds.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// The rules.
-    pub rules: String,
+    /// The preset.
+    pub preset: String,
     /// How many rounds were played.
     pub rounds: u32,
     /// Spearman's coefficient, the mean of all seeds.
@@ -115,8 +115,8 @@ pub struct Row {
 /// How well the last rounds alone tell the agents apart.
 #[derive(Clone, Debug, Serialize)]
 pub struct Window {
-    /// The rules.
-    pub rules: String,
+    /// The preset.
+    pub preset: String,
     /// How many rounds.
     pub window: usize,
     /// Spearman's coefficient, the mean of all seeds.
@@ -134,8 +134,8 @@ pub struct Window {
 /// When the ratings on chain are for the first time in an order as good as this.
 #[derive(Clone, Debug, Serialize)]
 pub struct Level {
-    /// The rules.
-    pub rules: String,
+    /// The preset.
+    pub preset: String,
     /// Spearman's coefficient; 1 is the right order to the last agent.
     pub spearman: f64,
     /// In how many of the seeds it is ever reached.
@@ -177,13 +177,13 @@ pub fn play(options: &Options, runner: Runner) -> Result<Vec<Course>> {
     let steps = u64::from(options.rounds) * options.seeds.len() as u64;
     let agents = graded(options.agents);
     let abilities: Vec<f64> = agents.iter().map(|spec| spec.ability.ranking()).collect();
-    let method = match options.rules {
-        RuleSet::Paper => Method::Paper,
-        RuleSet::Production | RuleSet::Dev => Method::Others,
+    let method = match options.preset {
+        Preset::Paper => Method::Paper,
+        Preset::Production | Preset::Dev => Method::Others,
     };
-    let label = format!("ratings {}", name(&options.rules));
+    let label = format!("ratings {}", name(&options.preset));
     runner.all(&label, steps, &options.seeds, |seed, bar| {
-        let config = Config::new(short(options.rules), agents.clone(), *seed);
+        let config = Config::new(short(options.preset), agents.clone(), *seed);
         let mut swarm = Swarm::new(config)?;
         let (mut estimates, mut orders) = (Vec::new(), Vec::new());
         let mut history = Vec::new();
@@ -199,7 +199,7 @@ pub fn play(options: &Options, runner: Runner) -> Result<Vec<Course>> {
             let unforgotten = method.rate(&history, agents.len());
             for ((ability, rating), unforgotten) in abilities.iter().zip(ratings).zip(unforgotten) {
                 estimates.push(Estimate {
-                    rules: name(&options.rules),
+                    preset: name(&options.preset),
                     seed: *seed,
                     rounds: round,
                     ability: *ability,
@@ -213,7 +213,7 @@ pub fn play(options: &Options, runner: Runner) -> Result<Vec<Course>> {
             Agreement::new(&abilities, &method.rate(last, agents.len()))
         });
         Ok(Course {
-            rules: options.rules,
+            preset: options.preset,
             estimates,
             orders,
             windows: windows.into(),
@@ -250,7 +250,7 @@ impl Summary {
     }
 }
 
-/// What the ratings of all seeds under one set of rules say after some of the rounds.
+/// What the ratings of all seeds under one preset say after some of the rounds.
 pub fn summary(courses: &[Course]) -> Vec<Row> {
     let mut rounds: Vec<u32> = courses
         .iter()
@@ -276,7 +276,7 @@ pub fn summary(courses: &[Course]) -> Vec<Row> {
             let on_chain = agreement(|estimate| estimate.rating);
             let unforgotten = agreement(|estimate| estimate.unforgotten);
             Row {
-                rules: rules_of(courses),
+                preset: preset_of(courses),
                 rounds,
                 spearman: on_chain.spearman,
                 spearman_ci: on_chain.spearman_ci,
@@ -293,13 +293,13 @@ pub fn summary(courses: &[Course]) -> Vec<Row> {
         .collect()
 }
 
-fn rules_of(courses: &[Course]) -> String {
+fn preset_of(courses: &[Course]) -> String {
     courses
         .first()
-        .map_or_else(String::new, |course| name(&course.rules))
+        .map_or_else(String::new, |course| name(&course.preset))
 }
 
-/// How well the last of the rounds tell the agents apart, under one set of rules.
+/// How well the last of the rounds tell the agents apart, under one preset.
 fn windows(courses: &[Course], rounds: u32) -> Vec<Window> {
     WINDOWS
         .into_iter()
@@ -310,7 +310,7 @@ fn windows(courses: &[Course], rounds: u32) -> Vec<Window> {
                 courses.iter().map(|course| course.windows[index]).collect();
             let summary = Summary::new(&of_seeds);
             Window {
-                rules: rules_of(courses),
+                preset: preset_of(courses),
                 window,
                 spearman: summary.spearman,
                 spearman_ci: summary.spearman_ci,
@@ -322,7 +322,7 @@ fn windows(courses: &[Course], rounds: u32) -> Vec<Window> {
         .collect()
 }
 
-/// When the ratings of all seeds under one set of rules are in order.
+/// When the ratings of all seeds under one preset are in order.
 pub fn levels(courses: &[Course]) -> Vec<Level> {
     LEVELS
         .into_iter()
@@ -339,7 +339,7 @@ pub fn levels(courses: &[Course]) -> Vec<Level> {
             }
             let rounds: Vec<f64> = firsts.iter().map(|first| *first as f64).collect();
             Level {
-                rules: rules_of(courses),
+                preset: preset_of(courses),
                 spearman: level,
                 reached: firsts.len() as f64 / courses.len().max(1) as f64,
                 median: (!rounds.is_empty()).then(|| median(&rounds)),
@@ -350,7 +350,7 @@ pub fn levels(courses: &[Course]) -> Vec<Level> {
         .collect()
 }
 
-/// Plays under all sets of rules and writes tables and plots.
+/// Plays under all presets and writes tables and plots.
 pub fn run(sets: &[Options], runner: Runner, output: &Output) -> Result<Vec<Row>> {
     let (mut rows, mut estimates) = (Vec::new(), Vec::new());
     let (mut all_windows, mut all_levels) = (Vec::new(), Vec::new());
@@ -367,7 +367,7 @@ pub fn run(sets: &[Options], runner: Runner, output: &Output) -> Result<Vec<Row>
         output.table("ratings-levels", &all_levels)?;
     }
     for options in sets {
-        let rules = name(&options.rules);
+        let preset = name(&options.preset);
         let panels: Vec<Panel> = [10, 100, 1_000]
             .into_iter()
             .filter(|rounds| *rounds <= options.rounds)
@@ -375,12 +375,12 @@ pub fn run(sets: &[Options], runner: Runner, output: &Output) -> Result<Vec<Row>
                 let points = |label: &str, rating: fn(&Estimate) -> f64| {
                     let here = estimates
                         .iter()
-                        .filter(|estimate| estimate.rules == rules && estimate.rounds == rounds);
+                        .filter(|estimate| estimate.preset == preset && estimate.rounds == rounds);
                     let points = here.map(|estimate| (estimate.ability, rating(estimate)));
                     Series::points(label, points.collect())
                 };
                 Panel {
-                    title: format!("{rounds} rounds ({rules})"),
+                    title: format!("{rounds} rounds ({preset})"),
                     x: "true ability to rank".into(),
                     y: "rating".into(),
                     series: vec![
@@ -390,20 +390,20 @@ pub fn run(sets: &[Options], runner: Runner, output: &Output) -> Result<Vec<Row>
                 }
             })
             .collect();
-        output.plot(&format!("ratings-{rules}"), &panels)?;
+        output.plot(&format!("ratings-{preset}"), &panels)?;
     }
     let curve = |on_chain: fn(&Row) -> f64, unforgotten: fn(&Row) -> f64| {
-        let line = |rules: &str, label: String, value: fn(&Row) -> f64| {
-            let of_rules = rows.iter().filter(|row| row.rules == rules);
-            let points = of_rules.map(|row| (f64::from(row.rounds).log10(), value(row)));
+        let line = |preset: &str, label: String, value: fn(&Row) -> f64| {
+            let of_preset = rows.iter().filter(|row| row.preset == preset);
+            let points = of_preset.map(|row| (f64::from(row.rounds).log10(), value(row)));
             Series::line(label, points.collect())
         };
         sets.iter()
             .flat_map(|options| {
-                let rules = name(&options.rules);
+                let preset = name(&options.preset);
                 [
-                    line(&rules, rules.clone(), on_chain),
-                    line(&rules, format!("{rules}, nothing forgotten"), unforgotten),
+                    line(&preset, preset.clone(), on_chain),
+                    line(&preset, format!("{preset}, nothing forgotten"), unforgotten),
                 ]
             })
             .collect()
@@ -437,7 +437,7 @@ mod tests {
     #[test]
     fn levels_are_of_the_first_round_that_reaches_them() {
         let course = |orders: &[f64]| Course {
-            rules: RuleSet::Paper,
+            preset: Preset::Paper,
             estimates: Vec::new(),
             orders: orders.into(),
             windows: Vec::new(),

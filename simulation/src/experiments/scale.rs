@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{ensure, Result};
 use serde::Serialize;
 use sp_runtime::Perbill;
-use starling_runtime::{rules::RuleSet, Runtime};
+use starling_runtime::{parameters::Preset, Runtime};
 
 use crate::{
     ability::Ability,
@@ -128,7 +128,7 @@ pub fn run(options: &Options, runner: Runner, output: &Output) -> Result<Vec<Row
 
 fn measure(size: usize, options: &Options) -> Result<Row> {
     let start = Instant::now();
-    let mut parameters = RuleSet::Production.parameters();
+    let mut parameters = Preset::Production.parameters();
     parameters.rounds.retention_period = RETENTION;
     let agents = vec![Spec::honest(Ability::default()); size];
     let mut swarm = Swarm::new(Config {

@@ -9,8 +9,8 @@ use starling_runtime::{Balance, UNIT};
 use crate::{
     ability::Ability,
     behaviour::Kind,
+    changes::Changes,
     output::{Output, Panel, Series},
-    rules::Rules,
     runner::Runner,
     stats::mean,
     swarm::{Config, Plot, Spec, Swarm},
@@ -20,8 +20,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Scenario {
-    /// The rules.
-    pub rules: Rules,
+    /// The parameters.
+    pub parameters: Changes,
     /// Rounds of each seed.
     pub rounds: u32,
     /// How many seeds, from the first one on.
@@ -56,7 +56,7 @@ pub struct Group {
 impl Default for Scenario {
     fn default() -> Self {
         Self {
-            rules: Rules::default(),
+            parameters: Changes::default(),
             rounds: 100,
             seeds: 1,
             fee: 20.0,
@@ -125,7 +125,7 @@ impl Scenario {
             fee: (self.fee * UNIT as f64).round() as Balance,
             max_responses: self.max_responses,
             plot,
-            ..Config::new(self.rules.parameters()?, agents, seed)
+            ..Config::new(self.parameters.parameters()?, agents, seed)
         })
     }
 }

@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     behaviour::Kind,
+    changes::Changes,
     output::{Output, Panel, Series},
-    rules::Rules,
     runner::Runner,
 };
 
@@ -116,24 +116,24 @@ impl Parameter {
         }
     }
 
-    fn set(self, rules: &mut Rules, value: f64) {
+    fn set(self, changes: &mut Changes, value: f64) {
         match self {
             Self::Rankings => {
-                rules.min_rankings = Some(value as u32);
-                rules.max_rankings = Some(value as u32);
+                changes.min_rankings = Some(value as u32);
+                changes.max_rankings = Some(value as u32);
             },
-            Self::WeightFloor => rules.weight_floor = Some(value),
-            Self::InitialRating => rules.initial_rating = Some(value),
-            Self::MinSamples => rules.min_samples = Some(value as u32),
-            Self::MinSpread => rules.min_spread = Some(value),
-            Self::ApprovalThreshold => rules.approval_threshold = Some(value),
+            Self::WeightFloor => changes.weight_floor = Some(value),
+            Self::InitialRating => changes.initial_rating = Some(value),
+            Self::MinSamples => changes.min_samples = Some(value as u32),
+            Self::MinSpread => changes.min_spread = Some(value),
+            Self::ApprovalThreshold => changes.approval_threshold = Some(value),
             Self::RankersShare => {
-                rules.rankers = Some(value);
-                rules.winner = Some(0.9 - value);
+                changes.rankers = Some(value);
+                changes.winner = Some(0.9 - value);
             },
-            Self::LoserShare => rules.loser = Some(value),
-            Self::SlashShare => rules.slash_share = Some(value),
-            Self::PhaseWindow => rules.window = Some(value as u32),
+            Self::LoserShare => changes.loser = Some(value),
+            Self::SlashShare => changes.slash_share = Some(value),
+            Self::PhaseWindow => changes.window = Some(value as u32),
         }
     }
 }
@@ -233,10 +233,10 @@ fn cell(
     attack: Option<Attack>,
     options: &Options,
 ) -> Result<Row> {
-    let mut rules = Rules::default();
-    parameter.set(&mut rules, value);
+    let mut changes = Changes::default();
+    parameter.set(&mut changes, value);
     let matrix = behaviours::Options {
-        parameters: rules.parameters()?,
+        parameters: changes.parameters()?,
         agents: options.agents,
         attacks: vec![attack.unwrap_or(Agents(Kind::Lazy))],
         fractions: vec![attack.map_or(0.0, |_| options.fraction)],

@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde::Serialize;
 use sp_runtime::Permill;
 use starling_runtime::{
-    rules::{Parameters, RuleSet},
+    parameters::{Parameters, Preset},
     Balance, UNIT,
 };
 
@@ -27,8 +27,8 @@ const REWARD: f64 = 20.0;
 /// The points of a surface.
 #[derive(Clone, Debug)]
 pub struct SurfaceOptions {
-    /// The rules.
-    pub rules: RuleSet,
+    /// The preset.
+    pub preset: Preset,
     /// Numbers of agents.
     pub agents: Vec<usize>,
     /// Prices of a ticket.
@@ -42,8 +42,8 @@ pub struct SurfaceOptions {
 /// What an identity earns among equals.
 #[derive(Clone, Debug, Serialize)]
 pub struct Profit {
-    /// The rules.
-    pub rules: String,
+    /// The preset.
+    pub preset: String,
     /// Identities in each round, all alike: random answers, random scores.
     pub agents: usize,
     /// The price of a ticket.
@@ -59,8 +59,8 @@ pub struct Profit {
 /// The price at which an identity earns nothing.
 #[derive(Clone, Debug, Serialize)]
 pub struct BreakEven {
-    /// The rules.
-    pub rules: String,
+    /// The preset.
+    pub preset: String,
     /// Identities in each round.
     pub agents: usize,
     /// Where the profits that were measured cross zero.
@@ -71,10 +71,10 @@ pub struct BreakEven {
     pub paper: f64,
 }
 
-/// The rules of a surface: a ticket costs what it shall cost. Nobody is silent, so that the windows
+/// The parameters of a surface: a ticket costs what it shall cost. Nobody is silent, so that the windows
 /// end nothing, and have room for the scores of 500 agents that rank a third of each other.
-fn priced(rules: RuleSet, ticket: f64) -> Parameters {
-    let mut parameters = rules.parameters();
+fn priced(preset: Preset, ticket: f64) -> Parameters {
+    let mut parameters = preset.parameters();
     parameters.min_ticket = (ticket * UNIT as f64).round() as Balance;
     parameters.ticket_share = Permill::zero();
     parameters
@@ -109,15 +109,15 @@ pub fn surface(options: &SurfaceOptions, runner: Runner) -> Result<Vec<Profit>> 
         .iter()
         .flat_map(|n| {
             // Beyond the line, so that it is found between prices that were played.
-            let beyond = 2.0 * derived(&priced(options.rules, 0.0), *n, REWARD, 0.0).1;
+            let beyond = 2.0 * derived(&priced(options.preset, 0.0), *n, REWARD, 0.0).1;
             let tickets = options.tickets.iter().copied().chain([beyond]);
             tickets.map(move |ticket| (*n, ticket))
         })
         .collect();
     let steps = points.len() as u64 * u64::from(options.rounds);
-    let label = format!("sybil {}", name(&options.rules));
+    let label = format!("sybil {}", name(&options.preset));
     runner.all(&label, steps, &points, |(n, ticket), bar| {
-        let parameters = priced(options.rules, *ticket);
+        let parameters = priced(options.preset, *ticket);
         let agents = vec![
             Spec {
                 kind: Kind::Lazy,
@@ -134,7 +134,7 @@ pub fn surface(options: &SurfaceOptions, runner: Runner) -> Result<Vec<Profit>> 
         }
         let after: f64 = swarm.wealth().iter().sum();
         Ok(Profit {
-            rules: name(&options.rules),
+            preset: name(&options.preset),
             agents: *n,
             ticket: *ticket,
             profit: (after - before) / f64::from(options.rounds) / *n as f64,
@@ -155,23 +155,23 @@ pub fn break_even(options: &SurfaceOptions, profits: &[Profit]) -> Vec<BreakEven
             let (first, last) = (line().min_by(by_price)?, line().max_by(by_price)?);
             let slope = (last.profit - first.profit) / (last.ticket - first.ticket);
             Some(BreakEven {
-                rules: name(&options.rules),
+                preset: name(&options.preset),
                 agents: *n,
                 measured: first.ticket - first.profit / slope,
-                derived: derived(&priced(options.rules, 0.0), *n, REWARD, 0.0).1,
+                derived: derived(&priced(options.preset, 0.0), *n, REWARD, 0.0).1,
                 paper: REWARD / *n as f64,
             })
         })
         .collect()
 }
 
-/// Plays figure 6 under each of the sets of rules.
+/// Plays figure 6 under each of the presets.
 pub fn run(sets: &[SurfaceOptions], runner: Runner, output: &Output) -> Result<Vec<BreakEven>> {
     let (mut all, mut lines) = (Vec::new(), Vec::new());
     for options in sets {
         let profits = surface(options, runner)?;
         let line = break_even(options, &profits);
-        let rules = name(&options.rules);
+        let preset = name(&options.preset);
         let by_price = |value: fn(&Profit) -> f64| -> Vec<Series> {
             let line = |ticket: &f64| {
                 let at = profits.iter().filter(|profit| profit.ticket == *ticket);
@@ -192,14 +192,14 @@ pub fn run(sets: &[SurfaceOptions], runner: Runner, output: &Output) -> Result<V
                 .collect()
         };
         output.plot(
-            &format!("sybil-{rules}"),
+            &format!("sybil-{preset}"),
             &[
                 surface(
                     format!("The paper's R/n − T, R = {REWARD}"),
                     by_price(|profit| profit.paper),
                 ),
                 surface(
-                    format!("Profit of an identity ({rules})"),
+                    format!("Profit of an identity ({preset})"),
                     by_price(|profit| profit.profit),
                 ),
                 Panel {
@@ -225,7 +225,7 @@ pub fn run(sets: &[SurfaceOptions], runner: Runner, output: &Output) -> Result<V
 /// The cases that the paper leaves out.
 #[derive(Clone, Debug)]
 pub struct CaseOptions {
-    /// The rules.
+    /// The parameters.
     pub parameters: Parameters,
     /// How many agents in all.
     pub agents: usize,

@@ -12,10 +12,16 @@ mod oracle;
 mod shards;
 mod split;
 mod twenty;
+mod upgrade;
 
 pub(crate) use models::engine;
 
-use std::{ffi::OsString, fs, path::PathBuf, time::Duration};
+use std::{
+    ffi::{OsStr, OsString},
+    fs,
+    path::PathBuf,
+    time::Duration,
+};
 
 use anyhow::{ensure, Context, Result};
 use futures::future::try_join_all;
@@ -67,6 +73,8 @@ struct Validator {
     node: Option<Node>,
     folder: TempDir,
     name: &'static str,
+    /// The chain by name, or the file with its specification.
+    chain: OsString,
     /// Whether its node runs an agent.
     agent: bool,
     /// What is in the environment of its node.
@@ -80,6 +88,7 @@ impl Validator {
             node: None,
             folder: tempfile::tempdir()?,
             name,
+            chain: "local".into(),
             agent: config.is_some(),
             variables: vec![],
         };
@@ -92,15 +101,16 @@ impl Validator {
     }
 
     async fn start(&mut self, boot: Option<&str>) -> Result<()> {
-        let mut args = vec![
-            "--chain=local".into(),
+        let mut args: Vec<OsString> = vec![
+            "--chain".into(),
+            self.chain.clone(),
             "--unsafe-force-node-key-generation".into(),
-            format!("--{}", self.name),
+            format!("--{}", self.name).into(),
         ];
         if self.agent {
-            args.push(format!("--agent-config={}", self.config().display()));
+            args.push(format!("--agent-config={}", self.config().display()).into());
         }
-        args.extend(boot.map(|address| format!("--bootnodes={address}")));
+        args.extend(boot.map(|address| format!("--bootnodes={address}").into()));
         let node = Node::start_with(self.folder.path(), args, &self.variables);
         self.node = Some(node.await?);
         Ok(())
@@ -120,9 +130,16 @@ impl Swarm {
     /// Starts four validators whose agents have these configurations and a ticket for every round
     /// of a test. Without a configuration the node runs no agent: the test plays it.
     async fn start(configs: [impl Into<Option<String>>; 4]) -> Result<Self> {
+        Self::start_on(OsStr::new("local"), configs).await
+    }
+
+    /// The same on another chain, by name or by the file with its specification.
+    async fn start_on(chain: &OsStr, configs: [impl Into<Option<String>>; 4]) -> Result<Self> {
         let mut validators = vec![];
         for (name, config) in NAMES.into_iter().zip(configs) {
-            validators.push(Validator::new(name, config.into())?);
+            let mut validator = Validator::new(name, config.into())?;
+            validator.chain = chain.into();
+            validators.push(validator);
         }
         let mut swarm = Self { validators };
         if let Some((first, others)) = swarm.validators.split_first_mut() {

@@ -17,14 +17,12 @@ use sp_keystore::KeystorePtr;
 use sp_runtime::traits::Block as BlockT;
 use starling_primitives::{
     api::{AgentView, RoundsApi},
+    fixed::ONE,
     INFERENCE,
 };
 use starling_shards::auth::{Account, AgentRecord, Directory, Identity, Key};
 
 use crate::{AccountId, LOG_TARGET};
-
-/// One, as the chain holds ratings: with 32 fractional bits.
-const RATING_ONE: f64 = 4_294_967_296.0;
 
 /// Reads the agents from the state after the best block, once a block, and signs with the
 /// keystore.
@@ -110,7 +108,7 @@ fn record(account: Account, view: AgentView) -> AgentRecord {
         account,
         key: key.0,
         bond: view.bond,
-        rating: view.rating as f64 / RATING_ONE,
+        rating: view.rating as f64 / ONE as f64,
         active: view.active,
     }
 }
@@ -183,7 +181,7 @@ mod tests {
             reserved: 0,
             staked_tickets: 0,
             rating: 3 << 31,
-            weight: 1 << 32,
+            weight: ONE,
         };
         let expected = AgentRecord {
             account: [1; 32],

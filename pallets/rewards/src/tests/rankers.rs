@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-use starling_primitives::traits::{Paid, Rewards as _};
+use starling_primitives::{rewards::Paid, traits::Rewards as _};
 
 use crate::mock::*;
 

@@ -9,7 +9,7 @@ use frame_support::{
     },
 };
 use sp_runtime::{DispatchError, TokenError};
-use starling_primitives::traits::{Paid, Rewards as _};
+use starling_primitives::{rewards::Paid, traits::Rewards as _};
 
 use crate::{mock::*, Error, Event};
 

@@ -84,7 +84,7 @@ fn weights_are_read_once() {
                 "three rankers of the initial weight"
             );
         }
-        let deviations = starling_primitives::traits::Deviations {
+        let deviations = starling_primitives::rating::Deviations {
             squares: 1 << 64,
             count: 20,
         };
@@ -102,7 +102,7 @@ fn the_assigned_weight_of_a_response_is_that_of_its_rankers() {
     run(|| {
         // Every agent has a past of its own.
         for who in AGENTS {
-            let deviations = starling_primitives::traits::Deviations {
+            let deviations = starling_primitives::rating::Deviations {
                 squares: u128::from(who) << 60,
                 count: 20,
             };

@@ -13,7 +13,10 @@ use sp_core::{
 use sp_keystore::{testing::MemoryKeystore, Keystore, KeystoreExt};
 use sp_runtime::offchain::storage::StorageValueRef;
 use starling_primitives::{
-    api::{job_board_key, JobBoard, SealedResponse, SealedScores, Sent, Task, VaultEntry},
+    api::{
+        job_board_key, JobBoard, SealedResponse, SealedScores, Sent, StoredJobBoard, Task,
+        VaultEntry,
+    },
     INFERENCE,
 };
 use std::sync::Arc;
@@ -70,10 +73,10 @@ fn include(calls: Vec<RuntimeCall>) {
 
 fn board() -> JobBoard<AccountId> {
     Rounds_::write_job_boards();
-    StorageValueRef::persistent(&job_board_key(&pair(1).public()))
-        .get()
-        .expect("it decodes")
-        .expect("there is one")
+    let key = job_board_key(&pair(1).public());
+    let stored = StorageValueRef::persistent(&key).get();
+    let StoredJobBoard::V2(board) = stored.expect("it decodes").expect("there is one");
+    board
 }
 
 fn entry(id: u64, who: AccountId) -> VaultEntry<AccountId> {

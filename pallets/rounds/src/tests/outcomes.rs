@@ -396,7 +396,8 @@ fn a_ranker_that_disagrees_with_the_others_earns_nothing() {
 fn rankers_are_paid_by_rating_and_agreement() {
     use starling_primitives::{
         agreement::{points, Agreement},
-        traits::{Deviations, Ratings as _},
+        rating::Deviations,
+        traits::Ratings as _,
     };
     run(|| {
         // Five agents with three responses each to rank. 1 has a past that rates above a

@@ -47,7 +47,7 @@ fn an_honest_ranker_outrates_one_that_says_the_opposite() {
 fn rankers_that_all_fell_below_the_floor_still_decide_and_can_rise_again() {
     run(|| {
         for who in AGENTS {
-            let strayed = starling_primitives::traits::Deviations {
+            let strayed = starling_primitives::rating::Deviations {
                 squares: 4 << 64,
                 count: 16,
             };

@@ -18,6 +18,8 @@ fn what_an_agent_owes_in_each_phase() {
         let respond = Task::Respond {
             prompt: b"why?".to_vec(),
             max_tokens: 16,
+            fee: FEE,
+            max_bytes: MaxResponse::get(),
         };
         assert_eq!(task(id, 1), Some(respond.clone()), "work may begin at once");
         next_block();

@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! The rules of a scenario: a set by name, and what it changes of it.
+//! The parameters of a scenario: a preset by name, and what the scenario changes of it.
 
 use anyhow::{ensure, Result};
 use serde::{Deserialize, Serialize};
 use sp_runtime::Permill;
 use starling_primitives::fixed::ONE;
 use starling_runtime::{
-    rules::{Parameters, RuleSet},
+    parameters::{Parameters, Preset},
     Balance, UNIT,
 };
 
 use crate::experiments::short;
 
-/// What a scenario changes of the rules. Shares and ratings are numbers in `[0, 1]`, amounts are in
+/// What a scenario changes of the parameters. Shares and ratings are numbers in `[0, 1]`, amounts are in
 /// the currency's unit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Rules {
-    /// `production`, `dev` or `paper`.
-    pub base: RuleSet,
+pub struct Changes {
+    /// `production`, `dev` or `paper`; production if it is not said.
+    pub base: Option<Preset>,
     /// `MinRankings`.
     pub min_rankings: Option<u32>,
     /// `MaxRankings`.
@@ -54,7 +54,7 @@ pub struct Rules {
     pub min_ticket: Option<f64>,
 }
 
-impl Rules {
+impl Changes {
     /// The parameters that follow.
     pub fn parameters(&self) -> Result<Parameters> {
         let shares = [
@@ -81,7 +81,7 @@ impl Rules {
             "min_ticket must be between 0 and a million"
         );
         ensure!(self.window != Some(0), "window must be above zero");
-        let mut parameters = short(self.base);
+        let mut parameters = short(self.base.unwrap_or(Preset::Production));
         let fixed = |value: f64| (value * ONE as f64).round() as u64;
         let rounds = &mut parameters.rounds;
         set(&mut rounds.min_rankings, self.min_rankings);
@@ -133,20 +133,23 @@ mod tests {
 
     #[test]
     fn what_a_scenario_does_not_say_stays_as_it_is() -> Result<()> {
-        let rules: Rules =
+        let changes: Changes =
             toml::from_str("base = \"paper\"\nmax_rankings = 5\nweight_floor = 0.5")?;
-        let parameters = rules.parameters()?;
+        let parameters = changes.parameters()?;
         assert_eq!(parameters.rounds.max_rankings, 5);
         assert_eq!(parameters.ratings.weight_floor, ONE / 2);
-        assert_eq!(parameters.rewards, RuleSet::Paper.parameters().rewards);
+        assert_eq!(parameters.rewards, Preset::Paper.parameters().rewards);
         Ok(())
     }
 
     #[test]
     fn nonsense_is_refused() {
         assert!(toml::from_str::<Rules>("wieght_floor = 0.5").is_err());
-        let rules: Rules = toml::from_str("loser = 1.5").expect("it is a number");
-        let error = rules.parameters().expect_err("it is no share").to_string();
+        let changes: Changes = toml::from_str("loser = 1.5").expect("it is a number");
+        let error = changes
+            .parameters()
+            .expect_err("it is no share")
+            .to_string();
         assert_eq!(error, "loser must be between 0 and 1");
     }
 }

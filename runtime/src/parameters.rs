@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The rules of the protocol in force: chosen at genesis, the same for the life of a chain.
+//! The parameters of the protocol: chosen at genesis, the same for the life of a chain.
 //!
 //! One runtime serves the chain that moves money, a developer's machine and the simulations of the
-//! paper; what differs is a value in the state of block 0, which [`crate::configs`] reads for the
-//! constants of the pallets. Limits that bound storage are not in it.
+//! paper. They differ in one value of the state, which `pallet-protocol-parameters` keeps and which
+//! [`crate::configs`] reads for the constants of the pallets. Limits that bound storage are not in
+//! it.
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
-use frame_support::traits::Get;
-use pallet_rounds::presets::{self, Preset};
+use frame_support::{parameter_types, traits::Get};
+use pallet_rounds::presets::{self, RoundParameters};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 use sp_runtime::Permill;
 
 use crate::{Balance, BlockNumber, DAYS, MILLI_UNIT, MINUTES, UNIT};
-
-pub use pallet::*;
 
 /// What differs between chains that run this runtime.
 #[derive(
@@ -22,7 +21,7 @@ pub use pallet::*;
 )]
 pub struct Parameters {
     /// Windows and limits of a round.
-    pub rounds: Preset,
+    pub rounds: RoundParameters,
     /// When rounds count for ratings, and how ratings begin.
     pub ratings: pallet_ratings::Parameters,
     /// Who gets what of a pot.
@@ -43,22 +42,21 @@ pub struct Parameters {
     pub min_validators: u32,
 }
 
-/// A set of [`Parameters`] by name, as a chain specification chooses it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// [`Parameters`] by name, as a chain specification chooses them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum RuleSet {
+pub enum Preset {
     /// For a network of strangers.
-    #[default]
     Production,
     /// For development and local networks: short windows, and ratings that move after a few
     /// rounds of a few agents.
     Dev,
-    /// The rules of arXiv 2409.08386, for simulations: the winner takes all, plain means, no
+    /// Those of arXiv 2409.08386, for simulations: the winner takes all, plain means, no
     /// floors, forfeits burnt, a third of the others ranked by everyone.
     Paper,
 }
 
-impl RuleSet {
+impl Preset {
     /// What the name stands for.
     pub const fn parameters(self) -> Parameters {
         let production = Parameters {
@@ -94,6 +92,29 @@ impl RuleSet {
     }
 }
 
+impl From<Preset> for Parameters {
+    fn from(preset: Preset) -> Self {
+        preset.parameters()
+    }
+}
+
+/// The parameters in force on this chain.
+fn in_force() -> Parameters {
+    crate::Parameters::in_force()
+}
+
+#[cfg(not(test))]
+parameter_types! {
+    /// What the metadata of a runtime without a chain says.
+    pub const Stateless: Parameters = Preset::Production.parameters();
+}
+
+// FRAME tests the constants without a state, and each preset must pass.
+#[cfg(test)]
+parameter_types! {
+    pub static Stateless: Parameters = Preset::Production.parameters();
+}
+
 /// Gives the constants of the pallets one field of the [`Parameters`] in force.
 macro_rules! fields {
     ($($name:ident: $type:ty = $($field:ident).+;)*) => {
@@ -103,7 +124,7 @@ macro_rules! fields {
 
             impl Get<$type> for $name {
                 fn get() -> $type {
-                    InForce::<crate::Runtime>::get().$($field).+
+                    in_force().$($field).+
                 }
             }
         )*
@@ -140,52 +161,6 @@ pub struct LongestRound;
 
 impl Get<BlockNumber> for LongestRound {
     fn get() -> BlockNumber {
-        InForce::<crate::Runtime>::get()
-            .rounds
-            .longest_round()
-            .saturating_mul(2)
-    }
-}
-
-/// Keeps the parameters.
-// Only what the macros write here expects anything.
-#[allow(clippy::expect_used)]
-#[frame_support::pallet]
-pub mod pallet {
-    use super::*;
-    use frame_support::pallet_prelude::*;
-
-    #[pallet::pallet]
-    pub struct Pallet<T>(_);
-
-    #[pallet::config]
-    pub trait Config: frame_system::Config {}
-
-    /// Before genesis has chosen, what is safest.
-    #[pallet::type_value]
-    pub fn Safest() -> Parameters {
-        RuleSet::default().parameters()
-    }
-
-    /// The rules of this chain. Every block reads them, so that they are in the cache.
-    #[pallet::storage]
-    #[pallet::whitelist_storage]
-    pub type InForce<T: Config> = StorageValue<_, Parameters, ValueQuery, Safest>;
-
-    #[pallet::genesis_config]
-    #[derive(frame_support::DefaultNoBound)]
-    pub struct GenesisConfig<T: Config> {
-        /// `production`, `dev` or `paper`.
-        pub rules: RuleSet,
-        /// Nothing; the field names the runtime.
-        #[serde(skip)]
-        pub _config: core::marker::PhantomData<T>,
-    }
-
-    #[pallet::genesis_build]
-    impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
-        fn build(&self) {
-            InForce::<T>::put(self.rules.parameters());
-        }
+        in_force().rounds.longest_round().saturating_mul(2)
     }
 }

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+use frame_support::{
+    storage::unhashed,
+    traits::{GetStorageVersion, OnRuntimeUpgrade, StorageVersion},
+};
+use sp_io::{hashing::twox_128, TestExternalities};
+
+use crate::{
+    migration::{MoveFromRules, VERSION},
+    mock::{chain, Parameters, Test},
+    InForce,
+};
+
+/// Where the pallet kept a value when it was called `Rules`.
+fn old_key(item: &[u8]) -> Vec<u8> {
+    [twox_128(b"Rules"), twox_128(item)].concat()
+}
+
+/// A chain of the first release.
+fn old_chain() -> TestExternalities {
+    let mut chain = chain(Some(9));
+    chain.execute_with(|| {
+        InForce::<Test>::kill();
+        unhashed::put(&old_key(b"InForce"), &7u64);
+        // As FRAME does with a pallet whose name has no key.
+        VERSION.put::<Parameters>();
+        unhashed::put(&old_key(b":__STORAGE_VERSION__:"), &StorageVersion::new(0));
+    });
+    chain
+}
+
+#[test]
+fn genesis_chooses_the_parameters() {
+    chain(Some(5)).execute_with(|| {
+        assert_eq!(Parameters::in_force(), 5);
+        assert_eq!(Parameters::do_try_state(), Ok(()));
+        assert_eq!(Parameters::on_chain_storage_version(), VERSION);
+    });
+}
+
+#[test]
+#[should_panic = "the genesis names no preset of parameters"]
+fn a_genesis_without_parameters_cannot_be_built() {
+    chain(None);
+}
+
+#[test]
+#[should_panic = "the parameters of this chain are missing or do not decode"]
+fn a_chain_without_parameters_does_not_go_on_with_others() {
+    chain(Some(5)).execute_with(|| {
+        InForce::<Test>::kill();
+        assert!(Parameters::do_try_state().is_err());
+        Parameters::in_force();
+    });
+}
+
+#[test]
+#[should_panic = "the parameters of this chain are missing or do not decode"]
+fn parameters_that_do_not_decode_are_not_replaced_by_others() {
+    chain(Some(5)).execute_with(|| {
+        // As a release would find them whose parameters have one field more.
+        unhashed::put(&InForce::<Test>::hashed_key(), &5u32);
+        assert!(Parameters::do_try_state().is_err());
+        Parameters::in_force();
+    });
+}
+
+#[test]
+fn without_a_chain_there_are_parameters_to_show() {
+    TestExternalities::default().execute_with(|| assert_eq!(Parameters::in_force(), 1));
+}
+
+#[test]
+fn what_was_called_rules_moves_with_its_version() {
+    old_chain().execute_with(|| {
+        assert_eq!(Parameters::in_force(), 7, "read before it has moved");
+        MoveFromRules::<Test>::on_runtime_upgrade();
+        assert_eq!(InForce::<Test>::get(), Some(7));
+        assert!(!unhashed::contains_prefixed_key(&twox_128(b"Rules")));
+        assert_eq!(Parameters::on_chain_storage_version(), 0);
+        // A second time nothing is there to be moved.
+        MoveFromRules::<Test>::on_runtime_upgrade();
+        assert_eq!(InForce::<Test>::get(), Some(7));
+    });
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What brings the state of older releases to this one. `docs/upgrades.md` says how to add one.
+
+use core::marker::PhantomData;
+
+use frame_support::{migrations::VersionedMigration, traits::UncheckedOnRuntimeUpgrade};
+
+use crate::{Agents, Parameters, Ratings, Rewards, Rounds, Runtime, Tickets};
+#[cfg(feature = "try-runtime")]
+use {
+    alloc::vec::Vec,
+    frame_support::{
+        ensure,
+        storage::PrefixIterator,
+        traits::{PalletInfoAccess, StorageVersion},
+    },
+    sp_core::hashing::blake2_256,
+    sp_runtime::TryRuntimeError,
+};
+
+/// The migrations, in the order in which they run.
+pub type Migrations = (
+    pallet_protocol_parameters::migration::MoveFromRules<Runtime>,
+    V1<Parameters>,
+    V1<Agents>,
+    V1<Tickets>,
+    V1<Ratings>,
+    V1<Rewards>,
+    V1<Rounds>,
+);
+
+/// Version 1 fixes the bytes of the first release: every variant of an enum has an explicit index,
+/// the one that it had by its place.
+type V1<Pallet> = VersionedMigration<
+    0,
+    1,
+    BytesStay<Pallet>,
+    Pallet,
+    <Runtime as frame_system::Config>::DbWeight,
+>;
+
+/// Changes nothing, and checks that nothing else does.
+pub struct BytesStay<Pallet>(PhantomData<Pallet>);
+
+impl<Pallet: PalletInfoAccess> UncheckedOnRuntimeUpgrade for BytesStay<Pallet> {
+    #[cfg(feature = "try-runtime")]
+    fn pre_upgrade() -> Result<Vec<u8>, TryRuntimeError> {
+        Ok(digest::<Pallet>().to_vec())
+    }
+
+    #[cfg(feature = "try-runtime")]
+    fn post_upgrade(before: Vec<u8>) -> Result<(), TryRuntimeError> {
+        ensure!(before == digest::<Pallet>(), "the storage has changed");
+        Ok(())
+    }
+}
+
+/// A hash of everything that a pallet stores, but for its version.
+#[cfg(feature = "try-runtime")]
+fn digest<Pallet: PalletInfoAccess>() -> [u8; 32] {
+    let version = StorageVersion::storage_key::<Pallet>();
+    let prefix = Pallet::name_hash().to_vec();
+    let mut digest = [0; 32];
+    let entries =
+        PrefixIterator::<(Vec<u8>, Vec<u8>)>::new(prefix.clone(), prefix, |key, value| {
+            Ok((key.to_vec(), value.to_vec()))
+        });
+    for (key, value) in entries {
+        if !version.ends_with(&key) {
+            digest = blake2_256(&codec::Encode::encode(&(digest, key, value)));
+        }
+    }
+    digest
+}

@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The state that the runtime of the first release wrote, under this one.
+//!
+//! The old runtime builds a genesis, opens a round and takes the first responses, as WebAssembly.
+//! From then on the code of this crate goes on, natively.
+
+use std::borrow::Cow;
+
+use codec::{Decode, Encode};
+use frame_support::traits::{
+    GetStorageVersion, OnRuntimeUpgrade, PalletInfoAccess, StorageVersion,
+};
+use frame_system::offchain::CreateAuthorizedTransaction;
+use pallet_rounds::{Call, Proof, ScoresOf};
+use sc_chain_spec::GenesisConfigBuilderRuntimeCaller;
+use sc_executor::WasmExecutor;
+use sp_consensus_aura::{Slot as AuraSlot, AURA_ENGINE_ID};
+use sp_core::{
+    traits::{CallContext, CodeExecutor, RuntimeCode, WrappedRuntimeCode},
+    H256,
+};
+use sp_io::{SubstrateHostFunctions, TestExternalities};
+use sp_keyring::Sr25519Keyring::{self, Alice, Bob, Charlie, Dave, Eve};
+use sp_runtime::{
+    generic::{Digest, DigestItem, Era},
+    traits::{BlakeTwo256, Hash as _, Header as _},
+    ApplyExtrinsicResult, MultiAddress, MultiSignature, StateVersion,
+};
+use starling_primitives::{
+    api::{runtime_decl_for_rounds_api::RoundsApiV2, Task},
+    messages::{payload, Message},
+    round::Phase,
+    sealing::Slot,
+    traits::AgentRegistry,
+    Position, RoundId, Score, Secret,
+};
+use starling_runtime::{
+    genesis_config_presets::LOCAL_TESTNET, migrations::Migrations, parameters::Preset, Agents,
+    Balance, Balances, Executive, Header, Parameters, Ratings, Rewards, Rounds, Runtime,
+    RuntimeCall, SignedPayload, System, Tickets, TxExtension, UncheckedExtrinsic, SLOT_DURATION,
+    UNIT,
+};
+
+const OLD_CODE: &[u8] = include_bytes!("../../tests/runtimes/starling-1.compact.compressed.wasm");
+const OLD_SPEC_VERSION: u32 = 1;
+
+const AGENTS: [Sr25519Keyring; 4] = [Alice, Bob, Charlie, Dave];
+const ROUND: RoundId = 0;
+const FEE: Balance = 100 * UNIT;
+
+/// A chain of one node, without a network.
+struct Chain {
+    state: TestExternalities,
+    genesis: H256,
+    head: Header,
+    slot: u64,
+    /// The old runtime's executor, until this one takes over.
+    old: Option<WasmExecutor<SubstrateHostFunctions>>,
+}
+
+impl Chain {
+    /// A chain of the first release.
+    fn new() -> Self {
+        let builder = GenesisConfigBuilderRuntimeCaller::<()>::new(OLD_CODE);
+        let storage = builder
+            .get_storage_for_named_preset(Some(&LOCAL_TESTNET.to_string()))
+            .unwrap();
+        let mut state =
+            TestExternalities::new_with_code_and_state(OLD_CODE, storage, StateVersion::V1);
+        let head = Header::new(
+            0,
+            BlakeTwo256::ordered_trie_root(vec![], StateVersion::V1),
+            *state.as_backend().root(),
+            H256::zero(),
+            Digest::default(),
+        );
+        Self {
+            state,
+            genesis: head.hash(),
+            head,
+            slot: 1_700_000_000,
+            old: Some(WasmExecutor::builder().build()),
+        }
+    }
+
+    /// From the next block on, this runtime is the chain's.
+    fn upgrade(&mut self) {
+        self.old = None;
+    }
+
+    /// Asks the old runtime.
+    fn ask_old<R: Decode>(&mut self, method: &str, arguments: &impl Encode) -> R {
+        let code = RuntimeCode {
+            code_fetcher: &WrappedRuntimeCode(Cow::Borrowed(OLD_CODE)),
+            heap_pages: None,
+            hash: vec![1],
+        };
+        let (result, _) = self.old.as_ref().unwrap().call(
+            &mut self.state.ext(),
+            &code,
+            method,
+            &arguments.encode(),
+            CallContext::Offchain,
+        );
+        R::decode(&mut result.unwrap().as_slice()).unwrap()
+    }
+
+    /// The next block, in which every transaction succeeds.
+    fn block(&mut self, transactions: Vec<UncheckedExtrinsic>) {
+        self.slot += 1;
+        let slot = DigestItem::PreRuntime(AURA_ENGINE_ID, AuraSlot::from(self.slot).encode());
+        let header = Header::new(
+            self.head.number + 1,
+            H256::zero(),
+            H256::zero(),
+            self.head.hash(),
+            Digest { logs: vec![slot] },
+        );
+        let now = pallet_timestamp::Call::set {
+            now: self.slot * SLOT_DURATION,
+        };
+        let mut extrinsics = vec![UncheckedExtrinsic::new_bare(now.into())];
+        extrinsics.extend(transactions);
+        self.head = if self.old.is_some() {
+            self.ask_old::<sp_runtime::ExtrinsicInclusionMode>("Core_initialize_block", &header);
+            for extrinsic in &extrinsics {
+                let applied: ApplyExtrinsicResult =
+                    self.ask_old("BlockBuilder_apply_extrinsic", extrinsic);
+                assert_eq!(applied, Ok(Ok(())), "{extrinsic:?}");
+            }
+            self.ask_old("BlockBuilder_finalize_block", &())
+        } else {
+            self.state.execute_with(|| {
+                Executive::initialize_block(&header);
+                for extrinsic in extrinsics {
+                    let applied = Executive::apply_extrinsic(extrinsic.clone());
+                    assert_eq!(applied, Ok(Ok(())), "{extrinsic:?}");
+                }
+                Executive::finalize_block()
+            })
+        };
+        self.state.commit_all().unwrap();
+    }
+
+    /// The first transaction of `who`, for the old runtime.
+    fn signed(&self, who: Sr25519Keyring, call: RuntimeCall) -> UncheckedExtrinsic {
+        let extension: TxExtension = (
+            frame_system::AuthorizeCall::new(),
+            frame_system::CheckNonZeroSender::new(),
+            frame_system::CheckSpecVersion::new(),
+            frame_system::CheckTxVersion::new(),
+            frame_system::CheckGenesis::new(),
+            frame_system::CheckEra::from(Era::Immortal),
+            frame_system::CheckNonce::from(0),
+            frame_system::CheckWeight::new(),
+            pallet_transaction_payment::ChargeTransactionPayment::from(0),
+            frame_metadata_hash_extension::CheckMetadataHash::new(false),
+            frame_system::WeightReclaim::new(),
+        );
+        let implicit = (
+            (),
+            (),
+            OLD_SPEC_VERSION,
+            1,
+            self.genesis,
+            self.genesis,
+            (),
+            (),
+            (),
+            None,
+            (),
+        );
+        let signed = SignedPayload::from_raw(call.clone(), extension.clone(), implicit);
+        UncheckedExtrinsic::new_signed(
+            call,
+            MultiAddress::Id(who.to_account_id()),
+            MultiSignature::Sr25519(signed.using_encoded(|bytes| who.sign(bytes))),
+            extension,
+        )
+    }
+
+    /// A message of an agent, whose inference key is that of its account.
+    fn message(&self, agent: Sr25519Keyring, message: &Message) -> UncheckedExtrinsic {
+        let signed_at = self.head.number;
+        let signature = self.slot_of(agent, |slot| payload(&slot, signed_at, message));
+        let proof = Proof {
+            signed_at,
+            signature: agent.sign(&signature).into(),
+        };
+        let (round, agent) = (ROUND, agent.to_account_id());
+        let call: Call<Runtime> = match *message {
+            Message::Commit {
+                sealed,
+                key_commitment,
+            } => Call::commit {
+                round,
+                agent,
+                sealed: sealed.to_vec(),
+                key_commitment,
+                proof,
+            },
+            Message::Reveal { key } => Call::reveal {
+                round,
+                agent,
+                key: *key,
+                proof: Some(proof),
+            },
+            Message::CommitScores { seed, commitment } => Call::commit_scores {
+                round,
+                agent,
+                seed,
+                commitment,
+                proof,
+            },
+            Message::Disclose { scores, salt } => Call::disclose {
+                round,
+                agent,
+                scores: bounded(scores),
+                salt: *salt,
+                proof: Some(proof),
+            },
+            Message::Pass => unreachable!("nobody passes"),
+        };
+        <Runtime as CreateAuthorizedTransaction<Call<Runtime>>>::create_authorized_transaction(
+            call.into(),
+        )
+    }
+
+    fn slot_of<R>(
+        &self,
+        agent: Sr25519Keyring,
+        work: impl FnOnce(Slot<'_, starling_runtime::AccountId>) -> R,
+    ) -> R {
+        work(Slot {
+            genesis: self.genesis,
+            round: ROUND,
+            agent: &agent.to_account_id(),
+        })
+    }
+
+    fn commit(&self, agent: Sr25519Keyring) -> UncheckedExtrinsic {
+        let key = key_of(agent);
+        let (sealed, key_commitment) = self.slot_of(agent, |slot| {
+            let sealed = slot.seal(&key, &answer_of(agent)).unwrap();
+            (sealed, slot.key_commitment(&key))
+        });
+        let message = Message::Commit {
+            sealed: &sealed,
+            key_commitment,
+        };
+        self.message(agent, &message)
+    }
+
+    fn reveal(&self, agent: Sr25519Keyring) -> UncheckedExtrinsic {
+        let key = key_of(agent);
+        self.message(agent, &Message::Reveal { key: &key })
+    }
+
+    /// The scores of what is assigned to an agent: Alice's response is the best one.
+    fn scores(&mut self, agent: Sr25519Keyring) -> (H256, Vec<(Position, Score)>) {
+        let owed = self
+            .state
+            .execute_with(|| Rounds::owed(&agent.to_account_id()));
+        let [owed] = &owed[..] else {
+            panic!("{owed:?}")
+        };
+        let Task::Rank {
+            seed, responses, ..
+        } = &owed.task
+        else {
+            panic!("{owed:?}")
+        };
+        let score = |text: &[u8]| {
+            let points = if text == answer_of(Alice).as_bytes() {
+                60_000
+            } else {
+                20_000 + u16::from(text.last().copied().unwrap_or_default())
+            };
+            Score(points)
+        };
+        let scores = responses
+            .iter()
+            .map(|(position, _, text)| (*position, score(text)));
+        (*seed, scores.collect())
+    }
+
+    fn phase(&mut self) -> Phase {
+        self.state.execute_with(|| {
+            let view = Rounds::round_view(ROUND).unwrap();
+            view.round.phase
+        })
+    }
+}
+
+/// How many scores there may be, the state says; none does here, and production allows enough.
+fn bounded(scores: &[(Position, Score)]) -> ScoresOf<Runtime> {
+    TestExternalities::default().execute_with(|| scores.to_vec().try_into().unwrap())
+}
+
+fn key_of(agent: Sr25519Keyring) -> Secret {
+    agent.to_raw_public()
+}
+
+fn answer_of(agent: Sr25519Keyring) -> String {
+    format!("the answer of {agent}")
+}
+
+/// A chain whose old runtime has opened a round and taken two of four responses.
+fn with_an_open_round() -> Chain {
+    let mut chain = Chain::new();
+    // From block 1 on the state knows the hash of the genesis block.
+    chain.block(vec![]);
+    let tickets = pallet_tickets::Call::buy { amount: 10 * UNIT };
+    let request = Call::request {
+        prompt: b"What survives an upgrade?".to_vec(),
+        fee: FEE,
+        max_tokens: 16,
+        min_responses: 3,
+        max_responses: 8,
+    };
+    let mut transactions = vec![chain.signed(Eve, request.into())];
+    transactions.extend(AGENTS.map(|agent| chain.signed(agent, tickets.clone().into())));
+    chain.block(transactions);
+    let commits = [Alice, Bob].map(|agent| chain.commit(agent));
+    chain.block(commits.into());
+    chain
+}
+
+/// What the old runtime left behind is what it was.
+fn assert_old_state(chain: &mut Chain) {
+    chain.state.execute_with(|| {
+        assert_eq!(Parameters::in_force(), Preset::Dev.parameters());
+        let view = Rounds::round_view(ROUND).unwrap();
+        assert_eq!(view.round.phase, Phase::Committing);
+        assert_eq!(view.round.terms.fee, FEE);
+        assert_eq!(view.round.counts.commits, 2);
+        assert_eq!(view.prompt, b"What survives an upgrade?");
+        let mut agents: Vec<_> = view.responses.into_iter().map(|one| one.agent).collect();
+        agents.sort();
+        let mut expected = [Alice, Bob].map(|agent| agent.to_account_id());
+        expected.sort();
+        assert_eq!(agents, expected);
+        for agent in AGENTS {
+            assert!(Agents::is_active(&agent.to_account_id()));
+        }
+    });
+}
+
+fn version<Pallet: GetStorageVersion + PalletInfoAccess>() -> (&'static str, StorageVersion) {
+    (Pallet::name(), Pallet::on_chain_storage_version())
+}
+
+#[test]
+fn between_the_new_code_and_its_migrations_the_old_state_is_read() {
+    let mut chain = with_an_open_round();
+    assert_old_state(&mut chain);
+    chain.upgrade();
+    assert!(!chain.state.execute_with(Runtime::is_migrated));
+    chain.block(vec![]);
+    assert!(chain.state.execute_with(Runtime::is_migrated));
+    assert_old_state(&mut chain);
+}
+
+#[test]
+fn every_pallet_of_the_protocol_gets_its_version_once() {
+    let mut chain = with_an_open_round();
+    chain.state.execute_with(|| {
+        // Twice, as a chain that has the migrations already would.
+        for _ in 0..2 {
+            Executive::execute_on_runtime_upgrade();
+            let versions = [
+                version::<Parameters>(),
+                version::<Agents>(),
+                version::<Tickets>(),
+                version::<Ratings>(),
+                version::<Rewards>(),
+                version::<Rounds>(),
+            ];
+            for (name, version) in versions {
+                assert_eq!(version, StorageVersion::new(1), "{name}");
+            }
+        }
+        let weight = <Migrations as OnRuntimeUpgrade>::on_runtime_upgrade();
+        assert!(weight.all_lte(System::remaining_block_weight().remaining()));
+    });
+    assert_old_state(&mut chain);
+}
+
+#[test]
+fn a_round_of_the_old_runtime_is_finished_and_paid_by_the_new_one() {
+    let mut chain = with_an_open_round();
+    chain.upgrade();
+    let before = chain
+        .state
+        .execute_with(|| AGENTS.map(|agent| Balances::total_balance(&agent.to_account_id())));
+
+    let commits = [Charlie, Dave].map(|agent| chain.commit(agent));
+    chain.block(commits.into());
+    assert_eq!(chain.phase(), Phase::Revealing);
+    chain.block(AGENTS.map(|agent| chain.reveal(agent)).into());
+    assert_eq!(chain.phase(), Phase::Ranking);
+
+    let salt = [7; 32];
+    let scores = AGENTS.map(|agent| chain.scores(agent));
+    let commitments = AGENTS
+        .into_iter()
+        .zip(&scores)
+        .map(|(agent, (seed, scores))| {
+            let commitment =
+                chain.slot_of(agent, |slot| slot.scores_commitment(*seed, scores, &salt));
+            let seed = *seed;
+            chain.message(agent, &Message::CommitScores { seed, commitment })
+        });
+    let commitments = commitments.collect();
+    chain.block(commitments);
+    assert_eq!(chain.phase(), Phase::Disclosing);
+    let disclosures = AGENTS.into_iter().zip(&scores).map(|(agent, (_, scores))| {
+        let message = Message::Disclose {
+            scores,
+            salt: &salt,
+        };
+        chain.message(agent, &message)
+    });
+    let disclosures = disclosures.collect();
+    chain.block(disclosures);
+    assert_eq!(chain.phase(), Phase::Done);
+
+    chain.state.execute_with(|| {
+        let answer = Rounds::answer(ROUND).unwrap();
+        assert_eq!(answer.agent, Some(Alice.to_account_id()));
+        assert_eq!(answer.text, Some(answer_of(Alice).into_bytes()));
+        let won = Balances::total_balance(&Alice.to_account_id()) - before[0];
+        assert!(won > FEE * 7 / 10, "the winner got {won}");
+        // Nothing is on hold any more for the round, but what its storage costs.
+        let open = Rounds::open_rounds();
+        assert_eq!(open, Vec::<RoundId>::new());
+        for agent in AGENTS {
+            assert_eq!(Agents::reservations(&agent.to_account_id()), (0, 0));
+        }
+        assert_eq!(Rounds::do_try_state(), Ok(()));
+        assert_eq!(Agents::do_try_state(), Ok(()));
+        assert_eq!(Tickets::do_try_state(), Ok(()));
+        assert_eq!(Ratings::do_try_state(), Ok(()));
+        assert_eq!(Rewards::do_try_state(), Ok(()));
+        assert_eq!(Parameters::do_try_state(), Ok(()));
+    });
+}
+
+#[cfg(feature = "try-runtime")]
+#[test]
+fn every_check_of_the_upgrade_passes_on_a_state_with_an_open_round() {
+    let mut chain = with_an_open_round();
+    chain.state.execute_with(|| {
+        let checks = frame_try_runtime::UpgradeCheckSelect::All;
+        Executive::try_runtime_upgrade(checks).expect("every check passes");
+    });
+    assert_old_state(&mut chain);
+}
