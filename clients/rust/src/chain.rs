@@ -122,6 +122,11 @@ impl Chain {
         Ok(At { inner })
     }
 
+    /// All blocks that the node imports from now on, those of forks included.
+    pub async fn all_blocks(&self) -> Result<Headers> {
+        self.api.stream_all_blocks().await.map_err(protocol)
+    }
+
     /// The best blocks from now on.
     pub async fn best_blocks(&self) -> Result<Headers> {
         self.api.stream_best_blocks().await.map_err(protocol)
@@ -308,7 +313,8 @@ impl At {
         decode(&place, &bytes)
     }
 
-    async fn value<T: Decode>(&self, pallet: &str, entry: &str) -> Result<Option<T>> {
+    /// A value that a pallet stores without keys; `None` if it stores none.
+    pub async fn value<T: Decode>(&self, pallet: &str, entry: &str) -> Result<Option<T>> {
         let address = storage::<(), Value>(pallet, entry);
         let value = self.inner.storage().try_fetch(address, ()).await;
         value
