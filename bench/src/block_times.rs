@@ -33,8 +33,8 @@ pub struct Measured {
     memory: Vec<u64>,
 }
 
-/// Watches `count` blocks of the node at `url` until each is final, then reads the peak memory of the
-/// processes.
+/// Watches `count` blocks of the node at `url` until each is final, then reads the peak memory of
+/// the processes.
 pub async fn measure(url: &str, count: u32, processes: &[u32]) -> Result<Measured> {
     let chain = Chain::connect(url, true).await?;
     let blocks = observe(&chain, count).await?;

@@ -7,7 +7,7 @@ use starling_client::At;
 pub mod block_times;
 pub mod latency;
 
-/// The address of the node to ask: the one that is given, `STARLING_URL`, or a node on this machine.
+/// The address of the node: the given one, `STARLING_URL`, or a node on this machine.
 pub fn url(given: Option<String>) -> String {
     given
         .or_else(|| std::env::var("STARLING_URL").ok())

@@ -14,8 +14,8 @@ use starling_bench::{
 
 /// Asks a development network round after round.
 ///
-/// Prints the duration of each phase, the share of slots without a block, and the number of messages
-/// that agents missed. Eve asks, and with --at-once 2 Ferdie as well.
+/// Prints the duration of each phase, the share of slots without a block, and the number of
+/// messages that agents missed. Eve asks, and with --at-once 2 Ferdie as well.
 #[derive(Parser)]
 #[command(max_term_width = 100)]
 struct Cli {
