@@ -18,7 +18,7 @@
 //! | [`amount`], [`account`], [`text`] | amounts, accounts and texts for people |
 //!
 //! Rounds are read through the runtime API [`RoundsApi`](starling_primitives::api) with the types
-//! of `starling-primitives`. Everything else goes by names that the node's metadata resolves, so the
+//! of `starling-primitives`. Everything else goes by names that the metadata resolves, so the
 //! library holds no copy of the metadata.
 
 #![warn(missing_docs)]
