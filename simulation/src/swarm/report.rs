@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! What became of a round.
+//! The outcome of a round.
 
 use std::collections::BTreeMap;
 
