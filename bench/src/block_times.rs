@@ -63,7 +63,7 @@ async fn observe(chain: &Chain, count: u32) -> Result<Vec<Finalized>> {
     let mut imports = chain.all_blocks().await?;
     let mut finality = chain.finalized_blocks().await?;
     let mut imported = HashMap::new();
-    let mut best = 0;
+    let mut best = 0u64;
     let mut blocks = vec![];
     while blocks.len() <= count as usize {
         tokio::select! {
