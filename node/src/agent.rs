@@ -16,7 +16,7 @@ use starling_worker::{
     Client, Worker,
 };
 
-use crate::service::{FullBackend, FullClient, FullPool};
+use crate::client::{FullBackend, FullClient, FullPool};
 
 /// Options of the agent. Without a configuration, the node runs none.
 #[derive(Clone, Debug, clap::Args)]

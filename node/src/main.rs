@@ -6,6 +6,7 @@
 
 mod agent;
 mod cli;
+mod client;
 mod clock;
 mod command;
 mod ports;

@@ -15,7 +15,7 @@ use sc_transaction_pool_api::TransactionPool;
 use starling_runtime::{opaque::Block, BlockNumber, Hash};
 use substrate_frame_rpc_system::{System, SystemApiServer};
 
-use crate::service::{FullBackend, FullClient};
+use crate::client::{FullBackend, FullClient};
 
 /// Dependencies of the methods.
 pub struct Deps<P> {

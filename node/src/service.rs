@@ -4,6 +4,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use jsonrpsee::RpcModule;
 use sc_chain_spec::{BuildGenesisBlock, GenesisBlockBuilder};
 use sc_client_api::Backend;
 use sc_consensus_aura::{ImportQueueParams, SlotProportion, StartAuraParams};
@@ -12,7 +13,9 @@ use sc_consensus_grandpa::{
     ThreeQuartersOfTheUnfinalizedChain, VotingRulesBuilder,
 };
 use sc_executor::{HeapAllocStrategy, WasmExecutor, DEFAULT_HEAP_ALLOC_STRATEGY};
-use sc_network::NetworkBackend;
+use sc_network::{service::traits::NetworkService, NetworkBackend, NotificationService};
+use sc_network_sync::SyncingService;
+use sc_rpc::SubscriptionTaskExecutor;
 use sc_service::{
     error::Error as ServiceError, BuildNetworkParams, Configuration, PartialComponents,
     SpawnTasksParams, TaskManager, WarpSyncConfig,
@@ -26,23 +29,21 @@ use sp_consensus_aura::{
     SlotDuration,
 };
 use sp_core::storage::Storage;
+use sp_keystore::KeystorePtr;
 use sp_runtime::traits::Block as _;
 use sp_timestamp::InherentDataProvider as TimestampProvider;
 use starling_network::Protocols;
 use starling_runtime::{apis::RuntimeApi, opaque::Block, Hash};
+use substrate_prometheus_endpoint::Registry;
 
 use crate::{
     agent::{self, AgentOptions},
+    client::{FullBackend, FullClient, FullPool, HostFunctions},
     clock::Clock,
     rpc,
 };
 
-pub(crate) type FullClient =
-    sc_service::TFullClient<Block, RuntimeApi, WasmExecutor<HostFunctions>>;
-pub(crate) type FullBackend = sc_service::TFullBackend<Block>;
 type FullSelectChain = sc_consensus::LongestChain<FullBackend, Block>;
-pub(crate) type FullPool = sc_transaction_pool::TransactionPoolHandle<Block, FullClient>;
-type HostFunctions = sp_io::SubstrateHostFunctions;
 
 /// Maximum number of blocks between two justifications that GRANDPA stores and serves.
 const JUSTIFICATION_PERIOD: u32 = 512;
@@ -330,41 +331,25 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
 
     let role = config.role;
     let force_authoring = config.force_authoring;
-    let enable_grandpa = !config.disable_grandpa;
     let name = config.network.node_name.clone();
-    let prometheus_registry = config.prometheus_registry().cloned();
-    let shared_voter_state = SharedVoterState::empty();
-
-    let rpc_builder = {
-        let client = client.clone();
-        let pool = transaction_pool.clone();
-        let grandpa = rpc::GrandpaDeps {
-            voter_state: shared_voter_state.clone(),
-            authority_set: link.shared_authority_set().clone(),
-            justifications: link.justification_stream(),
-            proofs: FinalityProofProvider::new_for_service(
-                backend.clone(),
-                Some(link.shared_authority_set().clone()),
-            ),
-        };
-        Box::new(move |executor| {
-            let deps = rpc::Deps {
-                client: client.clone(),
-                pool: pool.clone(),
-                grandpa: grandpa.clone(),
-            };
-            rpc::methods(deps, executor).map_err(Into::into)
-        })
-    };
+    let enable_grandpa = !config.disable_grandpa;
+    let prometheus = config.prometheus_registry().cloned();
+    let voter_state = SharedVoterState::empty();
 
     sc_service::spawn_tasks(SpawnTasksParams {
         config,
         client: client.clone(),
-        backend,
+        backend: backend.clone(),
         task_manager: &mut task_manager,
         keystore: keystore_container.keystore(),
         transaction_pool: transaction_pool.clone(),
-        rpc_builder,
+        rpc_builder: rpc_builder(
+            client.clone(),
+            transaction_pool.clone(),
+            backend,
+            &link,
+            voter_state.clone(),
+        ),
         network: network.clone(),
         system_rpc_tx,
         tx_handler_controller,
@@ -373,73 +358,149 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
         tracing_execute_block: None,
     })?;
 
+    let running = Running {
+        client,
+        pool: transaction_pool,
+        keystore: keystore_container.keystore(),
+        network,
+        sync: sync_service,
+        task_manager: &task_manager,
+        telemetry: handle(&telemetry),
+        prometheus,
+    };
     if role.is_authority() {
+        running.author(slot_duration, select_chain, block_import, force_authoring)?;
+    }
+    if enable_grandpa {
+        let config = sc_consensus_grandpa::Config {
+            gossip_duration: GOSSIP_DURATION,
+            justification_generation_period: JUSTIFICATION_PERIOD,
+            observer_enabled: false,
+            local_role: role,
+            name: Some(name),
+            // A full node follows the votes but casts none.
+            keystore: role.is_authority().then(|| keystore_container.keystore()),
+            telemetry: handle(&telemetry),
+            protocol_name: grandpa_protocol,
+        };
+        running.vote(config, link, grandpa_notifications, voter_state)?;
+    }
+
+    Ok(task_manager)
+}
+
+/// Builds the RPC methods for each server.
+#[allow(clippy::type_complexity)]
+fn rpc_builder(
+    client: Arc<FullClient>,
+    pool: Arc<FullPool>,
+    backend: Arc<FullBackend>,
+    link: &LinkHalf<Block, FullClient, FullSelectChain>,
+    voter_state: SharedVoterState,
+) -> Box<dyn Fn(SubscriptionTaskExecutor) -> Result<RpcModule<()>, ServiceError>> {
+    let authority_set = link.shared_authority_set().clone();
+    let grandpa = rpc::GrandpaDeps {
+        voter_state,
+        authority_set: authority_set.clone(),
+        justifications: link.justification_stream(),
+        proofs: FinalityProofProvider::new_for_service(backend, Some(authority_set)),
+    };
+    Box::new(move |executor| {
+        let deps = rpc::Deps {
+            client: client.clone(),
+            pool: pool.clone(),
+            grandpa: grandpa.clone(),
+        };
+        rpc::methods(deps, executor).map_err(Into::into)
+    })
+}
+
+/// The parts of a running node that authoring and finality use.
+struct Running<'a> {
+    client: Arc<FullClient>,
+    pool: Arc<FullPool>,
+    keystore: KeystorePtr,
+    network: Arc<dyn NetworkService>,
+    sync: Arc<SyncingService<Block>>,
+    task_manager: &'a TaskManager,
+    telemetry: Option<TelemetryHandle>,
+    prometheus: Option<Registry>,
+}
+
+impl Running<'_> {
+    /// Authors blocks with Aura.
+    fn author(
+        &self,
+        slot_duration: SlotDuration,
+        select_chain: FullSelectChain,
+        block_import: GrandpaBlockImport<FullBackend, Block, FullClient, FullSelectChain>,
+        force_authoring: bool,
+    ) -> Result<(), ServiceError> {
         let proposer_factory = sc_basic_authorship::ProposerFactory::new(
-            task_manager.spawn_handle(),
-            client.clone(),
-            transaction_pool.clone(),
-            prometheus_registry.as_ref(),
-            handle(&telemetry),
+            self.task_manager.spawn_handle(),
+            self.client.clone(),
+            self.pool.clone(),
+            self.prometheus.as_ref(),
+            self.telemetry.clone(),
         );
         let aura = sc_consensus_aura::start_aura::<AuraPair, _, _, _, _, _, _, _, _, _, _>(
             StartAuraParams {
                 slot_duration,
-                client,
+                client: self.client.clone(),
                 select_chain,
                 block_import,
                 proposer_factory,
-                sync_oracle: sync_service.clone(),
-                justification_sync_link: sync_service.clone(),
+                sync_oracle: self.sync.clone(),
+                justification_sync_link: self.sync.clone(),
                 create_inherent_data_providers: move |_, ()| async move {
                     Ok(inherent_data(slot_duration))
                 },
                 force_authoring,
                 backoff_authoring_blocks: None::<()>,
-                keystore: keystore_container.keystore(),
+                keystore: self.keystore.clone(),
                 block_proposal_slot_portion: SlotProportion::new(0.5),
                 max_block_proposal_slot_portion: None,
-                telemetry: handle(&telemetry),
+                telemetry: self.telemetry.clone(),
                 compatibility_mode: Default::default(),
             },
         )?;
         // A validator that cannot author is useless: if the task ends, so does the node.
-        task_manager
-            .spawn_essential_handle()
-            .spawn_blocking("aura", Some("block-authoring"), aura);
+        self.task_manager.spawn_essential_handle().spawn_blocking(
+            "aura",
+            Some("block-authoring"),
+            aura,
+        );
+        Ok(())
     }
 
-    if enable_grandpa {
+    /// Follows and casts the votes of GRANDPA.
+    fn vote(
+        &self,
+        config: sc_consensus_grandpa::Config,
+        link: LinkHalf<Block, FullClient, FullSelectChain>,
+        notification_service: Box<dyn NotificationService>,
+        shared_voter_state: SharedVoterState,
+    ) -> Result<(), ServiceError> {
         let voter = sc_consensus_grandpa::run_grandpa_voter(sc_consensus_grandpa::GrandpaParams {
-            config: sc_consensus_grandpa::Config {
-                gossip_duration: GOSSIP_DURATION,
-                justification_generation_period: JUSTIFICATION_PERIOD,
-                observer_enabled: false,
-                local_role: role,
-                name: Some(name),
-                // A full node follows the votes but casts none.
-                keystore: role.is_authority().then(|| keystore_container.keystore()),
-                telemetry: handle(&telemetry),
-                protocol_name: grandpa_protocol,
-            },
+            config,
             link,
-            network,
-            sync: sync_service,
-            notification_service: grandpa_notifications,
+            network: self.network.clone(),
+            sync: self.sync.clone(),
+            notification_service,
             // Votes may be for the best block itself. Votes for both sides of a fork at the tip
             // finalise their common part, and the next round decides.
             voting_rule: VotingRulesBuilder::new()
                 .add(ThreeQuartersOfTheUnfinalizedChain)
                 .build(),
-            prometheus_registry,
+            prometheus_registry: self.prometheus.clone(),
             shared_voter_state,
-            telemetry: handle(&telemetry),
-            offchain_tx_pool_factory: OffchainTransactionPoolFactory::new(transaction_pool),
+            telemetry: self.telemetry.clone(),
+            offchain_tx_pool_factory: OffchainTransactionPoolFactory::new(self.pool.clone()),
         })?;
         // Without finality the node would follow any fork: if the task ends, so does the node.
-        task_manager
+        self.task_manager
             .spawn_essential_handle()
             .spawn_blocking("grandpa-voter", None, voter);
+        Ok(())
     }
-
-    Ok(task_manager)
 }

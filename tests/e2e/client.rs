@@ -79,12 +79,15 @@ async fn wrong_usage_and_a_missing_node_have_exit_codes_of_their_own() -> Result
             &["tickets", "buy", "much", "--dev", "bob"],
             "`much` is not an amount",
         ),
-        (&["tickets", "buy", "1"], "nobody signs"),
+        (&["tickets", "buy", "1"], "no signer: pass --dev"),
         (
             &["tickets", "buy", "1", "--dev", "mallory"],
-            "`mallory` is no development account",
+            "`mallory` is not a development account",
         ),
-        (&["tickets", "list", "5Mallory"], "`5Mallory` is no account"),
+        (
+            &["tickets", "list", "5Mallory"],
+            "`5Mallory` is not an account",
+        ),
     ] {
         assert_fails(&node, arguments, 2, words).await?;
     }
@@ -183,7 +186,7 @@ async fn an_agent_registers_changes_its_bond_rests_and_leaves() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_asked_is_listed_and_shown() -> Result<()> {
+async fn a_request_is_listed_and_shown() -> Result<()> {
     let node = Node::dev().await?;
     let low = ["ask", "--dev", "eve", "--fee", "0.5", "Why?"];
     assert_fails(
@@ -206,7 +209,7 @@ async fn what_is_asked_is_listed_and_shown() -> Result<()> {
     assert_eq!(asked["round"], 0);
     // No answers arrive, because this node runs no agent.
     let waiting = ["rounds", "watch", "0", "--timeout", "1"];
-    assert_fails(&node, &waiting, 7, "after 1 s round 0 is not over").await?;
+    assert_fails(&node, &waiting, 7, "timeout after 1 s: round 0 is not over").await?;
     let list = json(&node, &["rounds", "list", "--open"]).await?;
     assert_eq!(
         (&list[0]["round"], &list[0]["phase"]),

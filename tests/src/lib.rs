@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the end-to-end tests share: a node that they start and that dies with them, short ways to
-//! ask and to change its chain, and how long rounds take.
+//! What the end-to-end tests share: a node that they start and that dies with them, and short ways
+//! to ask and to change its chain.
 
 pub mod chain;
-pub mod latency;
 pub mod metrics;
 pub mod node;
 pub mod rounds;

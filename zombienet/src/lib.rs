@@ -127,27 +127,6 @@ async fn block_hash(node: &NetworkNode, height: u64) -> Result<String> {
         .ok_or_else(|| anyhow!("{} has no block at height {height}", node.name()))
 }
 
-/// Process of `node`.
-pub fn pid(node: &NetworkNode) -> Result<u32> {
-    serde_json::to_value(node)?
-        .pointer("/inner/process_handle")
-        .and_then(serde_json::Value::as_u64)
-        .and_then(|pid| pid.try_into().ok())
-        .ok_or_else(|| anyhow!("zombienet does not know the process of {}", node.name()))
-}
-
-/// The most memory that the process `pid` has had resident so far, in bytes.
-pub fn peak_memory(pid: u32) -> Result<u64> {
-    let path = format!("/proc/{pid}/status");
-    let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    let kibibytes: u64 = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"))
-        .ok_or_else(|| anyhow!("{path} has no VmHWM"))?
-        .parse()?;
-    Ok(kibibytes * 1024)
-}
-
 /// A directory that no other network uses, and the lock that tells others so: tests run in parallel,
 /// in threads or in processes.
 fn take_place() -> Result<(File, PathBuf)> {

@@ -29,33 +29,33 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Become an agent: put a bond on hold and announce an inference key and a model.
+    /// Register an agent: put a bond on hold and announce an inference key and a model.
     Register {
         #[command(flatten)]
         key: Key,
         #[command(flatten)]
         model: ModelArgs,
-        /// How much to bond, as in 1000 [default: the least that the chain accepts]
+        /// Amount of the bond, in STAR [default: the minimum of the chain]
         #[arg(long, value_name = "AMOUNT")]
         bond: Option<String>,
     },
     /// Add to the bond.
     Bond {
-        /// How much
+        /// Amount to add, in STAR
         amount: String,
     },
-    /// Ask for a part of the bond back; it can be withdrawn after the unbonding period.
+    /// Take a part out of the bond. `withdraw` pays it out after the unbonding period.
     Unbond {
-        /// How much
+        /// Amount to take out, in STAR
         amount: String,
     },
-    /// Take back what was unbonded and is due.
+    /// Withdraw the unbonded amounts that are due.
     Withdraw,
-    /// Stay out of new rounds. What is owed in open ones is still sent.
+    /// Stay out of new rounds. The agent still sends the messages of open rounds.
     Chill,
-    /// Come back after chill.
+    /// Enter new rounds again, after `chill`.
     Unchill,
-    /// Replace the inference key, once no round is open.
+    /// Replace the inference key. The new one is in force once no round of the agent is open.
     RotateKey {
         #[command(flatten)]
         key: Key,
@@ -65,11 +65,11 @@ enum Command {
         #[command(flatten)]
         model: ModelArgs,
     },
-    /// Stop being an agent; the whole bond unbonds.
+    /// Remove the agent and unbond its whole bond.
     Deregister,
-    /// Show an agent: key, model, bond, rating, tickets. Without one and without a signer, all.
+    /// Show the key, model, bond, rating and tickets of an agent; of all without one or a signer.
     Status {
-        /// Address, public key in hexadecimal, or the name of a development account
+        /// Address, public key in hexadecimal, or name of a development account
         account: Option<String>,
     },
 }
@@ -80,7 +80,7 @@ struct Key {
     /// Secret URI of the inference key; - reads it from standard input [default: a new key]
     #[arg(long, value_name = "URI")]
     inference_key: Option<String>,
-    /// Write the key into this keystore of the agent's node: BASE-PATH/chains/CHAIN/keystore
+    /// Keystore of the agent's node to write the key into: BASE-PATH/chains/CHAIN/keystore
     #[arg(long, value_name = "DIR", required_unless_present = "inference_key")]
     keystore: Option<PathBuf>,
 }
@@ -88,10 +88,10 @@ struct Key {
 /// The model.
 #[derive(clap::Args)]
 struct ModelArgs {
-    /// Name of the model that the agent runs; one of the store has its hash from there
+    /// Name of the model that the agent runs; the store knows the hash of its own models
     #[arg(long)]
     model: String,
-    /// SHA-256 of the model's file, for a model that the store does not know
+    /// SHA-256 of the model's file, for a model that is not in the store
     #[arg(long, value_name = "HEX")]
     model_hash: Option<String>,
 }
@@ -138,8 +138,8 @@ pub async fn run(connection: &Connection, args: Args) -> Result<()> {
 }
 
 impl Key {
-    /// The key, in the keystore before the chain hears of it: a key that only the chain knows
-    /// would be lost.
+    /// Writes the key into the keystore before the chain hears of it: a key that only the chain
+    /// knows would be lost.
     fn secret(&self) -> Result<Secret> {
         let secret = match &self.inference_key {
             Some(uri) => key::secret(uri)?,
@@ -171,7 +171,7 @@ impl ModelArgs {
 }
 
 fn known_hash(model: &str) -> Result<String> {
-    let unknown = |error| Error::Usage(format!("{error}; or give its --model-hash"));
+    let unknown = |error| Error::Usage(format!("{error}; pass its hash with --model-hash"));
     let store = Store::open(None).map_err(unknown)?;
     Ok(store.entry(model).map_err(unknown)?.sha256.clone())
 }
@@ -185,7 +185,7 @@ async fn send(connection: &Connection, chain: &Chain, signer: &Signer, call: &Ca
         Some(agent) => agent.print(connection, chain),
         None if connection.json => println!("{}", json!({ "block": sent.block })),
         None => println!(
-            "{} is no agent as of block {}",
+            "{} is not an agent as of block {}",
             chain.name(&who),
             sent.block
         ),

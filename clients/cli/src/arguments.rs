@@ -7,16 +7,16 @@ use clap::Args;
 use sp_core::crypto::AccountId32;
 use starling_client::{account, chain::DEFAULT_URL, signer, Chain, Error, Keypair, Result};
 
-/// Which node to talk to, and how to print.
+/// The node to talk to, and the form of the output.
 #[derive(Args)]
 pub struct Connection {
-    /// The node's RPC, ws:// or wss:// [default: $STARLING_URL, else ws://127.0.0.1:9944]
+    /// RPC address of the node, ws:// or wss:// [default: $STARLING_URL, else ws://127.0.0.1:9944]
     #[arg(long, global = true, value_name = "URL")]
     url: Option<String>,
-    /// Connect to another machine without encryption
+    /// Allow an unencrypted connection to another machine
     #[arg(long, global = true)]
     insecure: bool,
-    /// Print JSON for programs
+    /// Print JSON
     #[arg(long, global = true)]
     pub json: bool,
 }
@@ -40,23 +40,23 @@ impl Connection {
     }
 }
 
-/// Who signs.
+/// The signer.
 #[derive(Args)]
 pub struct Signer {
     /// Sign as a development account: alice, bob, charlie, dave, eve, ferdie, one, two
     #[arg(long, global = true, value_name = "NAME", group = "signer")]
     dev: Option<String>,
-    /// Sign with a secret URI: a phrase or a seed, with derivations. Others on this machine can
-    /// read it from the list of processes: STARLING_SURI is safer
+    /// Sign with a secret URI: a phrase or a seed, with derivations. The list of processes shows it
+    /// to other users of this machine: prefer STARLING_SURI
     #[arg(long, global = true, value_name = "URI", group = "signer")]
     suri: Option<String>,
-    /// Sign with the key in a file: a keystore entry, or a secret URI
+    /// Sign with the key in a file: a keystore entry or a secret URI
     #[arg(long, global = true, value_name = "FILE", group = "signer")]
     key_file: Option<PathBuf>,
 }
 
 impl Signer {
-    /// The key, if one was named.
+    /// Reads the key, if the arguments or the environment name one.
     pub fn key(&self) -> Result<Option<Keypair>> {
         if let Some(name) = &self.dev {
             return signer::development(name).map(Some);
@@ -69,17 +69,14 @@ impl Signer {
         uri.map(|uri| signer::from_uri(&uri)).transpose()
     }
 
-    /// The key, which there must be.
+    /// Reads the key, or fails without one.
     pub fn required(&self) -> Result<Keypair> {
         self.key()?.ok_or_else(|| {
-            Error::Usage(
-                "nobody signs: name a signer with --dev, --suri, --key-file or STARLING_SURI"
-                    .into(),
-            )
+            Error::Usage("no signer: pass --dev, --suri or --key-file, or set STARLING_SURI".into())
         })
     }
 
-    /// The account that was named, or else the signer's.
+    /// The named account, or the signer's.
     pub fn account(&self, named: Option<&str>) -> Result<Option<AccountId32>> {
         match named {
             Some(named) => account::parse(named).map(Some),

@@ -22,29 +22,29 @@ use crate::{
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// The question; standard input without it
+    /// Question [default: read from standard input]
     question: Option<String>,
     #[command(flatten)]
     signer: Signer,
-    /// What the answer is worth to you [default: the least that the chain accepts]
+    /// Fee for the answer, in STAR [default: the minimum of the chain]
     #[arg(long, value_name = "AMOUNT")]
     fee: Option<String>,
-    /// The longest answer, in tokens of the agent's model
+    /// Maximum length of an answer, in tokens of the agent's model
     #[arg(long, default_value_t = 64, value_name = "N")]
     max_tokens: u32,
-    /// Fail with fewer answers [default: the least that the chain accepts]
+    /// Minimum number of answers for the round to succeed [default: the minimum of the chain]
     #[arg(long, value_name = "N")]
     min_responses: Option<u32>,
-    /// Let in so many agents at most; their messages are paid in advance
+    /// Maximum number of answers; their message fees are prepaid
     #[arg(long, default_value_t = 8, value_name = "N")]
     max_responses: u32,
-    /// Give up waiting after so many seconds; the round goes on without you
+    /// Stop waiting after this many seconds; the round goes on
     #[arg(long, default_value_t = 600, value_name = "SECONDS")]
     timeout: u64,
-    /// Print every event of the round too; with --json an object a line, the result last
+    /// Print every event of the round; with --json one object per line, the result last
     #[arg(long)]
     watch: bool,
-    /// Print the number of the round once the request is final, and do not wait for the answer
+    /// Print the number of the round when the request is final, without waiting for the answer
     #[arg(long, conflicts_with = "watch")]
     no_wait: bool,
 }
@@ -70,7 +70,7 @@ pub async fn run(connection: &Connection, args: Args) -> Result<()> {
             let patience = Duration::from_secs(args.timeout);
             if args.no_wait {
                 let sent = request_only(&chain, &request, &signer);
-                return within(patience, sent, || "the request is in no final block".into())
+                return within(patience, sent, || "the request is not final".into())
                     .await
                     .map(|round| print_number(connection.json, round));
             }
@@ -79,7 +79,7 @@ pub async fn run(connection: &Connection, args: Args) -> Result<()> {
             let (burnt, deposit) = at.request_cost(request.max_responses).await?;
             let money = |amount| chain.currency().format(amount);
             live.say(&format!(
-                "asking for a fee of {}; {} is burnt for messages, {} is on hold until the round is \
+                "the fee is {}; {} is burnt for messages, and {} is on hold until the round is \
                  removed",
                 money(request.fee),
                 money(burnt),
@@ -89,7 +89,7 @@ pub async fn run(connection: &Connection, args: Args) -> Result<()> {
             let call = request.call();
             let answered = follow::ask(&chain, &call, &signer, &mut live);
             let answered = within(patience, answered, || {
-                "the round is not over; `starling rounds list` shows it".into()
+                "the round is not over; follow it with `starling rounds watch`".into()
             })
             .await;
             live.finish();
@@ -99,7 +99,7 @@ pub async fn run(connection: &Connection, args: Args) -> Result<()> {
         .await
 }
 
-/// Waits for `work`, not for ever.
+/// Waits for `work`, at most for `patience`.
 pub async fn within<T>(
     patience: Duration,
     work: impl std::future::Future<Output = Result<T>>,
@@ -109,16 +109,19 @@ pub async fn within<T>(
         .await
         .unwrap_or_else(|_| {
             let seconds = patience.as_secs();
-            Err(Error::TimedOut(format!("after {seconds} s {}", late())))
+            Err(Error::TimedOut(format!(
+                "timeout after {seconds} s: {}",
+                late()
+            )))
         })
 }
 
-/// How events are printed, if at all.
+/// The form in which events are printed, if they are.
 pub fn events(watch: bool, json: bool) -> Option<Events> {
     watch.then_some(if json { Events::Json } else { Events::Text })
 }
 
-/// Prints a round that is over, and says by the exit code whether there is an answer.
+/// Prints a round that is over. Fails if it has no answer.
 pub async fn finish(
     connection: &Connection,
     chain: &Chain,
@@ -154,7 +157,9 @@ pub fn print(
     } else {
         println!("{}", table::show(report, chain.currency()));
         if let Some(seconds) = seconds {
-            println!("It took {seconds:.1} s from sending the request to a final end.");
+            println!(
+                "The round took {seconds:.1} s, from sending the request until its end was final."
+            );
         }
     }
     Ok(())
@@ -190,7 +195,7 @@ fn question(argument: Option<String>) -> Result<String> {
     let mut input = std::io::stdin();
     if input.is_terminal() {
         return Err(Error::Usage(
-            "what is the question? Pass it as an argument or on standard input".into(),
+            "no question: pass it as an argument or on standard input".into(),
         ));
     }
     let mut text = String::new();

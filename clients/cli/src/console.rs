@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What is shown of a round while it goes on: a bar on the terminal's standard error, lines where
-//! it is no terminal, and with `--watch` every event on standard output.
+//! The progress of a round: a bar if standard error is a terminal, lines otherwise. With `--watch`
+//! every event goes to standard output.
 
 use std::{
     io::IsTerminal,
@@ -19,7 +19,7 @@ use starling_client::{
 };
 use starling_primitives::{api::RoundView, round::BlockNumber, RoundId};
 
-/// Shows a round.
+/// Shows the progress of a round.
 pub struct Live {
     chain: Chain,
     bar: ProgressBar,
@@ -27,23 +27,23 @@ pub struct Live {
     quiet: bool,
     events: Option<Events>,
     round: Option<RoundId>,
-    /// Blocks that came before it was known which round to show.
+    /// Blocks that came before the number of the round was known.
     early: Vec<BlockEvents>,
     shown: String,
     started: Instant,
 }
 
-/// How events are printed.
+/// The form in which events are printed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Events {
     /// For people.
     Text,
-    /// An object a line.
+    /// For programs: one object per line.
     Json,
 }
 
 impl Live {
-    /// Shows a round, `round` if it is known. `quiet` leaves progress out.
+    /// Shows `round`, or the round of the next request. `quiet` hides the progress.
     pub fn new(chain: &Chain, round: Option<RoundId>, quiet: bool, events: Option<Events>) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let bar = match terminal && !quiet {
@@ -64,13 +64,13 @@ impl Live {
         }
     }
 
-    /// Says what is going on before there is a round.
+    /// Shows a message, as before the round is open.
     pub fn say(&mut self, what: &str) {
         self.bar.set_message(what.to_owned());
         self.line(what);
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
@@ -138,14 +138,14 @@ pub fn print_event(chain: &Chain, how: Events, block: BlockNumber, round: RoundI
     }
 }
 
-/// What happened, in words.
+/// An event in words.
 fn words(event: &Event, name: impl Fn(&AccountId32) -> String) -> String {
-    let validity = |valid: bool| if valid { "" } else { ", which is not valid" };
+    let validity = |valid: bool| if valid { "" } else { ": not valid" };
     match event {
         Event::Requested { requester } => format!("{} asks", name(requester)),
         Event::Committed(agent) => format!("{} commits a sealed answer", name(agent)),
         Event::Passed(agent) => format!("{} passes", name(agent)),
-        Event::Displaced(agent) => format!("{} is out: the round is full", name(agent)),
+        Event::Displaced(agent) => format!("{} is displaced: the round is full", name(agent)),
         Event::PhaseBegan { phase, deadline } => {
             format!("{} begins, deadline {deadline}", phase_name(*phase))
         },
@@ -164,12 +164,12 @@ fn words(event: &Event, name: impl Fn(&AccountId32) -> String) -> String {
             ),
             None => format!("{}: no answer wins", phase_name(*phase)),
         },
-        Event::Rated => "the ratings of the rankers have moved".into(),
-        Event::Purged => "is removed from the chain".into(),
+        Event::Rated => "the ratings of the rankers are updated".into(),
+        Event::Purged => "removed from the chain".into(),
     }
 }
 
-/// What happened, for programs.
+/// An event as an object.
 fn object(block: BlockNumber, round: RoundId, event: &Event) -> serde_json::Value {
     let (what, agent, valid, phase) = match event {
         Event::Requested { requester } => ("requested", Some(requester), None, None),
@@ -207,11 +207,17 @@ mod tests {
         };
         assert_eq!(
             words(&event, |_| "Bob".into()),
-            "Bob reveals its answer, which is not valid"
+            "Bob reveals its answer: not valid"
         );
         assert_eq!(
             object(4, 7, &event),
-            json!({"block": 4, "round": 7, "event": "revealed", "account": agent.to_ss58check(), "valid": false})
+            json!({
+                "block": 4,
+                "round": 7,
+                "event": "revealed",
+                "account": agent.to_ss58check(),
+                "valid": false
+            })
         );
         let began = Event::PhaseBegan {
             phase: Phase::Ranking,

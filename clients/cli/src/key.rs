@@ -9,18 +9,18 @@ use starling_client::{inference_key::Secret, Error, Result};
 
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Generate a key, for an account or for an agent's inference, and print its secret phrase.
+    /// Generate a key for an account or an agent, and print its secret phrase.
     Generate,
     /// Show the public key and the address of a secret URI.
     Inspect {
-        /// A phrase or a seed, with derivations; - reads it from standard input
+        /// Secret URI: a phrase or a seed, with derivations; - reads it from standard input
         uri: String,
     },
-    /// Write an inference key into a node's keystore, where its off-chain worker finds it.
+    /// Write an inference key into the keystore of a node, for its agent.
     Insert {
-        /// A phrase or a seed, with derivations; - reads it from standard input
+        /// Secret URI: a phrase or a seed, with derivations; - reads it from standard input
         uri: String,
-        /// The keystore: BASE-PATH/chains/CHAIN/keystore
+        /// Keystore of the node: BASE-PATH/chains/CHAIN/keystore
         #[arg(long, value_name = "DIR")]
         keystore: PathBuf,
     },
@@ -42,7 +42,7 @@ pub fn run(json: bool, command: Command) -> Result<()> {
     Ok(())
 }
 
-/// The key of a secret URI, `-` for standard input.
+/// Reads the key of a secret URI, or of standard input for `-`.
 pub fn secret(uri: &str) -> Result<Secret> {
     if uri != "-" {
         return Secret::from_uri(uri);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `starling`: asks a swarm of language models, and keeps its agents, from the command line.
+//! `starling`: asks a swarm of language models and manages its agents, from the command line.
 
 mod agent;
 mod arguments;
@@ -21,22 +21,22 @@ use arguments::Connection;
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0    done
-  1    something else failed: a file, a model, an answer of the node that makes no sense
+  0    success
+  1    another failure: a file, a model, or a reply of the node that cannot be decoded
   2    wrong usage
-  3    no connection to the node, or it was lost
+  3    no connection to the node
   4    the chain refused the transaction
   5    the round ended without an answer
-  6    there is no such round or agent
-  7    it took longer than --timeout
+  6    no such round or agent
+  7    longer than --timeout
   130  interrupted
 
 Environment:
-  STARLING_URL     the node, where --url is not given
-  STARLING_SURI    the secret URI that signs, where no signer is given
-  STARLING_MODELS  the folder of the model store";
+  STARLING_URL     RPC address of the node, if --url is not given
+  STARLING_SURI    secret URI of the signer, if no signer is given
+  STARLING_MODELS  folder of the model store";
 
-/// Asks a swarm of language models on a Starling chain, and keeps its agents.
+/// Asks a swarm of language models on a Starling chain and manages its agents.
 #[derive(Parser)]
 #[command(name = "starling", version, max_term_width = 100, after_help = EXIT_CODES)]
 struct Cli {
@@ -50,21 +50,21 @@ struct Cli {
 enum Command {
     /// Ask the swarm, follow the round, and print the answer.
     Ask(ask::Args),
-    /// Register an agent and keep its bond.
+    /// Register an agent and manage its bond.
     Agent(agent::Args),
-    /// Buy, refund and list the tickets with which agents enter rounds.
+    /// Buy, refund and list tickets; an agent stakes one in each round.
     Tickets(tickets::Args),
     /// List, show and watch rounds.
     #[command(subcommand)]
     Rounds(rounds::Command),
     /// List, fetch, benchmark and evaluate models.
     Model(model::Args),
-    /// Generate and inspect keys, and insert an inference key into a node's keystore.
+    /// Generate and inspect keys, and write an inference key into the keystore of a node.
     #[command(subcommand)]
     Key(key::Command),
-    /// Print the completions of a shell.
+    /// Print the completion script of a shell.
     Completions {
-        /// The shell.
+        /// Shell
         shell: Shell,
     },
 }
@@ -89,7 +89,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs what talks to a node, until it is done or Ctrl-C.
+/// Runs a command that talks to a node, until it ends or Ctrl-C.
 fn online(work: impl std::future::Future<Output = Result<()>>) -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -101,7 +101,7 @@ fn online(work: impl std::future::Future<Output = Result<()>>) -> ExitCode {
             _ = tokio::signal::ctrl_c() => None,
         }
     });
-    // What still waits for the node must not keep the program.
+    // A task that still waits for the node must not keep the program alive.
     runtime.shutdown_background();
     done.map_or_else(
         || {

@@ -23,25 +23,25 @@ use crate::{
 
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// List the newest rounds that are stored.
+    /// List the newest rounds that the chain stores.
     List {
-        /// So many at most
+        /// Maximum number of rounds
         #[arg(long, default_value_t = 20, value_name = "N")]
         limit: u64,
-        /// Those that are not over only
+        /// Only rounds that are not over
         #[arg(long)]
         open: bool,
     },
     /// Show a round: answers, scores, rankers, payouts, blocks.
     Show {
-        /// The number
+        /// Number of the round
         round: RoundId,
     },
-    /// Follow a round to its end; without a number, print the events of all rounds.
+    /// Follow a round to its end, or print the events of all rounds.
     Watch {
-        /// The number
+        /// Number of the round [default: all rounds, until Ctrl-C]
         round: Option<RoundId>,
-        /// Give up waiting after so many seconds
+        /// Stop waiting after this many seconds
         #[arg(
             long,
             default_value_t = 600,
@@ -101,7 +101,7 @@ async fn list(connection: &Connection, chain: &Chain, limit: u64, open: bool) ->
         return Ok(());
     }
     if views.is_empty() {
-        println!("There are no rounds.");
+        println!("No rounds.");
         return Ok(());
     }
     let mut table = table::table(&[

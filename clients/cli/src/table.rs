@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What is printed of a round, and tables.
+//! Rounds as text, and tables.
 
 use comfy_table::{presets, CellAlignment, ContentArrangement, Table};
 use starling_client::{
@@ -8,19 +8,23 @@ use starling_client::{
     text::{excerpt, printable},
 };
 
-/// How wide a table may be where the output is no terminal.
-const WIDTH: u16 = 140;
-/// How much of an answer that was not chosen is shown.
+/// The maximum width of a table if the output is not a terminal.
+const WIDTH: u16 = 100;
+/// The maximum length of an answer in a table, in characters.
 const EXCERPT: usize = 160;
 
-/// A table with these headings, as wide as the terminal.
+/// A table with these headings, at most as wide as the terminal.
 pub fn table(headings: &[&str]) -> Table {
+    table_of_width(headings, width())
+}
+
+/// The columns of the terminal, if the output is one.
+fn width() -> u16 {
     let terminal = console::Term::stdout();
-    let width = match terminal.is_term() {
+    match terminal.is_term() {
         true => terminal.size().1,
         false => WIDTH,
-    };
-    table_of_width(headings, width)
+    }
 }
 
 fn table_of_width(headings: &[&str], width: u16) -> Table {
@@ -33,28 +37,29 @@ fn table_of_width(headings: &[&str], width: u16) -> Table {
     table
 }
 
-/// An amount as programs wrote it, for people.
+/// Formats an amount of a report.
 pub fn amount(currency: &Currency, text: &str) -> String {
     text.parse()
         .map_or_else(|_| text.into(), |amount| currency.format(amount))
 }
 
-/// Everything about a round, for people.
+/// A round in words and tables.
 pub fn show(report: &Report, currency: &Currency) -> String {
     let mut parts = vec![];
     if let Some(answer) = &report.answer {
         parts.push(printable(answer.trim()));
     }
     if !report.candidates.is_empty() {
-        parts.push(candidates(report, currency).to_string());
+        parts.push(candidates(report, currency, width()).to_string());
     }
     parts.push(report.why.clone());
     parts.push(facts(report, currency));
     parts.join("\n\n")
 }
 
-fn candidates(report: &Report, currency: &Currency) -> Table {
-    let mut table = table(&["", "agent", "score", "ranked by (rating)", "paid", "answer"]);
+fn candidates(report: &Report, currency: &Currency, width: u16) -> Table {
+    let headings = ["", "agent", "score", "ranked by (rating)", "paid", "answer"];
+    let mut table = table_of_width(&headings, width);
     for candidate in &report.candidates {
         table.add_row(row(candidate, currency));
     }
@@ -101,7 +106,7 @@ fn row(candidate: &Candidate, currency: &Currency) -> [String; 6] {
     ]
 }
 
-/// The question, who paid what, and the blocks.
+/// The requester, the payments and the blocks.
 fn facts(report: &Report, currency: &Currency) -> String {
     let mut lines = vec![format!(
         "Round {} · asked by {} · {} · fee {}, ticket {}",
@@ -244,13 +249,41 @@ mod tests {
         assert!(!show(&report(), &Currency::default()).contains('\u{1b}'));
     }
 
+    /// Columns of the widest line of a table.
+    fn columns(table: &Table) -> usize {
+        let text = table.to_string();
+        let widths = text.lines().map(console::measure_text_width);
+        widths.max().unwrap_or_default()
+    }
+
     #[test]
-    fn tables_keep_to_their_width() {
-        let mut table = table_of_width(&["a", "b"], 30);
-        table.add_row(["x".repeat(5), "word ".repeat(30)]);
-        assert!(table
-            .to_string()
-            .lines()
-            .all(|line| line.chars().count() <= 30));
+    fn a_table_is_never_wider_than_the_terminal() {
+        for most in [40, 60, 80, 100] {
+            let mut table = table_of_width(&["", "agent", "score", "answer"], most);
+            table.add_row([
+                "★",
+                "5Grwva…utQY\nsmollm2-135m-instruct",
+                "0.9000",
+                "word ".repeat(30).as_str(),
+            ]);
+            table.add_row(["", "x".repeat(90).as_str(), "–", "(sealed)"]);
+            assert!(columns(&table) <= usize::from(most), "{table}");
+        }
+    }
+
+    #[test]
+    fn a_table_that_goes_to_no_terminal_has_at_most_a_hundred_columns() {
+        let mut report = report();
+        for candidate in &mut report.candidates {
+            candidate.model = Some("smollm2-135m-instruct".into());
+            candidate.text = Some("A long answer. ".repeat(20));
+            candidate.rankings = vec![candidate.rankings[0].clone(); 9];
+        }
+        let table = candidates(&report, &Currency::default(), WIDTH);
+        assert!(columns(&table) <= 100, "{table}");
+        assert!(
+            columns(&table) > 80,
+            "the columns use the room that there is:\n{table}"
+        );
     }
 }

@@ -20,19 +20,19 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Put an amount on hold as tickets. A round takes one at the price that follows from its fee.
+    /// Put an amount on hold as tickets. The fee of a round sets the price of its ticket.
     Buy {
-        /// How much, as in 1.5
+        /// Amount, in STAR
         amount: String,
     },
-    /// Turn free tickets back into money.
+    /// Take an amount of free tickets off hold.
     Refund {
-        /// How much [default: all that is free]
+        /// Amount, in STAR [default: all free tickets]
         amount: Option<String>,
     },
-    /// List the tickets of an account; without one and without a signer, of all accounts.
+    /// List the tickets of an account; of all accounts without one or a signer.
     List {
-        /// Address, public key in hexadecimal, or the name of a development account
+        /// Address, public key in hexadecimal, or name of a development account
         account: Option<String>,
     },
 }
@@ -127,9 +127,9 @@ async fn list(
     }
     let money = |amount| chain.currency().format(amount);
     if all.is_empty() {
-        println!("Nobody has tickets.");
+        println!("No account has tickets.");
     } else {
-        let mut table = table::table(&["account", "free", "staked", "rounds at the least fee"]);
+        let mut table = table::table(&["account", "free", "staked", "rounds at the minimum fee"]);
         for (who, tickets) in all {
             let rounds = tickets.free.checked_div(price).unwrap_or_default();
             table.add_row([
@@ -142,7 +142,7 @@ async fn list(
         println!("{table}");
     }
     println!(
-        "A round at the least fee takes a ticket of {}.",
+        "A round at the minimum fee stakes a ticket of {}.",
         money(price)
     );
     Ok(())

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Accounts as people name them.
+//! Names and addresses of accounts.
 
 use std::str::FromStr;
 
@@ -15,7 +15,7 @@ pub fn parse(text: &str) -> Result<AccountId32> {
     }
     text.parse().map_err(|_| {
         Error::Usage(format!(
-            "`{text}` is no account: neither an SS58 address, nor 32 bytes in hexadecimal, nor the \
+            "`{text}` is not an account: pass an SS58 address, 32 bytes in hexadecimal, or the \
              name of a development account (alice, bob, …)"
         ))
     })
@@ -34,7 +34,7 @@ pub fn development_name(account: &AccountId32) -> Option<String> {
     Sr25519Keyring::from_account_id(account).map(|key| key.to_string())
 }
 
-/// The beginning and the end of an address: enough to tell accounts apart in a table.
+/// Shortens an address to its beginning and its end.
 pub fn short(account: &AccountId32) -> String {
     let address = account.to_ss58check();
     match (
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_account_is_refused_by_its_words() {
+    fn a_text_that_is_not_an_account_is_refused_by_name() {
         for text in [
             "",
             "mallory",

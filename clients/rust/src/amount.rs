@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Amounts as people write them.
+//! Amounts of the currency as text.
 
 use starling_primitives::Balance;
 
@@ -8,9 +8,9 @@ use crate::{Error, Result};
 /// The chain's currency.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Currency {
-    /// Its symbol.
+    /// The symbol.
     pub symbol: String,
-    /// How many decimals one of it has.
+    /// The number of decimals.
     pub decimals: u32,
 }
 
@@ -36,7 +36,7 @@ impl Currency {
         let (whole, fraction) = (whole.replace('_', ""), fraction.replace('_', ""));
         let decimals = self.decimals as usize;
         if whole.is_empty() && fraction.is_empty() {
-            return Err(bad("there is no number".into()));
+            return Err(bad("it has no number".into()));
         }
         if fraction.len() > decimals {
             return Err(bad(format!("{} has {decimals} decimals", self.symbol)));
@@ -48,7 +48,7 @@ impl Currency {
         digits.parse().map_err(|_| bad("it is too large".into()))
     }
 
-    /// Writes an amount to the last decimal, without trailing zeros.
+    /// Writes all decimals of an amount, without trailing zeros.
     pub fn format(&self, amount: Balance) -> String {
         let decimals = self.decimals as usize;
         let digits = format!("{amount:0>width$}", width = decimals.saturating_add(1));
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_are_read_as_people_write_them() {
+    fn amounts_are_read_in_every_usual_form() {
         for (text, amount) in [
             ("1", 1_000_000_000_000),
             ("1.5", 1_500_000_000_000),
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_amount_is_refused() {
+    fn a_text_that_is_not_an_amount_is_refused() {
         for text in [
             "",
             ".",
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_again() {
+    fn a_written_amount_is_read_again() {
         for amount in [0, 1, 999_999_999_999, 1_000_000_000_000, u128::MAX] {
             assert_eq!(star().parse(&star().format(amount)).unwrap(), amount);
         }

@@ -20,7 +20,7 @@ use subxt_signer::sr25519::Keypair;
 
 use crate::{account, amount::Currency, Error, Result};
 
-/// Where a node on this machine answers.
+/// The address of a node on this machine.
 pub const DEFAULT_URL: &str = "ws://127.0.0.1:9944";
 
 /// A stream of blocks.
@@ -36,20 +36,20 @@ pub struct Chain {
     development: bool,
 }
 
-/// What the chain says at one block.
+/// The chain as of one block.
 #[derive(Clone)]
 pub struct At {
     pub(crate) inner: OnlineClientAtBlock<SubstrateConfig>,
 }
 
-/// What an error of the node's interface becomes.
+/// Turns an error of the node's interface into ours.
 pub(crate) fn protocol(error: impl std::fmt::Display) -> Error {
     Error::Protocol(error.to_string())
 }
 
 impl Chain {
-    /// Connects to the node at a `ws://` or `wss://` address. Without encryption only nodes on this
-    /// machine are trusted, unless `insecure`.
+    /// Connects to the node at a `ws://` or `wss://` address. `insecure` allows an unencrypted
+    /// connection to another machine.
     pub async fn connect(url: &str, insecure: bool) -> Result<Self> {
         let unreachable = |reason: String| Error::Unreachable {
             url: url.into(),
@@ -86,7 +86,7 @@ impl Chain {
         H256(self.api.genesis_hash().0)
     }
 
-    /// What people call an account: on a chain for development by the name that everybody knows.
+    /// The name of an account: its short address, or on a development chain its well-known name.
     pub fn name(&self, account: &AccountId32) -> String {
         Some(account)
             .filter(|_| self.development)
@@ -94,7 +94,7 @@ impl Chain {
             .unwrap_or_else(|| account::short(account))
     }
 
-    /// The last block, final or not.
+    /// The best block, which may not be final.
     pub async fn best(&self) -> Result<At> {
         let hash = self.methods.chain_get_block_hash(None).await;
         let hash = hash
@@ -103,7 +103,7 @@ impl Chain {
         self.at(hash.0.into()).await
     }
 
-    /// The last block that is final.
+    /// The last final block.
     pub async fn finalized(&self) -> Result<At> {
         let inner = self.api.at_current_block().await.map_err(protocol)?;
         Ok(At { inner })
@@ -116,10 +116,15 @@ impl Chain {
         Ok(At { inner })
     }
 
-    /// The block of this number, on the chain that the node prefers.
+    /// The block of this number on the best chain of the node.
     pub async fn at_number(&self, number: BlockNumber) -> Result<At> {
         let inner = self.api.at_block(number).await.map_err(protocol)?;
         Ok(At { inner })
+    }
+
+    /// All blocks that the node imports from now on, those of forks included.
+    pub async fn all_blocks(&self) -> Result<Headers> {
+        self.api.stream_all_blocks().await.map_err(protocol)
     }
 
     /// The best blocks from now on.
@@ -132,14 +137,14 @@ impl Chain {
         self.api.stream_blocks().await.map_err(protocol)
     }
 
-    /// The number of the next transaction of a key's account.
+    /// The nonce of the next transaction of a key's account.
     pub(crate) async fn next_nonce(&self, key: &Keypair) -> Result<u64> {
         let account = key.public_key().to_account_id();
         let nonce = self.methods.system_account_next_index(&account).await;
         nonce.map_err(protocol)
     }
 
-    /// Tells an answer that was not understood from a connection that is lost.
+    /// Finds out whether an error of the interface is a lost connection.
     pub async fn diagnose(&self, error: Error) -> Error {
         let Error::Protocol(reason) = error else {
             return error;
@@ -154,10 +159,10 @@ impl Chain {
     }
 }
 
-/// What a stream of blocks gives.
+/// An item of a stream of blocks.
 pub(crate) type Header = Option<std::result::Result<Block<SubstrateConfig>, BlocksError>>;
 
-/// The chain as of what a stream of blocks gave.
+/// The chain as of an item of a stream of blocks.
 pub(crate) async fn at_header(header: Header) -> Result<At> {
     let block = header
         .ok_or_else(|| protocol("the node closed the connection"))?
@@ -184,7 +189,7 @@ fn currency(properties: &subxt::rpcs::methods::legacy::SystemProperties) -> Curr
 fn why_no_connection(error: &subxt::rpcs::Error) -> String {
     match error {
         subxt::rpcs::Error::InsecureUrl(_) => {
-            "it is neither encrypted (wss://) nor on this machine; --insecure connects all the same"
+            "the address is not encrypted (wss://) and not on this machine; --insecure allows it"
                 .into()
         },
         other => {
@@ -209,7 +214,7 @@ impl At {
         H256(self.inner.block_hash().0)
     }
 
-    /// The block before, `None` at genesis.
+    /// The parent block, `None` at genesis.
     pub(crate) async fn parent(&self, chain: &Chain) -> Result<Option<Self>> {
         if self.inner.block_number() == 0 {
             return Ok(None);
@@ -229,22 +234,22 @@ impl At {
         decode(&function, &answer)
     }
 
-    /// The rounds that are open, the next one to change its phase first.
+    /// The open rounds, the next one to change its phase first.
     pub async fn open_rounds(&self) -> Result<Vec<RoundId>> {
         self.rounds_api("open_rounds", ()).await
     }
 
-    /// Everything public about a round that is stored.
+    /// The public state of a round, if it is stored.
     pub async fn round(&self, id: RoundId) -> Result<Option<RoundView<AccountId32>>> {
         self.rounds_api("round", id).await
     }
 
-    /// The answer of a round that is stored.
+    /// The answer of a round, if it is stored.
     pub async fn answer(&self, id: RoundId) -> Result<Option<RoundAnswer<AccountId32>>> {
         self.rounds_api("answer", id).await
     }
 
-    /// What the chain knows of an agent.
+    /// The state of an agent.
     pub async fn agent(&self, who: &AccountId32) -> Result<Option<AgentView>> {
         self.rounds_api("agent", who).await
     }
@@ -254,12 +259,13 @@ impl At {
         self.rounds_api("agent_of", key).await
     }
 
-    /// The price of a ticket of a round with this fee.
+    /// The price of a ticket in a round with this fee.
     pub async fn ticket_price(&self, fee: Balance) -> Result<Balance> {
         self.rounds_api("ticket_price", fee).await
     }
 
-    /// What a request costs besides its fee: what is burnt, and what is on hold until purge.
+    /// The cost of a request besides its fee: the amount that is burnt, and the amount on hold
+    /// until the round is purged.
     pub async fn request_cost(&self, max_responses: u32) -> Result<(Balance, Balance)> {
         self.rounds_api("request_cost", max_responses).await
     }
@@ -280,7 +286,7 @@ impl At {
         self.of_all_accounts("Agents", "Agents").await
     }
 
-    /// What of an account's bond is on its way back, the oldest part first.
+    /// The unbonding parts of an account's bond, the oldest first.
     pub async fn unbonding(&self, who: &AccountId32) -> Result<Vec<Unbonding>> {
         let parts = self.of_account("Agents", "Unbonding", who).await?;
         Ok(parts.unwrap_or_default())
@@ -308,7 +314,8 @@ impl At {
         decode(&place, &bytes)
     }
 
-    async fn value<T: Decode>(&self, pallet: &str, entry: &str) -> Result<Option<T>> {
+    /// A value that a pallet stores without keys; `None` if it stores none.
+    pub async fn value<T: Decode>(&self, pallet: &str, entry: &str) -> Result<Option<T>> {
         let address = storage::<(), Value>(pallet, entry);
         let value = self.inner.storage().try_fetch(address, ()).await;
         value
@@ -363,46 +370,46 @@ impl At {
 pub struct Registration {
     /// The inference key in force.
     pub key: InferenceKey,
-    /// The key that takes its place when no round is open any more.
+    /// The key that replaces it once no round of the agent is open.
     pub next_key: Option<InferenceKey>,
-    /// What the agent says it runs, in UTF-8.
+    /// The announced name of the model, in UTF-8.
     pub model: Vec<u8>,
-    /// The hash of the model's files.
+    /// The announced hash of the model's file.
     pub model_hash: H256,
-    /// The bond, what is reserved included and what is unbonding not.
+    /// The bond, with its reserved part and without its unbonding parts.
     pub bond: Balance,
-    /// How much of the bond is reserved for rounds.
+    /// The part of the bond that is reserved for rounds.
     pub reserved: Balance,
-    /// How many rounds have a reservation.
+    /// The number of rounds with a reservation.
     pub open: u32,
-    /// Whether the agent stays out of new rounds by its own wish.
+    /// Whether the agent has chosen to stay out of new rounds.
     pub chilled: bool,
-    /// The ordinal of the activation since which it has been active.
+    /// The ordinal of its activation, if it is active.
     pub activation: Option<u64>,
 }
 
 impl Registration {
-    /// What the agent says it runs.
+    /// The announced name of the model.
     pub fn model_name(&self) -> String {
         crate::text::printable(&String::from_utf8_lossy(&self.model))
     }
 }
 
-/// A part of a bond on its way back.
+/// An unbonding part of a bond.
 #[derive(Clone, Debug, PartialEq, Eq, Decode)]
 pub struct Unbonding {
-    /// How much.
+    /// The amount.
     pub amount: Balance,
-    /// The first block in which it may be withdrawn.
+    /// The first block in which it can be withdrawn.
     pub due: BlockNumber,
 }
 
 /// The tickets of an account, as `pallet-tickets` stores them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Decode)]
 pub struct Tickets {
-    /// What may be spent on a round, or refunded.
+    /// The amount that can be staked or refunded.
     pub free: Balance,
-    /// What is at stake in rounds that have not ended.
+    /// The amount that is staked in open rounds.
     pub staked: Balance,
 }
 
@@ -410,7 +417,7 @@ pub struct Tickets {
 pub(crate) fn decode<T: Decode>(what: &str, bytes: &[u8]) -> Result<T> {
     T::decode_all(&mut &*bytes).map_err(|error| {
         protocol(format!(
-            "{what} is not what this client knows: {error}; is the chain of another release?"
+            "{what} cannot be decoded: {error}; the chain may run another release than this client"
         ))
     })
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What can go wrong, in words.
+//! Errors, with the words of the chain.
 
 use subxt::{
     error::{DispatchError, TransactionEventsError},
@@ -9,21 +9,21 @@ use subxt::{
 
 use crate::amount::Currency;
 
-/// What the client does.
+/// The result of a client's function.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why the client could not do what it was asked.
+/// An error of the client.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// An argument means nothing.
+    /// An argument is not valid.
     #[error("{0}")]
     Usage(String),
-    /// The node does not answer, or not any more.
+    /// The node cannot be reached.
     #[error("no connection to {url}: {reason}")]
     Unreachable {
-        /// Where it should be.
+        /// The address of the node.
         url: String,
-        /// What the transport says.
+        /// The reason of the transport.
         reason: String,
     },
     /// The chain, or the node's transaction pool, refused a transaction.
@@ -32,27 +32,27 @@ pub enum Error {
     /// A round ended without an answer.
     #[error("{0}")]
     NoAnswer(String),
-    /// There is no such thing on the chain.
+    /// The chain has no such round or agent.
     #[error("{0}")]
     NotFound(String),
-    /// It took longer than the caller wanted to wait.
+    /// The work took longer than the caller's timeout.
     #[error("{0}")]
     TimedOut(String),
-    /// The node answered what the client does not understand.
+    /// A reply of the node cannot be used.
     #[error("{0}")]
     Protocol(String),
-    /// A file or the terminal.
+    /// A file or the terminal cannot be used.
     #[error("{path}: {source}")]
     Io {
-        /// Where.
+        /// The path.
         path: String,
-        /// What the system says.
+        /// The reason of the system.
         source: std::io::Error,
     },
 }
 
 impl Error {
-    /// The exit code that scripts see.
+    /// The exit code of the program.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Protocol(_) | Self::Io { .. } => 1,
@@ -65,14 +65,14 @@ impl Error {
         }
     }
 
-    /// Adds the path to what the system says.
+    /// Adds the path to an error of the system.
     pub fn io(path: impl ToString) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_string();
         |source| Self::Io { path, source }
     }
 }
 
-/// What the chain says about a transaction that is in a block and failed.
+/// The error of a transaction that failed in a block.
 pub(crate) fn of_events(error: TransactionEventsError, currency: &Currency) -> Error {
     match error {
         TransactionEventsError::ExtrinsicFailed(error) => {
@@ -82,8 +82,8 @@ pub(crate) fn of_events(error: TransactionEventsError, currency: &Currency) -> E
     }
 }
 
-/// The words of a pallet's own error, with the values of the constants that they name; those of
-/// the library for the rest.
+/// The documentation of a pallet's error with the values of its constants, or the library's words
+/// for another error.
 fn dispatch_error(error: &DispatchError, currency: &Currency) -> String {
     let DispatchError::Module(module) = error else {
         return error.to_string();
@@ -105,7 +105,7 @@ fn dispatch_error(error: &DispatchError, currency: &Currency) -> String {
     }
 }
 
-/// What a constant of a pallet is, if it is a number: one of 128 bits is an amount.
+/// Formats a constant of a pallet, if it is a number. A number of 128 bits is an amount.
 fn constant(pallet: &PalletMetadata, name: &str, currency: &Currency) -> Option<String> {
     let value = pallet.constant_by_name(name)?.value();
     if let Ok(bytes) = <[u8; 16]>::try_from(value) {
@@ -115,7 +115,7 @@ fn constant(pallet: &PalletMetadata, name: &str, currency: &Currency) -> Option<
     Some(u32::from_le_bytes(bytes).to_string())
 }
 
-/// Puts the value behind each name in backticks that has one.
+/// Adds its value to each name in backticks that has one.
 fn with_constants(words: &str, value: impl Fn(&str) -> Option<String>) -> String {
     let mut said = String::new();
     for (index, part) in words.split('`').enumerate() {
@@ -131,7 +131,7 @@ fn with_constants(words: &str, value: impl Fn(&str) -> Option<String>) -> String
         .to_owned()
 }
 
-/// The words of the node's pool for a transaction that it does not take.
+/// The words of the pool for a transaction that it refuses.
 pub(crate) fn of_pool(error: &UserError) -> String {
     let data = error.data.as_ref().map(|data| {
         let data = data.get().trim_matches('"');
@@ -143,7 +143,7 @@ pub(crate) fn of_pool(error: &UserError) -> String {
     }
 }
 
-/// What the usual refusals of a pool mean to who sent the transaction.
+/// Explains the usual refusals of a pool to the sender.
 pub(crate) fn pool_words(reason: &str) -> String {
     const MEANINGS: [(&str, &str); 6] = [
         (
@@ -152,20 +152,23 @@ pub(crate) fn pool_words(reason: &str) -> String {
         ),
         (
             "outdated",
-            "the account sent another transaction meanwhile; try again",
+            "the account has sent another transaction; try again",
         ),
         (
             "priority is too low",
-            "the account has the same transaction in the pool already; wait for the next block",
+            "the pool already has this transaction; wait for the next block",
         ),
         (
             "bad signature",
             "the signature does not fit: the node is on another chain or runtime",
         ),
-        ("exhaust", "the chain's blocks are full; try again later"),
+        (
+            "exhaust",
+            "the blocks of the chain are full; try again later",
+        ),
         (
             "Transaction is temporarily banned",
-            "the same transaction was refused a moment ago; try again later",
+            "the pool has just refused this transaction; try again later",
         ),
     ];
     MEANINGS

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the events of a block say about rounds.
+//! Events of rounds.
 
 use std::collections::BTreeMap;
 
@@ -15,59 +15,59 @@ use crate::{
     At, Chain, Result,
 };
 
-/// What happened to a round.
+/// An event of a round.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A request opened it.
     Requested {
-        /// Who asked.
+        /// The requester.
         requester: AccountId32,
     },
-    /// An agent is in, with a sealed response.
+    /// An agent committed a sealed response.
     Committed(AccountId32),
-    /// An agent will not answer.
+    /// An agent passed.
     Passed(AccountId32),
-    /// An agent is out again: the round is full.
+    /// An agent lost its place: the round is full.
     Displaced(AccountId32),
-    /// The phase changed.
+    /// A phase began.
     PhaseBegan {
         /// The phase.
         phase: Phase,
         /// Its last block.
         deadline: BlockNumber,
     },
-    /// A key came.
+    /// An agent revealed its key.
     Revealed {
-        /// Whose.
+        /// The agent.
         agent: AccountId32,
-        /// Whether it opened a valid response.
+        /// Whether the key opened a valid response.
         valid: bool,
     },
     /// An agent committed scores.
     ScoresCommitted(AccountId32),
-    /// Scores came.
+    /// An agent disclosed its scores.
     Disclosed {
-        /// Whose.
+        /// The agent.
         agent: AccountId32,
-        /// Whether they were for the assigned responses.
+        /// Whether the scores are for the assigned responses.
         valid: bool,
     },
-    /// It is over, and everything is paid.
+    /// The round ended, and everything is paid.
     Settled {
         /// `Done`, or `Failed` with the reason.
         phase: Phase,
-        /// Whose response was chosen.
+        /// The agent whose response won.
         winner: Option<AccountId32>,
-        /// What was moved.
+        /// The amounts that were moved.
         settlement: Settlement,
     },
-    /// The ratings of the rankers have moved.
+    /// The ratings of the rankers are updated.
     Rated,
-    /// It was removed.
+    /// The round was removed.
     Purged,
 }
 
-/// Reads one event; `None` where it is not about a round.
+/// Decodes an event; `None` if it is not about a round.
 pub(crate) fn decode(pallet: &str, name: &str, fields: &[u8]) -> Result<Option<(RoundId, Event)>> {
     if pallet != "Rounds" {
         return Ok(None);
@@ -116,23 +116,23 @@ pub(crate) fn decode(pallet: &str, name: &str, fields: &[u8]) -> Result<Option<(
     Ok(Some(event))
 }
 
-/// What the end of a round moved from or to each account.
+/// The amounts that the end of a round moved, by account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Payments {
-    /// What it was paid.
+    /// Payments.
     pub paid: BTreeMap<AccountId32, Balance>,
-    /// What was taken from its bond.
+    /// Amounts taken from bonds.
     pub slashed: BTreeMap<AccountId32, Balance>,
 }
 
-/// The events of one block that are about rounds.
+/// The events of rounds in one block.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BlockEvents {
     /// The block.
     pub number: BlockNumber,
     /// The events in order.
     pub events: Vec<(RoundId, Event)>,
-    /// What the rounds that ended in this block paid.
+    /// The payments of the rounds that ended in this block.
     pub payments: BTreeMap<RoundId, Payments>,
 }
 
@@ -159,8 +159,8 @@ impl BlockEvents {
     }
 }
 
-/// Sorts the events of a block. Everything that a settlement pays is paid at the end of the block,
-/// before the event that says so, and after that of the settlement before it.
+/// Assigns the payments of a block to rounds. A settlement pays at the end of the block, before its
+/// own event and after the event of the settlement before it.
 #[derive(Default)]
 struct Reader {
     events: Vec<(RoundId, Event)>,
@@ -190,19 +190,19 @@ impl Reader {
     }
 }
 
-/// What the blocks of a round tell besides its state.
+/// The history of a round, from the events of its blocks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
     /// The block at the end of which each phase began.
     pub phases: Vec<(Phase, BlockNumber)>,
-    /// What the end moved.
+    /// The amounts that the end moved.
     pub settlement: Option<Settlement>,
-    /// What the end moved from or to whom.
+    /// The amounts that the end moved, by account.
     pub payments: Payments,
 }
 
 impl History {
-    /// Reads the blocks from `first` to `last`. `None` where the node has forgotten one of them.
+    /// Reads the blocks from `first` to `last`. `None` if the node has pruned the state of one.
     pub async fn read(
         chain: &Chain,
         round: RoundId,
@@ -217,7 +217,7 @@ impl History {
         Some(history)
     }
 
-    /// Adds what a block says about `round`.
+    /// Adds the events of `round` in a block.
     pub fn add(&mut self, round: RoundId, mut block: BlockEvents) {
         for (_, event) in block.events.into_iter().filter(|(id, _)| *id == round) {
             let phase = match event {
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_are_not_what_they_should_be_are_an_error() {
+    fn fields_of_another_type_are_an_error() {
         assert!(decode("Rounds", "Rated", &[1]).is_err());
         assert!(decode("Rounds", "Committed", &[0; 41]).is_err());
         assert_eq!(decode("Rounds", "Unheard", &[1]).unwrap(), None);

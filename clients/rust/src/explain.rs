@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! One sentence why that answer won, or why none did.
+//! Explains the outcome of a round in one sentence.
 
 use std::cmp::Ordering;
 
@@ -12,15 +12,15 @@ use starling_primitives::{
 
 use crate::{progress, text::count};
 
-/// The score of a response: `Σ w·x / Σ w` over the rankers that disclosed, equation (3); `None`
+/// The score of a response: `Σ w·x / Σ w` over the rankers that disclosed, equation (3). `None`
 /// without weight.
 pub fn score(tally: &Tally) -> Option<f64> {
     let weight = tally.disclosed as f64 * f64::from(u16::MAX);
     (tally.disclosed > 0).then(|| tally.weighted as f64 / weight)
 }
 
-/// Why the round came out as it did. `name` is what people call an account, `threshold` the least
-/// score that wins, in `[0, 1]`.
+/// Explains the outcome of a round. `name` gives the name of an account, and `threshold` is the
+/// minimum score of a winner, in `[0, 1]`.
 pub fn why(
     view: &RoundView<AccountId32>,
     threshold: f64,
@@ -40,20 +40,20 @@ pub fn why(
         },
         (Phase::Done, None) => "The round is over.".into(),
         (Phase::Failed(Failure::TooFewCommits), _) => format!(
-            "No answer was chosen: {} came, and the request asked for {} at least. The fee is \
+            "No answer was chosen: {} arrived, and the request asked for at least {}. The fee is \
              refunded.",
             answers(counts.commits),
             round.terms.min_responses,
         ),
         (Phase::Failed(Failure::TooFewReveals), _) => format!(
-            "No answer was chosen: of {} {} came out as valid, and the request asked for {} at \
-             least. Half of the fee is refunded.",
+            "No answer was chosen: of {}, {} turned out valid, and the request asked for at least \
+             {}. Half of the fee is refunded.",
             answers(counts.commits),
             counts.valid,
             round.terms.min_responses,
         ),
         (Phase::Failed(Failure::NoRankings), _) => format!(
-            "No answer was chosen: of {} that answered {} disclosed scores, too few to decide. \
+            "No answer was chosen: of {} that answered, {} disclosed scores, too few to decide. \
              Half of the fee is refunded.",
             count(counts.valid, "agent", "agents"),
             counts.disclosures,
@@ -71,7 +71,7 @@ pub fn why(
                 },
             );
             format!(
-                "No answer was chosen: {what}, below the {threshold:.4} that the chain asks for. Half \
+                "No answer was chosen: {what}, below the chain's minimum of {threshold:.4}. Half \
                  of the fee is refunded."
             )
         },
@@ -91,7 +91,7 @@ fn why_it_won(
     let tally = won.tally.as_ref()?;
     let score_of = |response: &ResponseView<AccountId32>| response.tally.as_ref().and_then(score);
     let mut said = format!(
-        "The answer of {} won: the {} that ranked it scored it {:.4} on average, weighted by their \
+        "The answer of {} won: the {} that ranked it gave it {:.4} on average, weighted by their \
          ratings",
         name(&won.agent),
         count(tally.count, "agent", "agents"),
@@ -105,7 +105,7 @@ fn why_it_won(
     match next.and_then(|next| Some((next, score_of(next)?, next.tally.as_ref()?))) {
         Some((next, _, other)) if other.compare(tally) == Ordering::Equal => {
             said.push_str(&format!(
-                "; {} has the same score, and the hash that breaks ties favours {}",
+                "; {} has the same score, and the tie-breaking hash favours {}",
                 name(&next.agent),
                 name(&won.agent),
             ))
@@ -126,14 +126,14 @@ fn why_it_won(
     });
     if let Some((excluded, score)) = excluded.and_then(|other| Some((other, score_of(other)?))) {
         said.push_str(&format!(
-            " ({} has {score:.4}, but less than half of the weight assigned to it was disclosed)",
+            " ({} has {score:.4}, but most of the weight of its rankers disclosed no scores)",
             name(&excluded.agent)
         ));
     }
     Some(said + ".")
 }
 
-/// The responses that were ranked, the best first.
+/// The ranked responses, the best first.
 pub(crate) fn ranked(view: &RoundView<AccountId32>) -> Vec<&ResponseView<AccountId32>> {
     let mut ranked: Vec<_> = view
         .responses
@@ -167,8 +167,8 @@ mod tests {
     fn the_winner_is_told_with_its_score_and_who_comes_next() {
         assert_eq!(
             said(&view(&[0.5, 0.9, 0.7, 0.2], Some(1))),
-            "The answer of Bob won: the 3 agents that ranked it scored it 0.9000 on average, weighted \
-             by their ratings; Charlie comes next with 0.7000."
+            "The answer of Bob won: the 3 agents that ranked it gave it 0.9000 on average, \
+             weighted by their ratings; Charlie comes next with 0.7000."
         );
     }
 
@@ -188,7 +188,7 @@ mod tests {
         let said = said(&view);
         assert!(said.contains("Alice comes next with 0.5000"), "{said}");
         assert!(
-            said.contains("Bob has 0.9000, but less than half"),
+            said.contains("Bob has 0.9000, but most of the weight"),
             "{said}"
         );
     }
@@ -197,12 +197,12 @@ mod tests {
     fn every_failure_says_what_was_missing() {
         let mut view = view(&[0.25, 0.1], None);
         for (failure, words) in [
-            (Failure::TooFewCommits, "2 answers came"),
+            (Failure::TooFewCommits, "2 answers arrived"),
             (Failure::TooFewReveals, "valid"),
             (Failure::NoRankings, "too few to decide"),
             (
                 Failure::BelowThreshold,
-                "by Alice, scored 0.2500, below the 0.3000",
+                "by Alice, scored 0.2500, below the chain's minimum of 0.3000",
             ),
         ] {
             view.round.phase = Phase::Failed(failure);

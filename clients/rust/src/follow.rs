@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A round from its request to its end, as blocks come in.
+//! Follows a round from its request to its end, block by block.
 
 use std::collections::BTreeSet;
 
@@ -14,23 +14,23 @@ use crate::{
     At, Chain, Error, Result,
 };
 
-/// How many blocks are read at most when a stream of best blocks left some out.
+/// The maximum number of blocks to read where a stream of best blocks left some out.
 const MAX_GAP: usize = 256;
 
-/// Told of what happens.
+/// Hears of the progress of a round.
 pub trait Watch {
-    /// The request is in this block, not final yet, as this round.
+    /// The request is in this block as this round. The block is not final yet.
     fn requested(&mut self, _block: BlockNumber, _round: RoundId) {}
 
-    /// The events of a block, each block once, in order; after a reorganisation those of the new
-    /// blocks too.
+    /// The events of a block. Each block comes once, in order; after a reorganisation the new
+    /// blocks follow.
     fn block(&mut self, _events: &BlockEvents) {}
 
-    /// The round after a block. It may be over and not final yet.
+    /// The round after a block. An end may not be final yet.
     fn round(&mut self, _block: BlockNumber, _view: &RoundView<AccountId32>) {}
 }
 
-/// The blocks of the best chain with none left out.
+/// The blocks of the best chain, without a gap.
 pub struct BestChain {
     headers: Headers,
     seen: BTreeSet<H256>,
@@ -45,13 +45,13 @@ impl BestChain {
         })
     }
 
-    /// Waits for a new best block, and returns it behind those that came with it.
+    /// Waits for a new best block. Returns it after its new ancestors.
     pub async fn next(&mut self, chain: &Chain) -> Result<Vec<At>> {
         let header = self.headers.next().await;
         self.up_to(chain, header).await
     }
 
-    /// The new best block, behind those that came with it.
+    /// The new best block, after its new ancestors.
     async fn up_to(&mut self, chain: &Chain, header: Header) -> Result<Vec<At>> {
         let best = at_header(header).await?;
         let is_first = self.seen.is_empty();
@@ -108,7 +108,7 @@ pub async fn ask(
 /// The error for a round that is not stored.
 pub fn no_round(id: RoundId) -> Error {
     Error::NotFound(format!(
-        "there is no round {id}: not yet, or not any more; `starling rounds list` shows what there is"
+        "there is no round {id}: it is not open yet or was removed; see `starling rounds list`"
     ))
 }
 
@@ -127,8 +127,8 @@ impl Follower {
         })
     }
 
-    /// A reorganisation may take the request out of its block and give it another round: only
-    /// where a final block has it is that certain, and only there does the round end.
+    /// A reorganisation can move the request to another block and round. Only a final block makes
+    /// its round certain, and only then does the round end.
     async fn run(
         &mut self,
         chain: &Chain,
@@ -136,7 +136,7 @@ impl Follower {
         watch: &mut dyn Watch,
     ) -> Result<RoundView<AccountId32>> {
         loop {
-            // Here nothing but waiting: `select!` drops what the other branches have begun.
+            // Nothing but waiting here: `select!` drops the work of the other branches.
             let next = tokio::select! {
                 news = news(&mut request) => Next::Request(news),
                 header = self.best.headers.next() => Next::Best(header),
@@ -181,14 +181,14 @@ impl Follower {
     }
 }
 
-/// What comes next.
+/// The next event to handle.
 enum Next {
     Request(News),
     Best(Header),
     Final(Header),
 }
 
-/// News of a request; none ever, when there is no request to wait for.
+/// News of a request. Waits for ever without one.
 async fn news(request: &mut Option<Submitted>) -> News {
     match request {
         Some(submitted) => submitted.news().await,

@@ -24,7 +24,7 @@ pub struct Secret {
 }
 
 impl Secret {
-    /// A new key from the system's randomness, with a phrase of twelve words.
+    /// Generates a key from the system's randomness, with a phrase of twelve words.
     pub fn generate() -> Self {
         let (pair, phrase, _) = sr25519::Pair::generate_with_phrase(None);
         Self {
@@ -44,7 +44,7 @@ impl Secret {
         })
     }
 
-    /// What the key is made from.
+    /// The secret URI of the key.
     pub fn uri(&self) -> &str {
         &self.uri
     }
@@ -54,13 +54,13 @@ impl Secret {
         self.pair.public()
     }
 
-    /// Shows that the key's owner wants it to serve `account` on the chain with this genesis.
+    /// Proves that the key's owner assigns it to `account` on the chain with this genesis.
     pub fn prove(&self, genesis: H256, account: &AccountId32) -> InferenceSignature {
         self.pair.sign(&ownership_payload(genesis, account))
     }
 
-    /// Writes the key into the keystore of a node, readable by its owner only. A running node finds
-    /// it there. Returns the path of the file.
+    /// Writes the key into the keystore of a node, readable by its owner alone. A running node
+    /// finds it there. Returns the path of the file.
     pub fn insert(&self, keystore: &Path) -> Result<PathBuf> {
         fs::create_dir_all(keystore).map_err(Error::io(keystore.display()))?;
         let path = keystore.join(file_name(&self.public()));
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_keystore_gets_what_a_node_expects() {
+    fn a_keystore_gets_the_file_that_a_node_expects() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let secret = Secret::from_uri("//Alice").unwrap();
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_is_refused() {
+    fn a_text_that_is_not_a_secret_is_refused() {
         assert!(Secret::from_uri("only four short words").is_err());
     }
 }

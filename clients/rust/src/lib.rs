@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The client of a Starling chain.
 //!
-//! The library is what the program `starling` is made of, and what a Rust dApp needs: connect to a
-//! node, send a transaction, follow a round, and tell what became of it.
+//! The library of the program `starling`, and of dApps in Rust. It connects to a node, sends
+//! transactions, follows rounds and reports their outcome.
 //!
-//! | module | what is there |
+//! | module | content |
 //! |---|---|
-//! | [`chain`] | a connection, and what may be read at a block |
-//! | [`transaction`] | the calls of agents and requesters, sending them |
-//! | [`signer`] | the account that signs: a seed, a keystore file, a development account |
-//! | [`inference_key`] | the key of an agent's off-chain worker, and its place in a node's keystore |
-//! | [`events`] | what the events of a block say about rounds |
-//! | [`follow`] | a round from its request to its end, as blocks come in |
-//! | [`progress`] | how far a round is |
-//! | [`report`] | what became of a round: candidates, scores, rankers, payouts, blocks |
-//! | [`explain`] | one sentence why that answer won, or why none did |
-//! | [`amount`], [`account`], [`text`] | what people write and read |
+//! | [`chain`] | a connection, and reads at a block |
+//! | [`transaction`] | the calls of agents and requesters, and sending them |
+//! | [`signer`] | the signer: a seed, a keystore file, a development account |
+//! | [`inference_key`] | the key of an agent's worker, and its place in a node's keystore |
+//! | [`events`] | the events of rounds in a block |
+//! | [`follow`] | a round from its request to its end, block by block |
+//! | [`progress`] | the progress of a round |
+//! | [`report`] | the outcome of a round: candidates, scores, rankers, payouts, blocks |
+//! | [`explain`] | the outcome of a round in one sentence |
+//! | [`amount`], [`account`], [`text`] | amounts, accounts and texts for people |
 //!
-//! The chain is read through its runtime API [`RoundsApi`](starling_primitives::api), whose types
-//! are those of `starling-primitives`; the rest goes by names that the node's metadata resolves. So
-//! no copy of the metadata is kept here.
+//! Rounds are read through the runtime API [`RoundsApi`](starling_primitives::api) with the types
+//! of `starling-primitives`. Everything else goes by names that the metadata resolves, so the
+//! library holds no copy of the metadata.
 
 #![warn(missing_docs)]
 

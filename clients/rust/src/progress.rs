@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-//! How far a round is.
+//! The progress of a round.
 
 use starling_primitives::round::{Phase, Round};
 
 use crate::text::count;
 
-/// How far a round is.
+/// The progress of a round.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// The phase.
     pub phase: &'static str,
-    /// How much of the whole round is over, in thousandths.
+    /// The share of the round that is over, in thousandths.
     pub thousandths: u64,
-    /// What has arrived in this phase.
+    /// The messages that have arrived in the phase, in words.
     pub arrived: String,
 }
 
@@ -28,7 +28,7 @@ pub fn name(phase: Phase) -> &'static str {
     }
 }
 
-/// How far `round` is. A phase counts a quarter; within it, what has arrived of what is expected.
+/// The progress of `round`. Each phase counts a quarter, in proportion to its messages.
 pub fn progress<AccountId>(round: &Round<AccountId>) -> Progress {
     let counts = &round.counts;
     let spoiled = |number: u32| match number {
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_say_who_is_waited_for() {
+    fn the_words_say_what_is_missing() {
         let counts = Counts {
             heard: 2,
             commits: 1,

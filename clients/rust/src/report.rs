@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What became of a round.
+//! The outcome of a round.
 
 use std::collections::BTreeMap;
 
@@ -19,101 +19,101 @@ use crate::{
     progress, At, Chain, Result,
 };
 
-/// A round, for people and for programs. Amounts are in the currency's smallest unit, written as
-/// strings, since they do not fit the numbers of JSON; scores, ratings and weights are in `[0, 1]`.
+/// A round and its outcome. Amounts are in the smallest unit of the currency, as strings: the
+/// numbers of JSON are too small. Scores, ratings and weights are in `[0, 1]`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     /// The number.
     pub round: RoundId,
-    /// What was asked.
+    /// The prompt.
     pub prompt: String,
-    /// Who asked.
+    /// The requester.
     pub requester: Account,
-    /// Where the round is, in lower case.
+    /// The phase, in lower case.
     pub phase: String,
-    /// Why it failed, if it did.
+    /// The failure, if the round failed.
     pub failure: Option<String>,
-    /// One sentence why it came out as it did.
+    /// The outcome in one sentence.
     pub why: String,
-    /// The answer that was chosen.
+    /// The answer that won.
     pub answer: Option<String>,
     /// All answers, the best first.
     pub candidates: Vec<Candidate>,
-    /// What was fixed at the request.
+    /// The terms of the request.
     pub terms: Terms,
-    /// What the end moved; `None` before the end, and where the node has forgotten that block.
+    /// The amounts that the end moved. `None` before the end, and if the node pruned that block.
     pub settlement: Option<Settlement>,
-    /// When each phase began.
+    /// The beginning of each phase.
     pub blocks: Vec<PhaseBlock>,
 }
 
 /// An account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Account {
-    /// What people call it.
+    /// The name, or the short address.
     pub name: String,
-    /// Its address.
+    /// The address.
     pub address: String,
 }
 
-/// An answer, the agent behind it, and what the others think of it.
+/// An answer, its agent, and the scores that it got.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Candidate {
     /// The agent.
     pub agent: Account,
-    /// What it says it runs.
+    /// The announced name of its model.
     pub model: Option<String>,
-    /// Whether its answer was chosen.
+    /// Whether its answer won.
     pub won: bool,
-    /// The answer, once it was revealed and is valid.
+    /// The answer, once it is revealed and valid.
     pub text: Option<String>,
     /// `sealed`, `spoiled` or `valid`.
     pub state: &'static str,
-    /// The rating-weighted mean of its scores: what decides.
+    /// The rating-weighted mean of its scores, which decides.
     pub score: Option<f64>,
-    /// Who scored it, and how.
+    /// The scores, by ranker.
     pub rankings: Vec<Ranking>,
-    /// The agent's own rating as a ranker, as it was read for the assignment.
+    /// The agent's own rating as a ranker, as of the assignment.
     pub rating: Option<f64>,
     /// Its weight, which follows from the rating.
     pub weight: Option<f64>,
-    /// What it was paid, for its answer and for its rankings.
+    /// The payment for its answer and its rankings.
     pub paid: Option<String>,
-    /// What was taken from its bond.
+    /// The amount taken from its bond.
     pub slashed: Option<String>,
 }
 
 /// A score that one agent gave the answer of another.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Ranking {
-    /// Who gave it.
+    /// The ranker.
     pub by: String,
     /// The score.
     pub score: f64,
-    /// The rating of who gave it.
+    /// The ranker's rating.
     pub rating: Option<f64>,
-    /// Its weight.
+    /// The ranker's weight.
     pub weight: Option<f64>,
 }
 
-/// What was fixed at the request.
+/// The terms of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Terms {
-    /// What the answer costs.
+    /// The fee.
     pub fee: String,
-    /// What is on hold until the round is purged.
+    /// The amount on hold until the round is purged.
     pub deposit: String,
-    /// What a ticket of this round costs.
+    /// The price of a ticket of this round.
     pub ticket: String,
-    /// The longest answer, in tokens.
+    /// The maximum length of an answer, in tokens.
     pub max_tokens: u32,
-    /// With fewer answers the round fails.
+    /// The minimum number of answers for the round to succeed.
     pub min_responses: u32,
-    /// How many answers there are at most.
+    /// The maximum number of answers.
     pub max_responses: u32,
 }
 
-/// What the end of a round moved.
+/// The amounts that the end of a round moved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[allow(missing_docs)]
 pub struct Settlement {
@@ -127,30 +127,30 @@ pub struct Settlement {
     pub burnt: String,
 }
 
-/// When a phase began.
+/// The beginning of a phase.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PhaseBlock {
     /// The phase, in lower case.
     pub phase: String,
-    /// The block at the end of which it began; for `committing`, that of the request.
+    /// The block at the end of which it began. `committing` has the block of the request.
     pub block: BlockNumber,
 }
 
-/// What is known besides the round itself.
+/// Facts about a round that its view does not have.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
-    /// What people call an account.
+    /// The names of accounts.
     pub names: BTreeMap<AccountId32, String>,
-    /// What the agents say they run.
+    /// The announced names of the agents' models.
     pub models: BTreeMap<AccountId32, String>,
-    /// The least score that wins.
+    /// The minimum score of a winner.
     pub threshold: f64,
-    /// What the round's blocks tell, if the node still has them.
+    /// The history of the round, unless the node has pruned a block.
     pub history: Option<History>,
 }
 
 impl Context {
-    /// Reads what there is to know about `view` at a block, from the chain up to it.
+    /// Reads the facts about `view` as of a block.
     pub async fn read(chain: &Chain, at: &At, view: &RoundView<AccountId32>) -> Result<Self> {
         let mut context = Self {
             threshold: f64::from(at.constant::<u32>("Rounds", "ApprovalThreshold")?) / 1e6,
@@ -177,7 +177,7 @@ impl Context {
     }
 }
 
-/// Tells what became of a round.
+/// Reports a round.
 pub fn report(view: &RoundView<AccountId32>, context: &Context) -> Report {
     let round = &view.round;
     let name = |who: &AccountId32| {
@@ -249,7 +249,7 @@ pub fn report(view: &RoundView<AccountId32>, context: &Context) -> Report {
     }
 }
 
-/// The phase as programs read it.
+/// The name of a phase in lower case.
 pub fn phase_name(phase: Phase) -> String {
     progress::name(phase).to_lowercase()
 }
@@ -278,7 +278,7 @@ fn state(response: &ResponseView<AccountId32>) -> &'static str {
     }
 }
 
-/// The scores of the response at `position`, the ranker of most weight first.
+/// The scores of the response at `position`, the ranker with the largest weight first.
 fn rankings(
     view: &RoundView<AccountId32>,
     position: Option<Position>,
@@ -308,7 +308,7 @@ fn rankings(
     rankings
 }
 
-/// The winner, then the ranked ones from the best on, then the rest by account.
+/// The winner, then the other ranked responses from the best on, then the rest by account.
 fn by_rank(view: &RoundView<AccountId32>) -> Vec<&ResponseView<AccountId32>> {
     let mut order = explain::ranked(view);
     let mut rest: Vec<_> = view

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The account that signs a transaction.
+//! The signer of a transaction.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use subxt_signer::{sr25519::Keypair, SecretUri};
 
 use crate::{account, Error, Result};
 
-/// The key of a secret URI: a phrase or a seed in hexadecimal, with derivations, as in
+/// Reads the key of a secret URI: a phrase or a seed in hexadecimal, with derivations, as in
 /// `//Alice` or `phrase//hard/soft///password`.
 pub fn from_uri(uri: &str) -> Result<Keypair> {
-    // What was given is secret: no error repeats it.
+    // The URI is secret: no error repeats it.
     let bad = |what: String| Error::Usage(format!("the secret URI is not valid: {what}"));
     let uri: SecretUri = uri
         .trim()
@@ -24,21 +24,21 @@ pub fn from_uri(uri: &str) -> Result<Keypair> {
 pub fn development(name: &str) -> Result<Keypair> {
     let key = account::development(name).ok_or_else(|| {
         Error::Usage(format!(
-            "`{name}` is no development account; there are alice, bob, charlie, dave, eve, ferdie, \
-             one and two"
+            "`{name}` is not a development account; they are alice, bob, charlie, dave, eve, \
+             ferdie, one and two"
         ))
     })?;
     from_uri(&format!("//{key}"))
 }
 
-/// The key in a file: an entry of a keystore, which is a secret URI as a JSON string, or a secret URI
+/// Reads the key in a file: an entry of a keystore (a secret URI as a JSON string), or a secret URI
 /// as plain text.
 pub fn from_file(path: &Path) -> Result<Keypair> {
     let text = std::fs::read_to_string(path).map_err(Error::io(path.display()))?;
     match serde_json::from_str(&text) {
         Ok(Value::String(uri)) => from_uri(&uri),
         Ok(Value::Object(_)) => Err(Error::Usage(format!(
-            "{} is an encrypted export of a wallet, which is not read; use the account's phrase",
+            "{} is an encrypted export of a wallet; use the account's phrase instead",
             path.display()
         ))),
         _ => from_uri(&text),
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_no_key_is_refused_without_repeating_it() {
+    fn a_file_without_a_key_is_refused_without_repeating_it() {
         for text in [
             "{}",
             r#"{"encoded": "aGk="}"#,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Texts of strangers, made safe for a terminal.
+//! Texts from strangers, made safe for a terminal.
 
-/// The text without anything that a terminal would act on, or that would reorder what is read:
-/// control characters and Unicode's marks of direction. Line breaks and tabs stay.
+/// Replaces every character that a terminal would act on or that would reorder the text: control
+/// characters and Unicode's marks of direction. Line breaks and tabs stay.
 pub fn printable(text: &str) -> String {
     text.chars()
         .map(|c| match c {
@@ -13,7 +13,7 @@ pub fn printable(text: &str) -> String {
         .collect()
 }
 
-/// The beginning of a text on one line, in at most `width` characters.
+/// The beginning of a text on one line, at most `width` characters long.
 pub fn excerpt(text: &str, width: usize) -> String {
     let line = printable(text)
         .split_whitespace()
@@ -26,7 +26,7 @@ pub fn excerpt(text: &str, width: usize) -> String {
     format!("{}…", cut.trim_end())
 }
 
-/// `singular` or `plural` after the number.
+/// A number with `singular` or `plural` after it.
 pub fn count(number: u32, singular: &str, plural: &str) -> String {
     format!("{number} {}", if number == 1 { singular } else { plural })
 }
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_would_act_on_is_taken_out() {
+    fn characters_that_a_terminal_acts_on_are_replaced() {
         assert_eq!(
             printable("a\u{1b}[2Jb\r\u{202e}c\n\td"),
             "a\u{fffd}[2Jb\u{fffd}\u{fffd}c\n\td"

@@ -29,20 +29,20 @@ pub type Call = DynamicPayload<Composite<()>>;
 /// A request, see `pallet-rounds`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// What is asked.
+    /// The prompt.
     pub prompt: String,
-    /// What is paid for the answer.
+    /// The fee for the answer.
     pub fee: Balance,
-    /// The longest answer, in tokens of the agent's model.
+    /// The maximum length of an answer, in tokens of the agent's model.
     pub max_tokens: u32,
-    /// With fewer answers the round fails.
+    /// The minimum number of answers for the round to succeed.
     pub min_responses: u32,
-    /// So many agents get in at most.
+    /// The maximum number of answers.
     pub max_responses: u32,
 }
 
 impl Request {
-    /// The call that asks.
+    /// The call of the request.
     pub fn call(&self) -> Call {
         call(
             "Rounds",
@@ -58,12 +58,12 @@ impl Request {
     }
 }
 
-/// What an agent says it runs.
+/// The model that an agent announces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Model {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// The SHA-256 of its file.
+    /// The SHA-256 of the file.
     pub hash: H256,
 }
 
@@ -76,7 +76,7 @@ impl Model {
     }
 }
 
-/// Becomes an agent.
+/// Registers an agent.
 pub fn register(
     key: &InferenceKey,
     proof: &InferenceSignature,
@@ -107,7 +107,7 @@ pub fn rotate_key(key: &InferenceKey, proof: &InferenceSignature) -> Call {
     )
 }
 
-/// Says that an agent runs another model.
+/// Announces another model of an agent.
 pub fn set_model(model: &Model) -> Call {
     call("Agents", "set_model", vec![("model", model.value())])
 }
@@ -130,15 +130,15 @@ fn call(pallet: &str, name: &str, arguments: Vec<(&str, Value)>) -> Call {
 /// A transaction that is in a block.
 type InBlock = TransactionInBlock<SubstrateConfig, OnlineClientAtBlockImpl<SubstrateConfig>>;
 
-/// A transaction on its way.
+/// A submitted transaction.
 pub struct Submitted {
     progress: TransactionProgress<SubstrateConfig, OnlineClientAtBlockImpl<SubstrateConfig>>,
 }
 
-/// Where a transaction is.
+/// The status of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// In no block yet, or not any more.
+    /// Not in a block.
     Pending,
     /// In a block that is not final.
     InBlock(Success),
@@ -146,18 +146,18 @@ pub enum Status {
     Final(Success),
 }
 
-/// A transaction that is in a block and did what it should.
+/// A successful transaction in a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Success {
     /// The number of the block.
     pub block: BlockNumber,
-    /// The round that it opened, if it is a request.
+    /// The round that a request opened.
     pub round: Option<RoundId>,
 }
 
-/// Signs `call` and gives it to the node.
+/// Signs `call` and submits it to the node.
 pub async fn submit(chain: &Chain, call: &Call, signer: &Keypair) -> Result<Submitted> {
-    // The node counts what waits in its pool; the last final block does not know it yet.
+    // The node counts the transactions in its pool; the last final block does not have them yet.
     let nonce = chain.next_nonce(signer).await?;
     let parameters = DefaultExtrinsicParamsBuilder::new().nonce(nonce).build();
     let mut transactions = chain.api.transactions().await.map_err(protocol)?;
@@ -178,7 +178,7 @@ pub async fn send(chain: &Chain, call: &Call, signer: &Keypair) -> Result<Succes
     }
 }
 
-/// What the node says of a transaction, not looked into yet.
+/// A report of the node about a transaction, unread.
 pub(crate) type News = Option<
     std::result::Result<
         TransactionStatus<SubstrateConfig, OnlineClientAtBlockImpl<SubstrateConfig>>,
@@ -187,22 +187,22 @@ pub(crate) type News = Option<
 >;
 
 impl Submitted {
-    /// Waits for news. An error if the transaction failed or will never be in a block.
+    /// Waits for news. Fails if the transaction failed or will never be in a block.
     pub async fn next(&mut self, chain: &Chain) -> Result<Status> {
         let news = self.news().await;
         look_into(chain, news).await
     }
 
-    /// Waits for news. Nothing is lost when the caller stops waiting.
+    /// Waits for news. Nothing is lost if the caller stops waiting.
     pub(crate) async fn news(&mut self) -> News {
         self.progress.next().await
     }
 }
 
-/// What news means.
+/// Reads news.
 pub(crate) async fn look_into(chain: &Chain, news: News) -> Result<Status> {
     let status = news
-        .ok_or_else(|| protocol("the node does not follow the transaction any more"))?
+        .ok_or_else(|| protocol("the node no longer follows the transaction"))?
         .map_err(protocol)?;
     match status {
         TransactionStatus::InBestBlock(block) => Ok(Status::InBlock(success(chain, &block).await?)),

@@ -7,11 +7,9 @@ import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
-import { getWsProvider } from "polkadot-api/ws";
+import { ask, connect, disconnect, type Swarm, type Update } from "@starling/client";
+import { development } from "@starling/client/development";
 import puppeteer, { type Browser } from "puppeteer-core";
-import { lastValueFrom, toArray } from "rxjs";
-import { development } from "../src/signer.js";
-import { answer, ask, connect, score, type Swarm, type Update } from "../src/swarm.js";
 
 const URL = process.env.STARLING_URL ?? "ws://127.0.0.1:9944";
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
@@ -19,37 +17,51 @@ const PATIENCE = 300_000;
 /** A swarm may find no answer good enough; it says so, and one asks again. */
 const TRIES = 3;
 
-const isDone = (updates: Update[]) => updates.at(-1)?.round.round.phase.type === "Done";
-
 let swarm: Swarm;
 before(() => {
-  swarm = connect(getWsProvider(URL));
+  swarm = connect(URL);
 });
-after(() => swarm.client.destroy());
+after(() => disconnect(swarm));
+
+/** Asks, and returns what was seen of the round. */
+async function seen(): Promise<Update[]> {
+  const updates: Update[] = [];
+  const question = { prompt: "Why is the sky blue?", maxTokens: 32 };
+  await ask(swarm, development("Eve"), question).forEach((update) => {
+    updates.push(update);
+  });
+  return updates;
+}
 
 test("a question asked from Node is answered by the best of the swarm", async () => {
-  const question = { prompt: "Why is the sky blue?", maxTokens: 32 };
-  const asking = () => lastValueFrom(ask(swarm, development("Eve"), question).pipe(toArray()));
-  let updates = await asking();
-  for (let tries = 1; tries < TRIES && !isDone(updates); tries += 1) updates = await asking();
+  let updates = await seen();
+  for (let tries = 1; tries < TRIES && !updates.at(-1)?.round.answer; tries += 1) {
+    updates = await seen();
+  }
   const last = updates.at(-1);
   assert(last?.final);
-  assert.equal(last.round.round.phase.type, "Done");
-  assert(answer(last.round));
-  const winner = last.round.responses.find(({ agent }) => agent === last.round.round.winner);
-  assert(winner);
-  for (const other of last.round.responses) {
-    // Without half of its rankers' weight a response cannot win, whatever its score.
-    if (!other.tally || 2n * other.tally.disclosed < other.tally.assigned) continue;
-    assert((score(winner) ?? 0) >= (score(other) ?? 0));
+  const { phase, answer, responses } = last.round;
+  assert.equal(phase, "Done");
+  assert(answer);
+  const [best, ...others] = responses;
+  assert(best?.won);
+  assert.equal(best.text, answer);
+  assert.equal(best.state, "valid");
+  assert(others.every(({ won }) => !won));
+  for (const other of others) {
+    if (other.eligible) assert((best.score ?? 0) >= (other.score ?? 0));
   }
-  const phases = updates.map(({ round }) => round.round.phase.type);
+  const phases = updates.map(({ round }) => round.phase);
   assert(phases.includes("Committing"), phases.join());
 });
 
-test("what the chain refuses is said by name", async () => {
-  const asking = lastValueFrom(ask(swarm, development("Eve"), { prompt: "Why?", fee: 1n }));
-  await assert.rejects(asking, /the chain refused: Rounds\.FeeTooLow/);
+test("a refusal of the chain is explained and named", async () => {
+  const asking = ask(swarm, development("Eve"), { prompt: "Why?", fee: 1n }).forEach(() => {});
+  await assert.rejects(asking, {
+    name: "Refused",
+    reason: "Rounds.FeeTooLow",
+    message: "the chain refused: The fee is below MinFee, 1 STAR. (Rounds.FeeTooLow)",
+  });
 });
 
 test("a page asks in a browser and shows the answer", { timeout: PATIENCE }, async (context) => {

@@ -21,7 +21,7 @@ use sc_network::{
 
 use crate::{
     transport::{peer, Network},
-    Protocols, LOG_TARGET,
+    LOG_TARGET,
 };
 
 /// Maximum number of requests of one peer that are served at a time. Further ones are refused.
@@ -33,30 +33,31 @@ const TICK: Duration = Duration::from_secs(1);
 /// Drives a transport.
 pub struct Driver {
     transport: Arc<Network>,
-    protocols: Protocols,
+    activations: Box<dyn NotificationService>,
+    requests: async_channel::Receiver<IncomingRequest>,
 }
 
 impl Driver {
-    pub(crate) fn new(transport: Arc<Network>, protocols: Protocols) -> Self {
+    pub(crate) fn new(
+        transport: Arc<Network>,
+        activations: Box<dyn NotificationService>,
+        requests: async_channel::Receiver<IncomingRequest>,
+    ) -> Self {
         Self {
             transport,
-            protocols,
+            activations,
+            requests,
         }
     }
 
     /// Runs until the network ends.
     pub async fn run(self) {
-        let Protocols {
-            activations,
-            requests,
-            ..
-        } = self.protocols;
         let transport = &*self.transport;
         // Each runs in a future of its own, which is never dropped half way. Otherwise an event
         // that `next_event` has begun to read would be lost.
         let all: [Pin<Box<dyn Future<Output = ()> + Send + '_>>; 4] = [
-            Box::pin(take_activations(transport, activations)),
-            Box::pin(take_requests(transport, requests)),
+            Box::pin(take_activations(transport, self.activations)),
+            Box::pin(take_requests(transport, self.requests)),
             Box::pin(follow_dht(transport)),
             Box::pin(tick(transport)),
         ];

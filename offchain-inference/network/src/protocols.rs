@@ -29,9 +29,9 @@ const MAX_INBOUND: u32 = 64;
 
 /// The protocols, registered with a network that is not running yet.
 pub struct Protocols {
-    pub(crate) activations: Box<dyn NotificationService>,
-    pub(crate) setup: ProtocolName,
-    pub(crate) requests: async_channel::Receiver<IncomingRequest>,
+    activations: Box<dyn NotificationService>,
+    setup: ProtocolName,
+    requests: async_channel::Receiver<IncomingRequest>,
 }
 
 impl Protocols {
@@ -84,13 +84,8 @@ impl Protocols {
     ) -> Result<(Arc<Network>, Driver), PrometheusError> {
         let metrics = Metrics::new(registry)?;
         let activations = self.activations.protocol().clone();
-        let transport = Arc::new(Network::new(
-            network,
-            activations,
-            self.setup.clone(),
-            metrics,
-        ));
-        let driver = Driver::new(transport.clone(), self);
+        let transport = Arc::new(Network::new(network, activations, self.setup, metrics));
+        let driver = Driver::new(transport.clone(), self.activations, self.requests);
         Ok((transport, driver))
     }
 }

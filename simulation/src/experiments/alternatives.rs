@@ -11,7 +11,7 @@ use serde::Serialize;
 use starling_primitives::fixed::ONE;
 use starling_runtime::parameters::Preset;
 
-use super::{ratings::graded, short};
+use super::{agreement::graded, short};
 use crate::{
     ability::Ability,
     behaviour::Kind,

@@ -2,6 +2,7 @@
 
 //! What is simulated: each module plays rounds and writes a table and a plot.
 
+mod agreement;
 pub mod alternatives;
 pub mod answers;
 pub mod behaviours;

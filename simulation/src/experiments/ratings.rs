@@ -6,17 +6,17 @@ use anyhow::Result;
 use serde::Serialize;
 use starling_runtime::parameters::Preset;
 
-use super::{alternatives::Method, name, short};
+use super::{
+    agreement::{graded, Agreement},
+    alternatives::Method,
+    name, short,
+};
 use crate::{
-    ability::Ability,
     output::{Output, Panel, Series},
     runner::Runner,
-    stats::{confidence, mean, median, pearson, spearman},
-    swarm::{Config, Spec, Swarm},
+    stats::{confidence, mean, median, spearman},
+    swarm::{Config, Swarm},
 };
-
-/// The noise of the best ranker and of the worst one.
-const NOISE: (f64, f64) = (0.02, 0.38);
 
 /// How many of the last rounds a rating might remember.
 const WINDOWS: [usize; 9] = [5, 10, 20, 50, 100, 200, 300, 500, 1_000];
@@ -65,22 +65,6 @@ pub struct Course {
     pub orders: Vec<f64>,
     /// The same by the scores of the last rounds alone, for each of [`WINDOWS`].
     windows: Vec<Agreement>,
-}
-
-/// How well ratings follow abilities.
-#[derive(Clone, Copy, Debug)]
-struct Agreement {
-    spearman: f64,
-    pearson: f64,
-}
-
-impl Agreement {
-    fn new(abilities: &[f64], ratings: &[f64]) -> Self {
-        Self {
-            spearman: spearman(abilities, ratings),
-            pearson: pearson(abilities, ratings),
-        }
-    }
 }
 
 /// How well ratings follow abilities after some rounds.
@@ -146,20 +130,6 @@ pub struct Level {
     pub latest: Option<usize>,
     /// In how many of the rounds from there on it holds, the mean of these seeds.
     pub holds: f64,
-}
-
-/// Agents that rank from well to badly, and answer alike.
-pub fn graded(agents: usize) -> Vec<Spec> {
-    let steps = agents.saturating_sub(1).max(1) as f64;
-    (0..agents)
-        .map(|index| {
-            let noise = NOISE.0 + (NOISE.1 - NOISE.0) * index as f64 / steps;
-            Spec::honest(Ability {
-                noise,
-                ..Ability::default()
-            })
-        })
-        .collect()
 }
 
 /// After which rounds ratings are read.

@@ -2,11 +2,9 @@
 //! Round after round.
 
 use anyhow::Result;
+use starling_bench::latency::{measure, Plan};
 use starling_runtime::UNIT;
-use starling_tests::{
-    latency::{measure, Plan},
-    rounds::agent,
-};
+use starling_tests::rounds::agent;
 
 use super::{account, complete, honest::experts, keys, Swarm};
 

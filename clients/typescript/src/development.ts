@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Development accounts, whose keys everybody knows. Never on a chain of value. */
+/** Development accounts. Their keys are public: never use them on a chain of value. */
 
 import { sr25519CreateDerive } from "@polkadot-labs/hdkd";
 import { DEV_PHRASE, entropyToMiniSecret, mnemonicToEntropy } from "@polkadot-labs/hdkd-helpers";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! How long rounds take, phase by phase, and how many slots stay without a block meanwhile; read from
-//! the chain's own numbers and timestamps.
+//! The duration of rounds, phase by phase, and the slots without a block, from the chain's own
+//! numbers and timestamps.
 
 use std::{
     collections::BTreeMap,
@@ -10,30 +10,21 @@ use std::{
 };
 
 use anyhow::{ensure, Context, Result};
-use codec::Decode;
 use futures::{stream, StreamExt, TryStreamExt};
+use starling_client::{
+    signer,
+    transaction::{self, Request},
+    AccountId32, At, Chain, Keypair,
+};
 use starling_primitives::{
+    api::RoundView,
     round::{BlockNumber, Phase},
-    Balance, RoundId,
-};
-use subxt::{
-    config::{DefaultExtrinsicParamsBuilder, RpcConfigFor},
-    dynamic::storage,
-    rpcs::{LegacyRpcMethods, RpcClient},
-    SubstrateConfig,
-};
-use subxt_signer::sr25519::{
-    dev::{eve, ferdie},
-    Keypair,
+    Balance, RoundId, H256,
 };
 
-use crate::{
-    chain::{account_id, raw_value, AtBlock},
-    rounds::{opened, request, round, View},
-    Api,
-};
+use crate::timestamp;
 
-/// What is asked, in turn.
+/// The questions, in turn.
 const QUESTIONS: [&str; 5] = [
     "Why is the sky blue?",
     "What is the capital of France?",
@@ -50,34 +41,34 @@ const PHASES: [Phase; 4] = [
     Phase::Disclosing,
 ];
 
-/// What to measure.
+/// A measurement.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// How many rounds.
+    /// Number of rounds.
     pub rounds: usize,
-    /// How many of them are open at the same time: 1, or 2 with a second requester.
+    /// Number of rounds that are open at the same time: 1, or 2 with a second requester.
     pub at_once: usize,
-    /// The longest answer, in tokens.
+    /// Maximum length of an answer, in tokens.
     pub max_tokens: u32,
-    /// What each answer is worth.
+    /// Fee of each round.
     pub fee: Balance,
 }
 
 /// One round that is over in a final block. Times are in milliseconds since 1970.
 pub struct Timed {
-    /// What became of it.
-    pub view: View,
-    /// When the request was sent.
+    /// The round at its end.
+    pub view: RoundView<AccountId32>,
+    /// Time of the request.
     sent: u64,
     /// The blocks at the end of which phases began, and their times; the end of the round last.
     began: Vec<(Phase, BlockNumber, u64)>,
-    /// When the requester saw that the end is final.
+    /// Time at which the requester saw that the end is final.
     seen: u64,
 }
 
 impl Timed {
-    /// The messages that agents owed to the round and did not get in: an agent that was active
-    /// commits or passes, who committed reveals, and who revealed discloses.
+    /// The messages that agents owed to the round and did not get in. Each active agent commits or
+    /// passes, each that committed reveals, and each that revealed discloses.
     pub fn missed(&self) -> u32 {
         let (terms, counts) = (&self.view.round.terms, &self.view.round.counts);
         let revealed = counts.valid.saturating_add(counts.spoiled_responses);
@@ -115,7 +106,7 @@ impl Timed {
     }
 }
 
-/// What was measured.
+/// The rounds of a measurement.
 pub struct Measured {
     /// The plan.
     pub plan: Plan,
@@ -135,70 +126,61 @@ impl Measured {
 
 /// Asks and waits, as `plan` says, on the chain of the node at `url`.
 pub async fn measure(url: &str, plan: Plan) -> Result<Measured> {
-    let requesters = [eve(), ferdie()];
+    let requesters = [signer::development("eve")?, signer::development("ferdie")?];
     ensure!(
         (1..=requesters.len()).contains(&plan.at_once),
         "one or two rounds at once"
     );
-    let rpc = RpcClient::from_url(url).await?;
-    let api = Api::from_rpc_client(rpc.clone()).await?;
+    let chain = Chain::connect(url, false).await?;
     let load = load();
-    let first = api.at_current_block().await?;
+    let first = chain.finalized().await?;
     let lanes = requesters.iter().take(plan.at_once).enumerate();
     let lanes = lanes.map(|(lane, requester)| {
-        let (api, rpc) = (&api, &rpc);
+        let chain = &chain;
         let numbers = (lane..plan.rounds).step_by(plan.at_once);
         stream::iter(numbers).then(move |number| async move {
             let question = QUESTIONS.iter().cycle().nth(number).unwrap_or(&"Why?");
-            time(api, rpc, requester, question, &plan).await
+            time(chain, requester, question, &plan).await
         })
     });
     let rounds = stream::select_all(lanes.map(Box::pin))
         .try_collect()
         .await?;
-    let last = api.at_current_block().await?;
+    let last = chain.finalized().await?;
     Ok(Measured {
         plan,
         rounds,
-        blocks: last.block_number().saturating_sub(first.block_number()),
+        blocks: last.number().saturating_sub(first.number()).into(),
         slots: slot(&last).await?.saturating_sub(slot(&first).await?),
         load: [load, self::load()],
     })
 }
 
 /// Asks, and follows the round until its end is final.
-async fn time(
-    api: &Api,
-    rpc: &RpcClient,
-    requester: &Keypair,
-    question: &str,
-    plan: &Plan,
-) -> Result<Timed> {
-    let mut blocks = api.stream_blocks().await?;
-    let methods = LegacyRpcMethods::<RpcConfigFor<SubstrateConfig>>::new(rpc.clone());
-    let nonce = methods
-        .system_account_next_index(&account_id(requester))
-        .await?;
-    let params = DefaultExtrinsicParamsBuilder::new().nonce(nonce).build();
-    let call = request(question, plan.fee, plan.max_tokens);
+async fn time(chain: &Chain, requester: &Keypair, question: &str, plan: &Plan) -> Result<Timed> {
+    let mut blocks = chain.finalized_blocks().await?;
+    let request = Request {
+        prompt: question.into(),
+        fee: plan.fee,
+        max_tokens: plan.max_tokens,
+        min_responses: 3,
+        max_responses: 8,
+    };
     let sent = now();
-    let mut transactions = api.transactions().await?;
-    let progress = transactions
-        .sign_and_submit_then_watch(&call, requester, params)
-        .await?;
-    let id = opened(&progress.wait_for_finalized().await?).await?;
+    let success = transaction::send(chain, &request.call(), requester).await?;
+    let id = success.round.context("the request opened no round")?;
     loop {
         let block = blocks
             .next()
             .await
             .context("the node closed the connection")??;
-        let at = block.at().await?;
-        let view = round(rpc, &at, id).await?;
+        let at = chain.at(H256(block.hash().0)).await?;
+        let view = at.round(id).await?;
         if let Some(view) = view.filter(|view| view.round.phase.is_final()) {
             let seen = now();
             return Ok(Timed {
                 sent,
-                began: history(api, rpc, id, &view, block.number()).await?,
+                began: history(chain, id, &view, at.number()).await?,
                 seen,
                 view,
             });
@@ -206,23 +188,22 @@ async fn time(
     }
 }
 
-/// When each phase of a round began, from the state after each block.
+/// The beginning of each phase of a round, from the state after each block.
 async fn history(
-    api: &Api,
-    rpc: &RpcClient,
+    chain: &Chain,
     id: RoundId,
-    view: &View,
-    last: u64,
+    view: &RoundView<AccountId32>,
+    last: BlockNumber,
 ) -> Result<Vec<(Phase, BlockNumber, u64)>> {
     let mut began = BTreeMap::new();
-    for number in view.round.requested_at.into()..=last {
-        let at = api.at_block(number).await?;
-        let Some(view) = round(rpc, &at, id).await? else {
+    for number in view.round.requested_at..=last {
+        let at = chain.at_number(number).await?;
+        let Some(view) = at.round(id).await? else {
             continue;
         };
         let phase = view.round.phase;
         if let std::collections::btree_map::Entry::Vacant(entry) = began.entry(phase) {
-            entry.insert((at.block_number().try_into()?, timestamp(&at).await?));
+            entry.insert((at.number(), timestamp(&at).await?));
         }
     }
     let began = began.into_iter();
@@ -231,14 +212,9 @@ async fn history(
         .collect())
 }
 
-async fn timestamp(at: &AtBlock) -> Result<u64> {
-    let address = storage::<(), u64>("Timestamp", "Now");
-    Ok(at.storage().fetch(address, ()).await?.decode()?)
-}
-
-async fn slot(at: &AtBlock) -> Result<u64> {
-    let slot = raw_value(at, "Aura", "CurrentSlot").await?;
-    Ok(u64::decode(&mut slot.as_slice())?)
+async fn slot(at: &At) -> Result<u64> {
+    let slot = at.value("Aura", "CurrentSlot").await?;
+    slot.context("the chain has no slots")
 }
 
 fn now() -> u64 {
@@ -246,13 +222,13 @@ fn now() -> u64 {
     now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// How many processes wanted a core in the last minute.
+/// The load average of the last minute.
 fn load() -> String {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     load.split(' ').next().unwrap_or("?").into()
 }
 
-/// The value below which this share of the values is, by nearest rank.
+/// The quantile of the values at this share, by nearest rank.
 fn quantile(values: &mut [u64], share: f64) -> Option<u64> {
     values.sort_unstable();
     let rank = (share * values.len() as f64).ceil() as usize;
@@ -337,3 +313,17 @@ impl Display for Measured {
 
 /// Blocks, where they are known, and milliseconds.
 type Span = (Option<u64>, u64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_values_by_nearest_rank() {
+        let mut values: Vec<u64> = (1..=20).rev().collect();
+        assert_eq!(quantile(&mut values, 0.5), Some(10));
+        assert_eq!(quantile(&mut values, 0.95), Some(19));
+        assert_eq!(quantile(&mut [7], 0.95), Some(7));
+        assert_eq!(quantile(&mut [], 0.5), None);
+    }
+}

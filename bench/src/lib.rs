@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Measures a running network over RPC. `README.md` has the command of each published figure.
+
+use anyhow::{Context, Result};
+use starling_client::At;
+
+pub mod block_times;
+pub mod latency;
+
+/// The address of the node: the given one, `STARLING_URL`, or a node on this machine.
+pub fn url(given: Option<String>) -> String {
+    given
+        .or_else(|| std::env::var("STARLING_URL").ok())
+        .unwrap_or_else(|| starling_client::chain::DEFAULT_URL.into())
+}
+
+/// The time of a block, in milliseconds since 1970.
+async fn timestamp(at: &At) -> Result<u64> {
+    let now = at.value("Timestamp", "Now").await?;
+    now.with_context(|| format!("block {} has no timestamp", at.number()))
+}

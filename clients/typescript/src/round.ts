@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+/** A round as a dApp shows it. */
+
+import { Binary } from "polkadot-api";
+import type { Failure, ResponseView, RoundView } from "./chain.js";
+
+export type { Failure };
+
+/** The phases of a round, in their order. */
+export const PHASES = ["Committing", "Revealing", "Ranking", "Disclosing"] as const;
+
+/** Where a round is. */
+export type Phase = (typeof PHASES)[number] | "Done" | "Failed";
+
+/** A response of an agent. */
+export type Response = {
+  /** The agent's address. */
+  agent: string;
+  /** Whether it is the answer of the round. */
+  won: boolean;
+  /** `sealed` until the agent reveals its key; then `valid`, or `spoiled` without a text. */
+  state: "sealed" | "valid" | "spoiled";
+  text?: string;
+  /** The rating-weighted mean of its scores, in [0, 1]. */
+  score?: number;
+  /** Whether enough of its rankers have disclosed scores: without half of their weight none wins. */
+  eligible: boolean;
+  /** The agent's rating as a ranker, in [0, 1]. */
+  rating?: number;
+  /** Its weight as a ranker, in [0, 1]. */
+  weight?: number;
+};
+
+/** A round. Amounts are in the smallest unit, 10⁻¹² STAR. */
+export type Round = {
+  id: bigint;
+  prompt: string;
+  /** The requester's address. */
+  requester: string;
+  fee: bigint;
+  phase: Phase;
+  /** The reason why the round has no answer, if it is `Failed`. */
+  failure?: Failure;
+  /** The last block of the phase. */
+  deadline: number;
+  /** The text of the response that won. */
+  answer?: string;
+  /** The responses, the best first: the winner, then by score. */
+  responses: Response[];
+  /** How many messages have arrived in the phase, and how many are expected. */
+  arrived: number;
+  expected: number;
+};
+
+/** Whether a round is over. It is certain if a final block says so. */
+export function isOver({ phase }: Round): boolean {
+  return phase === "Done" || phase === "Failed";
+}
+
+/** How far a round is: the share that is over, in [0, 1], and a line that says it. */
+export function progress(round: Round): { share: number; text: string } {
+  const { phase, arrived, expected } = round;
+  const index = PHASES.findIndex((name) => name === phase);
+  if (index < 0) return { share: 1, text: round.failure ? `Failed: ${round.failure}` : phase };
+  const within = expected > 0 ? Math.min(arrived / expected, 1) : 0;
+  const what = ["agents heard", "answers revealed", "agents ranked", "rankings disclosed"][index];
+  return {
+    share: (index + within) / PHASES.length,
+    text: `${phase}: ${arrived} of ${expected} ${what}`,
+  };
+}
+
+/** Turns the chain's view of a round into a round. */
+export function roundOf({ id, prompt, round, responses }: RoundView): Round {
+  const { type: phase, value } = round.phase;
+  const [arrived, expected] = messages(round);
+  const ranked = responses
+    .map((response) => responseOf(response, response.agent === round.winner))
+    .sort((left, right) => order(right) - order(left));
+  return {
+    id,
+    prompt: Binary.toText(prompt),
+    requester: round.requester,
+    fee: round.terms.fee,
+    phase,
+    failure: value?.type,
+    deadline: round.deadline,
+    answer: ranked.find(({ won }) => won)?.text,
+    responses: ranked,
+    arrived,
+    expected,
+  };
+}
+
+function responseOf(view: ResponseView, won: boolean): Response {
+  return {
+    agent: view.agent,
+    won,
+    state: view.text ? "valid" : view.spoiled ? "spoiled" : "sealed",
+    text: view.text && Binary.toText(view.text),
+    score: score(view.tally),
+    eligible: isEligible(view.tally),
+    rating: unit(view.rating),
+    weight: unit(view.weight),
+  };
+}
+
+/** Scores have 16 bits on the chain. */
+function score(tally: ResponseView["tally"]): number | undefined {
+  if (!tally || tally.disclosed === 0n) return undefined;
+  return Number(tally.weighted) / Number(tally.disclosed) / 65535;
+}
+
+function isEligible(tally: ResponseView["tally"]): boolean {
+  return tally !== undefined && tally.disclosed > 0n && 2n * tally.disclosed >= tally.assigned;
+}
+
+function unit(fixed: bigint | undefined): number | undefined {
+  return fixed === undefined ? undefined : Number(fixed) / 2 ** 32;
+}
+
+/**
+ * The score alone does not tell the winner: of equal scores a hash decides, and a response cannot
+ * win if too few of its rankers disclosed.
+ */
+function order({ won, score }: Response): number {
+  return won ? 2 : (score ?? -1);
+}
+
+/** The messages that have arrived in the phase, and those that are expected. */
+function messages({ phase, counts, terms }: RoundView["round"]): [number, number] {
+  switch (phase.type) {
+    case "Committing":
+      return [counts.heard, terms.active];
+    case "Revealing":
+      return [counts.valid + counts.spoiled_responses, counts.commits];
+    case "Ranking":
+      return [counts.score_commits, counts.valid];
+    case "Disclosing":
+      return [counts.disclosures + counts.spoiled_scores, counts.score_commits];
+    default:
+      return [0, 0];
+  }
+}

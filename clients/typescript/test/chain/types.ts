@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Compares src/chain.ts with the metadata of a running chain: `npm run check-chain`. */
+
+import type { TypedApi } from "polkadot-api";
+import type { starling } from "../../.papi/descriptors/dist/index.js";
+import type { Api, RequestArguments, RoundView } from "../../src/chain.js";
+
+type Chain = TypedApi<typeof starling>;
+type Returned<F extends (...all: never[]) => Promise<unknown>> = Awaited<ReturnType<F>>;
+
+/** Compiles only where the second type can stand for the first one. */
+type Accepts<Wanted, _Given extends Wanted> = true;
+
+export type Checked = [
+  // What the chain returns is what the package reads.
+  Accepts<RoundView | undefined, Returned<Chain["apis"]["RoundsApi"]["round"]>>,
+  Accepts<bigint, Returned<Chain["constants"]["Rounds"]["MinFee"]>>,
+  Accepts<number, Returned<Chain["constants"]["Rounds"]["MinResponses"]>>,
+  Accepts<
+    ReturnType<Api["event"]["Rounds"]["Requested"]["filter"]>,
+    ReturnType<Chain["event"]["Rounds"]["Requested"]["filter"]>
+  >,
+  // What the package sends is what the chain takes.
+  Accepts<Parameters<Chain["tx"]["Rounds"]["request"]>[0], RequestArguments>,
+];

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! The outcome of a round.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use starling_primitives::{api::RoundView, fixed::ONE, Position, RoundId};
+use starling_runtime::{AccountId, Rounds};
+
+use super::{quality, Draft, Swarm};
+use crate::chain::Block;
+
+/// A score that an agent disclosed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Given {
+    /// Who gave it.
+    pub ranker: usize,
+    /// Whose response it is for.
+    pub author: usize,
+    /// The score, in `[0, 1]`.
+    pub score: f64,
+}
+
+/// A round that was played.
+#[derive(Clone, Debug)]
+pub struct Played {
+    /// Its number.
+    pub id: RoundId,
+    /// The blocks from the request to the last rating.
+    pub blocks: Vec<Block>,
+    /// Whether a response was chosen.
+    pub done: bool,
+    /// Whose.
+    pub winner: Option<usize>,
+    /// The true qualities of the valid responses, by agent.
+    pub qualities: BTreeMap<usize, f64>,
+    /// All scores that were disclosed.
+    pub scores: Vec<Given>,
+    /// The weights of the rankers, by agent, as they were at the assignment.
+    pub weights: BTreeMap<usize, f64>,
+    /// How many responses each agent was to rank.
+    pub rankings: u32,
+    /// How many messages the chain did not accept.
+    pub rejected: usize,
+}
+
+impl Played {
+    /// The agent with the best response.
+    pub fn best(&self) -> Option<usize> {
+        let best = self
+            .qualities
+            .iter()
+            .max_by(|left, right| left.1.total_cmp(right.1));
+        best.map(|(agent, _)| *agent)
+    }
+}
+
+impl Swarm {
+    pub(super) fn report(
+        &mut self,
+        id: RoundId,
+        blocks: Vec<Block>,
+        drafts: Vec<Draft>,
+        rejected: usize,
+    ) -> Result<Played> {
+        let view: RoundView<AccountId> = self
+            .chain
+            .read(|| Rounds::round_view(id))
+            .context("a round is stored until it is purged")?;
+        let places = self.places();
+        let author: BTreeMap<Position, usize> = view
+            .responses
+            .iter()
+            .filter_map(|response| Some((response.position?, *places.get(&response.agent)?)))
+            .collect();
+        let mut played = Played {
+            id,
+            blocks,
+            done: view.round.phase == pallet_rounds::Phase::Done,
+            winner: view
+                .round
+                .winner
+                .as_ref()
+                .and_then(|who| places.get(who).copied()),
+            qualities: BTreeMap::new(),
+            scores: Vec::new(),
+            weights: BTreeMap::new(),
+            rankings: view.round.rankings,
+            rejected,
+        };
+        for response in view.responses {
+            let Some(index) = places.get(&response.agent).copied() else {
+                continue;
+            };
+            if response.text.is_some() {
+                played.qualities.insert(index, quality(&drafts[index]));
+            }
+            if let Some(weight) = response.weight {
+                played.weights.insert(index, weight as f64 / ONE as f64);
+            }
+            for (position, score) in response.scores.unwrap_or_default() {
+                if let Some(author) = author.get(&position) {
+                    played.scores.push(Given {
+                        ranker: index,
+                        author: *author,
+                        score: f64::from(score.0) / f64::from(u16::MAX),
+                    });
+                }
+            }
+        }
+        Ok(played)
+    }
+}
