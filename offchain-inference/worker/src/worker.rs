@@ -448,7 +448,7 @@ fn size(config: &Config) -> Size {
     Size {
         workers: config.workers.get(),
         capacity: config.queue.get(),
-        niceness: config.niceness,
+        niceness: config.niceness.get(),
     }
 }
 
