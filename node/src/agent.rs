@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The agent of this node: its options, its key, and its place among the other services.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use sc_client_api::Backend as _;
 use sc_network::service::traits::NetworkService;
@@ -12,6 +16,7 @@ use starling_network::Protocols;
 use starling_primitives::INFERENCE;
 use starling_runtime::opaque::Block;
 use starling_worker::{
+    config::{schema, Config},
     shards::{Members, Network},
     Client, Worker,
 };
@@ -32,6 +37,35 @@ pub struct AgentOptions {
     /// chains/<CHAIN>/agent/vault.redb under the base path]
     #[arg(long = "agent-vault", value_name = "FILE", requires = "config")]
     pub vault: Option<PathBuf>,
+}
+
+/// Commands about agent configurations, for which no node runs.
+#[derive(Debug, clap::Subcommand)]
+pub enum AgentCommand {
+    /// Check a configuration file.
+    Check {
+        /// The file.
+        #[arg(value_name = "FILE")]
+        config: PathBuf,
+    },
+
+    /// Print the JSON schema of the configuration file, for editors.
+    Schema,
+}
+
+impl AgentCommand {
+    /// Runs the command.
+    pub fn run(&self) -> sc_cli::Result<()> {
+        let mut output = io::stdout().lock();
+        match self {
+            Self::Check { config } => {
+                Config::load(config).map_err(|error| Error::Other(error.to_string()))?;
+                writeln!(output, "{} is valid", config.display())?;
+            },
+            Self::Schema => writeln!(output, "{:#}", schema())?,
+        }
+        Ok(())
+    }
 }
 
 /// Parts of a node that its agent uses.

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::agent::AgentOptions;
+use crate::agent::{AgentCommand, AgentOptions};
 
 /// The parsed command line.
 #[derive(Debug, clap::Parser)]
@@ -33,6 +33,10 @@ pub struct Cli {
 #[derive(Debug, clap::Subcommand)]
 #[allow(clippy::large_enum_variant)]
 pub enum Subcommand {
+    /// Check an agent configuration, or print its schema.
+    #[command(subcommand)]
+    Agent(AgentCommand),
+
     /// Generate, inspect and insert keys.
     #[command(subcommand)]
     Key(sc_cli::KeySubcommand),

@@ -228,6 +228,25 @@ async fn without_key_or_tickets_an_agent_says_so_and_passes() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_configuration_can_be_checked_before_a_node_runs_with_it() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let config = folder.path().join("agent.toml");
+    let path = config.display().to_string();
+    fs::write(&config, TOML_OF_AN_EXPERT)?;
+    let checked = run(["agent", "check", &path]).await?;
+    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+    fs::write(&config, "[[serve]]\nmodel = \"m\"\nmax_blocks = 3\n")?;
+    let checked = run(["agent", "check", &path]).await?;
+    assert_eq!(checked.code, Some(1), "{}", checked.stderr);
+    assert!(
+        checked.stderr.contains("`max_blocks` is now `max_layers`"),
+        "{}",
+        checked.stderr
+    );
+    Ok(())
+}
+
 /// Tokio gives up running tasks after a minute. Until then, a node that waits for its agent seems
 /// to hang.
 const GIVEN_UP: Duration = Duration::from_secs(60);
@@ -239,7 +258,7 @@ async fn a_node_whose_agent_works_ends_without_waiting_for_it() -> Result<()> {
     // A server that accepts a call and never answers.
     let server = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let hook = format!(
-        "[[before]]\nurl = \"http://{}/\"\ntimeout_ms = 600000\n",
+        "[[before]]\nurl = \"http://{}/\"\ntimeout = \"10m\"\n",
         server.local_addr()?
     );
     fs::write(&config, hook + TOML_OF_AN_EXPERT)?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! What an off-chain worker may ask the node for. Ours needs time and randomness at most; the
-//! network is not for it: hooks belong into the agent, where they have limits.
+//! The services of the node for the off-chain worker of the runtime: time and randomness. It has no
+//! access to the network; HTTP hooks belong to the agent, where they have limits.
 
 use std::{
     thread,
@@ -15,10 +15,10 @@ use sp_core::{
     OpaquePeerId,
 };
 
-/// The longest that a hook may sleep.
+/// Longest sleep of the off-chain worker.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
-/// See the module.
+/// Externalities without a network.
 pub struct Offline {
     /// Whether this node authors blocks.
     pub is_validator: bool,

@@ -2,24 +2,24 @@
 
 //! The off-chain worker of a Starling node.
 //!
-//! The runtime says which jobs are due and how results become transactions. The worker runs the
-//! runtime's off-chain hook after every best block, reads the job board, lets an [`agent`] compute
-//! on threads of its own, keeps every result in a [`vault`] before anything of it leaves the
-//! machine, and lets the runtime sign and send what is due.
+//! The runtime decides which jobs are due and how results become transactions. After every best
+//! block, the worker runs the off-chain hook of the runtime and reads the job board. An [`agent`]
+//! computes the jobs on its own threads. A [`vault`] stores every result before any part of it
+//! leaves the machine. The runtime signs and sends the results that are due.
 //!
-//! | module | what it does |
+//! | module | content |
 //! |---|---|
-//! | [`driver`] | wakes up for blocks and results; nothing in it blocks the node |
-//! | [`worker`] | what happens at a block, at a result, at finality |
-//! | [`chain`] | what the worker asks the chain |
-//! | [`jobs`] | which jobs to start, to hurry, to cancel, to give up: pure |
+//! | [`driver`] | waits for blocks and results without blocking the node |
+//! | [`worker`] | the work after a block, a result, or finality |
+//! | [`chain`] | the questions of the worker to the chain |
+//! | [`jobs`] | pure rules: which jobs to start, hurry, cancel or give up |
 //! | [`queue`] | bounded queue and threads |
-//! | [`executor`] | from a job to a result in the vault |
+//! | [`executor`] | computes jobs, and puts their results into the vault |
 //! | [`vault`] | results on disk |
 //! | [`agent`] | responding and ranking |
 //! | [`shards`] | layers of models that nodes compute for each other |
-//! | [`config`], [`watch`] | the agent's configuration file, read again when it changes |
-//! | [`metrics`], [`problems`] | what operators see |
+//! | [`config`], [`watch`] | the configuration file of the agent, read again after changes |
+//! | [`metrics`], [`problems`] | the view of the operators |
 
 pub mod agent;
 pub mod chain;
@@ -42,8 +42,8 @@ pub use chain::Client;
 pub use driver::run;
 pub use worker::Worker;
 
-/// The accounts of the chain.
+/// An account of the chain.
 pub type AccountId = sp_runtime::AccountId32;
 
-/// What logs are filtered by.
+/// The target of the worker's logs.
 pub const LOG_TARGET: &str = "agent";

@@ -15,46 +15,46 @@ pub struct Metrics {
     /// Jobs by `kind` (`respond`, `rank`) and `outcome` (`done`, `passed`, `failed`, `cancelled`,
     /// `refused` by a full queue).
     pub jobs: CounterVec<U64>,
-    /// Jobs that wait.
+    /// Waiting jobs.
     pub waiting: Gauge<U64>,
-    /// Jobs that are being computed.
+    /// Running jobs.
     pub running: Gauge<U64>,
     /// Tokens by `module` and `kind` (`prompt`, `response`).
     pub tokens: CounterVec<U64>,
-    /// Tokens a second of the last response.
+    /// Tokens per second of the last response.
     pub speed: Gauge<F64>,
-    /// Seconds by `phase`.
+    /// Durations in seconds, by `phase`.
     pub seconds: HistogramVec,
     /// Messages sent, by `message`.
     pub messages: CounterVec<U64>,
-    /// Phases of rounds that this node's agents took part in and missed, by `phase`.
+    /// Phases that this node's agents missed in rounds in which they took part, by `phase`.
     pub missed: CounterVec<U64>,
-    /// Rounds that ended, by `outcome` for this node's agents (`won`, `lost`, `failed`).
+    /// Finished rounds, by `outcome` for this node's agents (`won`, `lost`, `failed`).
     pub rounds: CounterVec<U64>,
-    /// Problems that last.
+    /// Present problems.
     pub problems: Gauge<U64>,
     /// Rounds in the vault.
     pub stored: Gauge<U64>,
-    /// Times that the configuration was read again.
+    /// Number of times that a changed configuration was read.
     pub reloads: Counter<U64>,
-    /// Layers that are computed for others, by `model`.
+    /// Layers computed for other agents, by `model`.
     pub served: GaugeVec<U64>,
 }
 
-/// What takes time.
+/// A part of the work whose duration is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Until the transaction pool knows the block.
+    /// Waiting until the transaction pool knows the block.
     Pool,
     /// Running the runtime's off-chain worker.
     Hook,
     /// Signing and sending what is due.
     Submit,
-    /// A job's time in the queue.
+    /// Time of a job in the queue.
     Wait,
-    /// Everything about a response.
+    /// Computing a response.
     Respond,
-    /// Everything about a set of scores.
+    /// Computing a set of scores.
     Rank,
     /// Writing to the vault, with fsync.
     Store,
@@ -91,8 +91,8 @@ impl Metrics {
         let gauge = |name: &str, help: &str| Gauge::new(format!("starling_agent_{name}"), help);
         Ok(Self {
             jobs: counters("jobs_total", "Jobs of the agent", &["kind", "outcome"])?,
-            waiting: gauge("jobs_waiting", "Jobs that wait")?,
-            running: gauge("jobs_running", "Jobs that are being computed")?,
+            waiting: gauge("jobs_waiting", "Jobs in the queue")?,
+            running: gauge("jobs_running", "Jobs being computed")?,
             tokens: counters("tokens_total", "Tokens computed", &["module", "kind"])?,
             speed: Gauge::new(
                 "starling_agent_tokens_per_second",
@@ -106,16 +106,16 @@ impl Metrics {
             messages: counters("messages_total", "Messages sent to the pool", &["message"])?,
             missed: counters("missed_phases_total", "Phases missed", &["phase"])?,
             rounds: counters("rounds_total", "Rounds taken part in", &["outcome"])?,
-            problems: gauge("problems", "Problems that last; the log names them")?,
+            problems: gauge("problems", "Present problems; the log names them")?,
             stored: gauge("stored_rounds", "Rounds in the vault")?,
             reloads: Counter::new(
                 "starling_agent_reloads_total",
-                "Times that the configuration was read again",
+                "Number of times that a changed configuration was read",
             )?,
             served: GaugeVec::new(
                 Opts::new(
                     "starling_agent_served_layers",
-                    "Layers of models that are computed for other agents",
+                    "Layers of models computed for other agents",
                 ),
                 &["model"],
             )?,
@@ -139,14 +139,14 @@ impl Metrics {
         Ok(())
     }
 
-    /// Something took so long.
+    /// Records a duration.
     pub fn took(&self, phase: Phase, time: Duration) {
         self.seconds
             .with_label_values(&[phase.name()])
             .observe(time.as_secs_f64());
     }
 
-    /// A response was generated.
+    /// Counts a generated response.
     pub fn generated(&self, module: &str, prompt: usize, response: usize, decode: Duration) {
         let count = |kind, tokens: usize| {
             self.tokens

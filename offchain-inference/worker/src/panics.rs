@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! Keeps a crash of the engine from ending the node.
+//! Keeps the node alive when the engine crashes.
 
 use std::{panic, sync::Once, thread};
 
 use crate::LOG_TARGET;
 
-/// The threads of the worker's queue, of the engine, and of shards.
+/// Prefixes of the names of the threads of the queue, of the engine, and of shards.
 const OURS: [&str; 3] = ["agent-", "engine-", "shards-"];
 
-/// A Substrate node exits on any panic. From now on it goes on after one in the worker's threads,
-/// all of which catch it.
+/// A Substrate node exits on any panic. After this call it survives a panic in the threads of the
+/// worker, all of which catch it.
 pub fn contain() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! Says what is wrong once, and once more when it is over.
+//! Logs each problem once when it appears and once when it is solved.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::{metrics::Metrics, LOG_TARGET};
 
-/// What is wrong now, by topic.
+/// The present problems, by topic.
 #[derive(Default)]
 pub struct Problems {
     active: Mutex<BTreeMap<String, String>>,
@@ -16,7 +16,7 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// With a gauge of how many there are.
+    /// Problems whose number `metrics` show.
     pub fn new(metrics: Metrics) -> Self {
         Self {
             active: Mutex::default(),
@@ -24,8 +24,8 @@ impl Problems {
         }
     }
 
-    /// Notes how `topic` went. An error is logged if it is news, and so is the first success after
-    /// an error. Returns what went well.
+    /// Notes the outcome of `topic`, and returns the value of a success. Logs a new error, and the
+    /// first success after an error.
     pub fn note<T>(&self, topic: &str, outcome: Result<T, String>) -> Option<T> {
         match outcome {
             Ok(value) => {
@@ -39,7 +39,7 @@ impl Problems {
         }
     }
 
-    /// Something is wrong.
+    /// Notes a problem.
     pub fn found(&self, topic: &str, error: String) {
         let mut active = self.active.lock();
         let known = active.get(topic);
@@ -50,7 +50,7 @@ impl Problems {
         self.count(active.len());
     }
 
-    /// Nothing is wrong (any more).
+    /// Notes that a problem, if there was one, is solved.
     pub fn solved(&self, topic: &str) {
         let mut active = self.active.lock();
         if active.remove(topic).is_some() {
@@ -59,7 +59,7 @@ impl Problems {
         }
     }
 
-    /// What is wrong now.
+    /// The present problems, by topic.
     pub fn active(&self) -> BTreeMap<String, String> {
         self.active.lock().clone()
     }

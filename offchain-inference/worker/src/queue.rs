@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! A bounded queue of jobs with threads of its own, the earliest deadline first.
+//! A bounded queue of jobs with its own threads. The earliest deadline comes first.
 
 use std::{
     collections::BTreeMap,
@@ -19,27 +19,27 @@ use crate::{
     LOG_TARGET,
 };
 
-/// How long a queue waits for its threads when it ends. A thread that waits for a remote backend
-/// may take longer; it is left behind.
+/// How long a queue waits for its threads when it ends. A thread that still waits for a remote
+/// backend is left behind.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// What the threads of a queue do.
+/// The work of the threads of a queue.
 pub trait Run: Send + Sync + 'static {
-    /// Does a job that has waited so long.
+    /// Does a job; `waited` is its time in the queue.
     fn run(&self, job: &Job, signals: &Signals, waited: Duration);
 
-    /// Called by a thread that has nothing to do.
+    /// Runs on a thread that has no job.
     fn idle(&self);
 }
 
-/// How a queue is made.
+/// Size and priority of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
-    /// Threads, and jobs that run at a time.
+    /// Number of threads, and so of jobs that run at a time.
     pub workers: usize,
-    /// Jobs that wait, at most.
+    /// Most jobs that wait.
     pub capacity: usize,
-    /// Added to the threads' niceness.
+    /// Increase of the threads' niceness.
     pub niceness: u8,
 }
 
@@ -92,13 +92,12 @@ impl Queue {
         Ok(queue)
     }
 
-    /// How it was made.
+    /// Size and priority.
     pub fn size(&self) -> Size {
         self.size
     }
 
-    /// Adds a job. When the queue is full, the job with the latest deadline is turned away and
-    /// returned.
+    /// Adds a job. A full queue rejects the job with the latest deadline and returns it.
     pub fn push(&self, job: Job) -> Option<JobId> {
         let mut state = self.shared.state.lock();
         let key = (job.deadline, job.id.clone());
@@ -111,15 +110,15 @@ impl Queue {
         state.waiting.pop_last().map(|((_, id), _)| id)
     }
 
-    /// Lets a job end with what it has.
+    /// Ends a running job with the result that it has so far.
     pub fn hurry(&self, id: &JobId) {
         if let Some(signals) = self.shared.state.lock().running.get(id) {
             signals.hurry();
         }
     }
 
-    /// Takes a job out of the queue, or stops it. Whether it was still waiting, so that nobody
-    /// will hear of it again.
+    /// Removes a waiting job, or stops a running one. Returns whether it was waiting, in which case
+    /// its end is never reported.
     pub fn cancel(&self, id: &JobId) -> bool {
         let mut state = self.shared.state.lock();
         if let Some(signals) = state.running.get(id) {
@@ -130,13 +129,13 @@ impl Queue {
         state.waiting.len() < before
     }
 
-    /// How many jobs wait, and how many run.
+    /// The numbers of waiting and of running jobs.
     pub fn len(&self) -> (usize, usize) {
         let state = self.shared.state.lock();
         (state.waiting.len(), state.running.len())
     }
 
-    /// Lets a thread that has nothing to do look for something again.
+    /// Wakes a thread that has no job.
     pub fn nudge(&self) {
         self.shared.wake.notify_one();
     }
@@ -164,7 +163,7 @@ impl Drop for Queue {
     }
 }
 
-/// Lowers the priority of this thread, and of those that it will start.
+/// Lowers the priority of this thread and of the threads it will start.
 pub(crate) fn lower_priority(niceness: u8) {
     if let Err(error) = setpriority_process(Some(gettid()), niceness.into()) {
         log::warn!(target: LOG_TARGET, "cannot lower the priority of the worker: {error}");
@@ -226,7 +225,7 @@ mod tests {
         }
     }
 
-    /// Tells which job runs, and holds it until it is allowed to end or cancelled.
+    /// Reports each job that runs, and holds it until it is released or cancelled.
     struct Gate {
         started: mpsc::Sender<(u64, i32)>,
         release: Mutex<mpsc::Receiver<()>>,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! Notices when the configuration file changes.
+//! Notices changes of the configuration file.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use std::{
 
 use crate::config::{Config, ConfigError};
 
-/// A configuration file, and what it was like when it was last read.
+/// A configuration file, with its time and length when it was last read.
 pub struct Watch {
     path: PathBuf,
     seen: Option<(SystemTime, u64)>,
@@ -19,14 +19,14 @@ pub struct Watch {
 impl Watch {
     /// Reads the file.
     pub fn open(path: &Path) -> Result<(Self, Config), ConfigError> {
-        // Before it is read: a change in between is noticed then.
+        // Looks before it reads, so that a change in between is noticed.
         let seen = look(path);
         let config = Config::load(path)?;
         let path = path.into();
         Ok((Self { path, seen }, config))
     }
 
-    /// The file's content, if it has changed since the last call.
+    /// The new configuration, if the file has changed since the last call.
     pub fn changed(&mut self) -> Option<Result<Config, ConfigError>> {
         let now = look(&self.path);
         if now == self.seen {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! What happens after a best block, after a job, and after finality. Blocking; the driver calls it
-//! off the node's executor.
+//! The work after a best block, after a job, and after finality. It blocks; the driver calls it
+//! outside the executor of the node.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,29 +35,29 @@ use crate::{
     AccountId, LOG_TARGET,
 };
 
-/// The standing of the node's keys is looked at this often, and models that could not be loaded
-/// are tried again, in blocks.
+/// Blocks between two checks of the node's keys, and between two tries to load a model that failed
+/// to load.
 const LOOK_AROUND: BlockNumber = 20;
 
-/// A record of a round that the finalised chain does not know is kept for so many blocks.
+/// Blocks for which the record of a round is kept that the finalised chain does not know.
 const UNKNOWN_ROUND: BlockNumber = 1_000;
 
 /// Why a worker cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The configuration.
+    /// The configuration cannot be used.
     #[error("agent configuration: {0}")]
     Config(#[from] ConfigError),
-    /// The vault.
+    /// The vault cannot be opened.
     #[error(transparent)]
     Vault(#[from] VaultError),
-    /// The metrics.
+    /// The metrics cannot be registered.
     #[error(transparent)]
     Metrics(#[from] PrometheusError),
-    /// The threads.
+    /// The threads cannot be started.
     #[error("cannot start the worker's threads: {0}")]
     Threads(#[from] std::io::Error),
-    /// The shards.
+    /// The shards cannot be started.
     #[error("shards: {0}")]
     Shards(#[from] ServiceError),
 }
@@ -71,21 +71,21 @@ pub struct Worker {
     shards: Option<Shards>,
     watch: Watch,
     states: BTreeMap<JobId, State>,
-    /// The jobs of the last block, and the boards that they are from.
+    /// The jobs of the last block, and the boards that list them.
     due: Vec<Job>,
     boards: Vec<JobBoard<AccountId>>,
     block: Option<At>,
-    /// Rounds on which the chain lets us only pass.
+    /// Rounds in which the chain accepts no response from the agents of this node.
     refused: BTreeSet<RoundId>,
     metrics: Metrics,
     problems: Arc<Problems>,
 }
 
 impl Worker {
-    /// Reads the configuration, opens the vault and starts the threads. Without a `network`, no
-    /// layers are computed for other nodes or by them; what proves that others compute wrongly goes to
-    /// the folder `evidence` beside the vault. The second result tells when jobs end: pass
-    /// it on to [`Worker::on_finished`].
+    /// Reads the configuration, opens the vault and starts the threads. Without a `network`, nodes
+    /// compute no layers for each other. The folder `evidence` beside the vault stores proofs that a
+    /// server computed wrongly. The second result receives the jobs that end: give each to
+    /// [`Worker::on_finished`].
     pub fn start(
         chain: Arc<dyn Chain>,
         network: Option<Network>,
@@ -135,22 +135,22 @@ impl Worker {
         Ok((worker, finishes))
     }
 
-    /// What Prometheus is told.
+    /// The Prometheus metrics.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// What is wrong now.
+    /// The problems that last.
     pub fn problems(&self) -> &Problems {
         &self.problems
     }
 
-    /// What is in the vault.
+    /// The vault.
     pub fn vault(&self) -> &Vault {
         &self.vault
     }
 
-    /// There is a new best block, and the transaction pool knows it.
+    /// Handles a new best block that the transaction pool knows.
     pub fn on_block(&mut self) {
         let best = self.chain.best();
         if self.block == Some(best) {
@@ -178,7 +178,7 @@ impl Worker {
         self.count();
     }
 
-    /// A job ended.
+    /// Handles the end of a job.
     pub fn on_finished(&mut self, finished: Finished) {
         let Finished { id, outcome } = finished;
         let (agent, round) = (id.key.agent.to_ss58check(), id.key.round);
@@ -218,8 +218,8 @@ impl Worker {
         self.count();
     }
 
-    /// More blocks are finalised: rounds that ended in them are counted and forgotten, and keys and
-    /// scores that waited for it go out at once instead of after the next best block.
+    /// Handles newly finalised blocks: counts and removes the rounds that ended in them, and sends
+    /// keys and scores that waited for finality without waiting for the next best block.
     pub fn on_finalized(&mut self) {
         let finalized = self.chain.finalized();
         if !self.is_migrated(finalized) {
@@ -336,7 +336,7 @@ impl Worker {
         self.states.remove(&job.id);
     }
 
-    /// Lets the runtime sign and send what is due of the results for which `wanted` holds.
+    /// Has the runtime sign and send the results that are due and `wanted`.
     fn submit(&self, at: At, wanted: impl Fn(&VaultEntry<AccountId>) -> bool) {
         let mut entries = jobs::entries(&self.vault.records(), &self.boards, at.number);
         entries.retain(wanted);
@@ -354,7 +354,7 @@ impl Worker {
         }
     }
 
-    /// Takes over a configuration that has changed.
+    /// Reads the configuration again if it has changed.
     fn reload(&mut self) {
         let Some(changed) = self.watch.changed() else {
             return;
@@ -394,7 +394,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Looks whether the agents of this node can work at all.
+    /// Checks whether the agents of this node can work.
     fn look_around(&self, at: At) {
         let standings = self.chain.standings(at);
         if let Some(standings) = self.problems.note("the agents' standing", standings) {
@@ -417,7 +417,7 @@ impl Worker {
         self.queue.nudge();
     }
 
-    /// Says once for each round that the chain takes no response.
+    /// Logs once for each round that the chain accepts no response.
     fn tell_refusals(&mut self, now: BlockNumber) {
         let current = self.boards.iter().filter(|board| board.block == now);
         let refused: BTreeSet<_> = current
@@ -462,7 +462,7 @@ fn size(config: &Config) -> Size {
     Size {
         workers: config.workers.get(),
         capacity: config.queue.get(),
-        niceness: config.niceness,
+        niceness: config.niceness.get(),
     }
 }
 
@@ -488,7 +488,7 @@ fn able(standing: &Standing) -> Result<(), String> {
     }
 }
 
-/// The phases of a round that is over in which an agent owed a message and did not get it in.
+/// The phases of a finished round that an agent missed although it owed a message.
 fn missed(agent: &AccountId, record: &Record, view: &RoundView<AccountId>) -> Vec<&'static str> {
     let round = &view.round;
     let answered = record
@@ -519,7 +519,7 @@ fn missed(agent: &AccountId, record: &Record, view: &RoundView<AccountId>) -> Ve
     missed
 }
 
-/// How a round ended for an agent that took part.
+/// The outcome of a round for an agent that took part.
 fn ended(agent: &AccountId, view: &RoundView<AccountId>) -> Option<&'static str> {
     view.responses
         .iter()

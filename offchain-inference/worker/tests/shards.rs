@@ -34,7 +34,7 @@ use engine::SMOLLM2;
 const PATIENCE: Duration = Duration::from_secs(300);
 
 const CLIENT: &str = "threads = 1\n[[primary]]\nmodel = \"smollm2-135m-instruct\"\nshards = true\n\
-                      [primary.sampling]\ntemperature = 0.0\n[shards]\npatience_ms = 300\n";
+                      [primary.sampling]\ntemperature = 0.0\n[shards]\npatience = \"300ms\"\n";
 
 /// The agents' network.
 #[derive(Default)]

@@ -64,7 +64,7 @@ fn expert(answer: &str) -> String {
 fn slow_expert(answer: &str, seconds: u64) -> String {
     let think = format!(
         "[[before]]\ncommand = [\"sh\", \"-c\", \"sleep {seconds}; echo thought\"]\n\
-         timeout_ms = 600000\n"
+         timeout = \"10m\"\n"
     );
     think + &expert(answer)
 }

@@ -38,21 +38,21 @@ const BOB: usize = 1;
 const DAVE: usize = 3;
 
 /// An expert system whose node computes layers for others, under these conditions.
-fn server(answer: &str, blocks: &str, conditions: &str) -> String {
+fn server(answer: &str, layers: &str, conditions: &str) -> String {
     THREADS.to_owned()
         + &expert(answer)
-        + &format!("[[serve]]\nmodel = {SMOLLM2:?}\nblocks = {blocks:?}\n[shards]\n{conditions}\n")
+        + &format!("[[serve]]\nmodel = {SMOLLM2:?}\nlayers = {layers:?}\n[shards]\n{conditions}\n")
 }
 
 /// Writes a file with only the ends of the model into `folder`. Returns the configuration of an
 /// agent that uses only that file and always says the most probable.
-fn client(folder: &TempDir, patience_ms: u64) -> Result<String> {
+fn client(folder: &TempDir, patience: &str) -> Result<String> {
     let (whole, ends) = (engine::model(SMOLLM2), folder.path().join("ends.gguf"));
     cut(&Gguf::open(&whole)?, &ends, 0..0, true)?;
     ensure!(Model::load(&ends, &LoadOptions::default()).is_err());
     Ok(format!(
         "{THREADS}[[primary]]\npath = {ends:?}\nsha256 = {:?}\nof = {:?}\nshards = true\n\
-         [primary.sampling]\ntemperature = 0.0\n[shards]\npatience_ms = {patience_ms}\n",
+         [primary.sampling]\ntemperature = 0.0\n[shards]\npatience = {patience:?}\n",
         sha256(&ends)?,
         sha256(&whole)?,
     ))
@@ -120,7 +120,7 @@ impl Swarm {
     /// Waits until these nodes compute layers for others.
     async fn serving(&self, nodes: &[usize]) -> Result<()> {
         for index in nodes {
-            self.running(*index)?.logged(&["serving blocks"]).await?;
+            self.running(*index)?.logged(&["serving layers"]).await?;
         }
         Ok(())
     }
@@ -150,7 +150,7 @@ async fn a_validator_without_a_model_answers_and_ranks_through_the_others() -> R
         server("Paris is the capital of France.", "0..10", ""),
         server("It is Paris.", "10..20", ""),
         server("I do not know.", "20..30", ""),
-        client(&folder, 30_000)?,
+        client(&folder, "30s")?,
     ])
     .await?;
     swarm.serving(&[0, 1, 2]).await?;
@@ -162,7 +162,7 @@ async fn a_validator_without_a_model_answers_and_ranks_through_the_others() -> R
         assert!(swarm.running(index)?.metric(rows).await? > 0.0);
     }
     let dave = swarm.running(DAVE)?;
-    assert_eq!(dave.metric("starling_agent_served_blocks").await?, 0.0);
+    assert_eq!(dave.metric("starling_agent_served_layers").await?, 0.0);
     assert_eq!(dave.metric("starling_shards_failures_total").await?, 0.0);
     Ok(())
 }
@@ -174,7 +174,7 @@ async fn when_a_server_is_killed_another_one_takes_over_in_the_same_round() -> R
         server("Paris is the capital of France.", "0..10", ""),
         server("It is Paris.", "10..30", ""),
         server("I do not know.", "10..30", ""),
-        client(&folder, 30_000)?,
+        client(&folder, "30s")?,
     ])
     .await?;
     swarm.serving(&[0, 1, 2]).await?;
@@ -198,7 +198,7 @@ async fn when_a_server_is_killed_another_one_takes_over_in_the_same_round() -> R
 }
 
 #[tokio::test]
-async fn who_may_not_use_the_blocks_goes_without_them_until_it_may() -> Result<()> {
+async fn who_may_not_use_the_layers_goes_without_them_until_it_may() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let answer = "Paris is the capital of France.";
     let forbidden = server(
@@ -210,7 +210,7 @@ async fn who_may_not_use_the_blocks_goes_without_them_until_it_may() -> Result<(
         forbidden,
         expert("It is Paris."),
         expert("It is in Paris."),
-        client(&folder, 1_000)?,
+        client(&folder, "1s")?,
     ])
     .await?;
     swarm.serving(&[0]).await?;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! Which requests an agent is willing to answer.
+//! Which requests an agent answers.
 
 use super::Request;
 use crate::config::Accept;
 
-/// Why `request` is not accepted; `None` if it is.
+/// The reason to refuse `request`; `None` to accept it.
 pub fn refusal(accept: &Accept, request: &Request) -> Option<String> {
     let Accept {
         min_prompt_bytes,
@@ -17,22 +17,22 @@ pub fn refusal(accept: &Accept, request: &Request) -> Option<String> {
     let len = request.prompt.len();
     if let Some(min) = min_prompt_bytes.filter(|min| len < *min) {
         return Some(format!(
-            "the prompt has {len} bytes, at least {min} are wanted"
+            "the prompt has {len} bytes, but the agent asks for at least {min}"
         ));
     }
     if let Some(max) = max_prompt_bytes.filter(|max| len > *max) {
         return Some(format!(
-            "the prompt has {len} bytes, at most {max} are wanted"
+            "the prompt has {len} bytes, but the agent accepts at most {max}"
         ));
     }
-    if let Some(min) = min_fee.filter(|min| request.fee < *min) {
+    if let Some(min) = min_fee.filter(|min| request.fee < min.0) {
         return Some(format!(
-            "the fee is {}, at least {min} is wanted",
-            request.fee
+            "the fee is {}, but the agent asks for at least {}",
+            request.fee, min.0
         ));
     }
     if !topics.is_empty() && !topics.iter().any(|topic| topic.0.is_match(&request.prompt)) {
-        return Some("the prompt is about none of the topics".into());
+        return Some("the prompt matches none of the topics".into());
     }
     let refused = refuse
         .iter()

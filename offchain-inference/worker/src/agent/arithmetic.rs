@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! Finds arithmetic in text and computes it, exactly where that is possible (crate `fend-core`).
+//! Finds arithmetic in a text and computes it, exactly if possible (crate `fend-core`).
 
 use std::{
     ops::Range,
@@ -10,10 +10,10 @@ use std::{
 
 use regex::Regex;
 
-/// The longest that one expression may take.
+/// Most time for one expression.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// The longest expression that is looked at, in bytes.
+/// Longest expression to compute, in bytes.
 const LONGEST: usize = 256;
 
 const NUMBER: &str = r"[(\-−\s]*(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)%?[)\s]*";
@@ -35,8 +35,8 @@ impl fend_core::Interrupt for Deadline {
     }
 }
 
-/// Where in `text` there is something to compute: numbers with operators between them, but neither
-/// dates nor telephone numbers.
+/// The arithmetic expressions in `text`: numbers with operators between them, but neither dates nor
+/// telephone numbers.
 pub fn expressions(text: &str) -> Vec<Range<usize>> {
     let Some(expression) = EXPRESSION.as_ref() else {
         return vec![];
@@ -52,7 +52,7 @@ pub fn expressions(text: &str) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// `range` without white space at its ends, and without parentheses there that have no partner.
+/// Removes white space and unmatched parentheses at both ends of `range`.
 fn balanced(text: &str, mut range: Range<usize>) -> Range<usize> {
     loop {
         let inner = text.get(range.clone()).unwrap_or_default();
@@ -97,7 +97,7 @@ pub fn value(expression: &str) -> Option<String> {
     (!value.is_empty() && value.len() <= LONGEST).then(|| value.to_owned())
 }
 
-/// Adds the values of the expressions in `text`, for a module that cannot compute.
+/// Adds the values of the expressions in `text`, for a module that cannot compute them.
 pub fn annotate(text: &str) -> String {
     let found = expressions(text).into_iter().filter_map(|range| {
         let expression = text.get(range)?;
@@ -111,8 +111,8 @@ pub fn annotate(text: &str) -> String {
     }
 }
 
-/// Corrects the results of the equations in `text`. A result that is right when rounded to its own
-/// number of decimals is left as it is.
+/// Corrects the results of the equations in `text`. A result is right if it is correctly rounded to
+/// its own number of decimals.
 pub fn correct(text: &str) -> String {
     let mut corrected = String::with_capacity(text.len());
     let mut done = 0;
@@ -128,7 +128,7 @@ pub fn correct(text: &str) -> String {
     corrected
 }
 
-/// Where the result of the expression at `range` stands, if it is wrong, and the right one.
+/// The place of a wrong result of the expression at `range`, and the right result.
 fn wrong_result(text: &str, range: &Range<usize>) -> Option<(Range<usize>, String)> {
     let after = text.get(range.end..)?;
     let shown = EQUATION.as_ref()?.captures(after)?.get(1)?;

@@ -6,7 +6,7 @@ use std::{
     fmt,
     io::{Read, Write},
     os::unix::process::CommandExt,
-    process::{Command, Stdio},
+    process::{self, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -16,17 +16,18 @@ use serde::Serialize;
 use wait_timeout::ChildExt;
 
 use super::Signals;
+use crate::config::{Command, Limits};
 
-/// How often a program that runs is looked at.
+/// How often a running program is checked.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// When in an agent's work a hook is called.
+/// The place of a hook in the work of an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
     /// Before the primary module.
     Before,
-    /// After it.
+    /// After the primary module.
     After,
 }
 
@@ -39,60 +40,51 @@ impl fmt::Display for Stage {
     }
 }
 
-/// What a hook is told, as JSON.
+/// Input of a hook, as JSON.
 #[derive(Clone, Debug, Serialize)]
 pub struct Input<'a> {
-    /// When it is called.
+    /// Place of the hook.
     pub stage: Stage,
-    /// The round.
+    /// Number of the round.
     pub round: u64,
-    /// The prompt as it was asked.
+    /// The prompt of the requester.
     pub prompt: &'a str,
     /// The text to work on.
     pub text: &'a str,
 }
 
-/// What a hook may use.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// The longest that it may take.
-    pub time: Duration,
-    /// The longest output, in bytes.
-    pub bytes: usize,
-}
-
-/// Runs a program: `input` on its standard input, the result on its standard output. It is ended
-/// when `signals` say so.
+/// Runs a program with `input` on its standard input, and returns its standard output. The program
+/// is killed when `signals` tell it to end.
 pub fn command(
-    words: &[String],
+    command: &Command,
     input: &Input,
     limits: Limits,
     signals: &Signals,
 ) -> Result<String, String> {
-    let (program, arguments) = words.split_first().ok_or("the command is empty")?;
+    let program = command.program.display();
     let json = serde_json::to_vec(input).map_err(|error| error.to_string())?;
-    let mut child = Command::new(program)
-        .args(arguments)
+    let mut child = process::Command::new(&command.program)
+        .args(&command.arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        // A group of its own, so that what it starts ends with it.
+        // A group of its own, so that the processes it starts end with it.
         .process_group(0)
         .spawn()
         .map_err(|error| format!("cannot start {program}: {error}"))?;
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let kill = || group.map(|group| kill_process_group(group, Signal::KILL));
-    // Both pipes at once, or a program that writes before it has read would wait for ever.
+    // Serves both pipes at once: a program that writes before it has read would block otherwise.
     let writer = child.stdin.take().map(|mut stdin| {
-        // A program need not read its input.
+        // A program may ignore its input.
         thread::spawn(move || drop(stdin.write_all(&json)))
     });
-    let limit = limits.bytes;
+    let limit = limits.max_output.0;
     let reader = child
         .stdout
         .take()
         .map(|stdout| thread::spawn(move || read(stdout, limit)));
-    let end = Instant::now() + limits.time;
+    let end = Instant::now() + limits.timeout.0;
     let status = loop {
         let left = end.saturating_duration_since(Instant::now());
         match child.wait_timeout(left.min(LOOK)) {
@@ -107,9 +99,9 @@ pub fn command(
             child.wait().map_err(|error| error.to_string())?;
             late.map_err(|error| error.to_string())?;
             return Err(if signals.is_set() {
-                format!("{program} took longer than the round has time")
+                format!("{program} was still running at the end of the round's time")
             } else {
-                format!("{program} took longer than {:?}", limits.time)
+                format!("{program} took longer than {:?}", limits.timeout.0)
             });
         },
     };
@@ -121,18 +113,18 @@ pub fn command(
     let output = reader
         .and_then(|reader| reader.join().ok())
         .ok_or("the output could not be read")?;
-    let output = text(output?, limit, program);
-    // What a program wrote too much of may have ended it.
+    let output = text(output?, limit, &program.to_string());
+    // A program may have ended because its output was cut off: report the length first.
     match output {
         Ok(_) if !status.success() => Err(format!("{program} ended with {status}")),
         output => output,
     }
 }
 
-/// Calls an HTTP hook: `input` by POST, the result in the answer's body.
+/// Posts `input` to an HTTP hook, and returns the body of its response.
 pub fn http(url: &str, input: &Input, limits: Limits) -> Result<String, String> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(limits.time))
+        .timeout_global(Some(limits.timeout.0))
         .build()
         .into();
     let json = serde_json::to_vec(input).map_err(|error| error.to_string())?;
@@ -141,15 +133,12 @@ pub fn http(url: &str, input: &Input, limits: Limits) -> Result<String, String> 
         .content_type("application/json")
         .send(&json[..])
         .map_err(|error| format!("{url}: {error}"))?;
-    let body = read(response.into_body().into_reader(), limits.bytes);
-    text(
-        body.map_err(|error| format!("{url}: {error}"))?,
-        limits.bytes,
-        url,
-    )
+    let limit = limits.max_output.0;
+    let body = read(response.into_body().into_reader(), limit);
+    text(body.map_err(|error| format!("{url}: {error}"))?, limit, url)
 }
 
-/// At most one byte more than `limit`, which tells that it was too much.
+/// Reads at most one byte more than `limit`, by which the caller knows that it was too much.
 fn read(source: impl Read, limit: usize) -> Result<Vec<u8>, String> {
     let mut bytes = vec![];
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
@@ -170,6 +159,7 @@ fn text(bytes: Vec<u8>, limit: usize, source: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Size, Time};
     use std::{net::TcpListener, time::Instant};
 
     const INPUT: Input = Input {
@@ -179,13 +169,23 @@ mod tests {
         text: "why, please?",
     };
 
+    fn limits(millis: u64, bytes: usize) -> Limits {
+        Limits {
+            timeout: Time(Duration::from_millis(millis)),
+            max_output: Size(bytes),
+        }
+    }
+
+    fn program(name: &str, arguments: &[&str]) -> Command {
+        Command {
+            program: name.into(),
+            arguments: arguments.iter().map(|&word| word.to_owned()).collect(),
+        }
+    }
+
     fn shell(script: &str, millis: u64, bytes: usize) -> Result<String, String> {
-        let limits = Limits {
-            time: Duration::from_millis(millis),
-            bytes,
-        };
-        let words = ["sh".into(), "-c".into(), script.into()];
-        command(&words, &INPUT, limits, &Signals::default())
+        let program = program("sh", &["-c", script]);
+        command(&program, &INPUT, limits(millis, bytes), &Signals::default())
     }
 
     #[test]
@@ -210,12 +210,9 @@ mod tests {
             assert!(error.contains(words), "{script}: {error}");
         }
         let nowhere = command(
-            &["/nowhere/program".into()],
+            &program("/nowhere/program", &[]),
             &INPUT,
-            Limits {
-                time: Duration::from_secs(60),
-                bytes: 1,
-            },
+            limits(60_000, 1),
             &Signals::default(),
         );
         assert!(nowhere.unwrap_err().contains("/nowhere/program"));
@@ -236,19 +233,15 @@ mod tests {
 
     #[test]
     fn a_program_ends_when_its_job_is_to_end() {
-        let limits = Limits {
-            time: Duration::from_secs(600),
-            bytes: 100,
-        };
         let signals = Signals::default();
-        let program = thread::spawn({
+        let running = thread::spawn({
             let signals = signals.clone();
-            let words = ["sleep".into(), "600".into()];
-            move || command(&words, &INPUT, limits, &signals)
+            let sleep = program("sleep", &["600"]);
+            move || command(&sleep, &INPUT, limits(600_000, 100), &signals)
         });
         signals.hurry();
-        let error = program.join().unwrap().unwrap_err();
-        assert!(error.contains("than the round has time"), "{error}");
+        let error = running.join().unwrap().unwrap_err();
+        assert!(error.contains("at the end of the round's time"), "{error}");
     }
 
     #[test]
@@ -270,12 +263,8 @@ mod tests {
             let silent = listener.accept();
             (request, silent.is_ok())
         });
-        let limits = |millis| Limits {
-            time: Duration::from_millis(millis),
-            bytes: 100,
-        };
-        assert_eq!(http(&url, &INPUT, limits(60_000)).unwrap(), "fine");
-        assert!(http(&url, &INPUT, limits(200)).is_err());
+        assert_eq!(http(&url, &INPUT, limits(60_000, 100)).unwrap(), "fine");
+        assert!(http(&url, &INPUT, limits(200, 100)).is_err());
         let (request, called) = server.join().unwrap();
         assert!(request.starts_with(b"POST / HTTP/1.1"));
         assert!(called);

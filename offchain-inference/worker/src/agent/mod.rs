@@ -36,39 +36,39 @@ use self::{
     model::{Model, Specification},
 };
 use crate::{
-    config::{Config, ConfigError, Primary, RankerName},
+    config::{Config, ConfigError, GenerationConfig, ModelRanking, Primary, Source},
     metrics::Metrics,
     problems::Problems,
 };
 
-/// What is asked.
+/// A request for a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// The round.
+    /// Number of the round.
     pub round: RoundId,
     /// The prompt.
     pub prompt: String,
-    /// The longest response, in tokens.
+    /// Longest response, in tokens.
     pub max_tokens: u32,
-    /// What the requester pays.
+    /// The fee that the requester pays.
     pub fee: Balance,
 }
 
-/// What an agent has to say to a request.
+/// The reply of an agent to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// A response.
     Text(String),
-    /// Nothing, and why.
+    /// No response, with the reason.
     Pass(String),
 }
 
-/// Why an agent could not do its work.
+/// Why a job of an agent failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// It was told to stop.
+    /// The job was cancelled.
     Cancelled,
-    /// Something is broken that may work again later.
+    /// Something is broken, but may work again later.
     Broken(String),
 }
 
@@ -81,7 +81,7 @@ impl From<BackendError> for Failure {
     }
 }
 
-/// How a job is told to come to an end. Clones share the flags.
+/// Signals to end a job. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Signals {
     cancel: Cancel,
@@ -89,12 +89,12 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// The result is of no use any more.
+    /// Cancels the job: nobody needs its result any more.
     pub fn cancel(&self) {
         self.cancel.cancel();
     }
 
-    /// What there is so far has to do.
+    /// Ends the job with the result that it has so far.
     pub fn hurry(&self) {
         self.hurry.store(true, Ordering::Relaxed);
         self.cancel.cancel();
@@ -109,13 +109,13 @@ impl Signals {
         self.hurry.load(Ordering::Relaxed)
     }
 
-    /// Whether nobody waits for the result.
+    /// Whether nobody needs the result.
     fn is_cancelled(&self) -> bool {
         self.is_set() && !self.is_hurry()
     }
 }
 
-/// An agent as one configuration describes it.
+/// An agent with one configuration.
 pub struct Agent {
     config: Config,
     models: BTreeMap<String, Arc<Model>>,
@@ -133,8 +133,8 @@ struct Ranker {
 }
 
 impl Agent {
-    /// Puts an agent together; its models are loaded when they are needed. Takes over from
-    /// `previous` the models that stay the same. `shards` reaches what other nodes hold of models.
+    /// Creates an agent. Its models are loaded when they are needed; those that `previous` has
+    /// already are taken over. `shards` reaches the layers of other nodes.
     pub fn new(
         config: Config,
         previous: Option<&Self>,
@@ -172,19 +172,19 @@ impl Agent {
         })
     }
 
-    /// What the agent is made of.
+    /// The configuration of the agent.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Loads all models and connects to all endpoints now. What does not work becomes a problem.
+    /// Loads all models and connects to all endpoints now. Notes a problem for each that fails.
     pub fn warm_up(&self) {
         for (name, model) in &self.models {
             self.problems.note(&topic(name), model.backend().map(drop));
         }
     }
 
-    /// Forgets all models: the engine failed.
+    /// Drops all models after a failure of the engine.
     pub fn unload(&self) {
         self.models.values().for_each(|model| model.unload());
     }
@@ -243,27 +243,29 @@ impl Agent {
         signals: &Signals,
     ) -> Result<Option<String>, Failure> {
         let name = primary.name();
-        if let Some(rules) = &primary.patterns {
-            return Ok(patterns::answer(patterns, text));
+        if let Source::Patterns(patterns) = &primary.source {
+            return Ok(patterns::answer(&patterns.patterns, text));
         }
-        let Some(model) = self.models.get(&name) else {
+        let (Some(model), Some(settings)) = (self.models.get(&name), primary.generation()) else {
             return Ok(None);
         };
-        let outcome = self.generate(model, primary, request, text, signals);
+        let outcome = self.generate(&name, model, settings, request, text, signals);
         self.judge(&name, &outcome);
         outcome.map(|text| Some(text).filter(|text| !text.trim().is_empty()))
     }
 
+    /// Has the model of a module answer a request.
     fn generate(
         &self,
+        name: &str,
         model: &Model,
-        primary: &Primary,
+        settings: &GenerationConfig,
         request: &Request,
         text: &str,
         signals: &Signals,
     ) -> Result<String, Failure> {
         let backend = model.backend().map_err(Failure::Broken)?;
-        let system = primary.system.iter().map(Message::system);
+        let system = settings.system.iter().map(Message::system);
         let messages: Vec<_> = system.chain([Message::user(text)]).collect();
         let prompt = backend
             .chat()
@@ -272,28 +274,28 @@ impl Agent {
         let asked = usize::try_from(request.max_tokens).unwrap_or(usize::MAX);
         let stop = backend.chat().stop_strings().iter().copied();
         let options = GenerateOptions {
-            max_tokens: primary.max_tokens.unwrap_or(usize::MAX).min(asked),
+            max_tokens: settings.max_tokens.unwrap_or(usize::MAX).min(asked),
             stop: stop
                 .map(str::to_owned)
-                .chain(primary.stop.clone())
+                .chain(settings.stop.clone())
                 .collect(),
-            sampling: primary
+            sampling: settings
                 .sampling
-                .with_seed(seed(primary.sampling.seed, request.round)),
+                .with_seed(|configured| seed(configured, request.round)),
         };
-        let generation = backend
+        let generated = backend
             .generate(&prompt, &options, &signals.cancel, &mut |_| {})
             .inspect_err(|error| unload_poisoned(model, error))?;
         self.metrics.generated(
-            &primary.name(),
-            generation.prompt_tokens.unwrap_or(0),
-            generation.tokens.len(),
-            generation.decode,
+            name,
+            generated.prompt_tokens.unwrap_or(0),
+            generated.tokens.len(),
+            generated.decode,
         );
-        if generation.finish == Finish::Cancelled && signals.is_cancelled() {
+        if generated.finish == Finish::Cancelled && signals.is_cancelled() {
             return Err(Failure::Cancelled);
         }
-        Ok(generation.text)
+        Ok(generated.text)
     }
 
     /// Scores `responses` to `prompt`; `own` is the agent's own response.
@@ -312,7 +314,7 @@ impl Agent {
         outcome
     }
 
-    /// Remembers whether the module works.
+    /// Notes whether the module works.
     fn judge<T>(&self, module: &str, outcome: &Result<T, Failure>) {
         match outcome {
             Ok(_) => self.problems.solved(&topic(module)),
@@ -326,7 +328,7 @@ fn topic(module: &str) -> String {
     format!("model {module:?}")
 }
 
-/// A pool whose thread panicked is of no use any more.
+/// Drops a model whose thread pool cannot be used after a panic.
 fn unload_poisoned(model: &Model, error: &BackendError) {
     if matches!(error, BackendError::Engine(EngineError::Poisoned)) {
         model.unload();
@@ -343,17 +345,19 @@ fn seed(configured: Option<u64>, round: RoundId) -> u64 {
 
 impl Ranker {
     fn new(config: &Config, models: &BTreeMap<String, Arc<Model>>) -> Result<Option<Self>, String> {
-        let Some(by) = config.ranked_by()? else {
+        let Some((by, ranking)) = config.ranked_by()? else {
             return Ok(None);
         };
+        let ModelRanking {
+            ranker, reference, ..
+        } = ranking;
         let name = by.name();
         let Some(model) = models.get(&name).cloned() else {
             return Ok(None);
         };
         let store_name = model.specification().store_name();
-        let kind = match config.ranking.ranker {
-            Some(RankerName::Model(kind)) => kind,
-            Some(RankerName::Similarity) => return Ok(None),
+        let kind = match ranker {
+            Some(kind) => *kind,
             None => store_name
                 .and_then(|name| {
                     let store = Store::open(config.store.clone()).ok()?;
@@ -361,7 +365,7 @@ impl Ranker {
                 })
                 .unwrap_or(RankerKind::Likelihood),
         };
-        let reference = match &config.ranking.reference {
+        let reference = match reference {
             Some(path) => Some(ranking::read(path, kind)?),
             None => store_name.and_then(|name| ranking::built_in(name, kind)),
         };
@@ -458,13 +462,14 @@ mod tests {
 
     #[test]
     fn a_module_that_is_broken_leaves_the_answer_to_the_next() {
-        let both = agent(
-            "[[primary]]\npath = \"/nowhere.gguf\"\nsha256 = \"ab\"\n[[primary]]\n\
+        let both = agent(&format!(
+            "[[primary]]\npath = \"/nowhere.gguf\"\nsha256 = \"{}\"\n[[primary]]\n\
              [[primary.patterns]]\npattern = 'b'\nanswer = \"c\"",
-        );
+            "0".repeat(64)
+        ));
         let answer = both.respond(&request("b"), &Signals::default());
         assert_eq!(answer, Ok(Reply::Text("c".into())));
-        // Nobody else knows: it may still work later.
+        // No other module has an answer, so that the failure stands: it may work later.
         let answer = both.respond(&request("a"), &Signals::default());
         assert!(matches!(answer, Err(Failure::Broken(reason)) if reason.contains("/nowhere")));
         assert_eq!(both.problems.active().len(), 1);
@@ -485,7 +490,7 @@ mod tests {
         let first = agent("[[primary]]\nmodel = \"a\"\n[[primary]]\nmodel = \"b\"");
         let config = toml::from_str(
             "[[primary]]\nmodel = \"b\"\nname = \"x\"\n[primary.sampling]\ntemperature = 0.0\n\
-             [[primary]]\nmodel = \"a\"\ncache_mib = 1",
+             [[primary]]\nmodel = \"a\"\ncache = \"1 MiB\"",
         );
         let second = Agent::new(
             config.unwrap(),

@@ -2,7 +2,7 @@
 
 //! A model, loaded when it is first needed and again after it failed.
 
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, sync::Arc};
 
 use parking_lot::Mutex;
 use starling_engine::{
@@ -12,124 +12,139 @@ use starling_engine::{
 use starling_shards::{PipelineConfig, Service};
 
 use crate::{
-    config::{Config, Primary},
+    config::{Config, Endpoint, Means, Primary, Size, Source},
     file::ModelFile,
 };
 
 /// Where a model is and how it is run. Models with equal specifications are loaded once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Specification {
-    source: Source,
-    device: Device,
+    place: Place,
     threads: usize,
-    cache_bytes: usize,
     niceness: u8,
 }
 
+/// Where a model is computed.
 #[derive(Clone, Debug, PartialEq)]
-enum Source {
-    File(ModelFile),
-    /// Of this file only the ends are loaded; other nodes compute the layers.
-    Shards(ModelFile, PipelineConfig),
-    Endpoint {
-        url: String,
-        model: String,
-        api_key_env: Option<String>,
-        chat_template: Option<PathBuf>,
-        context: Option<usize>,
-        timeout: Option<Duration>,
+enum Place {
+    /// On this node.
+    Here {
+        file: ModelFile,
+        device: Device,
+        cache: Option<Size>,
     },
+    /// Its layers on other nodes, so that only its ends are loaded from the file.
+    Pipeline {
+        file: ModelFile,
+        pipeline: PipelineConfig,
+        cache: Option<Size>,
+    },
+    /// Behind an endpoint.
+    Endpoint(Endpoint),
 }
 
 impl Specification {
-    /// The model of a primary module; `None` for an expert system.
+    /// The model of a primary module; `None` for patterns.
     pub fn of(config: &Config, primary: &Primary) -> Option<Self> {
-        let source = match (&primary.model, &primary.url) {
-            (Some(model), Some(url)) => Source::Endpoint {
-                url: url.clone(),
-                model: model.clone(),
-                api_key_env: primary.api_key_env.clone(),
-                chat_template: primary.chat_template.clone(),
-                context: primary.context,
-                timeout: primary.timeout_ms.map(Duration::from_millis),
-            },
-            _ => {
-                let file = primary.file(&config.store)?;
-                match primary.shards {
-                    true => Source::Shards(file, config.shards.pipeline(primary.wire)),
-                    false => Source::File(file),
-                }
-            },
+        let here = |file, means: Means| Place::Here {
+            file,
+            device: means.device,
+            cache: means.cache,
         };
-        let default = LoadOptions::default().cache_bytes;
+        let place = match primary.source.clone() {
+            Source::Patterns(_) => return None,
+            Source::Store(store) => {
+                let folder = config.store.clone();
+                let name = store.model;
+                here(ModelFile::Store { name, folder }, store.means)
+            },
+            Source::File(file) => {
+                let (path, sha256, of) = (file.path, file.sha256, None);
+                here(ModelFile::File { path, sha256, of }, file.means)
+            },
+            Source::Shards(shards) => Place::Pipeline {
+                file: shards.weights.file(config.store.as_deref()),
+                pipeline: config.shards.pipeline(shards.wire),
+                cache: shards.cache,
+            },
+            Source::Endpoint(endpoint) => Place::Endpoint(endpoint),
+        };
         Some(Self {
-            source,
-            device: primary.device,
+            place,
             threads: config.threads,
-            cache_bytes: primary
-                .cache_mib
-                .map_or(default, |mib| mib.saturating_mul(1 << 20)),
-            niceness: config.niceness,
+            niceness: config.niceness.get(),
         })
     }
 
-    /// The model's name in the store, if it is from there.
+    /// The name of the model in the store; `None` for a model from elsewhere.
     pub fn store_name(&self) -> Option<&str> {
-        match &self.source {
-            Source::File(file) | Source::Shards(file, _) => file.store_name(),
-            Source::Endpoint { .. } => None,
+        match &self.place {
+            Place::Here { file, .. } | Place::Pipeline { file, .. } => file.store_name(),
+            Place::Endpoint(_) => None,
         }
     }
 
     fn load(&self, shards: Option<&Service>) -> Result<Arc<dyn Backend>, String> {
-        let options = LoadOptions {
-            threads: self.threads,
-            cache_bytes: self.cache_bytes,
-            ..LoadOptions::default()
-        };
-        match &self.source {
-            Source::File(file) => {
-                let backend = self.device.load(&file.path()?, &options);
+        match &self.place {
+            Place::Here {
+                file,
+                device,
+                cache,
+            } => {
+                let backend = device.load(&file.path()?, &self.options(*cache));
                 Ok(Arc::from(backend.map_err(|error| error.to_string())?))
             },
-            Source::Shards(file, pipeline) => {
-                let service = shards.ok_or("this node uses no shards of other nodes")?;
+            Place::Pipeline {
+                file,
+                pipeline,
+                cache,
+            } => {
+                let service = shards.ok_or("this node does not use the layers of other nodes")?;
                 let model = file.id()?;
                 let connect = |ends| service.pipeline(model, ends, pipeline.clone());
+                let options = self.options(*cache);
                 let backend = LocalBackend::load_ends(&file.path()?, &options, connect);
                 Ok(Arc::new(backend.map_err(|error| error.to_string())?))
             },
-            Source::Endpoint {
-                url,
-                model,
-                api_key_env,
-                chat_template,
-                context,
-                timeout,
-            } => {
-                let mut config = HttpConfig::new(url, model);
-                if let Some(variable) = api_key_env {
-                    let key = std::env::var(variable);
-                    config.api_key = Some(
-                        key.map_err(|_| format!("the environment has no variable {variable}"))?,
-                    );
-                }
-                if let Some(path) = chat_template {
-                    let template = fs::read_to_string(path);
-                    config.chat_template =
-                        Some(template.map_err(|error| format!("{}: {error}", path.display()))?);
-                }
-                config.context_length = *context;
-                config.timeout = timeout.unwrap_or(config.timeout);
-                let backend = HttpBackend::new(config).map_err(|error| error.to_string())?;
+            Place::Endpoint(endpoint) => {
+                let backend = connect(endpoint)?;
                 backend.check().map_err(|error| error.to_string())?;
                 Ok(Arc::new(backend))
             },
         }
     }
+
+    fn options(&self, cache: Option<Size>) -> LoadOptions {
+        let default = LoadOptions::default();
+        LoadOptions {
+            threads: self.threads,
+            cache_bytes: cache.map_or(default.cache_bytes, |Size(bytes)| bytes),
+            ..default
+        }
+    }
 }
 
-/// A model that is loaded, or will be.
+/// The backend of an endpoint, with its key and its template.
+fn connect(endpoint: &Endpoint) -> Result<HttpBackend, String> {
+    let mut config = HttpConfig::new(&endpoint.url, &endpoint.model);
+    if let Some(variable) = &endpoint.api_key_env {
+        let key = std::env::var(variable);
+        let key = key.map_err(|_| format!("the environment has no variable {variable}"))?;
+        config.api_key = Some(key);
+    }
+    if let Some(path) = &endpoint.chat_template {
+        let template = fs::read_to_string(path);
+        let template = template.map_err(|error| format!("{}: {error}", path.display()))?;
+        config.chat_template = Some(template);
+    }
+    config.context_length = endpoint.context;
+    if let Some(timeout) = endpoint.timeout {
+        config.timeout = timeout.0;
+    }
+    HttpBackend::new(config).map_err(|error| error.to_string())
+}
+
+/// A model that is loaded on its first use.
 pub struct Model {
     specification: Specification,
     shards: Option<Arc<Service>>,
@@ -137,7 +152,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// Does not load it yet. `shards` reaches what other nodes hold.
+    /// A model that is not loaded yet. `shards` reaches the layers of other nodes.
     pub fn new(specification: Specification, shards: Option<Arc<Service>>) -> Self {
         Self {
             specification,
@@ -146,12 +161,12 @@ impl Model {
         }
     }
 
-    /// Where it is and how it is run.
+    /// Where the model is and how it is run.
     pub fn specification(&self) -> &Specification {
         &self.specification
     }
 
-    /// The model, after loading it, or connecting to its endpoint, if need be.
+    /// The model; loads it or connects to its endpoint if necessary.
     pub fn backend(&self) -> Result<Arc<dyn Backend>, String> {
         let mut backend = self.backend.lock();
         if let Some(loaded) = &*backend {
@@ -161,7 +176,7 @@ impl Model {
         Ok(backend.insert(loaded).clone())
     }
 
-    /// Forgets the model after it failed: the next use loads it anew.
+    /// Drops the model after a failure, so that the next use loads it again.
     pub fn unload(&self) {
         *self.backend.lock() = None;
     }
@@ -176,17 +191,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.gguf");
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        let specification = Specification {
-            source: Source::File(ModelFile::File {
-                path: path.clone(),
-                sha256: empty.into(),
-                of: None,
-            }),
-            device: Device::Cpu,
-            threads: 1,
-            cache_bytes: 1 << 20,
-            niceness: 0,
-        };
+        let config: Config = toml::from_str(&format!(
+            "threads = 1\n[[primary]]\npath = {path:?}\nsha256 = {empty:?}\ncache = \"1 MiB\""
+        ))
+        .unwrap();
+        let specification = Specification::of(&config, &config.primary[0]).unwrap();
         let model = Model::new(specification, None);
         let error = || model.backend().err().unwrap();
         assert!(error().contains("cannot read"), "{}", error());

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! An agent without a model: the first pattern that matches and has an answer gives it.
+//! Answers without a model: the first pattern that matches and has an answer gives it.
 
 use super::arithmetic;
 use crate::config::Reply;
 
 /// The answer of `patterns` to `prompt`.
 pub fn answer(patterns: &[Reply], prompt: &str) -> Option<String> {
-    patterns.iter().find_map(|reply| {
-        let groups = reply.pattern.0.captures(prompt)?;
-        match &reply.answer {
-            Some(answer) => {
-                let mut text = String::new();
-                groups.expand(answer, &mut text);
-                Some(text)
-            },
-            None => arithmetic::expressions(prompt)
-                .into_iter()
-                .find_map(|range| arithmetic::value(prompt.get(range)?)),
-        }
+    patterns.iter().find_map(|reply| match reply {
+        Reply::Answer { pattern, answer } => {
+            let groups = pattern.0.captures(prompt)?;
+            let mut text = String::new();
+            groups.expand(answer, &mut text);
+            Some(text)
+        },
+        Reply::Arithmetic { pattern, .. } if pattern.0.is_match(prompt) => {
+            let mut found = arithmetic::expressions(prompt).into_iter();
+            found.find_map(|range| arithmetic::value(prompt.get(range)?))
+        },
+        Reply::Arithmetic { .. } => None,
     })
 }
 

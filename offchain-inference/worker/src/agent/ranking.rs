@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! From responses to the scores that an agent commits to.
+//! Turns raw scores into the scores that an agent commits to.
 //!
-//! Models and rankers score on different scales. What is committed is therefore not the raw score
-//! but its quantile in a reference set: the scores that the same ranker on the same model gives to
-//! responses of several models and samplings to a dozen questions (`references/responses.json`).
-//! Texts that no model wrote, such as the endings of HellaSwag, are of no use for this: all
-//! responses of a round would be above them. Without a reference the raw score is committed.
+//! Models and rankers score on different scales. Therefore an agent commits the quantile of a raw
+//! score in a reference set: the scores of the same ranker on the same model for responses of
+//! several models and samplings to a dozen questions (`references/responses.json`). Texts that no
+//! model wrote, such as the endings of HellaSwag, are no reference: all responses of a round would
+//! score above them. Without a reference, an agent commits the raw score.
 
 use std::{fs, path::Path};
 
@@ -15,7 +15,7 @@ use starling_primitives::Score;
 
 use crate::config::Reference;
 
-/// References of the models that the store knows, from `starling-infer calibrate --responses`.
+/// References of the models of the store, written by `starling-infer calibrate --responses`.
 const BUILT_IN: [&str; 4] = [
     include_str!("../../references/smollm2-135m-instruct.json"),
     include_str!("../../references/smollm2-135m-instruct-lift.json"),
@@ -23,24 +23,24 @@ const BUILT_IN: [&str; 4] = [
     include_str!("../../references/gemma-3-270m-lift.json"),
 ];
 
-/// The score in steps of 1/65535.
+/// Converts a score to steps of 1/65535.
 pub fn quantise(score: f64) -> Score {
     // Saturates, and turns NaN into 0.
     Score((score * f64::from(u16::MAX)).round() as u16)
 }
 
-/// What is committed for a raw score.
+/// The score to commit for a raw score.
 pub fn committed(reference: Option<&Quantiles>, raw: f64) -> Score {
     quantise(reference.map_or(raw, |reference| reference.quantile(raw)))
 }
 
-/// How similar two texts are: the Sørensen–Dice coefficient of their pairs of letters, in [0, 1].
+/// Similarity of two texts in [0, 1]: the Sørensen–Dice coefficient of their pairs of letters.
 pub fn similarity(a: &str, b: &str) -> f64 {
     strsim::sorensen_dice(&a.to_lowercase(), &b.to_lowercase())
 }
 
-/// Scores by similarity to the agent's own response. What an agent does without a model, and the
-/// last resort of one whose model fails: no scores at all would cost its bond.
+/// Scores by similarity to the agent's own response, for an agent without a model or with one that
+/// fails: no scores at all would cost its bond.
 pub fn by_similarity(own: &str, responses: &[String]) -> Vec<Score> {
     responses
         .iter()

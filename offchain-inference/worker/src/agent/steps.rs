@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
 //! Auxiliary processing around the primary module (arXiv 2409.08386, section 3.1). A step that
-//! fails is left out: it never costs the round.
+//! fails is skipped: it never costs the round.
 
 use minijinja::{context, Environment};
 
 use super::{
     arithmetic,
-    hook::{self, Input, Limits, Stage},
+    hook::{self, Input, Stage},
     trim, Request, Signals,
 };
 use crate::{config::Step, problems::Problems};
 
-/// Applies `steps` in order to `text`. Those that have begun end when `signals` say so.
+/// Applies `steps` to `text` in order. A running step ends when `signals` tell it to.
 pub fn apply(
     steps: &[Step],
     stage: Stage,
@@ -25,7 +25,7 @@ pub fn apply(
         let topic = format!("step {} {stage} the primary module", index + 1);
         let outcome = run(step, stage, request, &text, signals);
         if signals.is_cancelled() {
-            // Nobody waits for the text, and that the step did not end is not its fault.
+            // Nobody waits for the text any more, and the step is not to blame for its end.
             return text;
         }
         problems.note(&topic, outcome).unwrap_or(text)
@@ -45,29 +45,21 @@ fn run(
         prompt: &request.prompt,
         text,
     };
-    let limits = Limits {
-        time: step.timeout(),
-        bytes: step.max_bytes(),
-    };
-    if let Some(template) = &step.template {
-        let variables = context! { prompt => &request.prompt, text, round => request.round };
-        return Environment::new()
-            .render_str(template, variables)
-            .map_err(|error| format!("{error:#}"));
+    match step {
+        Step::Template { template } => {
+            let variables = context! { prompt => &request.prompt, text, round => request.round };
+            Environment::new()
+                .render_str(template.as_str(), variables)
+                .map_err(|error| format!("{error:#}"))
+        },
+        Step::Trim { trim } => Ok(trim::apply(trim, text)),
+        Step::Arithmetic { .. } => Ok(match stage {
+            Stage::Before => arithmetic::annotate(text),
+            Stage::After => arithmetic::correct(text),
+        }),
+        Step::Command { command, limits } => hook::command(command, &input, *limits, signals),
+        Step::Url { url, limits } => hook::http(url, &input, *limits),
     }
-    if let Some(trim) = &step.trim {
-        return Ok(trim::apply(trim, text));
-    }
-    if let Some(words) = &step.command {
-        return hook::command(words, &input, limits, signals);
-    }
-    if let Some(url) = &step.url {
-        return hook::http(url, &input, limits);
-    }
-    Ok(match stage {
-        Stage::Before => arithmetic::annotate(text),
-        Stage::After => arithmetic::correct(text),
-    })
 }
 
 #[cfg(test)]
@@ -92,7 +84,7 @@ mod tests {
             command = ["false"]
             [[step]]
             command = ["sh", "-c", "cat > /dev/null; printf '2 + 2 = 5. And th'"]
-            timeout_ms = 60000
+            timeout = "1m"
             [[step]]
             arithmetic = true
             [[step]]

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! Leaves out of a text what is too much.
+//! Shortens a text.
 
 use crate::config::Trim;
 
-/// Applies `trim`; white space at both ends goes in any case.
+/// Applies `trim`, and removes white space at both ends in any case.
 pub fn apply(trim: &Trim, text: &str) -> String {
     let mut text = text.trim();
     if trim.paragraph {
@@ -19,13 +19,13 @@ pub fn apply(trim: &Trim, text: &str) -> String {
     text.trim_end().to_owned()
 }
 
-/// `text` up to the end of its last whole sentence; all of it, if no sentence in it ends.
+/// Cuts `text` after its last whole sentence; returns all of it if no sentence in it ends.
 fn whole_sentences(text: &str) -> &str {
     let mut end = None;
     let mut chars = text.char_indices().peekable();
     while let Some((at, c)) = chars.next() {
         let ends = match c {
-            // Closes what the sentence was in.
+            // Closes the quotation or parenthesis of the sentence.
             '"' | '”' | ')' => end == Some(at),
             // A dot in a number or a name ends no sentence.
             '.' | '!' | '?' | '…' => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! The agents as the chain knows them, and this node's own.
+//! The agents of the chain, and the agent of this node.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,7 @@ use starling_shards::auth::{Account, AgentRecord, Directory, Identity, Key};
 
 use crate::{AccountId, LOG_TARGET};
 
-/// Reads the agents from the state after the best block, once a block, and signs with the
+/// Reads the agents from the state after the best block, once per block, and signs with the
 /// keystore.
 pub struct Members<Block, C> {
     client: Arc<C>,
@@ -34,7 +34,7 @@ pub struct Members<Block, C> {
     block: PhantomData<Block>,
 }
 
-/// What was read after one block.
+/// The agents read after one block.
 #[derive(Default)]
 struct Known {
     at: H256,
@@ -48,7 +48,7 @@ where
     C: ProvideRuntimeApi<Block> + HeaderBackend<Block> + Send + Sync + 'static,
     C::Api: RoundsApi<Block, AccountId>,
 {
-    /// From the parts of the node.
+    /// Creates the directory from parts of the node.
     pub fn new(client: Arc<C>, keystore: KeystorePtr) -> Self {
         Self {
             genesis: client.info().genesis_hash,
@@ -59,7 +59,7 @@ where
         }
     }
 
-    /// Answers from what is known after the best block.
+    /// Answers from the state after the best block.
     fn after_best<T>(&self, answer: impl FnOnce(&mut Known, H256) -> T) -> T {
         let best = self.client.info().best_hash;
         let mut known = self.known.lock();
@@ -80,7 +80,7 @@ where
         })
     }
 
-    /// The first key of the keystore that serves an active agent, or else any.
+    /// The first key of the keystore that serves an active agent, or else one of any agent.
     fn find_own(&self, at: H256) -> Option<(Account, Key)> {
         let mut found = None;
         for key in self.keystore.sr25519_public_keys(INFERENCE) {
@@ -160,7 +160,7 @@ where
         match self.keystore.sr25519_sign(INFERENCE, &key, message) {
             Ok(signature) => Some(signature?.0),
             Err(error) => {
-                log::warn!(target: LOG_TARGET, "the keystore does not sign: {error}");
+                log::warn!(target: LOG_TARGET, "the keystore cannot sign: {error}");
                 None
             },
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! Layers of models that this node computes for others, and that others compute for it.
+//! Layers of models that nodes compute for each other.
 
 mod members;
 mod serving;
@@ -20,13 +20,13 @@ use serving::{orders, Serving};
 
 use crate::{config::Config, metrics::Metrics, problems::Problems, LOG_TARGET};
 
-/// What of a node its shards use.
+/// The parts of a node that its shards use.
 pub struct Network {
-    /// How they reach those of other nodes.
+    /// Connection to the shards of other nodes.
     pub transport: Arc<dyn Transport>,
-    /// Who the others are.
+    /// The agents of the chain.
     pub directory: Arc<dyn Directory>,
-    /// Who this node is.
+    /// The agent of this node.
     pub identity: Arc<dyn Identity>,
 }
 
@@ -37,8 +37,8 @@ pub struct Shards {
 }
 
 impl Shards {
-    /// Starts to serve what `config` says. What proves that a server computed wrongly goes to the
-    /// folder `evidence`.
+    /// Starts to serve the layers of `config`. Proofs that a server computed wrongly are stored in
+    /// the folder `evidence`.
     pub fn start(
         network: Network,
         config: &Config,
@@ -65,12 +65,12 @@ impl Shards {
         Ok(Self { service, serving })
     }
 
-    /// What reaches the layers that others hold.
+    /// The service that reaches the layers of other nodes.
     pub fn service(&self) -> &Arc<Service> {
         &self.service
     }
 
-    /// Serves what `config` says from now on.
+    /// Takes over another configuration.
     pub fn configure(&self, config: &Config) {
         self.service.configure(config.shards.service());
         self.serving.order(orders(config));
@@ -93,7 +93,9 @@ fn record(archive: &Archive, case: &Case) -> Result<(), String> {
             "{what}: {}; `starling-shards evidence` shows who they are",
             path.display()
         ),
-        None => log::info!(target: LOG_TARGET, "{what}: {folder} has enough of these two"),
+        None => {
+            log::info!(target: LOG_TARGET, "{what}: not stored, {folder} holds enough of these two")
+        },
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! Serves the layers that the configuration names, and chooses those that it leaves open.
+//! Serves the layers that the configuration names, or chooses them.
 
 use std::{
     collections::BTreeMap,
@@ -29,55 +29,49 @@ use crate::{
     LOG_TARGET,
 };
 
-/// What does not work is tried again after this.
+/// Time until a failed order is tried again.
 const AGAIN: Duration = Duration::from_secs(15);
 
-/// How long a node that chooses its layers looks for others first. Nodes that start together
-/// should not all choose the same: each takes as long as chance has it.
+/// Time, between two bounds, for which a node looks for other servers before it chooses its layers.
+/// It is random, so that nodes that start together do not all choose the same layers.
 const LOOK: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(20)];
 
-/// How often it looks whether other layers would be much better.
+/// Time, between two bounds, after which a node checks whether other layers would be much better.
 const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(180)];
 
-/// What is to be served.
+/// Layers to serve.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Order {
     name: String,
     file: ModelFile,
     layers: Layers,
-    max_layers: usize,
     threads: usize,
     cache_bytes: usize,
     niceness: u8,
 }
 
-/// What a configuration orders.
+/// The orders of a configuration.
 pub(super) fn orders(config: &Config) -> Vec<Order> {
     let default = LoadOptions::default().cache_bytes;
-    let orders = config.serve.iter().filter_map(|serve| {
-        Some(Order {
-            name: serve.name(),
-            file: serve.file(&config.store)?,
-            layers: serve.layers.clone(),
-            max_layers: serve.max_layers.map_or(usize::MAX, usize::from),
-            threads: config.threads,
-            cache_bytes: serve
-                .cache_mib
-                .map_or(default, |mib| mib.saturating_mul(1 << 20)),
-            niceness: config.niceness,
-        })
+    let orders = config.serve.iter().map(|serve| Order {
+        name: serve.name(),
+        file: serve.weights.file(config.store.as_deref()),
+        layers: serve.layers.clone(),
+        threads: config.threads,
+        cache_bytes: serve.cache.map_or(default, |size| size.0),
+        niceness: config.niceness.get(),
     });
     orders.collect()
 }
 
-/// A thread that sees to it that what was ordered last is served.
+/// A thread that serves the last orders.
 pub(super) struct Serving {
     orders: Mutex<Option<Sender<Vec<Order>>>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Serving {
-    /// Starts it.
+    /// Starts the thread.
     pub(super) fn start(
         service: Arc<Service>,
         first: Vec<Order>,
@@ -100,10 +94,10 @@ impl Serving {
         })
     }
 
-    /// From now on, this is to be served, and nothing else.
+    /// Replaces the orders.
     pub(super) fn order(&self, orders: Vec<Order>) {
         if let Some(sender) = &*self.orders.lock() {
-            // It ends before this only by a crash, which has been told.
+            // The thread is gone only after a crash, which has been logged.
             let _ = sender.send(orders);
         }
     }
@@ -128,11 +122,11 @@ struct Tender {
 struct State {
     order: Order,
     model: ModelId,
-    /// Layers of the whole model.
+    /// Number of layers of the whole model.
     layers: usize,
-    /// Layers that are served; `None` while it is looked for others first.
+    /// The served layers; `None` while the node looks for other servers.
     span: Option<Range<usize>>,
-    /// When to look at what others serve; never where the configuration names the layers.
+    /// When to look at the layers of others; `None` if the configuration names the layers.
     look: Option<Instant>,
 }
 
@@ -167,7 +161,7 @@ impl Tender {
         }
     }
 
-    /// Serves no more what is not ordered, or is ordered differently.
+    /// Withdraws the layers whose order is gone or has changed.
     fn withdraw(&mut self, orders: &[Order]) {
         let (service, metrics) = (&self.service, &self.metrics);
         self.served.retain(|name, state| {
@@ -180,12 +174,12 @@ impl Tender {
         });
     }
 
-    /// Serves what is ordered, and returns when to look again.
+    /// Fulfils an order, and returns when to look again.
     fn tend(&mut self, order: &Order) -> Result<Option<Instant>, String> {
         let now = Instant::now();
         if !self.served.contains_key(&order.name) {
             let state = State::new(order.clone(), now)?;
-            // Lets the network look for others meanwhile.
+            // Has the network look for other servers meanwhile.
             if state.look.is_some() {
                 self.service.holders(&state.model);
             }
@@ -198,7 +192,7 @@ impl Tender {
             return Ok(state.look);
         }
         if let Some(span) = state.place(&self.service) {
-            // Nothing is served meanwhile; if it fails, the next try looks for a place anew.
+            // Nothing is served while the layers load; after a failure the next try chooses again.
             state.span = None;
             let served = self.metrics.served.with_label_values(&[&order.name]);
             served.set(0);
@@ -206,7 +200,7 @@ impl Tender {
             served.set(span.len().try_into().unwrap_or(u64::MAX));
             state.span = Some(span);
         }
-        if order.layers == Layers::Auto {
+        if matches!(order.layers, Layers::Auto { .. }) {
             state.look = Some(Instant::now() + between(LOOK_AGAIN));
         }
         Ok(state.look)
@@ -221,12 +215,12 @@ impl State {
         let look = match &order.layers {
             Layers::Span(span) if span.end > layers => {
                 return Err(format!(
-                    "layers {} are asked for, but the model has {layers}",
-                    order.layers
+                    "layers {}..{} are configured, but the model has {layers}",
+                    span.start, span.end
                 ));
             },
             Layers::Span(_) => None,
-            Layers::Auto => Some(now + between(LOOK)),
+            Layers::Auto { .. } => Some(now + between(LOOK)),
         };
         Ok(Self {
             model: order.file.id()?,
@@ -237,19 +231,22 @@ impl State {
         })
     }
 
-    /// The layers to serve, if they are others than those that are served.
+    /// The layers to serve next; `None` to keep the present ones.
     fn place(&self, service: &Service) -> Option<Range<usize>> {
         match (&self.order.layers, &self.span) {
             (Layers::Span(_), Some(_)) => None,
             (Layers::Span(span), None) => Some(span.clone()),
-            (Layers::Auto, span) => {
+            (Layers::Auto { max }, span) => {
                 let others: Vec<_> = service
                     .holders(&self.model)
                     .into_iter()
                     .map(|holder| server(holder.layers, holder.throughput))
                     .collect();
                 match span {
-                    None => choose(self.layers, self.order.max_layers, &others),
+                    None => {
+                        let max = max.map_or(usize::MAX, usize::from);
+                        choose(self.layers, max, &others)
+                    },
                     Some(span) => {
                         let own = server(span.clone(), service.throughput(&self.model)?);
                         relocate(self.layers, &own, &others, MOVE_BELOW)
@@ -288,13 +285,13 @@ fn topic(order: &Order) -> String {
     format!("serving {:?}", order.name)
 }
 
-/// A server as the planner sees it; `throughput` in tokens · layers a second.
+/// A server for the planner; `throughput` is in tokens · layers per second.
 fn server(span: Range<usize>, throughput: f64) -> Server {
     let rate = throughput / span.len().max(1) as f64;
     Server { span, rate }
 }
 
-/// A time between the two.
+/// A random time between two bounds.
 fn between([least, most]: [Duration; 2]) -> Duration {
     let chance = getrandom::u32().unwrap_or_default();
     let share = f64::from(chance) / f64::from(u32::MAX);
@@ -307,9 +304,12 @@ mod tests {
 
     #[test]
     fn what_the_configuration_leaves_out_has_a_default() {
-        let config = "niceness = 3\nthreads = 2\nstore = \"/models\"\n[[serve]]\nmodel = \"m\"\n\
-                      [[serve]]\npath = \"n.gguf\"\nsha256 = \"ab\"\nlayers = \"1..3\"\ncache_mib = 7";
-        let config: Config = toml::from_str(config).unwrap();
+        let config: Config = toml::from_str(&format!(
+            "niceness = 3\nthreads = 2\nstore = \"/models\"\n[[serve]]\nmodel = \"m\"\n\
+             [[serve]]\npath = \"n.gguf\"\nsha256 = \"{}\"\nlayers = \"1..3\"\ncache = \"7 MiB\"",
+            "0".repeat(64)
+        ))
+        .unwrap();
         let [m, n] = &orders(&config)[..] else {
             panic!("two orders")
         };
@@ -317,8 +317,7 @@ mod tests {
             name: "m".into(),
             folder: Some("/models".into()),
         };
-        assert_eq!((&m.file, &m.layers), (&stored, &Layers::Auto));
-        assert_eq!(m.max_layers, usize::MAX);
+        assert_eq!((&m.file, &m.layers), (&stored, &Layers::Auto { max: None }));
         assert_eq!(
             (n.layers.clone(), n.cache_bytes),
             (Layers::Span(1..3), 7 << 20)

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! Which requests are answered.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::values::{Amount, Pattern};
+
+/// Filters; a request is accepted if it passes all of them.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Accept {
+    /// Shortest prompt, in bytes.
+    pub min_prompt_bytes: Option<usize>,
+    /// Longest prompt, in bytes.
+    pub max_prompt_bytes: Option<usize>,
+    /// Lowest fee, in the smallest unit.
+    pub min_fee: Option<Amount>,
+    /// The prompt matches one of these regular expressions; an empty list accepts all topics.
+    pub topics: Vec<Pattern>,
+    /// The prompt matches none of these regular expressions.
+    pub refuse: Vec<Pattern>,
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! How a model is named, and how it generates.
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use starling_engine::sampling::Sampling;
+
+use super::{by_key::by_key, values::Sha256};
+use crate::file::ModelFile;
+
+/// The file of a model, or of a part of one.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+#[schemars(untagged)]
+pub enum Weights {
+    /// A file.
+    #[serde(rename = "path")]
+    File {
+        /// Path of the file.
+        path: PathBuf,
+        /// SHA-256 of the file.
+        sha256: Sha256,
+        /// SHA-256 of the whole model, if the file holds a part of it.
+        of: Option<Sha256>,
+    },
+    /// A model of the store.
+    #[serde(rename = "model")]
+    Store {
+        /// Name of the model in the store.
+        model: String,
+    },
+}
+
+by_key!(Weights, "path", "sha256", "of", "model");
+
+impl Weights {
+    /// The name of the model, or of its file without the extension.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Store { model } => model.clone(),
+            Self::File { path, .. } => stem(path),
+        }
+    }
+
+    /// The file, where models are in the folder `store`.
+    pub fn file(&self, store: Option<&Path>) -> ModelFile {
+        match self.clone() {
+            Self::Store { model } => ModelFile::Store {
+                name: model,
+                folder: store.map(Into::into),
+            },
+            Self::File { path, sha256, of } => ModelFile::File { path, sha256, of },
+        }
+    }
+
+    pub(super) fn relative_to(&mut self, folder: &Path) {
+        if let Self::File { path, .. } = self {
+            *path = folder.join(&*path);
+        }
+    }
+}
+
+/// The name of a file without its extension.
+pub(super) fn stem(path: &Path) -> String {
+    path.file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into()
+}
+
+/// How a model answers.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GenerationConfig {
+    /// Longest response, in tokens; the limit of the request applies too.
+    pub max_tokens: Option<usize>,
+    /// Texts that end a response.
+    pub stop: Vec<String>,
+    /// Standing instructions.
+    pub system: Option<String>,
+    /// How tokens are drawn.
+    pub sampling: SamplingConfig,
+}
+
+/// How tokens are drawn, with values that the engine accepts.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(try_from = "Fields")]
+#[schemars(with = "Fields")]
+pub struct SamplingConfig {
+    sampling: Sampling,
+    seed: Option<u64>,
+}
+
+impl SamplingConfig {
+    /// The settings, with the seed that `fresh` makes of the configured one.
+    pub fn with_seed(&self, fresh: impl FnOnce(Option<u64>) -> u64) -> Sampling {
+        Sampling {
+            seed: fresh(self.seed),
+            ..self.sampling.clone()
+        }
+    }
+}
+
+/// How tokens are drawn; the engine has the defaults.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Fields {
+    /// Divides the logits, 0 to 100; 0 always takes the most probable token.
+    temperature: f32,
+    /// Keeps the k most probable tokens; 0 keeps all.
+    top_k: usize,
+    /// Keeps the most probable tokens that together reach this probability, above 0 and at most 1.
+    top_p: f32,
+    /// Keeps the tokens at least this many times as probable as the most probable one, 0 to 1.
+    min_p: f32,
+    /// Divides positive logits of recent tokens and multiplies negative ones, 0.1 to 10.
+    repetition_penalty: f32,
+    /// Number of recent tokens to which the penalty applies.
+    repetition_window: usize,
+    /// Makes the drawing reproducible; by default each round draws a fresh seed.
+    seed: Option<u64>,
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        let default = Sampling::default();
+        Self {
+            temperature: default.temperature,
+            top_k: default.top_k,
+            top_p: default.top_p,
+            min_p: default.min_p,
+            repetition_penalty: default.repetition_penalty,
+            repetition_window: default.repetition_window,
+            seed: None,
+        }
+    }
+}
+
+impl TryFrom<Fields> for SamplingConfig {
+    type Error = String;
+
+    fn try_from(fields: Fields) -> Result<Self, String> {
+        let sampling = Sampling {
+            temperature: fields.temperature,
+            top_k: fields.top_k,
+            top_p: fields.top_p,
+            min_p: fields.min_p,
+            repetition_penalty: fields.repetition_penalty,
+            repetition_window: fields.repetition_window,
+            seed: 0,
+        };
+        sampling.validate().map_err(|error| error.to_string())?;
+        let seed = fields.seed;
+        Ok(Self { sampling, seed })
+    }
+}

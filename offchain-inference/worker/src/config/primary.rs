@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! Primary modules: models, and patterns that answer without one.
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{de, Deserialize, Deserializer};
+use starling_engine::Device;
+use starling_shards::wire::WireFormat;
+
+use super::{
+    accept::Accept,
+    by_key::by_key,
+    model::{stem, GenerationConfig, Weights},
+    schema,
+    values::{Pattern, Sha256, Size, Time, True},
+    wire_format,
+};
+
+/// A primary module.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+pub struct Primary {
+    /// Name in logs and metrics; by default the name of the model, or "patterns".
+    pub name: Option<String>,
+    /// Which requests the module answers.
+    #[serde(default)]
+    pub accept: Accept,
+    /// Where its answers come from.
+    #[serde(flatten)]
+    pub source: Source,
+}
+
+/// Where the answers of a module come from.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(remote = "Self")]
+#[schemars(untagged)]
+pub enum Source {
+    /// Patterns that answer without a model.
+    #[serde(rename = "patterns")]
+    Patterns(Patterns),
+    /// A model whose layers other nodes compute.
+    #[serde(rename = "shards")]
+    Shards(Shards),
+    /// A model behind an OpenAI-compatible endpoint.
+    #[serde(rename = "url")]
+    Endpoint(Endpoint),
+    /// A model file that this node computes.
+    #[serde(rename = "path")]
+    File(File),
+    /// A model of the store that this node computes.
+    #[serde(rename = "model")]
+    Store(Store),
+}
+
+by_key!(Source);
+
+/// Patterns that answer without a model.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub struct Patterns {
+    /// The patterns, in the order in which they are tried.
+    #[serde(deserialize_with = "at_least_one")]
+    #[schemars(length(min = 1))]
+    pub patterns: Vec<Reply>,
+}
+
+fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Reply>, D::Error> {
+    let patterns = Vec::deserialize(deserializer)?;
+    if patterns.is_empty() {
+        return Err(de::Error::custom("the list of patterns is empty"));
+    }
+    Ok(patterns)
+}
+
+/// The answer to prompts that match a pattern.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(remote = "Self", rename_all = "lowercase", deny_unknown_fields)]
+#[schemars(untagged)]
+pub enum Reply {
+    /// A fixed text.
+    Answer {
+        /// Regular expression that the prompt matches.
+        pattern: Pattern,
+        /// The text; `$1` or `$name` stand for what a group of the pattern matched.
+        answer: String,
+    },
+    /// The value of the arithmetic in the prompt.
+    Arithmetic {
+        /// Regular expression that the prompt matches.
+        pattern: Pattern,
+        /// Answers with the value of the arithmetic in the prompt.
+        arithmetic: True,
+    },
+}
+
+by_key!(Reply);
+
+/// A model whose layers other nodes compute; only embedding and head are loaded here.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub struct Shards {
+    /// Has other nodes compute the layers.
+    pub shards: True,
+    /// The model.
+    #[serde(flatten)]
+    pub weights: Weights,
+    /// Wire format of the hidden states; by default that of `[shards]`.
+    #[serde(default, deserialize_with = "wire_format")]
+    #[schemars(schema_with = "schema::wire_format")]
+    pub wire: Option<WireFormat>,
+    /// Memory for key-value caches.
+    pub cache: Option<Size>,
+    /// How the model answers.
+    #[serde(flatten)]
+    pub generation: GenerationConfig,
+}
+
+/// A model behind an OpenAI-compatible endpoint.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub struct Endpoint {
+    /// The endpoint, up to and including `/v1`.
+    pub url: String,
+    /// Name of the model there.
+    pub model: String,
+    /// Environment variable that holds the key of the endpoint.
+    pub api_key_env: Option<String>,
+    /// File with the Jinja chat template of the model.
+    pub chat_template: Option<PathBuf>,
+    /// Context length of the model, in tokens.
+    pub context: Option<usize>,
+    /// Longest request.
+    pub timeout: Option<Time>,
+    /// How the model answers.
+    #[serde(flatten)]
+    pub generation: GenerationConfig,
+}
+
+/// A model file that this node computes.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub struct File {
+    /// Path of the file.
+    pub path: PathBuf,
+    /// SHA-256 of the file.
+    pub sha256: Sha256,
+    /// Where and with how much memory it is computed.
+    #[serde(flatten)]
+    pub means: Means,
+    /// How the model answers.
+    #[serde(flatten)]
+    pub generation: GenerationConfig,
+}
+
+/// A model of the store that this node computes.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub struct Store {
+    /// Name of the model in the store.
+    pub model: String,
+    /// Where and with how much memory it is computed.
+    #[serde(flatten)]
+    pub means: Means,
+    /// How the model answers.
+    #[serde(flatten)]
+    pub generation: GenerationConfig,
+}
+
+/// Where and with how much memory a model is computed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Means {
+    /// `cpu`, or `cuda:0` for an NVIDIA GPU in a node built with the feature `cuda`.
+    #[schemars(schema_with = "schema::device")]
+    pub device: Device,
+    /// Memory for key-value caches.
+    pub cache: Option<Size>,
+}
+
+impl Primary {
+    /// Name in logs and metrics.
+    pub fn name(&self) -> String {
+        let of_source = || match &self.source {
+            Source::Patterns(_) => "patterns".into(),
+            Source::Shards(shards) => shards.weights.name(),
+            Source::Endpoint(endpoint) => endpoint.model.clone(),
+            Source::File(file) => stem(&file.path),
+            Source::Store(store) => store.model.clone(),
+        };
+        self.name.clone().unwrap_or_else(of_source)
+    }
+
+    /// How the model of the module answers; `None` for patterns.
+    pub fn generation(&self) -> Option<&GenerationConfig> {
+        match &self.source {
+            Source::Patterns(_) => None,
+            Source::Shards(shards) => Some(&shards.generation),
+            Source::Endpoint(endpoint) => Some(&endpoint.generation),
+            Source::File(file) => Some(&file.generation),
+            Source::Store(store) => Some(&store.generation),
+        }
+    }
+
+    pub(super) fn relative_to(&mut self, folder: &Path) {
+        match &mut self.source {
+            Source::Patterns(_) | Source::Store(_) => {},
+            Source::Shards(shards) => shards.weights.relative_to(folder),
+            Source::File(file) => file.path = folder.join(&file.path),
+            Source::Endpoint(endpoint) => {
+                if let Some(path) = &mut endpoint.chat_template {
+                    *path = folder.join(&*path);
+                }
+            },
+        }
+    }
+}
