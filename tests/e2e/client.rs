@@ -183,7 +183,7 @@ async fn an_agent_registers_changes_its_bond_rests_and_leaves() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_asked_is_listed_and_shown() -> Result<()> {
+async fn a_request_is_listed_and_shown() -> Result<()> {
     let node = Node::dev().await?;
     let low = ["ask", "--dev", "eve", "--fee", "0.5", "Why?"];
     assert_fails(
