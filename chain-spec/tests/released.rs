@@ -51,7 +51,7 @@ fn a_file_with_a_runtime_keeps_it() {
 }
 
 #[test]
-fn what_is_no_specification_is_refused() {
+fn a_file_that_is_no_specification_is_refused() {
     for text in [
         "",
         "{}",

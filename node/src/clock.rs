@@ -102,7 +102,7 @@ impl Clock {
             let gauge = Gauge::new(
                 "starling_announced_block_age_seconds",
                 "Time from the beginning of a slot until its block is announced here, median of the \
-                 last blocks. Far above one the clock of this machine is ahead, below zero behind",
+                 last blocks. Far above 1, the clock of this machine is ahead; below 0, it is behind",
             )?;
             register(gauge, registry)
         };
@@ -140,13 +140,13 @@ impl Clock {
         match verdict {
             Verdict::Ahead(by) if !self.wrong => log::warn!(
                 "the clock of this machine is about {:.1} s ahead of the other validators', or their \
-                 blocks are so long on the way: blocks of this node may be refused. Synchronise it \
-                 (NTP)",
+                 blocks take that long to arrive: blocks of this node may be refused. Synchronise \
+                 the clock (NTP)",
                 seconds(by)
             ),
             Verdict::Behind(by) if !self.wrong => log::warn!(
                 "the clock of this machine is about {:.1} s behind the other validators': their \
-                 blocks are refused here. Synchronise it (NTP)",
+                 blocks are refused here. Synchronise the clock (NTP)",
                 seconds(by)
             ),
             Verdict::Agrees if self.wrong => {

@@ -79,7 +79,7 @@ async fn complete(connection: TcpStream) -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_a_model_lacks_is_said_once_and_its_return_too() -> Result<()> {
+async fn a_missing_model_is_reported_once_and_its_return_too() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let config = folder.path().join("agent.toml");
     let store = folder.path().join("store");

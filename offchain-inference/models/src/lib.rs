@@ -32,8 +32,8 @@ pub enum StoreError {
         /// The known names.
         known: String,
     },
-    /// The model is known but not here.
-    #[error("model {0:?} has not been fetched; `starling model fetch {0}` does")]
+    /// The model is known but has not been fetched.
+    #[error("model {0:?} has not been fetched; run `starling model fetch {0}`")]
     NotFetched(String),
     /// The file's length differs from the manifest's.
     #[error("{path} has {found} bytes instead of {expected}: {}", if found < expected { "it is truncated" } else { "it is another file" })]

@@ -129,7 +129,7 @@ impl Entry {
                     .all(|c| c.is_ascii_alphanumeric() || "-_.+".contains(c))
         };
         if !plain(&self.name) {
-            return bad("its name must be of letters, digits and -_.+ and not begin with a dot");
+            return bad("its name must consist of letters, digits and -_.+, without a leading dot");
         }
         if !plain(&self.file) {
             return bad("its file must be a plain file name");

@@ -68,7 +68,7 @@ fn a_fetched_file_is_whole_verified_and_can_be_removed() {
     assert_eq!(
         store.fetch("m", &mut ()).unwrap(),
         path,
-        "what is here is not fetched again"
+        "a valid file is not fetched again"
     );
     assert!(store.remove("m").unwrap());
     assert!(!store.remove("m").unwrap());
@@ -109,7 +109,7 @@ fn files_that_are_not_what_the_manifest_says_are_not_used() {
     fs::write(&path, &corrupt).unwrap();
     assert!(
         matches!(store.path("m"), Err(StoreError::WrongHash { .. })),
-        "rot is noticed"
+        "damage is noticed"
     );
     assert_eq!(
         fs::read(store.fetch("m", &mut ()).unwrap()).unwrap(),

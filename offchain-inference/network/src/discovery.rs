@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_held_any_more_is_withdrawn() {
+    fn a_model_that_is_no_longer_held_is_withdrawn() {
         let (mut discovery, now) = (Discovery::default(), Instant::now());
         discovery.provide(&[A], now);
         let commands = discovery.provide(&[B], now);

@@ -83,8 +83,8 @@ async fn take_activations(transport: &Network, mut service: Box<dyn Notification
                 let _ = result_tx.send(result);
             },
             NotificationEvent::NotificationStreamOpened { peer: id, .. } => {
-                log::debug!(target: LOG_TARGET, "substream with {id}");
-                // The backend libp2p was seen to open one without asking.
+                log::debug!(target: LOG_TARGET, "opened a substream with {id}");
+                // The libp2p backend was seen to open a substream without asking.
                 if !is_welcome(transport, &id) {
                     refuse(transport, "substream", &id);
                     transport.close(id);
@@ -96,7 +96,7 @@ async fn take_activations(transport: &Network, mut service: Box<dyn Notification
                 count(transport);
             },
             NotificationEvent::NotificationStreamClosed { peer: id } => {
-                log::debug!(target: LOG_TARGET, "no substream with {id} any more");
+                log::debug!(target: LOG_TARGET, "the substream with {id} has closed");
                 let was_open = transport.links.closed(&id);
                 if !transport.links.is_awaited(&id) {
                     transport.leave(id);
@@ -181,7 +181,7 @@ async fn tick(transport: &Network) {
 }
 
 fn refuse(transport: &Network, what: &str, id: &PeerId) {
-    log::debug!(target: LOG_TARGET, "refused a {what} of {id}");
+    log::debug!(target: LOG_TARGET, "refused a {what} from {id}");
     transport.metrics.refused.with_label_values(&[what]).inc();
 }
 

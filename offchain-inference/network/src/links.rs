@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_gets_the_substream_when_it_opens() {
+    fn a_waiting_thread_gets_the_substream_when_it_opens() {
         let (links, peer) = (Links::default(), PeerId::random());
         thread::scope(|scope| {
             let waiting = scope.spawn(|| links.to(&peer, soon(), || {}).is_some());
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_waited_in_vain_leaves_nothing_behind() {
+    fn a_thread_that_waited_in_vain_leaves_nothing_behind() {
         let (links, peer) = (Links::default(), PeerId::random());
         let asked = Cell::new(0);
         let ask = || asked.set(asked.get() + 1);

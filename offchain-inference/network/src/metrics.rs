@@ -26,8 +26,11 @@ impl Metrics {
         };
         let metrics = Self {
             links: Gauge::new("starling_network_links", "Open substreams for activations")?,
-            refused: counters("refused_total", "What peers wanted and did not get")?,
-            failed: counters("failed_total", "What peers did not take or answer")?,
+            refused: counters("refused_total", "Substreams and requests refused to peers")?,
+            failed: counters(
+                "failed_total",
+                "Messages and requests that peers did not take or answer",
+            )?,
         };
         if let Some(registry) = registry {
             register(metrics.links.clone(), registry)?;

@@ -180,7 +180,7 @@ impl Transport for Network {
 
     fn attach(&self, inbox: Weak<dyn Inbox>) {
         if self.inbox.set(inbox).is_err() {
-            log::error!(target: LOG_TARGET, "the transport has an inbox already");
+            log::error!(target: LOG_TARGET, "the transport already has an inbox");
         }
     }
 

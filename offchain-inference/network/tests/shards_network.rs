@@ -210,7 +210,7 @@ macro_rules! with_both_backends {
 
 with_both_backends!(
     activations_arrive_whole_and_in_order_both_ways,
-    what_is_not_taken_at_once_comes_back_whole,
+    a_message_that_is_not_taken_at_once_comes_back_whole,
     requests_are_answered_or_refused,
     nothing_comes_in_from_who_is_not_welcome,
     holders_of_a_model_are_found,
@@ -257,7 +257,7 @@ fn activations_arrive_whole_and_in_order_both_ways<N: NetworkBackend<Block, H256
     assert!(server.next() == Event::Message(client.peer(), largest));
 }
 
-fn what_is_not_taken_at_once_comes_back_whole<N: NetworkBackend<Block, H256>>() {
+fn a_message_that_is_not_taken_at_once_comes_back_whole<N: NetworkBackend<Block, H256>>() {
     let [server, client] = Node::pair::<N>();
     let (from, to) = (&client.transport, server.peer());
     assert_eq!(from.try_send(&to, vec![1]), Err(vec![1]), "nothing is open");

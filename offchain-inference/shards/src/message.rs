@@ -293,24 +293,24 @@ pub enum Refusal {
     #[error("only active, bonded agents may open sessions")]
     #[codec(index = 3)]
     NotBonded,
-    /// The request's time is too far from the server's.
-    #[error("the request is not of this time")]
+    /// The request's time is too far from the server's clock.
+    #[error("the request's time differs too much from the server's clock")]
     #[codec(index = 4)]
     Stale,
     /// The nonce was used before.
-    #[error("the request was made before")]
+    #[error("the request was already used")]
     #[codec(index = 5)]
     Replayed,
-    /// The agent, or all together, have as many sessions as there may be.
-    #[error("no more sessions are opened")]
+    /// The agent, or all agents together, have the maximum number of sessions.
+    #[error("the server opens no more sessions")]
     #[codec(index = 6)]
     TooManySessions,
     /// The message has more bytes, rows or branches than the server accepts.
     #[error("the message is too large")]
     #[codec(index = 7)]
     TooLarge,
-    /// More messages or requests than the server takes in this time.
-    #[error("too many messages in too short a time")]
+    /// The peer sends more messages or requests than the server accepts in this time.
+    #[error("too many messages or requests; send fewer a second")]
     #[codec(index = 8)]
     TooFast,
     /// The peer has no such session: it was never opened, was closed, or has expired.
@@ -321,8 +321,8 @@ pub enum Refusal {
     #[error("a message is out of order")]
     #[codec(index = 10)]
     OutOfOrder,
-    /// A branch that does not exist, exists already, or is shorter than the message supposes.
-    #[error("the branch is not as the message supposes")]
+    /// A branch is missing, exists already, or is shorter than the message assumes.
+    #[error("the branch is missing, exists already, or is too short")]
     #[codec(index = 11)]
     WrongBranch,
     /// The caches have no room.
@@ -349,8 +349,8 @@ pub enum Refusal {
     #[error("this wire format is not supported here")]
     #[codec(index = 17)]
     WrongWire,
-    /// What another server passed on is no rows.
-    #[error("what the upstream passed on is malformed")]
+    /// Another server passed on bytes that are no rows.
+    #[error("the upstream server passed on malformed rows")]
     #[codec(index = 18)]
     BadPush,
 }

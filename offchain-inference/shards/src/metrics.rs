@@ -58,7 +58,7 @@ impl Metrics {
         Ok(Self {
             sessions: register.gauge("sessions", "Open sessions of other agents")?,
             positions: register.gauge("positions", "Positions in caches of served spans")?,
-            refused: register.counters("refused_total", "Refusals given to others", &["reason"])?,
+            refused: register.counters("refused_total", "Refusals sent to others", &["reason"])?,
             expired: register.counter("expired_total", "Sessions ended for want of messages")?,
             served_rows: register.counter("served_rows_total", "Rows computed for others")?,
             pass_rows: register.histogram("pass_rows", "Rows of a pass", 1.0, 10)?,
@@ -70,19 +70,19 @@ impl Metrics {
             )?,
             hop_seconds: register.histogram(
                 "hop_seconds",
-                "Seconds from a question to its answer",
+                "Seconds from a request to its answer, for one hop",
                 0.000_5,
                 16,
             )?,
             wire_seconds: register.histogram(
                 "wire_seconds",
-                "Seconds of a hop that the server did not hold the rows",
+                "Seconds of a hop outside the server",
                 0.000_05,
                 18,
             )?,
             failures: register.counters(
                 "failures_total",
-                "Spans that failed in use",
+                "Spans that failed while in use",
                 &["cause"],
             )?,
             recovery_seconds: register.histogram(
@@ -93,7 +93,7 @@ impl Metrics {
             )?,
             replayed_rows: register
                 .counter("replayed_rows_total", "Rows sent to rebuild caches")?,
-            replanned: register.counter("replanned_total", "Routes changed for faster ones")?,
+            replanned: register.counter("replanned_total", "Changes to a much faster route")?,
             checks: register.counters("checks_total", "Spot checks", &["outcome"])?,
             pushes: register.counters(
                 "pushes_total",
@@ -102,10 +102,10 @@ impl Metrics {
             )?,
             evidence: register.counters(
                 "evidence_total",
-                "Proofs that one of two servers computed wrongly",
+                "Evidence that one of two servers computed wrongly",
                 &["outcome"],
             )?,
-            stray: register.counter("stray_total", "Answers that nobody waited for")?,
+            stray: register.counter("stray_total", "Answers without a waiter")?,
         })
     }
 

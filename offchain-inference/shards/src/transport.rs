@@ -52,7 +52,7 @@ pub enum TransportError {
     #[error("peer {0} did not answer in time")]
     Timeout(Peer),
     /// The payload is longer than the transport carries.
-    #[error("a message of {bytes} bytes; at most {limit} are carried")]
+    #[error("the message has {bytes} bytes; the limit is {limit}")]
     TooLarge {
         /// Size of the payload, in bytes.
         bytes: usize,

@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_compact_stays_as_it_is() {
+    fn a_compact_module_stays_as_it_is() {
         let once = compact(&module(&[0x20, 0])).unwrap();
         assert_eq!(compact(&once).unwrap(), once);
     }
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_module_is_refused() {
+    fn bytes_that_are_no_module_are_refused() {
         assert!(compact(b"not a module").is_err());
     }
 }

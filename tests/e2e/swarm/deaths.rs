@@ -50,7 +50,7 @@ async fn killed_after_its_commit() -> Result<Killed> {
 }
 
 #[tokio::test]
-async fn who_is_killed_after_its_commit_and_comes_back_still_reveals() -> Result<()> {
+async fn a_validator_killed_after_its_commit_still_reveals_when_it_comes_back() -> Result<()> {
     let Killed {
         mut swarm,
         rpc,

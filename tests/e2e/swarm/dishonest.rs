@@ -47,7 +47,7 @@ struct Cast {
 
 /// One swarm for all cases, because starting it takes longer than a round.
 #[tokio::test]
-async fn who_cheats_gains_nothing_and_loses_what_the_protocol_says() -> Result<()> {
+async fn a_cheat_gains_nothing_and_loses_the_protocols_amounts() -> Result<()> {
     let mut cast = Cast::start().await?;
     cast.copies_a_ciphertext().await?;
     cast.reveals_garbage().await?;

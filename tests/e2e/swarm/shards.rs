@@ -198,7 +198,7 @@ async fn when_a_server_is_killed_another_one_takes_over_in_the_same_round() -> R
 }
 
 #[tokio::test]
-async fn who_may_not_use_the_layers_goes_without_them_until_it_may() -> Result<()> {
+async fn a_client_that_may_not_use_the_layers_goes_without_them_until_it_may() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let answer = "Paris is the capital of France.";
     let forbidden = server(

@@ -82,7 +82,7 @@ impl Check {
             if !verdict.agrees {
                 log::warn!(
                     target: LOG_TARGET,
-                    "{peer} computes layers {}..{} otherwise than another node does, by {:?}; its \
+                    "{peer} computes layers {}..{} differently from another node, by {:?}; its \
                      trust is {trust:.2} now",
                     link.layers.start,
                     link.layers.end,
@@ -174,7 +174,7 @@ impl Check {
         let (first, second) = match signed {
             (Ok(first), Ok(second)) => (first, second),
             (Err(error), _) | (_, Err(error)) => {
-                log::warn!(target: LOG_TARGET, "a server does not sign for what it computed: {error}");
+                log::warn!(target: LOG_TARGET, "a server does not sign for its output: {error}");
                 return;
             },
         };

@@ -60,8 +60,8 @@ pub enum LinkError {
     /// The answer does not fit the question.
     #[error("the answer is malformed")]
     Malformed,
-    /// What another server should have passed on did not come, or not as it was.
-    #[error("the upstream did not pass on its rows")]
+    /// Rows that another server should have passed on are missing or differ.
+    #[error("the upstream server did not pass on its rows")]
     NotPushed,
 }
 
@@ -333,7 +333,7 @@ impl Link {
     pub fn not_pushed(&self, from: &Peer) {
         log::info!(
             target: LOG_TARGET,
-            "what {from} passes on does not come to {} as it should: it goes through this node",
+            "rows from {from} do not reach {} intact; they go through this node from now on",
             self.peer
         );
         self.hub.metrics.push("given_up");
@@ -358,7 +358,7 @@ impl Link {
         let payload = message::encode(message);
         let sent = self.hub.transport.send(&self.peer, payload, SEND_TIMEOUT);
         if let Err(error) = sent {
-            log::debug!(target: LOG_TARGET, "{} is not told: {error}", self.peer);
+            log::debug!(target: LOG_TARGET, "cannot send to {}: {error}", self.peer);
         }
     }
 

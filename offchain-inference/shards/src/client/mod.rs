@@ -116,7 +116,7 @@ impl Hub {
         match self.ask(peer, &Request::Describe(*model), timeout) {
             Ok(Response::Announcement(signed)) => {
                 if let Err(why) = self.check(peer, model, &signed) {
-                    log::debug!(target: LOG_TARGET, "{peer} announces what is not taken: {why}");
+                    log::debug!(target: LOG_TARGET, "the announcement of {peer} is refused: {why}");
                     self.peers.not_held(peer, model);
                 } else {
                     self.peers.heard(peer, signed, started.elapsed());
@@ -124,7 +124,7 @@ impl Hub {
             },
             Ok(_) => self.peers.not_held(peer, model),
             Err(error) => {
-                log::debug!(target: LOG_TARGET, "{peer} does not say what it holds: {error}");
+                log::debug!(target: LOG_TARGET, "{peer} does not announce its span: {error}");
                 if !error.is_forgivable() {
                     self.peers.failed(peer);
                 }
@@ -146,10 +146,10 @@ impl Hub {
             ..
         } = &signed.body;
         if named != model || layers.range().is_empty() {
-            return Err("it is about something else");
+            return Err("it is about another model");
         }
         if !throughput.is_finite() || *throughput <= 0.0 {
-            return Err("its throughput makes no sense");
+            return Err("its throughput is not a sensible number");
         }
         let agent = self.directory.agent(&signed.account);
         if agent.is_some_and(|agent| agent.key != signed.key) {

@@ -59,8 +59,8 @@ pub enum PipelineError {
         /// The last error, if there was one.
         last: Option<String>,
     },
-    /// Span after span failed.
-    #[error("span after span failed, at last layers {}..{}: {last}", .layers.start, .layers.end)]
+    /// Too many spans failed one after the other.
+    #[error("too many spans failed in a row; the last was layers {}..{}: {last}", .layers.start, .layers.end)]
     GaveUp {
         /// Number of failures.
         failures: usize,
@@ -348,7 +348,7 @@ impl Inner {
                         observe(&self.hub.metrics.recovery_seconds, took);
                         log::info!(
                             target: LOG_TARGET,
-                            "after {failures} failures of spans the pipeline goes on; it took {} ms",
+                            "the pipeline goes on after {failures} failed spans, with {} ms lost",
                             took.as_millis()
                         );
                     }
@@ -566,7 +566,7 @@ impl Inner {
         }
         log::info!(
             target: LOG_TARGET,
-            "another route is taken: {:.1} ms a token expected instead of {:.1} ms",
+            "the route is changed: {:.1} ms a token expected instead of {:.1} ms",
             1e3 * cost,
             1e3 * present
         );

@@ -43,7 +43,7 @@ impl Case {
         let invalid = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why);
         let body = bytes
             .strip_prefix(&MAGIC)
-            .ok_or_else(|| invalid("not a file of evidence, or of another version"))?;
+            .ok_or_else(|| invalid("not an evidence file of this version"))?;
         Self::decode_all(&mut &*body).map_err(|_| invalid("the evidence is cut off or damaged"))
     }
 
@@ -279,11 +279,11 @@ mod tests {
         assert_eq!(kept(&archive), [4, 5]);
         let too_tight = with_bytes(bytes - 1);
         assert_eq!(too_tight.store(&case(6, [0, 6])).unwrap(), None);
-        assert_eq!(kept(&archive), [4, 5], "what cannot be kept costs nothing");
+        assert_eq!(kept(&archive), [4, 5], "a refused case removes nothing");
     }
 
     #[test]
-    fn what_is_not_a_case_is_told_apart() {
+    fn a_file_that_is_no_case_is_refused() {
         let (folder, archive) = archive(Room::default());
         let path = archive.store(&case(5, [1, 2])).unwrap().unwrap();
         let bytes = fs::read(&path).unwrap();
@@ -294,8 +294,8 @@ mod tests {
         };
         assert!(read(&bytes[..bytes.len() - 1]).contains("damaged"));
         assert!(read(&[&bytes[..], &[0]].concat()).contains("damaged"));
-        assert!(read(&bytes[1..]).contains("not a file of evidence"));
-        assert!(read(&[]).contains("not a file of evidence"));
+        assert!(read(&bytes[1..]).contains("not an evidence file"));
+        assert!(read(&[]).contains("not an evidence file"));
     }
 
     #[test]

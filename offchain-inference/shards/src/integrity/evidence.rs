@@ -371,7 +371,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_does_not_decode_agrees_with_nothing() {
+    fn bytes_that_do_not_decode_agree_with_nothing() {
         let mut garbage = floats(ROWS * WIDTH, 2.0);
         garbage[3] = f32::NAN;
         let (evidence, exhibit) = case(
@@ -411,7 +411,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_proves_nothing_is_refused() {
+    fn evidence_that_proves_nothing_is_refused() {
         let (Evidence { first, second }, exhibit) = conflict();
         let check = |second: SignedOutput| {
             let first = first.clone();

@@ -131,7 +131,7 @@ impl Outgoing {
         match self.send(&peer, payload) {
             Ok(()) => self.metrics.push("sent"),
             Err(error) => {
-                log::debug!(target: LOG_TARGET, "nothing is passed on to {peer}: {error}");
+                log::debug!(target: LOG_TARGET, "cannot pass rows on to {peer}: {error}");
                 self.metrics.push("failed");
                 *silent = Some((peer, Instant::now()));
             },

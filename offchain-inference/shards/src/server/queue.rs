@@ -505,7 +505,7 @@ mod tests {
             queue.push(&key(n), job(sequence, rows), 99).unwrap();
         }
         assert_eq!(turn(&queue), [(0, 0), (2, 0)], "as many as fit, one each");
-        assert_eq!(turn(&queue), [(1, 0)], "who was passed over comes first");
+        assert_eq!(turn(&queue), [(1, 0)], "the passed-over one comes first");
         assert_eq!(turn(&queue), [(0, 1)]);
         assert_eq!(turn(&queue), [(0, 2)]);
     }
@@ -561,7 +561,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_idle_ends_and_what_waits_does_not() {
+    fn an_idle_session_ends_and_one_with_a_waiting_message_does_not() {
         let queue = queue(2);
         queue.push(&key(0), job(0, 1), 9).unwrap();
         let turn = queue.next(8, Duration::ZERO).unwrap();
@@ -648,7 +648,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_skipped_is_not_awaited_and_computes_nothing() {
+    fn a_skipped_message_is_not_awaited_and_computes_nothing() {
         let queue = queue(1);
         let upstream = Peer::new([9]);
         queue.set_upstream(&key(0), upstream.clone());

@@ -72,7 +72,7 @@ pub enum WireError {
         found: usize,
     },
     /// An element or a scale is infinite or not a number.
-    #[error("the hidden state holds what is not a finite number")]
+    #[error("the hidden state holds a number that is not finite")]
     NotFinite,
     /// The bytes hold a value that no encoder produces.
     #[error("the hidden state holds bytes that {0} does not use")]

@@ -70,7 +70,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_decoded_is_coded_exactly((values, width) in rows(), wire in select(&WireFormat::ALL)) {
+    fn decoded_values_are_coded_exactly((values, width) in rows(), wire in select(&WireFormat::ALL)) {
         let rows = values.len() / width;
         let once = wire.decode(&wire.encode(&values, width), rows, width).unwrap();
         let twice = wire.decode(&wire.encode(&once, width), rows, width).unwrap();
@@ -123,7 +123,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_not_finite_is_refused((mut values, width) in rows(), at in any::<prop::sample::Index>(), bad in select(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY]), wire in select(&WireFormat::ALL)) {
+    fn a_number_that_is_not_finite_is_refused((mut values, width) in rows(), at in any::<prop::sample::Index>(), bad in select(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY]), wire in select(&WireFormat::ALL)) {
         prop_assume!(!values.is_empty());
         let at = at.index(values.len());
         values[at] = bad;

@@ -152,7 +152,7 @@ fn pushing(scene: &Scene, config: PipelineConfig) -> Pipeline {
 }
 
 #[test]
-fn what_is_not_passed_on_goes_through_the_client() {
+fn rows_that_are_not_passed_on_go_through_the_client() {
     let scene = Scene::new(1);
     let config = PipelineConfig {
         least_step_timeout: Duration::from_millis(500),
@@ -172,7 +172,7 @@ fn what_is_not_passed_on_goes_through_the_client() {
 }
 
 #[test]
-fn who_passes_on_something_else_than_it_answers_is_passed_over() {
+fn a_server_that_passes_on_other_rows_than_it_answers_is_passed_over() {
     let scene = Scene::new(1);
     let pipeline = pushing(&scene, config());
     let tokens = scene.strike(&pipeline, &[(9, 0)], |peer| {
@@ -208,7 +208,7 @@ fn garbage_that_is_passed_on_is_not_blamed_on_who_gets_it() {
 }
 
 #[test]
-fn who_waits_for_a_server_that_dies_goes_on_with_its_replacement() {
+fn a_server_that_waits_for_a_dead_one_goes_on_with_its_replacement() {
     let scene = Scene::new(2);
     let pipeline = pushing(&scene, config());
     let tokens = scene.strike(&pipeline, &[(9, 0)], |peer| {
@@ -248,7 +248,7 @@ fn a_paused_server_is_replaced_and_the_tokens_are_the_same() {
 }
 
 #[test]
-fn who_takes_nothing_holds_up_nobody_else() {
+fn a_peer_that_takes_nothing_holds_up_nobody_else() {
     let mut scene = Scene::new(1);
     let config = PipelineConfig {
         least_step_timeout: Duration::from_secs(20),
@@ -411,7 +411,7 @@ fn garbage_is_noticed_and_the_tokens_are_the_same() {
 }
 
 #[test]
-fn what_is_no_message_at_all_is_counted_and_survived() {
+fn bytes_that_are_no_message_are_counted_and_survived() {
     let scene = Scene::new(2);
     let pipeline = scene.swarm.pipeline(
         &scene.user,

@@ -292,7 +292,7 @@ fn only_what_a_bonded_agent_signs_for_this_server_opens_a_session() {
 }
 
 #[test]
-fn anyone_may_where_the_configuration_says_so() {
+fn anyone_may_open_a_session_if_the_configuration_says_so() {
     let scene = Scene::new(ServiceConfig {
         only_bonded: false,
         ..unhurried()
@@ -569,7 +569,7 @@ fn an_output_goes_on_to_whom_the_client_names() {
 }
 
 #[test]
-fn what_is_skipped_leaves_the_session_in_order() {
+fn a_skipped_message_leaves_the_session_in_order() {
     let scene = Scene::new(unhurried());
     let client = scene.client(100, true);
     let session = scene.opened(&client).session;

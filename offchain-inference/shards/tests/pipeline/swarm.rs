@@ -172,7 +172,7 @@ pub fn greedy<T: Trunk>(
 pub fn eventually(what: &str, is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !is_so() {
-        assert!(Instant::now() < deadline, "{what} has not come to be");
+        assert!(Instant::now() < deadline, "{what} did not happen in time");
         std::thread::park_timeout(Duration::from_millis(1));
     }
 }

@@ -116,7 +116,7 @@ pub(super) fn hellaswag(path: &Path) -> Result<Items, DataError> {
                 gold,
             })
         },
-        _ => Err(bad(path, i, "it is cut short")),
+        _ => Err(bad(path, i, "it has fewer than six lines")),
     });
     Ok(Items::Choices(items.collect::<Result<_, _>>()?))
 }
@@ -134,7 +134,7 @@ pub(super) fn lambada(path: &Path) -> Result<Items, DataError> {
             .text
             .trim_end()
             .rsplit_once(' ')
-            .ok_or_else(|| bad(path, i, "it is one word"))?;
+            .ok_or_else(|| bad(path, i, "it has only one word"))?;
         Ok(Passage {
             context: context.into(),
             word: word.into(),

@@ -43,7 +43,7 @@ fn span(text: &str) -> Result<Range<usize>, String> {
     let span = text
         .split_once("..")
         .and_then(|(first, last)| Some(first.parse().ok()?..last.parse().ok()?));
-    span.ok_or_else(|| "first and last, as in 0..15".into())
+    span.ok_or_else(|| "the layers must be first and last, as in 0..15".into())
 }
 
 #[derive(Args)]
@@ -88,7 +88,11 @@ pub fn run(args: &StoreArgs, command: Command) -> Result<(), Failure> {
                 let removed = store.remove(&name)?;
                 println!(
                     "{name}: {}",
-                    if removed { "removed" } else { "was not here" }
+                    if removed {
+                        "removed"
+                    } else {
+                        "was not in the store"
+                    }
                 );
             }
         },

@@ -59,7 +59,7 @@ impl Source {
             })
             .collect();
         if texts.is_empty() {
-            return Err("there is no text to measure with".into());
+            return Err("the evaluation data hold no text".into());
         }
         Ok(texts)
     }

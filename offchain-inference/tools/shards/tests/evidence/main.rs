@@ -150,7 +150,7 @@ fn the_liar_is_told_by_its_model_and_a_damaged_file_by_its_name() {
     let told = String::from_utf8(partly.stderr).unwrap();
     for words in [
         "00.evidence: the evidence is cut off or damaged",
-        "01.evidence: not a file of evidence",
+        "01.evidence: not an evidence file of this version",
         "02.evidence: the exhibit",
         "3 of 4 files",
     ] {
