@@ -47,6 +47,15 @@ impl Entry {
     pub fn row_bytes(&self) -> usize {
         self.columns / self.dtype.block_size() * self.dtype.type_size()
     }
+
+    /// `rows` rows of it, from `first` on, which must be there.
+    pub fn part(&self, first: usize, rows: usize) -> Self {
+        Self {
+            rows,
+            offset: self.offset + (first * self.row_bytes()) as u64,
+            ..self.clone()
+        }
+    }
 }
 
 impl Gguf {

@@ -57,6 +57,14 @@ pub(super) fn rms_norm(x: &Tensor, weight: &Tensor, epsilon: f32) -> Result<Tens
     Ok(x.broadcast_mul(&scale)?.broadcast_mul(weight)?)
 }
 
+/// cap · tanh(x / cap), where there is a cap.
+pub(super) fn soft_cap(x: Tensor, cap: Option<f32>) -> Result<Tensor> {
+    let Some(cap) = cap.map(f64::from) else {
+        return Ok(x);
+    };
+    Ok(((x / cap)?.tanh()? * cap)?)
+}
+
 /// Over the last dimension; −∞ becomes 0.
 fn softmax(x: &Tensor) -> Result<Tensor> {
     let largest = x.max_keepdim(D::Minus1)?;
@@ -111,8 +119,9 @@ impl Pass<'_> {
         for position in positions {
             for frequency in &frequencies {
                 let angle = position as f64 * frequency;
-                sin.push(angle.sin() as f32);
-                cos.push(angle.cos() as f32);
+                let magnitude = f64::from(rope.magnitude);
+                sin.push((magnitude * angle.sin()) as f32);
+                cos.push((magnitude * angle.cos()) as f32);
             }
         }
         let rows: usize = self.parts.iter().map(|part| part.rows).sum();
@@ -161,22 +170,28 @@ impl Pass<'_> {
             head_width,
             ..
         } = *self.config;
-        let project = |matrix: &QMatMul, heads| -> Result<Tensor> {
+        let project = |matrix: &QMatMul, bias: Option<&Tensor>, heads| -> Result<Tensor> {
             let rows = normed.dim(0)?;
-            Ok(matrix.forward(normed)?.reshape((rows, heads, head_width))?)
+            let mut x = matrix.forward(normed)?;
+            if let Some(bias) = bias {
+                x = x.broadcast_add(bias)?;
+            }
+            Ok(x.reshape((rows, heads, head_width))?)
         };
-        let rotated = |matrix, heads, norm: Option<&Tensor>| -> Result<Tensor> {
-            let x = project(matrix, heads)?;
+        let rotated = |matrix, bias, heads, norm: Option<&Tensor>| -> Result<Tensor> {
+            let x = project(matrix, bias, heads)?;
             let x = match norm {
                 Some(norm) => self.norm(&x, norm)?,
                 None => x,
             };
             self.rotate(&x, kind)
         };
-        let queries = rotated(&layer.query, heads, layer.query_norm.as_ref())?;
+        let (bias, norm) = (layer.query_bias.as_ref(), layer.query_norm.as_ref());
+        let queries = rotated(&layer.query, bias, heads, norm)?;
         let queries = (queries * f64::from(self.config.attention_scale))?;
-        let keys = rotated(&layer.key, kv_heads, layer.key_norm.as_ref())?;
-        let values = project(&layer.value, kv_heads)?;
+        let (bias, norm) = (layer.key_bias.as_ref(), layer.key_norm.as_ref());
+        let keys = rotated(&layer.key, bias, kv_heads, norm)?;
+        let values = project(&layer.value, layer.value_bias.as_ref(), kv_heads)?;
         let mut attended = Vec::with_capacity(self.parts.len());
         let mut first = 0;
         for (part, view) in self.parts.iter().zip(&kind.views) {
@@ -228,7 +243,7 @@ impl Pass<'_> {
             .iter()
             .map(|(keys, _)| queries.matmul(&keys.t()?))
             .collect::<candle_core::Result<Vec<_>>>()?;
-        let mut scores = Tensor::cat(&scores, 2)?;
+        let mut scores = soft_cap(Tensor::cat(&scores, 2)?, self.config.attention_cap)?;
         if let Some(mask) = &view.mask {
             let seen = scores.dim(2)?;
             scores = scores

@@ -120,8 +120,9 @@ impl Angles {
                 let position = (segment.start + i) as f64;
                 for (pair, frequency) in frequencies.iter().enumerate() {
                     let (sin, cos) = (position * frequency).sin_cos();
-                    self.cos[row * half + pair] = cos as f32;
-                    self.sin[row * half + pair] = sin as f32;
+                    let magnitude = f64::from(rope.magnitude);
+                    self.cos[row * half + pair] = (magnitude * cos) as f32;
+                    self.sin[row * half + pair] = (magnitude * sin) as f32;
                 }
             }
         }
@@ -400,12 +401,21 @@ impl Run<'_> {
         };
         self.row_tasks(crew, |row| {
             let x = qkv.at(row * self.qkv_width());
+            let keys = x.add(config.query_width());
+            let values = keys.add(config.kv_width());
+            for (part, bias) in [
+                (x, &weights.query_bias),
+                (keys, &weights.key_bias),
+                (values, &weights.value_bias),
+            ] {
+                if let Some(bias) = bias {
+                    (kernels.add)(part, bias.as_ptr(), bias.len());
+                }
+            }
             for i in 0..config.heads {
                 head(x.add(i * head_width), row, weights.query_norm.as_ref());
             }
             (kernels.scale)(x, config.attention_scale, config.query_width());
-            let keys = x.add(config.query_width());
-            let values = keys.add(config.kv_width());
             let Some(segment) = self.segments.iter().find(|s| s.rows.contains(&row)) else {
                 return;
             };
@@ -452,6 +462,7 @@ impl Run<'_> {
                 head_width: config.head_width,
                 start: segment.start,
                 window,
+                cap: config.attention_cap,
                 pages: &segment.pages,
                 keys: geometry.keys(layer, task.head),
                 values: geometry.values(layer, task.head),
@@ -546,6 +557,8 @@ pub(crate) struct Head<'a> {
     pub epsilon: f32,
     pub norm: &'a Buffer<f32>,
     pub matrix: &'a Matrix,
+    /// Logits are kept within ± this, by tanh.
+    pub cap: Option<f32>,
 }
 
 /// What [`Head::statistics`] finds for a row and a stretch of the vocabulary.
@@ -577,6 +590,15 @@ impl Head<'_> {
         normed
     }
 
+    /// Caps `n` logits of each of `rows` rows.
+    unsafe fn cap(&self, logits: Shared, rows: usize, stride: usize, n: usize) {
+        if let Some(cap) = self.cap {
+            for row in 0..rows {
+                (self.kernels.soft_cap)(logits.at(row * stride), cap, n);
+            }
+        }
+    }
+
     /// Logits of the first rows of `workspace.hidden`: rows × vocabulary.
     pub fn logits(&self, pool: &mut Pool, workspace: &Workspace, out: &mut [f32]) -> Result<()> {
         let stride = self.matrix.rows;
@@ -587,12 +609,15 @@ impl Head<'_> {
             panel_tasks(crew, self.matrix.panels(), rows, |panel| {
                 // SAFETY: `out` has `rows` rows of `matrix.rows`; each panel is its own columns.
                 unsafe {
+                    let data = out.at(panel * LANES);
                     let out = Output {
-                        data: out.at(panel * LANES),
+                        data,
                         stride,
                         add: false,
                     };
                     (self.kernels.product)(self.matrix, panel, normed, rows, out);
+                    let columns = LANES.min(stride - panel * LANES);
+                    self.cap(Shared(data), rows, stride, columns);
                 }
             })
         })
@@ -612,7 +637,10 @@ impl Head<'_> {
                     add: false,
                 };
                 // SAFETY: the output is one panel wide, and one row is asked for.
-                unsafe { (self.kernels.product)(self.matrix, panel, normed, 1, out) };
+                unsafe {
+                    (self.kernels.product)(self.matrix, panel, normed, 1, out);
+                    self.cap(Shared(out.data), 1, LANES, LANES);
+                }
                 lanes[lane]
             })
             .collect()
@@ -658,6 +686,7 @@ impl Head<'_> {
                         };
                         (self.kernels.product)(self.matrix, panel, normed, rows, out);
                     }
+                    self.cap(scratch, rows, stride, end - first);
                     for row in 0..rows {
                         let (largest, sum) =
                             (self.kernels.largest_and_mass)(scratch.at(row * stride), end - first);

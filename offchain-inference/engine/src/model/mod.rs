@@ -558,6 +558,7 @@ impl Model {
             epsilon: config.norm_epsilon,
             norm: &ends.norm,
             matrix: ends.head(),
+            cap: config.logit_cap,
         };
         let mut guard = self.engine()?;
         let Engine { pool, workspace } = &mut *guard;
