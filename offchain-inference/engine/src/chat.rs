@@ -4,7 +4,8 @@
 
 use crate::prompt::Prompt;
 use minijinja::{syntax::SyntaxConfig, Environment, Error as JinjaError, ErrorKind, Value};
-use std::collections::BTreeMap;
+use regex::{Captures, Regex};
+use std::{collections::BTreeMap, sync::LazyLock};
 
 /// Who says a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +127,7 @@ impl ChatTemplate {
             jiff::fmt::strtime::format(&format, &jiff::Zoned::now())
                 .map_err(|e| JinjaError::new(ErrorKind::InvalidOperation, e.to_string()))
         });
-        environment.add_template_owned("chat", source.unwrap_or(PLAIN).to_owned())?;
+        environment.add_template_owned("chat", without_marks(source.unwrap_or(PLAIN)))?;
         let mut template = Self {
             environment,
             bos: bos.unwrap_or_default().to_owned(),
@@ -214,6 +215,19 @@ impl ChatTemplate {
     }
 }
 
+/// Templates written for training mark the replies, `{% generation %}` … `{% endgeneration %}`: what
+/// is between them counts, the marks only trim white space.
+fn without_marks(source: &str) -> String {
+    static MARK: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}").expect("the pattern is sound")
+    });
+    let replaced = MARK.replace_all(source, |mark: &Captures<'_>| {
+        let statement = mark.get(2).map_or("if true", |_| "endif");
+        format!("{{%{} {statement} {}%}}", &mark[1], &mark[3])
+    });
+    replaced.into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,6 +283,15 @@ mod tests {
             text(&chat.render(&[Message::user("  a b \n")], true).unwrap()),
             "<s>[a b]"
         );
+    }
+
+    #[test]
+    fn marks_for_training_print_what_is_between_them() {
+        let source = "{% for m in messages %}{%- generation -%} <{{ m.content }}> \
+            {% endgeneration %}{% endfor %}";
+        let chat = ChatTemplate::new(Some(source), None, None).unwrap();
+        let prompt = chat.render(&[Message::assistant("a")], false).unwrap();
+        assert_eq!(text(&prompt), "<a> ");
     }
 
     #[test]

@@ -90,6 +90,23 @@ pub enum Activation {
     GeluTanh,
 }
 
+/// A feed-forward sublayer of several, of which each row takes a few.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Experts {
+    /// How many there are.
+    pub count: usize,
+    /// How many a row takes: the likeliest by the router's softmax.
+    pub used: usize,
+    /// Feed-forward width of each.
+    pub feed_forward: usize,
+    /// Whether the shares of those that a row takes are made to add up to one.
+    pub normed: bool,
+    /// Factor on the shares.
+    pub scale: f32,
+    /// Whether there is one more, that all rows take.
+    pub shared: bool,
+}
+
 /// The decoder's dimensions and variants. Lengths are in elements unless said otherwise.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -101,8 +118,10 @@ pub struct Config {
     pub layers: usize,
     /// Width of the hidden state.
     pub width: usize,
-    /// Width of the feed-forward sublayer.
+    /// Width of the feed-forward sublayer that all rows take, or else of an expert.
     pub feed_forward: usize,
+    /// Experts in place of the feed-forward sublayer, or beside it.
+    pub experts: Option<Experts>,
     /// Query heads.
     pub heads: usize,
     /// Key-value heads; divides `heads`.

@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     config::{Activation, Config, Rope},
-    model::weights::{Layer, Weights},
+    model::{
+        choose,
+        weights::{FeedForward, Gated, Layer, Weights},
+    },
     Result,
 };
 
@@ -276,11 +279,47 @@ impl Pass<'_> {
     }
 
     fn feed_forward(&self, layer: &Layer<OnDevice>, normed: &Tensor) -> Result<Tensor> {
-        let gate = layer.gate.forward(normed)?;
+        let routed = match &layer.feed_forward {
+            FeedForward::Dense(gated) => return self.gated(gated, normed),
+            FeedForward::Routed(routed) => routed,
+        };
+        let mut output = normed.zeros_like()?;
+        if let Some((gate, gated)) = &routed.shared {
+            let share = gate.forward(normed)?.neg()?.exp()?;
+            let share = (share + 1.0)?.recip()?;
+            output = self.gated(gated, normed)?.broadcast_mul(&share)?;
+        }
+        let Some(experts) = &self.config.experts else {
+            return Ok(output);
+        };
+        // For each expert the rows that take it, and their shares.
+        let mut taken = vec![(Vec::new(), Vec::new()); experts.count];
+        let logits = routed.router.forward(normed)?.to_vec2::<f32>()?;
+        for (row, logits) in (0u32..).zip(logits) {
+            for (expert, share) in choose(&logits, experts) {
+                taken[expert].0.push(row);
+                taken[expert].1.push(share);
+            }
+        }
+        for (gated, (rows, shares)) in routed.experts.iter().zip(taken) {
+            if rows.is_empty() {
+                continue;
+            }
+            let shares = Tensor::from_vec(shares, (rows.len(), 1), self.device)?;
+            let rows = Tensor::new(rows, self.device)?;
+            let own = self.gated(gated, &normed.index_select(&rows, 0)?)?;
+            output = output.index_add(&rows, &own.broadcast_mul(&shares)?, 0)?;
+        }
+        Ok(output)
+    }
+
+    fn gated(&self, matrices: &Gated<OnDevice>, x: &Tensor) -> Result<Tensor> {
+        let gate = matrices.gate.forward(x)?;
         let gate = match self.config.activation {
             Activation::Silu => gate.silu()?,
             Activation::GeluTanh => gate.gelu()?,
         };
-        Ok(layer.down.forward(&(gate * layer.up.forward(normed)?)?)?)
+        let gated = (gate * matrices.up.forward(x)?)?;
+        Ok(matrices.down.forward(&gated)?)
     }
 }

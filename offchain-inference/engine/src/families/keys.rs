@@ -3,13 +3,16 @@
 
 use super::Architecture;
 use crate::{
-    config::{Activation, Config, Rope, RopePairs, Yarn},
+    config::{Activation, Config, Experts, Rope, RopePairs, Yarn},
     gguf::Gguf,
     Error, Result,
 };
 
 /// Above this no dimension of a model is believed: products stay far from overflow.
 const MAX_DIMENSION: usize = 1 << 24;
+
+/// More experts than any model has.
+const MAX_EXPERTS: usize = 1 << 12;
 
 pub(super) struct Keys<'a> {
     pub gguf: &'a Gguf,
@@ -106,6 +109,7 @@ impl Keys<'_> {
             layers: self.required("block_count")?,
             width,
             feed_forward: self.required("feed_forward_length")?,
+            experts: None,
             heads,
             kv_heads,
             head_width,
@@ -128,6 +132,40 @@ impl Keys<'_> {
             head_norms: false,
             post_norms: false,
         })
+    }
+
+    /// Experts of this feed-forward width, of which none is shared.
+    pub fn experts(&self, feed_forward: usize, normed: bool) -> Result<Experts> {
+        let count = self.required("expert_count")?;
+        let used = self.required("expert_used_count")?;
+        if used > count || count > MAX_EXPERTS {
+            return Err(Error::Metadata(format!("{used} of {count} experts")));
+        }
+        for name in ["expert_group_count", "expert_shared_count"] {
+            if self.optional(name)?.unwrap_or(0) > 1 {
+                return Err(Error::Unsupported(format!("{} above 1", self.key(name))));
+            }
+        }
+        Ok(Experts {
+            count,
+            used,
+            feed_forward,
+            normed,
+            scale: self.factor("expert_weights_scale")?.unwrap_or(1.0),
+            shared: false,
+        })
+    }
+
+    /// Feed-forward width of Qwen's experts.
+    pub fn expert_width(&self, feed_forward: usize) -> Result<usize> {
+        let width = match self.optional("expert_feed_forward_length")? {
+            None | Some(0) => feed_forward / self.required("expert_used_count")?,
+            Some(width) => width,
+        };
+        match width {
+            0 => Err(self.missing("expert_feed_forward_length")),
+            width => Ok(width),
+        }
     }
 
     fn head_width(&self, width: usize, heads: usize) -> Result<usize> {

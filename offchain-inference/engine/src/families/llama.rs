@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Llama and its like: Llama 3's factors of the rotary pairs are a tensor, and need nothing here.
+//! Llama and its like, Mixtral's experts included. Llama 3's factors of the rotary pairs are a tensor,
+//! and need nothing here.
 //!
 //! A window in the metadata, as first Mistral models had, is ignored as llama.cpp does: two engines
 //! must not compute different models from one file.
@@ -8,5 +9,10 @@ use super::keys::Keys;
 use crate::{config::Config, Result};
 
 pub(super) fn config(keys: &Keys<'_>) -> Result<Config> {
-    keys.decoder()
+    let config = keys.decoder()?;
+    let experts = match keys.optional("expert_count")? {
+        None | Some(0) => None,
+        Some(_) => Some(keys.experts(config.feed_forward, true)?),
+    };
+    Ok(Config { experts, ..config })
 }

@@ -8,7 +8,9 @@ mod keys;
 mod llama;
 mod phi3;
 mod qwen2;
+mod qwen2moe;
 mod qwen3;
+mod qwen3moe;
 #[cfg(test)]
 mod tests;
 
@@ -18,12 +20,16 @@ use crate::{config::Config, gguf::Gguf, Error, Result};
 /// Model families that the decoders run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Architecture {
-    /// Llama, Mistral, SmolLM and whatever else GGUF calls `llama`.
+    /// Llama, Mistral, Mixtral, SmolLM and whatever else GGUF calls `llama`.
     Llama,
     /// Qwen 2 and 2.5.
     Qwen2,
     /// Qwen 3.
     Qwen3,
+    /// Qwen 2 with experts.
+    Qwen2Moe,
+    /// Qwen 3 with experts.
+    Qwen3Moe,
     /// Gemma 2.
     Gemma2,
     /// Gemma 3, text only.
@@ -34,10 +40,12 @@ pub enum Architecture {
 
 impl Architecture {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Llama,
         Self::Qwen2,
         Self::Qwen3,
+        Self::Qwen2Moe,
+        Self::Qwen3Moe,
         Self::Gemma2,
         Self::Gemma3,
         Self::Phi3,
@@ -49,6 +57,8 @@ impl Architecture {
             Self::Llama => "llama",
             Self::Qwen2 => "qwen2",
             Self::Qwen3 => "qwen3",
+            Self::Qwen2Moe => "qwen2moe",
+            Self::Qwen3Moe => "qwen3moe",
             Self::Gemma2 => "gemma2",
             Self::Gemma3 => "gemma3",
             Self::Phi3 => "phi3",
@@ -77,6 +87,8 @@ pub(crate) fn config(gguf: &Gguf) -> Result<Config> {
         Architecture::Llama => llama::config(&keys),
         Architecture::Qwen2 => qwen2::config(&keys),
         Architecture::Qwen3 => qwen3::config(&keys),
+        Architecture::Qwen2Moe => qwen2moe::config(&keys),
+        Architecture::Qwen3Moe => qwen3moe::config(&keys),
         Architecture::Gemma2 => gemma2::config(&keys),
         Architecture::Gemma3 => gemma3::config(&keys),
         Architecture::Phi3 => phi3::config(&keys),

@@ -14,6 +14,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
+pub(crate) use self::forward::choose;
 use self::{
     forward::{Head, Pass, Segment, Workspace, MAX_ROWS},
     weights::{Ends, Packed, Weights},

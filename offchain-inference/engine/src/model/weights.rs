@@ -6,7 +6,7 @@ use std::{collections::HashSet, ops::Range};
 use candle_core::{quantized::ggml_file::qtensor_from_ggml, Device};
 
 use crate::{
-    config::{Config, RopePairs},
+    config::{Config, Experts, RopePairs},
     gguf::{Entry, Gguf, TensorReader},
     kernels::{Arena, Buffer, Matrix, GROUP},
     Error, Result,
@@ -36,14 +36,18 @@ pub(crate) struct Packed {
 impl Packed {
     /// For models of a shape that the kernels take.
     pub fn new(config: &Config) -> Result<Self> {
-        if !config.width.is_multiple_of(GROUP)
-            || !config.feed_forward.is_multiple_of(GROUP)
-            || !config.head_width.is_multiple_of(GROUP)
-        {
-            return Err(Error::Unsupported(format!(
-                "width {}, feed-forward width {} and head width {} must be multiples of {GROUP}",
-                config.width, config.feed_forward, config.head_width
-            )));
+        let experts = config.experts.map_or(GROUP, |experts| experts.feed_forward);
+        for (what, width) in [
+            ("width", config.width),
+            ("feed-forward width", config.feed_forward),
+            ("experts' width", experts),
+            ("head width", config.head_width),
+        ] {
+            if !width.is_multiple_of(GROUP) {
+                return Err(Error::Unsupported(format!(
+                    "{what} {width} must be a multiple of {GROUP}"
+                )));
+            }
         }
         Ok(Self {
             arena: Arena::new(),
@@ -91,14 +95,34 @@ pub(crate) struct Layer<F: Format = Packed> {
     /// On the output of attention, before it is added to the residual stream.
     pub attention_post_norm: Option<F::Vector>,
     pub feed_forward_norm: F::Vector,
+    pub feed_forward: FeedForward<F>,
+    /// On the output of the feed-forward sublayer, before it is added to the residual stream.
+    pub feed_forward_post_norm: Option<F::Vector>,
+}
+
+/// down(activation(gate) · up).
+pub(crate) struct Gated<F: Format = Packed> {
     /// width → feed-forward width.
     pub gate: F::Matrix,
     /// width → feed-forward width.
     pub up: F::Matrix,
     /// feed-forward width → width.
     pub down: F::Matrix,
-    /// On the output of the feed-forward sublayer, before it is added to the residual stream.
-    pub feed_forward_post_norm: Option<F::Vector>,
+}
+
+/// The second sublayer of a layer.
+pub(crate) enum FeedForward<F: Format = Packed> {
+    Dense(Gated<F>),
+    Routed(Routed<F>),
+}
+
+/// Experts, of which each row takes a few.
+pub(crate) struct Routed<F: Format = Packed> {
+    /// width → experts.
+    pub router: F::Matrix,
+    pub experts: Vec<Gated<F>>,
+    /// One that all rows take, times σ of what the matrix (width → 1) says.
+    pub shared: Option<(F::Matrix, Gated<F>)>,
 }
 
 /// Embedding, final norm and head.
@@ -108,6 +132,30 @@ pub(crate) struct Ends<F: Format = Packed> {
     pub norm: F::Vector,
     /// vocabulary × width; `None`: the embedding is the head too.
     pub head: Option<F::Matrix>,
+}
+
+impl Gated {
+    /// Whether a product takes quantised input.
+    pub fn takes_integers(&self) -> bool {
+        self.gate.is_integer() || self.up.is_integer()
+    }
+}
+
+impl FeedForward {
+    /// Whether a product takes quantised input.
+    pub fn takes_integers(&self) -> bool {
+        match self {
+            Self::Dense(gated) => gated.takes_integers(),
+            Self::Routed(routed) => {
+                let shared = routed.shared.iter();
+                routed.router.is_integer()
+                    || routed.experts.iter().any(Gated::takes_integers)
+                    || shared
+                        .clone()
+                        .any(|(gate, gated)| gate.is_integer() || gated.takes_integers())
+            },
+        }
+    }
 }
 
 impl<F: Format> Ends<F> {
@@ -229,7 +277,6 @@ impl<F: Format> Loader<'_, F> {
         let config = self.config;
         let (width, head_width) = (config.width, config.head_width);
         let (query, kv) = (config.query_width(), config.kv_width());
-        let feed_forward = config.feed_forward;
         let name = |tensor: &str| format!("blk.{layer}.{tensor}");
         let of_all_heads = self.gguf.has(&(name("attn_qkv") + ".weight"));
         let attention = |tensor: &str, rows: Range<usize>| match of_all_heads {
@@ -244,7 +291,6 @@ impl<F: Format> Loader<'_, F> {
         let query = attention("attn_q", query_rows);
         let key = attention("attn_k", key_rows.clone());
         let value = attention("attn_v", key_rows.end..key_rows.end + kv);
-        let (gate, up) = self.gate_and_up(&name("ffn_gate"), &name("ffn_up"));
         let rotated = rotary_place(config);
         let head_norms = config.head_norms.then_some(head_width);
         let post_norms = config.post_norms.then_some(width);
@@ -262,9 +308,62 @@ impl<F: Format> Loader<'_, F> {
             value_bias: self.bias(&value, |row| row)?,
             output: self.matrix(&Rows::all(name("attn_output"), width), config.query_width())?,
             feed_forward_norm: self.vector(&name("ffn_norm"), width)?,
-            gate: self.matrix(&gate, width)?,
-            up: self.matrix(&up, width)?,
-            down: self.matrix(&Rows::all(name("ffn_down"), width), feed_forward)?,
+            feed_forward: match &config.experts {
+                None => FeedForward::Dense(self.dense(&name)?),
+                Some(experts) => FeedForward::Routed(self.routed(&name, experts)?),
+            },
+        })
+    }
+
+    fn dense(&mut self, name: &impl Fn(&str) -> String) -> Result<Gated<F>> {
+        let (gate, up) = self.gate_and_up(&name("ffn_gate"), &name("ffn_up"));
+        let down = Rows::all(name("ffn_down"), self.config.width);
+        self.gated([gate, up, down], self.config.feed_forward)
+    }
+
+    fn gated(&mut self, [gate, up, down]: [Rows; 3], feed_forward: usize) -> Result<Gated<F>> {
+        Ok(Gated {
+            gate: self.matrix(&gate, self.config.width)?,
+            up: self.matrix(&up, self.config.width)?,
+            down: self.matrix(&down, feed_forward)?,
+        })
+    }
+
+    fn routed(&mut self, name: &impl Fn(&str) -> String, experts: &Experts) -> Result<Routed<F>> {
+        let Config {
+            width,
+            feed_forward,
+            ..
+        } = *self.config;
+        // Of each kind the matrices of all experts lie one below the other.
+        let piece = |tensor: &str, rows: usize, expert: usize| Rows {
+            tensor: name(tensor),
+            of: experts.count * rows,
+            rows: expert * rows..(expert + 1) * rows,
+        };
+        let shared = experts.shared.then(|| {
+            let gate = self.matrix(&Rows::all(name("ffn_gate_inp_shexp"), 1), width)?;
+            let matrices = [
+                Rows::all(name("ffn_gate_shexp"), feed_forward),
+                Rows::all(name("ffn_up_shexp"), feed_forward),
+                Rows::all(name("ffn_down_shexp"), width),
+            ];
+            Ok::<_, Error>((gate, self.gated(matrices, feed_forward)?))
+        });
+        let shared = shared.transpose()?;
+        Ok(Routed {
+            router: self.matrix(&Rows::all(name("ffn_gate_inp"), experts.count), width)?,
+            experts: (0..experts.count)
+                .map(|expert| {
+                    let matrices = [
+                        piece("ffn_gate_exps", experts.feed_forward, expert),
+                        piece("ffn_up_exps", experts.feed_forward, expert),
+                        piece("ffn_down_exps", width, expert),
+                    ];
+                    self.gated(matrices, experts.feed_forward)
+                })
+                .collect::<Result<_>>()?,
+            shared,
         })
     }
 

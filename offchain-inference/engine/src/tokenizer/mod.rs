@@ -22,7 +22,10 @@ use bpe::Bpe;
 use candle_core::quantized::gguf_file::Value;
 use pretokenize::PreTokenizer;
 use spm::{Spm, SPACE};
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+};
 use vocab::Vocab;
 
 /// The number of a token in the vocabulary.
@@ -41,7 +44,7 @@ pub enum TokenizerError {
     #[error("tokenizer model {0:?} is not supported (supported: gpt2, llama)")]
     UnsupportedModel(String),
     /// `tokenizer.ggml.pre` names a pre-tokenizer that this engine lacks.
-    #[error("pre-tokenizer {0:?} is not supported (supported: gpt-2, smollm, llama-bpe, qwen2 and their synonyms)")]
+    #[error("pre-tokenizer {0:?} is not supported (supported: gpt-2, smollm, llama-bpe, qwen2, tekken, gpt-4o, dbrx and their synonyms)")]
     UnsupportedPreTokenizer(String),
     /// The template asks for a token that the vocabulary lacks.
     #[error("token {0} is not in the vocabulary of {1} tokens")]
@@ -135,6 +138,14 @@ impl Tokenizer {
             }
         }
         let texts = texts.iter().map(string).collect::<Result<Vec<_>, _>>()?;
+        // As llama.cpp names them, so that several are several.
+        let texts: Vec<Cow<'_, str>> = (0..)
+            .zip(texts)
+            .map(|(id, text)| match text {
+                "" => Cow::Owned(format!("[EMPTY_{id}]")),
+                text => Cow::Borrowed(text),
+            })
+            .collect();
         let kinds = texts
             .iter()
             .enumerate()
@@ -146,10 +157,10 @@ impl Tokenizer {
         let scores = scores.iter().map(float).collect::<Result<Vec<_>, _>>()?;
         let scores = scores.into_iter().chain(std::iter::repeat(0.0));
         let tokens: Vec<_> = texts
-            .into_iter()
+            .iter()
             .zip(kinds)
             .zip(scores)
-            .map(|((t, k), s)| (t, k, s))
+            .map(|((t, k), s)| (t.as_ref(), k, s))
             .collect();
         let mut vocab = Vocab::new(tokens.into_iter())?;
 
@@ -177,7 +188,7 @@ impl Tokenizer {
                     .array("tokenizer.ggml.merges")?
                     .ok_or(TokenizerError::Missing("tokenizer.ggml.merges"))?;
                 let merges = merges.iter().map(string).collect::<Result<Vec<_>, _>>()?;
-                let llama3 = matches!(name, "llama3" | "llama-v3" | "llama-bpe");
+                let llama3 = matches!(name, "llama3" | "llama-v3" | "llama-bpe" | "tekken");
                 let pre = PreTokenizer::named(name)?;
                 let bpe = Bpe::new(&vocab, merges.into_iter(), pre, llama3)?;
                 (Model::Bpe(bpe, bpe::char_to_byte_table()), llama3, false)
@@ -496,8 +507,10 @@ impl<'a> Metadata<'a> {
     }
 }
 
+/// candle appends a backtrace to its messages.
 fn malformed(error: candle_core::Error) -> TokenizerError {
-    TokenizerError::Malformed(error.to_string())
+    let message = error.to_string();
+    TokenizerError::Malformed(message.lines().next().unwrap_or_default().to_owned())
 }
 
 fn string(value: &Value) -> Result<&str, TokenizerError> {
