@@ -2,7 +2,7 @@
 //! Both decoders against llama.cpp's recorded logits, on models with random weights.
 //!
 //! `STARLING_FAMILIES=FOLDER cargo test -p starling-engine --lib -- --ignored the_models_are_written`
-//! writes the models, `bench/llama-cpp/record-families FOLDER` asks llama.cpp.
+//! writes the models, `bench/llama-cpp/record-families logits FOLDER` asks llama.cpp.
 
 use std::{collections::BTreeMap, path::PathBuf};
 

@@ -11,6 +11,8 @@ mod pretokenize;
 mod spm;
 mod stream;
 mod symbols;
+#[cfg(test)]
+mod tests;
 mod vocab;
 
 pub use stream::TokenStream;
@@ -103,6 +105,8 @@ pub struct Tokenizer {
     end_of_generation: BTreeSet<TokenId>,
     add_bos: bool,
     add_space_prefix: bool,
+    /// White space behind a special token is the token's.
+    strips_after_specials: bool,
     chat_template: Option<String>,
 }
 
@@ -219,6 +223,9 @@ impl Tokenizer {
             end_of_generation,
             add_bos: add_bos.unwrap_or(default_bos) && bos.is_some(),
             add_space_prefix: add_space_prefix.unwrap_or(default_prefix),
+            strips_after_specials: gguf
+                .string("general.name")?
+                .is_some_and(strips_after_specials),
             chat_template: gguf.string("tokenizer.chat_template")?.map(Into::into),
             vocab,
         })
@@ -347,7 +354,14 @@ impl Tokenizer {
         }
         flush(&mut run, &mut marked);
         let mut fragments = vec![];
+        let mut strips = false;
         for fragment in marked {
+            let (fragment, after) = match fragment {
+                Fragment::Text(text) if strips => (Fragment::Text(stripped(&text)), false),
+                Fragment::Text(text) => (Fragment::Text(text), false),
+                Fragment::Token(token) => (Fragment::Token(token), self.strips_after(token)),
+            };
+            strips = after;
             match fragment {
                 Fragment::Text(text) => {
                     cut(&self.user_defined, &text, &mut run, &mut fragments, |_| {
@@ -359,6 +373,12 @@ impl Tokenizer {
             }
         }
         fragments
+    }
+
+    fn strips_after(&self, token: TokenId) -> bool {
+        let keeps = ["<unk>", "<s>", "<|endoftext|>"];
+        let text = self.vocab.text(token);
+        self.strips_after_specials && text.is_some_and(|text| !keeps.contains(&text))
     }
 
     fn encode_text(&self, text: &str, after_special: bool, tokens: &mut Vec<TokenId>) {
@@ -445,6 +465,19 @@ fn flush(run: &mut String, out: &mut Vec<Fragment>) {
     if !run.is_empty() {
         out.push(Fragment::Text(std::mem::take(run)));
     }
+}
+
+/// Whether a model of this name was trained without the white space behind special tokens. Nothing but
+/// the name says so, for llama.cpp too.
+fn strips_after_specials(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.contains("phi-3") || name.contains("phi3")
+}
+
+/// Without the white space of C in front.
+fn stripped(text: &str) -> String {
+    text.trim_start_matches([' ', '\t', '\n', '\u{b}', '\u{c}', '\r'])
+        .to_owned()
 }
 
 /// User-defined tokens that steer a model all the same: `<start_of_image>`, `[multimodal]`,
