@@ -4,7 +4,8 @@
 
 use crate::prompt::Prompt;
 use minijinja::{syntax::SyntaxConfig, Environment, Error as JinjaError, ErrorKind, Value};
-use std::collections::BTreeMap;
+use regex::{Captures, Regex};
+use std::{collections::BTreeMap, sync::LazyLock};
 
 /// Who says a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +127,7 @@ impl ChatTemplate {
             jiff::fmt::strtime::format(&format, &jiff::Zoned::now())
                 .map_err(|e| JinjaError::new(ErrorKind::InvalidOperation, e.to_string()))
         });
-        environment.add_template_owned("chat", source.unwrap_or(PLAIN).to_owned())?;
+        environment.add_template_owned("chat", without_marks(source.unwrap_or(PLAIN)))?;
         let mut template = Self {
             environment,
             bos: bos.unwrap_or_default().to_owned(),
@@ -214,6 +215,19 @@ impl ChatTemplate {
     }
 }
 
+/// Templates written for training mark the replies, `{% generation %}` … `{% endgeneration %}`: what
+/// is between them counts, the marks only trim white space.
+fn without_marks(source: &str) -> String {
+    static MARK: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}").expect("the pattern is sound")
+    });
+    let replaced = MARK.replace_all(source, |mark: &Captures<'_>| {
+        let statement = mark.get(2).map_or("if true", |_| "endif");
+        format!("{{%{} {statement} {}%}}", &mark[1], &mark[3])
+    });
+    replaced.into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -272,6 +286,15 @@ mod tests {
     }
 
     #[test]
+    fn marks_for_training_print_what_is_between_them() {
+        let source = "{% for m in messages %}{%- generation -%} <{{ m.content }}> \
+            {% endgeneration %}{% endfor %}";
+        let chat = ChatTemplate::new(Some(source), None, None).unwrap();
+        let prompt = chat.render(&[Message::assistant("a")], false).unwrap();
+        assert_eq!(text(&prompt), "<a> ");
+    }
+
+    #[test]
     fn what_a_template_refuses_is_an_error_with_its_words() {
         let source = "{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}\
             {% endif %}{{ messages[0].content }}";
@@ -293,5 +316,98 @@ mod tests {
             chat.render(&two, true),
             Err(ChatError::NotPassedOn)
         ));
+    }
+
+    /// Templates in the manner of each family, with what theirs use of the language.
+    const FAMILIES: [(&str, &str); 6] = [
+        (
+            "chatml",
+            "{%- if tools %}{{- tools | tojson }}{%- endif %}\
+            {%- set ns = namespace(last=messages | length - 1) %}\
+            {%- for message in messages[::-1] %}\
+            {%- if message.role == 'user' and message.content is string and \
+                not message.content.startswith('<tool_response>') and loop.first %}\
+            {%- set ns.last = (messages | length - 1) - loop.index0 %}\
+            {%- endif %}{%- endfor %}\
+            {%- for message in messages %}\
+            {%- set content = message.content.split('</think>')[-1].lstrip('\\n') %}\
+            {{- '<|im_start|>' ~ message.role + '\\n' + content + '<|im_end|>' + '\\n' }}\
+            {%- endfor %}\
+            {%- if add_generation_prompt and ns.last >= 0 %}\
+            {{- '<|im_start|>assistant\\n' }}{%- endif %}",
+        ),
+        (
+            "llama3",
+            "{%- if not date_string is defined %}\
+            {%- if strftime_now is defined %}{%- set date_string = strftime_now('%d %b %Y') %}\
+            {%- endif %}{%- endif %}\
+            {%- if messages[0]['role'] == 'system' %}{%- set messages = messages[1:] %}{%- endif %}\
+            {%- for message in messages %}{%- if not (message.role == 'ipython' or \
+                'tool_calls' in message) %}\
+            {{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' + \
+                message['content'] | trim + '<|eot_id|>' }}{%- endif %}{%- endfor %}\
+            {%- if add_generation_prompt %}\
+            {{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{%- endif %}",
+        ),
+        (
+            "phi3",
+            "{% for message in messages %}{% if message['role'] == 'system' %}\
+            {{'<|system|>\\n' + message['content'] + '<|end|>\\n'}}\
+            {% elif message['role'] == 'user' %}\
+            {{'<|user|>\\n' + message['content'] + '<|end|>\\n'}}\
+            {% elif message['role'] == 'assistant' %}{% generation %}\
+            {{'<|assistant|>\\n' + message['content'] + '<|end|>\\n'}}{% endgeneration %}\
+            {% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\\n' }}\
+            {% else %}{{ eos_token }}{% endif %}",
+        ),
+        (
+            "gemma",
+            "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}\
+            {% for message in messages %}\
+            {% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}\
+            {{ raise_exception('Roles must alternate') }}{% endif %}\
+            {% if (message['role'] == 'assistant') %}{% set role = 'model' %}\
+            {% else %}{% set role = message['role'] %}{% endif %}\
+            {{ '<start_of_turn>' + role + '\\n' + message['content'] | trim + \
+                '<end_of_turn>\\n' }}{% endfor %}\
+            {% if add_generation_prompt %}{{'<start_of_turn>model\\n'}}{% endif %}",
+        ),
+        (
+            "mistral-v1",
+            "{% for message in messages %}\
+            {% if message['role'] == 'user' %}{{ ' [INST] ' + message['content'] + ' [/INST]' }}\
+            {% else %}{{ ' ' + message['content'] + eos_token }}{% endif %}{% endfor %}",
+        ),
+        (
+            "mistral-v7",
+            "{%- set loop_messages = messages %}{%- for message in loop_messages %}\
+            {%- if message['role'] == 'user' %}\
+            {{- '[INST] ' + message['content'] + '[/INST]' }}\
+            {%- elif message['role'] == 'assistant' %}\
+            {{- ' ' ~ message['content'] ~ eos_token }}\
+            {%- else %}{{- raise_exception('no such role') }}{%- endif %}{%- endfor %}",
+        ),
+    ];
+
+    #[test]
+    fn conversations_of_each_family_are_those_of_llama_cpp() {
+        let recorded = include_str!("../tests/fixtures/chats-families.json");
+        let recorded: BTreeMap<String, String> = serde_json::from_str(recorded).unwrap();
+        assert_eq!(recorded.len(), FAMILIES.len());
+        let messages = [
+            Message::user("What is 2 + 2?"),
+            Message::assistant("4\n\nFour."),
+            Message::user("And √9, in <b>words</b>?"),
+        ];
+        for (family, source) in FAMILIES {
+            let chat = ChatTemplate::new(Some(source), Some("<s>"), Some("</s>")).unwrap();
+            let prompt = chat.render(&messages, true).unwrap();
+            assert_eq!(text(&prompt), recorded[family], "{family}");
+            let data = prompt
+                .parts()
+                .iter()
+                .filter(|part| matches!(part, Part::Data(_)));
+            assert_eq!(data.count(), messages.len(), "{family}");
+        }
     }
 }

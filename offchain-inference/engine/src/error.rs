@@ -16,6 +16,14 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A model file could not be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What is in the way.
+        source: std::io::Error,
+    },
     /// The file is not a GGUF file, is truncated, or contradicts itself.
     #[error("{path} is not a sound GGUF file: {reason}")]
     Corrupt {

@@ -43,6 +43,8 @@ pub(crate) struct Fixture {
 pub(crate) const VOCAB: usize = 100;
 pub(crate) const LAYERS: usize = 4;
 pub(crate) const CONTEXT: usize = 160;
+/// Experts of the models that have some.
+pub(crate) const EXPERTS: usize = 8;
 
 /// Writes tensors of `rows × columns` (one row: a vector) and metadata as a GGUF file.
 pub(crate) fn write(
@@ -60,16 +62,20 @@ pub(crate) fn write(
             } else {
                 1.7 / (*columns as f32).sqrt()
             };
-            let offset = if vector { 1.0 } else { 0.0 };
+            let offset = if vector && !name.ends_with(".bias") && !name.contains("gate_inp") {
+                1.0
+            } else {
+                0.0
+            };
             let values = random
                 .floats(rows * columns)
                 .iter()
                 .map(|x| offset + x * scale)
                 .collect();
-            let shape = if vector {
-                vec![*columns]
-            } else {
-                vec![*rows, *columns]
+            let shape = match (vector, name.contains("_exps")) {
+                (true, _) => vec![*columns],
+                (_, true) => vec![EXPERTS, rows / EXPERTS, *columns],
+                _ => vec![*rows, *columns],
             };
             let tensor = Tensor::from_vec::<_, f32>(values, shape, &Device::Cpu).unwrap();
             (name, QTensor::quantize(&tensor, *dtype).unwrap())
@@ -90,21 +96,46 @@ pub(crate) fn write(
     }
 }
 
-/// A decoder of four layers with grouped queries; of gemma3 every second layer slides, by 7.
+/// Models of all families, and of what the metadata can change in them.
+pub(crate) const FAMILIES: [&str; 13] = [
+    "llama",
+    "llama with factors",
+    "llama with linear scaling",
+    "llama with yarn",
+    "llama with experts",
+    "qwen2",
+    "qwen2moe",
+    "qwen3",
+    "qwen3moe",
+    "gemma2",
+    "gemma3",
+    "phi3",
+    "phi3 with a long context",
+];
+
+/// A decoder of four layers with grouped queries; of gemmas every second layer slides, by 7.
 pub(crate) fn model(architecture: Architecture, dtype: GgmlDType) -> Fixture {
-    let gemma = architecture == Architecture::Gemma3;
-    let (width, feed_forward, heads, kv_heads, head_width) = if gemma {
-        (64, 96, 4, 2, 64)
-    } else {
-        (96, 160, 3, 1, 32)
+    family(architecture.name(), dtype)
+}
+
+/// One of [`FAMILIES`].
+pub(crate) fn family(family: &str, dtype: GgmlDType) -> Fixture {
+    let (name, variant) = family.split_once(" with ").unwrap_or((family, ""));
+    let gemma = name.starts_with("gemma");
+    let head_norms = matches!(name, "gemma3" | "qwen3" | "qwen3moe");
+    let experts = name.ends_with("moe") || variant == "experts";
+    let (width, feed_forward, heads, kv_heads, head_width) = match name {
+        "gemma2" | "gemma3" | "qwen3" | "qwen3moe" => (64, 96, 4, 2, 64),
+        _ => (96, 160, 3, 1, 32),
     };
-    let name = architecture.name();
     let integer = |key: &str, v: usize| (format!("{name}.{key}"), Value::U32(v as u32));
+    let float = |key: &str, v: f32| (format!("{name}.{key}"), Value::F32(v));
+    let text = |key: &str, v: &str| (key.to_owned(), Value::String(v.to_owned()));
+    let scaling = format!("{name}.rope.scaling.type");
     let mut metadata = vec![
-        (
-            "general.architecture".to_owned(),
-            Value::String(name.to_owned()),
-        ),
+        text("general.architecture", name),
+        text("tokenizer.ggml.model", "no_vocab"),
+        integer("vocab_size", VOCAB),
         integer("block_count", LAYERS),
         integer("embedding_length", width),
         integer("feed_forward_length", feed_forward),
@@ -113,37 +144,115 @@ pub(crate) fn model(architecture: Architecture, dtype: GgmlDType) -> Fixture {
         integer("attention.key_length", head_width),
         integer("attention.value_length", head_width),
         integer("context_length", CONTEXT),
-        (
-            format!("{name}.attention.layer_norm_rms_epsilon"),
-            Value::F32(1e-5),
-        ),
+        float("attention.layer_norm_rms_epsilon", 1e-5),
     ];
     if gemma {
         metadata.push(integer("attention.sliding_window", 7));
         metadata.push(integer("attention.sliding_window_pattern", 2));
+    }
+    match name {
+        "gemma2" => {
+            // Far below the scores and logits of these weights, so that they matter.
+            metadata.push(float("attn_logit_softcapping", 2.0));
+            metadata.push(float("final_logit_softcapping", 3.0));
+        },
+        "phi3" => metadata.push(integer("rope.dimension_count", 24)),
+        "qwen2moe" | "qwen3moe" => metadata.push(integer("expert_feed_forward_length", 64)),
+        _ => {},
+    }
+    match variant {
+        "factors" => metadata.push(float("rope.freq_base", 500_000.0)),
+        "linear scaling" => {
+            metadata.push(text(&scaling, "linear"));
+            metadata.push(float("rope.scaling.factor", 4.0));
+        },
+        "yarn" => {
+            metadata.push(text(&scaling, "yarn"));
+            metadata.push(float("rope.scaling.factor", 4.0));
+            metadata.push(integer("rope.scaling.original_context_length", CONTEXT / 4));
+        },
+        "a long context" => {
+            metadata.push(text(&scaling, "longrope"));
+            metadata.push(float("rope.scaling.attn_factor", 1.2));
+            metadata.push(integer("rope.scaling.original_context_length", CONTEXT / 4));
+        },
+        _ => {},
+    }
+    if experts {
+        metadata.push(integer("expert_count", EXPERTS));
+        metadata.push(integer("expert_used_count", 2));
+    }
+    if name == "qwen2moe" {
+        metadata.push(integer("expert_shared_feed_forward_length", 96));
     }
     let (query, kv) = (heads * head_width, kv_heads * head_width);
     let mut tensors = vec![
         ("token_embd.weight".to_owned(), VOCAB, width, dtype),
         ("output_norm.weight".to_owned(), 1, width, GgmlDType::F32),
     ];
+    if matches!(name, "phi3" | "qwen2moe") {
+        tensors.push(("output.weight".to_owned(), VOCAB, width, dtype));
+    }
+    let factors: &[&str] = match variant {
+        "factors" => &["rope_freqs"],
+        "a long context" => &["rope_factors_long", "rope_factors_short"],
+        _ => &[],
+    };
+    for factors in factors {
+        let pairs = if name == "phi3" { 12 } else { head_width / 2 };
+        tensors.push((format!("{factors}.weight"), 1, pairs, GgmlDType::F32));
+    }
     for layer in 0..LAYERS {
         let mut tensor = |name: &str, rows, columns| {
-            let dtype = if rows == 1 { GgmlDType::F32 } else { dtype };
-            tensors.push((format!("blk.{layer}.{name}.weight"), rows, columns, dtype));
+            let floats = rows == 1 || name == "ffn_gate_inp";
+            let dtype = if floats { GgmlDType::F32 } else { dtype };
+            let kind = if name.contains('.') { "" } else { ".weight" };
+            tensors.push((format!("blk.{layer}.{name}{kind}"), rows, columns, dtype));
         };
         tensor("attn_norm", 1, width);
-        tensor("attn_q", query, width);
-        tensor("attn_k", kv, width);
-        tensor("attn_v", kv, width);
+        if name == "phi3" {
+            tensor("attn_qkv", query + 2 * kv, width);
+        } else {
+            tensor("attn_q", query, width);
+            tensor("attn_k", kv, width);
+            tensor("attn_v", kv, width);
+        }
+        if name.starts_with("qwen2") {
+            tensor("attn_q.bias", 1, query);
+            tensor("attn_k.bias", 1, kv);
+            tensor("attn_v.bias", 1, kv);
+        }
         tensor("attn_output", width, query);
         tensor("ffn_norm", 1, width);
-        tensor("ffn_gate", feed_forward, width);
-        tensor("ffn_up", feed_forward, width);
-        tensor("ffn_down", width, feed_forward);
-        if gemma {
+        if experts {
+            let each = if name.ends_with("moe") {
+                64
+            } else {
+                feed_forward
+            };
+            tensor("ffn_gate_inp", EXPERTS, width);
+            tensor("ffn_gate_exps", EXPERTS * each, width);
+            tensor("ffn_up_exps", EXPERTS * each, width);
+            tensor("ffn_down_exps", EXPERTS * width, each);
+        } else if name == "phi3" {
+            tensor("ffn_up", 2 * feed_forward, width);
+            tensor("ffn_down", width, feed_forward);
+        } else {
+            tensor("ffn_gate", feed_forward, width);
+            tensor("ffn_up", feed_forward, width);
+            tensor("ffn_down", width, feed_forward);
+        }
+        if name == "qwen2moe" {
+            tensor("ffn_gate_inp_shexp", 1, width);
+            tensor("ffn_gate_shexp", 96, width);
+            tensor("ffn_up_shexp", 96, width);
+            tensor("ffn_down_shexp", width, 96);
+        }
+        if head_norms {
             tensor("attn_q_norm", 1, head_width);
             tensor("attn_k_norm", 1, head_width);
+        }
+        if gemma {
             tensor("post_attention_norm", 1, width);
             tensor("post_ffw_norm", 1, width);
         }

@@ -10,6 +10,7 @@ pub mod chat;
 pub mod config;
 mod device;
 mod error;
+mod families;
 #[cfg(test)]
 mod fixtures;
 pub mod generate;

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Writes a model anew: with other weights, to compare formats on one model, or in part.
 
-use std::{fs::File, io::BufWriter, ops::Range, path::Path};
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io::{self, BufWriter},
+    ops::Range,
+    path::Path,
+};
 
 use candle_core::{
     quantized::{ggml_file::qtensor_from_ggml, gguf_file, GgmlDType, QTensor},
@@ -63,6 +69,8 @@ pub fn requantise(source: &Gguf, target: &Path, format: WeightFormat) -> Result<
         let tensor = read(source, &mut reader, name)?;
         let dtype = match tensor.rank() {
             1 => GgmlDType::F32,
+            // Who computes is decided in floats.
+            _ if name.ends_with("ffn_gate_inp.weight") => GgmlDType::F32,
             _ => format.dtype(),
         };
         let tensor = if tensor.dtype() == dtype {
@@ -81,7 +89,7 @@ pub fn requantise(source: &Gguf, target: &Path, format: WeightFormat) -> Result<
             key => (key, value),
         })
         .collect();
-    write(target, &metadata, &tensors)
+    write(source, target, &metadata, &tensors)
 }
 
 /// Writes layers [a, b) of the model of `source` to `target`, and its embedding, final norm and head
@@ -114,38 +122,94 @@ pub fn cut(source: &Gguf, target: &Path, layers: Range<usize>, ends: bool) -> Re
         .collect();
     // The same part is the same file, whoever cuts it.
     metadata.sort_unstable_by_key(|(key, _)| *key);
-    write(target, &metadata, &tensors)
+    write(source, target, &metadata, &tensors)
 }
 
 fn read(source: &Gguf, reader: &mut TensorReader, name: &str) -> Result<QTensor> {
     let entry = source.entry(name)?;
     let mut bytes = Buffer::<u8>::zeroed(entry.rows * entry.row_bytes())?;
     reader.rows(&entry, 0, &mut bytes)?;
-    let shape = if entry.rows == 1 {
-        vec![entry.columns]
-    } else {
-        vec![entry.rows, entry.columns]
-    };
-    Ok(qtensor_from_ggml(entry.dtype, &bytes, shape, &Device::Cpu)?)
+    Ok(qtensor_from_ggml(
+        entry.dtype,
+        &bytes,
+        entry.shape,
+        &Device::Cpu,
+    )?)
 }
 
+/// Puts a file in place of `target` when it is whole and holds what it was to hold; until then
+/// nothing changes. The file of `source` is no target.
 fn write(
+    source: &Gguf,
     target: &Path,
     metadata: &[(&str, &gguf_file::Value)],
     tensors: &[(&str, QTensor)],
 ) -> Result<()> {
+    let failed = |source| Error::Write {
+        path: target.to_owned(),
+        source,
+    };
+    if let Ok(there) = target.canonicalize() {
+        let own = source.path().canonicalize();
+        if own.is_ok_and(|own| own == there) {
+            return Err(failed(io::Error::other("it is the model's own file")));
+        }
+        if !there.is_file() {
+            return Err(failed(io::Error::other("it is not a file")));
+        }
+    }
+    let name = target
+        .file_name()
+        .ok_or_else(|| failed(io::Error::other("it has no name")))?;
+    let mut aside = OsString::from(".");
+    aside.push(name);
+    aside.push(format!(".{}.partial", std::process::id()));
+    let aside = target.with_file_name(aside);
+    let written = write_new(&aside, metadata, tensors)
+        .map_err(failed)
+        .and_then(|()| check_written(&aside, tensors))
+        .and_then(|()| fs::rename(&aside, target).map_err(failed));
+    if written.is_err() {
+        // Gone or never made: either way it is not there.
+        let _ = fs::remove_file(&aside);
+    }
+    written
+}
+
+/// candle aligns tensors to 32 bytes, whatever the metadata said of another file.
+fn write_new(
+    path: &Path,
+    metadata: &[(&str, &gguf_file::Value)],
+    tensors: &[(&str, QTensor)],
+) -> io::Result<()> {
+    let metadata: Vec<_> = metadata
+        .iter()
+        .copied()
+        .filter(|(key, _)| *key != "general.alignment")
+        .collect();
     let tensors: Vec<_> = tensors
         .iter()
         .map(|(name, tensor)| (*name, tensor))
         .collect();
-    let write = || -> std::result::Result<(), Box<dyn std::error::Error>> {
-        let mut file = BufWriter::new(File::create(target)?);
-        gguf_file::write(&mut file, metadata, &tensors)?;
-        file.into_inner()?.sync_all()?;
-        Ok(())
-    };
-    write().map_err(|e| Error::Io {
-        path: target.to_owned(),
-        source: std::io::Error::other(e.to_string()),
-    })
+    let mut file = BufWriter::new(File::create_new(path)?);
+    gguf_file::write(&mut file, &metadata, &tensors).map_err(|error| {
+        let message = error.to_string();
+        io::Error::other(message.lines().next().unwrap_or_default().to_owned())
+    })?;
+    file.into_inner()?.sync_all()
+}
+
+/// An error unless the file holds these tensors, for a reader.
+fn check_written(path: &Path, tensors: &[(&str, QTensor)]) -> Result<()> {
+    let written = Gguf::open(path)?;
+    let mut reader = written.reader()?;
+    for (name, tensor) in tensors {
+        if *read(&written, &mut reader, name)?.data()? != *tensor.data()? {
+            return Err(Error::Corrupt {
+                path: path.to_owned(),
+                reason: format!("tensor {name} is not what was written"),
+            });
+        }
+    }
+    Ok(())
 }

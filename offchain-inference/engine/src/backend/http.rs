@@ -69,15 +69,72 @@ pub struct HttpBackend {
 
 #[derive(Deserialize)]
 struct Completion {
-    choices: Vec<Choice>,
+    choices: Option<Vec<Choice>>,
+    /// In place of choices, whatever the status.
+    error: Option<Value>,
+}
+
+impl Completion {
+    /// The first choice, if there is one; a server's error is one here too.
+    fn choice(self) -> Result<Option<Choice>, String> {
+        match self.error {
+            Some(error) if !error.is_null() => {
+                let message = error.get("message").and_then(Value::as_str);
+                Err(message.map_or_else(|| error.to_string(), str::to_owned))
+            },
+            _ => Ok(self.choices.into_iter().flatten().next()),
+        }
+    }
 }
 
 #[derive(Deserialize)]
 struct Choice {
-    #[serde(default)]
-    text: String,
+    text: Option<String>,
+    /// In a stream of chat completions.
+    delta: Option<Said>,
+    /// In a chat completion.
+    message: Option<Said>,
     finish_reason: Option<String>,
     logprobs: Option<Logprobs>,
+}
+
+#[derive(Deserialize)]
+struct Said {
+    content: Option<String>,
+}
+
+impl Choice {
+    fn text(&self) -> &str {
+        let said = [&self.delta, &self.message];
+        let said = said.into_iter().flatten().find_map(|s| s.content.as_ref());
+        self.text.as_ref().or(said).map_or("", String::as_str)
+    }
+}
+
+/// What a line of an answer says.
+#[derive(Debug, PartialEq)]
+enum Line<'a> {
+    /// An event of a stream.
+    Event(&'a str),
+    /// The stream is over.
+    Done,
+    /// Nothing about the text: the end of an event, a comment, a field that is not used here.
+    Silent,
+    /// No line of a stream.
+    Other,
+}
+
+impl<'a> Line<'a> {
+    fn of(line: &'a str) -> Self {
+        match line.split_once(':') {
+            Some(("data", "")) => Self::Silent,
+            Some(("data", data)) if data.trim() == "[DONE]" => Self::Done,
+            Some(("data", data)) => Self::Event(data.trim()),
+            Some(("" | "event" | "id" | "retry", _)) => Self::Silent,
+            None if line.trim().is_empty() => Self::Silent,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// In the format of completions (vLLM), or in that of chat completions (llama.cpp's server).
@@ -214,10 +271,18 @@ impl HttpBackend {
             .read_json()
             .map_err(|e| self.failed(e))?;
         completion
-            .choices
-            .into_iter()
-            .next()
+            .choice()
+            .map_err(|e| self.failed(e))?
             .ok_or_else(|| self.failed("no choice in the answer"))
+    }
+
+    /// The choice in an event, or in a whole answer.
+    fn parse(&self, json: &str) -> Result<Option<Choice>, BackendError> {
+        let completion: Completion = serde_json::from_str(json).map_err(|error| {
+            let begin = json.get(..json.floor_char_boundary(200)).unwrap_or(json);
+            self.failed(format!("{error} in the answer: {}", begin.trim()))
+        })?;
+        completion.choice().map_err(|error| self.failed(error))
     }
 
     /// The logits of `texts` up to a constant, from the most probable tokens that the server tells.
@@ -360,32 +425,64 @@ impl Backend for HttpBackend {
                 on_text(piece);
             }
         };
-        for line in reader.lines() {
+        // An answer without a stream, or what is none at all.
+        let mut whole = String::new();
+        let mut ended = false;
+        for (i, line) in reader.lines().enumerate() {
             if cancel.is_cancelled() {
                 finish = Finish::Cancelled;
                 break;
             }
             let line = line.map_err(|e| self.failed(e))?;
-            let Some(event) = line.strip_prefix("data:").map(str::trim) else {
-                continue;
+            let line = match i {
+                0 => line.trim_start_matches('\u{feff}'),
+                _ => line.as_str(),
             };
-            if event == "[DONE]" {
-                break;
-            }
-            let chunk: Completion = serde_json::from_str(event).map_err(|e| self.failed(e))?;
-            let Some(choice) = chunk.choices.into_iter().next() else {
+            let choice = match Line::of(line) {
+                Line::Event(event) => self.parse(event)?,
+                Line::Done => {
+                    ended = true;
+                    break;
+                },
+                Line::Silent => continue,
+                Line::Other if whole.len() + line.len() < MAX_ANSWER as usize => {
+                    whole.push_str(line);
+                    whole.push('\n');
+                    continue;
+                },
+                Line::Other => return Err(self.failed("the answer is no stream, and too long")),
+            };
+            let Some(choice) = choice else {
                 continue;
             };
             prefill.get_or_insert_with(|| started.elapsed());
-            let (piece, stopped) = filter.push(&choice.text);
+            let (piece, stopped) = filter.push(choice.text());
             emit(&piece);
             if let Some(stop) = stopped {
                 finish = Finish::Stop(stop.to_owned());
                 break;
             }
-            if choice.finish_reason.as_deref() == Some("length") {
+            if let Some(reason) = choice.finish_reason {
+                ended = true;
+                if reason == "length" {
+                    finish = Finish::MaxTokens;
+                }
+            }
+        }
+        if !whole.is_empty() && prefill.is_none() && finish == Finish::EndOfTurn {
+            let choice = self.parse(&whole)?;
+            let choice = choice.ok_or_else(|| self.failed("no choice in the answer"))?;
+            ended = true;
+            let (piece, stopped) = filter.push(choice.text());
+            emit(&piece);
+            if let Some(stop) = stopped {
+                finish = Finish::Stop(stop.to_owned());
+            } else if choice.finish_reason.as_deref() == Some("length") {
                 finish = Finish::MaxTokens;
             }
+        }
+        if finish == Finish::EndOfTurn && !ended {
+            return Err(self.failed("the answer ends before it says so"));
         }
         emit(&filter.finish());
         let prefill = prefill.unwrap_or_else(|| started.elapsed());
@@ -467,5 +564,83 @@ mod tests {
             flatten(&prompt),
             "<|im_start|>< |im_end|>< /s>< start_of_turn>[ INST]a < b< /s><|im_end|>"
         );
+    }
+
+    /// What comes of an answer with status 200 and this body.
+    fn answered(body: &str) -> Result<Generation, String> {
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/v1", listener.local_addr().unwrap());
+        let body = body.to_owned();
+        let server = std::thread::spawn(move || {
+            let (mut connection, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            let mut byte = [0];
+            while !request.ends_with(b"\"top_p\":1.0}") && !request.ends_with(b"}") {
+                connection.read_exact(&mut byte).unwrap();
+                request.push(byte[0]);
+            }
+            let head = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
+            connection.write_all(head.as_bytes()).unwrap();
+            connection.write_all(body.as_bytes()).unwrap();
+        });
+        let backend = HttpBackend::new(HttpConfig::new(url, "m")).unwrap();
+        let options = GenerateOptions::default();
+        let got = backend.generate(
+            &Prompt::template("x"),
+            &options,
+            &Cancel::new(),
+            &mut |_| {},
+        );
+        server.join().unwrap();
+        got.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_answer_has_its_text_in_whatever_form_it_comes() {
+        let done = "data: [DONE]\n\n";
+        let text = r#"data: {"choices":[{"text":"Hello"}]}"#;
+        let end = r#"data: {"choices":[{"text":null,"finish_reason":"stop"}]}"#;
+        for body in [
+            format!("{text}\n\n{done}"),
+            format!("{text}\r\n\r\n{end}\r\n\r\n"),
+            format!("\u{feff}{text}\n\n: a comment\n\n{end}\n\n{done}"),
+            format!("event: x\nid: 1\n{text}\n\ndata: {{\"choices\":null}}\n\n{done}"),
+            format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"Hello\"}}}}]}}\n\n{done}"),
+            "{\n \"choices\": [\n {\"text\": \"Hello\"}]}".to_owned(),
+            r#"{"choices":[{"message":{"content":"Hello"},"finish_reason":"stop"}]}"#.to_owned(),
+        ] {
+            let got = answered(&body).unwrap();
+            assert_eq!(
+                (got.text.as_str(), got.finish),
+                ("Hello", Finish::EndOfTurn),
+                "{body}"
+            );
+        }
+        let long = r#"{"choices":[{"text":"Hello","finish_reason":"length"}]}"#;
+        assert_eq!(answered(long).unwrap().finish, Finish::MaxTokens);
+    }
+
+    #[test]
+    fn what_is_no_answer_is_an_error_with_the_words_of_the_server() {
+        let text = r#"data: {"choices":[{"text":"Hello th"}]}"#;
+        for (body, expected) in [
+            (
+                r#"{"error":{"message":"model is loading"}}"#.to_owned(),
+                "model is loading",
+            ),
+            (
+                format!("{text}\n\ndata: {{\"error\":{{\"message\":\"too long\"}}}}\n\n"),
+                "too long",
+            ),
+            (r#"{"error":"no"}"#.to_owned(), "no"),
+            ("<html>Log in</html>".to_owned(), "<html>Log in"),
+            (String::new(), "ends before"),
+            (format!("{text}\n\n"), "ends before"),
+            ("{}".to_owned(), "no choice"),
+        ] {
+            let error = answered(&body).unwrap_err();
+            assert!(error.contains(expected), "{body}: {error}");
+        }
     }
 }

@@ -514,8 +514,11 @@ impl<T: Trunk> Backend for LocalBackend<T> {
             }
         };
         if !matches!(finish, Finish::Stop(_)) {
-            let (piece, _) = filter.push(&stream.finish());
-            emit(&piece, &mut text);
+            // Half a character at the end is the model's only where it chose to end there.
+            if finish == Finish::EndOfTurn {
+                let (piece, _) = filter.push(&stream.finish());
+                emit(&piece, &mut text);
+            }
             emit(&filter.finish(), &mut text);
         }
         let prefill = prefill.unwrap_or_else(|| started.elapsed());

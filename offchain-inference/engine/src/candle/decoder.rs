@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     config::{Activation, Config, Rope},
-    model::weights::{Layer, Weights},
+    model::{
+        choose,
+        weights::{FeedForward, Gated, Layer, Weights},
+    },
     Result,
 };
 
@@ -55,6 +58,14 @@ pub(super) fn rms_norm(x: &Tensor, weight: &Tensor, epsilon: f32) -> Result<Tens
     let mean = x.sqr()?.mean_keepdim(D::Minus1)?;
     let scale = (mean + f64::from(epsilon))?.sqrt()?.recip()?;
     Ok(x.broadcast_mul(&scale)?.broadcast_mul(weight)?)
+}
+
+/// cap · tanh(x / cap), where there is a cap.
+pub(super) fn soft_cap(x: Tensor, cap: Option<f32>) -> Result<Tensor> {
+    let Some(cap) = cap.map(f64::from) else {
+        return Ok(x);
+    };
+    Ok(((x / cap)?.tanh()? * cap)?)
 }
 
 /// Over the last dimension; −∞ becomes 0.
@@ -111,8 +122,9 @@ impl Pass<'_> {
         for position in positions {
             for frequency in &frequencies {
                 let angle = position as f64 * frequency;
-                sin.push(angle.sin() as f32);
-                cos.push(angle.cos() as f32);
+                let magnitude = f64::from(rope.magnitude);
+                sin.push((magnitude * angle.sin()) as f32);
+                cos.push((magnitude * angle.cos()) as f32);
             }
         }
         let rows: usize = self.parts.iter().map(|part| part.rows).sum();
@@ -161,22 +173,28 @@ impl Pass<'_> {
             head_width,
             ..
         } = *self.config;
-        let project = |matrix: &QMatMul, heads| -> Result<Tensor> {
+        let project = |matrix: &QMatMul, bias: Option<&Tensor>, heads| -> Result<Tensor> {
             let rows = normed.dim(0)?;
-            Ok(matrix.forward(normed)?.reshape((rows, heads, head_width))?)
+            let mut x = matrix.forward(normed)?;
+            if let Some(bias) = bias {
+                x = x.broadcast_add(bias)?;
+            }
+            Ok(x.reshape((rows, heads, head_width))?)
         };
-        let rotated = |matrix, heads, norm: Option<&Tensor>| -> Result<Tensor> {
-            let x = project(matrix, heads)?;
+        let rotated = |matrix, bias, heads, norm: Option<&Tensor>| -> Result<Tensor> {
+            let x = project(matrix, bias, heads)?;
             let x = match norm {
                 Some(norm) => self.norm(&x, norm)?,
                 None => x,
             };
             self.rotate(&x, kind)
         };
-        let queries = rotated(&layer.query, heads, layer.query_norm.as_ref())?;
+        let (bias, norm) = (layer.query_bias.as_ref(), layer.query_norm.as_ref());
+        let queries = rotated(&layer.query, bias, heads, norm)?;
         let queries = (queries * f64::from(self.config.attention_scale))?;
-        let keys = rotated(&layer.key, kv_heads, layer.key_norm.as_ref())?;
-        let values = project(&layer.value, kv_heads)?;
+        let (bias, norm) = (layer.key_bias.as_ref(), layer.key_norm.as_ref());
+        let keys = rotated(&layer.key, bias, kv_heads, norm)?;
+        let values = project(&layer.value, layer.value_bias.as_ref(), kv_heads)?;
         let mut attended = Vec::with_capacity(self.parts.len());
         let mut first = 0;
         for (part, view) in self.parts.iter().zip(&kind.views) {
@@ -228,7 +246,7 @@ impl Pass<'_> {
             .iter()
             .map(|(keys, _)| queries.matmul(&keys.t()?))
             .collect::<candle_core::Result<Vec<_>>>()?;
-        let mut scores = Tensor::cat(&scores, 2)?;
+        let mut scores = soft_cap(Tensor::cat(&scores, 2)?, self.config.attention_cap)?;
         if let Some(mask) = &view.mask {
             let seen = scores.dim(2)?;
             scores = scores
@@ -261,11 +279,47 @@ impl Pass<'_> {
     }
 
     fn feed_forward(&self, layer: &Layer<OnDevice>, normed: &Tensor) -> Result<Tensor> {
-        let gate = layer.gate.forward(normed)?;
+        let routed = match &layer.feed_forward {
+            FeedForward::Dense(gated) => return self.gated(gated, normed),
+            FeedForward::Routed(routed) => routed,
+        };
+        let mut output = normed.zeros_like()?;
+        if let Some((gate, gated)) = &routed.shared {
+            let share = gate.forward(normed)?.neg()?.exp()?;
+            let share = (share + 1.0)?.recip()?;
+            output = self.gated(gated, normed)?.broadcast_mul(&share)?;
+        }
+        let Some(experts) = &self.config.experts else {
+            return Ok(output);
+        };
+        // For each expert the rows that take it, and their shares.
+        let mut taken = vec![(Vec::new(), Vec::new()); experts.count];
+        let logits = routed.router.forward(normed)?.to_vec2::<f32>()?;
+        for (row, logits) in (0u32..).zip(logits) {
+            for (expert, share) in choose(&logits, experts) {
+                taken[expert].0.push(row);
+                taken[expert].1.push(share);
+            }
+        }
+        for (gated, (rows, shares)) in routed.experts.iter().zip(taken) {
+            if rows.is_empty() {
+                continue;
+            }
+            let shares = Tensor::from_vec(shares, (rows.len(), 1), self.device)?;
+            let rows = Tensor::new(rows, self.device)?;
+            let own = self.gated(gated, &normed.index_select(&rows, 0)?)?;
+            output = output.index_add(&rows, &own.broadcast_mul(&shares)?, 0)?;
+        }
+        Ok(output)
+    }
+
+    fn gated(&self, matrices: &Gated<OnDevice>, x: &Tensor) -> Result<Tensor> {
+        let gate = matrices.gate.forward(x)?;
         let gate = match self.config.activation {
             Activation::Silu => gate.silu()?,
             Activation::GeluTanh => gate.gelu()?,
         };
-        Ok(layer.down.forward(&(gate * layer.up.forward(normed)?)?)?)
+        let gated = (gate * matrices.up.forward(x)?)?;
+        Ok(matrices.down.forward(&gated)?)
     }
 }

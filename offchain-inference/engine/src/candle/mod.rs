@@ -18,7 +18,7 @@ use candle_core::{Device, IndexOp, Module, Tensor};
 
 use self::{
     cache::{Cache, Runs},
-    decoder::{rms_norm, Part, Pass},
+    decoder::{rms_norm, soft_cap, Part, Pass},
     weights::OnDevice,
 };
 use crate::{
@@ -207,7 +207,8 @@ impl CandleModel {
         let chunks = hidden.as_slice().chunks(HEAD_ROWS * config.width);
         for (i, rows) in chunks.enumerate() {
             let normed = rms_norm(&self.upload(rows)?, &ends.norm, config.norm_epsilon)?;
-            f(ends.head().forward(&normed)?, i * HEAD_ROWS)?;
+            let logits = soft_cap(ends.head().forward(&normed)?, config.logit_cap)?;
+            f(logits, i * HEAD_ROWS)?;
         }
         Ok(())
     }

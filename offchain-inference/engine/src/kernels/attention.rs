@@ -7,7 +7,7 @@
 //! query's result does not depend on which other queries it is computed with.
 
 use super::{
-    element::exp,
+    element::{exp, soft_cap},
     isa::{Isa, LANES},
 };
 
@@ -35,6 +35,8 @@ pub(crate) struct Queries<'a> {
     pub start: usize,
     /// Keys that a query sees, its own included; `usize::MAX`: all.
     pub window: usize,
+    /// Scores are kept within ± this, by tanh.
+    pub cap: Option<f32>,
     /// Pages of the sequence, from position 0 on.
     pub pages: &'a [*mut u16],
     /// Where in a page the keys of this head start.
@@ -97,6 +99,9 @@ pub(crate) unsafe fn attend<S: Isa>(
             2.. => score::<S, 2>(q, row, pages, scores(row)),
             _ => score::<S, 1>(q, row, pages, scores(row)),
         };
+    }
+    if let Some(cap) = q.cap {
+        soft_cap::<S>(scratch, cap, rows.len() * n);
     }
     for row in rows.clone() {
         let visible = q.first(row) - first * PAGE..q.position(row) + 1 - first * PAGE;

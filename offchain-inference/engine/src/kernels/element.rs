@@ -122,6 +122,28 @@ pub(crate) unsafe fn scale<S: Isa>(x: *mut f32, factor: f32, n: usize) {
     }
 }
 
+/// `x = cap · tanh(x / cap)` over `n` elements.
+///
+/// # Safety
+/// The pointer is valid for `n` elements.
+#[inline(always)]
+pub(crate) unsafe fn soft_cap<S: Isa>(x: *mut f32, cap: f32, n: usize) {
+    // tanh u = 1 − 2 / (1 + e^(2u))
+    let capped = |x: S::F| {
+        let e = exp::<S>(S::mul(x, S::splat(2.0 / cap)));
+        let rest = S::div(S::splat(2.0 * cap), S::add(S::splat(1.0), e));
+        S::sub(S::splat(cap), rest)
+    };
+    let whole = n / LANES * LANES;
+    for i in (0..whole).step_by(LANES) {
+        S::store(x.add(i), capped(S::load(x.add(i))));
+    }
+    let mut tail = [0f32; LANES];
+    std::ptr::copy_nonoverlapping(x.add(whole), tail.as_mut_ptr(), n - whole);
+    S::store(tail.as_mut_ptr(), capped(S::load(tail.as_ptr())));
+    std::ptr::copy_nonoverlapping(tail.as_ptr(), x.add(whole), n - whole);
+}
+
 /// Largest of `n` elements and Σ e^(x − largest).
 ///
 /// # Safety

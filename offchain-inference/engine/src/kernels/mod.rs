@@ -132,6 +132,7 @@ pub(crate) struct Kernels {
     pub rms_norm: unsafe fn(*const f32, *const f32, f32, *mut f32, usize),
     pub add: unsafe fn(*mut f32, *const f32, usize),
     pub scale: unsafe fn(*mut f32, f32, usize),
+    pub soft_cap: unsafe fn(*mut f32, f32, usize),
     pub gate: unsafe fn(Activation, *const f32, *const f32, *mut f32, usize),
     pub rotate: unsafe fn(*mut f32, *const f32, *const f32, usize),
     pub largest_and_mass: unsafe fn(*const f32, usize) -> (f32, f32),
@@ -165,6 +166,8 @@ macro_rules! kernels {
                 (x: *const f32, weights: *const f32, epsilon: f32, out: *mut f32, n: usize) ());
             kernel!($features add, element::add::<S>, (x: *mut f32, y: *const f32, n: usize) ());
             kernel!($features scale, element::scale::<S>, (x: *mut f32, factor: f32, n: usize) ());
+            kernel!($features soft_cap, element::soft_cap::<S>,
+                (x: *mut f32, cap: f32, n: usize) ());
             kernel!($features gate, element::gate::<S>,
                 (a: Activation, gate: *const f32, up: *const f32, out: *mut f32, n: usize) ());
             kernel!($features rotate, element::rotate::<S>,
@@ -183,6 +186,7 @@ macro_rules! kernels {
                 rms_norm,
                 add,
                 scale,
+                soft_cap,
                 gate,
                 rotate,
                 largest_and_mass,

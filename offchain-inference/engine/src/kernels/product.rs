@@ -34,8 +34,29 @@ unsafe impl Send for Activations {}
 unsafe impl Sync for Activations {}
 
 impl Activations {
+    /// Copies a row to row `at` of others of the same width.
+    ///
+    /// # Safety
+    /// Both rows exist, and nobody else touches them.
+    pub unsafe fn copy_row(self, row: usize, others: Self, at: usize) {
+        let (from, to, groups) = (self.row(row), others.row(at), self.columns / GROUP);
+        std::ptr::copy_nonoverlapping(from.floats, to.floats, self.columns);
+        std::ptr::copy_nonoverlapping(from.quants, to.quants, self.columns);
+        std::ptr::copy_nonoverlapping(from.scales, to.scales, groups);
+        std::ptr::copy_nonoverlapping(from.offsets, to.offsets, groups);
+        std::ptr::copy_nonoverlapping(from.scaled_sums, to.scaled_sums, groups);
+        if !from.rests.is_null() {
+            std::ptr::copy_nonoverlapping(from.rests, to.rests, self.columns);
+            std::ptr::copy_nonoverlapping(from.rest_offsets, to.rest_offsets, groups);
+        }
+    }
+
+    /// The rows from `row` on.
+    ///
+    /// # Safety
+    /// There are so many.
     #[inline(always)]
-    unsafe fn row(self, row: usize) -> Self {
+    pub unsafe fn row(self, row: usize) -> Self {
         let groups = self.columns / GROUP;
         Self {
             columns: self.columns,

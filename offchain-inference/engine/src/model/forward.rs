@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One pass of rows of hidden state through the loaded layers.
 
+mod experts;
+
 use std::ops::Range;
 
+pub(crate) use self::experts::choose;
+use self::experts::ExpertBuffers;
 use super::{
-    weights::{Layer, Weights},
+    weights::{FeedForward, Gated, Layer, Weights},
     ActivationBits,
 };
 use crate::{
@@ -53,7 +57,7 @@ impl Shared {
     }
 }
 
-/// Buffers behind [`Activations`] of `MAX_ROWS` rows.
+/// Buffers behind [`Activations`].
 struct ActivationBuffers {
     columns: usize,
     floats: Buffer<f32>,
@@ -66,15 +70,15 @@ struct ActivationBuffers {
 }
 
 impl ActivationBuffers {
-    fn new(columns: usize, rests: bool) -> Result<Self> {
-        let groups = MAX_ROWS * columns / GROUP;
+    fn new(rows: usize, columns: usize, rests: bool) -> Result<Self> {
+        let groups = rows * columns / GROUP;
         Ok(Self {
             columns,
-            floats: Buffer::zeroed(MAX_ROWS * columns)?,
-            quants: Buffer::zeroed(MAX_ROWS * columns)?,
+            floats: Buffer::zeroed(rows * columns)?,
+            quants: Buffer::zeroed(rows * columns)?,
             scales: Buffer::zeroed(groups)?,
             offsets: Buffer::zeroed(groups)?,
-            rests: Buffer::zeroed(if rests { MAX_ROWS * columns } else { 0 })?,
+            rests: Buffer::zeroed(if rests { rows * columns } else { 0 })?,
             rest_offsets: Buffer::zeroed(groups)?,
             scaled_sums: Buffer::zeroed(groups)?,
         })
@@ -120,8 +124,9 @@ impl Angles {
                 let position = (segment.start + i) as f64;
                 for (pair, frequency) in frequencies.iter().enumerate() {
                     let (sin, cos) = (position * frequency).sin_cos();
-                    self.cos[row * half + pair] = cos as f32;
-                    self.sin[row * half + pair] = sin as f32;
+                    let magnitude = f64::from(rope.magnitude);
+                    self.cos[row * half + pair] = (magnitude * cos) as f32;
+                    self.sin[row * half + pair] = (magnitude * sin) as f32;
                 }
             }
         }
@@ -139,6 +144,7 @@ pub(crate) struct Workspace {
     normed: ActivationBuffers,
     attended: ActivationBuffers,
     gated: ActivationBuffers,
+    experts: Option<ExpertBuffers>,
     global: Angles,
     local: Angles,
     /// For each thread, what it needs for the task at hand.
@@ -153,9 +159,13 @@ impl Workspace {
             hidden: Buffer::zeroed(MAX_ROWS * config.width)?,
             qkv: Buffer::zeroed(MAX_ROWS * (config.query_width() + 2 * config.kv_width()))?,
             sublayer: Buffer::zeroed(MAX_ROWS * config.width)?,
-            normed: ActivationBuffers::new(config.width, rests)?,
-            attended: ActivationBuffers::new(config.query_width(), rests)?,
-            gated: ActivationBuffers::new(config.feed_forward, rests)?,
+            normed: ActivationBuffers::new(MAX_ROWS, config.width, rests)?,
+            attended: ActivationBuffers::new(MAX_ROWS, config.query_width(), rests)?,
+            gated: ActivationBuffers::new(MAX_ROWS, config.feed_forward, rests)?,
+            experts: config
+                .experts
+                .map(|experts| ExpertBuffers::new(config, experts, rests))
+                .transpose()?,
             global: Angles::new(half)?,
             local: Angles::new(if config.window.is_some() { half } else { 0 })?,
             scratch: (0..threads)
@@ -300,11 +310,17 @@ impl Run<'_> {
                 self.workspace.attended.view(),
                 post_norm,
             );
-            let inputs = any_integer(&[&layer.gate, &layer.up]);
-            self.norm(crew, post_norm, Some((&layer.feed_forward_norm, inputs)));
-            self.gate(crew, layer);
+            let integers = layer.feed_forward.takes_integers();
+            self.norm(crew, post_norm, Some((&layer.feed_forward_norm, integers)));
             post_norm = layer.feed_forward_post_norm.as_ref();
-            self.add_sublayer(crew, &layer.down, self.workspace.gated.view(), post_norm);
+            match &layer.feed_forward {
+                FeedForward::Dense(gated) => {
+                    self.gate(crew, gated);
+                    let x = self.workspace.gated.view();
+                    self.add_sublayer(crew, &gated.down, x, post_norm);
+                },
+                FeedForward::Routed(routed) => self.add_experts(crew, routed),
+            }
         }
         if post_norm.is_some() {
             self.norm(crew, post_norm, None);
@@ -400,12 +416,21 @@ impl Run<'_> {
         };
         self.row_tasks(crew, |row| {
             let x = qkv.at(row * self.qkv_width());
+            let keys = x.add(config.query_width());
+            let values = keys.add(config.kv_width());
+            for (part, bias) in [
+                (x, &weights.query_bias),
+                (keys, &weights.key_bias),
+                (values, &weights.value_bias),
+            ] {
+                if let Some(bias) = bias {
+                    (kernels.add)(part, bias.as_ptr(), bias.len());
+                }
+            }
             for i in 0..config.heads {
                 head(x.add(i * head_width), row, weights.query_norm.as_ref());
             }
             (kernels.scale)(x, config.attention_scale, config.query_width());
-            let keys = x.add(config.query_width());
-            let values = keys.add(config.kv_width());
             let Some(segment) = self.segments.iter().find(|s| s.rows.contains(&row)) else {
                 return;
             };
@@ -452,6 +477,7 @@ impl Run<'_> {
                 head_width: config.head_width,
                 start: segment.start,
                 window,
+                cap: config.attention_cap,
                 pages: &segment.pages,
                 keys: geometry.keys(layer, task.head),
                 values: geometry.values(layer, task.head),
@@ -494,35 +520,48 @@ impl Run<'_> {
         });
     }
 
-    /// activation(gate) · up, 32 columns a task so that they can be quantised at once.
-    unsafe fn gate(&self, crew: &Crew<'_>, layer: &Layer) {
-        const PANELS: usize = GROUP / LANES;
-        let kernels = self.pass.kernels;
+    /// activation(gate) · up of the normed stream.
+    unsafe fn gate(&self, crew: &Crew<'_>, matrices: &Gated) {
         let gated = self.workspace.gated.view();
         let normed = self.workspace.normed.view();
-        let scratch = Shared::of(&self.workspace.scratch[crew.index]);
-        crew.tasks(gated.columns / GROUP, |i| {
-            let up = self.rows * GROUP;
-            for (matrix, first) in [(&layer.gate, 0), (&layer.up, up)] {
-                for panel in 0..PANELS {
-                    let data = scratch.at(first + panel * LANES);
-                    let out = Output {
-                        data,
-                        stride: GROUP,
-                        add: false,
-                    };
-                    (kernels.product)(matrix, i * PANELS + panel, normed, self.rows, out);
-                }
-            }
-            for row in 0..self.rows {
-                let (gate, up) = (scratch.at(row * GROUP), scratch.at(up + row * GROUP));
-                let out = gated.floats.add(row * gated.columns + i * GROUP);
-                (kernels.gate)(self.pass.config.activation, gate, up, out, GROUP);
-                if layer.down.is_integer() {
-                    (kernels.quantise)(gated, row, i..i + 1);
-                }
-            }
+        crew.tasks(gated.columns / GROUP, |group| {
+            self.gate_group(crew, matrices, group, self.rows, normed, gated);
         });
+    }
+
+    /// activation(gate) · up of `rows` rows of `x`: 32 columns, so that they can be quantised at once.
+    unsafe fn gate_group(
+        &self,
+        crew: &Crew<'_>,
+        matrices: &Gated,
+        group: usize,
+        rows: usize,
+        x: Activations,
+        gated: Activations,
+    ) {
+        const PANELS: usize = GROUP / LANES;
+        let kernels = self.pass.kernels;
+        let scratch = Shared::of(&self.workspace.scratch[crew.index]);
+        let up = rows * GROUP;
+        for (matrix, first) in [(&matrices.gate, 0), (&matrices.up, up)] {
+            for panel in 0..PANELS {
+                let data = scratch.at(first + panel * LANES);
+                let out = Output {
+                    data,
+                    stride: GROUP,
+                    add: false,
+                };
+                (kernels.product)(matrix, group * PANELS + panel, x, rows, out);
+            }
+        }
+        for row in 0..rows {
+            let (gate, up) = (scratch.at(row * GROUP), scratch.at(up + row * GROUP));
+            let out = gated.floats.add(row * gated.columns + group * GROUP);
+            (kernels.gate)(self.pass.config.activation, gate, up, out, GROUP);
+            if matrices.down.is_integer() {
+                (kernels.quantise)(gated, row, group..group + 1);
+            }
+        }
     }
 }
 
@@ -546,6 +585,8 @@ pub(crate) struct Head<'a> {
     pub epsilon: f32,
     pub norm: &'a Buffer<f32>,
     pub matrix: &'a Matrix,
+    /// Logits are kept within ± this, by tanh.
+    pub cap: Option<f32>,
 }
 
 /// What [`Head::statistics`] finds for a row and a stretch of the vocabulary.
@@ -577,6 +618,15 @@ impl Head<'_> {
         normed
     }
 
+    /// Caps `n` logits of each of `rows` rows.
+    unsafe fn cap(&self, logits: Shared, rows: usize, stride: usize, n: usize) {
+        if let Some(cap) = self.cap {
+            for row in 0..rows {
+                (self.kernels.soft_cap)(logits.at(row * stride), cap, n);
+            }
+        }
+    }
+
     /// Logits of the first rows of `workspace.hidden`: rows × vocabulary.
     pub fn logits(&self, pool: &mut Pool, workspace: &Workspace, out: &mut [f32]) -> Result<()> {
         let stride = self.matrix.rows;
@@ -587,12 +637,15 @@ impl Head<'_> {
             panel_tasks(crew, self.matrix.panels(), rows, |panel| {
                 // SAFETY: `out` has `rows` rows of `matrix.rows`; each panel is its own columns.
                 unsafe {
+                    let data = out.at(panel * LANES);
                     let out = Output {
-                        data: out.at(panel * LANES),
+                        data,
                         stride,
                         add: false,
                     };
                     (self.kernels.product)(self.matrix, panel, normed, rows, out);
+                    let columns = LANES.min(stride - panel * LANES);
+                    self.cap(Shared(data), rows, stride, columns);
                 }
             })
         })
@@ -612,7 +665,10 @@ impl Head<'_> {
                     add: false,
                 };
                 // SAFETY: the output is one panel wide, and one row is asked for.
-                unsafe { (self.kernels.product)(self.matrix, panel, normed, 1, out) };
+                unsafe {
+                    (self.kernels.product)(self.matrix, panel, normed, 1, out);
+                    self.cap(Shared(out.data), 1, LANES, LANES);
+                }
                 lanes[lane]
             })
             .collect()
@@ -658,6 +714,7 @@ impl Head<'_> {
                         };
                         (self.kernels.product)(self.matrix, panel, normed, rows, out);
                     }
+                    self.cap(scratch, rows, stride, end - first);
                     for row in 0..rows {
                         let (largest, sum) =
                             (self.kernels.largest_and_mass)(scratch.at(row * stride), end - first);

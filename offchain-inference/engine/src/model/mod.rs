@@ -14,6 +14,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
+pub(crate) use self::forward::choose;
 use self::{
     forward::{Head, Pass, Segment, Workspace, MAX_ROWS},
     weights::{Ends, Packed, Weights},
@@ -558,6 +559,7 @@ impl Model {
             epsilon: config.norm_epsilon,
             norm: &ends.norm,
             matrix: ends.head(),
+            cap: config.logit_cap,
         };
         let mut guard = self.engine()?;
         let Engine { pool, workspace } = &mut *guard;

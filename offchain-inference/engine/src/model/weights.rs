@@ -6,7 +6,7 @@ use std::{collections::HashSet, ops::Range};
 use candle_core::{quantized::ggml_file::qtensor_from_ggml, Device};
 
 use crate::{
-    config::{Architecture, Config, RopePairs},
+    config::{Config, Experts, RopePairs},
     gguf::{Entry, Gguf, TensorReader},
     kernels::{Arena, Buffer, Matrix, GROUP},
     Error, Result,
@@ -36,14 +36,18 @@ pub(crate) struct Packed {
 impl Packed {
     /// For models of a shape that the kernels take.
     pub fn new(config: &Config) -> Result<Self> {
-        if !config.width.is_multiple_of(GROUP)
-            || !config.feed_forward.is_multiple_of(GROUP)
-            || !config.head_width.is_multiple_of(GROUP)
-        {
-            return Err(Error::Unsupported(format!(
-                "width {}, feed-forward width {} and head width {} must be multiples of {GROUP}",
-                config.width, config.feed_forward, config.head_width
-            )));
+        let experts = config.experts.map_or(GROUP, |experts| experts.feed_forward);
+        for (what, width) in [
+            ("width", config.width),
+            ("feed-forward width", config.feed_forward),
+            ("experts' width", experts),
+            ("head width", config.head_width),
+        ] {
+            if !width.is_multiple_of(GROUP) {
+                return Err(Error::Unsupported(format!(
+                    "{what} {width} must be a multiple of {GROUP}"
+                )));
+            }
         }
         Ok(Self {
             arena: Arena::new(),
@@ -80,6 +84,10 @@ pub(crate) struct Layer<F: Format = Packed> {
     pub key: F::Matrix,
     /// width → kv width.
     pub value: F::Matrix,
+    /// Added to the queries, keys and values; ordered like their rows.
+    pub query_bias: Option<F::Vector>,
+    pub key_bias: Option<F::Vector>,
+    pub value_bias: Option<F::Vector>,
     pub query_norm: Option<F::Vector>,
     pub key_norm: Option<F::Vector>,
     /// query width → width.
@@ -87,14 +95,34 @@ pub(crate) struct Layer<F: Format = Packed> {
     /// On the output of attention, before it is added to the residual stream.
     pub attention_post_norm: Option<F::Vector>,
     pub feed_forward_norm: F::Vector,
+    pub feed_forward: FeedForward<F>,
+    /// On the output of the feed-forward sublayer, before it is added to the residual stream.
+    pub feed_forward_post_norm: Option<F::Vector>,
+}
+
+/// down(activation(gate) · up).
+pub(crate) struct Gated<F: Format = Packed> {
     /// width → feed-forward width.
     pub gate: F::Matrix,
     /// width → feed-forward width.
     pub up: F::Matrix,
     /// feed-forward width → width.
     pub down: F::Matrix,
-    /// On the output of the feed-forward sublayer, before it is added to the residual stream.
-    pub feed_forward_post_norm: Option<F::Vector>,
+}
+
+/// The second sublayer of a layer.
+pub(crate) enum FeedForward<F: Format = Packed> {
+    Dense(Gated<F>),
+    Routed(Routed<F>),
+}
+
+/// Experts, of which each row takes a few.
+pub(crate) struct Routed<F: Format = Packed> {
+    /// width → experts.
+    pub router: F::Matrix,
+    pub experts: Vec<Gated<F>>,
+    /// One that all rows take, times σ of what the matrix (width → 1) says.
+    pub shared: Option<(F::Matrix, Gated<F>)>,
 }
 
 /// Embedding, final norm and head.
@@ -104,6 +132,30 @@ pub(crate) struct Ends<F: Format = Packed> {
     pub norm: F::Vector,
     /// vocabulary × width; `None`: the embedding is the head too.
     pub head: Option<F::Matrix>,
+}
+
+impl Gated {
+    /// Whether a product takes quantised input.
+    pub fn takes_integers(&self) -> bool {
+        self.gate.is_integer() || self.up.is_integer()
+    }
+}
+
+impl FeedForward {
+    /// Whether a product takes quantised input.
+    pub fn takes_integers(&self) -> bool {
+        match self {
+            Self::Dense(gated) => gated.takes_integers(),
+            Self::Routed(routed) => {
+                let shared = routed.shared.iter();
+                routed.router.is_integer()
+                    || routed.experts.iter().any(Gated::takes_integers)
+                    || shared
+                        .clone()
+                        .any(|(gate, gated)| gate.is_integer() || gated.takes_integers())
+            },
+        }
+    }
 }
 
 impl<F: Format> Ends<F> {
@@ -135,15 +187,12 @@ impl<F: Format> Weights<F> {
             format,
             known: HashSet::new(),
         };
-        let rope_factors = gguf
-            .has("rope_freqs.weight")
-            .then(|| loader.values("rope_freqs.weight", config.rope_width / 2))
-            .transpose()?;
+        let rope_factors = loader.rope_factors()?;
         let ends = ends.then(|| loader.ends()).transpose()?;
         let layers = layers
             .map(|layer| loader.layer(layer))
             .collect::<Result<Vec<_>>>()?;
-        if let (Some(_), Some(unknown)) = (layers.first(), loader.unknown_in_first_layer()) {
+        if let Some(unknown) = loader.unknown() {
             return Err(Error::Unsupported(format!("tensor {unknown}")));
         }
         Ok(Self {
@@ -151,6 +200,39 @@ impl<F: Format> Weights<F> {
             ends,
             rope_factors,
         })
+    }
+}
+
+/// Rows of a tensor, which may hold the rows of several matrices.
+struct Rows {
+    /// Its name without what follows the last full stop.
+    tensor: String,
+    /// How many it has.
+    of: usize,
+    rows: Range<usize>,
+}
+
+impl Rows {
+    fn all(tensor: String, rows: usize) -> Self {
+        Self {
+            tensor,
+            of: rows,
+            rows: 0..rows,
+        }
+    }
+}
+
+/// Where a row of queries or keys goes, so that rotary pairs are halves of a head.
+fn rotary_place(config: &Config) -> impl Fn(usize) -> usize {
+    let &Config {
+        head_width,
+        rope_width,
+        rope_pairs,
+        ..
+    } = config;
+    move |row| match (rope_pairs, row % head_width) {
+        (RopePairs::Adjacent, i) if i < rope_width => row - i + i / 2 + i % 2 * (rope_width / 2),
+        _ => row,
     }
 }
 
@@ -166,85 +248,184 @@ impl<F: Format> Loader<'_, F> {
     fn ends(&mut self) -> Result<Ends<F>> {
         let (width, vocab) = (self.config.width, self.config.vocab);
         Ok(Ends {
-            embedding: self.matrix("token_embd.weight", vocab, width)?,
-            norm: self.vector("output_norm.weight", width)?,
-            head: if self.gguf.has("output.weight") {
-                Some(self.matrix("output.weight", vocab, width)?)
-            } else {
-                None
+            embedding: self.matrix(&Rows::all("token_embd".into(), vocab), width)?,
+            norm: self.vector("output_norm", width)?,
+            head: match self.gguf.has("output.weight") {
+                true => Some(self.matrix(&Rows::all("output".into(), vocab), width)?),
+                false => None,
             },
         })
     }
 
+    /// What the angle of each rotary pair is divided by. A model with two sets of factors takes the
+    /// one for long texts if its context is longer than that of its training was.
+    fn rope_factors(&mut self) -> Result<Option<Vec<f32>>> {
+        let long = self.config.context > self.config.original_context;
+        let by_length = if long {
+            "rope_factors_long.weight"
+        } else {
+            "rope_factors_short.weight"
+        };
+        let name = ["rope_freqs.weight", by_length]
+            .into_iter()
+            .find(|name| self.gguf.has(name));
+        name.map(|name| self.values(name, self.config.rope_width / 2))
+            .transpose()
+    }
+
     fn layer(&mut self, layer: usize) -> Result<Layer<F>> {
         let config = self.config;
-        let (width, feed_forward) = (config.width, config.feed_forward);
+        let (width, head_width) = (config.width, config.head_width);
         let (query, kv) = (config.query_width(), config.kv_width());
-        let gemma = config.architecture == Architecture::Gemma3;
-        let name = |tensor: &str| format!("blk.{layer}.{tensor}.weight");
-        let extra = |loader: &mut Self, tensor: &str, len| {
-            gemma.then(|| loader.vector(&name(tensor), len)).transpose()
+        let name = |tensor: &str| format!("blk.{layer}.{tensor}");
+        let of_all_heads = self.gguf.has(&(name("attn_qkv") + ".weight"));
+        let attention = |tensor: &str, rows: Range<usize>| match of_all_heads {
+            true => Rows {
+                tensor: name("attn_qkv"),
+                of: query + 2 * kv,
+                rows,
+            },
+            false => Rows::all(name(tensor), rows.len()),
         };
+        let (query_rows, key_rows) = (0..query, query..query + kv);
+        let query = attention("attn_q", query_rows);
+        let key = attention("attn_k", key_rows.clone());
+        let value = attention("attn_v", key_rows.end..key_rows.end + kv);
+        let rotated = rotary_place(config);
+        let head_norms = config.head_norms.then_some(head_width);
+        let post_norms = config.post_norms.then_some(width);
         Ok(Layer {
-            query_norm: extra(self, "attn_q_norm", config.head_width)?,
-            key_norm: extra(self, "attn_k_norm", config.head_width)?,
-            attention_post_norm: extra(self, "post_attention_norm", width)?,
-            feed_forward_post_norm: extra(self, "post_ffw_norm", width)?,
+            query_norm: self.optional_vector(&name("attn_q_norm"), head_norms)?,
+            key_norm: self.optional_vector(&name("attn_k_norm"), head_norms)?,
+            attention_post_norm: self.optional_vector(&name("post_attention_norm"), post_norms)?,
+            feed_forward_post_norm: self.optional_vector(&name("post_ffw_norm"), post_norms)?,
             attention_norm: self.vector(&name("attn_norm"), width)?,
-            query: self.rotated(&name("attn_q"), query)?,
-            key: self.rotated(&name("attn_k"), kv)?,
-            value: self.matrix(&name("attn_v"), kv, width)?,
-            output: self.matrix(&name("attn_output"), width, query)?,
+            query: self.placed(&query, width, &rotated)?,
+            key: self.placed(&key, width, &rotated)?,
+            value: self.matrix(&value, width)?,
+            query_bias: self.bias(&query, &rotated)?,
+            key_bias: self.bias(&key, &rotated)?,
+            value_bias: self.bias(&value, |row| row)?,
+            output: self.matrix(&Rows::all(name("attn_output"), width), config.query_width())?,
             feed_forward_norm: self.vector(&name("ffn_norm"), width)?,
-            gate: self.matrix(&name("ffn_gate"), feed_forward, width)?,
-            up: self.matrix(&name("ffn_up"), feed_forward, width)?,
-            down: self.matrix(&name("ffn_down"), width, feed_forward)?,
+            feed_forward: match &config.experts {
+                None => FeedForward::Dense(self.dense(&name)?),
+                Some(experts) => FeedForward::Routed(self.routed(&name, experts)?),
+            },
         })
     }
 
-    fn matrix(&mut self, name: &str, rows: usize, columns: usize) -> Result<F::Matrix> {
-        self.placed(name, rows, columns, |row| row)
+    fn dense(&mut self, name: &impl Fn(&str) -> String) -> Result<Gated<F>> {
+        let (gate, up) = self.gate_and_up(&name("ffn_gate"), &name("ffn_up"));
+        let down = Rows::all(name("ffn_down"), self.config.width);
+        self.gated([gate, up, down], self.config.feed_forward)
     }
 
-    /// A matrix whose outputs are rotated.
-    fn rotated(&mut self, name: &str, rows: usize) -> Result<F::Matrix> {
-        let &Config {
+    fn gated(&mut self, [gate, up, down]: [Rows; 3], feed_forward: usize) -> Result<Gated<F>> {
+        Ok(Gated {
+            gate: self.matrix(&gate, self.config.width)?,
+            up: self.matrix(&up, self.config.width)?,
+            down: self.matrix(&down, feed_forward)?,
+        })
+    }
+
+    fn routed(&mut self, name: &impl Fn(&str) -> String, experts: &Experts) -> Result<Routed<F>> {
+        let Config {
             width,
-            head_width,
-            rope_width,
-            rope_pairs,
+            feed_forward,
             ..
-        } = self.config;
-        self.placed(name, rows, width, |row| {
-            match (rope_pairs, row % head_width) {
-                (RopePairs::Adjacent, i) if i < rope_width => {
-                    row - i + i / 2 + i % 2 * (rope_width / 2)
-                },
-                _ => row,
-            }
+        } = *self.config;
+        // Of each kind the matrices of all experts lie one below the other.
+        let piece = |tensor: &str, rows: usize, expert: usize| Rows {
+            tensor: name(tensor),
+            of: experts.count * rows,
+            rows: expert * rows..(expert + 1) * rows,
+        };
+        let shared = experts.shared.then(|| {
+            let gate = self.matrix(&Rows::all(name("ffn_gate_inp_shexp"), 1), width)?;
+            let matrices = [
+                Rows::all(name("ffn_gate_shexp"), feed_forward),
+                Rows::all(name("ffn_up_shexp"), feed_forward),
+                Rows::all(name("ffn_down_shexp"), width),
+            ];
+            Ok::<_, Error>((gate, self.gated(matrices, feed_forward)?))
+        });
+        let shared = shared.transpose()?;
+        Ok(Routed {
+            router: self.matrix(&Rows::all(name("ffn_gate_inp"), experts.count), width)?,
+            experts: (0..experts.count)
+                .map(|expert| {
+                    let matrices = [
+                        piece("ffn_gate_exps", experts.feed_forward, expert),
+                        piece("ffn_up_exps", experts.feed_forward, expert),
+                        piece("ffn_down_exps", width, expert),
+                    ];
+                    self.gated(matrices, experts.feed_forward)
+                })
+                .collect::<Result<_>>()?,
+            shared,
         })
+    }
+
+    /// Where gate and up are: a file without a gate may have both in the tensor called up.
+    fn gate_and_up(&self, gate: &str, up: &str) -> (Rows, Rows) {
+        let rows = self.config.feed_forward;
+        let weight = |tensor: &str| self.gguf.entry(&format!("{tensor}.weight"));
+        let both = weight(gate).is_err() && weight(up).is_ok_and(|up| up.rows == 2 * rows);
+        if !both {
+            return (Rows::all(gate.into(), rows), Rows::all(up.into(), rows));
+        }
+        let part = |rows| Rows {
+            tensor: up.into(),
+            of: 2 * self.config.feed_forward,
+            rows,
+        };
+        (part(0..rows), part(rows..2 * rows))
+    }
+
+    fn matrix(&mut self, rows: &Rows, columns: usize) -> Result<F::Matrix> {
+        self.placed(rows, columns, |row| row)
     }
 
     fn placed(
         &mut self,
-        name: &str,
-        rows: usize,
+        rows: &Rows,
         columns: usize,
         place: impl Fn(usize) -> usize,
     ) -> Result<F::Matrix> {
-        let entry = self.gguf.entry(name)?;
-        if (entry.rows, entry.columns) != (rows, columns) {
+        let name = format!("{}.weight", rows.tensor);
+        let entry = self.gguf.entry(&name)?;
+        if (entry.rows, entry.columns) != (rows.of, columns) {
             return Err(Error::Metadata(format!(
-                "tensor {name} is {} × {}, the metadata says {rows} × {columns}",
-                entry.rows, entry.columns
+                "tensor {name} is {} × {}, the metadata says {} × {columns}",
+                entry.rows, entry.columns, rows.of
             )));
         }
-        self.known.insert(name.to_owned());
+        self.known.insert(name);
+        let entry = entry.part(rows.rows.start, rows.rows.len());
         self.format.matrix(&mut self.reader, &entry, place)
     }
 
-    fn vector(&mut self, name: &str, len: usize) -> Result<F::Vector> {
-        let values = self.values(name, len)?;
+    /// What is added to a matrix's products, where the file has it; ordered like its rows.
+    fn bias(&mut self, rows: &Rows, place: impl Fn(usize) -> usize) -> Result<Option<F::Vector>> {
+        let name = format!("{}.bias", rows.tensor);
+        if !self.gguf.has(&name) {
+            return Ok(None);
+        }
+        let values = self.values(&name, rows.of)?;
+        let mut placed = vec![0.0; rows.rows.len()];
+        for (row, value) in values[rows.rows.clone()].iter().enumerate() {
+            placed[place(row)] = *value;
+        }
+        self.format.vector(placed).map(Some)
+    }
+
+    fn optional_vector(&mut self, tensor: &str, len: Option<usize>) -> Result<Option<F::Vector>> {
+        len.map(|len| self.vector(tensor, len)).transpose()
+    }
+
+    fn vector(&mut self, tensor: &str, len: usize) -> Result<F::Vector> {
+        let values = self.values(&format!("{tensor}.weight"), len)?;
         self.format.vector(values)
     }
 
@@ -265,16 +446,20 @@ impl<F: Format> Loader<'_, F> {
         Ok(values)
     }
 
-    /// A tensor (a bias, say) of a loaded layer that the decoder would leave out.
-    fn unknown_in_first_layer(&self) -> Option<&str> {
-        let is_loaded = |name: &str| {
-            let layer = name.split('.').take(2).collect::<Vec<_>>().join(".") + ".";
-            self.known.iter().any(|known| known.starts_with(&layer))
+    /// A tensor (a bias, say) of what is loaded that the decoder would leave out.
+    fn unknown(&self) -> Option<&str> {
+        let part = |name: &str| match name.strip_prefix("blk.") {
+            Some(rest) => rest.split('.').next().map(str::to_owned),
+            None if name.starts_with("output") || name.starts_with("token_embd") => {
+                Some("ends".to_owned())
+            },
+            None => None,
         };
+        let loaded: HashSet<_> = self.known.iter().filter_map(|name| part(name)).collect();
+        let is_loaded = |name: &str| part(name).is_some_and(|part| loaded.contains(&part));
         self.gguf
             .names()
             .into_iter()
-            .filter(|name| name.starts_with("blk."))
             .find(|name| !self.known.contains(*name) && is_loaded(name))
     }
 }

@@ -11,6 +11,8 @@ mod pretokenize;
 mod spm;
 mod stream;
 mod symbols;
+#[cfg(test)]
+mod tests;
 mod vocab;
 
 pub use stream::TokenStream;
@@ -22,7 +24,10 @@ use bpe::Bpe;
 use candle_core::quantized::gguf_file::Value;
 use pretokenize::PreTokenizer;
 use spm::{Spm, SPACE};
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+};
 use vocab::Vocab;
 
 /// The number of a token in the vocabulary.
@@ -41,7 +46,7 @@ pub enum TokenizerError {
     #[error("tokenizer model {0:?} is not supported (supported: gpt2, llama)")]
     UnsupportedModel(String),
     /// `tokenizer.ggml.pre` names a pre-tokenizer that this engine lacks.
-    #[error("pre-tokenizer {0:?} is not supported (supported: gpt-2, smollm, llama-bpe, qwen2 and their synonyms)")]
+    #[error("pre-tokenizer {0:?} is not supported (supported: gpt-2, smollm, llama-bpe, qwen2, tekken, gpt-4o, dbrx and their synonyms)")]
     UnsupportedPreTokenizer(String),
     /// The template asks for a token that the vocabulary lacks.
     #[error("token {0} is not in the vocabulary of {1} tokens")]
@@ -100,6 +105,8 @@ pub struct Tokenizer {
     end_of_generation: BTreeSet<TokenId>,
     add_bos: bool,
     add_space_prefix: bool,
+    /// White space behind a special token is the token's.
+    strips_after_specials: bool,
     chat_template: Option<String>,
 }
 
@@ -135,6 +142,14 @@ impl Tokenizer {
             }
         }
         let texts = texts.iter().map(string).collect::<Result<Vec<_>, _>>()?;
+        // As llama.cpp names them, so that several are several.
+        let texts: Vec<Cow<'_, str>> = (0..)
+            .zip(texts)
+            .map(|(id, text)| match text {
+                "" => Cow::Owned(format!("[EMPTY_{id}]")),
+                text => Cow::Borrowed(text),
+            })
+            .collect();
         let kinds = texts
             .iter()
             .enumerate()
@@ -146,10 +161,10 @@ impl Tokenizer {
         let scores = scores.iter().map(float).collect::<Result<Vec<_>, _>>()?;
         let scores = scores.into_iter().chain(std::iter::repeat(0.0));
         let tokens: Vec<_> = texts
-            .into_iter()
+            .iter()
             .zip(kinds)
             .zip(scores)
-            .map(|((t, k), s)| (t, k, s))
+            .map(|((t, k), s)| (t.as_ref(), k, s))
             .collect();
         let mut vocab = Vocab::new(tokens.into_iter())?;
 
@@ -177,7 +192,7 @@ impl Tokenizer {
                     .array("tokenizer.ggml.merges")?
                     .ok_or(TokenizerError::Missing("tokenizer.ggml.merges"))?;
                 let merges = merges.iter().map(string).collect::<Result<Vec<_>, _>>()?;
-                let llama3 = matches!(name, "llama3" | "llama-v3" | "llama-bpe");
+                let llama3 = matches!(name, "llama3" | "llama-v3" | "llama-bpe" | "tekken");
                 let pre = PreTokenizer::named(name)?;
                 let bpe = Bpe::new(&vocab, merges.into_iter(), pre, llama3)?;
                 (Model::Bpe(bpe, bpe::char_to_byte_table()), llama3, false)
@@ -208,6 +223,9 @@ impl Tokenizer {
             end_of_generation,
             add_bos: add_bos.unwrap_or(default_bos) && bos.is_some(),
             add_space_prefix: add_space_prefix.unwrap_or(default_prefix),
+            strips_after_specials: gguf
+                .string("general.name")?
+                .is_some_and(strips_after_specials),
             chat_template: gguf.string("tokenizer.chat_template")?.map(Into::into),
             vocab,
         })
@@ -336,7 +354,14 @@ impl Tokenizer {
         }
         flush(&mut run, &mut marked);
         let mut fragments = vec![];
+        let mut strips = false;
         for fragment in marked {
+            let (fragment, after) = match fragment {
+                Fragment::Text(text) if strips => (Fragment::Text(stripped(&text)), false),
+                Fragment::Text(text) => (Fragment::Text(text), false),
+                Fragment::Token(token) => (Fragment::Token(token), self.strips_after(token)),
+            };
+            strips = after;
             match fragment {
                 Fragment::Text(text) => {
                     cut(&self.user_defined, &text, &mut run, &mut fragments, |_| {
@@ -348,6 +373,12 @@ impl Tokenizer {
             }
         }
         fragments
+    }
+
+    fn strips_after(&self, token: TokenId) -> bool {
+        let keeps = ["<unk>", "<s>", "<|endoftext|>"];
+        let text = self.vocab.text(token);
+        self.strips_after_specials && text.is_some_and(|text| !keeps.contains(&text))
     }
 
     fn encode_text(&self, text: &str, after_special: bool, tokens: &mut Vec<TokenId>) {
@@ -436,6 +467,19 @@ fn flush(run: &mut String, out: &mut Vec<Fragment>) {
     }
 }
 
+/// Whether a model of this name was trained without the white space behind special tokens. Nothing but
+/// the name says so, for llama.cpp too.
+fn strips_after_specials(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.contains("phi-3") || name.contains("phi3")
+}
+
+/// Without the white space of C in front.
+fn stripped(text: &str) -> String {
+    text.trim_start_matches([' ', '\t', '\n', '\u{b}', '\u{c}', '\r'])
+        .to_owned()
+}
+
 /// User-defined tokens that steer a model all the same: `<start_of_image>`, `[multimodal]`,
 /// `<|channel|>`. A vocabulary's other user-defined tokens (newlines, HTML tags) are text.
 fn marker_kind(kind: TokenKind, text: &str) -> TokenKind {
@@ -496,8 +540,10 @@ impl<'a> Metadata<'a> {
     }
 }
 
+/// candle appends a backtrace to its messages.
 fn malformed(error: candle_core::Error) -> TokenizerError {
-    TokenizerError::Malformed(error.to_string())
+    let message = error.to_string();
+    TokenizerError::Malformed(message.lines().next().unwrap_or_default().to_owned())
 }
 
 fn string(value: &Value) -> Result<&str, TokenizerError> {

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! GGUF files: typed access to the metadata, tensors read a few rows at a time.
 
+mod header;
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::HashMap,
     fs::File,
@@ -14,6 +18,9 @@ use candle_core::quantized::{
 };
 
 use crate::{Error, Result};
+
+/// Above this no dimension of a tensor is believed: the bytes of a row stay far from overflow.
+const MAX_DIMENSION: usize = u32::MAX as usize;
 
 /// The header of a GGUF file: metadata and the table of tensors.
 ///
@@ -32,11 +39,14 @@ impl std::fmt::Debug for Gguf {
     }
 }
 
-/// One tensor's place in the file. `rows × columns`, row-major; a vector has one row.
+/// One tensor's place in the file. `rows × columns`, row-major; a vector has one row, and of a stack
+/// of matrices the rows of all count.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub name: String,
     pub dtype: GgmlDType,
+    /// The slowest dimension first.
+    pub shape: Vec<usize>,
     pub rows: usize,
     pub columns: usize,
     offset: u64,
@@ -47,6 +57,15 @@ impl Entry {
     pub fn row_bytes(&self) -> usize {
         self.columns / self.dtype.block_size() * self.dtype.type_size()
     }
+
+    /// `rows` rows of it, from `first` on, which must be there.
+    pub fn part(&self, first: usize, rows: usize) -> Self {
+        Self {
+            rows,
+            offset: self.offset + (first * self.row_bytes()) as u64,
+            ..self.clone()
+        }
+    }
 }
 
 impl Gguf {
@@ -55,26 +74,48 @@ impl Gguf {
         let file = open(path)?;
         let length = file.metadata().map_err(|e| io(path, e))?.len();
         let mut reader = BufReader::new(file);
+        header::check(&mut reader).map_err(|reason| corrupt(path, reason))?;
+        reader
+            .seek(SeekFrom::Start(0))
+            .map_err(|error| io(path, error))?;
         let content =
             Content::read(&mut reader).map_err(|e| corrupt(path, first_line(&e.to_string())))?;
         let gguf = Self {
             path: path.to_owned(),
             content,
         };
-        for name in gguf.content.tensor_infos.keys() {
-            let entry = gguf.entry(name)?;
+        gguf.check_places(length)?;
+        Ok(gguf)
+    }
+
+    /// An error if a tensor reaches past the end of the file, or into another one.
+    fn check_places(&self, length: u64) -> Result<()> {
+        let mut places = Vec::new();
+        for name in self.names() {
+            let entry = self.entry(name)?;
             let bytes = (entry.rows as u64).checked_mul(entry.row_bytes() as u64);
             match bytes.and_then(|bytes| entry.offset.checked_add(bytes)) {
-                Some(end) if end <= length => {},
+                Some(end) if end <= length => places.push((entry.offset, end, name)),
                 _ => {
                     return Err(corrupt(
-                        path,
+                        &self.path,
                         format!("tensor {name} reaches past the end of the file; is it complete?"),
                     ))
                 },
             }
         }
-        Ok(gguf)
+        places.sort_unstable();
+        let overlapping = places.windows(2).find_map(|pair| match *pair {
+            [(_, end, one), (start, _, other)] if start < end => Some((one, other)),
+            _ => None,
+        });
+        match overlapping {
+            Some((one, other)) => Err(corrupt(
+                &self.path,
+                format!("tensors {one} and {other} overlap"),
+            )),
+            None => Ok(()),
+        }
     }
 
     /// Where the file is.
@@ -171,25 +212,23 @@ impl Gguf {
             .tensor_infos
             .get(name)
             .ok_or_else(|| corrupt(&self.path, format!("it has no tensor {name}")))?;
-        let dims = info.shape.dims();
-        let (rows, columns) = match *dims {
-            [columns] => (1, columns),
-            [rows, columns] => (rows, columns),
-            _ => {
-                return Err(corrupt(
-                    &self.path,
-                    format!("tensor {name} has {} dimensions", dims.len()),
-                ))
-            },
+        let shape = info.shape.dims();
+        let unsound = || {
+            let dtype = info.ggml_dtype;
+            let reason = format!("tensor {name} has shape {shape:?}, which {dtype:?} cannot have");
+            corrupt(&self.path, reason)
         };
-        if rows == 0 || columns == 0 || columns % info.ggml_dtype.block_size() != 0 {
-            return Err(corrupt(
-                &self.path,
-                format!(
-                    "tensor {name} has shape {dims:?}, which {:?} cannot have",
-                    info.ggml_dtype
-                ),
-            ));
+        let (&columns, others) = shape.split_last().ok_or_else(unsound)?;
+        let rows = others
+            .iter()
+            .try_fold(1usize, |rows, &dimension| rows.checked_mul(dimension))
+            .ok_or_else(unsound)?;
+        let limits = 1..=MAX_DIMENSION;
+        if !limits.contains(&rows)
+            || !limits.contains(&columns)
+            || columns % info.ggml_dtype.block_size() != 0
+        {
+            return Err(unsound());
         }
         let offset = self
             .content
@@ -199,6 +238,7 @@ impl Gguf {
         Ok(Entry {
             name: name.to_owned(),
             dtype: info.ggml_dtype,
+            shape: shape.to_vec(),
             rows,
             columns,
             offset,
