@@ -114,6 +114,22 @@ impl Costs {
         (self.batch[node] / (self.layer[node] * f64::from(length))).min(self.link[node])
     }
 
+    /// The fastest pipeline of a client through a placement, which may change nodes at every border.
+    pub fn fastest(&self, placement: &Placement, client: usize) -> Option<Way> {
+        let held = |node: usize| match placement.0.get(node) {
+            Some(span) => span.start.into()..span.end.into(),
+            None => 0..0,
+        };
+        cheapest(
+            self.nodes(),
+            0..self.layers.into(),
+            held,
+            |from, to| self.hop(from.unwrap_or(client), to),
+            |node| self.layer(node),
+            |node| self.back(node, client),
+        )
+    }
+
     /// What a pipeline of a client takes for a token: `stages` are nodes and how many layers each
     /// computes.
     pub fn pipeline(&self, client: usize, stages: &[(usize, u16)]) -> f64 {
@@ -529,6 +545,86 @@ fn enter(
         }
     }
     least
+}
+
+/// A pipeline and what it costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Way {
+    /// Nodes and the layers that each computes, in order.
+    pub stages: Vec<(usize, Range<usize>)>,
+    /// The sum of its costs.
+    pub cost: f64,
+}
+
+/// The cheapest pipeline over `layers` of nodes below `nodes`, that may change nodes at every
+/// border; `None` where a layer has no holder.
+///
+/// `held` are the layers that a node holds. `hop` is what it costs to enter a node, from the client
+/// (`None`) or from another node; `layer` what a layer costs there; `leave` what it costs to go back
+/// to the client. Costs are finite.
+pub fn cheapest(
+    nodes: usize,
+    layers: Range<usize>,
+    held: impl Fn(usize) -> Range<usize>,
+    hop: impl Fn(Option<usize>, usize) -> f64,
+    layer: impl Fn(usize) -> f64,
+    leave: impl Fn(usize) -> f64,
+) -> Option<Way> {
+    /// How a node was entered, and the place of how the one before was.
+    struct Entry {
+        node: usize,
+        border: usize,
+        before: Option<usize>,
+    }
+    let holds: Vec<_> = (0..nodes).map(held).collect();
+    let mut entries: Vec<Entry> = vec![];
+    // The cheapest way to the present border that ends at each node.
+    let mut ways: Vec<Option<(f64, usize)>> = vec![None; nodes];
+    for border in layers.clone() {
+        let mut entered = vec![];
+        for node in (0..nodes).filter(|&node| holds[node].contains(&border)) {
+            let sources = ways.iter().enumerate().filter(|(from, _)| *from != node);
+            let from_others = sources.filter_map(|(from, way)| {
+                way.map(|(cost, entry)| (cost + hop(Some(from), node), Some(entry)))
+            });
+            let from_client = (border == layers.start).then(|| (hop(None, node), None));
+            let least = from_others
+                .chain(from_client)
+                .min_by(|a, b| a.0.total_cmp(&b.0));
+            if let Some((cost, before)) = least {
+                if ways[node].is_none_or(|(known, _)| cost < known) {
+                    entered.push((node, cost, before));
+                }
+            }
+        }
+        for (node, cost, before) in entered {
+            ways[node] = Some((cost, entries.len()));
+            entries.push(Entry {
+                node,
+                border,
+                before,
+            });
+        }
+        for (node, way) in ways.iter_mut().enumerate() {
+            *way = way
+                .filter(|_| holds[node].contains(&border))
+                .map(|(cost, entry)| (cost + layer(node), entry));
+        }
+    }
+    let ends = ways.iter().enumerate();
+    let (cost, last) = ends
+        .filter_map(|(node, way)| way.map(|(cost, entry)| (cost + leave(node), entry)))
+        .min_by(|a, b| a.0.total_cmp(&b.0))?;
+    let mut stages = vec![];
+    let mut end = layers.end;
+    let mut next = Some(last);
+    while let Some(entry) = next.map(|place| &entries[place]) {
+        stages.push((entry.node, entry.border..end));
+        end = entry.border;
+        next = entry.before;
+    }
+    stages.reverse();
+    Some(Way { stages, cost })
 }
 
 /// The lesser of two numbers, none of which is NaN: one instruction for several lanes.

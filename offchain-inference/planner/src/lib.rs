@@ -17,6 +17,7 @@ pub mod greedy;
 mod petals;
 pub mod picture;
 pub mod placement;
+pub mod routing;
 pub mod search;
 
 pub use cost::{Costs, Evaluator, Objective, Score, Switch};

@@ -14,7 +14,6 @@ pub mod integrity;
 mod loopback;
 pub mod message;
 mod metrics;
-pub mod routing;
 mod server;
 mod service;
 pub mod simulated_network;

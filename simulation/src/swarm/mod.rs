@@ -23,8 +23,8 @@ use starling_primitives::{
     Balance, Position, RoundId, Salt, Score, Secret,
 };
 use starling_runtime::{
-    parameters::Parameters, AccountId, Balances, BlockNumber, Ratings, Rounds, Runtime, RuntimeCall,
-    UncheckedExtrinsic, UNIT,
+    parameters::Parameters, AccountId, Balances, BlockNumber, Ratings, Rounds, Runtime,
+    RuntimeCall, UncheckedExtrinsic, UNIT,
 };
 
 pub use report::{Given, Played};

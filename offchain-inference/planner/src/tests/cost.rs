@@ -42,9 +42,14 @@ proptest! {
             let best = least(&costs, &placement, client, None, 0);
             if best.is_finite() {
                 prop_assert!((anywhere[client] - best).abs() < 1e-9 * best);
+                let way = costs.fastest(&placement, client).unwrap();
+                prop_assert!((way.cost - best).abs() < 1e-9 * best);
+                let stages: Vec<_> = way.stages.iter().map(|(node, layers)| (*node, layers.len() as u16)).collect();
+                prop_assert!((costs.pipeline(client, &stages) - best).abs() < 1e-9 * best);
                 // Entering at the ends of spans alone is an upper bound.
                 prop_assert!(ends[client] >= best * (1.0 - 1e-9) && ends[client] < 1e12);
             } else {
+                prop_assert_eq!(costs.fastest(&placement, client), None);
                 prop_assert!(anywhere[client] > 1e12 && ends[client] > 1e12);
             }
         }

@@ -13,6 +13,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use starling_planner::routing::Straggler;
 
 use super::Hub;
 use crate::{
@@ -23,7 +24,6 @@ use crate::{
         Response, Work,
     },
     metrics::observe,
-    routing::Straggler,
     transport::{ModelId, Peer, TransportError},
     wire::WireFormat,
     LOG_TARGET,

@@ -8,12 +8,12 @@ use std::{
 };
 
 use parking_lot::{Condvar, Mutex};
+use starling_planner::routing::Candidate;
 
 use crate::{
     auth::{Account, Directory, Signed},
     integrity::{trust_after, trust_after_failure, Verdict},
     message::Announcement,
-    routing::Candidate,
     transport::{ModelId, Peer},
 };
 
@@ -248,7 +248,7 @@ impl Peers {
         model: &ModelId,
         directory: &dyn Directory,
         only_bonded: bool,
-    ) -> Vec<Candidate> {
+    ) -> Vec<Candidate<Peer>> {
         let now = Instant::now();
         let all = self.known.lock();
         all.iter()

@@ -11,6 +11,7 @@ use std::{
 
 use parking_lot::Mutex;
 use starling_engine::{Error, Hidden, Input, Model, Sequence, Step, Trunk};
+use starling_planner::routing::{self, Candidate, Need, NoRoute, Route, Stage};
 
 use super::{
     check::Check,
@@ -22,8 +23,7 @@ use crate::{
     config::PipelineConfig,
     message::Refusal,
     metrics::observe,
-    routing::{self, Candidate, Need, NoRoute, Route, Stage},
-    transport::ModelId,
+    transport::{ModelId, Peer},
     LOG_TARGET,
 };
 
@@ -401,7 +401,7 @@ impl Inner {
         }
     }
 
-    fn candidates(&self) -> Vec<Candidate> {
+    fn candidates(&self) -> Vec<Candidate<Peer>> {
         let Hub {
             peers, directory, ..
         } = &*self.hub;
@@ -473,7 +473,7 @@ impl Inner {
     /// Opens a session for each stage. A server that refuses or fails is put off.
     fn open(
         &self,
-        candidates: &[Candidate],
+        candidates: &[Candidate<Peer>],
         stages: &[Stage],
     ) -> Result<Vec<Arc<Link>>, (Range<usize>, OpenError)> {
         let mut links = Vec::with_capacity(stages.len());

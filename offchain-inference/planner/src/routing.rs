@@ -22,13 +22,13 @@
 
 use std::ops::Range;
 
-use crate::transport::Peer;
+use crate::cost::{cheapest, Way};
 
 /// A server that may take a stage.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Candidate {
+pub struct Candidate<P> {
     /// The node.
-    pub peer: Peer,
+    pub peer: P,
     /// Layers that it holds; any part of them can be a stage.
     pub layers: Range<usize>,
     /// Tokens · layers per second of decoding: measured, or announced if there is no measurement.
@@ -103,7 +103,7 @@ struct Field {
 }
 
 impl Field {
-    fn of(candidates: &[Candidate]) -> Self {
+    fn of<P>(candidates: &[Candidate<P>]) -> Self {
         let rating = candidates
             .iter()
             .filter_map(|c| c.rating.filter(|r| r.is_finite()))
@@ -114,8 +114,13 @@ impl Field {
         Self { rating, bond }
     }
 
+<<<<<<< HEAD:offchain-inference/shards/src/routing.rs
     /// Factor of a server's times, at least 1; `None` excludes the server.
     fn doubt(&self, candidate: &Candidate) -> Option<f64> {
+=======
+    /// By how much a server's times are multiplied, at least 1; `None` excludes it.
+    fn doubt<P>(&self, candidate: &Candidate<P>) -> Option<f64> {
+>>>>>>> planner:offchain-inference/planner/src/routing.rs
         let share = |part: f64, whole: f64| {
             let share = part / whole;
             if share.is_finite() {
@@ -127,6 +132,7 @@ impl Field {
         let rating = share(candidate.rating.unwrap_or(0.0), self.rating);
         let bond = candidate.bond as f64;
         let bond = share(bond, bond + self.bond);
+<<<<<<< HEAD:offchain-inference/shards/src/routing.rs
         // False for a trust that is not a number.
         (candidate.trust > 0.0)
             .then(|| 1.0 / (candidate.trust.min(1.0) * (0.5 + 0.5 * rating) * (0.5 + 0.5 * bond)))
@@ -134,6 +140,20 @@ impl Field {
 }
 
 /// Seconds of a sensible measurement or announcement; a day otherwise.
+=======
+        // False where it is not a number.
+        (candidate.trust > 0.0).then(|| {
+            let faith = candidate.trust.min(1.0) * (0.5 + 0.5 * rating) * (0.5 + 0.5 * bond);
+            (1.0 / faith).min(MOST_DOUBT)
+        })
+    }
+}
+
+/// The most that a server's times are multiplied by, so that sums stay finite.
+const MOST_DOUBT: f64 = 1e12;
+
+/// Seconds, where a measurement or announcement makes sense; else a day.
+>>>>>>> planner:offchain-inference/planner/src/routing.rs
 fn seconds(value: f64) -> f64 {
     const DAY: f64 = 86_400.0;
     if value >= 0.0 {
@@ -143,76 +163,52 @@ fn seconds(value: f64) -> f64 {
     }
 }
 
-fn stage_cost(field: &Field, candidate: &Candidate, layers: usize, need: &Need) -> Option<f64> {
-    let work = seconds(layers as f64 / candidate.throughput);
-    let time = seconds(candidate.rtt) + need.serialisation + work;
+/// What a server costs as a stage: seconds to enter it, and seconds a layer; `None` excludes it.
+fn stage_costs<P>(field: &Field, candidate: &Candidate<P>, need: &Need) -> Option<(f64, f64)> {
+    let doubt = field.doubt(candidate)?;
     let full = if candidate.free < need.positions {
         need.cache_full
     } else {
         0.0
     };
-    Some(field.doubt(candidate)? * time + full)
+    let enter = doubt * (seconds(candidate.rtt) + need.serialisation) + full;
+    Some((enter, doubt * seconds(1.0 / candidate.throughput)))
 }
 
-/// The cheapest pipeline.
-///
-/// A shortest path over the borders of layers, where an edge from border `a` to border `b` is a
-/// stage of a server that holds [a, b): n² · servers steps for n layers.
-pub fn route(candidates: &[Candidate], need: &Need) -> Result<Route, NoRoute> {
+/// The cheapest pipeline, by the shortest path that also scores placements ([`cheapest`]).
+pub fn route<P>(candidates: &[Candidate<P>], need: &Need) -> Result<Route, NoRoute> {
     let field = Field::of(candidates);
-    let layers = need.layers.clone();
-    // The cheapest way to each border, and the last stage of it.
-    let mut ways: Vec<Option<(f64, Option<Stage>)>> = vec![None; layers.len() + 1];
-    if let Some(first) = ways.first_mut() {
-        *first = Some((0.0, None));
-    }
-    for start in layers.clone() {
-        let Some(&Some((so_far, _))) = ways.get(start - layers.start) else {
-            continue;
-        };
-        for (i, candidate) in candidates.iter().enumerate() {
-            if !candidate.layers.contains(&start) {
-                continue;
-            }
-            for end in start + 1..=candidate.layers.end.min(layers.end) {
-                let Some(cost) = stage_cost(&field, candidate, end - start, need) else {
-                    break;
-                };
-                let cost = so_far + cost;
-                let Some(way) = ways.get_mut(end - layers.start) else {
-                    break;
-                };
-                if way.as_ref().is_none_or(|(best, _)| cost < *best) {
-                    let stage = Stage {
-                        candidate: i,
-                        layers: start..end,
-                    };
-                    *way = Some((cost, Some(stage)));
-                }
-            }
-        }
-    }
-    let mut stages = vec![];
-    let mut border = layers.end;
-    let mut cost = 0.0;
-    while border > layers.start {
-        match ways.get(border - layers.start) {
-            Some(Some((total, Some(stage)))) => {
-                if stages.is_empty() {
-                    cost = *total;
-                }
-                border = stage.layers.start;
-                stages.push(stage.clone());
-            },
-            _ => return Err(missing(candidates, layers)),
-        }
-    }
-    stages.reverse();
-    Ok(Route { stages, cost })
+    let costs: Vec<_> = candidates
+        .iter()
+        .map(|candidate| stage_costs(&field, candidate, need))
+        .collect();
+    let held = |node: usize| match (costs.get(node), candidates.get(node)) {
+        (Some(Some(_)), Some(candidate)) => candidate.layers.clone(),
+        _ => 0..0,
+    };
+    let of = |node: usize| costs.get(node).copied().flatten().unwrap_or_default();
+    let way = cheapest(
+        candidates.len(),
+        need.layers.clone(),
+        held,
+        |_, to| of(to).0,
+        |node| of(node).1,
+        |_| 0.0,
+    );
+    let Some(Way { stages, cost }) = way else {
+        return Err(missing(candidates, need.layers.clone()));
+    };
+    let stages = stages.into_iter();
+    Ok(Route {
+        stages: stages
+            .map(|(candidate, layers)| Stage { candidate, layers })
+            .collect(),
+        cost,
+    })
 }
 
 /// The first layers that no trusted candidate holds.
-fn missing(candidates: &[Candidate], layers: Range<usize>) -> NoRoute {
+fn missing<P>(candidates: &[Candidate<P>], layers: Range<usize>) -> NoRoute {
     let held = |layer: &usize| {
         candidates
             .iter()
@@ -223,9 +219,15 @@ fn missing(candidates: &[Candidate], layers: Range<usize>) -> NoRoute {
     NoRoute { layers: start..end }
 }
 
+<<<<<<< HEAD:offchain-inference/shards/src/routing.rs
 /// The cost of a pipeline with the candidates' present numbers. `None` if a stage's server is gone,
 /// excluded, or no longer holds its layers.
 pub fn cost(candidates: &[Candidate], stages: &[Stage], need: &Need) -> Option<f64> {
+=======
+/// What a pipeline costs with the candidates' numbers of now; `None` where a stage's server is gone,
+/// excluded, or holds its layers no more.
+pub fn cost<P>(candidates: &[Candidate<P>], stages: &[Stage], need: &Need) -> Option<f64> {
+>>>>>>> planner:offchain-inference/planner/src/routing.rs
     let field = Field::of(candidates);
     stages
         .iter()
@@ -235,7 +237,8 @@ pub fn cost(candidates: &[Candidate], stages: &[Stage], need: &Need) -> Option<f
             if stage.layers.start < held.start || stage.layers.end > held.end {
                 return None;
             }
-            stage_cost(&field, candidate, stage.layers.len(), need)
+            let (enter, layer) = stage_costs(&field, candidate, need)?;
+            Some(enter + layer * stage.layers.len() as f64)
         })
         .sum()
 }
@@ -288,9 +291,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn candidate(layers: Range<usize>, throughput: f64, rtt: f64) -> Candidate {
+    fn candidate(layers: Range<usize>, throughput: f64, rtt: f64) -> Candidate<()> {
         Candidate {
-            peer: Peer::new(vec![]),
+            peer: (),
             layers,
             throughput,
             rtt,
@@ -301,13 +304,13 @@ mod tests {
         }
     }
 
-    fn picked(candidates: &[Candidate], layers: usize) -> Vec<(usize, Range<usize>)> {
+    fn picked(candidates: &[Candidate<()>], layers: usize) -> Vec<(usize, Range<usize>)> {
         let route = route(candidates, &Need::new(0..layers, 100)).unwrap();
         let stages = route.stages.into_iter();
         stages.map(|s| (s.candidate, s.layers)).collect()
     }
 
-    fn candidates(layers: usize) -> impl Strategy<Value = Vec<Candidate>> {
+    fn candidates(layers: usize) -> impl Strategy<Value = Vec<Candidate<()>>> {
         let one = (
             0..layers,
             1..=layers,
@@ -331,7 +334,7 @@ mod tests {
     }
 
     /// Every pipeline there is.
-    fn pipelines(candidates: &[Candidate], from: usize, to: usize) -> Vec<Vec<Stage>> {
+    fn pipelines(candidates: &[Candidate<()>], from: usize, to: usize) -> Vec<Vec<Stage>> {
         if from == to {
             return vec![vec![]];
         }
