@@ -114,13 +114,8 @@ impl Field {
         Self { rating, bond }
     }
 
-<<<<<<< HEAD:offchain-inference/shards/src/routing.rs
     /// Factor of a server's times, at least 1; `None` excludes the server.
-    fn doubt(&self, candidate: &Candidate) -> Option<f64> {
-=======
-    /// By how much a server's times are multiplied, at least 1; `None` excludes it.
     fn doubt<P>(&self, candidate: &Candidate<P>) -> Option<f64> {
->>>>>>> planner:offchain-inference/planner/src/routing.rs
         let share = |part: f64, whole: f64| {
             let share = part / whole;
             if share.is_finite() {
@@ -132,16 +127,7 @@ impl Field {
         let rating = share(candidate.rating.unwrap_or(0.0), self.rating);
         let bond = candidate.bond as f64;
         let bond = share(bond, bond + self.bond);
-<<<<<<< HEAD:offchain-inference/shards/src/routing.rs
         // False for a trust that is not a number.
-        (candidate.trust > 0.0)
-            .then(|| 1.0 / (candidate.trust.min(1.0) * (0.5 + 0.5 * rating) * (0.5 + 0.5 * bond)))
-    }
-}
-
-/// Seconds of a sensible measurement or announcement; a day otherwise.
-=======
-        // False where it is not a number.
         (candidate.trust > 0.0).then(|| {
             let faith = candidate.trust.min(1.0) * (0.5 + 0.5 * rating) * (0.5 + 0.5 * bond);
             (1.0 / faith).min(MOST_DOUBT)
@@ -149,11 +135,10 @@ impl Field {
     }
 }
 
-/// The most that a server's times are multiplied by, so that sums stay finite.
+/// Largest factor of a server's times: sums stay finite.
 const MOST_DOUBT: f64 = 1e12;
 
-/// Seconds, where a measurement or announcement makes sense; else a day.
->>>>>>> planner:offchain-inference/planner/src/routing.rs
+/// Seconds of a sensible measurement or announcement; a day otherwise.
 fn seconds(value: f64) -> f64 {
     const DAY: f64 = 86_400.0;
     if value >= 0.0 {
@@ -219,15 +204,9 @@ fn missing<P>(candidates: &[Candidate<P>], layers: Range<usize>) -> NoRoute {
     NoRoute { layers: start..end }
 }
 
-<<<<<<< HEAD:offchain-inference/shards/src/routing.rs
 /// The cost of a pipeline with the candidates' present numbers. `None` if a stage's server is gone,
 /// excluded, or no longer holds its layers.
-pub fn cost(candidates: &[Candidate], stages: &[Stage], need: &Need) -> Option<f64> {
-=======
-/// What a pipeline costs with the candidates' numbers of now; `None` where a stage's server is gone,
-/// excluded, or holds its layers no more.
 pub fn cost<P>(candidates: &[Candidate<P>], stages: &[Stage], need: &Need) -> Option<f64> {
->>>>>>> planner:offchain-inference/planner/src/routing.rs
     let field = Field::of(candidates);
     stages
         .iter()
