@@ -32,8 +32,8 @@ use starling_primitives::{
 
 use crate::{
     genesis_config_presets, AccountId, Agents, Balance, Block, BlockNumber, Executive, Grandpa,
-    InherentDataExt, Nonce, Rounds, Runtime, RuntimeCall, RuntimeGenesisConfig, SessionKeys,
-    System, TransactionPayment, SLOT_DURATION, VERSION,
+    InherentDataExt, Nonce, Parameters, Rounds, Runtime, RuntimeCall, RuntimeGenesisConfig,
+    SessionKeys, System, TransactionPayment, SLOT_DURATION, VERSION,
 };
 
 impl_runtime_apis! {
@@ -258,7 +258,8 @@ impl_runtime_apis! {
 
     impl sp_genesis_builder::GenesisBuilder<Block> for Runtime {
         fn build_state(config: Vec<u8>) -> sp_genesis_builder::Result {
-            build_state::<RuntimeGenesisConfig>(config)
+            build_state::<RuntimeGenesisConfig>(config)?;
+            Ok(Parameters::do_try_state()?)
         }
 
         fn get_preset(id: &Option<PresetId>) -> Option<Vec<u8>> {

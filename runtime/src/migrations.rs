@@ -3,17 +3,16 @@
 
 use core::marker::PhantomData;
 
-use frame_support::{migrations::VersionedMigration, traits::UncheckedOnRuntimeUpgrade};
+use frame_support::{
+    migrations::VersionedMigration,
+    traits::{PalletInfoAccess, UncheckedOnRuntimeUpgrade},
+};
 
 use crate::{Agents, Parameters, Ratings, Rewards, Rounds, Runtime, Tickets};
 #[cfg(feature = "try-runtime")]
 use {
     alloc::vec::Vec,
-    frame_support::{
-        ensure,
-        storage::PrefixIterator,
-        traits::{PalletInfoAccess, StorageVersion},
-    },
+    frame_support::{ensure, storage::PrefixIterator, traits::StorageVersion},
     sp_core::hashing::blake2_256,
     sp_runtime::TryRuntimeError,
 };

@@ -40,9 +40,11 @@ fn genesis_chooses_the_parameters() {
 }
 
 #[test]
-#[should_panic = "the genesis names no preset of parameters"]
-fn a_genesis_without_parameters_cannot_be_built() {
-    chain(None);
+#[should_panic = "the parameters of this chain are missing or do not decode"]
+fn a_chain_whose_genesis_chose_no_parameters_has_none() {
+    chain(None).execute_with(|| {
+        Parameters::in_force();
+    });
 }
 
 #[test]
