@@ -1,23 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! A ranker's agreement with the other rankers, and the points that it earns [4.1.1].
 
 use crate::{selection::Tally, Score};
 
-/// In how many of its pairs a ranker agrees with the others: `c = agreed / pairs`.
+/// A ranker's agreement with the others over its pairs: `c = agreed / pairs`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Agreement {
-    /// Pairs that the ranker and the other rankers' means order alike.
+    /// Pairs in the same order by the ranker and by the other rankers' means.
     pub agreed: u32,
     /// All pairs of responses that the ranker scored.
     pub pairs: u32,
 }
 
-/// Counts the pairs of `scored`: the ranker's score of each response, and the response's tally
-/// with that score in it.
+/// Counts the pairs of `scored`, which holds the ranker's score of each response with the
+/// response's tally, that score included.
 ///
-/// Equal scores never agree, nor do pairs that the others cannot order, because their means are
-/// equal or because nobody else scored one of the two: who says nothing, or has nobody to agree
+/// Equal scores never agree. Neither do pairs that the others cannot order, because their means are
+/// equal or nobody else scored one of the two. A ranker that says nothing, or has nobody to agree
 /// with, must not earn.
 pub fn agreement(scored: &[(Score, Tally)]) -> Agreement {
     let mut agreement = Agreement::default();
@@ -32,7 +31,8 @@ pub fn agreement(scored: &[(Score, Tally)]) -> Agreement {
     agreement
 }
 
-/// `Rating · max(0, 2c − 1)`, 32 fractional bits: who agrees at random has `c = 1/2` and nothing.
+/// `Rating · max(0, 2c − 1)`, 32 fractional bits. A ranker that agrees at random has `c = 1/2` and
+/// earns nothing.
 pub fn points(rating: u64, agreement: Agreement) -> u64 {
     let surplus = agreement
         .agreed
@@ -53,7 +53,7 @@ fn agree((own_a, tally_a): &(Score, Tally), (own_b, tally_b): &(Score, Tally)) -
     own.is_ne() && count_a > 0 && count_b > 0 && left.cmp(&right) == own
 }
 
-/// The sum of the other rankers' scores, and how many they are.
+/// Sum and number of the other rankers' scores.
 fn others(own: Score, tally: &Tally) -> (u64, u64) {
     (
         tally.total.saturating_sub(own.0.into()).into(),
@@ -67,7 +67,7 @@ mod tests {
     use crate::fixed::ONE;
     use proptest::prelude::*;
 
-    /// The ranker's own score, and the scores of the others.
+    /// The ranker's own score, with the scores of the others.
     fn scored(responses: &[(u16, &[u16])]) -> Vec<(Score, Tally)> {
         responses
             .iter()

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! What clients and workers ask the runtime, and the job board that the runtime writes for workers.
+//! The runtime API of clients and workers, and the job board that the runtime writes for workers.
 
 use alloc::vec::Vec;
 use codec::{Codec, Decode, DecodeWithMemTracking, Encode};
@@ -15,22 +14,22 @@ use crate::{
     Balance, InferenceKey, Position, RoundId, Salt, Score, Secret,
 };
 
-/// A response, and how it fared so far.
+/// A response and its state.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct ResponseView<AccountId> {
-    /// Whose it is.
+    /// The agent that gave it.
     pub agent: AccountId,
-    /// The text, once it was revealed and is valid.
+    /// The text, once it is revealed and valid.
     pub text: Option<Vec<u8>>,
-    /// Whether it was revealed and is not valid.
+    /// Whether it was revealed and found invalid.
     pub spoiled: bool,
-    /// Its place in the shuffled order, from Ranking on.
+    /// Its position in the shuffled order, from Ranking on.
     pub position: Option<Position>,
-    /// The agent's rating as it was read for the assignment, from Ranking on; 32 fractional bits.
+    /// The agent's rating at the assignment, from Ranking on; 32 fractional bits.
     pub rating: Option<u64>,
-    /// The agent's weight as a ranker, which follows from it.
+    /// The agent's weight as a ranker, which follows from the rating.
     pub weight: Option<u64>,
-    /// The scores that it got.
+    /// The scores that it received.
     pub tally: Option<Tally>,
     /// The scores that the agent gave.
     pub scores: Option<Vec<(Position, Score)>>,
@@ -39,9 +38,9 @@ pub struct ResponseView<AccountId> {
 /// Everything public about a round.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct RoundView<AccountId> {
-    /// The number.
+    /// The number of the round.
     pub id: RoundId,
-    /// What was asked.
+    /// The prompt.
     pub prompt: Vec<u8>,
     /// State, terms and counts.
     pub round: Round<AccountId>,
@@ -49,22 +48,23 @@ pub struct RoundView<AccountId> {
     pub responses: Vec<ResponseView<AccountId>>,
 }
 
-/// What an agent still owes to a round, or may do in it.
+/// A task of an agent in a round: an obligation or an option.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub enum Task<AccountId> {
-    /// Pass: there is no place, no ticket or no bond for an answer, and nobody should wait for it.
+    /// Pass: the agent has no place, no ticket or no bond for an answer, and nobody should wait for
+    /// it.
     #[codec(index = 0)]
     Pass,
     /// Answer, or pass.
     #[codec(index = 1)]
     Respond {
-        /// What was asked.
+        /// The prompt.
         prompt: Vec<u8>,
-        /// The longest answer, in tokens.
+        /// Maximum length of the answer, in tokens.
         max_tokens: u32,
-        /// What the requester pays.
+        /// The requester's fee.
         fee: Balance,
-        /// The longest answer, in bytes before it is sealed.
+        /// Maximum length of the answer, in bytes before it is sealed.
         max_bytes: u32,
     },
     /// Reveal the key.
@@ -73,7 +73,7 @@ pub enum Task<AccountId> {
     /// Score these responses.
     #[codec(index = 3)]
     Rank {
-        /// What was asked.
+        /// The prompt.
         prompt: Vec<u8>,
         /// The seed of the assignment.
         seed: H256,
@@ -93,59 +93,59 @@ pub enum Task<AccountId> {
 pub struct Owed<AccountId> {
     /// The round.
     pub round: RoundId,
-    /// The last block in which the message is surely in time.
+    /// The last block in which the message is certainly in time.
     pub deadline: BlockNumber,
     /// The block at the end of which the phase began.
     pub since: BlockNumber,
-    /// What to do.
+    /// The task.
     pub task: Task<AccountId>,
 }
 
-/// What the chain knows of an agent.
+/// An agent's record on chain.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct AgentView {
     /// The inference key in force.
     pub key: InferenceKey,
-    /// Whether it may commit.
+    /// Whether the agent may commit.
     pub active: bool,
     /// The bond.
     pub bond: Balance,
-    /// In how many rounds it is.
+    /// Number of rounds that the agent is in.
     pub open_rounds: u32,
-    /// How much of the bond these rounds have a claim on.
+    /// Part of the bond that these rounds have a claim on.
     pub reserved: Balance,
-    /// The tickets that these rounds have a claim on.
+    /// Tickets that these rounds have a claim on.
     pub staked_tickets: Balance,
-    /// The rating now, 32 fractional bits.
+    /// The present rating, 32 fractional bits.
     pub rating: u64,
-    /// The weight as a ranker now, 32 fractional bits.
+    /// The present weight as a ranker, 32 fractional bits.
     pub weight: u64,
 }
 
 /// The answer of a round.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct RoundAnswer<AccountId> {
-    /// Where the round is; with a text only if it is `Done`.
+    /// The phase of the round; there is a text only in `Done`.
     pub phase: Phase,
-    /// Who gave it.
+    /// The winner.
     pub agent: Option<AccountId>,
     /// The text.
     pub text: Option<Vec<u8>>,
 }
 
-/// The jobs of one agent of this node, written into persistent off-chain storage after every
-/// block. Nothing on it is secret.
+/// The jobs of one agent of this node. The runtime writes them into persistent off-chain storage
+/// after every block. They hold no secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct JobBoard<AccountId> {
-    /// The block after which it was written.
+    /// The block after which the board was written.
     pub block: BlockNumber,
     /// The agent.
     pub agent: AccountId,
-    /// What it has to generate, to score or to pass on; keys and scores become due by themselves.
+    /// Tasks that need a model: answer, pass or rank. Keys and scores become due by themselves.
     pub jobs: Vec<Owed<AccountId>>,
 }
 
-/// A [`JobBoard`] as it lies in the off-chain storage. The first byte is its version.
+/// A [`JobBoard`] in the off-chain storage. The first byte is its version.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub enum StoredJobBoard<AccountId> {
     /// The board of [`RoundsApi`] version 2. Before it, boards had no version: see [`v1`].
@@ -153,7 +153,7 @@ pub enum StoredJobBoard<AccountId> {
     V2(JobBoard<AccountId>),
 }
 
-/// Where the off-chain storage holds the [`StoredJobBoard`] of the agent with this key.
+/// Off-chain storage key of the [`StoredJobBoard`] of the agent with this inference key.
 pub fn job_board_key(key: &InferenceKey) -> Vec<u8> {
     (b"starling/jobs/", key).encode()
 }
@@ -165,7 +165,7 @@ pub struct VaultEntry<AccountId> {
     pub round: RoundId,
     /// The agent, whose inference key is in the keystore.
     pub agent: AccountId,
-    /// The sealed response and its key; `None` where the agent passes.
+    /// The sealed response and its key; `None` if the agent passes.
     pub response: Option<SealedResponse>,
     /// The scores, once there are any.
     pub scores: Option<SealedScores>,
@@ -224,29 +224,30 @@ sp_api::decl_runtime_apis! {
         fn open_rounds() -> Vec<RoundId>;
         /// Everything public about a round that is stored.
         fn round(id: RoundId) -> Option<RoundView<AccountId>>;
-        /// What an agent owes to which round.
+        /// The tasks of an agent in all rounds.
         fn owed(agent: AccountId) -> Vec<Owed<AccountId>>;
-        /// The same before tasks said fee and size limit of a response.
+        /// The same for nodes of version 1, whose tasks have no fee and size limit.
         #[changed_in(2)]
         fn owed(agent: AccountId) -> Vec<v1::Owed<AccountId>>;
         /// The agent that an inference key serves.
         fn agent_of(key: InferenceKey) -> Option<AccountId>;
-        /// What the chain knows of an agent.
+        /// An agent's record on chain.
         fn agent(who: AccountId) -> Option<AgentView>;
         /// The price of a ticket of a round with this fee.
         fn ticket_price(fee: Balance) -> Balance;
-        /// What a request costs besides its fee: what is burnt, and what is on hold until purge.
+        /// The costs of a request besides its fee: the burnt amount, and the amount on hold until
+        /// purge.
         fn request_cost(max_responses: u32) -> (Balance, Balance);
-        /// The answer of a round that is stored.
+        /// The answer of a stored round.
         fn answer(id: RoundId) -> Option<RoundAnswer<AccountId>>;
-        /// Signs and sends what is due of a worker's results. `finalized` is the number of the
-        /// last finalised block. Needs a keystore and a transaction pool.
+        /// Signs and sends the due messages for a worker's results. `finalized` is the number of
+        /// the last finalised block. Needs a keystore and a transaction pool.
         fn submit(
             results: Vec<VaultEntry<AccountId>>,
             finalized: BlockNumber,
         ) -> Vec<(RoundId, AccountId, Sent)>;
-        /// Whether the state is one that this code wrote or migrated. After the block that replaces
-        /// the code it is not: the next block migrates it. Since version 2.
+        /// Whether this code wrote or migrated the state. It is false after the block that replaces
+        /// the code, until the next block migrates the state. Since version 2.
         fn is_migrated() -> bool;
     }
 }

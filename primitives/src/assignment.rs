@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! Who ranks what: the paper's `S_i`, equation (2).
+//! The assignment of responses to rankers: the paper's `S_i`, equation (2).
 //!
 //! The agents of a round are shuffled into positions `0 .. n`. The seed also draws `k` distinct
 //! offsets out of `1 .. n`; the agent at position `p` ranks the responses at `p + d mod n` for each
@@ -11,8 +10,8 @@
 //! - every ordered pair of agents is equally likely: the shuffle puts a pair at every distance
 //!   equally often, whatever the offsets are. Its probability is `k / (n − 1)`.
 //!
-//! The offsets are drawn too so that the *joint* distribution is richer: with fixed offsets, who
-//! shares a response with one agent would nearly fix who shares the next.
+//! The seed draws the offsets, too, for a richer *joint* distribution. With fixed offsets, the
+//! agents that share one response would nearly determine those that share the next.
 
 use alloc::{collections::BTreeSet, vec::Vec};
 
@@ -25,8 +24,8 @@ use crate::Position;
 const SHUFFLE_DOMAIN: &[u8] = b"starling/shuffle/1";
 const OFFSETS_DOMAIN: &[u8] = b"starling/offsets/1";
 
-/// `k = clamp(⌈(n − 1)/3⌉, minimum, maximum)`, at most `n − 1`: how many responses each of `n`
-/// agents ranks. The paper's third is `minimum` 0 and `maximum` without bound.
+/// Number of responses that each of `n` agents ranks: `k = clamp(⌈(n − 1)/3⌉, minimum, maximum)`,
+/// at most `n − 1`. The paper's third has a `minimum` of 0 and no bound as `maximum`.
 pub fn rankings(n: u32, minimum: u32, maximum: u32) -> u32 {
     let others = n.saturating_sub(1);
     others.div_ceil(3).min(maximum).max(minimum).min(others)
@@ -72,7 +71,7 @@ impl Assignment {
         }
     }
 
-    /// The responses that the agent at `ranker` ranks, ascending; none for a position that does
+    /// The responses that the agent at `ranker` ranks, ascending; empty for a position that does
     /// not exist.
     pub fn responses(&self, ranker: Position) -> Vec<Position> {
         self.shifted(ranker, |ranker, offset| ranker.checked_add(offset))
@@ -135,8 +134,8 @@ impl Stream {
         self.words.pop().unwrap_or_default()
     }
 
-    /// A number below `bound`, every one equally likely: numbers beyond the largest multiple of
-    /// `bound` are thrown away. 0 when `bound` is 0.
+    /// A number below `bound`, each equally likely: numbers beyond the largest multiple of `bound`
+    /// are discarded. 0 if `bound` is 0.
     fn below(&mut self, bound: u32) -> u32 {
         let surplus = (1u64 << 32).checked_rem(bound.into()).unwrap_or(0);
         let usable = (1u64 << 32).saturating_sub(surplus);

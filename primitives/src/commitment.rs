@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! The commitment to scores, and the seed that it is bound to.
 
 use alloc::vec::Vec;
@@ -16,8 +15,8 @@ const SEED_DOMAIN: &[u8] = b"starling/seed/1";
 impl<AccountId: Encode> Slot<'_, AccountId> {
     /// `H(domain ‖ genesis ‖ round ‖ agent ‖ seed ‖ scores ‖ salt)`.
     ///
-    /// The seed is in it because after a reorg another set of keys may be revealed, which assigns
-    /// other responses: a commitment made for the old ones must not bind.
+    /// The seed is included because another set of keys may be revealed after a reorg, which
+    /// assigns other responses. A commitment for the old ones must not bind.
     pub fn scores_commitment(
         &self,
         seed: H256,
@@ -39,7 +38,7 @@ impl<AccountId: Encode> Slot<'_, AccountId> {
 
 /// `H(domain ‖ round ‖ hash of the last Committing block ‖ H(revealed keys, in agent order))`.
 ///
-/// That hash is fixed before any key is public, and the keys are bound before that hash exists.
+/// This hash is fixed before any key is public, and the keys are bound before this hash exists.
 pub fn assignment_seed(round: RoundId, last_committing: H256, keys: &[Secret]) -> H256 {
     let keys: Vec<u8> = keys.concat();
     let preimage = (SEED_DOMAIN, round, last_committing, blake2_256(&keys));

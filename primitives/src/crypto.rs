@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! The agents' inference key: an sr25519 key of type `infr` in the node's keystore.
 
 use sp_core::crypto::KeyTypeId;

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! When a deadline counts.
+//! The condition under which a deadline counts.
 
 /// Whether a phase with this deadline is over in block `now`.
 ///
-/// Besides its blocks it takes that more than a third of the authorities have authored in the
-/// phase: with at most a third of them dishonest, an honest one was among them, and a few
-/// censoring authors in a row cannot make an honest agent miss the deadline.
-/// A chain that knows no authorities cannot count them.
+/// Besides the end of its blocks, more than a third of the authorities must have authored in the
+/// phase. If at most a third of them are dishonest, an honest one was among them. So a few
+/// censoring authors in a row cannot make an honest agent miss the deadline. A chain that knows no
+/// authorities cannot count them.
 pub fn passed(now: u32, deadline: u32, authored: u32, authorities: u32) -> bool {
     let enough = u64::from(authored).saturating_mul(3) > u64::from(authorities);
     now >= deadline && (enough || authorities == 0)

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! Who gets into a round that is full.
+//! The draw of agents for a full round.
 //!
 //! First come, first served would let Sybils fill a round in its first block. Instead every agent
-//! has a draw, which a split of its bond does not improve, and the lowest draws stay. It follows
-//! from public data, so that an agent knows its draw before it spends any work.
+//! has a draw, and the lowest draws stay. Splitting a bond does not improve a draw. The draw
+//! follows from public data, so an agent knows it before it spends any work.
 
 use codec::Encode;
 use sp_core::{H256, U256};

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! Fixed-point numbers with 32 fractional bits in a `u64`, and sums of them in a `u128`.
 //!
 //! The runtime has no floats: two machines must compute the same bits.
@@ -9,7 +8,7 @@ use sp_arithmetic::helpers_128bit::sqrt;
 /// 1.
 pub const ONE: u64 = 1 << 32;
 
-/// `numerator / denominator`, rounded down; 0 when the denominator is 0, and `u64::MAX` where the
+/// `numerator / denominator`, rounded down. 0 if the denominator is 0, and `u64::MAX` if the
 /// quotient does not fit.
 pub fn ratio(numerator: u64, denominator: u64) -> u64 {
     u128::from(numerator)
@@ -18,13 +17,14 @@ pub fn ratio(numerator: u64, denominator: u64) -> u64 {
         .map_or(0, |quotient| u64::try_from(quotient).unwrap_or(u64::MAX))
 }
 
-/// `a · b`, rounded down; `u64::MAX` where the product does not fit.
+/// `a · b`, rounded down; `u64::MAX` if the product does not fit.
 pub fn mul(a: u64, b: u64) -> u64 {
     let product = u128::from(a).saturating_mul(b.into()) >> 32;
     u64::try_from(product).unwrap_or(u64::MAX)
 }
 
-/// The square root, rounded up, of a number with 64 fractional bits. Has 32 of them.
+/// The square root of a number with 64 fractional bits, rounded up. The result has 32 fractional
+/// bits.
 pub fn sqrt_up(square: u128) -> u64 {
     let floor = sqrt(square);
     let root = if floor.saturating_mul(floor) < square {

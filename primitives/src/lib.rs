@@ -1,28 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! The rules of the round protocol.
 //!
-//! Everything here is pure: no storage, no clock, no randomness, no currency. Every rule that the
-//! chain and an off-chain worker, or two pallets, must agree on exists once, in this crate. The
-//! numbers in brackets are sections and equations of arXiv 2409.08386.
+//! Everything here is pure: no storage, no clock, no randomness, no currency. Every rule that
+//! several parties must agree on, such as the chain and an off-chain worker, exists once, in this
+//! crate. The numbers in brackets are sections and equations of arXiv 2409.08386.
 //!
 //! | module | rule |
 //! |---|---|
 //! | [`crypto`] | the agents' inference key |
-//! | [`messages`] | what an inference key signs |
+//! | [`messages`] | the payloads that an inference key signs |
 //! | [`sealing`] | `R_i = E(r_i, k_i)` and the commitment to `k_i` [3.2, (1)] |
 //! | [`commitment`] | the commitment to scores |
-//! | [`draw`] | who gets into a round that is full |
-//! | [`assignment`] | who ranks what [(2)] |
+//! | [`draw`] | the draw of agents for a full round |
+//! | [`assignment`] | the assignment of responses to rankers [(2)] |
 //! | [`selection`] | the best response [(3)] |
 //! | [`rating`] | σ and rating over a window of rounds [3.3, (4), (5)] |
 //! | [`agreement`] | a ranker's agreement with the others, and its points |
 //! | [`rewards`] | splitting a pot [4.1.1] |
 //! | [`ticket`] | the price of a ticket [4.1] |
-//! | [`deadline`] | when a deadline counts |
+//! | [`deadline`] | the condition under which a deadline counts |
 //!
-//! Besides, [`round`] holds the types of what is public about a round, [`api`] the runtime API, and
-//! [`traits`] the interfaces between the pallets.
+//! Besides, [`round`] holds the public types of a round, [`api`] the runtime API, and [`traits`]
+//! the interfaces between the pallets.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![warn(missing_docs)]

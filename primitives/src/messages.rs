@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! What an inference key signs.
+//! The payloads that an inference key signs.
 //!
 //! Authorized calls have no nonce, no era and no fee, and a general transaction binds neither chain
-//! nor version. So the signed payload does: chain, round, account, the call with everything in it,
-//! and the block number at signing, which bounds how long the message lives.
+//! nor version. So the signed payload binds them all: chain, round, account, the call with its
+//! content, and the block number at signing, which limits the life of the message.
 
 use codec::Encode;
 use sp_application_crypto::RuntimeAppPublic;
@@ -54,7 +53,7 @@ pub enum Message<'a> {
     },
 }
 
-/// What is signed for one message.
+/// The signed payload of a message.
 pub fn payload<AccountId: Encode>(
     slot: &Slot<AccountId>,
     signed_at: u32,
@@ -82,7 +81,7 @@ pub fn verify<AccountId: Encode>(
     key.verify(&payload(slot, signed_at, message), signature)
 }
 
-/// What a new inference key signs to show that its owner wants it to serve `account`.
+/// The payload that a new inference key signs to show that its owner wants it to serve `account`.
 pub fn ownership_payload<AccountId: Encode>(genesis: H256, account: &AccountId) -> [u8; 32] {
     blake2_256(&(OWNERSHIP_DOMAIN, genesis, account).encode())
 }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! σ and rating over a window of rounds [3.3, (4), (5)].
 
 use alloc::vec::Vec;
@@ -12,7 +11,7 @@ use crate::{
     Score,
 };
 
-/// What `x̄_j`, from which a ranker's score of response j deviates, is the mean of.
+/// The scores whose mean is `x̄_j`. A ranker's score of response j is compared with `x̄_j`.
 #[derive(
     Clone,
     Copy,
@@ -26,16 +25,16 @@ use crate::{
     TypeInfo,
 )]
 pub enum Mean {
-    /// The *other* rankers' scores, of which there must be two at least; with fewer the response
-    /// does not count. With its own score in the mean, a lone ranker would have `σ = 0`.
+    /// The *other* rankers' scores, at least two; with fewer the response does not count. With its
+    /// own score in the mean, a lone ranker would have `σ = 0`.
     #[codec(index = 0)]
     OfOthers,
-    /// All rankers' scores: the paper's.
+    /// All rankers' scores, as in the paper.
     #[codec(index = 1)]
     OfAll,
 }
 
-/// What one ranker's scores of one round deviate from the other rankers' means.
+/// Deviations of one ranker's scores in one round from the other rankers' means.
 ///
 /// `d_ij = x_ij − x̄_j` (section 3.3, equation (4)) in fixed point with 32 fractional bits.
 #[derive(
@@ -52,13 +51,13 @@ pub enum Mean {
     TypeInfo,
 )]
 pub struct Deviations {
-    /// `Σ_j d_ij²`, with 64 fractional bits: the squares are kept whole.
+    /// `Σ_j d_ij²`, with 64 fractional bits: the squares are not rounded.
     pub squares: u128,
-    /// How many responses are in the sum.
+    /// Number of responses in the sum.
     pub count: u32,
 }
 
-/// Adds `d_ij² = (x_ij − x̄_j)²` for one response that the ranker scored. `tally` is of all scores
+/// Adds `d_ij² = (x_ij − x̄_j)²` for one response that the ranker scored. `tally` holds all scores
 /// of the response, this one included.
 pub fn deviate(deviations: &mut Deviations, score: Score, tally: &Tally, mean: Mean) {
     let (count, total) = match mean {
@@ -91,8 +90,8 @@ pub fn sigma(window: impl IntoIterator<Item = Deviations>) -> Option<u64> {
     Some(sqrt_up(sum.squares.div_ceil(degrees.into())))
 }
 
-/// `Rating_i = max(0, 1 − σ_i)`; with fewer than `min_samples` deviations at most `initial`, and
-/// `initial` where there is no σ.
+/// `Rating_i = max(0, 1 − σ_i)`. With fewer than `min_samples` deviations it is at most `initial`,
+/// and without a σ it is `initial`.
 pub fn rating(window: impl IntoIterator<Item = Deviations>, min_samples: u32, initial: u64) -> u64 {
     let sum = sum(window);
     let computed = sigma([sum]).map(|sigma| ONE.saturating_sub(sigma));
@@ -103,16 +102,16 @@ pub fn rating(window: impl IntoIterator<Item = Deviations>, min_samples: u32, in
     }
 }
 
-/// `w_j = max(0, Rating_j − floor)`. A floor of 0 is the paper's.
+/// `w_j = max(0, Rating_j − floor)`. The paper's floor is 0.
 pub fn weight(rating: u64, floor: u64) -> u64 {
     rating.saturating_sub(floor)
 }
 
-/// The weights of a round's rankers of these ratings.
+/// The weights of a round's rankers with these ratings.
 ///
-/// Where by the floor nobody weighs anything, the ratings themselves: rankers that agreed about
-/// nothing would else decide no round any more, and as only decided rounds move ratings, never rise
-/// again.
+/// If no rating is above the floor, the weights are the ratings themselves. Otherwise rankers that
+/// agreed about nothing would decide no further round. Only decided rounds move ratings, so theirs
+/// would never rise again.
 pub fn weights(ratings: &[u64], floor: u64) -> Vec<u64> {
     let above = |floor| ratings.iter().map(move |rating| weight(*rating, floor));
     let floor = if above(floor).all(|weight| weight == 0) {
@@ -123,7 +122,7 @@ pub fn weights(ratings: &[u64], floor: u64) -> Vec<u64> {
     above(floor).collect()
 }
 
-/// `max − min` of the responses' mean scores, 32 fractional bits; 0 without any.
+/// `max − min` of the responses' mean scores, 32 fractional bits; 0 without responses.
 pub fn spread<'a>(tallies: impl IntoIterator<Item = &'a Tally>) -> u64 {
     let (mut least, mut most) = (u64::MAX, 0);
     for mean in tallies.into_iter().filter_map(Tally::mean) {
@@ -205,7 +204,7 @@ mod tests {
         assert!(weights(&[], floor).is_empty());
     }
 
-    /// One round: what the ranker gave each response and what the others gave it.
+    /// One round: the ranker's score of each response, with the others' scores.
     type Round = Vec<(u16, Vec<u16>)>;
 
     fn rounds() -> impl Strategy<Value = Vec<Round>> {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! Splitting a pot [4.1.1].
 //!
-//! All parts are rounded down; what rounding leaves is returned, so that the caller must do
-//! something with it. Parts and remainder always sum to the whole.
+//! All parts are rounded down. The remainder is returned, so that the caller must handle it. Parts
+//! and remainder always sum to the whole.
 
 use alloc::vec::Vec;
 
@@ -16,15 +15,15 @@ use crate::Balance;
 /// The parts of a pot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parts {
-    /// The winner's.
+    /// The winner's part.
     pub winner: Balance,
-    /// All rankers' together.
+    /// All rankers' parts together.
     pub rankers: Balance,
-    /// The treasury's, with what rounding left.
+    /// The treasury's part, with the remainder of rounding.
     pub treasury: Balance,
 }
 
-/// What a settlement paid.
+/// Payments of a settlement.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Paid {
     /// Minted into the pot.
@@ -35,12 +34,13 @@ pub struct Paid {
     pub rankers: Balance,
     /// Paid to the treasury: its share, remainders, and payments that could not be delivered.
     pub treasury: Balance,
-    /// Burnt: forfeits where the parameters say so, and what not even the treasury could take.
+    /// Burnt: forfeits if the parameters say so, and any amount that not even the treasury could
+    /// take.
     pub burnt: Balance,
 }
 
-/// Splits a pot between winner, rankers and treasury; the treasury gets what the other two shares
-/// leave.
+/// Splits a pot between winner, rankers and treasury. The treasury gets the rest of the other two
+/// shares.
 pub fn split(pot: Balance, winner: Permill, rankers: Permill) -> Parts {
     let winner = winner.mul_floor(pot);
     let rankers = rankers.mul_floor(pot).min(pot.saturating_sub(winner));
@@ -53,7 +53,7 @@ pub fn split(pot: Balance, winner: Permill, rankers: Permill) -> Parts {
 }
 
 /// Divides `amount` in proportion to `points`. Returns the parts in the order of the points, and
-/// the remainder: all of it when nobody has points.
+/// the remainder: all of it if nobody has points.
 pub fn divide(amount: Balance, points: &[u64]) -> (Vec<Balance>, Balance) {
     let all = points
         .iter()
@@ -73,16 +73,16 @@ pub fn divide(amount: Balance, points: &[u64]) -> (Vec<Balance>, Balance) {
     (parts, rest)
 }
 
-/// `max(minimum, share · fee)`: what an agent loses that does not deliver.
+/// Loss of an agent that does not deliver: `max(minimum, share · fee)`.
 pub fn slash(fee: Balance, share: Permill, minimum: Balance) -> Balance {
     share.mul_ceil(fee).max(minimum)
 }
 
-/// Whether a requester that owns all agents of its round loses money, or at best gets its own
-/// back: `subsidy + φ · n · loser part ≤ fee · t / (1 − t)`.
+/// Whether a requester that owns all agents of its round loses money, or at best breaks even:
+/// `subsidy + φ · n · loser part ≤ fee · t / (1 − t)`.
 ///
-/// It pays the treasury's share `t` of the pot; what it did not put in itself is the subsidy, and
-/// `forfeits`, at most `φ · n` losers' parts of a ticket.
+/// It pays the treasury's share `t` of the pot. The pot holds the fee, the subsidy, and `forfeits`:
+/// at most `φ · n` losers' parts of a ticket.
 pub fn self_dealing_loses(
     fee: Balance,
     subsidy: Balance,

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! What is stored of a round, and everybody may see.
+//! The public state of a round.
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
@@ -11,7 +10,7 @@ use crate::{rewards::Paid, Balance};
 /// The number of a block.
 pub type BlockNumber = u32;
 
-/// Where a round is. Forward only.
+/// The phase of a round. It only moves forward.
 #[derive(
     Clone,
     Copy,
@@ -42,7 +41,7 @@ pub enum Phase {
     /// The best response was chosen and paid.
     #[codec(index = 4)]
     Done,
-    /// Nobody was chosen.
+    /// No response was chosen.
     #[codec(index = 5)]
     Failed(Failure),
 }
@@ -54,7 +53,7 @@ impl Phase {
     }
 }
 
-/// Why a round has no winner.
+/// The reason why a round has no winner.
 #[derive(
     Clone,
     Copy,
@@ -76,7 +75,7 @@ pub enum Failure {
     /// Fewer than `min_responses` valid responses were revealed.
     #[codec(index = 1)]
     TooFewReveals,
-    /// Nobody disclosed scores, or no response got enough weight of rankings.
+    /// Nobody disclosed scores, or no response was ranked by enough weight.
     #[codec(index = 2)]
     NoRankings,
     /// The best response stayed below `ApprovalThreshold`.
@@ -84,32 +83,32 @@ pub enum Failure {
     BelowThreshold,
 }
 
-/// What was fixed at the request.
+/// The terms fixed at the request.
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]
 pub struct Terms {
     /// The fee, on hold until the end.
     pub fee: Balance,
-    /// What the storage costs while the round is stored, on hold until purge.
+    /// The storage deposit, on hold until purge.
     pub deposit: Balance,
     /// The price of a ticket: `T`.
     pub ticket: Balance,
-    /// What an agent loses that does not deliver, reserved from its bond.
+    /// The loss of an agent that does not deliver, reserved from its bond.
     pub slash: Balance,
-    /// The longest response, in tokens of the agent's model.
+    /// Maximum length of a response, in tokens of the agent's model.
     pub max_tokens: u32,
-    /// With fewer valid responses the round fails.
+    /// Minimum number of valid responses; with fewer the round fails.
     pub min_responses: u32,
-    /// How many responses there are at most.
+    /// Maximum number of responses.
     pub max_responses: u32,
-    /// How many agents were active.
+    /// Number of agents active at the request.
     pub active: u32,
-    /// How many activations there had been: see `AgentRegistry::activations`.
+    /// Number of activations before the request; see `AgentRegistry::activations`.
     pub activations: u64,
 }
 
-/// How many messages came.
+/// Numbers of received messages.
 #[derive(
     Clone,
     Debug,
@@ -125,7 +124,7 @@ pub struct Terms {
 pub struct Counts {
     /// Agents active at the request that have committed or passed.
     pub heard: u32,
-    /// Sealed responses that are in.
+    /// Sealed responses received.
     pub commits: u32,
     /// Valid responses: `n`.
     pub valid: u32,
@@ -135,46 +134,46 @@ pub struct Counts {
     pub score_commits: u32,
     /// Valid sets of scores.
     pub disclosures: u32,
-    /// Sets of scores for other responses than the assigned ones.
+    /// Sets of scores for responses other than the assigned ones.
     pub spoiled_scores: u32,
 }
 
-/// One request and what became of it.
+/// A request and its outcome.
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]
 pub struct Round<AccountId> {
-    /// Who asked.
+    /// The account that asked.
     pub requester: AccountId,
-    /// What was fixed at the request.
+    /// The terms fixed at the request.
     pub terms: Terms,
     /// The block of the request.
     pub requested_at: BlockNumber,
-    /// Where the round is.
+    /// The present phase.
     pub phase: Phase,
     /// The block at the end of which the phase began.
     pub since: BlockNumber,
-    /// The last block of the phase, unless too few authorities have authored in it by then, or
-    /// too many rounds change phase in that block. For a round that is over, the block after which
-    /// it may be purged.
+    /// The last block of the phase. The phase lasts longer if too few authorities have authored in
+    /// it, or too many rounds change phase in that block. For a finished round, the block after
+    /// which it may be purged.
     pub deadline: BlockNumber,
-    /// The hash of the request's block, from the block after it on. The draws follow from it.
+    /// The hash of the request's block, from the next block on. The draws follow from it.
     pub request_hash: Option<H256>,
-    /// The hash of the last Committing block, from the block after it on.
+    /// The hash of the last Committing block, from the next block on.
     pub commit_hash: Option<H256>,
     /// The seed of the assignment, from Ranking on.
     pub seed: Option<H256>,
-    /// How many responses each agent ranks: `k`.
+    /// Number of responses that each agent ranks: `k`.
     pub rankings: u32,
-    /// How many messages came.
+    /// Numbers of received messages.
     pub counts: Counts,
-    /// How many entries' agents have had their rating moved since the end.
+    /// Number of entries whose agents' ratings have moved since the end.
     pub rated: u32,
-    /// Whose response was chosen.
+    /// The agent whose response was chosen.
     pub winner: Option<AccountId>,
 }
 
-/// Everything that the end of a round moved.
+/// All transfers at the end of a round.
 #[derive(
     Clone,
     Debug,
@@ -188,11 +187,11 @@ pub struct Round<AccountId> {
     TypeInfo,
 )]
 pub struct Settlement {
-    /// The part of the fee that went back to the requester.
+    /// The part of the fee returned to the requester.
     pub refunded: Balance,
-    /// What the agents lost of their tickets.
+    /// The agents' losses of tickets.
     pub forfeited: Balance,
-    /// What the agents lost of their bonds.
+    /// The agents' losses of bonds.
     pub slashed: Balance,
     /// Minted into the pot.
     pub subsidy: Balance,
@@ -207,7 +206,7 @@ pub struct Settlement {
 }
 
 impl Settlement {
-    /// Adds what the rewards paid.
+    /// Adds the payments of the rewards.
     pub fn with(self, paid: Paid) -> Self {
         Self {
             subsidy: paid.subsidy,

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! Sealing a response: `R_i = E(r_i, k_i)` [3.2, (1)].
 //!
-//! `E` is XChaCha20-Poly1305. The nonce follows from round and agent, so that it need not be sent;
-//! that is safe because a key seals one response only. The associated data are
-//! `genesis ‖ round ‖ agent`: a ciphertext that somebody else commits, or in another round, or on
-//! another chain, does not open.
+//! `E` is XChaCha20-Poly1305. The nonce follows from round and agent, so it need not be sent; that
+//! is safe because a key seals only one response. The associated data are `genesis ‖ round ‖
+//! agent`. So a ciphertext does not open if another agent commits it, or in another round, or on
+//! another chain.
 //!
-//! An AEAD does not commit to its key: one ciphertext can be made to open to two texts under two
+//! An AEAD does not commit to its key: a ciphertext can be made that opens to two texts under two
 //! keys. So an agent also commits to the key itself, with [`Slot::key_commitment`], before it can
-//! know anything that would make it prefer one of them.
+//! know which text would be better.
 
 use alloc::vec::Vec;
 
@@ -23,13 +22,13 @@ use sp_io::hashing::blake2_256;
 
 use crate::{RoundId, Secret};
 
-/// How much longer a ciphertext is than its text, in bytes: the Poly1305 tag.
+/// Difference between the length of a ciphertext and that of its text, in bytes: the Poly1305 tag.
 pub const OVERHEAD: u32 = 16;
 
 const NONCE_DOMAIN: &[u8] = b"starling/nonce/1";
 const KEY_DOMAIN: &[u8] = b"starling/key/1";
 
-/// One agent's place in one round of one chain. Everything that it sends is bound to it.
+/// One agent's slot in one round of one chain. All messages of the agent are bound to it.
 #[derive(Clone, Copy, Debug)]
 pub struct Slot<'a, AccountId> {
     /// The hash of the chain's genesis block.
@@ -40,7 +39,7 @@ pub struct Slot<'a, AccountId> {
     pub agent: &'a AccountId,
 }
 
-/// Why a sealed response counts as spoiled.
+/// The reason why a sealed response counts as spoiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spoiled {
     /// The ciphertext does not open with this key in this slot.
@@ -52,7 +51,7 @@ pub enum Spoiled {
 }
 
 impl<AccountId: Encode> Slot<'_, AccountId> {
-    /// Seals a response. A key must seal one response only: what is sent again is the stored
+    /// Seals a response. A key must seal only one response: repeated messages send the stored
     /// ciphertext, byte for byte.
     ///
     /// `None` only for texts beyond the cipher's own limit of 256 GiB.

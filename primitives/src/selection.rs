@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! The best response [(3)].
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -12,7 +11,7 @@ use crate::{fixed::ONE, Score};
 
 const TIE_DOMAIN: &[u8] = b"starling/tie/1";
 
-/// What the disclosed scores say about one response. It grows at each disclosure, in any order.
+/// The sum of the disclosed scores of one response. It grows with each disclosure, in any order.
 #[derive(
     Clone,
     Copy,
@@ -29,13 +28,13 @@ const TIE_DOMAIN: &[u8] = b"starling/tie/1";
 pub struct Tally {
     /// `Σ w_j` over all rankers that were assigned the response, 32 fractional bits.
     pub assigned: u64,
-    /// `Σ w_j` over those that disclosed.
+    /// `Σ w_j` over the rankers that disclosed.
     pub disclosed: u64,
-    /// `Σ w_j · x_ji` over those that disclosed; scores in steps of 1/65535.
+    /// `Σ w_j · x_ji` over the rankers that disclosed; scores in steps of 1/65535.
     pub weighted: u128,
-    /// `Σ x_ji` over those that disclosed, without weights.
+    /// `Σ x_ji` over the rankers that disclosed, without weights.
     pub total: u32,
-    /// How many disclosed.
+    /// Number of rankers that disclosed.
     pub count: u32,
 }
 
@@ -49,8 +48,8 @@ impl Tally {
         self.count = self.count.saturating_add(1);
     }
 
-    /// Whether the response can win: somebody of weight ranked it, and at least half of the
-    /// weight that was assigned to it did.
+    /// Whether the response can win: rankers with weight have scored it, and they hold at least
+    /// half of the weight that was assigned to it.
     pub fn is_eligible(&self) -> bool {
         self.disclosed > 0 && u128::from(self.disclosed).saturating_mul(2) >= self.assigned.into()
     }
@@ -78,7 +77,7 @@ impl Tally {
     }
 }
 
-/// `H(seed ‖ agent)`: of equal responses the one with the lowest wins.
+/// `H(seed ‖ agent)`: among equal responses the lowest wins.
 pub fn tie_break<AccountId: Encode>(seed: H256, agent: &AccountId) -> H256 {
     blake2_256(&(TIE_DOMAIN, seed, agent).encode()).into()
 }

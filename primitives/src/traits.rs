@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! How `pallet-rounds` reaches the other pallets of the protocol.
+//! The interfaces of `pallet-rounds` to the other pallets of the protocol.
 //!
-//! A pallet never names another pallet's storage. The rules that must agree are pure functions in
-//! this crate; what needs state goes through these traits. Money travels between pallets as a
-//! `Credit`, for a runtime with `pallet-balances` `fungible::Credit<AccountId, Balances>`: a value
-//! that must be spent, and that burns itself when it is dropped, so that nothing can be lost or
-//! paid twice between the account it is taken from and the account it reaches.
+//! No pallet names another pallet's storage. Rules that must agree are pure functions in this
+//! crate; stateful services go through these traits. Money travels between pallets as a `Credit`,
+//! which is `fungible::Credit<AccountId, Balances>` in a runtime with `pallet-balances`. A credit
+//! must be spent, and burns itself when dropped. So nothing can be lost or paid twice between two
+//! accounts.
 
 use alloc::vec::Vec;
 use sp_runtime::DispatchResult;
@@ -19,43 +18,43 @@ use crate::{
 
 /// The registry of agents: identities, bonds, reservations. Implemented by `pallet-agents`.
 pub trait AgentRegistry<AccountId> {
-    /// The inference key of `who` that is in force, active or not: who owes a message may always
-    /// send it, also when chilled.
+    /// The inference key of `who` in force, active or not: an agent may always send the messages
+    /// that it owes, even if it is chilled.
     fn inference_key(who: &AccountId) -> Option<InferenceKey>;
 
     /// The agent whose key in force is `key`.
     fn agent_of(key: &InferenceKey) -> Option<AccountId>;
 
-    /// Registered, not chilled, and with at least the minimum bond.
+    /// Whether `who` is registered, not chilled, and has at least the minimum bond.
     fn is_active(who: &AccountId) -> bool;
 
-    /// How many agents are active.
+    /// Number of active agents.
     fn active_count() -> u32;
 
-    /// How many activations there were since genesis. Together with [`Self::activation`] it tells
-    /// who was active at an earlier moment without a list: note this number then.
+    /// Number of activations since genesis. Together with [`Self::activation`] it tells which
+    /// agents were active at an earlier moment, without a list: note this number at that moment.
     fn activations() -> u64;
 
-    /// The ordinal of the activation that made `who` active, `None` when it is not. An agent that
-    /// has been active ever since `activations()` was `w` has an ordinal below `w`.
+    /// The ordinal of the activation that made `who` active; `None` if it is not active. An agent
+    /// that has been active ever since `activations()` was `w` has an ordinal below `w`.
     fn activation(who: &AccountId) -> Option<u64>;
 
-    /// The bond of `who`, what is reserved included and what is unbonding not.
+    /// The bond of `who`, including reserved but not unbonding amounts.
     fn bond(who: &AccountId) -> Balance;
 
-    /// Whether [`Self::reserve`] would succeed: who may enter a round is tested before its message
-    /// is let into a block, as nobody pays for one that fails there.
+    /// Whether [`Self::reserve`] would succeed. This is tested before an agent's message is let
+    /// into a block, because nobody pays for a message that fails there.
     fn can_reserve(who: &AccountId, amount: Balance) -> bool;
 
     /// Reserves `amount` of the bond of `who` for one round and opens one reservation.
     ///
-    /// Fails, and changes nothing, when `who` is not active or has less than `amount` free.
+    /// Fails, and changes nothing, if `who` is not active or has less than `amount` free.
     fn reserve(who: &AccountId, amount: Balance) -> DispatchResult;
 
     /// Ends one reservation of `amount` without loss.
     fn release(who: &AccountId, amount: Balance);
 
-    /// Ends one reservation of `amount` by slashing it. Returns what was slashed.
+    /// Ends one reservation of `amount` by slashing it. Returns the slashed amount.
     fn slash_reserved(who: &AccountId, amount: Balance) -> Balance;
 
     /// The open reservations of `who` and their sum, for checks of consistency.
@@ -71,17 +70,17 @@ pub trait AgentRegistry<AccountId> {
 /// A ticket is an amount on hold. It is *free* until it is spent on a round, and *staked* until
 /// that round returns it or forfeits it.
 pub trait Tickets<AccountId> {
-    /// What a forfeited ticket becomes.
+    /// The currency of a forfeited ticket.
     type Credit;
 
-    /// What a ticket of a round costs that rewards `reward`: `T`, section 4.1.
+    /// The price of a ticket of a round with this `reward`: `T`, section 4.1.
     fn price(reward: Balance) -> Balance;
 
     /// Whether [`Self::spend`] would succeed.
     fn can_spend(who: &AccountId, price: Balance) -> bool;
 
-    /// Stakes `price` of the free tickets of `who`. Fails, and changes nothing, when there are not
-    /// as many.
+    /// Stakes `price` of the free tickets of `who`. Fails, and changes nothing, if there are not
+    /// enough.
     fn spend(who: &AccountId, price: Balance) -> DispatchResult;
 
     /// Gives a staked `price` back to the free tickets of `who`.
@@ -102,50 +101,49 @@ pub trait Tickets<AccountId> {
 ///
 /// Ratings, weights and spreads are fixed-point numbers with 32 fractional bits in `[0, 1]`.
 pub trait Ratings<AccountId> {
-    /// `Rating` of `who` now, equations (4) and (5).
+    /// The present `Rating` of `who`, equations (4) and (5).
     fn rating(who: &AccountId) -> u64;
 
-    /// `w = max(0, Rating − WeightFloor)` of `who` now.
+    /// The present weight of `who`: `w = max(0, Rating − WeightFloor)`.
     fn weight(who: &AccountId) -> u64;
 
-    /// The weights of a round's rankers of these ratings, in their order: as [`weight`](Self::weight)
-    /// has it, but without the floor where by it nobody weighs anything.
+    /// The weights of a round's rankers with these ratings, in the same order. They follow
+    /// [`weight`](Self::weight), but ignore the floor if no rating is above it.
     fn weights(ratings: &[u64]) -> Vec<u64>;
 
-    /// Whether a round teaches anything: enough disclosers, a fee that makes farming dear, and
-    /// responses that differ. `spread` is `max − min` of the responses' mean scores.
+    /// Whether a round counts for ratings: enough disclosers, a fee that makes farming expensive,
+    /// and responses that differ. `spread` is `max − min` of the responses' mean scores.
     fn counts(disclosers: u32, fee: Balance, spread: u64) -> bool;
 
-    /// What the deviations of a ranker are taken from.
+    /// The mean that a ranker's scores are compared with.
     fn mean() -> Mean;
 
-    /// Adds one round that [counts](Self::counts) to the window of `who`. Nothing happens when
+    /// Adds one round that [counts](Self::counts) to the window of `who`. Does nothing if
     /// `deviations.count` is zero.
     fn record(who: &AccountId, deviations: Deviations);
 }
 
 /// Rewards of a round. Implemented by `pallet-rewards`.
 ///
-/// None of these fail, and every unit of the credits they are given is paid, or burnt and reported
-/// as such.
+/// No method fails. Every unit of the given credits is paid, or burnt and reported as burnt.
 pub trait Rewards<AccountId> {
-    /// What a pot is made of.
+    /// The currency of a pot.
     type Credit;
 
-    /// `R`: what a round with this fee rewards, fee and subsidy.
+    /// `R`: the reward of a round with this fee, fee and subsidy together.
     fn reward(fee: Balance) -> Balance;
 
-    /// What a loser leaves of a ticket of this price: `LoserShare`.
+    /// A loser's part of a ticket of this price that is forfeited: `LoserShare`.
     fn loser_part(price: Balance) -> Balance;
 
-    /// The part of the fee that goes back to the requester when the round fails after the
-    /// responses were revealed. The rest is what two of the methods below are given.
+    /// The part of the fee that goes back to the requester if the round fails after its responses
+    /// were revealed. The rest goes to two of the methods below.
     fn failure_refund(fee: Balance) -> Balance;
 
     /// Settles a round with a winner.
     ///
-    /// `fee` is the whole fee, `forfeits` the tickets that were forfeited, `rankers` the rankers
-    /// with their points (`Rating · max(0, 2c − 1)`); who has no points gets nothing.
+    /// `fee` is the whole fee, `forfeits` the forfeited tickets, and `rankers` the rankers with
+    /// their points (`Rating · max(0, 2c − 1)`). Rankers without points get nothing.
     fn pay_winner(
         fee: Self::Credit,
         forfeits: Self::Credit,
@@ -153,9 +151,9 @@ pub trait Rewards<AccountId> {
         rankers: &[(AccountId, u64)],
     ) -> Paid;
 
-    /// Settles a round in which nobody reached the threshold: the rankers did their work and get
-    /// their share of the pot, the rest is the treasury's. `fee` is the whole fee, `rest` what
-    /// [`Self::failure_refund`] left of it.
+    /// Settles a round in which no response reached the threshold. The rankers did their work and
+    /// get their share of the pot; the rest goes to the treasury. `fee` is the whole fee, `rest`
+    /// its part after [`Self::failure_refund`].
     fn pay_rankers(
         fee: Balance,
         rest: Self::Credit,
@@ -163,7 +161,7 @@ pub trait Rewards<AccountId> {
         rankers: &[(AccountId, u64)],
     ) -> Paid;
 
-    /// Settles a round that paid nobody: all of `rest`, what [`Self::failure_refund`] left of the
-    /// fee, goes to the treasury.
+    /// Settles a round that pays nobody. All of `rest`, the fee after [`Self::failure_refund`],
+    /// goes to the treasury.
     fn pay_nobody(rest: Self::Credit, forfeits: Self::Credit) -> Paid;
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//! The assignment of responses to rankers, equation (2).
 
-//! Who ranks what, equation (2).
-
-// A panic is how a test fails.
+// A panic fails the test.
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
@@ -120,8 +119,8 @@ fn positions_that_do_not_exist_have_no_assignment() {
     assert!(Assignment::new(seed(1), 0, 3).responses(0).is_empty());
 }
 
-/// Counts how often each ordered pair of agents occurs over many seeds; returns χ² over the pairs
-/// and its degrees of freedom.
+/// Counts each ordered pair of agents over many seeds. Returns χ² over the pairs, and its degrees
+/// of freedom.
 fn pair_statistic(n: u32, k: u32, seeds: u64) -> (f64, f64) {
     let agents = n as usize;
     let mut counts = vec![0u64; agents * agents];
@@ -160,9 +159,10 @@ fn pair_statistic(n: u32, k: u32, seeds: u64) -> (f64, f64) {
 fn every_ordered_pair_is_equally_likely() {
     for (n, k) in [(4, 1), (5, 2), (10, 3), (13, 4), (50, 16)] {
         let (statistic, degrees) = pair_statistic(n, k, 4000);
-        // The counts of one round are dependent, as each agent ranks exactly k, which only takes
-        // degrees of freedom away: the mean of χ² is that of independent pairs. Five standard
-        // deviations, sqrt(2·degrees) each, catch what is not uniform and not chance.
+        // The counts of one round are dependent, because each agent ranks exactly k. That only
+        // takes degrees of freedom away: the mean of χ² is that of independent pairs. A limit of
+        // five standard deviations, sqrt(2·degrees) each, catches any distribution that is not
+        // uniform.
         let limit = degrees + 5.0 * (2.0 * degrees).sqrt();
         assert!(
             statistic < limit,

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//! Signatures and commitments bind everything that they are about.
 
-//! What is signed and committed to is bound to everything it is about.
-
-// A panic is how a test fails.
+// A panic fails the test.
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::expect_used,

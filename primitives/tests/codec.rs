@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The bytes of what is stored on chain, signed, or written for a node of another release. They never
+//! The bytes that are stored on chain, signed, or written for a node of another release. They never
 //! change: a new variant takes a new index, wherever it stands.
 
 use codec::{Decode, Encode};

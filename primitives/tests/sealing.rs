@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! Sealing binds a response to one key, agent, round and chain.
 
-// A panic is how a test fails.
+// A panic fails the test.
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
@@ -127,7 +126,7 @@ fn one_time_key(key: &Secret, nonce: &[u8; 24]) -> (BigUint, BigUint) {
     )
 }
 
-/// The numbers that Poly1305 makes of whole blocks of 16 bytes.
+/// The numbers that Poly1305 forms from whole blocks of 16 bytes.
 fn numbers(bytes: &[u8]) -> Vec<BigUint> {
     let one = BigUint::from(1u8) << 128;
     bytes
@@ -140,8 +139,8 @@ fn numbers(bytes: &[u8]) -> Vec<BigUint> {
         .collect()
 }
 
-/// A ciphertext of three blocks, with its tag, that opens under both keys: the first two blocks
-/// solve the two linear equations that make the tags equal, and the third one is varied until the
+/// A ciphertext of three blocks, with its tag, that opens under both keys. The first two blocks
+/// solve the two linear equations that make the tags equal. The third one is varied until the
 /// solution consists of blocks.
 fn opens_under_two_keys(slot: &Slot<u64>, keys: [&Secret; 2]) -> Vec<u8> {
     let p = (BigUint::from(1u8) << 130) - BigUint::from(5u8);
@@ -156,7 +155,7 @@ fn opens_under_two_keys(slot: &Slot<u64>, keys: [&Secret; 2]) -> Vec<u8> {
     let tag = BigUint::from(0x5eed_u32);
     for third in 0u128.. {
         let third = numbers(&third.to_le_bytes()).remove(0);
-        // What the blocks besides the first two add up to, for one `r`.
+        // The sum of the blocks besides the first two, for one `r`.
         let fixed = |r: &BigUint| {
             let mut sum = BigUint::from(0u8);
             for block in numbers(&aad) {

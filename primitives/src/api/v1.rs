@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! Tasks and job boards of version 1 of [`RoundsApi`](super::RoundsApi), for a node that runs before
-//! its chain is upgraded. A task did not say fee and size limit of a response.
+//! Tasks and job boards of version 1 of [`RoundsApi`](super::RoundsApi), for a node whose chain is
+//! not upgraded yet. In this version, tasks have no fee and no size limit of a response.
 
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode};
@@ -10,7 +9,7 @@ use sp_core::H256;
 
 use crate::{round::BlockNumber, Balance, InferenceKey, Position, RoundId};
 
-/// The longest response of every chain of this version, in bytes.
+/// Maximum length of a response on every chain of this version, in bytes.
 pub const MAX_RESPONSE: u32 = 4_096;
 
 /// See [`super::Task`].
@@ -24,7 +23,7 @@ pub enum Task<AccountId> {
     Respond {
         /// The prompt.
         prompt: Vec<u8>,
-        /// The longest answer, in tokens.
+        /// Maximum length of the answer, in tokens.
         max_tokens: u32,
     },
     /// Reveal the key.
@@ -53,7 +52,7 @@ pub enum Task<AccountId> {
 pub struct Owed<AccountId> {
     /// The round.
     pub round: RoundId,
-    /// The last block in which the message is surely in time.
+    /// The last block in which the message is certainly in time.
     pub deadline: BlockNumber,
     /// The block at the end of which the phase began.
     pub since: BlockNumber,
@@ -64,7 +63,7 @@ pub struct Owed<AccountId> {
 /// See [`super::JobBoard`].
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct JobBoard<AccountId> {
-    /// The block after which it was written.
+    /// The block after which the board was written.
     pub block: BlockNumber,
     /// The agent.
     pub agent: AccountId,
@@ -72,13 +71,13 @@ pub struct JobBoard<AccountId> {
     pub jobs: Vec<Owed<AccountId>>,
 }
 
-/// Where the off-chain storage holds the [`JobBoard`] of the agent with this key.
+/// Off-chain storage key of the [`JobBoard`] of the agent with this inference key.
 pub fn job_board_key(key: &InferenceKey) -> Vec<u8> {
     (b"starling/jobs/1/", key).encode()
 }
 
 impl<AccountId> JobBoard<AccountId> {
-    /// The board of today. `fee` tells what the requester of a round pays.
+    /// Converts the board to the present version. `fee` returns the fee of a round.
     ///
     /// # Errors
     /// Those of `fee`.
@@ -179,7 +178,7 @@ mod tests {
             max_bytes: MAX_RESPONSE,
         };
         assert_eq!(upgraded.unwrap().jobs[0].task, task);
-        // Nothing else needs to know it.
+        // Other tasks do not need the fee.
         let other = board(vec![Task::Pass]).upgrade(|_| Err(()));
         assert_eq!(other.unwrap().jobs[0].task, super::super::Task::Pass);
     }
