@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! Benchmarks of the calls, each with a list of candidates that is full.
+//! Benchmarks of the calls, each with a full list of candidates.
 
 #![allow(clippy::expect_used)] // A benchmark that cannot be set up must stop.
 
@@ -22,13 +21,13 @@ use starling_primitives::{
 
 use super::*;
 
-/// Gives `who` what it needs for `amount` and for everything that a test may charge it.
+/// Gives `who` funds for `amount` and for all charges of a test.
 fn fund<T: Config>(who: &T::AccountId, amount: Balance) {
     let fees = T::KeyFee::get()
         .saturating_mul(4)
         .saturating_add(T::MinBond::get());
     let sum = amount.saturating_add(fees);
-    // Dropping the debt issues what was deposited.
+    // Dropping the debt issues the deposited amount.
     drop(T::Currency::deposit(who, sum, Exact).expect("benchmark accounts can be funded"));
 }
 
@@ -63,7 +62,7 @@ fn new_key<T: Config>(who: &T::AccountId) -> (InferenceKey, InferenceSignature) 
     (key, proof)
 }
 
-/// Candidates in all places but `free`, with bonds from twice the minimum on.
+/// Fills the list of candidates except for `free` places, with bonds from twice the minimum on.
 fn candidates<T: Config>(free: u32) {
     let list: Vec<_> = (0..T::MaxCandidates::get().saturating_sub(free))
         .rev()
@@ -75,14 +74,14 @@ fn candidates<T: Config>(free: u32) {
     Candidates::<T>::put(BoundedVec::truncate_from(list));
 }
 
-/// A bond above all candidates'.
+/// A bond above those of all candidates.
 fn highest<T: Config>() -> Balance {
     T::MinBond::get()
         .saturating_mul(3)
         .saturating_add(T::MaxCandidates::get().into())
 }
 
-/// An agent that fills up a list of candidates, as the first or as the last of them.
+/// An agent that fills the list of candidates, as the first or as the last one.
 fn agent<T: Config>(bond: Balance) -> T::AccountId {
     candidates::<T>(1);
     let who: T::AccountId = whitelisted_caller();
@@ -90,7 +89,7 @@ fn agent<T: Config>(bond: Balance) -> T::AccountId {
     who
 }
 
-/// Parts of the bond that unbond, the first ones due in this block.
+/// Adds unbonding parts of the bond; the first ones are due in this block.
 fn unbonding<T: Config>(who: &T::AccountId, parts: u32) {
     let now = frame_system::Pallet::<T>::block_number();
     for n in 0..parts {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! Who is active, and the bounded, sorted list of those with the highest bonds.
+//! The activation of agents, and the bounded, sorted list of those with the highest bonds.
 
 use frame_support::{pallet_prelude::*, traits::defensive_prelude::*};
 use sp_runtime::Saturating;
@@ -11,8 +10,9 @@ use crate::{
 };
 
 impl<T: Config> Pallet<T> {
-    /// Changes a registered agent by `f`, and whatever follows from it: its activation, the count
-    /// of active agents, the list of candidates. Every change of a bond or a chill goes this way.
+    /// Changes a registered agent by `f`, and all values that follow from it: its activation, the
+    /// count of active agents, and the list of candidates. Every change of a bond or a chill goes
+    /// this way.
     pub(crate) fn mutate_agent<R>(
         who: &T::AccountId,
         f: impl FnOnce(&mut Agent) -> Result<R, DispatchError>,
@@ -26,8 +26,8 @@ impl<T: Config> Pallet<T> {
         })
     }
 
-    /// Brings what is derived from the bond and the chill of `who` up to date. `before` is the bond
-    /// that it was active with, if it was.
+    /// Updates the values that follow from the bond and the chill of `who`. `before` is its bond
+    /// while it was active, if it was.
     pub(crate) fn refresh(who: &T::AccountId, agent: &mut Agent, before: Option<Balance>) {
         let active = !agent.chilled && agent.bond >= T::MinBond::get();
         let now = active.then_some(agent.bond);
@@ -55,11 +55,11 @@ impl<T: Config> Pallet<T> {
         })
     }
 
-    /// Puts `who` where a candidate with this bond belongs, or takes it off the list when there is
-    /// no bond or no place. Says whether it is on the list now.
+    /// Puts `who` at the place of a candidate with this bond, or takes it off the list if there is
+    /// no bond or no place. Returns whether it is on the list now.
     ///
-    /// The list is sorted, so a place is found by bisection, and among equal bonds the newcomer
-    /// comes last: it takes more than others have at stake to push one of them off.
+    /// The list is sorted, so places are found by bisection. Among equal bonds the newcomer comes
+    /// last: only a higher bond pushes another agent off the list.
     pub(crate) fn place(who: &T::AccountId, bond: Option<Balance>) -> bool {
         let mut list = Candidates::<T>::get();
         let was = list.iter().position(|candidate| &candidate.who == who);
@@ -78,7 +78,8 @@ impl<T: Config> Pallet<T> {
         is
     }
 
-    /// Inserts a candidate that is not on the list, at the cost of the last one when it is full.
+    /// Inserts a candidate that is not on the list. If the list is full, the last candidate drops
+    /// out.
     fn insert(
         list: &mut BoundedVec<Candidate<T::AccountId>, T::MaxCandidates>,
         who: &T::AccountId,

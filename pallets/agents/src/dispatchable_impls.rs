@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! The work of the calls.
+//! Implementation of the calls.
 
 use frame_support::{
     pallet_prelude::*,
@@ -49,8 +48,8 @@ impl<T: Config> Pallet<T> {
             hash: model_hash,
         };
         Self::ensure_can_register(&account, &model, bond)?;
-        // Without proof and fee: there is no genesis hash yet to sign, and whoever writes the
-        // genesis answers for it.
+        // Takes no proof and no fee: there is no genesis hash yet to sign, and the author of the
+        // genesis is responsible for it.
         Self::claim_key(&account, &inference_key)?;
         Self::insert_agent(account, inference_key, model, bond)
     }
@@ -75,7 +74,7 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Makes `key`, which must be new and agree to it, a key of `who`, against the fee.
+    /// Makes `key` a key of `who`, against the fee. The key must be new and agree to it.
     fn adopt_key(
         who: &T::AccountId,
         key: &InferenceKey,
@@ -199,7 +198,7 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Stores what is unbonding, or nothing at all when nothing is.
+    /// Stores the unbonding parts, or removes the entry if there are none.
     fn put_unbonding(who: &T::AccountId, chunks: UnbondingOf<T>) {
         if chunks.is_empty() {
             Unbonding::<T>::remove(who);
@@ -247,7 +246,7 @@ impl<T: Config> Pallet<T> {
         })
     }
 
-    /// Puts the key that waits in force, if there is one and no round is open.
+    /// Puts the waiting key in force, if there is one and no round is open.
     pub(crate) fn rotate_when_idle(who: &T::AccountId, agent: &mut Agent) {
         if agent.open > 0 {
             return;
@@ -312,7 +311,7 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Takes `amount`, which is already off the books, from what `who` has on hold.
+    /// Takes `amount`, which is already off the books, from the held funds of `who`.
     pub(crate) fn take_bond(who: &T::AccountId, amount: Balance) {
         let (credit, missing): (CreditOf<T>, _) =
             T::Currency::slash(&HoldReason::Bond.into(), who, amount);

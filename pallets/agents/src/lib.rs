@@ -2,7 +2,7 @@
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![doc = include_str!("../README.md")]
-// A sum that overflows in a test fails it, as it should.
+// A sum that overflows in a test fails the test.
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 extern crate alloc;
@@ -29,7 +29,7 @@ pub use weights::WeightInfo;
 /// The log target of this pallet.
 const LOG_TARGET: &str = "runtime::agents";
 
-// Only what the macros write here expects anything; the work is in the other modules.
+// Only code of the macros uses `expect` here; the work is in the other modules.
 #[allow(clippy::expect_used)]
 #[frame_support::pallet]
 pub mod pallet {
@@ -66,52 +66,52 @@ pub mod pallet {
             + hold::Mutate<Self::AccountId, Balance = Balance, Reason = Self::RuntimeHoldReason>
             + Balanced<Self::AccountId, Balance = Balance>;
 
-        /// Where slashed bonds and key fees go.
+        /// Receiver of slashed bonds and key fees.
         type Treasury: OnUnbalanced<CreditOf<Self>>;
 
-        /// Who may slash an agent for what the chain cannot see.
+        /// Origin that may slash an agent for faults that the chain cannot see.
         type SlashOrigin: EnsureOrigin<Self::RuntimeOrigin>;
 
-        /// Who has session keys: an agent without them cannot be a validator.
+        /// Registry of session keys: an agent without them cannot be a validator.
         type SessionKeys: ValidatorRegistration<Self::AccountId>;
 
-        /// The least bond of an active agent.
+        /// Minimum bond of an active agent.
         #[pallet::constant]
         type MinBond: Get<Balance>;
 
-        /// What every inference key costs, for the record that stays for ever.
+        /// Fee for every inference key, whose record stays for ever.
         #[pallet::constant]
         type KeyFee: Get<Balance>;
 
-        /// How many blocks a bond stays slashable after its owner asked for it back.
+        /// Number of blocks in which a bond stays slashable after its owner asked for it back.
         #[pallet::constant]
         type UnbondingPeriod: Get<BlockNumberFor<Self>>;
 
-        /// How many blocks a round can last at most, `UnbondingPeriod` must be longer.
+        /// Maximum number of blocks of a round. `UnbondingPeriod` must be longer.
         #[pallet::constant]
         type LongestRound: Get<BlockNumberFor<Self>>;
 
-        /// How many parts of one bond may be unbonding at a time.
+        /// Maximum number of parts of one bond that unbond at a time.
         #[pallet::constant]
         type MaxUnbonding: Get<u32>;
 
-        /// How many agents the list from which validators are taken holds.
+        /// Maximum number of agents in the list of candidates for validators.
         #[pallet::constant]
         type MaxCandidates: Get<u32>;
 
-        /// How many validators there are at most.
+        /// Maximum number of validators.
         #[pallet::constant]
         type MaxValidators: Get<u32>;
 
-        /// With fewer than these the validators stay as they are.
+        /// Minimum number of candidates; with fewer the validators stay as they are.
         #[pallet::constant]
         type MinValidators: Get<u32>;
     }
 
-    /// Why this pallet holds funds.
+    /// Reasons why this pallet holds funds.
     #[pallet::composite_enum]
     pub enum HoldReason {
-        /// A bond, what is unbonding included.
+        /// A bond, including its unbonding parts.
         #[codec(index = 0)]
         Bond,
     }
@@ -120,35 +120,34 @@ pub mod pallet {
     #[pallet::storage]
     pub type Agents<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, Agent, OptionQuery>;
 
-    /// The agent of every inference key that was ever registered, in force or not. Never shrinks:
-    /// a key serves one agent and is never reused.
+    /// The agent of every inference key that was ever registered, in force or not. The map never
+    /// shrinks: a key serves one agent and is never reused.
     #[pallet::storage]
     pub type KeyOwner<T: Config> =
         StorageMap<_, Blake2_128Concat, InferenceKey, T::AccountId, OptionQuery>;
 
-    /// What is on its way back to its owner, who need not be registered any more.
+    /// The unbonding parts of bonds. Their owner need not be registered any more.
     #[pallet::storage]
     pub type Unbonding<T: Config> =
         StorageMap<_, Blake2_128Concat, T::AccountId, UnbondingOf<T>, ValueQuery>;
 
-    /// The active agents with the highest bonds, the highest first, among equals the one that came
-    /// first.
+    /// The active agents with the highest bonds, highest first; among equals, the earliest first.
     #[pallet::storage]
     pub type Candidates<T: Config> =
         StorageValue<_, BoundedVec<Candidate<T::AccountId>, T::MaxCandidates>, ValueQuery>;
 
-    /// How many agents are active: registered, not chilled, with at least `MinBond`.
+    /// Number of active agents: registered, not chilled, with at least `MinBond`.
     #[pallet::storage]
     pub type ActiveCount<T: Config> = StorageValue<_, u32, ValueQuery>;
 
-    /// How many activations there have been.
+    /// Number of activations so far.
     #[pallet::storage]
     pub type Activations<T: Config> = StorageValue<_, u64, ValueQuery>;
 
     #[pallet::genesis_config]
     #[derive(frame_support::DefaultNoBound)]
     pub struct GenesisConfig<T: Config> {
-        /// The agents that are there from the first block on.
+        /// The agents of the genesis block.
         pub agents: Vec<GenesisAgent<T::AccountId>>,
     }
 
@@ -181,7 +180,7 @@ pub mod pallet {
         Bonded {
             /// The agent.
             who: T::AccountId,
-            /// By how much.
+            /// The added amount.
             amount: Balance,
             /// The bond now.
             bond: Balance,
@@ -190,16 +189,16 @@ pub mod pallet {
         Unbonding {
             /// The agent.
             who: T::AccountId,
-            /// How much.
+            /// The unbonding amount.
             amount: Balance,
             /// The first block in which it may be withdrawn.
             due: BlockNumberFor<T>,
         },
-        /// What was due came back to its owner.
+        /// An owner withdrew the due parts of a bond.
         Withdrawn {
             /// The account.
             who: T::AccountId,
-            /// How much.
+            /// The withdrawn amount.
             amount: Balance,
         },
         /// An agent stays out of new rounds and of the next validators.
@@ -207,7 +206,7 @@ pub mod pallet {
             /// The agent.
             who: T::AccountId,
         },
-        /// A chilled agent is back.
+        /// A chilled agent is active again.
         Unchilled {
             /// The agent.
             who: T::AccountId,
@@ -226,7 +225,7 @@ pub mod pallet {
             /// The new key.
             key: InferenceKey,
         },
-        /// An agent runs another model.
+        /// An agent declared another model.
         ModelChanged {
             /// The agent.
             who: T::AccountId,
@@ -242,58 +241,58 @@ pub mod pallet {
         Slashed {
             /// The agent, or former agent.
             who: T::AccountId,
-            /// What it lost.
+            /// The lost amount.
             amount: Balance,
         },
-        /// An active agent entered the list from which validators are taken.
+        /// An active agent entered the list of candidates for validators.
         CandidateAdded {
             /// The agent.
             who: T::AccountId,
         },
-        /// An agent left the list from which validators are taken: it is not active any more, or
-        /// a higher bond took its place.
+        /// An agent left the list of candidates for validators: it is no longer active, or a higher
+        /// bond took its place.
         CandidateRemoved {
             /// The agent.
             who: T::AccountId,
         },
-        /// Too few candidates have session keys: the validators stay as they are.
+        /// Too few candidates have session keys, so the validators stay as they are.
         ValidatorsKept {
-            /// How many candidates there were.
+            /// Number of these candidates.
             candidates: u32,
         },
     }
 
     #[pallet::error]
     pub enum Error<T> {
-        /// The account is an agent already.
+        /// The account is already an agent.
         AlreadyRegistered,
         /// The account is not an agent.
         NotRegistered,
         /// The signature of the inference key over (genesis, account) is not valid.
         InvalidProof,
-        /// The inference key is known already: it serves or served an agent, perhaps this one.
+        /// The inference key is already known: it serves or served an agent, perhaps this one.
         KeyInUse,
         /// The name of the model is empty or not UTF-8.
         InvalidModelName,
         /// The bond is, or would be, below the minimum.
         BondTooLow,
-        /// The bond is not free: a round has a claim on it, or it is smaller than that.
+        /// The bond is not free: rounds have a claim on it, or it is smaller than the amount.
         BondNotFree,
         /// The amount is zero.
         ZeroAmount,
-        /// Too many parts of the bond are unbonding: withdraw what is due, or wait.
+        /// Too many parts of the bond are unbonding: withdraw the due ones, or wait.
         TooManyUnbonding,
         /// Nothing is due yet.
         NothingToWithdraw,
         /// The agent has open rounds.
         OpenReservations,
-        /// The agent is chilled already.
+        /// The agent is already chilled.
         AlreadyChilled,
         /// The agent is not chilled.
         NotChilled,
-        /// The agent is not active: chilled, or its bond is below the minimum.
+        /// The agent is not active: it is chilled, or its bond is below the minimum.
         NotActive,
-        /// The agent is a candidate already.
+        /// The agent is already a candidate.
         AlreadyCandidate,
         /// The list of candidates is full of bonds that are as high or higher.
         NotAmongCandidates,
@@ -338,13 +337,13 @@ pub mod pallet {
         /// Registers the caller as an agent.
         ///
         /// Any signed account that is not an agent may call it. It puts `bond` on hold, takes the
-        /// key fee, and makes the account an active agent, a candidate for validator if its bond
-        /// is high enough. An account that deregistered earlier may come back with a new key; its
-        /// rating is as it was.
+        /// key fee, and makes the account an active agent. If the bond is high enough, the agent
+        /// becomes a candidate for validator. A former agent may come back with a new key; its
+        /// rating is unchanged.
         ///
         /// - `key`: the inference key, new to the chain.
-        /// - `proof`: its signature over (genesis, account).
-        /// - `model`: what the agent says it runs.
+        /// - `proof`: the key's signature over (genesis, account).
+        /// - `model`: the model that the agent declares.
         /// - `bond`: at least `MinBond`.
         ///
         /// Emits [`Event::Registered`], and [`Event::CandidateAdded`] if it becomes one.
@@ -367,8 +366,8 @@ pub mod pallet {
 
         /// Adds `amount` to the caller's bond.
         ///
-        /// The agent itself may call it. It puts `amount` on hold; an agent whose bond was below
-        /// the minimum becomes active again when it reaches it.
+        /// The agent itself may call it. It puts `amount` on hold. An agent whose bond was below
+        /// the minimum becomes active again once the bond reaches it.
         ///
         /// Emits [`Event::Bonded`], and [`Event::CandidateAdded`] if it becomes one.
         ///
@@ -384,14 +383,14 @@ pub mod pallet {
             Self::do_bond_extra(who, amount)
         }
 
-        /// Asks for `amount` of the caller's bond back.
+        /// Asks for the return of `amount` of the caller's bond.
         ///
         /// The agent itself may call it. The amount stays on hold, and can be slashed, for
-        /// `UnbondingPeriod` blocks. What no round has a claim on may go, and what is left is
-        /// nothing or at least `MinBond`.
+        /// `UnbondingPeriod` blocks. Amounts that rounds have a claim on cannot unbond, and the
+        /// rest of the bond must be zero or at least `MinBond`.
         ///
-        /// Emits [`Event::Unbonding`], and [`Event::CandidateRemoved`] if it was one and is not
-        /// any more.
+        /// Emits [`Event::Unbonding`], and [`Event::CandidateRemoved`] if it is no longer a
+        /// candidate.
         ///
         /// Fails with [`Error::ZeroAmount`], [`Error::NotRegistered`], [`Error::BondNotFree`],
         /// [`Error::BondTooLow`] or [`Error::TooManyUnbonding`].
@@ -402,10 +401,10 @@ pub mod pallet {
             Self::do_unbond(who, amount)
         }
 
-        /// Takes back what the caller unbonded and what is due.
+        /// Withdraws the due parts of the caller's former bond.
         ///
-        /// Any signed account with something due may call it, an agent only while no round has a
-        /// claim on its bond. It releases the amount from hold.
+        /// Any signed account with due parts may call it; an agent only while no round has a claim
+        /// on its bond. It releases the amount from hold.
         ///
         /// Emits [`Event::Withdrawn`].
         ///
@@ -419,7 +418,8 @@ pub mod pallet {
 
         /// Keeps the caller out of new rounds and of the next validators.
         ///
-        /// The agent itself may call it. What it owes in open rounds it can still send, and should.
+        /// The agent itself may call it. It can still send the messages that it owes in open
+        /// rounds, and should.
         ///
         /// Emits [`Event::Chilled`], and [`Event::CandidateRemoved`] if it was one.
         ///
@@ -431,7 +431,7 @@ pub mod pallet {
             Self::do_chill(who)
         }
 
-        /// Ends what [`Pallet::chill`] began.
+        /// Ends a chill; see [`Pallet::chill`].
         ///
         /// The agent itself may call it. It is active at once.
         ///
@@ -447,12 +447,12 @@ pub mod pallet {
 
         /// Gives the caller a new inference key.
         ///
-        /// The agent itself may call it. It takes the key fee. The key is in force at once when
-        /// the agent has no open round, else when the last one ends. A key that was still waiting
-        /// is given up, and stays unusable.
+        /// The agent itself may call it. It takes the key fee. The key is in force at once if the
+        /// agent has no open round, else when the last one ends. An earlier key that is still
+        /// waiting is given up, and stays unusable.
         ///
         /// - `key`: the inference key, new to the chain.
-        /// - `proof`: its signature over (genesis, account).
+        /// - `proof`: the key's signature over (genesis, account).
         ///
         /// Emits [`Event::KeyRotated`] or [`Event::KeyRotationScheduled`].
         ///
@@ -469,7 +469,7 @@ pub mod pallet {
             Self::do_rotate_key(who, key, proof)
         }
 
-        /// Says that the caller runs another model.
+        /// Declares that the caller runs another model.
         ///
         /// The agent itself may call it.
         ///
@@ -485,8 +485,8 @@ pub mod pallet {
 
         /// Ends the caller's registration.
         ///
-        /// The agent itself may call it, when it has no open round. Its whole bond begins to
-        /// unbond; its key is void for ever; its rating stays.
+        /// The agent itself may call it, if it has no open round. Its whole bond begins to unbond,
+        /// its key is void for ever, and its rating stays.
         ///
         /// Emits [`Event::Deregistered`], [`Event::Unbonding`] if it had a bond, and
         /// [`Event::CandidateRemoved`] if it was one.
@@ -500,14 +500,14 @@ pub mod pallet {
             Self::do_deregister(who)
         }
 
-        /// Slashes an agent, or a former one, for what the chain cannot see.
+        /// Slashes an agent, or a former one, for a fault that the chain cannot see.
         ///
-        /// `SlashOrigin` may call it. It takes up to `amount`: first what is unbonding, the oldest
-        /// part first, for it would get away, then the bond. What a round has a claim on is left to
-        /// that round. What is taken goes to the treasury.
+        /// `SlashOrigin` may call it. It takes up to `amount`: first from the unbonding parts,
+        /// oldest first, because they would get away, then from the bond. Amounts that a round has
+        /// a claim on are left to that round. The treasury gets the slashed amount.
         ///
-        /// Emits [`Event::Slashed`] with what was taken, and [`Event::CandidateRemoved`] if it was
-        /// one and is not any more.
+        /// Emits [`Event::Slashed`] with the slashed amount, and [`Event::CandidateRemoved`] if it
+        /// is no longer a candidate.
         ///
         /// Fails with [`Error::NothingToSlash`].
         #[pallet::call_index(9)]
@@ -523,8 +523,8 @@ pub mod pallet {
 
         /// Enters an active agent that is not a candidate into the list of candidates.
         ///
-        /// Any signed account may call it, for any agent. Needed only for an agent that a higher
-        /// bond pushed off the list when that bond has gone again.
+        /// Any signed account may call it, for any agent. It is needed only if a higher bond pushed
+        /// an agent off the list, and that bond has gone again.
         ///
         /// Emits [`Event::CandidateAdded`], and [`Event::CandidateRemoved`] for the agent whose
         /// place it takes, if the list was full.

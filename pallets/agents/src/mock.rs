@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! A chain with agents, their bonds, and sessions of which they are the validators.
 
 use codec::Encode;
@@ -36,7 +35,7 @@ frame_support::construct_runtime!(
 
 /// Receives slashes and fees.
 pub const TREASURY: AccountId = 1_000;
-/// What every account of [`ACCOUNTS`] owns at the start.
+/// Initial funds of every account of [`ACCOUNTS`].
 pub const ENDOWMENT: Balance = 10_000;
 /// The accounts with money.
 pub const ACCOUNTS: core::ops::RangeInclusive<AccountId> = 1..=12;
@@ -74,7 +73,7 @@ impl_opaque_keys! {
 }
 
 parameter_types! {
-    /// The validators of the session in force, as the consensus would be told.
+    /// The validators of the present session, as consensus would learn them.
     pub static Authorities: Vec<AccountId> = Vec::new();
 }
 
@@ -212,7 +211,7 @@ pub fn held(who: AccountId) -> Balance {
     <Balances as fungible::InspectHold<_>>::total_balance_on_hold(&who)
 }
 
-/// A chain whose genesis has these agents; checks what always holds when the test is over, and
+/// A chain whose genesis has these agents. At the end of the test it checks the invariants, and
 /// that no money came or went.
 pub struct Chain {
     agents: Vec<(AccountId, Balance)>,

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! What the pallet does for others.
+//! Implementation of the registry for other pallets.
 
 use frame_support::{
     pallet_prelude::*,
@@ -18,7 +17,7 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Ends a reservation. Only for one that is open: a reservation keeps the agent registered.
+    /// Ends a reservation that is open. A reservation keeps the agent registered.
     fn end_reservation(who: &T::AccountId, amount: Balance, slashed: bool) {
         Self::mutate_agent(who, |agent| {
             agent.open = agent.open.defensive_saturating_sub(1);

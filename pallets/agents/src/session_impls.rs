@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! The validators of the next session.
 
 use alloc::vec::Vec;
@@ -10,9 +9,9 @@ use sp_staking::SessionIndex;
 use crate::{Candidates, Config, Event, Pallet};
 
 impl<T: Config> SessionManager<T::AccountId> for Pallet<T> {
-    /// The highest bonds with session keys, or nothing, which keeps the validators as they are,
-    /// when these are too few. Reads the list of candidates and at most one set of session keys
-    /// for each of them.
+    /// The candidates with the highest bonds and session keys. Returns `None` if there are too few,
+    /// which keeps the validators as they are. Reads the list of candidates, and at most one set of
+    /// session keys for each of them.
     fn new_session(_: SessionIndex) -> Option<Vec<T::AccountId>> {
         let limit = usize::try_from(T::MaxValidators::get()).unwrap_or(usize::MAX);
         let validators: Vec<_> = Candidates::<T>::get()

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! What always holds between blocks.
+//! Invariants between blocks.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use frame_support::{
@@ -15,14 +14,14 @@ use crate::{
 };
 
 impl<T: Config> Pallet<T> {
-    /// Checks what always holds of agents, bonds and candidates. Native only.
+    /// Checks the invariants of agents, bonds and candidates. Native only.
     pub fn do_try_state() -> Result<(), DispatchError> {
         Self::try_agents()?;
         Self::try_holds()?;
         Self::try_candidates()
     }
 
-    /// An agent's record agrees with itself, its keys are its own, and the counters count.
+    /// Agents' records are consistent, their keys are their own, and the counters are right.
     fn try_agents() -> Result<(), DispatchError> {
         let mut active: u32 = 0;
         let mut ordinals = BTreeSet::new();
@@ -63,7 +62,7 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// What is on hold is what is bonded and unbonding.
+    /// The held funds are the sum of bonds and unbonding parts.
     fn try_holds() -> Result<(), DispatchError> {
         let mut owed: BTreeMap<T::AccountId, Balance> = Agents::<T>::iter()
             .map(|(who, agent)| (who, agent.bond))
@@ -90,7 +89,7 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// The candidates are active, each once, with their bonds, in order.
+    /// The candidates are active, appear once, with their bonds, and in order.
     fn try_candidates() -> Result<(), DispatchError> {
         let list = Candidates::<T>::get();
         ensure!(

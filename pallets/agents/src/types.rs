@@ -10,15 +10,15 @@ use starling_primitives::{Balance, InferenceKey, H256};
 
 use crate::Config;
 
-/// The longest name of a model, in bytes.
+/// Maximum length of a model's name, in bytes.
 pub const MAX_MODEL_NAME: u32 = 64;
 
-/// An amount that was taken from an account and not yet given to another one.
+/// An amount that was taken from one account and not yet given to another.
 pub type CreditOf<T> =
     fungible::Credit<<T as frame_system::Config>::AccountId, <T as Config>::Currency>;
 
-/// The model that an agent says it runs. The chain cannot check it and nothing depends on it: it
-/// tells people what they are asking.
+/// The model that an agent declares. The chain cannot check it, and nothing depends on it. It tells
+/// people what they are asking.
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]
@@ -36,19 +36,19 @@ pub struct ModelDescriptor {
 pub struct Agent {
     /// The inference key in force.
     pub key: InferenceKey,
-    /// The key that takes its place when no reservation is open any more.
+    /// The next key, which takes effect once no reservation is open.
     pub next_key: Option<InferenceKey>,
-    /// What the agent says it runs.
+    /// The model that the agent declares.
     pub model: ModelDescriptor,
-    /// The bond, what is reserved included and what is unbonding not.
+    /// The bond, including reserved but not unbonding amounts.
     pub bond: Balance,
-    /// How much of the bond is reserved for rounds.
+    /// Part of the bond that is reserved for rounds.
     pub reserved: Balance,
-    /// How many rounds have a reservation.
+    /// Number of rounds with a reservation.
     pub open: u32,
-    /// Whether the agent stays out of new rounds and of the validators by its own wish.
+    /// Whether the agent chose to stay out of new rounds and of the validators.
     pub chilled: bool,
-    /// The ordinal of the activation since which the agent has been active, `None` when it is not.
+    /// The ordinal of the agent's last activation; `None` if it is not active.
     pub activation: Option<u64>,
 }
 
@@ -59,12 +59,12 @@ impl Agent {
     }
 }
 
-/// A part of a bond on its way back to its owner.
+/// A part of a bond that is unbonding.
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]
 pub struct UnbondingChunk<BlockNumber> {
-    /// How much.
+    /// The unbonding amount.
     pub amount: Balance,
     /// The first block in which it may be withdrawn.
     pub due: BlockNumber,
@@ -74,7 +74,7 @@ pub struct UnbondingChunk<BlockNumber> {
 pub type UnbondingOf<T> =
     BoundedVec<UnbondingChunk<BlockNumberFor<T>>, <T as Config>::MaxUnbonding>;
 
-/// An active agent in the list from which the validators are taken.
+/// An active agent in the list of candidates for validators.
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]
@@ -85,7 +85,7 @@ pub struct Candidate<AccountId> {
     pub bond: Balance,
 }
 
-/// An agent that is there from the first block on.
+/// An agent of the genesis block.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GenesisAgent<AccountId> {

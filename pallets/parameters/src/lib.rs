@@ -16,7 +16,7 @@ use sp_storage::well_known_keys::CODE;
 
 pub use pallet::*;
 
-// Only what the macros write here expects anything.
+// Only code of the macros uses `expect` here.
 #[allow(clippy::expect_used)]
 #[frame_support::pallet]
 pub mod pallet {
@@ -30,17 +30,17 @@ pub mod pallet {
 
     #[pallet::config]
     pub trait Config: frame_system::Config {
-        /// What differs between chains.
+        /// The values that differ between chains.
         type Parameters: Parameter + MaxEncodedLen;
 
-        /// Parameters by name, as a chain specification chooses them.
+        /// Parameters by name, for chain specifications.
         type Preset: Clone + Into<Self::Parameters> + MaybeSerializeDeserialize;
 
-        /// What stands in the metadata of a runtime without a chain.
+        /// The parameters in the metadata of a runtime without a chain.
         type Stateless: Get<Self::Parameters>;
     }
 
-    /// The parameters of this chain. Every block reads them, so that they are in the cache.
+    /// The parameters of this chain. Every block reads them, so they are in the cache.
     #[pallet::storage]
     #[pallet::whitelist_storage]
     pub type InForce<T: Config> = StorageValue<_, T::Parameters, OptionQuery>;
@@ -48,8 +48,8 @@ pub mod pallet {
     #[pallet::genesis_config]
     #[derive(frame_support::DefaultNoBound)]
     pub struct GenesisConfig<T: Config> {
-        /// The name of the parameters. There is no default: FRAME wants the genesis without one
-        /// to build, and the chain makes no block.
+        /// Name of the parameters. There is no default. FRAME requires that a genesis without a
+        /// name builds, but such a chain makes no block.
         pub preset: Option<T::Preset>,
     }
 
@@ -75,8 +75,9 @@ impl<T: Config> Pallet<T> {
     /// The parameters of this chain.
     ///
     /// # Panics
-    /// On a chain without them, or with some that do not decode. Every other answer would let the
-    /// chain go on under the terms of another one.
+    ///
+    /// On a chain without parameters, or with parameters that do not decode. Any other answer would
+    /// let the chain go on under the terms of another one.
     pub fn in_force() -> T::Parameters {
         match InForce::<T>::get().or_else(migration::unmoved::<T>) {
             Some(parameters) => parameters,
@@ -85,7 +86,7 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// There are parameters, and they decode.
+    /// Checks that there are parameters, and that they decode.
     pub fn do_try_state() -> Result<(), &'static str> {
         match InForce::<T>::get() {
             Some(_) => Ok(()),
@@ -94,7 +95,7 @@ impl<T: Config> Pallet<T> {
     }
 }
 
-/// Whether there is no chain: its state would hold its code.
+/// Whether there is no chain. The state of a chain would hold its code.
 fn is_stateless() -> bool {
     sp_io::storage::read(CODE, &mut [], 0).is_none_or(|bytes| bytes == 0)
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! From the pallet `Rules` to this one.
+//! Migration from the pallet `Rules` to this one.
 
 use core::marker::PhantomData;
 
@@ -24,19 +23,19 @@ use {
 /// The version of the storage.
 pub const VERSION: StorageVersion = StorageVersion::new(1);
 
-/// What the pallet was called before version 1.
+/// Name of the pallet before version 1.
 const OLD_NAME: &[u8] = b"Rules";
 
-/// The parameters under the old name: between the block that replaces the code and the one that
+/// The parameters under the old name. Between the block that replaces the code and the block that
 /// migrates the state, the new code reads the old state.
 pub(crate) fn unmoved<T: Config>() -> Option<T::Parameters> {
     get_storage_value(OLD_NAME, b"InForce", &[])
 }
 
-/// Moves everything under the old name, the storage version with it.
+/// Moves all values under the old name, including the storage version.
 ///
-/// Comes before the migration of the pallet's version. FRAME takes a pallet whose name has no key
-/// for a new one and gives it the version of the code; what is moved brings the true version.
+/// Must run before the migration of the pallet's version. FRAME considers a pallet whose name has
+/// no key as new and gives it the version of the code; the moved values bring the true version.
 pub struct MoveFromRules<T>(PhantomData<T>);
 
 impl<T: Config> OnRuntimeUpgrade for MoveFromRules<T> {

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! A chain with one number as its parameters.
 
 use frame_support::{derive_impl, parameter_types};

@@ -12,7 +12,7 @@ use crate::{
     InForce,
 };
 
-/// Where the pallet kept a value when it was called `Rules`.
+/// Key of a value from the time when the pallet was called `Rules`.
 fn old_key(item: &[u8]) -> Vec<u8> {
     [twox_128(b"Rules"), twox_128(item)].concat()
 }
@@ -23,7 +23,7 @@ fn old_chain() -> TestExternalities {
     chain.execute_with(|| {
         InForce::<Test>::kill();
         unhashed::put(&old_key(b"InForce"), &7u64);
-        // As FRAME does with a pallet whose name has no key.
+        // Like FRAME does for a pallet whose name has no key.
         VERSION.put::<Parameters>();
         unhashed::put(&old_key(b":__STORAGE_VERSION__:"), &StorageVersion::new(0));
     });
@@ -61,7 +61,7 @@ fn a_chain_without_parameters_does_not_go_on_with_others() {
 #[should_panic = "the parameters of this chain are missing or do not decode"]
 fn parameters_that_do_not_decode_are_not_replaced_by_others() {
     chain(Some(5)).execute_with(|| {
-        // As a release would find them whose parameters have one field more.
+        // The state as seen by a release whose parameters have one more field.
         unhashed::put(&InForce::<Test>::hashed_key(), &5u32);
         assert!(Parameters::do_try_state().is_err());
         Parameters::in_force();
@@ -81,7 +81,7 @@ fn what_was_called_rules_moves_with_its_version() {
         assert_eq!(InForce::<Test>::get(), Some(7));
         assert!(!unhashed::contains_prefixed_key(&twox_128(b"Rules")));
         assert_eq!(Parameters::on_chain_storage_version(), 0);
-        // A second time nothing is there to be moved.
+        // A second run finds nothing to move.
         MoveFromRules::<Test>::on_runtime_upgrade();
         assert_eq!(InForce::<Test>::get(), Some(7));
     });

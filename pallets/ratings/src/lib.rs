@@ -2,7 +2,7 @@
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![doc = include_str!("../README.md")]
-// A sum that overflows in a test fails it, as it should.
+// A sum that overflows in a test fails the test.
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 extern crate alloc;
@@ -19,7 +19,7 @@ mod types;
 pub use pallet::*;
 pub use types::*;
 
-// Only what the macros write here expects anything; the work is in the other modules.
+// Only code of the macros uses `expect` here; the work is in the other modules.
 #[allow(clippy::expect_used)]
 #[frame_support::pallet]
 pub mod pallet {
@@ -38,17 +38,17 @@ pub mod pallet {
 
     #[pallet::config]
     pub trait Config: frame_system::Config {
-        /// How many rounds a rating remembers.
+        /// Number of rounds that a rating remembers.
         #[pallet::constant]
         type Window: Get<u32>;
 
-        /// The rules by which rounds count and ratings begin.
+        /// The parameters of counting rounds and of first ratings.
         #[pallet::constant]
         type Parameters: Get<Parameters>;
     }
 
-    /// What is known about every agent that ever ranked in a round that counted. It survives the
-    /// agent's registration: who comes back is who it was.
+    /// The record of every agent that ever ranked in a round that counted. It survives the agent's
+    /// registration: an agent that comes back keeps its record.
     #[pallet::storage]
     pub type Records<T: Config> =
         StorageMap<_, Blake2_128Concat, T::AccountId, Record<T::Window>, ValueQuery>;
@@ -60,7 +60,7 @@ pub mod pallet {
         Rated {
             /// The ranker.
             who: T::AccountId,
-            /// Its rating now, 32 fractional bits.
+            /// Its present rating, 32 fractional bits.
             rating: u64,
         },
     }

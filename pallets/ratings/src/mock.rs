@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! A chain with ratings.
 
 use frame_support::{derive_impl, parameter_types};
@@ -53,7 +52,7 @@ pub fn round(deviation: u64, count: u32) -> Deviations {
     }
 }
 
-/// Runs a test on a chain of its own and checks at the end what always holds.
+/// Runs a test on a chain of its own, and checks the invariants at the end.
 pub fn run(test: impl FnOnce()) {
     let storage = RuntimeGenesisConfig::default()
         .build_storage()

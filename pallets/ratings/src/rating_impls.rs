@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! What the pallet does for others.
+//! Implementation of the ratings for other pallets.
 
 use alloc::vec::Vec;
 use frame_support::traits::{defensive_prelude::*, Get};

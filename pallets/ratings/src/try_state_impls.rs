@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! What always holds between blocks.
+//! Invariants between blocks.
 
 use frame_support::ensure;
 use sp_runtime::DispatchError;
@@ -9,8 +8,8 @@ use starling_primitives::fixed::ONE;
 use crate::{Config, Pallet, Records};
 
 impl<T: Config> Pallet<T> {
-    /// A record is of rounds that counted, of deviations within `[-1, 1]`, and of no more of them
-    /// than there were.
+    /// A record holds only rounds that counted, only deviations within `[-1, 1]`, and no more
+    /// rounds than there were.
     pub fn do_try_state() -> Result<(), DispatchError> {
         let one = u128::from(ONE);
         for record in Records::<T>::iter_values() {

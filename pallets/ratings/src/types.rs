@@ -9,30 +9,30 @@ use starling_primitives::{
     Balance,
 };
 
-/// The rules by which rounds count and ratings begin. Numbers in `[0, 1]` have 32 fractional bits.
+/// The parameters of counting rounds and of first ratings. Numbers in `[0, 1]` have 32 fractional
+/// bits.
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]
 pub struct Parameters {
-    /// How many scores an agent must have in its window before it may rate above `initial_rating`.
+    /// Number of scores in an agent's window before it may rate above `initial_rating`.
     pub min_samples: u32,
     /// The rating of an agent without scores.
     pub initial_rating: u64,
-    /// A rating below this weighs nothing, unless it is so with all that rank in a round.
+    /// Ratings below this have no weight, unless no ranker of a round is above it.
     pub weight_floor: u64,
-    /// A round counts when at least so many agents disclosed their scores,
+    /// Minimum number of agents that disclose scores, for a round to count.
     pub min_participants: u32,
-    /// when its fee is at least this,
+    /// Minimum fee, for a round to count.
     pub rated_fee: Balance,
-    /// and when the responses' mean scores are at least this far apart.
+    /// Minimum spread of the responses' mean scores, for a round to count.
     pub min_spread: u64,
-    /// What a ranker's scores deviate from.
+    /// The mean that a ranker's scores are compared with.
     pub mean: Mean,
 }
 
 impl Parameters {
-    /// For a chain whose currency has a value: `unit` is one of it, `min_fee` the least fee of a
-    /// request.
+    /// For a chain whose currency has a value. `min_fee` is the minimum fee of a request.
     pub const fn production(min_fee: Balance) -> Self {
         Self {
             min_samples: 30,
@@ -46,7 +46,7 @@ impl Parameters {
         }
     }
 
-    /// For development: ratings move after a round or two of a few agents.
+    /// For development: ratings move after one or two rounds of a few agents.
     pub const fn dev() -> Self {
         Self {
             min_samples: 4,
@@ -59,7 +59,8 @@ impl Parameters {
         }
     }
 
-    /// The paper's: every round counts, from the first score on, plain means, and no floor.
+    /// The paper's: every round counts, from the first score on, with plain means and without a
+    /// floor.
     pub const fn paper() -> Self {
         Self {
             min_samples: 0,
@@ -79,7 +80,7 @@ const fn percent(percent: u64) -> u64 {
     ONE.saturating_mul(if percent > 100 { 100 } else { percent }) / 100
 }
 
-/// What is known about an agent as a ranker.
+/// Record of an agent as a ranker.
 #[derive(
     CloneNoBound,
     DebugNoBound,
@@ -92,8 +93,8 @@ const fn percent(percent: u64) -> u64 {
 )]
 #[scale_info(skip_type_params(Window))]
 pub struct Record<Window: Get<u32>> {
-    /// The last rounds that counted, the oldest first.
+    /// The last rounds that counted, oldest first.
     pub window: BoundedVec<Deviations, Window>,
-    /// How many rounds have counted since ever.
+    /// Number of all rounds that have counted.
     pub rounds: u64,
 }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! Benchmarks of the calls.
 
 #![allow(clippy::expect_used)] // A benchmark that cannot be set up must stop.

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! The work of the calls and of genesis.
+//! Implementation of the calls and of genesis.
 
 use frame_support::{
     pallet_prelude::*,
@@ -25,8 +24,8 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Gives the treasury its existential deposit, if it has less: from then on it can receive
-    /// the smallest amount.
+    /// Gives the treasury its existential deposit, if it has less. From then on it can receive the
+    /// smallest amount.
     pub(crate) fn do_open_treasury() -> DispatchResult {
         let treasury = Self::treasury();
         let missing =

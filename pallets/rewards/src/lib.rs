@@ -2,7 +2,7 @@
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![doc = include_str!("../README.md")]
-// A sum that overflows in a test fails it, as it should.
+// A sum that overflows in a test fails the test.
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 extern crate alloc;
@@ -28,7 +28,7 @@ pub use weights::WeightInfo;
 /// The log target of this pallet.
 const LOG_TARGET: &str = "runtime::rewards";
 
-// Only what the macros write here expects anything; the work is in the other modules.
+// Only code of the macros uses `expect` here; the work is in the other modules.
 #[allow(clippy::expect_used)]
 #[frame_support::pallet]
 pub mod pallet {
@@ -61,22 +61,22 @@ pub mod pallet {
         /// The tickets, for their price: a requester that owns all agents must lose.
         type Tickets: Tickets<Self::AccountId>;
 
-        /// Who may spend from the treasury.
+        /// Origin that may spend from the treasury.
         type SpendOrigin: EnsureOrigin<Self::RuntimeOrigin>;
 
-        /// The treasury's account is derived from this.
+        /// Identifier that the treasury's account is derived from.
         #[pallet::constant]
         type TreasuryId: Get<PalletId>;
 
-        /// Who gets what of a pot.
+        /// Shares of a pot.
         #[pallet::constant]
         type Parameters: Get<Parameters>;
 
-        /// The least fee of a request.
+        /// Minimum fee of a request.
         #[pallet::constant]
         type MinFee: Get<Balance>;
 
-        /// How many responses a round has at most.
+        /// Maximum number of responses of a round.
         #[pallet::constant]
         type MaxResponses: Get<u32>;
     }
@@ -102,9 +102,9 @@ pub mod pallet {
     pub enum Event<T: Config> {
         /// The treasury paid.
         Spent {
-            /// Who was paid.
+            /// The receiver.
             to: T::AccountId,
-            /// How much.
+            /// The paid amount.
             amount: Balance,
         },
     }
@@ -113,7 +113,7 @@ pub mod pallet {
     pub enum Error<T> {
         /// The amount is zero.
         ZeroAmount,
-        /// The treasury does not have as much above its existential deposit.
+        /// The treasury has less than this above its existential deposit.
         TreasuryTooPoor,
     }
 
@@ -128,9 +128,9 @@ pub mod pallet {
                 "winner and rankers share more than the pot"
             );
             assert!(!T::MinFee::get().is_zero(), "MinFee must be above zero");
-            // Both sides grow with the fee, the left one convex (a ticket has a minimum), the
-            // right one straight: what holds at the ends holds between them. The steps in between
-            // are for rounding.
+            // Both sides grow with the fee: the left one is convex (a ticket has a minimum), and
+            // the right one is straight. So an inequality at the ends holds between them. The steps
+            // in between are for rounding.
             let fees = core::iter::successors(Some(T::MinFee::get()), |fee| (*fee).checked_mul(2));
             for fee in fees.take_while(|fee| *fee < Balance::MAX >> 32) {
                 assert!(
@@ -155,7 +155,7 @@ pub mod pallet {
         /// Emits [`Event::Spent`].
         ///
         /// Fails with [`Error::ZeroAmount`], [`Error::TreasuryTooPoor`], or an error of the
-        /// currency when `to` cannot receive as little.
+        /// currency if the amount is too small for `to` to receive.
         #[pallet::call_index(0)]
         #[pallet::weight(T::WeightInfo::spend())]
         pub fn spend(

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! A chain with money, tickets and a treasury.
 
 use frame_support::{
@@ -29,10 +28,10 @@ frame_support::construct_runtime!(
 );
 
 pub const EXISTENTIAL_DEPOSIT: Balance = 10;
-/// The accounts that exist, and what each owns at the start.
+/// The existing accounts, and the initial funds of each.
 pub const ACCOUNTS: core::ops::RangeInclusive<AccountId> = 1..=9;
 pub const ENDOWMENT: Balance = 1_000;
-/// An account that does not exist: what is less than the existential deposit cannot reach it.
+/// An account that does not exist: amounts below the existential deposit cannot reach it.
 pub const STRANGER: AccountId = 77;
 
 parameter_types! {
@@ -76,7 +75,7 @@ impl crate::Config for Test {
     type MaxResponses = MaxResponses;
 }
 
-/// New money, as if it had been taken from somebody.
+/// New money, as if taken from an account.
 pub fn credit(amount: Balance) -> CreditOf<Test> {
     <Balances as Balanced<_>>::issue(amount)
 }
@@ -85,17 +84,17 @@ pub fn balance(who: AccountId) -> Balance {
     <Balances as Inspect<_>>::balance(&who)
 }
 
-/// What the treasury has above its existential deposit.
+/// The treasury's funds above its existential deposit.
 pub fn treasury() -> Balance {
     balance(Rewards::treasury()) - EXISTENTIAL_DEPOSIT
 }
 
-/// What `who` earned.
+/// Earnings of `who`.
 pub fn earned(who: AccountId) -> Balance {
     balance(who) - ENDOWMENT
 }
 
-/// The state at the start.
+/// The initial state.
 pub fn genesis() -> sp_core::storage::Storage {
     RuntimeGenesisConfig {
         balances: pallet_balances::GenesisConfig {
@@ -108,7 +107,7 @@ pub fn genesis() -> sp_core::storage::Storage {
     .expect("a genesis")
 }
 
-/// Runs a test on a chain of its own and checks at the end what always holds.
+/// Runs a test on a chain of its own, and checks the invariants at the end.
 pub fn run(test: impl FnOnce()) {
     sp_io::TestExternalities::from(genesis()).execute_with(|| {
         System::set_block_number(1);
@@ -121,8 +120,8 @@ pub fn run(test: impl FnOnce()) {
     });
 }
 
-/// Settles by `settle` with `fee` and `forfeits`, checks that every unit went where the report
-/// says, and returns the report.
+/// Settles by `settle` with `fee` and `forfeits`, checks the destination of every unit against the
+/// report, and returns the report.
 pub fn settle(
     fee: Balance,
     forfeits: Balance,

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! Settling the pot of a round.
 
 use frame_support::traits::{fungible::Balanced, tokens::imbalance::Imbalance, Get};
@@ -17,8 +16,8 @@ impl<T: Config> Pallet<T> {
         T::Parameters::get().subsidy.mul_floor(fee)
     }
 
-    /// Whether a requester that owns all agents of a round with this fee, and lets all but one of
-    /// them lose, gets less back than it paid.
+    /// Whether a requester gets back less than it paid, if it owns all agents of a round with this
+    /// fee and lets all but one of them lose.
     pub(crate) fn self_dealing_loses(fee: Balance) -> bool {
         let Parameters {
             winner,
@@ -34,8 +33,8 @@ impl<T: Config> Pallet<T> {
         self_dealing_loses(fee, Self::subsidy(fee), forfeits.mul_ceil(lost), treasury)
     }
 
-    /// Splits forfeited tickets into what goes into the pot and what the treasury gets. What is
-    /// burnt is on `paid`.
+    /// Splits forfeited tickets into the pot's part and the treasury's part. The burnt amount is
+    /// added to `paid`.
     fn split_forfeits(forfeits: CreditOf<T>, paid: &mut Paid) -> (CreditOf<T>, CreditOf<T>) {
         let parameters = T::Parameters::get();
         let share = parameters.forfeits.mul_floor(forfeits.peek());
@@ -43,7 +42,7 @@ impl<T: Config> Pallet<T> {
         (pot, Self::unless_burnt(rest, paid))
     }
 
-    /// What the treasury gets of forfeits that are in no pot.
+    /// The treasury's part of forfeits that are in no pot.
     fn unless_burnt(forfeits: CreditOf<T>, paid: &mut Paid) -> CreditOf<T> {
         if T::Parameters::get().burn_forfeits {
             paid.burnt.saturating_accrue(forfeits.peek());
@@ -52,7 +51,7 @@ impl<T: Config> Pallet<T> {
         forfeits
     }
 
-    /// Pays the rankers in proportion to their points. Returns what was paid, and what is left:
+    /// Pays the rankers in proportion to their points. Returns the paid amount, and the rest:
     /// remainders, and parts that could not be delivered.
     fn pay_by_points(
         mut credit: CreditOf<T>,

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! The treasury's account, and what reaches it.
+//! The treasury's account, and payments to it.
 
 use frame_support::traits::{
     fungible::Balanced,
@@ -18,13 +17,13 @@ impl<T: Config> Pallet<T> {
         T::TreasuryId::get().into_account_truncating()
     }
 
-    /// Pays `credit` to `who`. What cannot be delivered is returned.
+    /// Pays `credit` to `who`. Returns a credit that cannot be delivered.
     pub(crate) fn deliver(who: &T::AccountId, credit: CreditOf<T>) -> Result<Balance, CreditOf<T>> {
         let amount = credit.peek();
         T::Currency::resolve(who, credit).map(|()| amount)
     }
 
-    /// Pays `credit` to the treasury, else burns it. Returns what was paid and what was burnt.
+    /// Pays `credit` to the treasury, else burns it. Returns the paid and the burnt amount.
     pub(crate) fn to_treasury(credit: CreditOf<T>) -> (Balance, Balance) {
         match Self::deliver(&Self::treasury(), credit) {
             Ok(paid) => (paid, 0),

@@ -7,28 +7,28 @@ use sp_runtime::Permill;
 
 use crate::Config;
 
-/// An amount that was taken from an account and not yet given to another one.
+/// An amount that was taken from one account and not yet given to another.
 pub type CreditOf<T> =
     fungible::Credit<<T as frame_system::Config>::AccountId, <T as Config>::Currency>;
 
-/// Who gets what of a pot, and what a pot is made of.
+/// The shares of a pot, and its sources.
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]
 pub struct Parameters {
     /// The winner's share of a pot.
     pub winner: Permill,
-    /// The rankers' share of a pot. What these two leave is the treasury's.
+    /// The rankers' share of a pot. The treasury gets the rest.
     pub rankers: Permill,
-    /// What is minted into the pot of a round with a winner, as a share of its fee.
+    /// Amount minted into the pot of a round with a winner, as a share of its fee.
     pub subsidy: Permill,
-    /// What a loser leaves of its ticket.
+    /// Share of its ticket that a loser forfeits.
     pub loser: Permill,
-    /// What of the forfeited tickets goes into the pot: φ.
+    /// Share of the forfeited tickets that goes into the pot: φ.
     pub forfeits: Permill,
-    /// Whether the rest of them is burnt. Else it is the treasury's.
+    /// Whether the rest of them is burnt. Otherwise the treasury gets it.
     pub burn_forfeits: bool,
-    /// What of the fee goes back when a round fails after its responses were revealed.
+    /// Share of the fee that is returned if a round fails after its responses were revealed.
     pub refund: Permill,
 }
 
@@ -46,12 +46,12 @@ impl Parameters {
         }
     }
 
-    /// For development: as in production, so that what is developed is what will run.
+    /// For development: the same as in production, so that development sees the real behaviour.
     pub const fn dev() -> Self {
         Self::production()
     }
 
-    /// The paper's: the winner takes all, a ticket is spent, and what is forfeited is burnt.
+    /// The paper's: the winner takes all, a ticket is spent, and forfeits are burnt.
     pub const fn paper() -> Self {
         Self {
             winner: Permill::from_percent(100),

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! Which round changes phase when.
+//! The agenda: the order in which rounds change phase.
 //!
-//! Nothing ever looks at all rounds: the agenda is sorted and bounded, and what is due is at its
-//! front. All transitions run at the end of a block and not at the beginning of the next one: the
-//! pool validates for block N + 1 on the state after N, without `on_initialize`, and every phase
-//! would cost one block more.
+//! No code ever looks at all rounds: the agenda is sorted and bounded, and due rounds are at its
+//! front. All transitions run at the end of a block, not at the beginning of the next one. The pool
+//! validates for block N + 1 on the state after N, without `on_initialize`, so every phase would
+//! otherwise take one more block.
 
 use alloc::{collections::BTreeMap, vec::Vec};
 use frame_support::{
@@ -21,7 +20,7 @@ use crate::{
 };
 
 impl<T: Config> Pallet<T> {
-    /// Puts a round on the agenda. Fails when too many rounds are open.
+    /// Puts a round on the agenda. Fails if too many rounds are open.
     pub(crate) fn schedule(due: Due) -> Result<(), ()> {
         Agenda::<T>::try_mutate(|agenda| {
             let place = agenda.binary_search(&due).unwrap_or_else(|place| place);
@@ -56,12 +55,12 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Whether nothing more can arrive in the phase of a round.
+    /// Whether no more messages can arrive in the phase of a round.
     pub(crate) fn is_complete(id: RoundId, round: &RoundOf<T>) -> bool {
         let counts = &round.counts;
         match round.phase {
-            // Not before an older round, or one could ask the same question again, have the
-            // responses to that one revealed first, and copy them.
+            // Not before an older round. Otherwise one could ask the same question again, have the
+            // responses to the new round revealed first, and copy them.
             Phase::Committing => {
                 counts.heard >= round.terms.active
                     && CommittingRounds::<T>::get().first() == Some(&id)
@@ -77,7 +76,7 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// A round has left Committing: the next one need not wait for it any more.
+    /// Removes a round from Committing: the next one need not wait for it any more.
     pub(crate) fn leave_committing(id: RoundId) {
         let oldest = CommittingRounds::<T>::mutate(|rounds| {
             rounds.retain(|round| *round != id);
@@ -89,10 +88,10 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Sets room aside for the rounds that are due in this block, before anything else takes it;
-    /// returns its weight, and that of looking at the agenda.
+    /// Reserves room for the rounds that are due in this block, before anything else takes it.
+    /// Returns the weight of the room and of reading the agenda.
     ///
-    /// Nothing is set aside for rounds that a message of this block may complete: hardly any block
+    /// Reserves nothing for rounds that a message of this block may complete. Hardly any block
     /// completes one, and a round of 500 agents would take most of every block while it is open.
     pub(crate) fn reserve() -> Weight {
         let agenda = Agenda::<T>::get();
@@ -119,10 +118,10 @@ impl<T: Config> Pallet<T> {
         base.saturating_add(Self::weight_of(room))
     }
 
-    /// Runs the transitions that are due in this block: in order of (deadline, round), at most
-    /// `MaxTransitions`, of at most `MaxTransitionAgents` agents together, and no more than there is
-    /// room for. The others stay where they are, messages for their phases remain valid, and the
-    /// next block sets room aside for them.
+    /// Runs the transitions that are due in this block, in the order of (deadline, round): at most
+    /// `MaxTransitions`, of at most `MaxTransitionAgents` agents together, within the available
+    /// room. The others stay on the agenda, messages for their phases remain valid, and the next
+    /// block reserves room for them.
     pub(crate) fn run_agenda() {
         let now = Self::now();
         let mut authored = None;
@@ -152,8 +151,8 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Takes the weight of the transition of a round with so many agents from what this block has
-    /// left of its first half. The transitions of a block never take more than that.
+    /// Claims the weight of the transition of a round with `agents` agents from the rest of the
+    /// block's first half. The transitions of a block never take more than that.
     fn claim(agents: u32) -> bool {
         let weight = Self::weight_of_transition(agents);
         let used = frame_system::Pallet::<T>::block_weight().total();
@@ -176,7 +175,7 @@ impl<T: Config> Pallet<T> {
             .saturating_add(Self::weight_of_transition(room.agents))
     }
 
-    /// The weight of the heaviest transition of a round with so many agents.
+    /// The weight of the heaviest transition of a round with `agents` agents.
     pub(crate) fn weight_of_transition(agents: u32) -> Weight {
         T::WeightInfo::begin_revealing(agents)
             .max(T::WeightInfo::assign(agents))
@@ -184,7 +183,7 @@ impl<T: Config> Pallet<T> {
             .max(T::WeightInfo::rate(agents))
     }
 
-    /// Remembers the hash of the last block for the rounds that were waiting for it.
+    /// Stores the hash of the last block in the rounds that wait for it.
     pub(crate) fn note_hashes() {
         let waiting = Unhashed::<T>::take();
         if waiting.is_empty() {
@@ -199,8 +198,8 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Remembers who authored this block. Where there is no room, the one that authored longest
-    /// ago is forgotten.
+    /// Records the author of this block. If there is no room, the author whose last block is oldest
+    /// is forgotten.
     pub(crate) fn do_note_author(author: T::AccountId) {
         let at = Self::now();
         Authors::<T>::mutate(|authors| {
@@ -234,7 +233,7 @@ impl<T: Config> Pallet<T> {
     }
 }
 
-/// When the current authorities last authored.
+/// The last blocks of the present authorities.
 struct LastBlocks {
     blocks: Vec<BlockNumber>,
     authorities: u32,

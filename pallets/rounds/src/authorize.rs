@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! Who may send what without a fee.
+//! Authorization of feeless messages.
 //!
-//! Nobody pays for a message that is let into a block and fails there. So an authorization tests
-//! everything that the dispatch does, the cheap things first and the signature last.
+//! Nobody pays for a message that is let into a block and fails there. So an authorization makes
+//! all checks of the dispatch, the cheap ones first and the signature last.
 
 use alloc::vec::Vec;
 use codec::Encode;
@@ -25,8 +24,7 @@ use starling_primitives::{
 use crate::{BlockNumber, Config, Error, Pallet, Phase, Proof, ScoresOf, SlotOf};
 
 impl<T: Config> Pallet<T> {
-    /// Lets `commit` into the pool and into a block.
-    // The macro wants the type of the argument.
+    /// Lets `commit` into the pool and into a block. The macro needs the type of the argument.
     #[allow(clippy::ptr_arg)]
     pub(crate) fn authorize_commit(
         _source: TransactionSource,
@@ -116,7 +114,7 @@ impl<T: Config> Pallet<T> {
         Self::admit((round, Phase::Disclosing, agent), proof.signed_at)
     }
 
-    /// Everything that a message is bound to.
+    /// The slot that a message is bound to.
     pub(crate) fn slot<'a>(round: RoundId, agent: &'a T::AccountId) -> SlotOf<'a, T> {
         SlotOf::<T> {
             genesis: Self::genesis(),
@@ -125,7 +123,7 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Not from the future, and not older than `Longevity` blocks.
+    /// Checks that a message is neither from the future nor older than `Longevity` blocks.
     fn check_age(signed_at: BlockNumber) -> Result<(), Error<T>> {
         match Self::now().checked_sub(signed_at) {
             Some(age) if age <= T::Longevity::get() => Ok(()),
@@ -153,9 +151,9 @@ impl<T: Config> Pallet<T> {
             .ok_or_else(|| Self::refusal(round, Error::ProofMismatch))
     }
 
-    /// What the pool is told. A peer may be a block behind: what may become valid in a moment is
-    /// unknown and not invalid, for the pool bans what is invalid and blames the peer that sent
-    /// it. What is too late, or a duplicate, is stale. The rest carries the index of the error.
+    /// Translates an error for the pool. A peer may be a block behind, so a message that may soon
+    /// become valid is unknown, not invalid: the pool bans invalid ones and blames the peer that
+    /// sent them. A late message or a duplicate is stale. All other errors carry their index.
     fn refusal(round: RoundId, error: Error<T>) -> TransactionValidityError {
         match error {
             Error::TooEarly => UnknownTransaction::CannotLookup.into(),
@@ -173,8 +171,8 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// A later message of an agent replaces its earlier one, as it has the same tag and a higher
-    /// priority.
+    /// Admits a message. A later message of an agent replaces its earlier one, because it has the
+    /// same tag and a higher priority.
     fn admit(tag: impl Encode, signed_at: BlockNumber) -> TransactionValidityWithRefund {
         ValidTransaction::with_tag_prefix("StarlingRounds")
             .priority(T::MessagePriority::get().saturating_add(signed_at.into()))

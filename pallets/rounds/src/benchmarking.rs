@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! Benchmarks of the calls, of their authorizations, and of the hooks.
 
 #![allow(clippy::expect_used)] // A benchmark that cannot be set up must stop.
@@ -57,7 +56,7 @@ fn sign<T: Config>(id: RoundId, who: &T::AccountId, message: &Message) -> Proof 
     }
 }
 
-/// A round of the most expensive kind, that takes commits of so many agents at least.
+/// A round of the most expensive kind, for at least `agents` commits.
 fn open<T: Config>(agents: u32) -> RoundId {
     let id = NextRound::<T>::get();
     let requester: T::AccountId = account("requester", 0, 0);
@@ -130,7 +129,7 @@ fn ranking<T: Config>(n: u32) -> RoundId {
     id
 }
 
-/// What an agent has to score, with scores.
+/// Scores for all responses assigned to an agent.
 fn scores<T: Config>(id: RoundId, who: &T::AccountId) -> Vec<(Position, Score)> {
     let round = get::<T>(id);
     let participant = Participants::<T>::get(id, who).expect("it is in the round");
@@ -178,7 +177,7 @@ fn disclosed<T: Config>(n: u32) -> RoundId {
     id
 }
 
-/// How many agents a round needs so that each ranks `k` others; at least the smallest round.
+/// Number of agents that a round needs so that each ranks `k` others; at least the smallest round.
 fn agents_for<T: Config>(k: u32) -> u32 {
     let most = T::MaxResponses::get();
     (2..=most)
@@ -189,7 +188,7 @@ fn agents_for<T: Config>(k: u32) -> u32 {
         .unwrap_or(most)
 }
 
-/// A full round, and an agent that displaces the highest draw of it.
+/// A full round, and an agent that displaces its highest draw.
 fn full<T: Config>(bytes: u32) -> (RoundId, T::AccountId, Vec<u8>, H256) {
     let id = open::<T>(T::MinResponses::get());
     commit_all::<T>(id, T::MinResponses::get(), bytes);
@@ -438,8 +437,8 @@ mod benchmarks {
         Ok(())
     }
 
-    /// Everything that a block does besides transitions: hashes for the rounds that wait for one,
-    /// an author, and a look at an agenda on which everything is due and nothing may pass.
+    /// The work of a block besides transitions: hashes for the rounds that wait for one, an author,
+    /// and the reading of an agenda on which everything is due and nothing may pass.
     #[benchmark]
     fn on_initialize(
         r: Linear<1, { T::MaxOpenRounds::get() }>,
@@ -483,7 +482,7 @@ mod benchmarks {
         assert!(Unhashed::<T>::get().is_empty());
     }
 
-    /// The most expensive way to end Committing: to give everything back.
+    /// The most expensive end of Committing: giving everything back.
     #[benchmark]
     fn begin_revealing(n: Linear<2, { T::MaxResponses::get() }>) {
         let id = open::<T>(n);
@@ -525,7 +524,7 @@ mod benchmarks {
         assert_eq!(get::<T>(id).phase, Phase::Done);
     }
 
-    /// The ratings of the last `p` agents of a round that is as large as it gets.
+    /// The ratings of the last `p` agents of a round of maximum size.
     #[benchmark]
     fn rate(p: Linear<1, { T::RatingPage::get() }>) {
         let n = T::MaxResponses::get();

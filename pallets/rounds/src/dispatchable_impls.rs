@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! What the calls do, and the checks that their authorizations share with them.
+//! Implementation of the calls, and the checks that they share with their authorizations.
 
 use alloc::vec::Vec;
 use frame_support::{
@@ -26,7 +25,7 @@ use crate::{
     Unhashed, WeightInfo,
 };
 
-/// What a check of a commit finds out.
+/// Result of the check of a commit.
 pub(crate) struct Admission<T: Config> {
     round: RoundOf<T>,
     draw: [u8; 32],
@@ -78,7 +77,7 @@ impl<T: Config> Pallet<T> {
             active: T::Agents::active_count(),
             activations: T::Agents::activations(),
         };
-        // Nobody is waited for; but not before an older round, see `is_complete`.
+        // Nobody is waited for. But not before an older round; see `is_complete`.
         let nobody = terms.active == 0 && CommittingRounds::<T>::get().is_empty();
         let deadline = now.saturating_add(T::CommitWindow::get());
         let due = Due {
@@ -272,7 +271,7 @@ impl<T: Config> Pallet<T> {
             T::Tickets::can_spend(agent, round.terms.ticket),
             Error::NoTicket
         );
-        // A draw that follows from the hash of a block does not exist in that block.
+        // A draw follows from the hash of a block, so it does not exist in that block.
         let draw = Self::draw_of(id, &round, agent).ok_or(Error::TooEarly)?;
         // The complement, so that the highest draw is the first key.
         let draw = U256::MAX.saturating_sub(draw).to_big_endian();
@@ -345,7 +344,7 @@ impl<T: Config> Pallet<T> {
         Ok((round, participant))
     }
 
-    /// What a requester pays for the agents' messages: the weight of `max_responses` full sets.
+    /// The requester's payment for the agents' messages: the weight of `max_responses` full sets.
     pub fn request_fee(max_responses: u32) -> Balance {
         let (response, rankings) = (T::MaxResponse::get(), T::MaxRankings::get());
         let set = [
@@ -363,7 +362,7 @@ impl<T: Config> Pallet<T> {
         T::WeightToFee::weight_to_fee(&set.saturating_mul(max_responses.into()))
     }
 
-    /// What a requester has on hold while its round is stored.
+    /// The requester's deposit while its round is stored.
     pub fn deposit_of(max_responses: u32) -> Balance {
         T::DepositPerResponse::get()
             .saturating_mul(max_responses.into())
@@ -378,7 +377,7 @@ impl<T: Config> Pallet<T> {
         Some(draw::draw(hash, id, agent, T::Agents::bond(agent)))
     }
 
-    /// How many rounds are stored, open ones included.
+    /// Number of stored rounds, including open ones.
     pub(crate) fn stored_rounds() -> u64 {
         let ended = EndedQueue::<T>::get();
         let open = Agenda::<T>::decode_len().unwrap_or_default();
@@ -455,7 +454,7 @@ impl<T: Config> Pallet<T> {
         true
     }
 
-    /// Stores a round after a message, and ends its phase with this block if nothing more can
+    /// Stores a round after a message. Ends its phase with this block if no more messages can
     /// arrive.
     fn store(id: RoundId, round: RoundOf<T>) {
         if Self::is_complete(id, &round) {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! What must hold of the parameters.
+//! Consistency of the parameters.
 
 use frame_support::{dispatch::DispatchClass, traits::Get};
 use starling_primitives::Position;
@@ -8,7 +7,7 @@ use starling_primitives::Position;
 use crate::{BlockNumber, Config, MaxSealed, Pallet, Room, WeightInfo};
 
 impl<T: Config> Pallet<T> {
-    /// Panics, when the runtime is tested, if the parameters do not fit together.
+    /// Panics in tests of the runtime if the parameters are inconsistent.
     pub(crate) fn check_config() {
         let windows = [
             T::CommitWindow::get(),

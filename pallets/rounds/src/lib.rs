@@ -2,7 +2,7 @@
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![doc = include_str!("../README.md")]
-// A sum that overflows in a test fails it, as it should.
+// A sum that overflows in a test fails the test.
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 extern crate alloc;
@@ -38,7 +38,7 @@ pub use weights::WeightInfo;
 /// The log target of this pallet.
 const LOG_TARGET: &str = "runtime::rounds";
 
-// Only what the macros write here expects anything; the work is in the other modules.
+// Only code of the macros uses `expect` here; the work is in the other modules.
 #[allow(clippy::expect_used)]
 #[frame_support::pallet]
 pub mod pallet {
@@ -80,79 +80,79 @@ pub mod pallet {
             + hold::Mutate<Self::AccountId, Balance = Balance, Reason = Self::RuntimeHoldReason>
             + Balanced<Self::AccountId, Balance = Balance>;
 
-        /// Who the agents are, and what they have at stake.
+        /// The agents and their bonds.
         type Agents: AgentRegistry<Self::AccountId>;
 
-        /// What an agent pays to take part.
+        /// The tickets with which agents pay for rounds.
         type Tickets: Tickets<Self::AccountId, Credit = CreditOf<Self>>;
 
-        /// How well the agents rank.
+        /// The agents' ratings as rankers.
         type Ratings: Ratings<Self::AccountId>;
 
-        /// Who gets the pot.
+        /// Payment of the pot.
         type Rewards: Rewards<Self::AccountId, Credit = CreditOf<Self>>;
 
-        /// The authorities of the chain: a deadline counts only when more than a third of them
-        /// have authored in the phase.
+        /// The authorities of the chain. A deadline counts only once more than a third of them have
+        /// authored in the phase.
         type Authorities: ValidatorSet<Self::AccountId, ValidatorId = Self::AccountId>;
 
-        /// What weight costs: a requester pays for the messages of its round.
+        /// Price of weight: a requester pays for the messages of its round.
         type WeightToFee: WeightToFee<Balance = Balance>;
 
-        /// The least fee of a request.
+        /// Minimum fee of a request.
         #[pallet::constant]
         type MinFee: Get<Balance>;
 
-        /// The longest prompt, in bytes.
+        /// Maximum length of a prompt, in bytes.
         #[pallet::constant]
         type MaxPrompt: Get<u32>;
 
-        /// The longest response, in bytes.
+        /// Maximum length of a response, in bytes.
         #[pallet::constant]
         type MaxResponse: Get<u32>;
 
-        /// The greatest `max_tokens` of a request.
+        /// Maximum value of a request's `max_tokens`.
         #[pallet::constant]
         type MaxTokens: Get<u32>;
 
-        /// The least `min_responses` of a request, at least 2: a response that nobody else ranks
-        /// cannot be chosen.
+        /// Minimum value of a request's `min_responses`, at least 2: a response that nobody else
+        /// ranks cannot be chosen.
         #[pallet::constant]
         type MinResponses: Get<u32>;
 
-        /// The greatest `max_responses` of a request.
+        /// Maximum value of a request's `max_responses`.
         #[pallet::constant]
         type MaxResponses: Get<u32>;
 
-        /// How many blocks agents have to commit.
+        /// Number of blocks for agents to commit.
         #[pallet::constant]
         type CommitWindow: Get<BlockNumber>;
 
-        /// How many blocks agents have to reveal.
+        /// Number of blocks for agents to reveal.
         #[pallet::constant]
         type RevealWindow: Get<BlockNumber>;
 
-        /// How many blocks agents have to score.
+        /// Number of blocks for agents to score.
         #[pallet::constant]
         type RankWindow: Get<BlockNumber>;
 
-        /// How many blocks agents have to disclose.
+        /// Number of blocks for agents to disclose.
         #[pallet::constant]
         type DiscloseWindow: Get<BlockNumber>;
 
-        /// Each agent ranks at least so many responses, where there are as many.
+        /// Minimum number of responses that each agent ranks, if there are that many.
         #[pallet::constant]
         type MinRankings: Get<u32>;
 
-        /// Each agent ranks at most so many responses.
+        /// Maximum number of responses that each agent ranks.
         #[pallet::constant]
         type MaxRankings: Get<u32>;
 
-        /// The least weighted mean that wins.
+        /// Minimum weighted mean of a winner.
         #[pallet::constant]
         type ApprovalThreshold: Get<Permill>;
 
-        /// The least slash.
+        /// Minimum slash.
         #[pallet::constant]
         type MinSlash: Get<Balance>;
 
@@ -168,50 +168,50 @@ pub mod pallet {
         #[pallet::constant]
         type DepositPerResponse: Get<Balance>;
 
-        /// How many rounds may be open at a time.
+        /// Maximum number of open rounds.
         #[pallet::constant]
         type MaxOpenRounds: Get<u32>;
 
-        /// How many rounds may be stored, open ones included. Above half of it, one purge a block
-        /// is mandatory.
+        /// Maximum number of stored rounds, including open ones. Above half of it, one purge a
+        /// block is mandatory.
         #[pallet::constant]
         type MaxStoredRounds: Get<u32>;
 
-        /// How many rounds may change phase in a block.
+        /// Maximum number of rounds that change phase in a block.
         #[pallet::constant]
         type MaxTransitions: Get<u32>;
 
-        /// How many agents the rounds that change phase in a block may have together. At least
+        /// Maximum number of agents, together, of the rounds that change phase in a block. At least
         /// `MaxResponses`.
         #[pallet::constant]
         type MaxTransitionAgents: Get<u32>;
 
-        /// How many ratings one transition records.
+        /// Maximum number of ratings that one transition records.
         #[pallet::constant]
         type RatingPage: Get<u32>;
 
-        /// How many items one purge removes at most.
+        /// Maximum number of items that one purge removes.
         #[pallet::constant]
         type PurgePage: Get<u32>;
 
-        /// How many blocks a round that is over stays.
+        /// Number of blocks that a finished round stays.
         #[pallet::constant]
         type RetentionPeriod: Get<BlockNumber>;
 
-        /// How many blocks a signed message lives.
+        /// Number of blocks that a signed message is valid.
         #[pallet::constant]
         type Longevity: Get<BlockNumber>;
 
-        /// The priority of a message signed in block 0; one signed later has a higher one.
+        /// Priority of a message signed in block 0; later ones have a higher priority.
         #[pallet::constant]
         type MessagePriority: Get<TransactionPriority>;
 
-        /// How many authors are remembered, at least as many as there are authorities.
+        /// Maximum number of remembered authors, at least the number of authorities.
         #[pallet::constant]
         type MaxAuthorities: Get<u32>;
     }
 
-    /// Why this pallet holds funds.
+    /// Reasons why this pallet holds funds.
     #[pallet::composite_enum]
     pub enum HoldReason {
         /// The fee of an open round.
@@ -226,16 +226,16 @@ pub mod pallet {
     #[pallet::storage]
     pub type NextRound<T: Config> = StorageValue<_, RoundId, ValueQuery>;
 
-    /// The rounds that are stored.
+    /// The stored rounds.
     #[pallet::storage]
     pub type Rounds<T: Config> = StorageMap<_, Twox64Concat, RoundId, RoundOf<T>, OptionQuery>;
 
-    /// What was asked.
+    /// The prompts.
     #[pallet::storage]
     pub type Prompts<T: Config> =
         StorageMap<_, Twox64Concat, RoundId, BoundedVec<u8, T::MaxPrompt>, OptionQuery>;
 
-    /// The agents that are in a round.
+    /// The agents in a round.
     #[pallet::storage]
     pub type Participants<T: Config> = StorageDoubleMap<
         _,
@@ -247,14 +247,14 @@ pub mod pallet {
         OptionQuery,
     >;
 
-    /// The agents that passed, or that were displaced from a full round.
+    /// The agents that passed, or were displaced from a full round.
     #[pallet::storage]
     pub type Absent<T: Config> =
         StorageDoubleMap<_, Twox64Concat, RoundId, Blake2_128Concat, T::AccountId, (), OptionQuery>;
 
-    /// The draws of the agents that are in a round, as the key: the bitwise complement of the
-    /// draw, the greatest number first, so that the highest draw is the first key. Whoever grinds
-    /// for keys with a common prefix finds at most `MaxResponses` of them in a round.
+    /// The draws of the agents in a round. The key is the bitwise complement of the draw, greatest
+    /// number first, so that the highest draw is the first key. Grinding for keys with a common
+    /// prefix finds at most `MaxResponses` of them in a round.
     #[pallet::storage]
     pub type Draws<T: Config> = StorageDoubleMap<
         _,
@@ -290,7 +290,7 @@ pub mod pallet {
         OptionQuery,
     >;
 
-    /// The valid responses of a round in the shuffled order, and what the rankers think of them.
+    /// The valid responses of a round in the shuffled order, with their scores.
     #[pallet::storage]
     pub type Entries<T: Config> = StorageDoubleMap<
         _,
@@ -307,12 +307,12 @@ pub mod pallet {
     #[pallet::storage]
     pub type Agenda<T: Config> = StorageValue<_, BoundedVec<Due, T::MaxOpenRounds>, ValueQuery>;
 
-    /// The room that this block has set aside for the rounds that are due. Gone at its end.
+    /// The room that this block has reserved for due rounds. Removed at the end of the block.
     #[pallet::storage]
     #[pallet::whitelist_storage]
     pub type Reserved<T: Config> = StorageValue<_, Room, ValueQuery>;
 
-    /// The rounds in Committing, the oldest first.
+    /// The rounds in Committing, oldest first.
     #[pallet::storage]
     pub type CommittingRounds<T: Config> =
         StorageValue<_, BoundedVec<RoundId, T::MaxOpenRounds>, ValueQuery>;
@@ -328,7 +328,7 @@ pub mod pallet {
     pub type Authors<T: Config> =
         StorageValue<_, BoundedVec<Authored<T::AccountId>, T::MaxAuthorities>, ValueQuery>;
 
-    /// The rounds that are over, by the order in which they ended.
+    /// The finished rounds, in the order in which they ended.
     #[pallet::storage]
     pub type Ended<T: Config> = StorageMap<_, Twox64Concat, u64, RoundId, OptionQuery>;
 
@@ -343,32 +343,32 @@ pub mod pallet {
         Requested {
             /// The round.
             round: RoundId,
-            /// Who asked.
+            /// The account that asked.
             requester: T::AccountId,
-            /// What it pays for the answer.
+            /// Its fee for the answer.
             fee: Balance,
-            /// What it paid for the agents' messages, burnt.
+            /// Its payment for the agents' messages, which is burnt.
             request_fee: Balance,
         },
-        /// An agent is in, with a sealed response.
+        /// An agent entered a round with a sealed response.
         Committed {
             /// The round.
             round: RoundId,
             /// The agent.
             agent: T::AccountId,
         },
-        /// An agent will not answer.
+        /// An agent declared that it will not answer.
         Passed {
             /// The round.
             round: RoundId,
             /// The agent.
             agent: T::AccountId,
         },
-        /// An agent is out again, as one with a lower draw came. Its ticket is free.
+        /// An agent with a lower draw took this one's place. Its ticket is free again.
         Displaced {
             /// The round.
             round: RoundId,
-            /// The agent that is out.
+            /// The displaced agent.
             agent: T::AccountId,
         },
         /// A round changed its phase.
@@ -380,13 +380,13 @@ pub mod pallet {
             /// The last block of the phase.
             deadline: BlockNumber,
         },
-        /// A key came.
+        /// An agent's key arrived.
         Revealed {
             /// The round.
             round: RoundId,
             /// The agent.
             agent: T::AccountId,
-            /// Whether it opened a valid response.
+            /// Whether the key opened a valid response.
             valid: bool,
         },
         /// An agent committed scores.
@@ -396,24 +396,24 @@ pub mod pallet {
             /// The agent.
             agent: T::AccountId,
         },
-        /// Scores came.
+        /// An agent's scores arrived.
         Disclosed {
             /// The round.
             round: RoundId,
             /// The agent.
             agent: T::AccountId,
-            /// Whether they were for the assigned responses.
+            /// Whether the scores are for the assigned responses.
             valid: bool,
         },
-        /// A round is over, and everything is paid.
+        /// A round has ended, and everything is paid.
         Settled {
             /// The round.
             round: RoundId,
             /// `Done`, or `Failed` with the reason.
             phase: Phase,
-            /// Whose response was chosen.
+            /// The agent whose response was chosen.
             winner: Option<T::AccountId>,
-            /// What was moved.
+            /// The transfers.
             settlement: Settlement,
         },
         /// The ratings of a round's rankers have moved.
@@ -430,7 +430,7 @@ pub mod pallet {
 
     #[pallet::error]
     pub enum Error<T> {
-        /// There is no such round: not yet, or not any more.
+        /// There is no such round yet, or it was purged.
         UnknownRound,
         /// The round is in an earlier phase, or the message was signed in a later block.
         TooEarly,
@@ -448,49 +448,49 @@ pub mod pallet {
         InvalidMinResponses,
         /// `max_responses` is above `MaxResponses`.
         TooManyResponses,
-        /// Too many rounds are open, or stored.
+        /// Too many rounds are open or stored: try again later.
         TooManyRounds,
         /// The sealed response is longer than a sealed response of `MaxResponse` bytes.
         ResponseTooLong,
-        /// A sealed response without content.
+        /// The sealed response has no content.
         ResponseEmpty,
         /// The account is not an agent.
         NotAgent,
-        /// The agent is not active: chilled, or its bond is too low.
+        /// The agent is not active: it is chilled, or its bond is too low.
         NotActive,
-        /// The agent's bond is not free to the amount of the slash.
+        /// The free part of the agent's bond is smaller than the slash.
         BondNotFree,
-        /// The agent has too few free tickets.
+        /// The agent has too few free tickets: buy some.
         NoTicket,
-        /// The agent asked itself.
+        /// The agent itself made the request.
         OwnRequest,
         /// The round is full of lower draws.
         RoundFull,
-        /// The agent was not active at the request: nobody waits for its word.
+        /// The agent was not active at the request, so nobody waits for it to pass.
         NotExpected,
         /// The agent is not in the round.
         NotParticipant,
-        /// The agent has sent this already.
+        /// The agent has already sent this message.
         AlreadySent,
-        /// The key is not the one that was committed to.
+        /// The key does not match the commitment.
         KeyMismatch,
-        /// The response is not valid, and who gave none ranks none.
+        /// The agent has no valid response, and such agents do not rank.
         NoResponse,
         /// The scores are for another assignment.
         WrongSeed,
         /// No scores were committed.
         NoScoresCommitted,
-        /// Scores and salt are not what was committed to.
+        /// Scores and salt do not match the commitment.
         ScoresMismatch,
         /// The message was signed more than `Longevity` blocks ago.
         MessageExpired,
-        /// The inference key did not sign this.
+        /// The signature is not by the agent's inference key.
         BadSignature,
-        /// A message that needs no fee must carry a proof, and one that pays a fee none.
+        /// A feeless message must carry a proof, and a message with a fee must not.
         ProofMismatch,
     }
 
-    /// The longest sealed response: `MaxResponse` and the cipher's tag.
+    /// Maximum length of a sealed response: `MaxResponse` and the cipher's tag.
     pub struct MaxSealed<T>(PhantomData<T>);
 
     impl<T: Config> Get<u32> for MaxSealed<T> {
@@ -530,21 +530,21 @@ pub mod pallet {
 
     #[pallet::call]
     impl<T: Config> Pallet<T> {
-        /// Asks the swarm.
+        /// Asks the swarm a question.
         ///
-        /// Any signed account may call it. Opens a round, puts the fee and the storage deposit on
-        /// hold, and burns the request fee: the weight of the messages of `max_responses` agents,
-        /// which are feeless to them. A request cannot be cancelled.
+        /// Any signed account may call it. It opens a round, puts the fee and the storage deposit
+        /// on hold, and burns the request fee. The request fee pays for the weight of the messages
+        /// of `max_responses` agents, which are feeless to them. A request cannot be cancelled.
         ///
         /// - `prompt`: UTF-8, at most `MaxPrompt` bytes.
         /// - `fee`: for the answer, at least `MinFee`.
-        /// - `max_tokens`: the longest answer, in tokens of the agent's model.
-        /// - `min_responses`: with fewer the round fails.
-        /// - `max_responses`: only so many agents get in.
+        /// - `max_tokens`: maximum length of an answer, in tokens of the agent's model.
+        /// - `min_responses`: minimum number of responses; with fewer the round fails.
+        /// - `max_responses`: maximum number of agents in the round.
         ///
         /// Emits `Requested`. Errors: `InvalidPrompt`, `PromptTooLong`, `FeeTooLow`,
-        /// `InvalidMaxTokens`, `InvalidMinResponses`, `TooManyResponses`, `TooManyRounds`, and what
-        /// the currency says to an account that cannot pay.
+        /// `InvalidMaxTokens`, `InvalidMinResponses`, `TooManyResponses`, `TooManyRounds`, or an
+        /// error of the currency if the account cannot pay.
         #[pallet::call_index(0)]
         #[pallet::weight(T::WeightInfo::request(prompt.len() as u32))]
         pub fn request(
@@ -568,17 +568,17 @@ pub mod pallet {
 
         /// Enters a round with a sealed response.
         ///
-        /// Feeless, with the signature of the agent's inference key. Stakes one ticket, reserves
-        /// the slash from the bond, and stores `R_i`. Where the round is full, it takes the place
-        /// of the highest draw.
+        /// Feeless, with the signature of the agent's inference key. It stakes one ticket, reserves
+        /// the slash from the bond, and stores `R_i`. If the round is full, the agent takes the
+        /// place of the highest draw.
         ///
         /// - `sealed`: `R_i`, sealed for this round and agent.
         /// - `key_commitment`: `H(domain ‖ genesis ‖ round ‖ agent ‖ k_i)`.
         ///
-        /// Emits `Committed`, and `Displaced` for the agent that is out. Errors: `UnknownRound`,
-        /// `TooEarly`, `TooLate`, `ResponseTooLong`, `ResponseEmpty`, `OwnRequest`, `AlreadySent`,
-        /// `NotAgent`, `NotActive`, `BondNotFree`, `NoTicket`, `RoundFull`, `MessageExpired`,
-        /// `BadSignature`.
+        /// Emits `Committed`, and `Displaced` for an agent that lost its place. Errors:
+        /// `UnknownRound`, `TooEarly`, `TooLate`, `ResponseTooLong`, `ResponseEmpty`, `OwnRequest`,
+        /// `AlreadySent`, `NotAgent`, `NotActive`, `BondNotFree`, `NoTicket`, `RoundFull`,
+        /// `MessageExpired`, `BadSignature`.
         #[pallet::call_index(1)]
         #[pallet::weight((T::WeightInfo::commit(sealed.len() as u32), DispatchClass::Operational))]
         #[pallet::weight_of_authorize(T::WeightInfo::authorize_commit(sealed.len() as u32))]
@@ -595,10 +595,10 @@ pub mod pallet {
             Self::do_commit(round, agent, sealed, key_commitment)
         }
 
-        /// Says that the agent will not answer, so that nobody waits for it.
+        /// Declares that the agent will not answer, so that nobody waits for it.
         ///
-        /// Feeless, with the signature of the agent's inference key. For agents that were active
-        /// at the request, and are.
+        /// Feeless, with the signature of the agent's inference key. For agents that were active at
+        /// the request, and still are.
         ///
         /// Emits `Passed`. Errors: `UnknownRound`, `TooEarly`, `TooLate`, `AlreadySent`,
         /// `NotAgent`, `NotExpected`, `MessageExpired`, `BadSignature`.
@@ -618,10 +618,10 @@ pub mod pallet {
 
         /// Reveals the key of a sealed response.
         ///
-        /// Feeless with the signature of the agent's inference key; for a fee from any signed
-        /// account, without it: only the agent, or whom it told, knows the key. The sealed response
-        /// is opened and deleted. A key that fits the commitment and opens no valid response counts
-        /// as arrived, and the response as spoiled.
+        /// Feeless with the signature of the agent's inference key. For a fee, any signed account
+        /// may call it without that signature: only the agent, or accounts that it told, know the
+        /// key. The sealed response is opened and deleted. A key that fits the commitment and opens
+        /// no valid response counts as arrived, and the response as spoiled.
         ///
         /// - `key`: `k_i`.
         /// - `proof`: the signature, or none with a fee.
@@ -650,7 +650,7 @@ pub mod pallet {
         ///
         /// Feeless, with the signature of the agent's inference key.
         ///
-        /// - `seed`: of the assignment that was scored; another one than the round's is refused.
+        /// - `seed`: of the scored assignment; a seed other than the round's is refused.
         /// - `commitment`: `H(domain ‖ genesis ‖ round ‖ agent ‖ seed ‖ scores ‖ salt)`.
         ///
         /// Emits `ScoresCommitted`. Errors: `UnknownRound`, `TooEarly`, `TooLate`,
@@ -674,12 +674,11 @@ pub mod pallet {
 
         /// Discloses scores.
         ///
-        /// Feeless with the signature of the agent's inference key; for a fee from any signed
-        /// account, without it. Scores that fit the commitment and are not for exactly the assigned
-        /// responses, each once, count as arrived, and as spoiled.
+        /// Feeless with the signature of the agent's inference key; for a fee, any signed account
+        /// may call it without that signature. Scores that fit the commitment, but are not for
+        /// exactly the assigned responses, each once, count as arrived and spoiled.
         ///
-        /// - `scores`: the assigned responses by their positions, in the order in which they were
-        ///   committed.
+        /// - `scores`: the assigned responses by their positions, in the committed order.
         /// - `salt`: of the commitment.
         /// - `proof`: the signature, or none with a fee.
         ///
@@ -712,7 +711,7 @@ pub mod pallet {
             frame_system::Pallet::<T>::block_number().saturated_into()
         }
 
-        /// The hash of a block, where it is still known.
+        /// The hash of a block, if it is still known.
         pub(crate) fn hash_of(block: BlockNumber) -> Option<H256> {
             let hash = frame_system::Pallet::<T>::block_hash(BlockNumberFor::<T>::from(block));
             (hash != H256::zero()).then_some(hash)
@@ -723,8 +722,8 @@ pub mod pallet {
             frame_system::Pallet::<T>::block_hash(BlockNumberFor::<T>::from(0u32))
         }
 
-        /// A message with a proof is an agent's and goes first; one that is paid for waits like
-        /// any other.
+        /// A message with a proof is an agent's and goes first. A message with a fee waits like any
+        /// other.
         pub(crate) fn class_of(proof: &Option<Proof>) -> DispatchClass {
             if proof.is_some() {
                 DispatchClass::Operational
@@ -733,7 +732,7 @@ pub mod pallet {
             }
         }
 
-        /// Lets in who was authorized by its proof, and any signed account that brings none.
+        /// Accepts a caller that its proof authorized, and any signed account without a proof.
         fn ensure_preimage_origin(origin: OriginFor<T>, proof: &Option<Proof>) -> DispatchResult {
             match proof {
                 Some(_) => {

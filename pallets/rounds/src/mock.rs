@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! A chain with all pallets of the protocol, and agents that play rounds on it.
 
 use std::collections::BTreeMap;
@@ -49,13 +48,13 @@ frame_support::construct_runtime!(
     }
 );
 
-/// Asks.
+/// The account that asks.
 pub const REQUESTER: AccountId = 100;
 /// The agents of the genesis block.
 pub const AGENTS: core::ops::RangeInclusive<AccountId> = 1..=8;
 /// Accounts that may become agents.
 pub const SPARE: core::ops::RangeInclusive<AccountId> = 9..=14;
-/// What everybody owns at the start.
+/// Initial funds of every account.
 pub const ENDOWMENT: Balance = 1_000_000_000_000_000;
 pub const BOND: Balance = 1_000_000;
 pub const FEE: Balance = 1_000_000;
@@ -90,7 +89,7 @@ parameter_types! {
     pub static RewardRules: pallet_rewards::Parameters = pallet_rewards::Parameters::production();
     pub static RatingRules: pallet_ratings::Parameters = pallet_ratings::Parameters::dev();
     pub const TreasuryId: PalletId = PalletId(*b"strl/trs");
-    /// What this pallet said in the block before this one.
+    /// Events of this pallet in the block before this one.
     pub static LastEvents: Vec<Event<Test>> = Vec::new();
     pub static LastWeight: Weight = Weight::zero();
 }
@@ -249,12 +248,12 @@ impl frame_system::offchain::CreateAuthorizedTransaction<crate::Call<Test>> for 
     fn create_extension() {}
 }
 
-/// What a feeless call met.
+/// Reasons why a feeless call was refused.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// The pool would not take it.
+    /// The pool did not accept it.
     Pool(TransactionValidityError),
-    /// It was let in and failed: nobody would have paid for it.
+    /// It was let in and failed, so nobody paid for it.
     Dispatch(DispatchError),
 }
 
@@ -385,7 +384,7 @@ pub fn disclose_call(
     }
 }
 
-/// What the pool says to a feeless call.
+/// The pool's verdict on a feeless call.
 pub fn validate(call: crate::Call<Test>) -> Result<ValidTransaction, TransactionValidityError> {
     RuntimeCall::from(call)
         .authorize(TransactionSource::External)
@@ -410,8 +409,8 @@ pub fn force(call: crate::Call<Test>) -> DispatchResult {
         .map_err(|failed| failed.error)
 }
 
-/// Asserts that a feeless call is refused by the pool, fails with the same error if it is forced,
-/// and changes nothing.
+/// Asserts that the pool refuses a feeless call, that it fails with the same error if it is forced,
+/// and that it changes nothing.
 #[track_caller]
 pub fn assert_refused(
     call: crate::Call<Test>,
@@ -427,7 +426,7 @@ pub fn assert_refused(
     frame_support::assert_noop!(force(call), error);
 }
 
-/// What the pool says when a call fails with this error.
+/// The pool's error for a call that fails with this error.
 pub fn custom(error: crate::Error<Test>) -> TransactionValidityError {
     let index = error.encode()[0];
     sp_runtime::transaction_validity::InvalidTransaction::Custom(index).into()
@@ -471,7 +470,7 @@ pub fn register(who: AccountId, bond: Balance) -> DispatchResult {
     Tickets::buy(RuntimeOrigin::signed(who), 100_000)
 }
 
-/// Runs a test and checks at the end what always holds.
+/// Runs a test, and checks the invariants at the end.
 pub fn run<R>(test: impl FnOnce() -> R) -> R {
     ext().execute_with(|| {
         let result = test();
@@ -480,7 +479,7 @@ pub fn run<R>(test: impl FnOnce() -> R) -> R {
     })
 }
 
-/// What always holds, of all pallets together.
+/// Checks the invariants of all pallets together.
 pub fn check() {
     Rounds_::do_try_state().expect("the rounds are sound");
     Agents::do_try_state().expect("the agents are sound");
@@ -537,7 +536,7 @@ pub fn next_block() {
     next_block_with_idle(Weight::zero());
 }
 
-/// Ends this block, with so much weight left over, and begins the next one.
+/// Ends this block, with this much weight left over, and begins the next one.
 pub fn next_block_with_idle(left: Weight) {
     let number = System::block_number();
     AllPalletsWithSystem::on_idle(number, left);
@@ -552,7 +551,7 @@ pub fn blocks(count: u32) {
     (0..count).for_each(|_| next_block());
 }
 
-/// Opens a round with places for everybody.
+/// Opens a round with places for all agents.
 pub fn ask() -> RoundId {
     ask_with(FEE, 4, 8).expect("the request is good")
 }
@@ -590,7 +589,7 @@ pub fn commit(id: RoundId, who: AccountId) {
     send(commit_call(id, who, sealed, &key)).expect("the commit is good");
 }
 
-/// Commits something that opens to no valid response.
+/// Commits bytes that open to no valid response.
 #[track_caller]
 pub fn commit_garbage(id: RoundId, who: AccountId) {
     let key = secret(id, who);
@@ -602,7 +601,7 @@ pub fn reveal(id: RoundId, who: AccountId) {
     send(reveal_call(id, who, secret(id, who))).expect("the key is good");
 }
 
-/// How good a response is: the lower the account, the better.
+/// Quality of a response: the lower the account, the better.
 pub fn quality(author: AccountId) -> Score {
     Score(u16::try_from(60_000 - author * 4_000).expect("a quality"))
 }
@@ -696,19 +695,19 @@ pub fn to_disclosing(
     all
 }
 
-/// A whole round in which everybody delivers.
+/// A whole round in which all agents deliver.
 pub fn play(id: RoundId, n: u64, judge: impl Fn(AccountId, AccountId) -> Score) {
     let all = to_disclosing(id, n, judge);
     disclose_all(id, &all);
     next_block();
 }
 
-/// Everybody is honest and sees the same.
+/// All agents are honest and see the same.
 pub fn honest(_: AccountId, author: AccountId) -> Score {
     quality(author)
 }
 
-/// Everybody is honest but for one, which says the opposite of what it sees.
+/// All agents are honest except for one, which scores the opposite of what it sees.
 pub fn all_honest_but(one: AccountId) -> impl Fn(AccountId, AccountId) -> Score + Copy {
     move |who, author| match quality(author) {
         Score(it) if who == one => Score(u16::MAX - it),
@@ -727,7 +726,7 @@ pub fn events() -> Vec<Event<Test>> {
         .collect()
 }
 
-/// How a round was settled in the block before this one.
+/// The settlement of a round in the block before this one.
 #[track_caller]
 pub fn settlement(id: RoundId) -> crate::Settlement {
     LastEvents::get()
@@ -741,7 +740,7 @@ pub fn settlement(id: RoundId) -> crate::Settlement {
         .expect("the round has just been settled")
 }
 
-/// Everything that an account owns, what is on hold included.
+/// Total funds of an account, including held ones.
 pub fn wealth(who: AccountId) -> Balance {
     <Balances as Inspect<_>>::total_balance(&who)
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! What the runtime does for the local agents: it says which jobs are due, and signs and sends
-//! their results.
+//! Support of the local agents: the runtime writes their due jobs, and signs and sends their
+//! results.
 
 use alloc::vec::Vec;
 use frame_system::offchain::{CreateAuthorizedTransaction, SubmitTransaction};
@@ -37,8 +36,8 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Whether keys and scores may become public. A reorg back into the phase before would let
-    /// others read them and copy; so the block that opened the phase is finalised, or half of the
-    /// phase has passed and waiting any longer would cost the round.
+    /// others read and copy them. So either the block that opened the phase is finalised, or half
+    /// of the phase has passed and further waiting would cost the round.
     pub(crate) fn may_disclose(round: &RoundOf<T>, finalized: BlockNumber) -> bool {
         let half = round.deadline.saturating_sub(round.since) / 2;
         finalized >= round.since || Self::now() >= round.since.saturating_add(half)
@@ -46,8 +45,8 @@ impl<T: Config> Pallet<T> {
 }
 
 impl<T: Config + CreateAuthorizedTransaction<Call<T>>> Pallet<T> {
-    /// Signs and sends what is due of the results. Returns what was sent; whether it arrives, the
-    /// chain's state alone will say.
+    /// Signs and sends the due messages for the results. Returns the sent messages; only the
+    /// chain's state shows whether they arrive.
     pub fn submit(
         results: Vec<VaultEntry<T::AccountId>>,
         finalized: BlockNumber,
@@ -99,7 +98,7 @@ impl<T: Config + CreateAuthorizedTransaction<Call<T>>> Pallet<T> {
                 };
                 return Some((call, Sent::Commit));
             },
-            // There is no place, no bond or no ticket for it: nobody should wait.
+            // It has no place, no bond or no ticket, so nobody should wait for it.
             Err(Error::RoundFull | Error::BondNotFree | Error::NoTicket | Error::OwnRequest) => {
                 return Self::due_pass(id, agent);
             },
@@ -177,7 +176,7 @@ impl<T: Config + CreateAuthorizedTransaction<Call<T>>> Pallet<T> {
         ))
     }
 
-    /// Signs a message now; `None` when the agent's key is not in the keystore.
+    /// Signs a message; `None` if the agent's key is not in the keystore.
     fn prove(id: RoundId, agent: &T::AccountId, message: &Message) -> Option<Proof> {
         let signed_at = Self::now();
         let key = T::Agents::inference_key(agent)?;

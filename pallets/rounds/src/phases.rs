@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! What happens when a phase ends.
+//! The ends of phases.
 
 use alloc::{collections::BTreeMap, vec::Vec};
 use frame_support::traits::Get;
@@ -21,7 +20,7 @@ use crate::{
 };
 
 impl<T: Config> Pallet<T> {
-    /// Ends the phase that a round is in.
+    /// Ends the present phase of a round.
     pub(crate) fn advance(id: RoundId) {
         let Some(round) = Rounds::<T>::get(id) else {
             Self::unschedule(id);
@@ -36,13 +35,13 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// `min_responses` is tested on commits, before anything is public.
+    /// Checks `min_responses` on commits, before anything is public.
     pub(crate) fn end_committing(id: RoundId, round: RoundOf<T>) {
         if round.counts.commits < round.terms.min_responses {
             Self::fail(id, round, Failure::TooFewCommits);
         } else {
-            // One place for each open round: there is room. Without the hash the seed is weaker,
-            // never missing.
+            // There is one place for each open round, so there is room. Without the hash the seed
+            // would be weaker, but never missing.
             let _ = Unhashed::<T>::try_append(id);
             let agents = round.counts.commits;
             Self::begin(id, round, Phase::Revealing, T::RevealWindow::get(), agents);
@@ -50,7 +49,7 @@ impl<T: Config> Pallet<T> {
         Self::leave_committing(id);
     }
 
-    /// With enough valid responses, decides who ranks what, and with which weight: equation (2).
+    /// With enough valid responses, assigns them to rankers with weights: equation (2).
     pub(crate) fn end_revealing(id: RoundId, mut round: RoundOf<T>) {
         if round.counts.valid < round.terms.min_responses {
             return Self::fail(id, round, Failure::TooFewReveals);
@@ -108,7 +107,7 @@ impl<T: Config> Pallet<T> {
         Self::begin(id, round, Phase::Ranking, T::RankWindow::get(), n);
     }
 
-    /// Waits only for those who committed scores; with none, the round is over.
+    /// Waits only for agents that committed scores; without any, the round ends.
     pub(crate) fn end_ranking(id: RoundId, round: RoundOf<T>) {
         if round.counts.score_commits == 0 {
             return Self::fail(id, round, Failure::NoRankings);
@@ -191,9 +190,8 @@ impl<T: Config> Pallet<T> {
         );
     }
 
-    /// Settles a round that is over. The ratings of its rankers move if it has a winner and
-    /// teaches anything: a round that failed gives half of the fee back, and would be a cheap way
-    /// to farm them.
+    /// Settles a finished round. The ratings of its rankers move if it has a winner and counts. A
+    /// failed round gives half of the fee back, so it would be a cheap way to farm ratings.
     fn end(id: RoundId, mut round: RoundOf<T>) {
         round.since = Self::now();
         round.deadline = round.since;
@@ -216,7 +214,7 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Leaves a round to be read, and later to be purged.
+    /// Keeps a round for reading, and for a later purge.
     fn retire(id: RoundId, mut round: RoundOf<T>) {
         Self::unschedule(id);
         round.deadline = Self::now().saturating_add(T::RetentionPeriod::get());
@@ -252,7 +250,7 @@ impl<T: Config> Pallet<T> {
         });
     }
 
-    /// The least weighted mean that wins, 32 fractional bits.
+    /// Minimum weighted mean of a winner, 32 fractional bits.
     fn approval_threshold() -> u64 {
         let threshold = T::ApprovalThreshold::get().deconstruct();
         fixed::ratio(threshold.into(), Permill::one().deconstruct().into())

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! Parameters that fit together, for a runtime to take its constants from.
+//! Consistent sets of parameters, from which a runtime takes its constants.
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
@@ -8,7 +7,7 @@ use sp_runtime::Permill;
 
 use crate::BlockNumber;
 
-/// The parameters that differ between chains. What is an amount is the runtime's matter.
+/// The parameters that differ between chains. Amounts are configured by the runtime.
 #[derive(
     Clone,
     Copy,
@@ -49,8 +48,8 @@ pub struct RoundParameters {
 }
 
 impl RoundParameters {
-    /// How many blocks a round takes at most, as long as enough authorities author and the agenda
-    /// is not full.
+    /// Maximum number of blocks of a round, as long as enough authorities author and the agenda is
+    /// not full.
     pub const fn longest_round(&self) -> BlockNumber {
         self.commit_window
             .saturating_add(self.reveal_window)
@@ -61,10 +60,10 @@ impl RoundParameters {
 
 /// For a network of strangers with blocks of about a second.
 ///
-/// With `MinRankings` 9 every response is ranked by all others up to ten of them, and four are the least
-/// that are worth it. The windows for inference
-/// leave two minutes each, and those for keys half a minute: a phase ends early anyway, so that
-/// they only matter when somebody is missing. A day of retention lets every client see the answer.
+/// With `MinRankings` 9, every response is ranked by all others in rounds of up to ten agents. Four
+/// agents are the minimum that is useful. The windows for inference are two minutes each, those for
+/// keys half a minute. A phase ends early anyway, so the windows matter only if an agent is
+/// missing. A day of retention lets every client see the answer.
 pub const PRODUCTION: RoundParameters = RoundParameters {
     min_responses: 4,
     max_responses: 500,
@@ -80,7 +79,7 @@ pub const PRODUCTION: RoundParameters = RoundParameters {
     longevity: 64,
 };
 
-/// For one machine, which runs all of the models: two agents are enough, and everything is short.
+/// For one machine that runs all models: two agents are enough, and everything is short.
 pub const DEV: RoundParameters = RoundParameters {
     min_responses: 2,
     max_responses: 32,
@@ -93,7 +92,7 @@ pub const DEV: RoundParameters = RoundParameters {
     ..PRODUCTION
 };
 
-/// The paper's rules, for simulations: every agent ranks a third of the others, and the best
+/// The paper's parameters, for simulations: every agent ranks a third of the others, and the best
 /// response wins however bad it is.
 pub const PAPER: RoundParameters = RoundParameters {
     min_rankings: 0,

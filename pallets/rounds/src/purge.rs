@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! Removing rounds that are over.
+//! Removal of finished rounds.
 //!
-//! By the order in which they ended, after `RetentionPeriod` blocks, with the weight that a block
-//! leaves over. Where more than half of `MaxStoredRounds` are stored, one page a block is removed
-//! whatever else there is to do.
+//! Rounds are purged in the order in which they ended, after `RetentionPeriod` blocks, with the
+//! weight that a block leaves over. If more than half of `MaxStoredRounds` are stored, every block
+//! removes one page, whatever else it has to do.
 
 use frame_support::{traits::Get, weights::Weight};
 use starling_primitives::RoundId;
@@ -15,7 +14,7 @@ use crate::{
 };
 
 impl<T: Config> Pallet<T> {
-    /// Purges with what is left of a block. Returns the weight that it took.
+    /// Purges with the rest of a block's weight. Returns the used weight.
     pub(crate) fn idle_purge(remaining: Weight) -> Weight {
         let base = T::WeightInfo::purge(0);
         let item = T::WeightInfo::purge(1).saturating_sub(base);
@@ -38,7 +37,7 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Purges one page when storage fills up. Returns the weight that it took.
+    /// Purges one page if storage fills up. Returns the used weight.
     pub(crate) fn mandatory_purge() -> Weight {
         let half = u64::from(T::MaxStoredRounds::get()) / 2;
         if Self::stored_rounds() <= half {
@@ -48,8 +47,8 @@ impl<T: Config> Pallet<T> {
         T::WeightInfo::purge(removed)
     }
 
-    /// Removes at most `limit` items of the round that waits longest. `None` when no round may be
-    /// purged yet.
+    /// Removes at most `limit` items of the round that has waited longest. Returns `None` if no
+    /// round may be purged yet.
     pub(crate) fn purge(limit: u32) -> Option<u32> {
         let mut queue = EndedQueue::<T>::get();
         let id = Ended::<T>::get(queue.head).filter(|_| queue.head < queue.tail)?;

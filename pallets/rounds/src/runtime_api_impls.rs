@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! The answers to [`starling_primitives::api::RoundsApi`], except for `submit`.
+//! Implementation of [`starling_primitives::api::RoundsApi`], except for `submit`.
 
 use alloc::vec::Vec;
 use frame_support::traits::Get;
@@ -17,7 +16,7 @@ use crate::{
 };
 
 impl<T: Config> Pallet<T> {
-    /// The rounds that are open, the next one to change its phase first.
+    /// The open rounds; the next one to change its phase comes first.
     pub fn open_rounds() -> Vec<RoundId> {
         Agenda::<T>::get()
             .into_iter()
@@ -26,7 +25,7 @@ impl<T: Config> Pallet<T> {
             .collect()
     }
 
-    /// Everything public about a round that is stored.
+    /// All public data about a stored round.
     pub fn round_view(id: RoundId) -> Option<RoundView<T::AccountId>> {
         let round = Rounds::<T>::get(id)?;
         let responses = Participants::<T>::iter_prefix(id)
@@ -41,7 +40,7 @@ impl<T: Config> Pallet<T> {
         })
     }
 
-    /// What an agent owes to which round.
+    /// The tasks of an agent in all rounds.
     pub fn owed(agent: &T::AccountId) -> Vec<Owed<T::AccountId>> {
         Self::open_rounds()
             .into_iter()
@@ -58,7 +57,7 @@ impl<T: Config> Pallet<T> {
             .collect()
     }
 
-    /// What the chain knows of an agent.
+    /// An agent's record on chain.
     pub fn agent_view(who: &T::AccountId) -> Option<AgentView> {
         let key = T::Agents::inference_key(who)?;
         let (open_rounds, reserved) = T::Agents::reservations(who);
@@ -79,7 +78,7 @@ impl<T: Config> Pallet<T> {
         T::Tickets::price(T::Rewards::reward(fee))
     }
 
-    /// What a request costs besides its fee.
+    /// The costs of a request besides its fee.
     pub fn request_cost(max_responses: u32) -> (Balance, Balance) {
         (
             Self::request_fee(max_responses),
@@ -87,7 +86,7 @@ impl<T: Config> Pallet<T> {
         )
     }
 
-    /// The answer of a round that is stored.
+    /// The answer of a stored round.
     pub fn answer(id: RoundId) -> Option<RoundAnswer<T::AccountId>> {
         let round = Rounds::<T>::get(id)?;
         let text = round
@@ -101,7 +100,7 @@ impl<T: Config> Pallet<T> {
         })
     }
 
-    /// What an agent owes to a round, or may do in it.
+    /// The task of an agent in a round, if it has one.
     pub(crate) fn task(
         id: RoundId,
         round: &RoundOf<T>,
@@ -110,7 +109,8 @@ impl<T: Config> Pallet<T> {
         let participant = Participants::<T>::get(id, agent);
         match (round.phase, participant) {
             (Phase::Committing, None) => {
-                // After the block of the request it is too early for a commit, not for the work.
+                // Right after the block of the request it is too early for a commit, but not for
+                // the work.
                 if let Ok(_) | Err(Error::TooEarly) = Self::check_commit(id, agent, &[0]) {
                     return Some(Task::Respond {
                         prompt: Self::prompt(id),

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! The outcome of a round, to the last unit. Never fails.
+//! The settlement of a round, to the last unit. Never fails.
 
 use alloc::{collections::BTreeMap, vec::Vec};
 use frame_support::traits::{
@@ -20,7 +19,7 @@ use crate::{
 };
 
 impl<T: Config> Pallet<T> {
-    /// Pays everything that a round that is over owes. Returns the spread of its responses' means.
+    /// Makes all payments of a finished round. Returns the spread of its responses' means.
     pub(crate) fn settle(id: RoundId, round: &RoundOf<T>) -> u64 {
         let tallies: BTreeMap<Position, Tally> = Entries::<T>::iter_prefix(id)
             .map(|(place, entry)| (place, entry.tally))
@@ -58,7 +57,7 @@ impl<T: Config> Pallet<T> {
         rating::spread(tallies.values())
     }
 
-    /// Splits the fee as the outcome says.
+    /// Splits the fee according to the outcome.
     fn pay(
         round: &RoundOf<T>,
         mut settlement: Settlement,
@@ -84,8 +83,7 @@ impl<T: Config> Pallet<T> {
         settlement.with(paid)
     }
 
-    /// Whether an agent sent what it owed: a valid response, and the scores that were assigned to
-    /// it.
+    /// Whether an agent sent all that it owed: a valid response, and the assigned scores.
     fn has_delivered(round: &RoundOf<T>, participant: &ParticipantOf<T>) -> bool {
         let assigned = round.seed.is_some();
         match (round.phase, &participant.response) {
@@ -97,7 +95,7 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// What an agent loses of its ticket.
+    /// The part of its ticket that an agent loses.
     fn forfeited_part(
         round: &RoundOf<T>,
         agent: &T::AccountId,
@@ -115,7 +113,7 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// `Rating · max(0, 2c − 1)` of a ranker; 0 for who disclosed nothing.
+    /// Points of a ranker: `Rating · max(0, 2c − 1)`; 0 if it disclosed nothing.
     fn points(participant: &ParticipantOf<T>, tallies: &BTreeMap<Position, Tally>) -> u64 {
         let (Response::Valid { rating, .. }, Ranking::Disclosed(scores)) =
             (&participant.response, &participant.ranking)
@@ -138,7 +136,7 @@ impl<T: Config> Pallet<T> {
         credit
     }
 
-    /// Gives back what was on hold.
+    /// Gives back a held amount.
     pub(crate) fn return_to(who: &T::AccountId, reason: HoldReason, amount: Balance) {
         let released = T::Currency::release(&reason.into(), who, amount, Precision::Exact);
         if let Err(error) = released {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! What always holds between blocks.
+//! Invariants between blocks.
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +19,7 @@ use crate::{
 };
 
 impl<T: Config> Pallet<T> {
-    /// Checks what always holds of rounds between blocks. Native only.
+    /// Checks the invariants of rounds between blocks. Native only.
     pub fn do_try_state() -> Result<(), DispatchError> {
         Self::try_agenda()?;
         Self::try_orphans()?;
@@ -32,8 +31,7 @@ impl<T: Config> Pallet<T> {
         Self::try_claims()
     }
 
-    /// Every stored round is on the agenda or among those that ended, once; and the lists are
-    /// sorted.
+    /// Every stored round is once on the agenda or among the ended ones, and the lists are sorted.
     fn try_agenda() -> Result<(), DispatchError> {
         let agenda = Agenda::<T>::get();
         ensure!(
@@ -94,8 +92,8 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// The counts of an open round count what there is. What a round that is over leaves may be
-    /// purged in part.
+    /// The counts of an open round match its entries. The entries of a finished round may be purged
+    /// in part.
     fn try_round(id: RoundId, round: &RoundOf<T>) -> Result<(), DispatchError> {
         if round.phase.is_final() {
             return Ok(());
@@ -181,8 +179,7 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// What requesters have on hold is what the rounds say, and the fee of a round that is over
-    /// is gone.
+    /// The requesters' held funds match the rounds, and the fee of a finished round is gone.
     fn try_holds() -> Result<(), DispatchError> {
         let mut held: BTreeMap<T::AccountId, (Balance, Balance)> = BTreeMap::new();
         for round in Rounds::<T>::iter_values() {
@@ -206,7 +203,8 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// What open rounds claim from the agents' bonds and tickets is what is reserved and staked.
+    /// The claims of open rounds on the agents' bonds and tickets match the reserved and staked
+    /// amounts.
     fn try_claims() -> Result<(), DispatchError> {
         let mut claims: BTreeMap<T::AccountId, (u32, Balance, Balance)> = BTreeMap::new();
         for (id, agent) in Participants::<T>::iter_keys() {

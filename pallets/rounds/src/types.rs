@@ -12,7 +12,7 @@ use starling_primitives::{
 
 use crate::Config;
 
-/// An amount that was taken from an account and not yet given to another one.
+/// An amount that was taken from one account and not yet given to another.
 pub type CreditOf<T> =
     fungible::Credit<<T as frame_system::Config>::AccountId, <T as Config>::Currency>;
 
@@ -22,23 +22,23 @@ pub type RoundOf<T> = Round<<T as frame_system::Config>::AccountId>;
 /// A participant of this runtime.
 pub type ParticipantOf<T> = Participant<<T as Config>::MaxRankings>;
 
-/// Scores with the responses that they are for.
+/// Scores with their responses.
 pub type ScoresOf<T> = BoundedVec<(Position, Score), <T as Config>::MaxRankings>;
 
 /// A place in a round of this runtime's chain.
 pub(crate) type SlotOf<'a, T> = Slot<'a, <T as frame_system::Config>::AccountId>;
 
-/// What an inference key adds to a message so that it needs no fee.
+/// The proof that makes an agent's message feeless.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct Proof {
-    /// The block number at signing. A message lives for a while only, and a later one replaces an
-    /// earlier one.
+    /// The block number at signing. A message is valid only for a while, and a later one replaces
+    /// an earlier one.
     pub signed_at: BlockNumber,
-    /// Over call, genesis, round, account, `signed_at` and all of the content.
+    /// Signature over call, genesis, round, account, `signed_at` and the whole content.
     pub signature: InferenceSignature,
 }
 
-/// How a response fared.
+/// State of a response.
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]
@@ -54,16 +54,16 @@ pub enum Response {
     Valid {
         /// The key.
         key: Secret,
-        /// The place in the shuffled order, from Ranking on.
+        /// Its position in the shuffled order, from Ranking on.
         position: Position,
-        /// The rating of the agent, read when the assignment was made; 32 fractional bits.
+        /// The agent's rating at the assignment; 32 fractional bits.
         rating: u64,
-        /// `w`, read with it.
+        /// `w`, read at the same time.
         weight: u64,
     },
 }
 
-/// What an agent did about the responses assigned to it.
+/// State of the responses that an agent has to rank.
 #[derive(
     CloneNoBound,
     DebugNoBound,
@@ -76,16 +76,16 @@ pub enum Response {
 )]
 #[scale_info(skip_type_params(MaxRankings))]
 pub enum Ranking<MaxRankings: frame_support::traits::Get<u32>> {
-    /// Nothing.
+    /// No scores yet.
     #[codec(index = 0)]
     None,
-    /// It committed scores.
+    /// The agent committed scores.
     #[codec(index = 1)]
     Committed(H256),
-    /// It disclosed scores for other responses than the assigned ones.
+    /// The agent disclosed scores for responses other than the assigned ones.
     #[codec(index = 2)]
     Spoiled,
-    /// It disclosed its scores.
+    /// The agent disclosed its scores.
     #[codec(index = 3)]
     Disclosed(BoundedVec<(Position, Score), MaxRankings>),
 }
@@ -105,18 +105,18 @@ pub enum Ranking<MaxRankings: frame_support::traits::Get<u32>> {
 pub struct Participant<MaxRankings: frame_support::traits::Get<u32>> {
     /// `H(domain ‖ genesis ‖ round ‖ agent ‖ k_i)`.
     pub key_commitment: H256,
-    /// How its response fared.
+    /// State of its response.
     pub response: Response,
-    /// What it did about the responses of others.
+    /// State of its scores.
     pub ranking: Ranking<MaxRankings>,
 }
 
-/// A valid response in the shuffled order, and what the rankers think of it.
+/// A valid response in the shuffled order, with its scores.
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]
 pub struct Entry<AccountId> {
-    /// Whose response it is.
+    /// The agent that gave it.
     pub agent: AccountId,
     /// The scores so far.
     pub tally: Tally,
@@ -141,10 +141,10 @@ pub struct Due {
     pub at: BlockNumber,
     /// The round.
     pub round: RoundId,
-    /// Since when more than a third of the authorities must have authored; `None` where nothing
-    /// more can arrive.
+    /// The block since which more than a third of the authorities must have authored; `None` if no
+    /// more messages can arrive.
     pub since: Option<BlockNumber>,
-    /// How many agents the transition handles at most.
+    /// Maximum number of agents that the transition handles.
     pub agents: u32,
 }
 
@@ -163,14 +163,14 @@ pub struct Due {
     TypeInfo,
 )]
 pub struct Room {
-    /// So many.
+    /// Number of transitions.
     pub transitions: u32,
-    /// Of so many agents together.
+    /// Number of agents of these transitions together.
     pub agents: u32,
 }
 
 impl Room {
-    /// What is left after the transition of a round with so many agents, if it fits.
+    /// The room left after the transition of a round with `agents` agents, if it fits.
     pub(crate) fn without(self, agents: u32) -> Option<Self> {
         Some(Self {
             transitions: self.transitions.checked_sub(1)?,
@@ -179,7 +179,7 @@ impl Room {
     }
 }
 
-/// The last block that an account authored.
+/// The last block of an author.
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]
@@ -190,8 +190,7 @@ pub struct Authored<AccountId> {
     pub at: BlockNumber,
 }
 
-/// The rounds that are over and wait for their purge, by the order in which they ended: the next
-/// one to purge, and the place of the next one to end.
+/// The finished rounds that wait for their purge, in the order in which they ended.
 #[derive(
     Clone,
     Debug,
@@ -205,9 +204,9 @@ pub struct Authored<AccountId> {
     TypeInfo,
 )]
 pub struct Queue {
-    /// The place of the round that is purged next.
+    /// The index of the round that is purged next.
     pub head: u64,
-    /// The place of the round that ends next.
+    /// The index of the round that ends next.
     pub tail: u64,
 }
 

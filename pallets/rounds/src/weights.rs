@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! The weights of `pallet-rounds`.
 //!
 //! A runtime takes them from `frame-omni-bencher`, which writes an implementation of [`WeightInfo`]
-//! from `benchmarking.rs`. The implementation for `()` is for this pallet's own tests: it
-//! counts storage accesses and was not measured.
+//! from `benchmarking.rs`. The implementation for `()` serves this pallet's own tests: it counts
+//! storage accesses and was not measured.
 
 use frame_support::weights::{constants::ParityDbWeight, Weight};
 

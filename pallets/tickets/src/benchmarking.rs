@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! Benchmarks of the calls.
 
 #![allow(clippy::expect_used)] // A benchmark that cannot be set up must stop.
@@ -15,10 +14,10 @@ use starling_primitives::Balance;
 
 use super::*;
 
-/// Gives `who` money for tickets worth `amount`, and what keeps its account alive.
+/// Gives `who` money for tickets worth `amount`, and enough to keep its account alive.
 fn fund<T: Config>(who: &T::AccountId, amount: Balance) {
     let sum = amount.saturating_add(T::Currency::minimum_balance().saturating_mul(2));
-    // Dropping the debt issues what was deposited.
+    // Dropping the debt issues the deposited amount.
     drop(T::Currency::deposit(who, sum, Exact).expect("benchmark accounts can be funded"));
 }
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! The work of the calls.
+//! Implementation of the calls.
 
 use frame_support::{
     pallet_prelude::*,
@@ -31,7 +30,7 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Takes `amount` off the free tickets of `who` and returns what is left of them.
+    /// Takes `amount` off the free tickets of `who`. Returns the rest of them.
     fn take_free(who: &T::AccountId, amount: Balance) -> Result<Balance, DispatchError> {
         let left = Accounts::<T>::get(who)
             .free
@@ -48,7 +47,7 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Changes the tickets of `who`, and forgets who has none.
+    /// Changes the tickets of `who`, and removes the entry of an account without tickets.
     pub(crate) fn mutate<R>(who: &T::AccountId, f: impl FnOnce(&mut Account) -> R) -> R {
         Accounts::<T>::mutate_exists(who, |slot| {
             let mut account = slot.take().unwrap_or_default();

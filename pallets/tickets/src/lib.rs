@@ -2,7 +2,7 @@
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![doc = include_str!("../README.md")]
-// A sum that overflows in a test fails it, as it should.
+// A sum that overflows in a test fails the test.
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 #[cfg(feature = "runtime-benchmarks")]
@@ -25,7 +25,7 @@ pub use weights::WeightInfo;
 /// The log target of this pallet.
 const LOG_TARGET: &str = "runtime::tickets";
 
-// Only what the macros write here expects anything; the work is in the other modules.
+// Only code of the macros uses `expect` here; the work is in the other modules.
 #[allow(clippy::expect_used)]
 #[frame_support::pallet]
 pub mod pallet {
@@ -54,16 +54,16 @@ pub mod pallet {
         type Currency: hold::Balanced<Self::AccountId, Balance = Balance>
             + hold::Mutate<Self::AccountId, Balance = Balance, Reason = Self::RuntimeHoldReason>;
 
-        /// The least price of a ticket.
+        /// Minimum price of a ticket.
         #[pallet::constant]
         type MinTicket: Get<Balance>;
 
-        /// The price of a ticket as a share of what the round rewards.
+        /// Price of a ticket as a share of the round's reward.
         #[pallet::constant]
         type TicketShare: Get<Permill>;
     }
 
-    /// Why this pallet holds funds.
+    /// Reasons why this pallet holds funds.
     #[pallet::composite_enum]
     pub enum HoldReason {
         /// Tickets, free and staked.
@@ -71,7 +71,7 @@ pub mod pallet {
         Tickets,
     }
 
-    /// The tickets of every account that has some.
+    /// The tickets of every account that has any.
     #[pallet::storage]
     pub type Accounts<T: Config> =
         StorageMap<_, Blake2_128Concat, T::AccountId, Account, ValueQuery>;
@@ -83,7 +83,7 @@ pub mod pallet {
         Bought {
             /// The buyer.
             who: T::AccountId,
-            /// For how much.
+            /// The bought amount.
             amount: Balance,
             /// The buyer's free tickets now.
             free: Balance,
@@ -92,7 +92,7 @@ pub mod pallet {
         Refunded {
             /// Their owner.
             who: T::AccountId,
-            /// For how much.
+            /// The refunded amount.
             amount: Balance,
             /// The owner's free tickets now.
             free: Balance,
@@ -103,7 +103,7 @@ pub mod pallet {
     pub enum Error<T> {
         /// The amount is zero.
         ZeroAmount,
-        /// There are not as many free tickets.
+        /// There are not enough free tickets.
         NotEnoughTickets,
     }
 
@@ -130,8 +130,8 @@ pub mod pallet {
     impl<T: Config> Pallet<T> {
         /// Buys tickets for `amount`.
         ///
-        /// Any signed account may call it. It puts `amount` on hold as free tickets, which an agent
-        /// spends on rounds and which [`Pallet::refund`] turns back into money.
+        /// Any signed account may call it. It puts `amount` on hold as free tickets. An agent
+        /// spends them on rounds, and [`Pallet::refund`] turns them back into money.
         ///
         /// Emits [`Event::Bought`].
         ///
@@ -146,7 +146,7 @@ pub mod pallet {
 
         /// Turns free tickets worth `amount` back into money.
         ///
-        /// Any signed account may call it. What is staked in a round is not free.
+        /// Any signed account may call it. Tickets that are staked in a round are not free.
         ///
         /// Emits [`Event::Refunded`].
         ///

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! A chain with money and tickets.
 
 use frame_support::{derive_impl, parameter_types, traits::fungible};
@@ -17,7 +16,7 @@ frame_support::construct_runtime!(
     }
 );
 
-/// What accounts 1 to 3 own at the start.
+/// Initial funds of accounts 1 to 3.
 pub const ENDOWMENT: Balance = 1_000;
 pub const EXISTENTIAL_DEPOSIT: Balance = 5;
 
@@ -58,7 +57,7 @@ pub fn events() -> Vec<crate::Event<Test>> {
         .collect()
 }
 
-/// What `who` may use, and what it has on hold.
+/// The free and the held funds of `who`.
 pub fn money(who: AccountId) -> (Balance, Balance) {
     (
         <Balances as fungible::Inspect<_>>::balance(&who),
@@ -66,7 +65,7 @@ pub fn money(who: AccountId) -> (Balance, Balance) {
     )
 }
 
-/// The state at the start.
+/// The initial state.
 pub fn genesis() -> sp_core::storage::Storage {
     RuntimeGenesisConfig {
         balances: pallet_balances::GenesisConfig {
@@ -79,8 +78,8 @@ pub fn genesis() -> sp_core::storage::Storage {
     .expect("a genesis")
 }
 
-/// Runs a test on a chain of its own; checks at the end what always holds, and that the issuance
-/// shrank by what the test says was forfeited and dropped.
+/// Runs a test on a chain of its own. At the end it checks the invariants, and that the issuance
+/// shrank by the amount that the test returns as forfeited and dropped.
 pub fn run(test: impl FnOnce() -> Balance) {
     sp_io::TestExternalities::from(genesis()).execute_with(|| {
         System::set_block_number(1);

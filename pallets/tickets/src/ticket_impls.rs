@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! What the pallet does for others.
+//! Implementation of the tickets for other pallets.
 
 use frame_support::{
     pallet_prelude::*,

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! What always holds between blocks.
+//! Invariants between blocks.
 
 use frame_support::{ensure, traits::fungible::InspectHold};
 use sp_runtime::DispatchError;
@@ -8,7 +7,7 @@ use sp_runtime::DispatchError;
 use crate::{Account, Accounts, Config, HoldReason, Pallet};
 
 impl<T: Config> Pallet<T> {
-    /// What is on hold is what is free and staked, and nobody without tickets is on record.
+    /// The held funds are the free and staked tickets, and accounts without tickets have no entry.
     pub fn do_try_state() -> Result<(), DispatchError> {
         for (who, account) in Accounts::<T>::iter() {
             ensure!(account != Account::default(), "an account without tickets");

@@ -7,7 +7,7 @@ use starling_primitives::Balance;
 
 use crate::Config;
 
-/// An amount that was taken from an account and not yet given to another one.
+/// An amount that was taken from one account and not yet given to another.
 pub type CreditOf<T> =
     fungible::Credit<<T as frame_system::Config>::AccountId, <T as Config>::Currency>;
 
@@ -26,8 +26,8 @@ pub type CreditOf<T> =
     TypeInfo,
 )]
 pub struct Account {
-    /// What may be spent on a round, or refunded.
+    /// Tickets that may be spent on a round, or refunded.
     pub free: Balance,
-    /// What is at stake in rounds that have not ended.
+    /// Tickets at stake in rounds that have not ended.
     pub staked: Balance,
 }

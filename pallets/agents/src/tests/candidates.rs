@@ -46,7 +46,7 @@ fn a_higher_bond_takes_the_place_of_the_lowest() {
         register(6, 201);
         assert_eq!(list(), [6, 1, 2, 3, 4]);
         assert!(events().contains(&Event::CandidateRemoved { who: 5 }));
-        // Who was pushed off takes a place back by bonding more, not by waiting.
+        // An agent that was pushed off gets a place back by bonding more, not by waiting.
         assert_ok!(Agents::bond_extra(RuntimeOrigin::signed(5), 2));
         assert_eq!(list(), [5, 6, 1, 2, 3]);
     });

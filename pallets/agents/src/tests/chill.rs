@@ -37,7 +37,7 @@ fn an_unchilled_agent_is_active_at_once_with_a_new_activation() {
         assert_ok!(Agents::chill(RuntimeOrigin::signed(1)));
         assert_ok!(Agents::unchill(RuntimeOrigin::signed(1)));
         assert!(<Agents as AgentRegistry<_>>::is_active(&1));
-        // It was away: it does not count among those that were active at the watermark.
+        // It was away, so it does not count among the agents that were active at the watermark.
         assert_eq!(
             <Agents as AgentRegistry<_>>::activation(&1),
             Some(watermark)

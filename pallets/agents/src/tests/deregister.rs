@@ -73,7 +73,7 @@ fn an_agent_with_an_open_round_stays() {
             Error::<Test>::NotRegistered
         );
         register(1, 150);
-        // A reservation of nothing is one too: the round still needs the key.
+        // A reservation of nothing is one, too: the round still needs the key.
         assert_ok!(<Agents as AgentRegistry<_>>::reserve(&1, 0));
         assert_noop!(
             Agents::deregister(RuntimeOrigin::signed(1)),

@@ -14,6 +14,6 @@ mod session;
 mod slash;
 mod unbond;
 
-/// The other tests run [`crate::Pallet::do_try_state`] when they are over; these show that it would
-/// notice.
+/// The other tests run [`crate::Pallet::do_try_state`] at their end. These tests show that it
+/// detects broken state.
 mod try_state;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! Arbitrary calls by arbitrary accounts: whatever happens, the state is sound, no money comes or
-//! goes, and a call that fails changes nothing.
+//! Arbitrary calls by arbitrary accounts: the state always stays sound, no money comes or goes, and
+//! a failed call changes nothing.
 
 use frame_support::pallet_prelude::DispatchResult;
 use proptest::prelude::*;
@@ -49,7 +48,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// The reservations that are open, as the rounds would know them.
+/// The open reservations, as the rounds would know them.
 type Open = Vec<(AccountId, Balance)>;
 
 fn apply(op: &Op, open: &mut Open) -> DispatchResult {

@@ -5,7 +5,7 @@ use starling_primitives::traits::AgentRegistry;
 
 use crate::{mock::*, ActiveCount, Agent, Agents as Registered, Candidates, KeyOwner};
 
-/// What `do_try_state` says after the state was broken by `f`.
+/// The error of `do_try_state` after `f` broke the state.
 fn broken(f: impl FnOnce()) -> String {
     let mut said = String::new();
     let mut externalities =

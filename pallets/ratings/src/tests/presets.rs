@@ -17,8 +17,8 @@ fn every_preset_is_sound() {
     }
 }
 
-/// `InitialRating` is at most what a ranker at random gets: 0.71 with the simulation's spread of
-/// quality and noise.
+/// `InitialRating` is at most the rating of a ranker at random: 0.71 with the simulation's spread
+/// of quality and noise.
 #[test]
 fn a_newcomer_is_not_better_off_than_a_ranker_at_random() {
     for preset in [Parameters::production(1_000), Parameters::dev()] {

@@ -6,7 +6,7 @@ use starling_primitives::{fixed::ONE, traits::Ratings as _};
 use crate::mock::*;
 
 proptest! {
-    /// An oracle in floats that keeps all rounds and looks at the last ones.
+    /// An oracle in floats that keeps all rounds and computes the rating from the last ones.
     #[test]
     fn a_rating_is_what_floats_say_of_the_last_rounds(
         rounds in prop::collection::vec((0..=ONE, 0..17u32), 0..12)

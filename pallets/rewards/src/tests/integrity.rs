@@ -57,7 +57,7 @@ fn a_ticket_that_is_a_share_of_the_fee_counts_with_that_share() {
     integrity_test_with(|rules| rules.forfeits = Permill::from_percent(25));
 }
 
-/// Plays what the condition is about: a requester that owns all agents, at the largest round, with
+/// Plays the case of the condition: a requester that owns all agents, at the largest round, with
 /// every ranker's point.
 #[test]
 fn a_requester_that_owns_all_agents_loses() {
@@ -69,7 +69,7 @@ fn a_requester_that_owns_all_agents_loses() {
                 Rewards::pay_winner(fee, forfeits, &1, &[(1, 1)])
             });
             assert!(paid.winner + paid.rankers < fee + forfeits);
-            // Not even with the forfeits for nothing.
+            // Not even if the forfeits were free.
             assert!(paid.winner + paid.rankers < fee);
         }
     });

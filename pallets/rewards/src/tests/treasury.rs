@@ -45,8 +45,8 @@ fn what_it_has_above_that_can_be_spent() {
     });
 }
 
-/// Cannot happen: the treasury keeps its existential deposit. If it did, settlement would still
-/// not fail, and the check of the state would say so.
+/// Cannot happen, because the treasury keeps its existential deposit. If it did, settlement would
+/// still not fail, and the check of the state would report it.
 #[test]
 fn what_not_even_the_treasury_can_take_is_burnt() {
     run(|| {

@@ -93,7 +93,7 @@ fn a_signature_for_another_account_round_or_message_is_no_proof() {
     });
 }
 
-/// Every call that needs no fee, as agent 1 may send it now, one a phase.
+/// Every feeless call, as agent 1 may send it now, one a phase.
 fn each_call(check: impl Fn(Call<Test>)) {
     run(|| {
         RevealWindow::set(30);
@@ -122,7 +122,7 @@ fn each_call(check: impl Fn(Call<Test>)) {
     });
 }
 
-/// The call with what `change` makes of its proof, and of what it signs.
+/// The call with its proof changed by `change`, which also sees the signed message.
 fn with_proof(mut call: Call<Test>, change: impl Fn(u64, &Message) -> Proof) -> Call<Test> {
     match &mut call {
         Call::commit {
@@ -167,8 +167,8 @@ fn with_proof(mut call: Call<Test>, change: impl Fn(u64, &Message) -> Proof) -> 
     call
 }
 
-/// `Error::BadSignature` and `Error::MessageExpired` are what the pool alone is told, in its own
-/// terms: a dispatch does not look at the proof again.
+/// Only the pool gets `Error::BadSignature` and `Error::MessageExpired`, in its own terms: a
+/// dispatch does not check the proof again.
 #[test]
 fn every_call_is_refused_with_the_signature_of_another_key() {
     each_call(|call| {
@@ -263,8 +263,8 @@ fn a_message_lives_for_a_while_only() {
 
 #[test]
 fn the_dispatch_of_what_was_let_in_never_fails() {
-    // Everything that the dispatch tests, the authorization has tested: see `assert_refused`,
-    // through which every refusal of the other files goes. What it lets in, goes through.
+    // The authorization makes all checks of the dispatch: see `assert_refused`, which every refusal
+    // in the other files uses. A message that it lets in succeeds.
     run(|| {
         let id = ask();
         play(id, 6, honest);

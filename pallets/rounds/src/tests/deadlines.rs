@@ -86,7 +86,7 @@ fn censoring_authors_cannot_make_honest_agents_miss_a_deadline() {
         // One author of three alone, far beyond the deadline.
         blocks(3 * CommitWindow::get());
         assert_eq!(phase(id), Phase::Committing);
-        // What it kept out is still in time.
+        // The messages that it kept out are still in time.
         commit(id, 5);
         Author::set(Some(3));
         next_block();

@@ -62,7 +62,7 @@ fn scores_or_salt_that_do_not_match_are_refused() {
     });
 }
 
-/// Agent 1 commits and discloses what `change` makes of its scores; returns whether they counted.
+/// Agent 1 commits and discloses its scores as changed by `change`; returns whether they counted.
 fn counts(change: impl Fn(&mut Vec<(Position, Score)>)) -> bool {
     run(|| {
         let id = ask();

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! Arbitrary messages by arbitrary accounts, and what always holds after every block.
+//! Arbitrary messages by arbitrary accounts, with the invariants checked after every block.
 //!
-//! `CASES` sequences of `LENGTH` operations are more than 20,000 operations. What once failed is
-//! kept in `proptest-regressions/fuzz.txt` and tried first. A long run:
+//! `CASES` sequences of `LENGTH` operations are more than 20,000 operations. Sequences that once
+//! failed are kept in `proptest-regressions/fuzz.txt` and tried first. A long run:
 //!
 //! ```text
 //! STARLING_FUZZ_CASES=5000 cargo test --release -p pallet-rounds fuzz -- --nocapture
@@ -17,11 +16,11 @@ use starling_primitives::{Balance, Position, Score};
 
 use crate::{mock::*, *};
 
-/// Enough that each outcome is met: the rarest one ended about two rounds in a hundred cases.
+/// Enough cases to meet each outcome: the rarest one ended about two rounds in a hundred cases.
 const CASES: u32 = 400;
 const LENGTH: usize = 250;
 
-/// One operation. Indices are taken modulo what there is, so that most of them hit something.
+/// One operation. Indices are taken modulo the number of items, so that most of them hit something.
 #[derive(Clone, Debug)]
 enum Op {
     Request {
@@ -56,7 +55,7 @@ enum Op {
         skew: u8,
         paid: bool,
     },
-    /// Every agent does what it owes.
+    /// All agents do what they owe.
     Everybody {
         round: u8,
         skew: u8,
@@ -97,7 +96,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// The number of a round among those that are stored.
+/// The number of one of the stored rounds.
 fn pick(round: u8) -> u64 {
     let mut ids: Vec<u64> = Rounds::<Test>::iter_keys().collect();
     ids.sort();
@@ -107,8 +106,8 @@ fn pick(round: u8) -> u64 {
     ids.get(newest).copied().unwrap_or(0)
 }
 
-/// The scores that an agent gives, a pure function of round, agent and skew; a skew of 3 and more
-/// makes them for other responses than the assigned ones.
+/// The scores of an agent, a pure function of round, agent and skew. A skew of 3 or more makes
+/// scores for responses other than the assigned ones.
 fn judge(id: u64, who: AccountId, skew: u8) -> Vec<(Position, Score)> {
     let Some(it) = Rounds::<Test>::get(id) else {
         return Vec::new();
@@ -290,7 +289,7 @@ fn apply(op: Op) -> bool {
     }
 }
 
-/// How many rounds ended how: with a winner, and with each failure.
+/// Numbers of rounds by outcome: with a winner, and with each failure.
 static ENDED: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
 
 fn count(phase: Phase) {
@@ -304,7 +303,8 @@ fn count(phase: Phase) {
     ENDED[place].fetch_add(1, Ordering::Relaxed);
 }
 
-/// A block, after which money is still what it was: minted as subsidy, burnt as the rules say.
+/// Ends a block, and checks the issuance: only subsidies are minted, and only amounts that the
+/// parameters name are burnt.
 fn block(idle: Weight) {
     let before = Balances::total_issuance();
     next_block_with_idle(idle);

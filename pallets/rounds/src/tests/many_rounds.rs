@@ -105,7 +105,7 @@ fn rounds_that_overlap_are_independent() {
     });
 }
 
-/// What this block would reserve for its end besides looking at the agenda.
+/// The room that this block would reserve for its end, besides reading the agenda.
 fn reserved() -> Room {
     Reserved::<Test>::kill();
     let weight = Rounds_::reserve();
@@ -159,7 +159,7 @@ fn a_round_that_is_complete_in_a_full_block_goes_on_in_the_next_one() {
         next_block();
         assert_eq!(phase(id), Phase::Committing);
         assert_eq!(Reserved::<Test>::get().transitions, 1);
-        // However full this one is.
+        // Works however full this block is.
         System::register_extra_weight_unchecked(limits.max_block, DispatchClass::Operational);
         next_block();
         assert_eq!(phase(id), Phase::Revealing);

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! The job board, and `submit`.
 
 use codec::{Decode, Encode};
@@ -23,7 +22,7 @@ use std::sync::Arc;
 
 use crate::{mock::*, *};
 
-/// A chain, and a node on it that runs agent 1.
+/// A chain with a node that runs agent 1.
 fn on_a_node(test: impl FnOnce(&dyn Fn() -> Vec<RuntimeCall>)) {
     let mut ext = ext();
     let keystore = MemoryKeystore::new();
@@ -61,7 +60,7 @@ fn on_a_node(test: impl FnOnce(&dyn Fn() -> Vec<RuntimeCall>)) {
     });
 }
 
-/// Includes what the node sent in the block.
+/// Includes the node's messages in the block.
 fn include(calls: Vec<RuntimeCall>) {
     for call in calls {
         let RuntimeCall::Rounds_(call) = call else {

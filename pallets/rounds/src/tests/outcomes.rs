@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use starling_primitives::{Balance, Score};
 
-/// What everybody owned before the round, and what the round took and gave.
+/// All funds before the round, and the changes by the round.
 struct Ledger {
     wealth: BTreeMap<AccountId, Balance>,
     treasury: Balance,
@@ -14,7 +14,7 @@ struct Ledger {
 }
 
 impl Ledger {
-    /// From before the request on.
+    /// Opens the ledger before the request.
     fn open() -> Self {
         Self {
             wealth: AGENTS
@@ -162,7 +162,8 @@ fn who_does_not_disclose_or_spoils_is_slashed_and_keeps_what_its_response_earned
             ledger.gained(who, earned - SLASH as i128);
         }
         (4..=8).for_each(|who| assert_eq!(bond(who), BOND, "{who} is not"));
-        // What 4 to 8 gained besides the losers' part of their tickets is what the rankers were paid.
+        // The gains of 4 to 8, besides the losers' part of their tickets, are the rankers'
+        // payments.
         let paid = settlement(id);
         let gained = (4..=8).map(|who| {
             let response = if who == winner {
@@ -184,7 +185,7 @@ fn who_does_not_disclose_or_spoils_is_slashed_and_keeps_what_its_response_earned
     });
 }
 
-/// The winner's part of a pot with eight participants of which one wins and all are valid.
+/// The winner's part of a pot with eight participants, one of which wins while all are valid.
 fn settlement_winner(_: u64) -> Balance {
     (FEE + SUBSIDY + 7 * LOSER / 5) * 7 / 10
 }
@@ -301,7 +302,7 @@ fn a_response_that_half_of_its_rankers_did_not_rank_cannot_win() {
     });
 }
 
-/// Nothing is an answer.
+/// Scores every response as no answer.
 fn poor(_: AccountId, author: AccountId) -> Score {
     Score(u16::try_from(1_000 - author * 100).unwrap())
 }
@@ -317,7 +318,7 @@ fn below_the_threshold_nobody_wins_and_the_rankers_are_paid() {
         let paid = settlement(id);
         assert_eq!((paid.refunded, paid.forfeited), (FEE / 2, 5 * LOSER));
         assert_eq!((paid.winner, paid.subsidy), (0, 0));
-        // A fifth of the whole fee and of the forfeits that are in the pot, in five equal parts.
+        // A fifth of the whole fee and of the forfeits in the pot, in five equal parts.
         let each = (FEE + LOSER) / 5 / 5;
         assert_eq!(paid.rankers, 5 * each);
         (1..=5).for_each(|who| ledger.gained(who, each as i128 - LOSER as i128));
@@ -400,8 +401,8 @@ fn rankers_are_paid_by_rating_and_agreement() {
         traits::Ratings as _,
     };
     run(|| {
-        // Five agents with three responses each to rank. 1 has a past that rates above a
-        // newcomer, and 5 has two of its responses the wrong way round.
+        // Five agents, each with three responses to rank. The record of 1 rates above a newcomer's,
+        // and 5 has swapped two of its responses.
         let past = Deviations {
             squares: 1 << 64,
             count: 20,

@@ -137,7 +137,7 @@ fn who_has_chilled_or_rotated_meanwhile_still_reveals() {
             Agents::deregister(RuntimeOrigin::signed(1)),
             pallet_agents::Error::<Test>::OpenReservations
         );
-        // What it owes later too, whatever happened to its bond.
+        // It can also send later messages that it owes, whatever happened to its bond.
         assert_ok!(Agents::slash(RuntimeOrigin::root(), 1, 10 * BOND));
         (2..=5).for_each(|who| reveal(id, who));
         next_block();

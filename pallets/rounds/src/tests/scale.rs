@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! What a round costs, by its number of agents.
+//! The cost of a round, by its number of agents.
 //!
 //! A table, for up to 500 agents (minutes without optimisation):
 //!
@@ -21,7 +20,7 @@ use crate::{mock::*, *};
 /// Half of a block of two seconds.
 const BUDGET: u64 = WEIGHT_REF_TIME_PER_SECOND;
 
-/// What was seen of a round.
+/// Observations of a round.
 #[derive(Default)]
 struct Seen {
     blocks: u32,
@@ -31,7 +30,7 @@ struct Seen {
     state: usize,
 }
 
-/// The keys and bytes of the whole state, besides what the accounts are.
+/// Keys and bytes of the whole state, without the accounts.
 fn state() -> (usize, usize) {
     let mut key = sp_io::hashing::twox_128(b"Rounds_").to_vec();
     let prefix = key.clone();
@@ -48,8 +47,8 @@ fn state() -> (usize, usize) {
     (items, bytes)
 }
 
-/// Fills blocks with the messages, each up to the budget, as an author would, until the round is in
-/// the next phase.
+/// Fills blocks with the messages, each up to the budget, like an author would, until the round is
+/// in the next phase.
 fn deliver(id: u64, seen: &mut Seen, messages: Vec<Call<Test>>, next: Phase) {
     for message in messages {
         let call = RuntimeCall::from(message.clone());
@@ -71,7 +70,7 @@ fn deliver(id: u64, seen: &mut Seen, messages: Vec<Call<Test>>, next: Phase) {
         send(message).unwrap_or_else(|error| panic!("round {id}: {error:?}"));
     }
     end(seen);
-    // Where the last messages left no room, the transition is the first thing in the next block.
+    // If the last messages left no room, the transition is the first thing in the next block.
     if phase(id) != next {
         end(seen);
     }
@@ -88,7 +87,7 @@ fn end(seen: &mut Seen) {
 }
 
 fn play_with(n: u32) -> Seen {
-    // Nobody answers itself.
+    // No agent answers its own request.
     let agents: Vec<AccountId> = (1..)
         .filter(|who| *who != REQUESTER)
         .take(n as usize)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! Arbitrary purchases, refunds and rounds: what an account has on hold is what it bought, less
-//! what it was refunded and what it forfeited, to the last unit.
+//! Arbitrary purchases, refunds and rounds: the held funds of an account are its purchases, less
+//! refunds and forfeits, to the last unit.
 
 use frame_support::traits::tokens::imbalance::Imbalance;
 use proptest::prelude::*;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! The other tests run [`crate::Pallet::do_try_state`] when they are over; this one shows that it
-//! would notice.
+//! The other tests run [`crate::Pallet::do_try_state`] at their end. This test shows that it
+//! detects broken state.
 
 use frame_support::{assert_err, assert_ok};
 use starling_primitives::traits::Tickets as _;
