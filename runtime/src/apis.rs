@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the node, wallets, explorers and light clients may ask the runtime.
+//! The runtime APIs for the node, wallets, explorers and light clients.
 
 use alloc::vec::Vec;
 
@@ -289,7 +289,7 @@ impl_runtime_apis! {
 
     #[cfg(feature = "try-runtime")]
     impl frame_try_runtime::TryRuntime<Block> for Runtime {
-        // Both calls are made by the try-runtime tool alone, and a panic is how they report.
+        // Only the try-runtime tool makes these two calls, and it expects failures as panics.
         #[allow(clippy::unwrap_used)]
         fn on_runtime_upgrade(checks: frame_try_runtime::UpgradeCheckSelect) -> (Weight, Weight) {
             let weight = Executive::try_runtime_upgrade(checks).unwrap();

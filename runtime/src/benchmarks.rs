@@ -32,7 +32,7 @@ frame_benchmarking::define_benchmarks!(
     [pallet_utility, Utility]
 );
 
-/// Which benchmarks there are, and the storage of every pallet.
+/// The list of benchmarks, and the storage of every pallet.
 pub fn metadata(extra: bool) -> (Vec<BenchmarkList>, Vec<StorageInfo>) {
     let mut list = Vec::<BenchmarkList>::new();
     list_benchmarks!(list, extra);

@@ -18,17 +18,17 @@ use crate::{
     RuntimeGenesisConfig, SessionConfig, SessionKeys, SudoConfig, UNIT,
 };
 
-/// One validator and agent, Alice, who is also sudo; the well-known accounts hold funds.
+/// One validator and agent, Alice, who is also sudo. The well-known accounts hold funds.
 pub const DEVELOPMENT: &str = sp_genesis_builder::DEV_RUNTIME_PRESET;
-/// Four validators and agents, Alice to Dave, Alice is sudo; the well-known accounts hold funds.
+/// Four validators and agents, Alice to Dave; Alice is sudo. The well-known accounts hold funds.
 pub const LOCAL_TESTNET: &str = sp_genesis_builder::LOCAL_TESTNET_RUNTIME_PRESET;
 /// No well-known key and no validator: the operator fills in sudo, session keys and balances.
 pub const TESTNET: &str = "testnet";
 
-/// What each well-known account holds in the development presets.
+/// Funds of each well-known account in the development presets.
 const DEVELOPMENT_ENDOWMENT: Balance = 1_000_000 * UNIT;
 
-/// What each genesis agent of the development presets puts at stake.
+/// Bond of each genesis agent in the development presets.
 const DEVELOPMENT_BOND: Balance = 1_000 * UNIT;
 
 /// A model by the name and the hash that `starling-infer` fetches it with.
@@ -57,7 +57,7 @@ struct Validator {
     agent: GenesisAgent<AccountId>,
 }
 
-/// The validator of a well-known key, whose agent says that it runs `model`.
+/// The validator of a well-known key, whose agent declares that it runs `model`.
 fn well_known(account: Sr25519Keyring, finality: Ed25519Keyring, model: &Model) -> Validator {
     Validator {
         account: account.to_account_id(),
@@ -144,7 +144,7 @@ fn testnet() -> Value {
     genesis(Preset::Production, vec![], vec![], None)
 }
 
-/// The preset called `id` as JSON, a patch to the default genesis; `None` if there is none.
+/// The preset called `id` as JSON, a patch to the default genesis; `None` if it does not exist.
 pub fn get_preset(id: &PresetId) -> Option<Vec<u8>> {
     let preset = match id.as_str() {
         DEVELOPMENT => development(),
@@ -155,7 +155,7 @@ pub fn get_preset(id: &PresetId) -> Option<Vec<u8>> {
     serde_json::to_vec(&preset).ok()
 }
 
-/// The names that [`get_preset`] knows.
+/// The names of all presets.
 pub fn preset_names() -> Vec<PresetId> {
     [DEVELOPMENT, LOCAL_TESTNET, TESTNET]
         .into_iter()

@@ -2,9 +2,9 @@
 //! The Starling runtime: the state transition function that every node of the chain executes.
 //!
 //! * [`configs`]: the parameters of each pallet.
-//! * [`parameters`]: what differs between chains that run this runtime.
-//! * [`migrations`]: what brings the state of older releases to this one.
-//! * [`apis`]: what clients, wallets and the node may ask the runtime.
+//! * [`parameters`]: the values that differ between chains of this runtime.
+//! * [`migrations`]: upgrades of the state of older releases.
+//! * [`apis`]: the runtime APIs for clients, wallets and the node.
 //! * [`genesis_config_presets`]: the genesis states that `chain-spec` builds upon.
 
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -47,11 +47,11 @@ pub type Signature = MultiSignature;
 pub type AccountId = <<Signature as Verify>::Signer as IdentifyAccount>::AccountId;
 /// An amount in the smallest unit; see [`UNIT`].
 pub type Balance = u128;
-/// How many transactions an account has sent.
+/// Number of transactions that an account has sent.
 pub type Nonce = u32;
 /// A Blake2-256 hash.
 pub type Hash = sp_core::H256;
-/// How a transaction names an account.
+/// The form in which a transaction names an account.
 pub type Address = MultiAddress<AccountId, ()>;
 /// A block header.
 pub type Header = generic::Header<BlockNumber, BlakeTwo256>;
@@ -64,7 +64,7 @@ pub const UNIT: Balance = 1_000_000_000_000;
 pub const MILLI_UNIT: Balance = UNIT / 1_000;
 /// A millionth of a STAR.
 pub const MICRO_UNIT: Balance = UNIT / 1_000_000;
-/// The least that an account holds; below it the account is reaped.
+/// Minimum balance of an account; below it the account is reaped.
 pub const EXISTENTIAL_DEPOSIT: Balance = MILLI_UNIT;
 /// Decimal places of the token.
 pub const TOKEN_DECIMALS: u8 = 12;
@@ -93,7 +93,7 @@ pub const VERSION: RuntimeVersion = RuntimeVersion {
     system_version: 1,
 };
 
-/// The Rust types that the node needs of a block, blind to what is inside a transaction.
+/// The Rust types that the node needs of a block, without the content of its transactions.
 pub mod opaque {
     use super::*;
 
@@ -115,9 +115,9 @@ impl_opaque_keys! {
     }
 }
 
-/// What every transaction carries and what is checked of it, in this order.
+/// The extensions of every transaction, checked in this order.
 ///
-/// `AuthorizeCall` comes first: it turns a call that proves its own right (a message of an agent)
+/// `AuthorizeCall` comes first. It turns a call that proves its own right (a message of an agent)
 /// into an authorized origin, which the checks of a signed sender then let pass.
 pub type TxExtension = (
     frame_system::AuthorizeCall<Runtime>,
@@ -137,7 +137,7 @@ pub type TxExtension = (
 pub type UncheckedExtrinsic =
     generic::UncheckedExtrinsic<Address, RuntimeCall, Signature, TxExtension>;
 
-/// What is signed of a transaction.
+/// The signed payload of a transaction.
 pub type SignedPayload = generic::SignedPayload<RuntimeCall, TxExtension>;
 
 /// Executes blocks.
@@ -188,8 +188,8 @@ mod runtime {
     #[runtime::pallet_index(31)]
     pub type Agents = pallet_agents::Pallet<Runtime>;
 
-    // After Balances, on whose holds its key deposits stand, and before Grandpa, to whose genesis
-    // it hands the authorities.
+    // After Balances, whose holds carry its key deposits, and before Grandpa, whose genesis takes
+    // the authorities from it.
     #[runtime::pallet_index(4)]
     pub type Session = pallet_session::Pallet<Runtime>;
     #[runtime::pallet_index(5)]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What brings the state of older releases to this one. `docs/upgrades.md` says how to add one.
+//! Migrations of the state of older releases. See `docs/upgrades.md` for how to add one.
 
 use core::marker::PhantomData;
 
@@ -28,8 +28,8 @@ pub type Migrations = (
     V1<Rounds>,
 );
 
-/// Version 1 fixes the bytes of the first release: every variant of an enum has an explicit index,
-/// the one that it had by its place.
+/// Version 1 fixes the bytes of the first release. Every variant of an enum gets the index of its
+/// place explicitly.
 type V1<Pallet> = VersionedMigration<
     0,
     1,
@@ -38,7 +38,7 @@ type V1<Pallet> = VersionedMigration<
     <Runtime as frame_system::Config>::DbWeight,
 >;
 
-/// Changes nothing, and checks that nothing else does.
+/// Changes nothing, and checks that no byte changes.
 pub struct BytesStay<Pallet>(PhantomData<Pallet>);
 
 impl<Pallet: PalletInfoAccess> UncheckedOnRuntimeUpgrade for BytesStay<Pallet> {
@@ -54,7 +54,7 @@ impl<Pallet: PalletInfoAccess> UncheckedOnRuntimeUpgrade for BytesStay<Pallet> {
     }
 }
 
-/// A hash of everything that a pallet stores, but for its version.
+/// A hash of everything that a pallet stores, except for its version.
 #[cfg(feature = "try-runtime")]
 fn digest<Pallet: PalletInfoAccess>() -> [u8; 32] {
     let version = StorageVersion::storage_key::<Pallet>();

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The parameters of the protocol: chosen at genesis, the same for the life of a chain.
+//! The parameters of the protocol: chosen at genesis, and fixed for the life of a chain.
 //!
-//! One runtime serves the chain that moves money, a developer's machine and the simulations of the
-//! paper. They differ in one value of the state, which `pallet-protocol-parameters` keeps and which
-//! [`crate::configs`] reads for the constants of the pallets. Limits that bound storage are not in
-//! it.
+//! One runtime serves the chain that moves money, a developer's machine, and the simulations of the
+//! paper. They differ in one value of the state. `pallet-protocol-parameters` keeps it, and
+//! [`crate::configs`] reads it for the constants of the pallets. Limits that bound storage are not
+//! part of it.
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::{parameter_types, traits::Get};
@@ -15,49 +15,49 @@ use sp_runtime::Permill;
 
 use crate::{Balance, BlockNumber, DAYS, MILLI_UNIT, MINUTES, UNIT};
 
-/// What differs between chains that run this runtime.
+/// The values that differ between chains of this runtime.
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]
 pub struct Parameters {
     /// Windows and limits of a round.
     pub rounds: RoundParameters,
-    /// When rounds count for ratings, and how ratings begin.
+    /// Rounds that count for ratings, and the first ratings.
     pub ratings: pallet_ratings::Parameters,
-    /// Who gets what of a pot.
+    /// Shares of a pot.
     pub rewards: pallet_rewards::Parameters,
-    /// The least fee of a request.
+    /// Minimum fee of a request.
     pub min_fee: Balance,
-    /// The least price of a ticket.
+    /// Minimum price of a ticket.
     pub min_ticket: Balance,
-    /// The price of a ticket as a share of what the round rewards.
+    /// Price of a ticket as a share of the round's reward.
     pub ticket_share: Permill,
-    /// The least slash.
+    /// Minimum slash.
     pub min_slash: Balance,
-    /// The least bond of an active agent.
+    /// Minimum bond of an active agent.
     pub min_bond: Balance,
-    /// How many blocks a bond stays slashable after its owner asked for it back.
+    /// Number of blocks in which a bond stays slashable after its owner asked for it back.
     pub unbonding_period: BlockNumber,
-    /// With fewer candidates than these the validators stay as they are.
+    /// Minimum number of candidates; with fewer the validators stay as they are.
     pub min_validators: u32,
 }
 
-/// [`Parameters`] by name, as a chain specification chooses them.
+/// [`Parameters`] by name, for chain specifications.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
     /// For a network of strangers.
     Production,
-    /// For development and local networks: short windows, and ratings that move after a few
-    /// rounds of a few agents.
+    /// For development and local networks: short windows, and ratings that move after a few rounds
+    /// of a few agents.
     Dev,
-    /// Those of arXiv 2409.08386, for simulations: the winner takes all, plain means, no
-    /// floors, forfeits burnt, a third of the others ranked by everyone.
+    /// Those of arXiv 2409.08386, for simulations. The winner takes all, means are plain, there are
+    /// no floors, forfeits are burnt, and everyone ranks a third of the others.
     Paper,
 }
 
 impl Preset {
-    /// What the name stands for.
+    /// The parameters of this name.
     pub const fn parameters(self) -> Parameters {
         let production = Parameters {
             rounds: presets::PRODUCTION,
@@ -105,7 +105,7 @@ fn in_force() -> Parameters {
 
 #[cfg(not(test))]
 parameter_types! {
-    /// What the metadata of a runtime without a chain says.
+    /// The parameters in the metadata of a runtime without a chain.
     pub const Stateless: Parameters = Preset::Production.parameters();
 }
 
@@ -155,8 +155,8 @@ fields! {
     MinValidators: u32 = min_validators;
 }
 
-/// How many blocks a round can last at most: its windows, and once more as long for a queue of
-/// rounds that end in the same block and for authorities that do not author.
+/// Maximum number of blocks of a round: its windows, and the same again for a queue of rounds that
+/// end in the same block and for authorities that do not author.
 pub struct LongestRound;
 
 impl Get<BlockNumber> for LongestRound {

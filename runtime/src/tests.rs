@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What must hold of the composed runtime.
+//! Tests of the composed runtime.
 
 use codec::Encode;
 use frame_support::{
@@ -21,7 +21,7 @@ use crate::{
     EXISTENTIAL_DEPOSIT,
 };
 
-/// The state that a preset, merged into the default genesis as the chain spec does it, builds.
+/// The state of a preset, merged into the default genesis like a chain specification does.
 fn state_of(preset: &str) -> TestExternalities {
     let mut config = serde_json::to_value(RuntimeGenesisConfig::default()).unwrap();
     let patch = presets::get_preset(&PresetId::from(preset)).unwrap();
@@ -203,7 +203,7 @@ fn the_validators_of_the_presets_are_agents_that_may_answer() {
     }
 }
 
-/// Each call of the protocol, and the source of the weights that were measured of its pallet.
+/// Compares each call of the protocol with the source of its pallet's measured weights.
 #[test]
 fn every_call_of_the_protocol_has_a_weight_that_was_measured() {
     fn check<Call: GetCallName, Weights>(pallet: &str, generated: &str) {

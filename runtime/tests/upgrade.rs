@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The state that the runtime of the first release wrote, under this one.
+//! Runs this runtime on state that the runtime of the first release wrote.
 //!
-//! The old runtime builds a genesis, opens a round and takes the first responses, as WebAssembly.
+//! The old runtime, as WebAssembly, builds a genesis, opens a round and takes the first responses.
 //! From then on the code of this crate goes on, natively.
 
 use std::borrow::Cow;
@@ -83,12 +83,12 @@ impl Chain {
         }
     }
 
-    /// From the next block on, this runtime is the chain's.
+    /// Makes this runtime the chain's from the next block on.
     fn upgrade(&mut self) {
         self.old = None;
     }
 
-    /// Asks the old runtime.
+    /// Calls the old runtime.
     fn ask_old<R: Decode>(&mut self, method: &str, arguments: &impl Encode) -> R {
         let code = RuntimeCode {
             code_fetcher: &WrappedRuntimeCode(Cow::Borrowed(OLD_CODE)),
@@ -105,7 +105,7 @@ impl Chain {
         R::decode(&mut result.unwrap().as_slice()).unwrap()
     }
 
-    /// The next block, in which every transaction succeeds.
+    /// Builds the next block, in which every transaction must succeed.
     fn block(&mut self, transactions: Vec<UncheckedExtrinsic>) {
         self.slot += 1;
         let slot = DigestItem::PreRuntime(AURA_ENGINE_ID, AuraSlot::from(self.slot).encode());
@@ -256,7 +256,7 @@ impl Chain {
         self.message(agent, &Message::Reveal { key: &key })
     }
 
-    /// The scores of what is assigned to an agent: Alice's response is the best one.
+    /// The scores of the responses assigned to an agent: Alice's response is the best one.
     fn scores(&mut self, agent: Sr25519Keyring) -> (H256, Vec<(Position, Score)>) {
         let owed = self
             .state
@@ -292,7 +292,8 @@ impl Chain {
     }
 }
 
-/// How many scores there may be, the state says; none does here, and production allows enough.
+/// The state holds the maximum number of scores. There is no state here, and production allows
+/// enough.
 fn bounded(scores: &[(Position, Score)]) -> ScoresOf<Runtime> {
     TestExternalities::default().execute_with(|| scores.to_vec().try_into().unwrap())
 }
@@ -326,7 +327,7 @@ fn with_an_open_round() -> Chain {
     chain
 }
 
-/// What the old runtime left behind is what it was.
+/// Asserts that the state of the old runtime is unchanged.
 fn assert_old_state(chain: &mut Chain) {
     chain.state.execute_with(|| {
         assert_eq!(Parameters::in_force(), Preset::Dev.parameters());
@@ -365,7 +366,7 @@ fn between_the_new_code_and_its_migrations_the_old_state_is_read() {
 fn every_pallet_of_the_protocol_gets_its_version_once() {
     let mut chain = with_an_open_round();
     chain.state.execute_with(|| {
-        // Twice, as a chain that has the migrations already would.
+        // Twice, like on a chain that already has the migrations.
         for _ in 0..2 {
             Executive::execute_on_runtime_upgrade();
             let versions = [
@@ -431,7 +432,7 @@ fn a_round_of_the_old_runtime_is_finished_and_paid_by_the_new_one() {
         assert_eq!(answer.text, Some(answer_of(Alice).into_bytes()));
         let won = Balances::total_balance(&Alice.to_account_id()) - before[0];
         assert!(won > FEE * 7 / 10, "the winner got {won}");
-        // Nothing is on hold any more for the round, but what its storage costs.
+        // Nothing is on hold for the round any more, except for its storage deposit.
         let open = Rounds::open_rounds();
         assert_eq!(open, Vec::<RoundId>::new());
         for agent in AGENTS {

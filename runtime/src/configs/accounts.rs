@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Balances and what a transaction costs.
+//! Balances and the costs of transactions.
 
 use frame_support::{
     parameter_types,
@@ -20,11 +20,11 @@ use crate::{
 parameter_types! {
     /// Fee for each byte of a transaction.
     pub const TransactionByteFee: Balance = MICRO_UNIT;
-    /// Fullness of blocks at which fees stay as they are.
+    /// Fullness of blocks at which fees stay constant.
     pub const TargetBlockFullness: Perquintill = Perquintill::from_percent(25);
-    /// How fast fees follow: at most about 30 % a day.
+    /// Speed of the fees: at most about 30 % a day.
     pub AdjustmentVariable: Multiplier = Multiplier::saturating_from_rational(75, 1_000_000);
-    /// Fees never fall below a tenth of what weight and length alone cost.
+    /// Minimum multiplier: fees never fall below a tenth of the price of weight and length alone.
     pub MinimumMultiplier: Multiplier = Multiplier::saturating_from_rational(1, 10);
     pub MaximumMultiplier: Multiplier = Bounded::max_value();
 }
@@ -46,7 +46,8 @@ impl pallet_balances::Config for Runtime {
     type DoneSlashHandler = ();
 }
 
-/// Pays transaction fees and tips to the author of the block; what it cannot be paid is burnt.
+/// Pays transaction fees and tips to the author of the block; burns any part that it cannot
+/// receive.
 pub struct ToAuthor;
 
 impl OnUnbalanced<Credit<AccountId, Balances>> for ToAuthor {

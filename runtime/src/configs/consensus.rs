@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Who authors and finalises blocks, and when that set may change.
+//! Authors and finalisers of blocks, and the changes of this set.
 
 use frame_support::{
     parameter_types,
@@ -14,15 +14,15 @@ use crate::{
     SessionKeys, MINUTES, SLOT_DURATION, UNIT,
 };
 
-/// The largest set of validators.
+/// Maximum number of validators.
 pub const MAX_AUTHORITIES: u32 = 100;
 
 parameter_types! {
-    /// A session; new keys and new validators take effect at the end of the session after the one
-    /// in which they were announced.
+    /// Length of a session. New keys and new validators take effect at the end of the session after
+    /// the one in which they were announced.
     pub const SessionPeriod: BlockNumber = MINUTES;
     pub const SessionOffset: BlockNumber = 0;
-    /// Held while an account has session keys on record.
+    /// Deposit while an account has session keys on record.
     pub const KeyDeposit: Balance = UNIT;
 }
 

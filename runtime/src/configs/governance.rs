@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Acting as root, together, in batches, or for someone else.
+//! Calls as root, together, in batches, or for another account.
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::{
@@ -45,7 +45,7 @@ impl pallet_multisig::Config for Runtime {
     type BlockNumberProvider = System;
 }
 
-/// What a proxy may do for the account that appointed it.
+/// Permissions of a proxy for the account that appointed it.
 #[derive(
     Copy,
     Clone,
@@ -62,14 +62,14 @@ impl pallet_multisig::Config for Runtime {
     TypeInfo,
 )]
 pub enum ProxyType {
-    /// Everything.
+    /// All calls.
     #[default]
     #[codec(index = 0)]
     Any,
-    /// Everything that moves no balance to somebody else.
+    /// All calls that move no balance to another account.
     #[codec(index = 1)]
     NonTransfer,
-    /// Announcing and removing session keys: for the machine that runs a validator.
+    /// Announcing and removing session keys, for the machine of a validator.
     #[codec(index = 2)]
     SessionKeys,
 }

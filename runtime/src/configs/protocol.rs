@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The round protocol: agents, tickets, rounds, ratings and rewards.
 //!
-//! What differs between chains comes from [`crate::parameters`]; here stand the limits of storage and of
-//! what a block computes, which are the same for all.
+//! Values that differ between chains come from [`crate::parameters`]. The limits of storage and of
+//! computation in a block stand here, and are the same for all.
 
 use frame_support::{
     parameter_types,
@@ -20,19 +20,20 @@ use crate::{
     RuntimeCall, RuntimeHoldReason, Session, Tickets, TxExtension, UncheckedExtrinsic, UNIT,
 };
 
-/// The longest prompt, in bytes.
+/// Maximum length of a prompt, in bytes.
 pub const MAX_PROMPT: u32 = 4_096;
-/// The longest response, in bytes: room for about a thousand tokens of English.
+/// Maximum length of a response, in bytes: room for about a thousand tokens of English.
 pub const MAX_RESPONSE: u32 = 4_096;
-/// The longest sealed response, in bytes.
+/// Maximum length of a sealed response, in bytes.
 const MAX_SEALED: u32 = MAX_RESPONSE.saturating_add(sealing::OVERHEAD);
 
 parameter_types! {
-    /// The account of the treasury is derived from this.
+    /// Identifier that the treasury's account is derived from.
     pub const TreasuryId: PalletId = PalletId(*b"strl/trs");
-    /// A round, its prompt and its place in the queues.
+    /// Deposit for a round, its prompt and its place in the queues.
     pub const RoundDeposit: Balance = deposit(3, MAX_PROMPT.saturating_add(400));
-    /// Participant, draw, entry and response of one agent, and its ciphertext until it is revealed.
+    /// Deposit for participant, draw, entry and response of one agent, and for its ciphertext until
+    /// it is revealed.
     pub const ResponseDeposit: Balance = deposit(5, MAX_SEALED.saturating_add(700));
 }
 
@@ -146,7 +147,7 @@ impl<Call> frame_system::offchain::CreateAuthorizedTransaction<Call> for Runtime
 where
     RuntimeCall: From<Call>,
 {
-    /// What binds an agent's message to this chain and to a time is in its own signature.
+    /// An agent's own signature binds its message to this chain and to a time.
     fn create_extension() -> TxExtension {
         (
             frame_system::AuthorizeCall::new(),

@@ -20,20 +20,20 @@ use crate::{
     RuntimeCall, RuntimeEvent, RuntimeOrigin, RuntimeTask, VERSION,
 };
 
-/// Share of a block for ordinary transactions; the rest is kept for operational ones, the messages
-/// of agents among them.
+/// Share of a block for ordinary transactions. The rest is kept for operational ones, including the
+/// messages of agents.
 const NORMAL_DISPATCH_RATIO: Perbill = Perbill::from_percent(75);
-/// Computation in a block: half a slot, so that it can be built and then executed by its peers
-/// within one slot of a second.
+/// Maximum computation of a block: half a slot, so that it can be built and then executed by its
+/// peers within one slot of a second.
 const MAX_BLOCK_REF_TIME: u64 = WEIGHT_REF_TIME_PER_MILLIS * 500;
 const MAX_BLOCK_BYTES: u32 = 5 * 1024 * 1024;
 
 parameter_types! {
-    /// Hashes of this many blocks stay on chain, a little over an hour: the longest life of a mortal
-    /// transaction.
+    /// Number of blocks whose hashes stay on chain, a little over an hour: the longest life of a
+    /// mortal transaction.
     pub const BlockHashCount: BlockNumber = 4_096;
     pub const Version: RuntimeVersion = VERSION;
-    /// Weight limits of a block. A chain of its own has no proof of validity, so proofs are free.
+    /// Weight limits of a block. A standalone chain has no proof of validity, so proofs are free.
     pub RuntimeBlockWeights: BlockWeights = BlockWeights::with_sensible_defaults(
         Weight::from_parts(MAX_BLOCK_REF_TIME, u64::MAX),
         NORMAL_DISPATCH_RATIO,

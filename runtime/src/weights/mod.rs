@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The weights of the protocol's pallets, as `scripts/weights` measured them.
+//! The weights of the protocol's pallets, measured by `scripts/weights`.
 
 pub mod pallet_agents;
 pub mod pallet_rewards;
