@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! What agents choose to do.
+//! The choices that agents make.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -16,15 +15,15 @@ use starling_runtime::AccountId;
 
 use crate::ability::Ability;
 
-/// What an agent knows of itself and of its friends.
+/// An agent's view of itself and of its friends.
 pub struct Me<'a> {
-    /// Its place in the swarm.
+    /// Its index in the swarm.
     pub index: usize,
-    /// What it is able to do.
+    /// Its abilities.
     pub ability: &'a Ability,
-    /// The agents that it works with, itself among them.
+    /// The agents that it works with, including itself.
     pub group: &'a [usize],
-    /// How many rounds it has been in.
+    /// Number of rounds that it has been in.
     pub rounds: u32,
 }
 
@@ -35,40 +34,40 @@ impl Me<'_> {
     }
 }
 
-/// What an agent does about a request.
+/// An agent's reaction to a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Answer {
-    /// It commits a response of this quality.
+    /// Commit a response of this quality.
     Quality(f64),
-    /// It commits a ciphertext that another agent has just sent, any of those on their way.
+    /// Commit a copy of a ciphertext that another agent has just sent, chosen at random.
     Copy,
-    /// It passes.
+    /// Pass.
     Pass,
 }
 
-/// What an agent does about a message that it owes.
+/// An agent's decision about a message that it owes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Move {
-    /// It sends it.
+    /// Send it now.
     Send,
-    /// It decides in the next block.
+    /// Decide in the next block.
     Wait,
-    /// It sends it when the phase is over.
+    /// Send it after the phase has ended.
     Late,
-    /// It does not send it.
+    /// Never send it.
     Never,
 }
 
 /// A response to be ranked.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen {
-    /// Whose it is.
+    /// Its author.
     pub author: usize,
-    /// Its true quality, which an honest agent looks at through [`Ability::perceive`].
+    /// Its true quality. An honest agent sees it through [`Ability::perceive`].
     pub quality: f64,
 }
 
-/// What is known while keys are revealed.
+/// Public knowledge in the phase Revealing, and the group's own.
 pub struct Revealing<'a> {
     /// The round.
     pub round: RoundId,
@@ -76,27 +75,27 @@ pub struct Revealing<'a> {
     pub commit_hash: H256,
     /// The accounts of the swarm.
     pub accounts: &'a [AccountId],
-    /// The keys that are public.
+    /// The keys that are public, by agent.
     pub revealed: BTreeMap<usize, Secret>,
-    /// The keys of all that have committed: what a group knows of its own members.
+    /// The keys of all committed agents; a group knows those of its own members.
     pub committed: BTreeMap<usize, Secret>,
-    /// The bounds of k.
+    /// Minimum and maximum of k.
     pub rankings: (u32, u32),
 }
 
-/// How an agent behaves. What it does not say, it does as an honest agent.
+/// A behaviour of agents. The default methods are those of an honest agent.
 pub trait Behaviour: Send {
     /// Answers a request.
     fn respond(&mut self, me: &Me, rng: &mut ChaCha8Rng) -> Answer {
         Answer::Quality(me.ability.respond(rng))
     }
 
-    /// Whether it sends the response that it has.
+    /// Whether to send the response.
     fn commit(&mut self, _me: &Me, _rng: &mut ChaCha8Rng) -> Move {
         Move::Send
     }
 
-    /// Whether it reveals its key now.
+    /// Whether to reveal the key now.
     fn reveal(&mut self, _me: &Me, _state: &Revealing, _rng: &mut ChaCha8Rng) -> Move {
         Move::Send
     }
@@ -106,12 +105,12 @@ pub trait Behaviour: Send {
         honest_scores(me, seen, rng)
     }
 
-    /// Whether it commits the scores that it has.
+    /// Whether to commit the scores.
     fn commit_scores(&mut self, _me: &Me, _rng: &mut ChaCha8Rng) -> Move {
         Move::Send
     }
 
-    /// Whether it discloses its scores now.
+    /// Whether to disclose the scores now.
     fn disclose(&mut self, _me: &Me, _rng: &mut ChaCha8Rng) -> Move {
         Move::Send
     }
@@ -127,7 +126,7 @@ fn random_scores(seen: &[Seen], rng: &mut ChaCha8Rng) -> Vec<f64> {
     seen.iter().map(|_| rng.random()).collect()
 }
 
-/// 1 for friends, `other` for the others.
+/// 1 for friends, `other` for the rest.
 fn friendly_scores(me: &Me, seen: &[Seen], mut other: impl FnMut(&Seen) -> f64) -> Vec<f64> {
     seen.iter()
         .map(|response| match me.is_friend(response.author) {
@@ -137,8 +136,7 @@ fn friendly_scores(me: &Me, seen: &[Seen], mut other: impl FnMut(&Seen) -> f64) 
         .collect()
 }
 
-/// The kinds of agents. What else an attack takes, of authors or of requesters, is in
-/// [`crate::swarm::Plot`].
+/// The kinds of agents. Attacks that also need authors or requesters use [`crate::swarm::Plot`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -148,9 +146,9 @@ pub enum Kind {
     Lazy,
     /// Always scores 0.5.
     Constant,
-    /// In a fifth of its rounds scores at random.
+    /// Scores at random in a fifth of its rounds.
     Buggy,
-    /// Scores the best the worst.
+    /// Inverts its scores: the best response gets the worst one.
     Inverted,
     /// Scores 1 for the group and 0 for the others.
     Ring,
@@ -168,7 +166,7 @@ pub enum Kind {
     Late,
     /// A ring whose members withhold up to three keys for the best assignment.
     WithholdingRing,
-    /// A ring that has ranked honestly for its first forty rounds.
+    /// A ring that ranks honestly for its first forty rounds.
     RatingFarmer,
 }
 
@@ -190,7 +188,7 @@ impl Kind {
         Self::RatingFarmer,
     ];
 
-    /// How an agent of this kind behaves.
+    /// The behaviour of this kind.
     pub fn behaviour(self) -> Box<dyn Behaviour> {
         match self {
             Self::Honest => Box::new(Honest),
@@ -219,7 +217,7 @@ impl Kind {
         }
     }
 
-    /// Whether an agent of this kind answers as well as an honest one. The others put their work
+    /// Whether an agent of this kind answers as well as an honest one. The others put their effort
     /// into getting a poor response chosen.
     pub fn answers_well(self) -> bool {
         !matches!(
@@ -233,9 +231,9 @@ struct Honest;
 
 impl Behaviour for Honest {}
 
-/// Answers and scores as was found out before: what a model said.
+/// Replays the recorded answers and scores of a model.
 pub struct Recorded {
-    /// The quality of its response in each round.
+    /// Quality of its response in each round.
     pub qualities: Vec<f64>,
     /// Its score of each agent's response in each round.
     pub scores: Vec<Vec<f64>>,
@@ -321,7 +319,7 @@ impl Behaviour for Bribed {
         let ability = if briber {
             *me.ability
         } else {
-            // Who is bribed only sells its scores.
+            // A bribed agent only sells its scores.
             Ability {
                 skill: Ability::default().skill,
                 ..*me.ability
@@ -396,15 +394,15 @@ impl Behaviour for Late {
     }
 }
 
-/// Waits until everybody else has revealed, and then withholds those of the ring's keys, at most
-/// `at_most`, without which the most friends rank one friend's response.
+/// Waits until everybody else has revealed. Then withholds at most `at_most` of the ring's keys, so
+/// that as many friends as possible rank one friend's response.
 struct Withholding {
     at_most: u32,
     decided: Option<(RoundId, Vec<usize>)>,
 }
 
 impl Withholding {
-    /// The members whose keys stay secret. Every member comes to the same result.
+    /// The members that keep their keys secret. Every member computes the same result.
     fn decide(&self, me: &Me, state: &Revealing) -> Vec<usize> {
         let ring: Vec<usize> = state
             .committed
@@ -425,7 +423,7 @@ impl Withholding {
             .filter(|set| set.count_ones() <= self.at_most)
             .map(withheld)
             .map(|set| {
-                // Of equal ones the one that withholds less.
+                // Among equal sets, prefers the one that withholds fewer keys.
                 let worth = friendly_rankings(me, state, &set);
                 (worth, Reverse(set.len()), set)
             })
@@ -435,7 +433,7 @@ impl Withholding {
     }
 }
 
-/// How many friends rank the friend's response that most friends rank, if these keys stay secret.
+/// Maximum number of friends that rank the same friend's response, if these keys stay secret.
 fn friendly_rankings(me: &Me, state: &Revealing, withheld: &[usize]) -> usize {
     let mut revealed: Vec<(&AccountId, usize, Secret)> = state
         .committed

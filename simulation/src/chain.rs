@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! The chain: the real runtime, executed natively, block after block.
 //!
-//! What a node does with a runtime is done here in the same order: `initialize_block` with the
-//! author's slot in the digest, the timestamp, the extrinsics until the block is full, and
-//! `finalize_block`. Nothing is written into the state by any other way, the genesis block apart.
+//! Follows the order of a node: `initialize_block` with the author's slot in the digest, the
+//! timestamp, extrinsics until the block is full, and `finalize_block`. Except for the genesis
+//! block, nothing is written into the state in any other way.
 
 use anyhow::{anyhow, bail, ensure, Result};
 use codec::Encode;
@@ -31,17 +30,17 @@ use starling_runtime::{
 
 use crate::keys::Keys;
 
-/// What an account of the simulation starts with, besides its bond.
+/// Initial funds of an account, besides its bond.
 pub const ENDOWMENT: Balance = 10_000_000 * UNIT;
 
 /// The slot of the genesis block.
 const FIRST_SLOT: u64 = 1_700_000_000;
 
-/// Who is there in the first block.
+/// Contents of the genesis block.
 pub struct Genesis {
     /// The parameters of the chain.
     pub parameters: Parameters,
-    /// How many validators there are. They author and take no part in rounds.
+    /// Number of validators. They author blocks and take no part in rounds.
     pub validators: usize,
     /// The agents with their bonds.
     pub agents: Vec<(Keys, Balance)>,
@@ -49,14 +48,14 @@ pub struct Genesis {
     pub accounts: Vec<AccountId>,
 }
 
-/// How a block is authored.
+/// Options for authoring a block.
 #[derive(Clone, Copy, Debug)]
 pub struct Authoring {
-    /// The place of its author among the validators; the next one in turn if `None`.
+    /// Index of its author among the validators; `None` means the next one in turn.
     pub author: Option<usize>,
-    /// What the author fills of a block, of both its weight and its length.
+    /// Share of a block that the author fills, of both its weight and its length.
     pub fill: Perbill,
-    /// Whether the size of the storage proof is measured.
+    /// Whether to measure the size of the storage proof.
     pub prove: bool,
 }
 
@@ -70,38 +69,38 @@ impl Default for Authoring {
     }
 }
 
-/// An extrinsic that did not get into its block, or got in and failed.
+/// An extrinsic that was refused, or that was included and failed.
 #[derive(Clone, Debug)]
 pub enum Rejection {
-    /// Not let in.
+    /// Refused: not included.
     Refused(TransactionValidityError),
-    /// Let in, paid for, and without effect.
+    /// Failed: included and paid for, but without effect.
     Failed(DispatchError),
 }
 
-/// What was seen of a block.
+/// Observations of a block.
 #[derive(Clone, Debug)]
 pub struct Block {
     /// Its number.
     pub number: BlockNumber,
     /// Its hash.
     pub hash: H256,
-    /// The weight of the hooks alone, which no author can leave out.
+    /// Weight of the hooks alone, which no author can leave out.
     pub hooks: Weight,
-    /// The weight of everything.
+    /// Total weight.
     pub weight: Weight,
-    /// The bytes of the extrinsics without the timestamp.
+    /// Bytes of the extrinsics, without the timestamp.
     pub bytes: usize,
-    /// How many extrinsics are in it without the timestamp.
+    /// Number of extrinsics, without the timestamp.
     pub extrinsics: usize,
-    /// The bytes of the nodes of the state's trie that it touches, where they were counted.
+    /// Bytes of the trie nodes that it touches, if they were measured.
     pub proof: Option<usize>,
-    /// What did not succeed.
+    /// The extrinsics that did not succeed.
     pub rejected: Vec<(UncheckedExtrinsic, Rejection)>,
 }
 
 impl Block {
-    /// The share of a block's weight that this one has, of computation.
+    /// Share of a block's computation limit that this weight uses.
     pub fn share(weight: Weight) -> f64 {
         weight.ref_time() as f64 / RuntimeBlockWeights::get().max_block.ref_time() as f64
     }
@@ -117,8 +116,8 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// A chain with its genesis block, and two blocks after it by which the validators leave the
-    /// swarm: they keep on authoring, and no round waits for them.
+    /// A chain with its genesis block and two more, in which the validators leave the swarm. They
+    /// keep authoring blocks, and no round waits for them.
     pub fn new(genesis: Genesis) -> Result<Self> {
         let validators: Vec<Keys> = (0..genesis.validators.max(1))
             .map(|index| Keys::of(&format!("validator {index}")))
@@ -139,7 +138,7 @@ impl Chain {
             slot: FIRST_SLOT,
             validators: validators.len() as u64,
         };
-        // A transaction signs the hash of the genesis block, which the state has from block 1 on.
+        // A transaction signs the hash of the genesis block, which the state holds from block 1 on.
         chain.author(&mut Vec::new(), Authoring::default())?;
         let leave = RuntimeCall::Agents(pallet_agents::Call::chill {});
         let leave: Vec<_> = validators
@@ -165,19 +164,19 @@ impl Chain {
         self.head.number
     }
 
-    /// The validator whose turn the next block is.
+    /// Index of the validator that authors the next block.
     pub fn next_author(&self) -> usize {
         (self.slot.wrapping_add(1) % self.validators) as usize
     }
 
-    /// Reads the state after the last block. What `read` writes is lost.
+    /// Reads the state after the last block. Writes by `read` are discarded.
     pub fn read<R>(&mut self, read: impl FnOnce() -> R) -> R {
         let result = self.state.execute_with(read);
         self.state.reset_overlay();
         result
     }
 
-    /// The next transaction of `sender`.
+    /// Signs the next transaction of `sender`.
     pub fn sign(&mut self, sender: &Keys, call: RuntimeCall) -> Result<UncheckedExtrinsic> {
         let who = sender.account_id();
         let payload = self.read(|| {
@@ -209,8 +208,8 @@ impl Chain {
         ))
     }
 
-    /// Sends one transaction of each sender and authors blocks until all of them are in. All of
-    /// them must succeed.
+    /// Sends one transaction of each sender and authors blocks until all of them are included. All
+    /// of them must succeed.
     pub fn send(&mut self, calls: Vec<(&Keys, RuntimeCall)>) -> Result<Vec<Block>> {
         let mut queue = Vec::with_capacity(calls.len());
         for (sender, call) in calls {
@@ -229,7 +228,7 @@ impl Chain {
         Ok(blocks)
     }
 
-    /// Authors a block of the extrinsics at the front of the queue, as many as fit.
+    /// Authors a block with as many extrinsics from the front of the queue as fit.
     pub fn author(
         &mut self,
         queue: &mut Vec<UncheckedExtrinsic>,
@@ -239,7 +238,7 @@ impl Chain {
         self.adopt(queue, built)
     }
 
-    /// As [`Self::author`], by an author that builds `candidates` different blocks and publishes the
+    /// Like [`Self::author`], but the author builds `candidates` different blocks and publishes the
     /// one whose hash is `best` for it.
     pub fn grind(
         &mut self,
@@ -276,7 +275,7 @@ impl Chain {
             Slot::from(slot).encode(),
         )];
         if nonce > 0 {
-            // What an author may write into its block for no other purpose than its hash.
+            // An item that the author may write into its block only to change the hash.
             logs.push(DigestItem::PreRuntime(*b"nonc", nonce.encode()));
         }
         let header = Header::new(
@@ -309,7 +308,7 @@ impl Chain {
     }
 }
 
-/// A block that is not yet part of the chain.
+/// A block that is not part of the chain yet.
 struct Built {
     header: Header,
     slot: u64,
@@ -317,7 +316,7 @@ struct Built {
     block: Block,
 }
 
-/// Executes a block. Runs inside of the externalities.
+/// Executes a block. Runs inside the externalities.
 fn execute(header: &Header, slot: u64, queue: &[UncheckedExtrinsic], fill: Perbill) -> Built {
     Executive::initialize_block(header);
     let hooks = System::block_weight().total();
@@ -331,7 +330,7 @@ fn execute(header: &Header, slot: u64, queue: &[UncheckedExtrinsic], fill: Perbi
     );
 
     let limits = RuntimeBlockWeights::get();
-    // Where the hooks alone take that much, the author has no choice but to fill the block.
+    // If the hooks alone take that much, the author has to fill the block.
     let most = match fill.mul_floor(limits.max_block.ref_time()) {
         most if hooks.ref_time() < most => most,
         _ => limits.max_block.ref_time(),
@@ -376,7 +375,7 @@ fn execute(header: &Header, slot: u64, queue: &[UncheckedExtrinsic], fill: Perbi
     }
 }
 
-/// Applies an extrinsic; one that is refused leaves no trace, as with the block builder of a node.
+/// Applies an extrinsic. A refused one leaves no trace, as in a node's block builder.
 fn apply(
     extrinsic: UncheckedExtrinsic,
 ) -> core::result::Result<core::result::Result<(), DispatchError>, TransactionValidityError> {

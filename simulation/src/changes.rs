@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! The parameters of a scenario: a preset by name, and what the scenario changes of it.
+//! The parameters of a scenario: a preset by name, and changes to it.
 
 use anyhow::{ensure, Result};
 use serde::{Deserialize, Serialize};
@@ -13,12 +12,12 @@ use starling_runtime::{
 
 use crate::experiments::short;
 
-/// What a scenario changes of the parameters. Shares and ratings are numbers in `[0, 1]`, amounts are in
-/// the currency's unit.
+/// A scenario's changes to the parameters. Shares and ratings are numbers in `[0, 1]`, amounts are
+/// in the currency's unit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Changes {
-    /// `production`, `dev` or `paper`; production if it is not said.
+    /// Name of the base preset: `production`, `dev` or `paper`; `production` if left out.
     pub base: Option<Preset>,
     /// `MinRankings`.
     pub min_rankings: Option<u32>,
@@ -48,14 +47,14 @@ pub struct Changes {
     pub loser: Option<f64>,
     /// φ.
     pub forfeits: Option<f64>,
-    /// The price of a ticket as a share of the reward.
+    /// Price of a ticket, as a share of the reward.
     pub ticket_share: Option<f64>,
-    /// The least price of a ticket.
+    /// Minimum price of a ticket.
     pub min_ticket: Option<f64>,
 }
 
 impl Changes {
-    /// The parameters that follow.
+    /// The resulting parameters.
     pub fn parameters(&self) -> Result<Parameters> {
         let shares = [
             ("approval_threshold", self.approval_threshold),

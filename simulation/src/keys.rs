@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! Keys of the actors, each from its name alone.
+//! Keys of the actors, each derived from its name alone.
 
 use rand_chacha_03::{rand_core::SeedableRng, ChaCha8Rng};
 use schnorrkel::context::{attach_rng, signing_context};
@@ -33,17 +32,17 @@ impl Keys {
         AccountId::from(self.account.public().0)
     }
 
-    /// The key that signs blocks, where the actor is a validator.
+    /// The key that signs blocks, if the actor is a validator.
     pub fn authority(&self) -> sr25519::Public {
         self.account.public()
     }
 
-    /// The key that would sign votes on finality; the simulation has none.
+    /// The key for votes on finality, which the simulation does not use.
     pub fn finality(&self) -> ed25519::Public {
         self.finality.public()
     }
 
-    /// The key that signs the messages of an agent.
+    /// The key that signs an agent's messages.
     pub fn inference_key(&self) -> InferenceKey {
         self.inference.public().into()
     }
@@ -59,9 +58,9 @@ impl Keys {
     }
 }
 
-/// As `Pair::sign`, which takes a fresh random number into each nonce. Then the hashes of blocks,
-/// and what follows from them, would differ from run to run; the nonce from secret key and message
-/// alone keeps them as they are.
+/// Signs like `Pair::sign`, but without a random number in the nonce. With one, the hashes of
+/// blocks, and all that follows from them, would differ from run to run. The nonce follows from
+/// secret key and message alone.
 fn sign(pair: &sr25519::Pair, message: &[u8]) -> sr25519::Signature {
     let transcript = signing_context(b"substrate").bytes(message);
     let nothing = ChaCha8Rng::from_seed([0; 32]);

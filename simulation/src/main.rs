@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! `starling-sim`: the swarm under attack.
+//! `starling-sim`: simulates the swarm under attack.
 
 use std::{
     fs,
@@ -51,13 +50,13 @@ struct Cli {
 
 #[derive(Args)]
 struct Common {
-    /// The folder for results.
+    /// Folder for results.
     #[arg(long, global = true, default_value = "simulation-results")]
     out: PathBuf,
     /// Put results into folders of this name: another run of the same experiment.
     #[arg(long, global = true, value_name = "NAME", value_parser = variant)]
     variant: Option<String>,
-    /// How many simulations run at a time; as many as there are cores if 0.
+    /// Number of simulations to run at a time; 0 means one for each core.
     #[arg(long, global = true, default_value_t = 0)]
     threads: usize,
     /// The first seed.
@@ -78,14 +77,14 @@ enum Command {
         /// are made from its folder `data`.
         #[arg(default_value = "docs/results")]
         pages: PathBuf,
-        /// The folder with the task sets: `DATA` in the commands. What asks real models is left out
-        /// where this or `--models` is.
+        /// Folder with the task sets: `DATA` in the commands. Commands with real models are left
+        /// out if this or `--models` is missing.
         #[arg(long, value_name = "FOLDER", requires = "models")]
         data: Option<PathBuf>,
-        /// The folder with the model files: `MODELS` in the commands.
+        /// Folder with the model files: `MODELS` in the commands.
         #[arg(long, value_name = "FOLDER", requires = "data")]
         models: Option<PathBuf>,
-        /// Say what would be played, and play nothing.
+        /// Only show the commands that would run.
         #[arg(long)]
         dry_run: bool,
         /// Play nothing, and refresh the tables alone.
@@ -96,52 +95,52 @@ enum Command {
 
 #[derive(Subcommand)]
 enum Experiment {
-    /// What a round costs by its number of agents: blocks, weight, proofs, bytes, state.
+    /// Measure the cost of a round by its number of agents: blocks, weight, proofs, bytes, state.
     Scale {
         /// Numbers of agents.
         #[arg(long, value_delimiter = ',', default_value = "10,50,100,250,500")]
         agents: Vec<usize>,
-        /// The length of a response, in bytes.
+        /// Length of a response, in bytes.
         #[arg(long, default_value_t = 1_000)]
         response_bytes: usize,
-        /// The share of each block that its author fills.
+        /// Share of each block that its author fills.
         #[arg(long, default_value_t = 0.5, value_parser = share)]
         fill: f64,
     },
-    /// How long rounds take on this machine.
+    /// Measure the duration of rounds on this machine.
     Speed {
-        /// How many agents.
+        /// Number of agents.
         #[arg(long, default_value_t = 10)]
         agents: usize,
-        /// How many rounds.
+        /// Number of rounds.
         #[arg(long, default_value_t = 1_000)]
         rounds: u64,
     },
-    /// Ratings against true abilities (figures 3 to 5).
+    /// Compare ratings with true abilities (figures 3 to 5).
     Ratings {
         /// The presets of parameters.
         #[arg(long, value_delimiter = ',', default_value = "paper,production", value_parser = named::<Preset>)]
         presets: Vec<Preset>,
-        /// How many agents.
+        /// Number of agents.
         #[arg(long, default_value_t = 10)]
         agents: usize,
-        /// How many rounds.
+        /// Number of rounds.
         #[arg(long, default_value_t = 1_000)]
         rounds: u32,
-        /// How many seeds.
+        /// Number of seeds.
         #[arg(long, default_value_t = 20)]
         seeds: u64,
     },
-    /// Other ways to rate rankers, on the same scores.
+    /// Compare other methods of rating rankers, on the same scores.
     Alternatives {
-        /// How many rounds.
+        /// Number of rounds.
         #[arg(long, default_value_t = 50)]
         rounds: u32,
-        /// How many seeds.
+        /// Number of seeds.
         #[arg(long, default_value_t = 20)]
         seeds: u64,
     },
-    /// The profit of further identities (figure 6).
+    /// Measure the profit of further identities (figure 6).
     Sybil {
         /// The presets of parameters.
         #[arg(long, value_delimiter = ',', default_value = "paper,production", value_parser = named::<Preset>)]
@@ -156,12 +155,12 @@ enum Experiment {
         #[arg(long, default_value_t = 2)]
         rounds: u32,
     },
-    /// Identities of one person among honest agents.
+    /// Measure the income of one person's identities among honest agents.
     SybilCases {
-        /// How many agents in all.
+        /// Number of agents.
         #[arg(long, default_value_t = 100)]
         agents: usize,
-        /// The shares of them that are one person's.
+        /// Shares of the agents that belong to one person.
         #[arg(long, value_delimiter = ',', default_value = "0.01,0.1,0.33,0.49", value_parser = share)]
         shares: Vec<f64>,
         #[command(flatten)]
@@ -169,41 +168,40 @@ enum Experiment {
         #[command(flatten)]
         parameters: ParametersArg,
     },
-    /// What each behaviour does to the swarm, by the fraction of agents that have it.
+    /// Measure the effect of each behaviour on the swarm, by the fraction of agents that have it.
     Behaviours {
         /// The behaviours; all of them if left out.
         #[arg(long, value_delimiter = ',')]
         attacks: Vec<Attack>,
-        /// The fractions.
+        /// Fractions of agents with the behaviour.
         #[arg(long, value_delimiter = ',', default_value = "0,0.1,0.2,0.33,0.49", value_parser = share)]
         fractions: Vec<f64>,
-        /// How many agents in all.
+        /// Number of agents.
         #[arg(long, default_value_t = 20)]
         agents: usize,
         #[command(flatten)]
         counted: Counted,
-        /// The mean quality of the answers of those who put no work into them.
+        /// Mean quality of answers without effort.
         #[arg(long, default_value_t = POOR, value_parser = share)]
         poor: f64,
         #[command(flatten)]
         parameters: ParametersArg,
     },
-    /// What a block author gains that chooses among several blocks for a full round.
+    /// Measure the gain of a block author that chooses among several blocks for a full round.
     Grinding {
-        /// How many agents in all.
+        /// Number of agents.
         #[arg(long, default_value_t = 20)]
         agents: usize,
-        /// How many of them get into a round.
+        /// Number of agents in a round.
         #[arg(long, default_value_t = 10)]
         seats: u32,
-        /// What the attackers' agents do.
+        /// Kinds of the attackers' agents.
         #[arg(long, value_delimiter = ',', default_value = "honest,ring,subtle", value_parser = named::<Kind>)]
         kinds: Vec<Kind>,
-        /// The shares of the agents that are the attackers'.
+        /// Shares of the attackers among the agents.
         #[arg(long, value_delimiter = ',', default_value = "0.2,0.33", value_parser = share)]
         fractions: Vec<f64>,
-        /// Among how many blocks the author chooses; the first number is what the others are compared
-        /// with.
+        /// Numbers of blocks that the author chooses from; the first one is the baseline.
         #[arg(long, value_delimiter = ',', default_value = "1,4,16,64", value_parser = clap::value_parser!(u32).range(1..))]
         candidates: Vec<u32>,
         #[command(flatten)]
@@ -211,41 +209,41 @@ enum Experiment {
         #[command(flatten)]
         parameters: ParametersArg,
     },
-    /// What the main parameters do.
+    /// Measure the effects of the main parameters.
     Sweep {
         /// The parameters; all of them if left out.
         #[arg(long, value_delimiter = ',', value_parser = named::<Parameter>)]
         parameters: Vec<Parameter>,
-        /// How many agents in all.
+        /// Number of agents.
         #[arg(long, default_value_t = 20)]
         agents: usize,
-        /// The share of them that attacks.
+        /// Share of attackers among them.
         #[arg(long, default_value_t = 0.2, value_parser = share)]
         fraction: f64,
         #[command(flatten)]
         counted: Counted,
     },
-    /// Prompt injection with real models: how often doctored poor answers win.
+    /// Measure how often poor answers with prompt injections win, with real models.
     Injection {
         #[command(flatten)]
         models: ModelArgs,
         /// The task set.
         #[arg(long, default_value = "hellaswag")]
         task: Task,
-        /// How many agents give the poor answer.
+        /// Number of agents that give the poor answer.
         #[arg(long, default_value_t = 1)]
         attackers: usize,
-        /// How agents score.
+        /// The ways in which agents score.
         #[arg(long, value_delimiter = ',', default_value = "likelihood,lift,judge", value_parser = named::<Scorer>)]
         scorers: Vec<Scorer>,
-        /// The attacks; all of them if left out. The first one is what the others are compared with.
+        /// The attacks; all of them if left out. The first one is the baseline.
         #[arg(long, value_delimiter = ',', value_parser = named::<injection::Attack>)]
         attacks: Vec<injection::Attack>,
-        /// Whether precautions are taken.
+        /// Whether to take precautions.
         #[arg(long, value_delimiter = ',', default_value = "true,false")]
         defences: Vec<bool>,
     },
-    /// Whether a swarm of real models answers better than its models alone.
+    /// Compare the answers of a swarm of real models with those of its models alone.
     Quality {
         #[command(flatten)]
         models: ModelArgs,
@@ -257,28 +255,28 @@ enum Experiment {
                              logical_deduction_three_objects,logical_deduction_five_objects"
         )]
         tasks: Vec<Task>,
-        /// How agents score.
+        /// The way in which agents score.
         #[arg(long, default_value = "likelihood", value_parser = named::<Scorer>)]
         scorer: Scorer,
     },
-    /// A scenario of your own.
+    /// Play a scenario of your own.
     Scenario {
         /// The file (TOML); see `simulation/scenarios`.
         file: PathBuf,
     },
 }
 
-/// How long is played.
+/// Number of rounds and seeds.
 #[derive(Args)]
 struct Counted {
-    /// Rounds before anything is counted, for the ratings to settle. A rating farmer is honest for
-    /// the first forty.
+    /// Rounds before counting begins, in which the ratings settle. A rating farmer is honest for
+    /// the first forty rounds.
     #[arg(long, default_value_t = 45)]
     warm_up: u32,
-    /// Rounds in which it is.
+    /// Rounds that are counted.
     #[arg(long, default_value_t = 60)]
     rounds: u32,
-    /// How many seeds.
+    /// Number of seeds.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
 }
@@ -300,35 +298,35 @@ impl ParametersArg {
     }
 }
 
-/// Which models answer what.
+/// The models and their questions.
 #[derive(Args)]
 struct ModelArgs {
-    /// A model file (GGUF); with several there is a mixed swarm too.
+    /// A model file (GGUF). Several models also form a mixed swarm.
     #[arg(long = "model", value_name = "FILE", required = true)]
     models: Vec<PathBuf>,
-    /// The folder with the task sets.
+    /// Folder with the task sets.
     #[arg(long, value_name = "FOLDER")]
     data: PathBuf,
-    /// Where what the models said is kept, so that it is not computed again.
+    /// Folder that keeps the models' outputs, so that they are not computed again.
     #[arg(long, value_name = "FOLDER", default_value = "simulation-results/said")]
     said: PathBuf,
-    /// Bits of the activations that quantised weights are multiplied with: 16, or 8, which is faster
-    /// and less exact.
+    /// Bits of the activations that are multiplied with quantised weights: 16, or 8, which is
+    /// faster and less exact.
     #[arg(long, default_value_t)]
     activation_bits: ActivationBits,
-    /// How many questions of a set are asked.
+    /// Number of questions of a set to ask.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// How many questions before them only set the scale of the scores.
+    /// Number of earlier questions that only set the scale of the scores.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     reference: u32,
-    /// How many agents a swarm has.
+    /// Number of agents in a swarm.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(4..))]
     agents: u32,
-    /// At which temperature they draw their answers.
+    /// Temperature at which they draw their answers.
     #[arg(long, default_value_t = 1.0)]
     temperature: f64,
-    /// How many seeds.
+    /// Number of seeds.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
 }
@@ -351,7 +349,7 @@ fn share(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Parses what files call by the same name.
+/// Parses a value by its name in files.
 fn named<T: for<'a> Deserialize<'a>>(text: &str) -> Result<T, value::Error> {
     T::deserialize(value::StrDeserializer::new(text))
 }
@@ -404,8 +402,8 @@ struct Folders {
 }
 
 impl Folders {
-    /// A command of a page as one of this program, with what all of them share; none where it needs
-    /// a folder that is not given.
+    /// Completes a command of a page with the common options. Returns none if the command needs a
+    /// folder that is not given.
     fn fill(&self, words: &[String], common: &Common) -> Result<Option<Cli>> {
         let mut filled = vec!["starling-sim".into()];
         for word in words {

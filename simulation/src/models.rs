@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! Real models behind agents: how probable they find answers, and how they score them.
+//! Real models behind agents: probabilities of answers, and scores.
 //!
-//! What a model said once is kept in a file and not computed again: experiments can be broken off,
-//! repeated with other swarms, and extended by further questions.
+//! A model's output is stored in a file and not computed again. So experiments can be interrupted,
+//! repeated with other swarms, and extended with further questions.
 
 use std::{
     collections::HashMap,
@@ -27,16 +26,16 @@ use starling_engine::{
 };
 use starling_evaluation::Choice;
 
-/// The rankers of the engine that look at each response alone, so that a score does not depend on
-/// who else is to be ranked.
+/// The engine's rankers that look at each response alone, so that a score does not depend on the
+/// other responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scorer {
-    /// How probable the response is.
+    /// Probability of the response.
     Likelihood,
-    /// How much more probable the question makes it.
+    /// Gain in probability through the question.
     Lift,
-    /// A verdict by a single token: the paper's.
+    /// Verdict by a single token: the paper's ranker.
     Judge,
 }
 
@@ -72,7 +71,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// The model in this file, with its memory in this folder.
+    /// Opens the model in `path`, with its stored outputs in the folder `memory`.
     pub fn open(path: &Path, memory: &Path, activation_bits: ActivationBits) -> Result<Self> {
         let name = path
             .file_stem()
@@ -90,7 +89,7 @@ impl Model {
             name,
             path: path.to_owned(),
             options: LoadOptions {
-                // As many questions at a time as there are cores, and one thread for each.
+                // One question for each core at a time, with one thread each.
                 threads: 1,
                 activation_bits,
                 ..LoadOptions::default()
@@ -99,12 +98,12 @@ impl Model {
         })
     }
 
-    /// The name of its file.
+    /// Name of the model's file.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// ln p of each of the choices after their context.
+    /// ln p of each choice after its context.
     pub fn logprobs(&self, item: &Choice) -> Result<Vec<f64>> {
         self.recall(
             "choices",
@@ -148,7 +147,7 @@ impl Model {
         })
     }
 
-    /// What is known of `texts`, and of the others what `compute` says.
+    /// The stored numbers for `texts`; missing ones come from `compute`.
     fn recall(
         &self,
         kind: &str,
@@ -190,7 +189,7 @@ impl Model {
     }
 }
 
-/// What was asked, in one word.
+/// Key of a question and a text.
 fn key(kind: &str, question: &str, text: &str) -> String {
     let mut hasher = Sha256::new();
     for part in [kind, question, text] {
@@ -206,7 +205,7 @@ fn hash(path: &Path) -> io::Result<String> {
     Ok(format!("{:x}", hasher.finalize()))
 }
 
-/// Nothing is left half done by a thread that panics here.
+/// A panicking thread leaves nothing half done here.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -229,7 +228,7 @@ impl Memory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             text => text?,
         };
-        // A line that was broken off is lost, and computed again.
+        // A line that broke off is lost, and computed again.
         let lines = text
             .lines()
             .filter_map(|line| serde_json::from_str(line).ok());

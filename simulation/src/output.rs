@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! Where results go: CSV for machines, SVG for people.
+//! Files of results: CSV for machines, SVG for people.
 
 use std::{
     fs,
@@ -23,7 +22,7 @@ pub struct Output {
 
 /// A line, or points, of a plot.
 pub struct Series {
-    /// What it is, for the legend.
+    /// Label in the legend.
     pub label: String,
     /// Its points.
     pub points: Vec<(f64, f64)>,
@@ -40,7 +39,7 @@ impl Series {
         }
     }
 
-    /// Points alone. What is no number, as the logarithm of a loss, has no place.
+    /// Points alone. Points that are no numbers, such as the logarithm of a loss, are left out.
     pub fn points(label: impl Into<String>, mut points: Vec<(f64, f64)>) -> Self {
         points.retain(|(x, y)| x.is_finite() && y.is_finite());
         Self {
@@ -53,23 +52,23 @@ impl Series {
 
 /// One pair of axes.
 pub struct Panel {
-    /// What stands above it.
+    /// Title above the panel.
     pub title: String,
-    /// What the horizontal axis is.
+    /// Label of the horizontal axis.
     pub x: String,
-    /// What the vertical axis is.
+    /// Label of the vertical axis.
     pub y: String,
-    /// What is drawn.
+    /// Lines and points to draw.
     pub series: Vec<Series>,
 }
 
 /// A value for each pair of a row and a column.
 pub struct Heat {
-    /// What stands above it.
+    /// Title above the table.
     pub title: String,
-    /// What the horizontal axis is.
+    /// Label of the horizontal axis.
     pub x: String,
-    /// What the vertical axis is.
+    /// Label of the vertical axis.
     pub y: String,
     /// The columns.
     pub columns: Vec<String>,
@@ -80,7 +79,7 @@ pub struct Heat {
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 impl Output {
-    /// Results go into this folder, which is made if it does not exist. Those of a variant go into
+    /// Opens a folder for results, and creates it if necessary. Results of a variant go into
     /// folders of its name, so that two runs of one experiment can stand side by side.
     pub fn new(folder: &Path, variant: Option<&str>) -> Result<Self> {
         let part = |name: &str| {
@@ -149,7 +148,7 @@ fn failed(error: impl std::fmt::Display) -> anyhow::Error {
     anyhow!("the plot cannot be drawn: {error}")
 }
 
-/// The range of some numbers, with a little room around them.
+/// The range of some numbers, with a small margin.
 fn range(values: impl Iterator<Item = f64>) -> std::ops::Range<f64> {
     let (least, most) = values.filter(|value| value.is_finite()).fold(
         (f64::INFINITY, f64::NEG_INFINITY),

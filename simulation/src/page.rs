@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! Reads the commands of a page of results, so that a page names exactly what is run.
 
 /// The beginning of a line that calls this program.
 const CALL: &str = "cargo run --release -p starling-simulation -- ";
 
-/// The arguments of each call in the page's blocks of code. A backslash at the end of a line
-/// continues it; nothing is quoted.
+/// The arguments of each call in the page's code blocks. A backslash at the end of a line continues
+/// it; there is no quoting.
 pub fn commands(page: &str) -> Vec<Vec<String>> {
     let mut commands = Vec::new();
     let mut code = false;

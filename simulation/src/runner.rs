@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! Runs many simulations at once, and shows how far they are.
+//! Runs many simulations at once, and shows their progress.
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rayon::prelude::*;
 
-/// Whether progress is shown.
+/// Runs simulations, with or without a progress bar.
 #[derive(Clone, Copy, Debug)]
 pub struct Runner {
-    /// Nothing is shown.
+    /// Show no progress.
     pub quiet: bool,
 }
 
 impl Runner {
-    /// Runs `job` for each of the inputs, as many at a time as there are threads, and returns the
-    /// results in the order of the inputs. `steps` is how often all of them together will advance
-    /// the bar that they are given.
+    /// Runs `job` for each input, on all threads, and returns the results in the order of the
+    /// inputs. `steps` is the number of times that all jobs together advance their progress bar.
     pub fn all<T: Sync, R: Send>(
         &self,
         label: &str,

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! Other ways to choose a response from the scores of the same round: what the protocol's choice is
-//! compared with.
+//! Other ways to choose a response from the scores of the same round, for comparison with the
+//! protocol's.
 
 use rand::{seq::IteratorRandom, Rng};
 use rand_chacha::ChaCha8Rng;
@@ -11,57 +10,56 @@ use crate::{
     swarm::{Given, Played},
 };
 
-/// Whose word counts how much.
+/// Weights of the rankers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weights {
-    /// Everybody's the same.
+    /// Equal weights.
     Equal,
-    /// As on chain, by the deviations from the others' means.
+    /// Weights as on chain, by the deviations from the others' means.
     Chain,
-    /// The same by the last rounds alone: whoever starts to lie is known sooner.
+    /// The same by the last rounds alone: an agent that starts to lie is found out sooner.
     Recent,
-    /// By the share of pairs that a ranker has ordered as the others did, over a window of rounds.
+    /// By the share of pairs that a ranker orders like the others, over a window of rounds.
     Agreement,
 }
 
-/// What is known of each agent from the rounds before.
+/// Knowledge of each agent from earlier rounds.
 #[derive(Clone, Debug)]
 pub struct Known {
-    /// Its weight by the last rounds alone.
+    /// Weight by the last rounds alone.
     pub recent: Vec<f64>,
-    /// The share of pairs that it has ordered as the others did, from −1, none, to 1, all.
+    /// Agreement in the order of pairs, from −1 (none) to 1 (all).
     pub agreement: Vec<f64>,
 }
 
-/// What a response's scores are made into.
+/// A statistic of a response's scores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Centre {
-    /// Their mean, as on chain.
+    /// Mean, as on chain.
     Mean,
-    /// Their median.
+    /// Median.
     Median,
-    /// The mean of the places that they have among their ranker's scores: nobody gains by
-    /// exaggerating.
+    /// Mean of the ranks among each ranker's scores: nobody gains by exaggerating.
     Ranks,
 }
 
-/// A way to choose.
+/// A way to choose a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selection {
-    /// The chain's.
+    /// The chain's choice.
     Protocol,
-    /// The truly best one.
+    /// The truly best response.
     Oracle,
-    /// The one that most rankers scored highest of what they saw.
+    /// The response that most rankers scored highest among those that they saw.
     Votes,
-    /// The one that a single ranker, drawn at random, scored highest.
+    /// The response that a single ranker, drawn at random, scored highest.
     One,
-    /// The largest centre of weighted scores.
+    /// The largest statistic of weighted scores.
     By(Weights, Centre),
 }
 
 impl Selection {
-    /// All of them. By equal weights and means is the unweighted mean.
+    /// All ways. Equal weights and means give the unweighted mean.
     pub const ALL: [Self; 14] = [
         Self::Protocol,
         Self::Oracle,
@@ -79,7 +77,7 @@ impl Selection {
         Self::By(Weights::Agreement, Centre::Ranks),
     ];
 
-    /// For tables.
+    /// Name in tables.
     pub fn name(self) -> String {
         match self {
             Self::By(weights, centre) => format!("{weights:?}-{centre:?}").to_lowercase(),
@@ -87,7 +85,7 @@ impl Selection {
         }
     }
 
-    /// The response that it chooses; equal ones by lot.
+    /// The response that it chooses; ties are broken at random.
     pub fn choose(self, played: &Played, known: &Known, rng: &mut ChaCha8Rng) -> Option<usize> {
         match self {
             Self::Protocol => played.winner,
@@ -119,7 +117,7 @@ impl Selection {
     }
 }
 
-/// The response with the largest centre of its scores under these weights.
+/// The response with the largest statistic of its scores under these weights.
 pub fn by(
     played: &Played,
     weight: impl Fn(usize) -> f64,
@@ -127,7 +125,7 @@ pub fn by(
     rng: &mut ChaCha8Rng,
 ) -> Option<usize> {
     let known = played.scores.iter().any(|given| weight(given.ranker) > 0.0);
-    // As long as nobody is known everybody counts the same.
+    // As long as no agent is known, all count the same.
     let weight = |given: &Given| if known { weight(given.ranker) } else { 1.0 };
     let places = match centre {
         Centre::Ranks => places(played),
@@ -157,7 +155,7 @@ fn weighted_mean(scores: &[(f64, f64)]) -> Option<f64> {
     (all > 0.0).then(|| sum / all)
 }
 
-/// The score at which half of the weight is reached; the middle of two where it is so exactly.
+/// The score at which half of the weight is reached; between two scores, their middle.
 fn weighted_median(mut scores: Vec<(f64, f64)>) -> Option<f64> {
     scores.retain(|(weight, _)| *weight > 0.0);
     scores.sort_by(|left, right| left.1.total_cmp(&right.1));
@@ -176,7 +174,7 @@ fn weighted_median(mut scores: Vec<(f64, f64)>) -> Option<f64> {
     None
 }
 
-/// The place of each score among those of its ranker, from 0, the worst, to 1.
+/// Rank of each score among those of its ranker, from 0, the worst, to 1.
 fn places(played: &Played) -> Vec<f64> {
     let own = |ranker: usize| {
         played
@@ -199,7 +197,7 @@ fn places(played: &Played) -> Vec<f64> {
         .collect()
 }
 
-/// What a ranker scored highest.
+/// The response that a ranker scored highest.
 fn top_of(played: &Played, ranker: usize, rng: &mut ChaCha8Rng) -> Option<usize> {
     let own = played.scores.iter().filter(|given| given.ranker == ranker);
     largest(own.map(|given| (given.author, given.score)), rng)
@@ -212,7 +210,7 @@ fn rankers(played: &Played) -> Vec<usize> {
     rankers
 }
 
-/// The one with the largest value; among equal ones by lot, as their order says who attacks.
+/// The item with the largest value. Ties are broken at random, because the order tells who attacks.
 fn largest(values: impl Iterator<Item = (usize, f64)>, rng: &mut impl Rng) -> Option<usize> {
     let mut best: Option<(usize, f64)> = None;
     let mut equal = 0u32;
@@ -289,7 +287,7 @@ mod tests {
                 assert_eq!(choose(Selection::By(weights, centre), &alike), Some(who));
             }
         }
-        // Who is known to disagree does not count.
+        // An agent known to disagree does not count.
         let honest = [0.0, 0.0, 0.0, 1.0, 1.0, -1.0];
         for (weights, known) in [
             (Weights::Agreement, known([1.0; 6], honest)),

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+//! Statistics of many numbers.
 
-//! What is said of many numbers.
-
-/// 1 if it is so, else 0: what shares are the means of.
+/// 1 if the condition holds, else 0; the mean of indicators is a share.
 pub fn indicator(condition: bool) -> f64 {
     f64::from(u8::from(condition))
 }
 
-/// The mean; 0 of nothing.
+/// The mean; 0 of no numbers.
 pub fn mean(values: &[f64]) -> f64 {
     match values.len() {
         0 => 0.0,
@@ -33,7 +32,7 @@ pub fn confidence(values: &[f64]) -> f64 {
     }
 }
 
-/// The median; 0 of nothing.
+/// The median; 0 of no numbers.
 pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -45,7 +44,7 @@ pub fn median(values: &[f64]) -> f64 {
     }
 }
 
-/// Pearson's coefficient of correlation; 0 where one of the two never changes.
+/// Pearson's coefficient of correlation; 0 if one of the two is constant.
 pub fn pearson(left: &[f64], right: &[f64]) -> f64 {
     let (mean_left, mean_right) = (mean(left), mean(right));
     let (mut both, mut squares_left, mut squares_right) = (0.0, 0.0, 0.0);
@@ -67,7 +66,7 @@ pub fn spearman(left: &[f64], right: &[f64]) -> f64 {
     pearson(&ranks(left), &ranks(right))
 }
 
-/// The place of each number from 1, the least, on; equal ones share the mean of their places.
+/// Rank of each number, from 1 for the smallest; equal numbers share the mean of their ranks.
 pub fn ranks(values: &[f64]) -> Vec<f64> {
     values
         .iter()
@@ -79,7 +78,7 @@ pub fn ranks(values: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// How likely it is that one of `above` exceeds one of `below`: the area under the curve of a
+/// Probability that one of `above` exceeds one of `below`: the area under the curve of a
 /// classifier. Equal numbers count half.
 pub fn exceeds(above: &[f64], below: &[f64]) -> f64 {
     let pairs = above.len() * below.len();

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! Tables of a page that are made from its data.
 //!
 //! A page holds the description of a table in a comment, in TOML, and the table behind it:

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! What the protocol must not lose: small scenarios with fixed seeds, as inequalities.
+//! The protocol's essential results: small scenarios with fixed seeds, as inequalities.
 
 use std::path::{Path, PathBuf};
 
@@ -48,7 +47,7 @@ fn cell_under(changes: Changes, attack: Attack, fraction: f64) -> Result<Cell> {
     Ok(outcomes.remove(0).cell)
 }
 
-/// Who wins is luck for the most part, in so few rounds; what ranking earns is not.
+/// In so few rounds the winner is mostly luck, but the income from ranking is not.
 #[test]
 fn at_a_fifth_of_the_agents_nobody_earns_by_bad_ranking_what_honest_agents_earn() -> Result<()> {
     for attack in [
@@ -98,8 +97,8 @@ fn who_copies_or_stays_silent_pays() -> Result<()> {
     Ok(())
 }
 
-/// Three authors in a row are as many as a phase has blocks: without the rule that a deadline needs
-/// more than a third of the authorities nobody else would come in.
+/// Three authors in a row are as many as a phase has blocks. Without the rule that a deadline needs
+/// more than a third of the authorities, nobody else's messages would get in.
 #[test]
 fn censoring_authors_make_nobody_else_late() -> Result<()> {
     let changes = Changes {
@@ -114,7 +113,7 @@ fn censoring_authors_make_nobody_else_late() -> Result<()> {
     Ok(())
 }
 
-/// The treasury's share is what it loses, even where all rank as well as they can.
+/// The requester loses the treasury's share, even if all rank as well as they can.
 #[test]
 fn a_requester_that_owns_all_agents_loses() -> Result<()> {
     for attack in [Attack::SelfDealing, Attack::Agents(Kind::Buggy)] {
@@ -152,7 +151,8 @@ fn a_sybil_breaks_even_where_the_derived_line_says() -> Result<()> {
             preset,
             agents: vec![10, 40],
             tickets: vec![0.0],
-            // Of ten that score at random nobody may agree with the others, once in thirty rounds.
+            // Among ten that score at random, nobody may agree with the others, about once in
+            // thirty rounds.
             rounds: 10,
             seed: 1,
         };
@@ -261,8 +261,8 @@ fn rankers_that_agree_about_nothing_still_find_a_winner_every_round() -> Result<
 fn a_withholding_ring_has_nothing_to_choose_where_all_rank_all_and_else_earns_less() -> Result<()> {
     let withholding = Attack::Agents(Kind::WithholdingRing);
     let ring = Attack::Agents(Kind::Ring);
-    // It reveals a block later than the others, and all of its keys: one that is missing keeps the
-    // phase open to its end.
+    // It reveals all of its keys, a block later than the others: a missing key keeps the phase open
+    // to its end.
     let later = cell(withholding, 0.4)?.blocks - cell(ring, 0.4)?.blocks;
     assert!(later < 1.01, "{later} blocks");
     let withholding = cell_under(three_rankings(), withholding, 0.4)?;

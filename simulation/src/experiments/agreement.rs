@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! Agents of known abilities, and how well ratings agree with them.
 
 use crate::{
@@ -8,10 +7,10 @@ use crate::{
     swarm::Spec,
 };
 
-/// The noise of the best ranker and of the worst one.
+/// Noise of the best ranker and of the worst one.
 const NOISE: (f64, f64) = (0.02, 0.38);
 
-/// Agents that rank from well to badly, and answer alike.
+/// Agents with graded abilities to rank that answer equally well.
 pub(super) fn graded(agents: usize) -> Vec<Spec> {
     let steps = agents.saturating_sub(1).max(1) as f64;
     (0..agents)
@@ -25,7 +24,7 @@ pub(super) fn graded(agents: usize) -> Vec<Spec> {
         .collect()
 }
 
-/// How well ratings follow abilities.
+/// Agreement of ratings with abilities.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Agreement {
     pub(super) spearman: f64,

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! Other ways to rate rankers, computed from the scores of the same rounds.
+//! Other methods of rating rankers, computed from the scores of the same rounds.
 
 use std::collections::BTreeMap;
 
@@ -22,15 +21,15 @@ use crate::{
     swarm::{Config, Given, Played, Spec, Swarm},
 };
 
-/// How a rating follows from scores.
+/// A method of computing ratings from scores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
-    /// `1 − σ`, deviations from the mean of all: the paper's.
+    /// `1 − σ` of deviations from the mean of all rankers: the paper's method.
     Paper,
-    /// `1 − σ`, deviations from the mean of the others: this protocol's.
+    /// `1 − σ` of deviations from the mean of the others: this protocol's method.
     Others,
-    /// The same, and what is above the floor of production for a weight: this protocol's too.
+    /// The same, with only the part above production's floor as the weight: also this protocol's.
     Floored,
     /// `1 − σ`, deviations from the weighted mean of the others.
     Weighted,
@@ -38,14 +37,15 @@ pub enum Method {
     Standardised,
     /// `1 − 1.4826 · median` of the absolute deviations from the median of the others.
     Robust,
-    /// The share of pairs that are ordered as the others' means order them, less the others.
+    /// Share of pairs in the same order as by the others' means, minus the share in the other
+    /// order.
     Agreement,
     /// Pearson's coefficient between a ranker's scores and the others' means.
     Correlation,
 }
 
 impl Method {
-    /// All of them.
+    /// All methods.
     pub const ALL: [Self; 8] = [
         Self::Paper,
         Self::Others,
@@ -57,7 +57,7 @@ impl Method {
         Self::Correlation,
     ];
 
-    /// The ratings of `agents` agents by the scores of these rounds.
+    /// The ratings of `agents` agents after these rounds.
     pub fn rate(self, rounds: &[Played], agents: usize) -> Vec<f64> {
         let scales = scales(rounds, agents);
         let mut pairs: Vec<Vec<(f64, f64)>> = vec![Vec::new(); agents];
@@ -88,7 +88,7 @@ impl Method {
             .collect()
     }
 
-    /// What a ranker gave a response, and what that is compared with.
+    /// A ranker's score of a response, and the value that it is compared with.
     fn pair(
         self,
         round: &Played,
@@ -129,7 +129,7 @@ impl Method {
         }
     }
 
-    /// What the rankers weigh by the scores of these rounds.
+    /// The weights of the rankers after these rounds.
     pub fn weights(self, rounds: &[Played], agents: usize) -> Vec<f64> {
         let ratings = self.rate(rounds, agents);
         ratings
@@ -138,7 +138,7 @@ impl Method {
             .collect()
     }
 
-    /// What a ranker of this rating weighs.
+    /// The weight of a ranker with this rating.
     fn weight(self, rating: f64) -> f64 {
         let floor = match self {
             Self::Floored => Preset::Production.parameters().ratings.weight_floor as f64,
@@ -173,7 +173,7 @@ impl Method {
     }
 }
 
-/// Pairs of responses that a ranker orders as the others do, and all pairs.
+/// Number of pairs that a ranker orders like the others, and number of all pairs.
 fn alike(scored: &[(f64, f64)]) -> (f64, f64) {
     let (mut alike, mut all) = (0.0, 0.0);
     for (index, first) in scored.iter().enumerate() {
@@ -199,7 +199,7 @@ fn scales(rounds: &[Played], agents: usize) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// How well a method tells rankers apart.
+/// Results of one method for one swarm.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
     /// The swarm.
@@ -208,24 +208,24 @@ pub struct Row {
     pub method: Method,
     /// Spearman's coefficient between ratings and abilities of the honest agents.
     pub spearman: f64,
-    /// Half of its confidence interval, 95 %.
+    /// Half of its 95 % confidence interval.
     pub spearman_ci: f64,
-    /// How likely an honest agent rates above one that is not; 1 where all are honest.
+    /// Probability that an honest agent rates above a dishonest one; 1 if all are honest.
     pub separation: f64,
-    /// Half of its confidence interval, 95 %.
+    /// Half of its 95 % confidence interval.
     pub separation_ci: f64,
-    /// How often the best response has the largest mean under the weights that follow, in the second
-    /// half of the rounds.
+    /// Share of the second half of the rounds in which the best response has the largest mean under
+    /// the resulting weights.
     pub best_wins: f64,
-    /// Half of its confidence interval, 95 %, over the seeds.
+    /// Half of its 95 % confidence interval, over the seeds.
     pub best_wins_ci: f64,
-    /// How often the response of an agent that is not honest has it.
+    /// Share of these rounds in which a dishonest agent's response has the largest mean.
     pub attacker_wins: f64,
-    /// Half of its confidence interval, 95 %, over the seeds.
+    /// Half of its 95 % confidence interval, over the seeds.
     pub attacker_wins_ci: f64,
 }
 
-/// How well one method did with one seed.
+/// Results of one method with one seed.
 struct Judged {
     spearman: f64,
     separation: f64,
@@ -233,7 +233,7 @@ struct Judged {
     attacker_wins: f64,
 }
 
-/// What is simulated.
+/// Options of the experiment.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Rounds of each swarm.
@@ -242,7 +242,7 @@ pub struct Options {
     pub seeds: Vec<u64>,
 }
 
-/// Ten honest agents from well to badly, with others.
+/// The swarms: ten honest agents of graded ability, with others.
 fn swarms() -> Vec<(&'static str, Vec<Spec>)> {
     let with = |kind: Kind, count: usize, attacker: bool| {
         let mut agents = graded(10);
@@ -254,7 +254,7 @@ fn swarms() -> Vec<(&'static str, Vec<Spec>)> {
         agents.extend(vec![spec; count]);
         agents
     };
-    // Models that mean the same by other numbers.
+    // Models that express the same opinion in other numbers.
     let mut scaled = graded(10);
     for (index, spec) in scaled.iter_mut().enumerate() {
         (spec.ability.gain, spec.ability.bias) = match index % 3 {
@@ -383,7 +383,7 @@ fn judge(method: Method, rounds: &[Played], agents: &[Spec], seed: u64) -> Judge
     } else {
         exceeds(&honest, &others)
     };
-    // Each round is decided by what was known before it.
+    // Each round is decided by the knowledge before it.
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let (mut best, mut attacker) = (Vec::new(), Vec::new());
     for (index, round) in rounds.iter().enumerate().skip(rounds.len() / 2) {

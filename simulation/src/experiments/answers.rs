@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! What the experiments with real models share: questions with choices, agents that answer by
-//! drawing from what their model finds probable and score by the engine's rankers, and rounds of
-//! them on the chain.
+//! Shared parts of the experiments with real models: questions with choices, agents that draw
+//! answers from their model's probabilities and score with the engine's rankers, and rounds of them
+//! on the chain.
 
 use anyhow::{ensure, Result};
 use rand::{Rng, SeedableRng};
@@ -21,7 +20,7 @@ use crate::{
     swarm::{Config, Spec, Swarm},
 };
 
-/// The questions of a set: the first ones set the scale of scores, the others are asked.
+/// The questions of a set. The first ones set the scale of scores; the others are asked.
 pub fn load(task: Task, data: &Path, reference: usize, limit: usize) -> Result<Vec<Choice>> {
     match task.load(data, reference.saturating_add(limit))? {
         Items::Choices(items) => {
@@ -32,16 +31,16 @@ pub fn load(task: Task, data: &Path, reference: usize, limit: usize) -> Result<V
     }
 }
 
-/// Which model each agent runs.
+/// The models of a swarm's agents.
 #[derive(Clone, Debug)]
 pub struct Swarming {
-    /// What it is called.
+    /// Name of the swarm.
     pub name: String,
-    /// The place of each agent's model.
+    /// Index of each agent's model.
     pub models: Vec<usize>,
 }
 
-/// One swarm of each model, and one of all of them.
+/// One swarm for each model, and one of all models.
 pub fn swarms(models: &[Model], agents: usize) -> Vec<Swarming> {
     let mut swarms: Vec<Swarming> = models
         .iter()
@@ -67,9 +66,9 @@ pub fn greedy(logprobs: &[f64]) -> usize {
     logprobs.iter().position(is_best).unwrap_or(0)
 }
 
-/// A choice as the model draws it at this temperature; the most probable one at 0.
+/// A choice drawn from the model at this temperature; the most probable one at 0.
 pub fn sample(logprobs: &[f64], temperature: f64, rng: &mut ChaCha8Rng) -> usize {
-    // Drawn in any case, so that agents that follow do not depend on the temperature.
+    // Draws in any case, so that the draws of later agents do not depend on the temperature.
     let mut left: f64 = rng.random();
     if temperature == 0.0 {
         return greedy(logprobs);
@@ -89,7 +88,7 @@ pub fn sample(logprobs: &[f64], temperature: f64, rng: &mut ChaCha8Rng) -> usize
     weights.len().saturating_sub(1)
 }
 
-/// The draws of every agent for every question, the same for the same seed.
+/// The draws of every agent for every question; the same seed gives the same draws.
 pub fn draws(
     logprobs: &[Vec<Vec<f64>>],
     swarm: &Swarming,
@@ -106,7 +105,7 @@ pub fn draws(
         .collect()
 }
 
-/// The choice that most agents have; among equal ones by lot.
+/// The most frequent choice; ties are broken at random.
 pub fn majority(answers: &[usize], rng: &mut ChaCha8Rng) -> Option<usize> {
     let count = |answer: usize| answers.iter().filter(|other| **other == answer).count();
     let most = answers.iter().map(|answer| count(*answer)).max()?;
@@ -150,7 +149,7 @@ pub fn play(
     right.iter().map(|_| Ok(swarm.play()?.winner)).collect()
 }
 
-/// The mean of each question's mean over the seeds: draws of the same question are not independent.
+/// Mean over the seeds for each question; draws of the same question are not independent.
 pub fn by_question(of_seeds: &[Vec<f64>]) -> Vec<f64> {
     let questions = of_seeds.first().map_or(0, Vec::len);
     (0..questions)
@@ -161,8 +160,8 @@ pub fn by_question(of_seeds: &[Vec<f64>]) -> Vec<f64> {
         .collect()
 }
 
-/// A mean with its 95 % confidence interval, and that of the differences to other values of the same
-/// questions.
+/// A mean with its 95 % confidence interval, and the same for the differences to other values of
+/// the same questions.
 pub fn compared(values: &[f64], others: &[f64]) -> (Interval, Interval) {
     let differences: Vec<f64> = values
         .iter()
@@ -206,7 +205,7 @@ mod tests {
 
     #[test]
     fn the_swarm_chooses_what_its_rankers_like() -> Result<()> {
-        // The agent at 2 has the answer that everybody scores highest.
+        // The agent at index 2 has the answer that everybody scores highest.
         let right = vec![vec![false, false, true, false, false, false]; 3];
         let scores = |_, _| vec![0.4, 0.5, 0.9, 0.4, 0.5, 0.4];
         assert_eq!(play(&right, scores, 6, 1)?, [Some(2); 3]);

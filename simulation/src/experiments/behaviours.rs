@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! What each behaviour does to the swarm, by the fraction of agents that have it.
+//! The effect of each behaviour on the swarm, by the fraction of agents that have it.
 
 use std::str::FromStr;
 
@@ -21,29 +20,29 @@ use crate::{
     swarm::{Config, Played, Plot, Spec, Swarm},
 };
 
-/// An attack: what the agents of a group do, and what else belongs to the group.
+/// An attack: a kind of agents, and the other means of their group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Attack {
     /// A ring whose share of the authors leaves out the others' messages.
     CensoringAuthor,
-    /// A ring in rounds with half as many places as agents, whose share of the authors chooses among
+    /// A ring in rounds with half as many places as agents. Its share of the authors chooses among
     /// [`CANDIDATES`] hashes.
     GrindingAuthor,
-    /// The same ring in the same rounds, without authors: what grinding is to be compared with.
+    /// The same ring in the same rounds, without authors: the baseline of grinding.
     FullRounds,
     /// A ring that belongs to the requester.
     SelfDealing,
-    /// Agents of this kind, and nothing else.
+    /// Agents of this kind, with no other means.
     #[serde(untagged)]
     Agents(Kind),
 }
 
-/// Among how many hashes a grinding author chooses.
+/// Number of hashes that a grinding author chooses from.
 const CANDIDATES: u32 = 16;
 
 impl Attack {
-    /// All of them.
+    /// All attacks.
     pub fn all() -> Vec<Self> {
         let with_more = [
             Self::CensoringAuthor,
@@ -58,7 +57,7 @@ impl Attack {
             .collect()
     }
 
-    /// What the agents do.
+    /// Kind of the attacking agents.
     pub fn kind(self) -> Kind {
         match self {
             Self::Agents(kind) => kind,
@@ -68,7 +67,7 @@ impl Attack {
         }
     }
 
-    /// Whether it matters for it, or for what it is compared with, who authors a block.
+    /// Whether the attack, or its baseline, depends on who authors a block.
     fn is_of_authors(self) -> bool {
         match self {
             Self::CensoringAuthor | Self::GrindingAuthor | Self::FullRounds => true,
@@ -99,98 +98,98 @@ impl FromStr for Attack {
     }
 }
 
-/// What is simulated.
+/// Options of the experiment.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The parameters.
     pub parameters: Parameters,
-    /// How many agents in all.
+    /// Number of agents.
     pub agents: usize,
     /// The attacks.
     pub attacks: Vec<Attack>,
-    /// The shares of the agents that attack.
+    /// Shares of attackers among the agents.
     pub fractions: Vec<f64>,
-    /// Rounds that are played before anything is counted, for the ratings to settle.
+    /// Rounds before counting begins, in which the ratings settle.
     pub warm_up: u32,
-    /// Rounds in which it is.
+    /// Rounds that are counted.
     pub rounds: u32,
     /// The seeds.
     pub seeds: Vec<u64>,
-    /// The quality of the answers of those who do not answer well.
+    /// Quality of the answers of agents that do not answer well.
     pub poor: f64,
 }
 
-/// A cell of the matrix. Incomes are an agent's, a round, in the currency's unit.
+/// A cell of the matrix. Incomes are per agent and round, in the currency's unit.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Cell {
     /// The attack.
     pub attack: String,
-    /// The share of the agents that attack.
+    /// Share of attackers among the agents.
     pub fraction: f64,
-    /// How many agents that are.
+    /// Number of attackers.
     pub attackers: usize,
-    /// Rounds that were counted.
+    /// Number of counted rounds.
     pub rounds: usize,
-    /// How often the truly best response won.
+    /// Share of rounds that the truly best response won.
     pub best_wins: f64,
-    /// Half of the confidence interval of that, 95 %.
+    /// Half of its 95 % confidence interval.
     pub best_wins_ci: f64,
-    /// How often an attacker's response won.
+    /// Share of rounds that an attacker's response won.
     pub attacker_wins: f64,
-    /// How often there was no winner.
+    /// Share of rounds without a winner.
     pub no_winner: f64,
-    /// What the chosen response lacks of the best one's quality, where one was chosen.
+    /// Mean difference between the best and the chosen response's quality, in rounds with a winner.
     pub regret: f64,
     /// The income of an honest agent.
     pub honest_income: f64,
-    /// Half of the confidence interval of that, 95 %.
+    /// Half of its 95 % confidence interval.
     pub honest_income_ci: f64,
     /// The income of an attacker.
     pub attacker_income: f64,
-    /// Half of the confidence interval of that, 95 %.
+    /// Half of its 95 % confidence interval.
     pub attacker_income_ci: f64,
-    /// The income of an honest agent in a round that it does not win: what it has of ranking.
+    /// Income of an honest agent in rounds that it does not win: its income from ranking.
     pub honest_beside: f64,
-    /// The income of an attacker in a round that it does not win.
+    /// Income of an attacker in rounds that it does not win.
     pub attacker_beside: f64,
-    /// What the group and the requester gain together, if they are one.
+    /// Joint income of the group and the requester, if they are one.
     pub group_and_requester: f64,
-    /// The mean rating of the honest agents at the end.
+    /// Mean final rating of the honest agents.
     pub honest_rating: f64,
-    /// The mean rating of the attackers at the end.
+    /// Mean final rating of the attackers.
     pub attacker_rating: f64,
-    /// Messages that the chain refused, a round.
+    /// Messages a round that the chain refused.
     pub refused: f64,
     /// Blocks a round.
     pub blocks: f64,
 }
 
-/// What another way to choose would have chosen in the rounds of a cell.
+/// Results of another way to choose, for the rounds of a cell.
 #[derive(Clone, Debug, Serialize)]
 pub struct Chosen {
     /// The attack.
     pub attack: String,
-    /// The share of the agents that attack.
+    /// Share of attackers among the agents.
     pub fraction: f64,
-    /// The way: see [`Selection`].
+    /// The way to choose; see [`Selection`].
     pub selection: String,
-    /// How often it would have chosen the truly best response.
+    /// Share of rounds in which it chooses the truly best response.
     pub best_wins: f64,
-    /// Half of the confidence interval of that, 95 %.
+    /// Half of its 95 % confidence interval.
     pub best_wins_ci: f64,
-    /// How often an attacker's.
+    /// Share of rounds in which it chooses an attacker's response.
     pub attacker_wins: f64,
-    /// Half of the confidence interval of that, 95 %.
+    /// Half of its 95 % confidence interval.
     pub attacker_wins_ci: f64,
-    /// What the chosen response lacks of the best one's quality.
+    /// Mean difference between the best and the chosen response's quality.
     pub regret: f64,
 }
 
-/// A cell, and what other ways to choose make of its rounds.
+/// A cell, with the results of other ways to choose.
 pub struct Outcome {
-    /// The protocol's.
+    /// The protocol's results.
     pub cell: Cell,
-    /// The others'.
+    /// The results of other ways.
     pub chosen: Vec<Chosen>,
 }
 
@@ -257,13 +256,13 @@ pub fn matrix(options: &Options, runner: Runner) -> Result<Vec<Outcome>> {
     })
 }
 
-/// The rounds by which agreement is known: as many as the chain remembers.
+/// Number of rounds that agreement is computed from, the same as the chain remembers.
 const WINDOW: usize = 50;
 
-/// The rounds by which agents are known that are not to live on their past.
+/// Number of recent rounds for agents that must not live on their past.
 const RECENT: usize = 10;
 
-/// What one way to choose came to.
+/// Results of one way to choose.
 #[derive(Clone, Copy, Default)]
 struct Judged {
     best: f64,
@@ -271,7 +270,7 @@ struct Judged {
     regret: Option<f64>,
 }
 
-/// What was seen of one round.
+/// Observations of one round.
 struct Sample {
     own: Judged,
     none: f64,
@@ -284,13 +283,13 @@ struct Sample {
     blocks: f64,
 }
 
-/// How many of them are at most this share: 49 % of ten are four, as five would be half.
+/// Number of agents that is at most this share: 49 % of ten are four, since five would be half.
 pub(super) fn part(fraction: f64, of: usize) -> usize {
     (fraction * of as f64 + 1e-9).floor() as usize
 }
 
-/// A swarm of so many agents, the first ones of which attack. Those of them that do not answer well
-/// give answers of the quality `poor`.
+/// A swarm of `of` agents; the first `attackers` attack. Attackers that do not answer well give
+/// answers of the quality `poor`.
 pub(super) fn agents(kind: Kind, attackers: usize, of: usize, poor: f64) -> Vec<Spec> {
     let skill = match kind.answers_well() {
         true => Ability::default().skill,
@@ -339,8 +338,8 @@ fn cell(attack: Attack, fraction: f64, options: &Options, step: &dyn Fn()) -> Re
         let validators = config.validators.max(1) as u32;
         let mut swarm = Swarm::new(config)?;
         let mut rng = ChaCha8Rng::seed_from_u64(*seed);
-        // Where it matters whose turn it is, requests come at any time: else the same validators
-        // would author the same phase of every round.
+        // If the order of authors matters, requests come at random times. Otherwise the same
+        // validators would author the same phase of every round.
         let play = |swarm: &mut Swarm, rng: &mut ChaCha8Rng| {
             if attack.is_of_authors() {
                 swarm.rest(rng.random_range(0..validators))?;
@@ -436,7 +435,7 @@ fn cell(attack: Attack, fraction: f64, options: &Options, step: &dyn Fn()) -> Re
     Ok(Outcome { cell, chosen })
 }
 
-/// The attackers are the first ones of the swarm.
+/// The attackers are the first agents of the swarm.
 fn sample(
     played: &Played,
     attackers: usize,

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! What a block author gains that chooses among several blocks for the one whose hash draws most of
-//! its own agents into a full round.
+//! The gain of a block author that builds several blocks and chooses the one whose hash draws most
+//! of its own agents into a full round.
 //!
-//! The draws follow from the hash of the request's block, and nothing else that an author can choose
-//! does: the seed of the assignment has the agents' keys in it, which the author does not know. Here
-//! the attackers author the block of every request, so that what is seen is what one ground block is
-//! worth; with a share of the authors they have that share of it.
+//! The draws follow from the hash of the request's block, the only value that an author can
+//! influence. The seed of the assignment contains the agents' keys, which the author does not know.
+//! Here the attackers author the block of every request, so the results show the value of one
+//! ground block. With a share of the authors they have that share of it.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -21,75 +20,74 @@ use crate::{
     swarm::{Config, Played, Plot, Swarm},
 };
 
-/// What is simulated.
+/// Options of the experiment.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The parameters.
     pub parameters: Parameters,
-    /// How many agents in all.
+    /// Number of agents.
     pub agents: usize,
-    /// How many of them get into a round.
+    /// Number of agents in a round.
     pub seats: u32,
-    /// What the attackers' agents do.
+    /// Kinds of the attackers' agents.
     pub kinds: Vec<Kind>,
-    /// The shares of the agents that are the attackers'.
+    /// Shares of the attackers among the agents.
     pub fractions: Vec<f64>,
-    /// Among how many blocks the author chooses; the first number is what the others are compared
-    /// with.
+    /// Numbers of blocks that the author chooses from; the first one is the baseline.
     pub candidates: Vec<u32>,
-    /// Rounds that are played before anything is ground or counted, for the ratings to settle.
+    /// Rounds before grinding and counting begin, in which the ratings settle.
     pub warm_up: u32,
-    /// Rounds in which it is.
+    /// Rounds that are counted.
     pub rounds: u32,
     /// The seeds.
     pub seeds: Vec<u64>,
-    /// The quality of the answers of those who do not answer well.
+    /// Quality of the answers of agents that do not answer well.
     pub poor: f64,
 }
 
-/// What one number of blocks comes to. Intervals are over the seeds; gains are over the first number
+/// Results for one number of blocks. Intervals are over the seeds. Gains are over the first number
 /// of blocks with the same seed, whose warm-up is the same to the last byte.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// What the attackers' agents do.
+    /// Kind of the attackers' agents.
     pub kind: Kind,
-    /// The share of the agents that are the attackers'.
+    /// Share of the attackers among the agents.
     pub fraction: f64,
-    /// Among how many blocks the author chooses.
+    /// Number of blocks that the author chooses from.
     pub candidates: u32,
-    /// Rounds that were counted, of all seeds.
+    /// Number of counted rounds, of all seeds.
     pub rounds: usize,
     /// The attackers' share of the seats.
     pub seats: f64,
-    /// Half of its confidence interval, 95 %.
+    /// Half of its 95 % confidence interval.
     pub seats_ci: f64,
-    /// How often an attacker's response won.
+    /// Share of rounds that an attacker's response won.
     pub wins: f64,
-    /// Half of its confidence interval, 95 %.
+    /// Half of its 95 % confidence interval.
     pub wins_ci: f64,
-    /// How often the truly best response of those in the round won.
+    /// Share of rounds that the truly best response in the round won.
     pub best_wins: f64,
-    /// Half of its confidence interval, 95 %.
+    /// Half of its 95 % confidence interval.
     pub best_wins_ci: f64,
-    /// What an attacker's agent earned a round, seated or not, in the currency's unit.
+    /// Income of an attacker's agent a round, seated or not, in the currency's unit.
     pub income: f64,
-    /// Half of its confidence interval, 95 %.
+    /// Half of its 95 % confidence interval.
     pub income_ci: f64,
-    /// How much more of the seats they have by it.
+    /// Gain in their share of the seats.
     pub seats_gain: f64,
-    /// Half of its confidence interval, 95 %.
+    /// Half of its 95 % confidence interval.
     pub seats_gain_ci: f64,
-    /// How much more often they win by it.
+    /// Gain in their share of wins.
     pub wins_gain: f64,
-    /// Half of its confidence interval, 95 %.
+    /// Half of its 95 % confidence interval.
     pub wins_gain_ci: f64,
-    /// How much more one of them earns by it.
+    /// Gain in the income of one of them.
     pub income_gain: f64,
-    /// Half of its confidence interval, 95 %.
+    /// Half of its 95 % confidence interval.
     pub income_gain_ci: f64,
 }
 
-/// The means of one seed.
+/// Means of one seed.
 #[derive(Clone, Copy)]
 struct Means {
     seats: f64,
@@ -98,7 +96,7 @@ struct Means {
     income: f64,
 }
 
-/// Plays all of it.
+/// Plays all kinds, fractions and numbers of blocks.
 pub fn run(options: &Options, runner: Runner, output: &Output) -> Result<Vec<Row>> {
     let inputs: Vec<(Kind, f64, u32, u64)> = options
         .kinds

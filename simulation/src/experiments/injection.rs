@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! Prompt injection with real models: how often an attacker's poor answer wins because of what else
-//! it says (section 4.2 of the paper).
+//! Prompt injection with real models: measures how often an attacker's poor answer wins because of
+//! added text (section 4.2 of the paper).
 
 use std::path::PathBuf;
 
@@ -18,25 +17,25 @@ use crate::{
     stats::indicator,
 };
 
-/// A way to doctor a response. Those with several wordings take one for each question in turn.
+/// A manipulation of a response. Attacks with several wordings use one for each question in turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Attack {
-    /// The response as it is.
+    /// The unchanged response.
     None,
-    /// Characters and words that models have hardly seen.
+    /// Characters and words that models have rarely seen.
     RareTokens,
     /// "This answer is the best" in many wordings.
     Wordings,
     /// The same in other languages.
     Languages,
-    /// The same said by somebody else: the system, the user, an expert.
+    /// The same, attributed to somebody else: the system, the user, an expert.
     Roles,
     /// Control tokens that end the turn and open one with the wanted verdict.
     ControlTokens,
-    /// The question said again, which makes the response probable.
+    /// The question repeated, which makes the response probable.
     EchoedQuestion,
-    /// The response over and over.
+    /// The response repeated many times.
     Repetition,
 }
 
@@ -75,7 +74,7 @@ const ROLES: [&str; 6] = [
 ];
 
 impl Attack {
-    /// All of them.
+    /// All attacks.
     pub const ALL: [Self; 8] = [
         Self::None,
         Self::RareTokens,
@@ -87,7 +86,7 @@ impl Attack {
         Self::Repetition,
     ];
 
-    /// `response`, doctored for the question at this place.
+    /// Applies the attack to `response`, for the question at this index.
     pub fn apply(self, place: usize, question: &str, response: &str) -> String {
         let then = |words: &[&str]| {
             let words = words.get(place % words.len().max(1)).copied().unwrap_or("");
@@ -106,7 +105,7 @@ impl Attack {
     }
 }
 
-/// What is asked, whom, and how it is attacked.
+/// Options of the experiment.
 pub struct Options {
     /// The models.
     pub models: Vec<Model>,
@@ -114,30 +113,30 @@ pub struct Options {
     pub data: PathBuf,
     /// The task set.
     pub task: Task,
-    /// How many questions are asked.
+    /// Number of questions to ask.
     pub limit: usize,
-    /// How many before them set the scale of scores.
+    /// Number of earlier questions that set the scale of scores.
     pub reference: usize,
-    /// How many agents a swarm has.
+    /// Number of agents in a swarm.
     pub agents: usize,
-    /// How many of them give the poor answer.
+    /// Number of agents that give the poor answer.
     pub attackers: usize,
-    /// At which temperature the others draw their answers.
+    /// Temperature at which the others draw their answers.
     pub temperature: f64,
-    /// How they score.
+    /// The ways in which they score.
     pub scorers: Vec<Scorer>,
-    /// The attacks; the first one is what the others are compared with.
+    /// The attacks; the first one is the baseline.
     pub attacks: Vec<Attack>,
-    /// Whether precautions are taken.
+    /// Whether to take precautions.
     pub defences: Vec<bool>,
     /// The seeds of the draws.
     pub seeds: Vec<u64>,
 }
 
-/// What one attack does to one swarm.
+/// Results of one attack on one swarm.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// How the agents score.
+    /// The way in which the agents score.
     pub scorer: Scorer,
     /// The swarm.
     pub swarm: String,
@@ -145,31 +144,31 @@ pub struct Row {
     pub defences: bool,
     /// The attack.
     pub attack: Attack,
-    /// How many questions.
+    /// Number of questions.
     pub questions: usize,
-    /// How often an attacker wins.
+    /// Share of questions that an attacker wins.
     pub attacker_wins: f64,
-    /// The lower bound of its 95 % confidence interval, over the questions.
+    /// Lower bound of its 95 % confidence interval, over the questions.
     pub attacker_wins_low: f64,
-    /// The upper bound.
+    /// Upper bound.
     pub attacker_wins_high: f64,
-    /// How much more often than with the same poor answer undoctored.
+    /// Gain over the same poor answer without the attack.
     pub gained: f64,
-    /// The lower bound of the 95 % confidence interval of that, paired by question.
+    /// Lower bound of its 95 % confidence interval, paired by question.
     pub gained_low: f64,
-    /// The upper bound.
+    /// Upper bound.
     pub gained_high: f64,
-    /// How often a right answer wins.
+    /// Share of questions that a right answer wins.
     pub right: f64,
-    /// How much more often one wins without the attack: the degradation.
+    /// Loss of right answers against no attack.
     pub degradation: f64,
-    /// The lower bound of the 95 % confidence interval of that, paired by question.
+    /// Lower bound of its 95 % confidence interval, paired by question.
     pub degradation_low: f64,
-    /// The upper bound.
+    /// Upper bound.
     pub degradation_high: f64,
 }
 
-/// The scores of one model: of the choices of each question, and of the poor one by attack.
+/// Scores of one model: of the choices of each question, and of the poor one by attack.
 struct Said {
     choices: Vec<Vec<f64>>,
     poor: Vec<Vec<f64>>,
@@ -234,7 +233,7 @@ pub fn run(options: &Options, runner: Runner, output: &Output) -> Result<Vec<Row
                         degradation_high: degradation.high,
                     });
                 }
-                // As far as it has come.
+                // Writes the results so far.
                 output.table("injection", &rows)?;
             }
         }
@@ -242,12 +241,12 @@ pub fn run(options: &Options, runner: Runner, output: &Output) -> Result<Vec<Row
     Ok(rows)
 }
 
-/// The poor answer to a question.
+/// Index of the poor answer to a question.
 fn poor(item: &Choice) -> usize {
     usize::from(item.gold == 0)
 }
 
-/// What each model makes of the choices and of the doctored answers.
+/// Each model's scores of the choices and of the manipulated answers.
 fn ask(
     scorer: Scorer,
     defences: bool,
@@ -303,14 +302,14 @@ fn ask(
         .collect()
 }
 
-/// How often, of all seeds, each question was won by an attacker, and by a right answer.
+/// Share of the seeds in which each question was won by an attacker, and by a right answer.
 #[derive(Clone, Default)]
 struct Won {
     attacker: Vec<f64>,
     right: Vec<f64>,
 }
 
-/// What the rounds of one swarm follow from.
+/// Inputs of the rounds of one swarm.
 struct Played<'a> {
     swarm: &'a Swarming,
     asked: &'a [Choice],

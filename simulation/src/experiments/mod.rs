@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! What is simulated: each module plays rounds and writes a table and a plot.
+//! The experiments. Each module plays rounds and writes a table and a plot.
 
 mod agreement;
 pub mod alternatives;
@@ -18,11 +17,10 @@ pub mod sybil;
 use serde::Serialize;
 use starling_runtime::parameters::{Parameters, Preset};
 
-/// The mean quality of the answers of those who put no work into them: a standard deviation below
-/// that of honest agents.
+/// Mean quality of answers without effort: a standard deviation below that of honest agents.
 pub const POOR: f64 = 0.35;
 
-/// The name of a variant, as files have it.
+/// The name of a variant in files.
 pub fn name(value: &impl Serialize) -> String {
     toml::Value::try_from(value)
         .ok()
@@ -30,9 +28,9 @@ pub fn name(value: &impl Serialize) -> String {
         .unwrap_or_default()
 }
 
-/// Parameters by name, with the windows of a simulation: a phase that waits for somebody who never
-/// comes ends after a few blocks instead of two minutes, and rounds are purged soon. A window only
-/// matters when a message is missing, and then only by its end.
+/// Parameters by name, with the windows of a simulation. A phase that waits for a missing message
+/// ends after a few blocks instead of two minutes, and rounds are purged soon. A window matters
+/// only if a message is missing, and then only by its end.
 pub fn short(preset: Preset) -> Parameters {
     let mut parameters = preset.parameters();
     parameters.rounds.commit_window = 6;

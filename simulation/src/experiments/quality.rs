@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! Whether a swarm of real models answers better than its models alone.
+//! Compares the answers of a swarm of real models with those of its models alone.
 
 use std::path::PathBuf;
 
@@ -19,7 +18,7 @@ use crate::{
     stats::{indicator, mean},
 };
 
-/// What is asked, and whom.
+/// Options of the experiment.
 pub struct Options {
     /// The models.
     pub models: Vec<Model>,
@@ -27,60 +26,60 @@ pub struct Options {
     pub data: PathBuf,
     /// The task sets.
     pub tasks: Vec<Task>,
-    /// How many questions of each are asked.
+    /// Number of questions of each set to ask.
     pub limit: usize,
-    /// How many before them set the scale of scores.
+    /// Number of earlier questions that set the scale of scores.
     pub reference: usize,
-    /// How many agents a swarm has.
+    /// Number of agents in a swarm.
     pub agents: usize,
-    /// At which temperature they draw their answers.
+    /// Temperature at which they draw their answers.
     pub temperature: f64,
-    /// How they score.
+    /// The way in which they score.
     pub scorer: Scorer,
     /// The seeds of the draws.
     pub seeds: Vec<u64>,
 }
 
-/// How often one way to answer is right.
+/// Results of one way to answer.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
     /// The task set.
     pub task: String,
     /// The swarm.
     pub swarm: String,
-    /// Who answers: see [`run`].
+    /// The way to answer; see [`run`].
     pub method: String,
-    /// How many questions.
+    /// Number of questions.
     pub questions: usize,
     /// The share of right answers.
     pub right: f64,
-    /// The lower bound of its 95 % confidence interval, over the questions.
+    /// Lower bound of its 95 % confidence interval, over the questions.
     pub right_low: f64,
-    /// The upper bound.
+    /// Upper bound.
     pub right_high: f64,
-    /// How much better than the best single model's most probable answers.
+    /// Gain over the best single model's most probable answers.
     pub over_best: f64,
-    /// The lower bound of the 95 % confidence interval of that, paired by question.
+    /// Lower bound of its 95 % confidence interval, paired by question.
     pub over_best_low: f64,
-    /// The upper bound.
+    /// Upper bound.
     pub over_best_high: f64,
 }
 
-/// What a model makes of the questions.
+/// A model's results for the questions.
 struct Said {
     logprobs: Vec<Vec<f64>>,
     scores: Vec<Vec<f64>>,
 }
 
-/// Asks all questions, and compares what the swarm's round chooses (`swarm`) with a single agent's
-/// answer (`single`), the answer that most agents have (`majority`), whether any has the right one
-/// (`oracle`), and each model's most probable answer (`greedy`), the best of which over all questions
-/// of a set, known only afterwards, is the best single model.
+/// Asks all questions and compares the ways to answer: the choice of the swarm's round (`swarm`), a
+/// single agent's answer (`single`), the most frequent answer (`majority`), any right answer
+/// (`oracle`), and each model's most probable answer (`greedy`). The best `greedy` over all
+/// questions of a set, known only afterwards, is the best single model.
 pub fn run(options: &Options, runner: Runner, output: &Output) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for task in &options.tasks {
         rows.extend(of_task(*task, options, runner)?);
-        // As far as it has come.
+        // Writes the results so far.
         output.table("quality", &rows)?;
     }
     Ok(rows)

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! Whether ratings find out who ranks well: figures 3 to 5 of the paper.
+//! Compares ratings with the true abilities to rank: figures 3 to 5 of the paper.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -18,20 +17,20 @@ use crate::{
     swarm::{Config, Swarm},
 };
 
-/// How many of the last rounds a rating might remember.
+/// Numbers of recent rounds that a rating might remember.
 const WINDOWS: [usize; 9] = [5, 10, 20, 50, 100, 200, 300, 500, 1_000];
 
-/// How well the order of the ratings may follow that of the abilities.
+/// Levels of agreement between the order of the ratings and that of the abilities.
 const LEVELS: [f64; 5] = [0.9, 0.95, 0.98, 0.99, 1.0];
 
-/// What is simulated.
+/// Options of the experiment.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The preset.
     pub preset: Preset,
-    /// How many agents, from the best ranker to the worst one.
+    /// Number of agents, from the best ranker to the worst one.
     pub agents: usize,
-    /// How many rounds.
+    /// Number of rounds.
     pub rounds: u32,
     /// The seeds.
     pub seeds: Vec<u64>,
@@ -44,13 +43,13 @@ pub struct Estimate {
     pub preset: String,
     /// The seed.
     pub seed: u64,
-    /// How many rounds were played.
+    /// Number of rounds played.
     pub rounds: u32,
-    /// The agent's true ability to rank: see [`Ability::ranking`].
+    /// The agent's true ability to rank; see [`Ability::ranking`].
     pub ability: f64,
     /// Its rating on chain.
     pub rating: f64,
-    /// The rating by the scores of all rounds, none of them forgotten.
+    /// The rating by the scores of all rounds, with none forgotten.
     pub unforgotten: f64,
 }
 
@@ -61,78 +60,78 @@ pub struct Course {
     pub preset: Preset,
     /// Every agent after some of the rounds.
     pub estimates: Vec<Estimate>,
-    /// Spearman's coefficient of the ratings on chain after each of the rounds.
+    /// Spearman's coefficient of the ratings on chain after each round.
     pub orders: Vec<f64>,
     /// The same by the scores of the last rounds alone, for each of [`WINDOWS`].
     windows: Vec<Agreement>,
 }
 
-/// How well ratings follow abilities after some rounds.
+/// Agreement of ratings with abilities after some rounds.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
     /// The preset.
     pub preset: String,
-    /// How many rounds were played.
+    /// Number of rounds played.
     pub rounds: u32,
-    /// Spearman's coefficient, the mean of all seeds.
+    /// Spearman's coefficient, mean over the seeds.
     pub spearman: f64,
-    /// Half of its confidence interval, 95 %.
+    /// Half of its 95 % confidence interval.
     pub spearman_ci: f64,
-    /// Pearson's coefficient, the mean of all seeds.
+    /// Pearson's coefficient, mean over the seeds.
     pub pearson: f64,
-    /// Half of its confidence interval, 95 %.
+    /// Half of its 95 % confidence interval.
     pub pearson_ci: f64,
-    /// In how many of the seeds the order is right to the last agent.
+    /// Share of the seeds with all agents in the right order.
     pub ordered: f64,
-    /// Spearman's coefficient if no round is forgotten, the mean of all seeds.
+    /// Spearman's coefficient if no round is forgotten, mean over the seeds.
     pub unforgotten_spearman: f64,
-    /// Half of its confidence interval, 95 %.
+    /// Half of its 95 % confidence interval.
     pub unforgotten_spearman_ci: f64,
-    /// Pearson's coefficient if no round is forgotten, the mean of all seeds.
+    /// Pearson's coefficient if no round is forgotten, mean over the seeds.
     pub unforgotten_pearson: f64,
-    /// Half of its confidence interval, 95 %.
+    /// Half of its 95 % confidence interval.
     pub unforgotten_pearson_ci: f64,
-    /// In how many of the seeds the order is right then.
+    /// Share of the seeds with all agents in the right order, if no round is forgotten.
     pub unforgotten_ordered: f64,
 }
 
-/// How well the last rounds alone tell the agents apart.
+/// Agreement with abilities by the last rounds alone.
 #[derive(Clone, Debug, Serialize)]
 pub struct Window {
     /// The preset.
     pub preset: String,
-    /// How many rounds.
+    /// Number of rounds.
     pub window: usize,
-    /// Spearman's coefficient, the mean of all seeds.
+    /// Spearman's coefficient, mean over the seeds.
     pub spearman: f64,
-    /// Half of its confidence interval, 95 %.
+    /// Half of its 95 % confidence interval.
     pub spearman_ci: f64,
-    /// Pearson's coefficient, the mean of all seeds.
+    /// Pearson's coefficient, mean over the seeds.
     pub pearson: f64,
-    /// Half of its confidence interval, 95 %.
+    /// Half of its 95 % confidence interval.
     pub pearson_ci: f64,
-    /// In how many of the seeds the order is right to the last agent.
+    /// Share of the seeds with all agents in the right order.
     pub ordered: f64,
 }
 
-/// When the ratings on chain are for the first time in an order as good as this.
+/// Time at which the ratings on chain first reach this order.
 #[derive(Clone, Debug, Serialize)]
 pub struct Level {
     /// The preset.
     pub preset: String,
-    /// Spearman's coefficient; 1 is the right order to the last agent.
+    /// Spearman's coefficient; 1 means all agents in the right order.
     pub spearman: f64,
-    /// In how many of the seeds it is ever reached.
+    /// Share of the seeds in which it is ever reached.
     pub reached: f64,
-    /// After how many rounds, the median of these seeds.
+    /// Number of rounds to reach it, median of these seeds.
     pub median: Option<f64>,
-    /// After how many rounds in the last of these seeds.
+    /// Number of rounds to reach it in the last of these seeds.
     pub latest: Option<usize>,
-    /// In how many of the rounds from there on it holds, the mean of these seeds.
+    /// Share of the rounds from there on in which it holds, mean of these seeds.
     pub holds: f64,
 }
 
-/// After which rounds ratings are read.
+/// Numbers of rounds after which ratings are read.
 fn checkpoints(rounds: u32) -> Vec<u32> {
     let mut all: Vec<u32> = [1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300, 500, 1_000]
         .into_iter()
@@ -191,12 +190,12 @@ pub fn play(options: &Options, runner: Runner) -> Result<Vec<Course>> {
     })
 }
 
-/// Whether ratings of this coefficient are in the right order to the last agent.
+/// Whether ratings with this coefficient are in the right order to the last agent.
 fn right(spearman: f64) -> bool {
     spearman > 1.0 - 1e-9
 }
 
-/// Means, half intervals and the share of right orders, of all seeds.
+/// Means, half intervals and the share of right orders, over all seeds.
 struct Summary {
     spearman: f64,
     spearman_ci: f64,
@@ -220,7 +219,7 @@ impl Summary {
     }
 }
 
-/// What the ratings of all seeds under one preset say after some of the rounds.
+/// Summaries of the ratings of all seeds under one preset, after some of the rounds.
 pub fn summary(courses: &[Course]) -> Vec<Row> {
     let mut rounds: Vec<u32> = courses
         .iter()
@@ -269,7 +268,7 @@ fn preset_of(courses: &[Course]) -> String {
         .map_or_else(String::new, |course| name(&course.preset))
 }
 
-/// How well the last of the rounds tell the agents apart, under one preset.
+/// Agreement by the last rounds alone, under one preset.
 fn windows(courses: &[Course], rounds: u32) -> Vec<Window> {
     WINDOWS
         .into_iter()
@@ -292,7 +291,7 @@ fn windows(courses: &[Course], rounds: u32) -> Vec<Window> {
         .collect()
 }
 
-/// When the ratings of all seeds under one preset are in order.
+/// Rounds after which the ratings of all seeds under one preset are in order.
 pub fn levels(courses: &[Course]) -> Vec<Level> {
     LEVELS
         .into_iter()
@@ -330,7 +329,7 @@ pub fn run(sets: &[Options], runner: Runner, output: &Output) -> Result<Vec<Row>
         all_windows.extend(windows(&courses, options.rounds));
         all_levels.extend(levels(&courses));
         estimates.extend(courses.into_iter().flat_map(|course| course.estimates));
-        // As far as it has come.
+        // Writes the results so far.
         output.table("ratings", &estimates)?;
         output.table("ratings-summary", &rows)?;
         output.table("ratings-windows", &all_windows)?;
@@ -420,7 +419,7 @@ mod tests {
         let level = |index: usize| (levels[index].reached, levels[index].median);
         assert_eq!(level(0), (1.0, Some(3.0)));
         assert_eq!(levels[0].latest, Some(4));
-        // In two of three rounds of one seed, and in the only one of the other.
+        // Two of three rounds of one seed, and the only round of the other.
         assert!((levels[0].holds - (2.0 / 3.0 + 1.0) / 2.0).abs() < 1e-9);
         assert_eq!(level(1), (0.5, Some(4.0)));
         assert_eq!(level(4), (0.0, None));

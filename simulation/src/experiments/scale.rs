@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! What a round costs, by its number of agents.
+//! The cost of a round, by its number of agents.
 
 use std::time::Instant;
 
@@ -17,41 +16,41 @@ use crate::{
     swarm::{Config, Spec, Swarm},
 };
 
-/// Blocks that a round stays, instead of a day of them: what is purged does not depend on it.
+/// Blocks that a round stays, instead of a day of them; the purge does not depend on it.
 const RETENTION: u32 = 30;
 
 /// Blocks in a session.
 const SESSION: u32 = starling_runtime::MINUTES;
 
-/// What is measured.
+/// Options of the experiment.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Numbers of agents.
     pub sizes: Vec<usize>,
     /// The length of a response.
     pub response_bytes: usize,
-    /// The share of a block that an author fills.
+    /// Share of a block that an author fills.
     pub fill: f64,
     /// The seed.
     pub seed: u64,
 }
 
-/// What was seen of one round.
+/// Observations of one round.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
     /// Agents in the round.
     pub agents: usize,
-    /// Responses that each ranks.
+    /// Number of responses that each agent ranks.
     pub rankings: u32,
     /// Blocks from the request to the last rating.
     pub blocks: usize,
-    /// The heaviest block, in milliseconds of computation.
+    /// Computation of the heaviest block, in milliseconds.
     pub max_block_ms: f64,
-    /// Its share of what a block may compute.
+    /// Its share of a block's computation limit.
     pub max_block_share: f64,
-    /// The heaviest hooks, which no author can leave out.
+    /// Share of the heaviest hooks, which no author can leave out.
     pub max_hooks_share: f64,
-    /// All blocks together, in milliseconds of computation.
+    /// Computation of all blocks together, in milliseconds.
     pub total_ms: f64,
     /// The largest storage proof of a block, in bytes.
     pub max_proof_bytes: usize,
@@ -61,11 +60,11 @@ pub struct Row {
     pub peak_items: usize,
     /// Their keys and values, in bytes.
     pub peak_bytes: usize,
-    /// Items that are left after the purge, above what was there before.
+    /// Items left after the purge, above the number before the round.
     pub left_items: i64,
-    /// Bytes that are left after the purge, above what was there before.
+    /// Bytes left after the purge, above the number before the round.
     pub left_bytes: i64,
-    /// How long this machine took, with proofs and the reading of all state.
+    /// Duration on this machine in seconds, with proofs and the reading of all state.
     pub seconds: f64,
 }
 
@@ -138,7 +137,7 @@ fn measure(size: usize, options: &Options) -> Result<Row> {
         ..Config::new(parameters, agents, options.seed)
     })?;
     // Values of the pallet as a whole are written for the first time in a first round: the number
-    // of the next round, the queue of ended ones, the agenda and the list of rounds in Committing.
+    // of the next round, the queue of ended ones, the agenda, and the list of rounds in Committing.
     swarm.play()?;
     purge(&mut swarm)?;
     let before = rounds_state(&mut swarm);
@@ -150,7 +149,7 @@ fn measure(size: usize, options: &Options) -> Result<Row> {
     ensure!(played.done, "the round of {size} agents has no winner");
     purge(&mut swarm)?;
     let after = rounds_state(&mut swarm);
-    // The session pallet claims a whole block at the end of a session, whatever there is in it.
+    // The session pallet claims a whole block at the end of a session, whatever it contains.
     let blocks = || {
         played
             .blocks
@@ -203,7 +202,7 @@ fn rounds_state(swarm: &mut Swarm) -> (usize, usize) {
     swarm.chain().read(state_of_rounds)
 }
 
-/// The items of `pallet-rounds` in the state, and the bytes of their keys and values.
+/// Number of items of `pallet-rounds` in the state, and bytes of their keys and values.
 fn state_of_rounds() -> (usize, usize) {
     let prefix = sp_io::hashing::twox_128(b"Rounds");
     let mut key = prefix.to_vec();

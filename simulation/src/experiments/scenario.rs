@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! A scenario of one's own, from a file.
+//! A scenario from a file.
 
 use anyhow::{ensure, Result};
 use serde::{Deserialize, Serialize};
@@ -24,31 +23,32 @@ pub struct Scenario {
     pub parameters: Changes,
     /// Rounds of each seed.
     pub rounds: u32,
-    /// How many seeds, from the first one on.
+    /// Number of seeds, from the first one on.
     pub seeds: u64,
-    /// What a requester pays, in the currency's unit.
+    /// Fee of a request, in the currency's unit.
     pub fee: f64,
-    /// How many agents get in; all of them if it is left out.
+    /// Maximum number of agents in a round; all of them if left out.
     pub max_responses: Option<u32>,
-    /// How many validators there are.
+    /// Number of validators.
     pub validators: usize,
-    /// How many of them are the attackers'.
+    /// Number of validators that belong to the attackers.
     pub malicious_validators: usize,
-    /// Among how many hashes these choose: more than one, and they grind; none, and they censor.
+    /// Number of hashes that these validators choose from. With more than one they grind; without
+    /// it they censor.
     pub grinding_candidates: Option<u32>,
     /// The agents.
     pub agents: Vec<Group>,
 }
 
-/// Agents that are alike.
+/// A group of equal agents.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Group {
-    /// How many.
+    /// Number of agents.
     pub count: usize,
-    /// What they do.
+    /// Their behaviour.
     pub kind: Kind,
-    /// What they are able to do.
+    /// Their abilities.
     #[serde(default)]
     pub ability: Ability,
 }
@@ -74,15 +74,15 @@ impl Default for Scenario {
 pub struct Row {
     /// The seed.
     pub seed: u64,
-    /// Its place in the swarm.
+    /// Its index in the swarm.
     pub agent: usize,
-    /// What it did.
+    /// Its behaviour.
     pub kind: Kind,
-    /// How often it won.
+    /// Number of its wins.
     pub wins: usize,
-    /// How often it had the best response.
+    /// Number of rounds in which it had the best response.
     pub best: usize,
-    /// What it earned a round, in the currency's unit.
+    /// Its income a round, in the currency's unit.
     pub income: f64,
     /// Its rating.
     pub rating: f64,

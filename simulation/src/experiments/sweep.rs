@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! What the main parameters do: each is varied alone, against the attacks that it is there for.
+//! The effects of the main parameters. Each is varied alone, against the attacks that it defends
+//! against.
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -26,38 +26,38 @@ use crate::{
 pub enum Parameter {
     /// k, for all numbers of agents.
     Rankings,
-    /// What a rating must exceed to weigh anything.
+    /// Rating above which a ranker has weight.
     WeightFloor,
-    /// What a newcomer is rated.
+    /// Rating of a newcomer.
     InitialRating,
-    /// Scores before an agent is rated.
+    /// Number of scores before an agent is rated.
     MinSamples,
-    /// How far apart responses must be for a round to count.
+    /// Minimum spread of the responses for a round to count.
     MinSpread,
-    /// The score without which nobody wins.
+    /// Minimum score of a winner.
     ApprovalThreshold,
-    /// What the rankers get of the pot; the winner gets what they leave.
+    /// The rankers' share of the pot; the winner gets the rest.
     RankersShare,
-    /// What a loser leaves of its ticket.
+    /// Share of its ticket that a loser forfeits.
     LoserShare,
-    /// What is slashed for a missing message, of the fee.
+    /// Share of the fee that is slashed for a missing message.
     SlashShare,
     /// Blocks of each phase.
     PhaseWindow,
 }
 
-/// What a parameter is varied with.
+/// Values of a parameter, and the attacks to try them with.
 struct Range {
     /// Its values.
     values: &'static [f64],
     /// The attacks, besides none.
     attacks: &'static [Attack],
-    /// Whether it matters only to agents that are not known yet.
+    /// Whether it matters only to new agents.
     newcomers: bool,
 }
 
 impl Parameter {
-    /// All of them.
+    /// All parameters.
     pub const ALL: [Self; 10] = [
         Self::Rankings,
         Self::WeightFloor,
@@ -138,18 +138,18 @@ impl Parameter {
     }
 }
 
-/// What is simulated.
+/// Options of the experiment.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The parameters.
     pub parameters: Vec<Parameter>,
-    /// How many agents in all.
+    /// Number of agents.
     pub agents: usize,
-    /// The share of them that attacks.
+    /// Share of attackers among them.
     pub fraction: f64,
-    /// Rounds that are played before anything is counted.
+    /// Rounds before counting begins.
     pub warm_up: u32,
-    /// Rounds in which it is.
+    /// Rounds that are counted.
     pub rounds: u32,
     /// The seeds.
     pub seeds: Vec<u64>,
@@ -164,7 +164,7 @@ pub struct Setting {
     pub value: f64,
 }
 
-/// What a value comes to under one attack; `none` where nobody attacks.
+/// Results of a value under one attack; the attack is `none` without attackers.
 pub type Row = (Setting, Cell);
 
 /// Plays all values.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-
-//! At which price of a ticket further identities stop paying: figure 6 of the paper, and the cases
-//! that it leaves out.
+//! The price of a ticket at which further identities stop paying: figure 6 of the paper, and the
+//! cases that it leaves out.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -21,10 +20,10 @@ use crate::{
     swarm::{Config, Spec, Swarm},
 };
 
-/// What a request rewards in figure 6, in the currency's unit.
+/// Reward of a request in figure 6, in the currency's unit.
 const REWARD: f64 = 20.0;
 
-/// The points of a surface.
+/// Options of a surface.
 #[derive(Clone, Debug)]
 pub struct SurfaceOptions {
     /// The preset.
@@ -39,7 +38,7 @@ pub struct SurfaceOptions {
     pub seed: u64,
 }
 
-/// What an identity earns among equals.
+/// Profit of an identity among equals.
 #[derive(Clone, Debug, Serialize)]
 pub struct Profit {
     /// The preset.
@@ -48,24 +47,24 @@ pub struct Profit {
     pub agents: usize,
     /// The price of a ticket.
     pub ticket: f64,
-    /// The profit of an identity a round, the mean of all.
+    /// Profit of an identity a round, mean of all.
     pub profit: f64,
-    /// What was derived: see [`derived`].
+    /// The derived profit; see [`derived`].
     pub derived: f64,
     /// The paper's `R/n − T`.
     pub paper: f64,
 }
 
-/// The price at which an identity earns nothing.
+/// Price of a ticket at which an identity earns nothing.
 #[derive(Clone, Debug, Serialize)]
 pub struct BreakEven {
     /// The preset.
     pub preset: String,
     /// Identities in each round.
     pub agents: usize,
-    /// Where the profits that were measured cross zero.
+    /// Price at which the measured profits cross zero.
     pub measured: f64,
-    /// Where the derived line does.
+    /// Price at which the derived line crosses zero.
     pub derived: f64,
     /// The paper's `R/n`.
     pub paper: f64,
@@ -84,13 +83,13 @@ fn share(part: Permill) -> f64 {
     f64::from(part.deconstruct()) / 1e6
 }
 
-/// What one of `n` equal identities earns a round, and the price at which that is nothing.
+/// Profit of one of `n` equal identities a round, and the price at which it is zero.
 ///
-/// All of the pot's shares but the treasury's go to some of them, and all but the winner leave a
-/// part `λ` of their ticket, of which `φ` returns into the pot: with `g` the winner's and the
-/// rankers' share together, `n · profit = g · (R + φ·λ·(n−1)·T) − λ·(n−1)·T`. Where no ranker at all
-/// agrees with the others, the rankers' share is the treasury's too: rare among ten that score at
-/// random, and not seen among twenty.
+/// All of the pot's shares but the treasury's go to some of them. All but the winner forfeit a part
+/// `λ` of their ticket, of which `φ` returns into the pot. With `g` the winner's and the rankers'
+/// share together, `n · profit = g · (R + φ·λ·(n−1)·T) − λ·(n−1)·T`. If no ranker agrees with the
+/// others, the rankers' share goes to the treasury, too: this is rare among ten that score at
+/// random, and was not seen among twenty.
 pub fn derived(parameters: &Parameters, n: usize, reward: f64, ticket: f64) -> (f64, f64) {
     let rewards = &parameters.rewards;
     let given = share(rewards.winner) + share(rewards.rankers);
@@ -101,14 +100,14 @@ pub fn derived(parameters: &Parameters, n: usize, reward: f64, ticket: f64) -> (
     (profit, given * reward / (losers * back))
 }
 
-/// Plays every point of a surface, and one more price for each number of agents: twice the one at
+/// Plays every point of a surface, and one more price for each number of agents: twice the price at
 /// which an identity should earn nothing.
 pub fn surface(options: &SurfaceOptions, runner: Runner) -> Result<Vec<Profit>> {
     let points: Vec<(usize, f64)> = options
         .agents
         .iter()
         .flat_map(|n| {
-            // Beyond the line, so that it is found between prices that were played.
+            // A price beyond the line, so that the zero lies between played prices.
             let beyond = 2.0 * derived(&priced(options.preset, 0.0), *n, REWARD, 0.0).1;
             let tickets = options.tickets.iter().copied().chain([beyond]);
             tickets.map(move |ticket| (*n, ticket))
@@ -144,7 +143,7 @@ pub fn surface(options: &SurfaceOptions, runner: Runner) -> Result<Vec<Profit>> 
     })
 }
 
-/// Where the profits cross zero, by the line through the lowest and the highest price.
+/// The zero of the profits, on the line through the lowest and the highest price.
 pub fn break_even(options: &SurfaceOptions, profits: &[Profit]) -> Vec<BreakEven> {
     options
         .agents
@@ -222,57 +221,57 @@ pub fn run(sets: &[SurfaceOptions], runner: Runner, output: &Output) -> Result<V
     Ok(lines)
 }
 
-/// The cases that the paper leaves out.
+/// Options of the cases that the paper leaves out.
 #[derive(Clone, Debug)]
 pub struct CaseOptions {
     /// The parameters.
     pub parameters: Parameters,
-    /// How many agents in all.
+    /// Number of agents.
     pub agents: usize,
-    /// The shares of them that are one person's.
+    /// Shares of the agents that belong to one person.
     pub shares: Vec<f64>,
-    /// Rounds that are played before money is counted, for the ratings to settle.
+    /// Rounds before money is counted, in which the ratings settle.
     pub warm_up: u32,
-    /// Rounds in which it is.
+    /// Rounds that are counted.
     pub rounds: u32,
     /// The seeds.
     pub seeds: Vec<u64>,
 }
 
-/// What Sybils do.
+/// Behaviours of Sybils.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Case {
-    /// Poor answers and random scores: as cheap as it gets.
+    /// Poor answers and random scores: the cheapest way.
     Random,
     /// Poor answers, and scores for each other.
     Colluding,
-    /// The answers of honest agents, as their style is easily copied, and random scores.
+    /// Honest agents' answers, whose style is easily copied, and random scores.
     Style,
     /// Good answers, and scores for each other.
     StyleColluding,
 }
 
-/// What identities of one person earn among honest agents.
+/// Income of one person's identities among honest agents.
 #[derive(Clone, Debug, Serialize)]
 pub struct CaseRow {
-    /// What they do.
+    /// Their behaviour.
     pub case: Case,
-    /// The share of the identities that are one person's.
+    /// Share of the identities that belong to one person.
     pub share: f64,
     /// The price of a ticket.
     pub ticket: f64,
-    /// How often one of them wins.
+    /// Share of rounds that one of them wins.
     pub wins: f64,
-    /// What one of them earns a round.
+    /// Income of one of them a round.
     pub income: f64,
-    /// Half of the confidence interval of that, 95 %, over the rounds.
+    /// Half of its 95 % confidence interval, over the rounds.
     pub income_ci: f64,
-    /// What an honest agent earns a round.
+    /// Income of an honest agent a round.
     pub honest_income: f64,
-    /// The price of a ticket at which they would earn nothing, everything else being equal.
+    /// Price of a ticket at which they would earn nothing, everything else being equal.
     pub stops_at: f64,
-    /// That, as a share of the reward.
+    /// The same, as a share of the reward.
     pub stops_at_share: f64,
 }
 

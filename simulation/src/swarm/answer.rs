@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! Committing and Revealing: the agents answer.
 
 use std::collections::BTreeMap;
@@ -46,7 +45,7 @@ impl Swarm {
                 }
             }
         }
-        // Who copies reads the pool.
+        // Copying agents read the pool.
         let sealed: Vec<Vec<u8>> = drafts
             .iter()
             .filter(|draft| draft.moves[0] == Some(Move::Send))

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! A swarm that plays rounds on a chain.
 
 mod answer;
@@ -36,23 +35,23 @@ use crate::{
     keys::Keys,
 };
 
-/// What an agent of the simulation has at stake, far above what a round may claim.
+/// Bond of an agent of the simulation, far above any claim of a round.
 const BOND: Balance = 1_000_000 * UNIT;
 
-/// Of what an agent buys tickets before the first round.
+/// Funds with which an agent buys tickets before the first round.
 const TICKETS: Balance = 100_000 * UNIT;
 
-/// A round that takes more blocks than this does not end.
+/// Maximum number of blocks of a round; beyond it the round counts as stuck.
 const MOST_BLOCKS: usize = 5_000;
 
 /// One agent of a swarm.
 #[derive(Clone, Copy, Debug)]
 pub struct Spec {
-    /// What it is able to do.
+    /// Its abilities.
     pub ability: Ability,
-    /// What it chooses to do.
+    /// Its behaviour.
     pub kind: Kind,
-    /// Whether it belongs to the group that attacks.
+    /// Whether it belongs to the attacking group.
     pub attacker: bool,
 }
 
@@ -67,23 +66,23 @@ impl Spec {
     }
 }
 
-/// What the attackers do besides taking part.
+/// The attackers' actions besides taking part.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Plot {
-    /// Nothing.
+    /// None.
     #[default]
     None,
-    /// So many of the validators are theirs, and leave everybody else's messages out.
+    /// Some validators belong to the attackers, and leave out everybody else's messages.
     Censor {
-        /// How many.
+        /// Number of validators.
         validators: usize,
     },
-    /// So many of the validators are theirs, and build so many blocks to publish the one whose
+    /// Some validators belong to the attackers. They build several blocks and publish the one whose
     /// hash draws most of the group into the round.
     Grind {
-        /// How many.
+        /// Number of validators.
         validators: usize,
-        /// How many blocks each time.
+        /// Number of blocks each time.
         candidates: u32,
     },
 }
@@ -91,30 +90,30 @@ pub enum Plot {
 /// A swarm and its chain.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The rules.
+    /// The chain's parameters.
     pub parameters: Parameters,
     /// The agents.
     pub agents: Vec<Spec>,
-    /// How many validators there are.
+    /// Number of validators.
     pub validators: usize,
-    /// What a requester pays.
+    /// Fee of a request.
     pub fee: Balance,
-    /// How many agents get in, all of them if `None`.
+    /// Maximum number of agents in a round; `None` means all of them.
     pub max_responses: Option<u32>,
-    /// How many bytes a response has.
+    /// Length of a response in bytes.
     pub response_bytes: usize,
-    /// What the attackers do besides taking part.
+    /// The attackers' actions besides taking part.
     pub plot: Plot,
-    /// What an author fills of a block.
+    /// Share of a block that an author fills.
     pub fill: Perbill,
-    /// Whether the size of the storage proofs is measured.
+    /// Whether to measure the size of the storage proofs.
     pub prove: bool,
-    /// From which everything follows.
+    /// Seed of all random numbers.
     pub seed: u64,
 }
 
 impl Config {
-    /// A swarm under these rules, with nothing out of the ordinary.
+    /// A swarm with these parameters and defaults for everything else.
     pub fn new(parameters: Parameters, agents: Vec<Spec>, seed: u64) -> Self {
         Self {
             parameters,
@@ -141,18 +140,18 @@ struct Member {
 /// The seed of the assignment, the scores and the salt of their commitment.
 type CommittedScores = (H256, Vec<(Position, Score)>, Salt);
 
-/// What a member has prepared for a round.
+/// Prepared messages of a member for a round.
 #[derive(Default)]
 struct Draft {
     answer: Option<Answer>,
     key: Secret,
     sealed: Vec<u8>,
-    /// What it has decided of its commit, reveal, scores and disclosure.
+    /// Its decisions about commit, reveal, scores and disclosure.
     moves: [Option<Move>; 4],
     scores: Option<CommittedScores>,
 }
 
-/// What waits for a block, with the agent that sent it; none for the requester.
+/// A message that waits for a block, with the agent that sent it; none for the requester.
 type Sent = (Option<usize>, UncheckedExtrinsic);
 
 /// A swarm of agents on a chain of its own.
@@ -168,14 +167,14 @@ pub struct Swarm {
 }
 
 impl Swarm {
-    /// Starts a chain with these agents, who buy their tickets.
+    /// Starts a chain with these agents, which then buy their tickets.
     pub fn new(config: Config) -> Result<Self> {
         let behaviours = config.agents.iter().map(|spec| spec.kind.behaviour());
         let behaviours = behaviours.collect();
         Self::of(config, behaviours)
     }
 
-    /// The same with a behaviour for each of the agents, whatever their kinds.
+    /// The same with a given behaviour for each agent, whatever its kind.
     pub fn of(config: Config, behaviours: Vec<Box<dyn Behaviour>>) -> Result<Self> {
         ensure!(!config.agents.is_empty(), "a swarm needs agents");
         ensure!(
@@ -237,24 +236,24 @@ impl Swarm {
         &mut self.chain
     }
 
-    /// What it was started with.
+    /// The configuration that it was started with.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// All that each agent owns, tickets and bond included, in the currency's unit.
+    /// Total funds of each agent, with tickets and bond, in the currency's unit.
     pub fn wealth(&mut self) -> Vec<f64> {
         let accounts = self.accounts.clone();
         self.chain.read(|| accounts.iter().map(wealth_of).collect())
     }
 
-    /// All that the requester owns, deposits included, in the currency's unit.
+    /// Total funds of the requester, with deposits, in the currency's unit.
     pub fn requester_wealth(&mut self) -> f64 {
         let requester = self.requester.account_id();
         self.chain.read(|| wealth_of(&requester))
     }
 
-    /// What the attackers do from now on besides taking part.
+    /// Sets the attackers' actions besides taking part.
     pub fn set_plot(&mut self, plot: Plot) {
         self.config.plot = plot;
     }
@@ -276,13 +275,13 @@ impl Swarm {
         Ok(())
     }
 
-    /// Plays one round, from the request until it is over. Its ratings are recorded in the block after
-    /// that, the next round's first.
+    /// Plays one round, from the request until its end. Its ratings are recorded in the block after
+    /// that, which is the next round's first.
     pub fn play(&mut self) -> Result<Played> {
         self.play_observed(|_| ())
     }
 
-    /// As [`Self::play`], with a look at the chain after each block.
+    /// Like [`Self::play`], but `observe` sees the chain after each block.
     pub fn play_observed(&mut self, mut observe: impl FnMut(&mut Chain)) -> Result<Played> {
         let first = self.request()?;
         let mut rejected = first.rejected.len();
@@ -309,7 +308,7 @@ impl Swarm {
         self.report(id, blocks, drafts, rejected)
     }
 
-    /// Lets every member decide, and puts what they send into the pool.
+    /// Lets every member decide, and puts its messages into the pool.
     fn prepare(&mut self, id: RoundId, drafts: &mut [Draft]) -> Result<()> {
         let round = self
             .chain
@@ -325,7 +324,7 @@ impl Swarm {
         }
     }
 
-    /// Sends what was held back until its phase was over.
+    /// Sends the messages that were held back until their phase had ended.
     fn send_late(
         &mut self,
         id: RoundId,
@@ -346,8 +345,8 @@ impl Swarm {
                 draft.moves[2] = Some(Move::Never);
                 self.commit_scores(id, index, draft)?
             } else {
-                // Scores that are disclosed late come to a round that is over: the chain has
-                // nothing to refuse any more.
+                // Scores that are disclosed late reach a round that has ended, in which the chain
+                // has nothing left to refuse.
                 continue;
             };
             self.pool.push((Some(index), message));
@@ -397,12 +396,12 @@ impl Swarm {
     }
 }
 
-/// Whether a member has still to decide.
+/// Whether a member still has to decide.
 fn open(decided: Option<Move>) -> bool {
     matches!(decided, None | Some(Move::Wait))
 }
 
-/// Whether anybody who has committed a response has still to decide about this message.
+/// Whether any agent that has committed a response still has to decide about this message.
 fn any_owes(drafts: &[Draft], message: usize) -> bool {
     drafts
         .iter()

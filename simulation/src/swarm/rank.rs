@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! Ranking and Disclosing: the agents score each other.
 
 use std::collections::BTreeMap;
@@ -103,7 +102,7 @@ impl Swarm {
     ) -> Result<UncheckedExtrinsic> {
         let (_, scores, salt) = draft.scores.as_ref().context("there are scores")?;
         let proof = self.sign(id, index, &Message::Disclose { scores, salt });
-        // How many there may be at most stands in the state.
+        // The state holds the maximum number of scores.
         let bounded: Option<pallet_rounds::ScoresOf<Runtime>> =
             self.chain.read(|| scores.clone().try_into().ok());
         Ok(message(pallet_rounds::Call::disclose {

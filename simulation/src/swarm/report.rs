@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! The outcome of a round.
 
 use std::collections::BTreeMap;
@@ -11,18 +10,18 @@ use starling_runtime::{AccountId, Rounds};
 use super::{quality, Draft, Swarm};
 use crate::chain::Block;
 
-/// A score that an agent disclosed.
+/// A disclosed score.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Given {
-    /// Who gave it.
+    /// The agent that gave it.
     pub ranker: usize,
-    /// Whose response it is for.
+    /// The author of the scored response.
     pub author: usize,
     /// The score, in `[0, 1]`.
     pub score: f64,
 }
 
-/// A round that was played.
+/// A finished round.
 #[derive(Clone, Debug)]
 pub struct Played {
     /// Its number.
@@ -31,17 +30,17 @@ pub struct Played {
     pub blocks: Vec<Block>,
     /// Whether a response was chosen.
     pub done: bool,
-    /// Whose.
+    /// The winner, if there is one.
     pub winner: Option<usize>,
-    /// The true qualities of the valid responses, by agent.
+    /// True qualities of the valid responses, by agent.
     pub qualities: BTreeMap<usize, f64>,
-    /// All scores that were disclosed.
+    /// All disclosed scores.
     pub scores: Vec<Given>,
-    /// The weights of the rankers, by agent, as they were at the assignment.
+    /// Weights of the rankers at the assignment, by agent.
     pub weights: BTreeMap<usize, f64>,
-    /// How many responses each agent was to rank.
+    /// Number of responses that each agent had to rank.
     pub rankings: u32,
-    /// How many messages the chain did not accept.
+    /// Number of messages that the chain did not accept.
     pub rejected: usize,
 }
 

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 //! The request, and the blocks that authors build.
 
 use anyhow::{bail, Result};
@@ -26,7 +25,7 @@ impl Swarm {
         });
         let request = self.chain.sign(&self.requester, call)?;
         self.pool.push((None, request));
-        // The block in which a session ends has no room for transactions.
+        // The last block of a session has no room for transactions.
         for _ in 0..2 {
             let block = self.next_block()?;
             if let Some((_, rejection)) = block.rejected.first() {
@@ -39,7 +38,7 @@ impl Swarm {
         bail!("the request fits into no block")
     }
 
-    /// The next block, by whose turn it is.
+    /// Authors the next block, according to its author.
     pub(super) fn next_block(&mut self) -> Result<Block> {
         let authoring = Authoring {
             author: None,
@@ -76,7 +75,7 @@ impl Swarm {
         Ok(block)
     }
 
-    /// The hash of a request's block decides who gets into a full round.
+    /// Chooses the hash of a request's block, which decides who gets into a full round.
     fn grind(
         &mut self,
         queue: &mut Vec<UncheckedExtrinsic>,
