@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! An agent that the test plays, with the key of a well-known account whose node runs none.
+//! An agent that the test plays, with the key of a well-known account whose node runs no agent.
 
 use anyhow::{anyhow, Result};
 use codec::Encode;
@@ -17,7 +17,7 @@ use starling_runtime::{AccountId, Runtime};
 use starling_tests::Api;
 use subxt::rpcs::{methods::legacy::Bytes, rpc_params, Error, RpcClient};
 
-/// An agent as its node knows it.
+/// An agent with the knowledge of its node.
 pub struct Played {
     pub account: AccountId,
     pair: InferencePair,
@@ -37,7 +37,7 @@ impl Played {
         })
     }
 
-    /// Inference key and proof, with which an account registers.
+    /// Inference key and proof for a registration.
     pub fn registration(&self) -> (Vec<u8>, Vec<u8>) {
         let payload = ownership_payload(self.genesis, &self.account);
         let proof = self.pair.sign(&payload);
@@ -45,7 +45,7 @@ impl Played {
         (self.pair.public().to_raw_vec(), proof.to_vec())
     }
 
-    /// Its place in a round.
+    /// Its slot in a round.
     pub fn slot(&self, round: RoundId) -> Slot<'_, AccountId> {
         Slot {
             genesis: self.genesis,
@@ -54,7 +54,7 @@ impl Played {
         }
     }
 
-    /// The transaction with a message, signed at a block; `forge` may spoil the signature.
+    /// The transaction of a message, signed at a block; `forge` may spoil the signature.
     pub fn transaction(
         &self,
         round: RoundId,
@@ -116,14 +116,14 @@ impl Played {
     }
 }
 
-/// The runtime reads from its state how many there may be. Here there is none, and it answers with
-/// the parameters for a network of strangers.
+/// The runtime reads the maximum number of scores from its state. Here there is none, so it answers
+/// with the parameters for a network of strangers.
 fn bounded(scores: &[(Position, Score)]) -> Result<ScoresOf<Runtime>> {
     let bounded = TestExternalities::default().execute_with(|| scores.to_vec().try_into());
     bounded.map_err(|_| anyhow!("too many scores"))
 }
 
-/// Gives a transaction to the node.
+/// Submits a transaction to the node.
 pub async fn submit(rpc: &RpcClient, transaction: Vec<u8>) -> Result<H256, Error> {
     rpc.request("author_submitExtrinsic", rpc_params![Bytes(transaction)])
         .await

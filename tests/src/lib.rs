@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the end-to-end tests share: a node that they start and that dies with them, and short ways
-//! to ask and to change its chain.
+//! Shared parts of the end-to-end tests: a node that they start and that ends with them, and short
+//! functions to query and to change its chain.
 
 pub mod chain;
 pub mod metrics;

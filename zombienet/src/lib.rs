@@ -22,14 +22,14 @@ use zombienet_sdk::{
 
 /// Height of the last block that a node finalised, as it reports it to Prometheus.
 const FINALIZED: &str = "substrate_block_height{status=\"finalized\"}";
-/// How long a network may take to reach a height that it is waited for, in seconds. Far longer than
-/// it needs, so that a busy machine fails no test.
+/// Maximum time for a network to reach a height, in seconds. Far longer than it needs, so that a
+/// busy machine fails no test.
 const PATIENCE: u64 = 300;
 
 /// The network of `networks/local.toml`: the validators alice, bob, charlie and dave.
 pub struct LocalNetwork {
     network: Network<LocalFileSystem>,
-    /// What every node is started with.
+    /// Arguments of every node.
     args: Vec<Arg>,
     /// Held while the network lives; see [`take_place`].
     _place: File,

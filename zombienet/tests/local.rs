@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What four validators on one machine do when one of them stops, dies or is late.
+//! Four validators on one machine, while one of them stops, dies or is late.
 
 use std::process::Command;
 
 use anyhow::{ensure, Context, Result};
 use starling_zombienet::{ensure_agree, finalized, finalized_height, pid, LocalNetwork};
 
-/// How far the others go on while a node is away. Longer than the gap that a node bridges with what
-/// its peers announce to it anyway, so that it has to sync.
+/// Number of blocks that the others go on while a node is away. It exceeds the gap that a node
+/// bridges with its peers' announcements, so that the node has to sync.
 const AWAY: u64 = 20;
 
 #[tokio::test(flavor = "multi_thread")]

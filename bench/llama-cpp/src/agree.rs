@@ -60,7 +60,7 @@ fn passages(peer: &Peer, path: &Path, length: usize) -> Outcome<Vec<Vec<u32>>> {
     Ok(passages)
 }
 
-/// Who is compared with llama.cpp as it runs by default, a passage in one batch.
+/// The engine that is compared with llama.cpp as it runs by default, a passage in one batch.
 enum Candidate<'a> {
     Engine(Box<Model>),
     /// llama.cpp, a token at a time.
@@ -106,7 +106,7 @@ impl Candidate<'_> {
     }
 }
 
-/// How far a candidate is from llama.cpp.
+/// Distance of a candidate from llama.cpp.
 #[derive(Default)]
 struct Distance {
     positions: usize,
@@ -117,7 +117,7 @@ struct Distance {
     /// |Δ ln p| of llama.cpp's first choice.
     top_largest: f64,
     divergence: f64,
-    /// Where the choices differ: the largest lead of llama.cpp's own over the candidate's.
+    /// If the choices differ, the largest lead of llama.cpp's own over the candidate's.
     lead: f64,
 }
 
@@ -157,7 +157,7 @@ fn log_sum(logits: &[f32]) -> f64 {
     largest + mass.ln()
 }
 
-/// What is compared, and on what text.
+/// The models and the text of a comparison.
 pub struct Comparison<'a> {
     /// File of the engine.
     pub model: &'a Path,
@@ -246,12 +246,12 @@ pub fn run(comparison: &Comparison<'_>, threads: usize, bits: &[ActivationBits])
     Ok(())
 }
 
-/// What the engine's tests compare with; see `offchain-inference/engine/tests/fixtures`.
+/// Reference for the engine's tests; see `offchain-inference/engine/tests/fixtures`.
 #[derive(Serialize)]
 struct Recording {
     /// File name of the model.
     model: String,
-    /// Who made it.
+    /// Maker of the recording.
     made_by: &'static str,
     passages: Vec<Passage>,
 }

@@ -54,7 +54,7 @@ enum Command {
         #[arg(long, default_value_t)]
         activation_bits: ActivationBits,
     },
-    /// How far the two agree on the next token, and llama.cpp with itself
+    /// Agreement of the two on the next token, and of llama.cpp with itself
     Agree {
         /// GGUF file of our engine
         #[arg(long)]
@@ -98,7 +98,7 @@ enum Command {
         rows: usize,
         #[arg(long, default_value_t = 2)]
         threads: usize,
-        /// Where to
+        /// File to write
         #[arg(long)]
         out: PathBuf,
     },
@@ -113,7 +113,7 @@ enum Command {
         /// Folder of the evaluation data
         #[arg(long)]
         data: PathBuf,
-        /// Where to
+        /// File to write
         #[arg(long)]
         out: PathBuf,
     },
@@ -125,7 +125,7 @@ enum Command {
         /// f32, f16, q8_0 or q4_0
         #[arg(long, value_parser = format)]
         format: WeightFormat,
-        /// Where to
+        /// File to write
         #[arg(long)]
         out: PathBuf,
     },

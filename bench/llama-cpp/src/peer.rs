@@ -72,7 +72,7 @@ impl Peer {
             .collect()
     }
 
-    /// What of the CPU llama.cpp was built to use.
+    /// Features of the CPU that llama.cpp was built to use.
     pub fn system_info(&self) -> String {
         // SAFETY: llama.cpp gives a C string of its own.
         let info = unsafe { CStr::from_ptr(sys::llama_print_system_info()) };

@@ -17,7 +17,8 @@ use crate::{
 /// Tokens decoded one by one in a turn, after as many tokens of prompt.
 const DECODE: usize = 64;
 
-/// What is measured: name, tokens of the prompt, and whether the prompt's time counts or that of the tokens after it.
+/// Workloads: name, tokens of the prompt, and whether the time of decoding counts instead of the
+/// prompt's.
 const WORKLOADS: [(&str, usize, bool); 3] = [
     ("prefill 128", 128, false),
     ("prefill 512", 512, false),
@@ -139,7 +140,7 @@ impl Stopwatch {
     }
 }
 
-/// What all threads of the process have computed so far.
+/// CPU time of all threads of the process so far.
 fn cpu_time() -> Outcome<Duration> {
     let mut time = libc::timespec {
         tv_sec: 0,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Four validators with agents, on one machine, and what they make of requests.
+//! Four validators with agents, on one machine.
 
 mod ask;
 mod clock;
@@ -55,12 +55,12 @@ fn account(key: &Keypair) -> AccountId {
     AccountId::new(account_id(key).0)
 }
 
-/// An expert system that gives this answer to whatever is asked.
+/// An expert system that gives this answer to every prompt.
 fn expert(answer: &str) -> String {
     format!("[[primary]]\n[[primary.patterns]]\npattern = '.'\nanswer = {answer:?}\n")
 }
 
-/// The same, after thinking for so many seconds.
+/// The same, after thinking for `seconds`.
 fn slow_expert(answer: &str, seconds: u64) -> String {
     let think = format!(
         "[[before]]\ncommand = [\"sh\", \"-c\", \"sleep {seconds}; echo thought\"]\n\
@@ -77,12 +77,12 @@ struct Validator {
     chain: OsString,
     /// Whether its node runs an agent.
     agent: bool,
-    /// What is in the environment of its node.
+    /// Environment variables of its node.
     variables: Vec<(&'static str, OsString)>,
 }
 
 impl Validator {
-    /// Does not start its node yet.
+    /// A validator whose node is not started yet.
     fn new(name: &'static str, config: Option<String>) -> Result<Self> {
         let validator = Self {
             node: None,
@@ -121,14 +121,14 @@ impl Validator {
     }
 }
 
-/// Alice, Bob, Charlie and Dave. Their nodes die with this.
+/// Alice, Bob, Charlie and Dave. Their nodes end when this is dropped.
 struct Swarm {
     validators: Vec<Validator>,
 }
 
 impl Swarm {
-    /// Starts four validators whose agents have these configurations and a ticket for every round
-    /// of a test. Without a configuration the node runs no agent: the test plays it.
+    /// Starts four validators with these agent configurations, and a ticket for every round of a
+    /// test. Without a configuration the node runs no agent, because the test plays it.
     async fn start(configs: [impl Into<Option<String>>; 4]) -> Result<Self> {
         Self::start_on(OsStr::new("local"), configs).await
     }
@@ -168,7 +168,7 @@ impl Swarm {
         self.node()?.api().await
     }
 
-    /// Ends a node without a warning.
+    /// Kills a node without a warning.
     async fn kill(&mut self, index: usize) -> Result<()> {
         let validator = self
             .validators
@@ -178,7 +178,7 @@ impl Swarm {
         node.kill().await
     }
 
-    /// Starts a node again that was killed.
+    /// Starts a killed node again.
     async fn restart(&mut self, index: usize) -> Result<()> {
         let boot = address(self.node()?).await?;
         let validator = self
@@ -195,7 +195,7 @@ impl Swarm {
         opened(&timeout(PATIENCE, send(&api, &request, &eve())).await??).await
     }
 
-    /// Waits until a round is over in a finalised block; returns that block.
+    /// Waits until a round has ended in a finalised block; returns that block.
     async fn ended(&self, id: RoundId) -> Result<(AtBlock, RoundView<AccountId>)> {
         let over = |view: &RoundView<AccountId>| view.round.phase.is_final();
         self.until(id, over).await
@@ -230,8 +230,8 @@ impl Swarm {
             .with_context(|| format!("round {id} does not get so far"))?
     }
 
-    /// Waits for the first block on the best chain after which `condition` holds for a round; it may
-    /// come a block or two late.
+    /// Waits for the first block on the best chain after which `condition` holds for a round. The
+    /// block may come a block or two late.
     async fn until_best(
         &self,
         id: RoundId,
@@ -240,7 +240,7 @@ impl Swarm {
         until_best(self.node()?, id, 0, condition).await
     }
 
-    /// Waits until an agent's response is in on the best chain, and the round not further.
+    /// Waits until the best chain has an agent's response, and the round is still in that phase.
     async fn committed(&self, id: RoundId, agent: &AccountId) -> Result<()> {
         let is_in = |view: &RoundView<AccountId>| {
             let mut responses = view.responses.iter();
@@ -255,7 +255,7 @@ impl Swarm {
     }
 }
 
-/// Makes sure that a round has a winner, and that so many agents answered and ranked without a fault.
+/// Ensures that a round has a winner, and that `agents` agents answered and ranked without a fault.
 fn complete(view: &RoundView<AccountId>, agents: u32) -> Result<()> {
     let counts = &view.round.counts;
     let done = view.round.phase == Phase::Done;
@@ -264,8 +264,8 @@ fn complete(view: &RoundView<AccountId>, agents: u32) -> Result<()> {
     Ok(())
 }
 
-/// Waits for a block, of this height at least, that `node` takes for the best one and after which
-/// `condition` holds for a round.
+/// Waits for a best block of `node`, at least of this height, after which `condition` holds for a
+/// round.
 async fn until_best(
     node: &Node,
     id: RoundId,
@@ -293,7 +293,7 @@ async fn until_best(
         .with_context(|| format!("round {id} does not get so far"))?
 }
 
-/// Where other nodes reach a node.
+/// Address of a node for other nodes.
 async fn address(node: &Node) -> Result<String> {
     let rpc = node.rpc().await?;
     let addresses: Vec<String> = rpc

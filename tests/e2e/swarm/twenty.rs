@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Round after round.
+//! Many rounds in a row.
 
 use anyhow::Result;
 use starling_bench::latency::{measure, Plan};
@@ -8,14 +8,14 @@ use starling_tests::rounds::agent;
 
 use super::{account, complete, honest::experts, keys, Swarm};
 
-/// The agents need no time to think, so that a busy machine makes none of them pass: what is tested
-/// is that every message is in its block in time.
+/// The agents need no time to think, so that none of them passes on a busy machine. The test checks
+/// that every message is in its block in time.
 #[tokio::test]
 async fn in_twenty_rounds_in_a_row_no_agent_misses_a_phase() -> Result<()> {
     let swarm = Swarm::start(experts()).await?;
     let (api, rpc) = (swarm.api().await?, swarm.node()?.rpc().await?);
     let start = api.at_current_block().await?;
-    // The next is asked while one is open, or this would take minutes.
+    // The next round opens while one is open, or this would take minutes.
     let plan = Plan {
         rounds: 20,
         at_once: 2,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A chain that the first release began takes over the runtime of today while a round is open.
+//! A chain of the first release upgrades to the present runtime while a round is open.
 
 use std::{fs, io::Write, path::PathBuf};
 
@@ -31,7 +31,7 @@ struct LastRuntimeUpgrade {
     spec_version: u32,
 }
 
-/// The specification of the local chain as the first release has it.
+/// The specification of the local chain in the first release.
 fn old_chain() -> Result<NamedTempFile> {
     let file = "runtimes/starling-1.compact.compressed.wasm";
     let code = fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(file))?;
@@ -42,7 +42,7 @@ fn old_chain() -> Result<NamedTempFile> {
     Ok(file)
 }
 
-/// The version that the state is of.
+/// The version of the state.
 async fn migrated_to(at: &AtBlock) -> Result<u32> {
     let address = storage::<(), LastRuntimeUpgrade>("System", "LastRuntimeUpgrade");
     let last = at.storage().fetch(address, ()).await?.decode()?;
@@ -53,7 +53,7 @@ async fn migrated_to(at: &AtBlock) -> Result<u32> {
 async fn a_round_that_is_open_while_the_runtime_is_upgraded_is_finished_and_paid() -> Result<()> {
     let code = starling_runtime::WASM_BINARY.context("the tests were built without the runtime")?;
     let chain = old_chain()?;
-    // Two answer at once, the others when the runtime is another one.
+    // Two agents answer at once, the others after the upgrade.
     let configs = [
         expert("A starling is a small songbird."),
         expert("A starling is a songbird that mimics others."),
@@ -72,8 +72,8 @@ async fn a_round_that_is_open_while_the_runtime_is_upgraded_is_finished_and_paid
     let sent = timeout(PATIENCE, send(&api, &set_code, &alice())).await??;
     sent.wait_for_success().await?;
 
-    // The block that carries the call has the new code and the old state, the next one the new
-    // state too.
+    // The block with the call has the new code and the old state; the next one has the new state,
+    // too.
     let upgraded = api.at_block(sent.block_hash()).await?;
     assert_eq!(upgraded.spec_version(), VERSION.spec_version);
     assert_eq!(migrated_to(&upgraded).await?, 1);
@@ -95,7 +95,7 @@ async fn a_round_that_is_open_while_the_runtime_is_upgraded_is_finished_and_paid
     ensure!(at.block_number() > number, "the round did not last");
     check_settlement(&swarm, &api, &at, &view).await?;
 
-    // Everything goes on as if nothing had happened.
+    // The chain works as before.
     let id = swarm.ask("What is a murmuration?", FEE).await?;
     let (at, view) = swarm.ended(id).await?;
     complete(&view, 4)?;
