@@ -110,7 +110,7 @@ async fn tickets_are_bought_listed_and_refunded() -> Result<()> {
     assert_eq!(list["accounts"][0]["free"], "2500000000000");
 
     let refund = &["tickets", "refund", "3", "--dev", "bob"];
-    assert_fails(&node, refund, 4, "There are not as many free tickets.").await?;
+    assert_fails(&node, refund, 4, "There are not enough free tickets.").await?;
     let refunded = json(&node, &["tickets", "refund", "--dev", "bob"]).await?;
     assert_eq!(refunded["free"], "0");
     let again = &["tickets", "refund", "--dev", "bob"];
@@ -143,7 +143,7 @@ async fn an_agent_registers_changes_its_bond_rests_and_leaves() -> Result<()> {
     let key = agent["inference_key"].as_str().context("a key")?;
     let file = format!("696e6672{}", key.trim_start_matches("0x"));
     assert!(std::path::Path::new(keystore).join(file).is_file());
-    assert_fails(&node, &register, 4, "The account is an agent already.").await?;
+    assert_fails(&node, &register, 4, "The account is already an agent.").await?;
 
     let bonded = json(&node, &["agent", "bond", "50", "--dev", "eve"]).await?;
     assert_eq!(bonded["bond"], star("250"));
