@@ -127,6 +127,15 @@ async fn block_hash(node: &NetworkNode, height: u64) -> Result<String> {
         .ok_or_else(|| anyhow!("{} has no block at height {height}", node.name()))
 }
 
+/// Process of `node`.
+pub fn pid(node: &NetworkNode) -> Result<u32> {
+    serde_json::to_value(node)?
+        .pointer("/inner/process_handle")
+        .and_then(serde_json::Value::as_u64)
+        .and_then(|pid| pid.try_into().ok())
+        .ok_or_else(|| anyhow!("zombienet does not know the process of {}", node.name()))
+}
+
 /// A directory that no other network uses, and the lock that tells others so: tests run in parallel,
 /// in threads or in processes.
 fn take_place() -> Result<(File, PathBuf)> {
