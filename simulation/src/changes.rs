@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        assert!(toml::from_str::<Rules>("wieght_floor = 0.5").is_err());
+        assert!(toml::from_str::<Changes>("wieght_floor = 0.5").is_err());
         let changes: Changes = toml::from_str("loser = 1.5").expect("it is a number");
         let error = changes
             .parameters()
