@@ -59,7 +59,7 @@ impl AgentCommand {
         let mut output = io::stdout().lock();
         match self {
             Self::Check { config } => {
-                Config::load(config).map_err(|error| Error::Other(error.to_string()))?;
+                Config::load(config).map_err(|error| sc_cli::Error::Input(error.to_string()))?;
                 writeln!(output, "{} is valid", config.display())?;
             },
             Self::Schema => writeln!(output, "{:#}", schema())?,
