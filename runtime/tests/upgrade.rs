@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use codec::{Decode, Encode};
 use frame_support::traits::{
-    GetStorageVersion, OnRuntimeUpgrade, PalletInfoAccess, StorageVersion,
+    fungible::Inspect, GetStorageVersion, OnRuntimeUpgrade, PalletInfoAccess, StorageVersion,
 };
 use frame_system::offchain::CreateAuthorizedTransaction;
 use pallet_rounds::{Call, Proof, ScoresOf};
