@@ -41,7 +41,7 @@ pub enum Answer {
     Quality(f64),
     /// Commit a copy of a ciphertext that another agent has just sent, chosen at random.
     Copy,
-    /// Pass.
+    /// Pass without an answer.
     Pass,
 }
 

@@ -14,11 +14,11 @@
 //! <!-- /table -->
 //! ```
 //!
-//! A column has a heading and a template of its cells. `{field}` stands for a field as the file has
-//! it, or for its name under `names`; `{field:2}` for a number with two decimals, `{field:2%}` for a
-//! percentage, `{field:4s}` for four significant digits, `{field:KiB}` for bytes. `where` names the
-//! values of fields whose rows are taken. With `across` each value of a field is a column of its own,
-//! and rows with the same first columns become one.
+//! A column has a heading and a template of its cells. `{field}` stands for a field as in the file,
+//! or for its name under `names`. `{field:2}` is a number with two decimals, `{field:2%}` a
+//! percentage, `{field:4s}` a number with four significant digits, and `{field:KiB}` a number of
+//! bytes. `where` selects rows by the values of fields. With `across` each value of a field is a
+//! column of its own, and rows with the same first columns become one.
 
 use std::{
     collections::BTreeMap,
@@ -39,7 +39,7 @@ type Row = BTreeMap<String, String>;
 struct Description {
     /// The file with the rows (CSV), relative to the page.
     file: PathBuf,
-    /// Values of fields: rows with others are left out.
+    /// Values of fields; rows with other values are left out.
     #[serde(default, rename = "where")]
     chosen: BTreeMap<String, Vec<String>>,
     /// Headings, and templates of the cells below them.
@@ -50,19 +50,19 @@ struct Description {
     names: BTreeMap<String, String>,
 }
 
-/// A field whose values are columns.
+/// A field whose values become columns.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Across {
     field: String,
     /// The template of the cells.
     cell: String,
-    /// Whether several rows of a cell are shown by their mean.
+    /// Whether a cell with several rows shows their mean.
     #[serde(default)]
     mean: bool,
 }
 
-/// The page with its tables made anew. `folder` is the page's.
+/// The page with refreshed tables. `folder` is the page's folder.
 pub fn refresh(page: &str, folder: &Path) -> Result<String> {
     let mut fresh = String::with_capacity(page.len());
     let mut rest = page;
@@ -105,7 +105,7 @@ fn line(cells: &[String]) -> String {
     format!("| {} |\n", cells.join(" | "))
 }
 
-/// Each of some values once, in the order in which they come first.
+/// The distinct values, in the order of their first appearance.
 fn distinct<T: PartialEq>(values: impl Iterator<Item = Result<T>>) -> Result<Vec<T>> {
     let mut distinct = Vec::new();
     for value in values {
@@ -210,7 +210,7 @@ impl Description {
     }
 }
 
-/// One row of the means of those fields that are numbers; of the others it has the first row's.
+/// Joins rows into one: the means of number fields, and the first row's values of the others.
 fn mean(rows: &[&Row]) -> Row {
     let mut mean = Row::new();
     for (field, first) in rows.first().into_iter().copied().flatten() {
@@ -224,7 +224,7 @@ fn mean(rows: &[&Row]) -> Row {
     mean
 }
 
-/// A number in one of the formats of a template, with the sign that is used in print.
+/// Formats a number for a template, with the minus sign of print.
 fn number(value: f64, format: &str) -> Result<String> {
     let digits = |text: &str| {
         text.parse::<usize>()
@@ -242,7 +242,7 @@ fn number(value: f64, format: &str) -> Result<String> {
     Ok(text.replace('-', "−"))
 }
 
-/// With commas between thousands.
+/// Adds commas between thousands.
 fn grouped(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     let whole = text.find('.').unwrap_or(text.len());
@@ -257,7 +257,7 @@ fn grouped(value: f64, decimals: usize) -> String {
     grouped
 }
 
-/// With so many significant digits, without zeros at the end.
+/// Formats a number with `digits` significant digits, without zeros at the end.
 fn significant(value: f64, digits: usize) -> String {
     let magnitude = match value == 0.0 {
         true => 0.0,
