@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_is_above_the_floor_ratings_count_without_it() {
+    fn if_nobody_is_above_the_floor_ratings_count_without_it() {
         let floor = ONE / 2;
         assert_eq!(
             weights(&[ONE, floor, ONE / 4], floor),

@@ -91,7 +91,7 @@ fn a_nonce_is_of_one_round_and_agent() {
 }
 
 #[test]
-fn what_is_empty_or_not_text_is_spoiled() {
+fn an_empty_response_or_one_that_is_no_text_is_spoiled() {
     let key = [1; 32];
     let mine = slot(3, &4);
     let empty = mine.seal(&key, "").unwrap();
@@ -210,6 +210,6 @@ fn a_ciphertext_that_opens_under_two_keys_is_bound_by_the_key_commitment() {
     assert_ne!(
         mine.key_commitment(&one),
         mine.key_commitment(&two),
-        "who committed to the one cannot reveal the other"
+        "a commitment to one key excludes the other"
     );
 }

@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_scenario_does_not_say_stays_as_it_is() -> Result<()> {
+    fn parameters_that_a_scenario_leaves_out_stay_as_they_are() -> Result<()> {
         let changes: Changes =
             toml::from_str("base = \"paper\"\nmax_rankings = 5\nweight_floor = 0.5")?;
         let parameters = changes.parameters()?;
@@ -147,7 +147,7 @@ mod tests {
         let changes: Changes = toml::from_str("loser = 1.5").expect("it is a number");
         let error = changes
             .parameters()
-            .expect_err("it is no share")
+            .expect_err("it is not a share")
             .to_string();
         assert_eq!(error, "loser must be between 0 and 1");
     }

@@ -174,7 +174,7 @@ impl Model {
             }
         }
         keys.iter()
-            .map(|key| self.memory.get(key).context("what was computed is known"))
+            .map(|key| self.memory.get(key).context("the number is stored"))
             .collect()
     }
 
@@ -262,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_kept_is_known_even_after_a_line_that_broke_off() -> Result<()> {
+    fn stored_numbers_are_known_even_after_a_line_that_broke_off() -> Result<()> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("memory.jsonl");
         Memory::open(&path)?.keep("a".into(), -1.25)?;

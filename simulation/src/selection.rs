@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn who_exaggerates_moves_means_and_neither_medians_nor_ranks() {
+    fn exaggerating_moves_means_and_neither_medians_nor_ranks() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let mut choose =
             |selection: Selection, known: &Known| selection.choose(&played(), known, &mut rng);

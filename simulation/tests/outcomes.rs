@@ -81,7 +81,7 @@ fn a_ring_of_a_fifth_with_poor_answers_earns_half_of_what_honest_agents_do_at_mo
 }
 
 #[test]
-fn who_copies_or_stays_silent_pays() -> Result<()> {
+fn an_agent_that_copies_or_stays_silent_pays() -> Result<()> {
     for attack in [
         Attack::Agents(Kind::Copycat),
         Attack::Agents(Kind::NeverReveal),
@@ -214,7 +214,7 @@ fn three_rankings() -> Changes {
 }
 
 #[test]
-fn who_ranks_as_many_as_production_asks_finds_the_best_one_more_often_than_who_ranks_three(
+fn ranking_as_many_as_production_asks_finds_the_best_one_more_often_than_ranking_three(
 ) -> Result<()> {
     let nobody = Attack::Agents(Kind::Lazy);
     let nine = cell(nobody, 0.0)?.best_wins;
@@ -281,7 +281,7 @@ fn a_withholding_ring_has_nothing_to_choose_where_all_rank_all_and_else_earns_le
 }
 
 #[test]
-fn where_losers_lose_the_whole_ticket_random_scores_cost_money() -> Result<()> {
+fn if_losers_lose_the_whole_ticket_random_scores_cost_money() -> Result<()> {
     let changes = Changes {
         loser: Some(1.0),
         forfeits: Some(0.0),

@@ -68,7 +68,7 @@ impl<T: Config> Pallet<T> {
             .map(|(who, agent)| (who, agent.bond))
             .collect();
         for (who, chunks) in Unbonding::<T>::iter() {
-            ensure!(!chunks.is_empty(), "an empty list of what is unbonding");
+            ensure!(!chunks.is_empty(), "an empty list of unbonding parts");
             ensure!(
                 chunks.iter().all(|chunk| !chunk.amount.is_zero()),
                 "an empty chunk"
@@ -84,7 +84,7 @@ impl<T: Config> Pallet<T> {
         }
         for (who, sum) in owed {
             let held = T::Currency::balance_on_hold(&HoldReason::Bond.into(), &who);
-            ensure!(held == sum, "what is on hold is not what is on record");
+            ensure!(held == sum, "the held funds are not those on record");
         }
         Ok(())
     }

@@ -74,7 +74,7 @@ fn without_a_chain_there_are_parameters_to_show() {
 }
 
 #[test]
-fn what_was_called_rules_moves_with_its_version() {
+fn the_pallet_rules_moves_with_its_version() {
     old_chain().execute_with(|| {
         assert_eq!(Parameters::in_force(), 7, "read before it has moved");
         MoveFromRules::<Test>::on_runtime_upgrade();

@@ -216,7 +216,7 @@ mod tests {
     use frame_support::traits::ConstU32;
 
     #[test]
-    fn what_is_stored_of_participants_keeps_its_bytes() {
+    fn stored_participants_keep_their_bytes() {
         let valid = Response::Valid {
             key: [1; 32],
             position: 2,

@@ -13,10 +13,7 @@ impl<T: Config> Pallet<T> {
             ensure!(account != Account::default(), "an account without tickets");
             let sum = account.free.checked_add(account.staked);
             let held = T::Currency::balance_on_hold(&HoldReason::Tickets.into(), &who);
-            ensure!(
-                sum == Some(held),
-                "what is on hold is not what is on record"
-            );
+            ensure!(sum == Some(held), "the held funds are not those on record");
         }
         Ok(())
     }

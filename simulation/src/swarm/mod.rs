@@ -69,7 +69,7 @@ impl Spec {
 /// The attackers' actions besides taking part.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Plot {
-    /// None.
+    /// No action.
     #[default]
     None,
     /// Some validators belong to the attackers, and leave out everybody else's messages.

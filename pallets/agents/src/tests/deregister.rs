@@ -37,7 +37,7 @@ fn the_bond_unbonds_and_the_key_is_void() {
 }
 
 #[test]
-fn who_left_may_come_back_with_a_new_key_while_the_old_bond_unbonds() {
+fn a_former_agent_may_come_back_with_a_new_key_while_the_old_bond_unbonds() {
     Chain::new().run(|| {
         register(1, 150);
         assert_ok!(Agents::deregister(RuntimeOrigin::signed(1)));

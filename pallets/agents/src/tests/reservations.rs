@@ -57,7 +57,7 @@ fn a_slashed_reservation_goes_to_the_treasury() {
 }
 
 #[test]
-fn who_is_slashed_below_the_minimum_is_out_of_new_rounds_but_stays_in_its_open_ones() {
+fn an_agent_slashed_below_the_minimum_is_out_of_new_rounds_but_stays_in_its_open_ones() {
     Chain::new().run(|| {
         register(1, 100);
         assert_ok!(reserve(1, 40));

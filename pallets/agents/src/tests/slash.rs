@@ -11,7 +11,7 @@ fn slash(who: AccountId, amount: u128) -> frame_support::pallet_prelude::Dispatc
 }
 
 #[test]
-fn what_is_unbonding_goes_first_the_oldest_part_before_the_others() {
+fn unbonding_parts_are_slashed_first_the_oldest_before_the_others() {
     Chain::new().run(|| {
         register(1, 300);
         assert_ok!(Agents::unbond(RuntimeOrigin::signed(1), 50));
@@ -41,7 +41,7 @@ fn what_is_unbonding_goes_first_the_oldest_part_before_the_others() {
 }
 
 #[test]
-fn what_a_round_has_a_claim_on_is_left_to_it() {
+fn the_claims_of_a_round_are_left_to_it() {
     Chain::new().run(|| {
         register(1, 150);
         assert_ok!(<Agents as AgentRegistry<_>>::reserve(&1, 40));

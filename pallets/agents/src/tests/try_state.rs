@@ -60,7 +60,7 @@ fn a_broken_state_is_noticed() {
                 let reason = crate::HoldReason::Bond.into();
                 assert_ok!(Balances::hold(&reason, &1, 1));
             },
-            "what is on hold is not what is on record",
+            "the held funds are not those on record",
         ),
         (
             || Candidates::<Test>::mutate(|list| list.as_mut().reverse()),

@@ -6,7 +6,7 @@ use starling_primitives::traits::AgentRegistry;
 use crate::{mock::*, Error, Event, Unbonding};
 
 #[test]
-fn what_is_unbonded_comes_back_after_the_period_and_not_a_block_earlier() {
+fn an_unbonded_amount_comes_back_after_the_period_and_not_a_block_earlier() {
     Chain::new().run(|| {
         register(1, 150);
         let before = free(1);

@@ -105,7 +105,7 @@ fn the_length_of_a_sealed_response_is_bounded() {
 }
 
 #[test]
-fn who_is_not_an_agent_cannot_commit() {
+fn an_account_that_is_no_agent_cannot_commit() {
     run(|| {
         let id = ask();
         next_block();

@@ -66,7 +66,7 @@ fn include(calls: Vec<RuntimeCall>) {
         let RuntimeCall::Rounds_(call) = call else {
             panic!("a call of another pallet")
         };
-        send(call).expect("what submit sends is valid");
+        send(call).expect("a submitted message is valid");
     }
 }
 

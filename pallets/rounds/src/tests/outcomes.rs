@@ -42,7 +42,7 @@ impl Ledger {
         assert_eq!(
             treasury() - self.treasury,
             amount,
-            "what the treasury gained"
+            "the gain of the treasury"
         );
     }
 
@@ -134,7 +134,7 @@ fn who_does_not_reveal_or_spoils_loses_ticket_and_slash() {
 }
 
 #[test]
-fn who_does_not_disclose_or_spoils_is_slashed_and_keeps_what_its_response_earned() {
+fn a_missing_or_spoiled_disclosure_is_slashed_and_the_response_keeps_its_earnings() {
     run(|| {
         let ledger = Ledger::open();
         let id = ask();
@@ -385,7 +385,7 @@ fn a_ranker_that_disagrees_with_the_others_earns_nothing() {
         let ledger = Ledger::open();
         let id = ask();
         play(id, 5, says_the_same);
-        assert_eq!(settlement(id).rankers, 0, "who says nothing earns nothing");
+        assert_eq!(settlement(id).rankers, 0, "a silent ranker earns nothing");
         let winner = round(id).winner.unwrap();
         (1..=5)
             .filter(|who| *who != winner)

@@ -28,7 +28,7 @@ fn a_pass_is_heard_and_when_all_are_heard_the_phase_ends() {
 }
 
 #[test]
-fn who_was_not_active_at_the_request_is_not_waited_for() {
+fn an_agent_that_was_not_active_at_the_request_is_not_waited_for() {
     run(|| {
         assert_ok!(Agents::chill(RuntimeOrigin::signed(8)));
         let id = ask();

@@ -89,7 +89,11 @@ fn a_rating_survives_the_registration() {
             model,
             BOND,
         ));
-        assert_eq!(Ratings::rating(&8), bad, "who comes back is who it was");
+        assert_eq!(
+            Ratings::rating(&8),
+            bad,
+            "an agent that comes back keeps its rating"
+        );
     });
 }
 

@@ -146,7 +146,7 @@ fn bad_requests_are_refused_and_change_nothing() {
 }
 
 #[test]
-fn who_cannot_pay_cannot_ask() {
+fn an_account_that_cannot_pay_cannot_ask() {
     run(|| {
         let poor = 4242;
         let origin = RuntimeOrigin::signed(poor);

@@ -12,7 +12,7 @@ fn task(id: u64, who: AccountId) -> Option<Task<AccountId>> {
 }
 
 #[test]
-fn what_an_agent_owes_in_each_phase() {
+fn each_phase_has_a_task_for_an_agent() {
     run(|| {
         let id = ask();
         let respond = Task::Respond {

@@ -27,7 +27,7 @@ fn a_broken_state_is_noticed() {
             Accounts::<Test>::insert(1, broken);
             assert_err!(
                 Tickets::do_try_state(),
-                "what is on hold is not what is on record"
+                "the held funds are not those on record"
             );
         }
         Accounts::<Test>::insert(1, sound);
