@@ -22,7 +22,7 @@ frame_support::construct_runtime!(
 
 parameter_types! {
     pub static Window: u32 = 3;
-    pub static Rules: Parameters = Parameters {
+    pub static Chosen: Parameters = Parameters {
         min_samples: 8,
         initial_rating: ONE / 2,
         weight_floor: ONE / 4,
@@ -40,7 +40,7 @@ impl frame_system::Config for Test {
 
 impl crate::Config for Test {
     type Window = Window;
-    type Parameters = Rules;
+    type Parameters = Chosen;
 }
 
 /// A round in which each of `count` scores was `deviation` away from the others' mean.

@@ -35,7 +35,7 @@ pub const ENDOWMENT: Balance = 1_000;
 pub const STRANGER: AccountId = 77;
 
 parameter_types! {
-    pub static Rules: Parameters = Parameters::production();
+    pub static Chosen: Parameters = Parameters::production();
     pub static MinFee: Balance = 100_000;
     pub static MaxResponses: u32 = 500;
     pub static MinTicket: Balance = 1_000;
@@ -70,7 +70,7 @@ impl crate::Config for Test {
     type Tickets = Tickets;
     type SpendOrigin = EnsureRoot<AccountId>;
     type TreasuryId = TreasuryId;
-    type Parameters = Rules;
+    type Parameters = Chosen;
     type MinFee = MinFee;
     type MaxResponses = MaxResponses;
 }

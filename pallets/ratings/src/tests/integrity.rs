@@ -6,9 +6,9 @@ use starling_primitives::fixed::ONE;
 use crate::{mock::*, Parameters};
 
 fn integrity_test_with(change: impl FnOnce(&mut Parameters)) {
-    let mut rules = Rules::get();
-    change(&mut rules);
-    Rules::set(rules);
+    let mut parameters = Chosen::get();
+    change(&mut parameters);
+    Chosen::set(parameters);
     <Ratings as Hooks<_>>::integrity_test();
 }
 
@@ -27,17 +27,17 @@ fn a_window_must_not_be_empty() {
 #[test]
 #[should_panic(expected = "a rating is at most 1")]
 fn an_initial_rating_is_a_rating() {
-    integrity_test_with(|rules| rules.initial_rating = ONE + 1);
+    integrity_test_with(|parameters| parameters.initial_rating = ONE + 1);
 }
 
 #[test]
 #[should_panic(expected = "a spread is at most 1")]
 fn a_spread_must_be_possible() {
-    integrity_test_with(|rules| rules.min_spread = ONE + 1);
+    integrity_test_with(|parameters| parameters.min_spread = ONE + 1);
 }
 
 #[test]
 #[should_panic(expected = "weigh nothing")]
 fn newcomers_must_weigh_something() {
-    integrity_test_with(|rules| rules.weight_floor = rules.initial_rating);
+    integrity_test_with(|parameters| parameters.weight_floor = parameters.initial_rating);
 }

@@ -12,7 +12,7 @@ fn every_preset_is_sound() {
         Parameters::dev(),
         Parameters::paper(),
     ] {
-        Rules::set(preset);
+        Chosen::set(preset);
         <Ratings as Hooks<_>>::integrity_test();
     }
 }
@@ -29,7 +29,7 @@ fn a_newcomer_is_not_better_off_than_a_ranker_at_random() {
 #[test]
 fn in_the_paper_a_weight_is_the_rating() {
     run(|| {
-        Rules::set(Parameters::paper());
+        Chosen::set(Parameters::paper());
         for deviation in [0, ONE / 7, ONE / 2, ONE] {
             Ratings::record(&1, round(deviation, 5));
             assert_eq!(Ratings::weight(&1), Ratings::rating(&1));

@@ -31,7 +31,7 @@ fn a_rating_below_the_floor_weighs_nothing() {
         // σ = 0.8 · sqrt(16 / 15), so the rating is below 0.25.
         Ratings::record(&1, round(ONE / 10 * 8, 16));
         assert!(Ratings::rating(&1) > 0);
-        assert!(Ratings::rating(&1) < Rules::get().weight_floor);
+        assert!(Ratings::rating(&1) < Chosen::get().weight_floor);
         assert_eq!(Ratings::weight(&1), 0);
     });
 }

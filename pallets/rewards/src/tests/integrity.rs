@@ -7,9 +7,9 @@ use starling_primitives::traits::{Rewards as _, Tickets as _};
 use crate::{mock::*, Parameters};
 
 fn integrity_test_with(change: impl FnOnce(&mut Parameters)) {
-    let mut rules = Rules::get();
-    change(&mut rules);
-    Rules::set(rules);
+    let mut parameters = Chosen::get();
+    change(&mut parameters);
+    Chosen::set(parameters);
     <Rewards as Hooks<_>>::integrity_test();
 }
 
@@ -21,7 +21,7 @@ fn the_mocks_parameters_are_sound() {
 #[test]
 #[should_panic(expected = "share more than the pot")]
 fn shares_must_not_exceed_the_pot() {
-    integrity_test_with(|rules| rules.rankers = Permill::from_parts(300_001));
+    integrity_test_with(|parameters| parameters.rankers = Permill::from_parts(300_001));
 }
 
 #[test]
@@ -34,13 +34,13 @@ fn a_request_must_cost_something() {
 #[test]
 #[should_panic(expected = "owns all agents gains")]
 fn a_subsidy_that_pays_a_requester_to_ask_itself_is_refused() {
-    integrity_test_with(|rules| rules.subsidy = Permill::from_percent(12));
+    integrity_test_with(|parameters| parameters.subsidy = Permill::from_percent(12));
 }
 
 #[test]
 #[should_panic(expected = "owns all agents gains")]
 fn forfeits_that_pay_a_requester_to_ask_itself_are_refused() {
-    integrity_test_with(|rules| rules.forfeits = Permill::from_percent(25));
+    integrity_test_with(|parameters| parameters.forfeits = Permill::from_percent(25));
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn the_least_fee_counts_for_a_ticket_has_a_minimum() {
 #[should_panic(expected = "owns all agents gains")]
 fn a_ticket_that_is_a_share_of_the_fee_counts_with_that_share() {
     MinTicket::set(1);
-    integrity_test_with(|rules| rules.forfeits = Permill::from_percent(25));
+    integrity_test_with(|parameters| parameters.forfeits = Permill::from_percent(25));
 }
 
 /// Plays the case of the condition: a requester that owns all agents, at the largest round, with

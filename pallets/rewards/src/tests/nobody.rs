@@ -21,7 +21,7 @@ fn a_round_that_pays_nobody_pays_the_treasury() {
 #[test]
 fn if_forfeits_are_burnt_only_the_fee_reaches_the_treasury() {
     run(|| {
-        Rules::set(Parameters::paper());
+        Chosen::set(Parameters::paper());
         let paid = settle(500, 40, Rewards::pay_nobody);
         assert_eq!(
             paid,

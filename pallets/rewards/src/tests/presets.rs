@@ -12,7 +12,7 @@ fn every_preset_is_sound() {
         Parameters::dev(),
         Parameters::paper(),
     ] {
-        Rules::set(preset);
+        Chosen::set(preset);
         <Rewards as Hooks<_>>::integrity_test();
     }
 }

@@ -45,7 +45,7 @@ proptest! {
         rankers in rankers(),
     ) {
         run(|| {
-            Rules::set(parameters);
+            Chosen::set(parameters);
             settle(fee, forfeits, |fee, forfeits| {
                 Rewards::pay_winner(fee, forfeits, &winner, &rankers)
             });

@@ -76,7 +76,7 @@ fn what_cannot_be_delivered_is_the_treasurys() {
 #[test]
 fn in_the_paper_the_winner_takes_all_and_forfeits_are_burnt() {
     run(|| {
-        Rules::set(Parameters::paper());
+        Chosen::set(Parameters::paper());
         let paid = settle(1_000, 200, |fee, forfeits| {
             Rewards::pay_winner(fee, forfeits, &1, &[(2, 1)])
         });
