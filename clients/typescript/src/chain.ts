@@ -20,11 +20,11 @@ export type Failure = "TooFewCommits" | "TooFewReveals" | "NoRankings" | "BelowT
 /** A response, as `RoundsApi.round` returns it. Ratings and weights have 32 fractional bits. */
 export type ResponseView = {
   agent: string;
-  text: Uint8Array | undefined;
+  text?: Uint8Array;
   spoiled: boolean;
-  rating: bigint | undefined;
-  weight: bigint | undefined;
-  tally: { assigned: bigint; disclosed: bigint; weighted: bigint } | undefined;
+  rating?: bigint;
+  weight?: bigint;
+  tally?: { assigned: bigint; disclosed: bigint; weighted: bigint };
 };
 
 /** A round, as `RoundsApi.round` returns it. */
@@ -45,7 +45,7 @@ export type RoundView = {
       disclosures: number;
       spoiled_scores: number;
     };
-    winner: string | undefined;
+    winner?: string;
   };
   responses: ResponseView[];
 };

@@ -10,8 +10,11 @@ type Returned<F extends (...all: never[]) => Promise<unknown>> = Awaited<ReturnT
 
 /** Compiles only where the second type can stand for the first one. */
 type Accepts<Wanted, _Given extends Wanted> = true;
+/** `any` could stand for everything. */
+type IsAny<T> = 0 extends 1 & T ? true : false;
 
 export type Checked = [
+  Accepts<false, IsAny<typeof starling>>,
   // What the chain returns is what the package reads.
   Accepts<RoundView | undefined, Returned<Chain["apis"]["RoundsApi"]["round"]>>,
   Accepts<bigint, Returned<Chain["constants"]["Rounds"]["MinFee"]>>,
