@@ -326,7 +326,7 @@ fn execute(header: &Header, slot: u64, queue: &[UncheckedExtrinsic], fill: Perbi
     let inherent = Executive::apply_extrinsic(UncheckedExtrinsic::new_bare(now));
     assert!(
         matches!(inherent, Ok(Ok(()))),
-        "the timestamp is refused: {inherent:?}"
+        "the timestamp was refused: {inherent:?}"
     );
 
     let limits = RuntimeBlockWeights::get();

@@ -374,7 +374,7 @@ fn print<T: Serialize>(rows: &[T]) -> Result<()> {
 fn read<T: for<'a> Deserialize<'a>>(file: &PathBuf) -> Result<T> {
     let text =
         fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    toml::from_str(&text).with_context(|| format!("{} is not understood", file.display()))
+    toml::from_str(&text).with_context(|| format!("cannot parse {}", file.display()))
 }
 
 fn main() -> ExitCode {

@@ -75,7 +75,7 @@ impl Model {
     pub fn open(path: &Path, memory: &Path, activation_bits: ActivationBits) -> Result<Self> {
         let name = path
             .file_stem()
-            .with_context(|| format!("{} is no file", path.display()))?
+            .with_context(|| format!("{} is not a file", path.display()))?
             .to_string_lossy()
             .into_owned();
         let hash = hash(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -166,7 +166,7 @@ impl Model {
             let found = compute(self.backend()?.as_ref(), &missing)?;
             ensure!(
                 found.len() == missing.len() && found.iter().all(|value| value.is_finite()),
-                "{} gives no number for a response",
+                "{} returns no number for a response",
                 self.name
             );
             for (text, value) in missing.iter().zip(found) {

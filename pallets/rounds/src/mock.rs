@@ -512,7 +512,7 @@ pub fn check() {
     pallet_tickets::Accounts::<Test>::iter().for_each(|(who, it)| owes(who, it.free + it.staked));
     for who in frame_system::Account::<Test>::iter_keys() {
         let obligation = obligations.remove(&who).unwrap_or(0);
-        assert_eq!(on_hold(who), obligation, "what {who} has on hold");
+        assert_eq!(on_hold(who), obligation, "the held funds of {who}");
     }
     assert!(obligations.is_empty(), "nothing is owed by nobody");
     let owned: Balance = frame_system::Account::<Test>::iter()

@@ -295,7 +295,7 @@ impl Swarm {
             observe(&mut self.chain);
             for (_, rejection) in &block.rejected {
                 if let Rejection::Failed(error) = rejection {
-                    bail!("a feeless message got in and failed, and nobody paid for it: {error:?}");
+                    bail!("a feeless message was included unpaid and failed: {error:?}");
                 }
             }
             rejected += block.rejected.len();

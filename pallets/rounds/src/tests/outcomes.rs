@@ -29,7 +29,7 @@ impl Ledger {
     #[track_caller]
     fn gained(&self, who: AccountId, amount: i128) {
         let gained = wealth(who) as i128 - self.wealth[&who] as i128;
-        assert_eq!(gained, amount, "what {who} gained");
+        assert_eq!(gained, amount, "the gain of {who}");
     }
 
     #[track_caller]
