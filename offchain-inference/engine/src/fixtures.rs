@@ -46,6 +46,12 @@ pub(crate) const CONTEXT: usize = 160;
 /// Experts of the models that have some.
 pub(crate) const EXPERTS: usize = 8;
 
+/// What llama.cpp answered, in `tests/fixtures`.
+pub(crate) fn recorded(name: &str) -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+    std::fs::read_to_string(PathBuf::from(folder).join(name)).unwrap()
+}
+
 /// Writes tensors of `rows × columns` (one row: a vector) and metadata as a GGUF file.
 pub(crate) fn write(
     metadata: &[(String, Value)],

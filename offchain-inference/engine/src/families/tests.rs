@@ -29,7 +29,7 @@ struct Recording {
 }
 
 fn recordings() -> BTreeMap<String, Recording> {
-    serde_json::from_str(include_str!("../../tests/fixtures/logits-families.json")).unwrap()
+    serde_json::from_str(&fixtures::recorded("logits-families.json")).unwrap()
 }
 
 fn options() -> LoadOptions {

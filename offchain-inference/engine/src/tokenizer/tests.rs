@@ -199,8 +199,8 @@ fn digest(tokens: &[TokenId]) -> String {
 
 #[test]
 fn every_way_to_cut_text_is_that_of_llama_cpp() {
-    let recorded = include_str!("../../tests/fixtures/tokens-families.json");
-    let recorded: BTreeMap<String, Recorded> = serde_json::from_str(recorded).unwrap();
+    let recorded = fixtures::recorded("tokens-families.json");
+    let recorded: BTreeMap<String, Recorded> = serde_json::from_str(&recorded).unwrap();
     for name in TOKENIZERS {
         let tokenizer = Tokenizer::from_gguf(&metadata(name)).unwrap();
         let recorded = &recorded[name];
