@@ -19,7 +19,7 @@ pub(crate) use models::engine;
 use std::{
     ffi::{OsStr, OsString},
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -62,8 +62,18 @@ fn expert(answer: &str) -> String {
 
 /// The same, after thinking for `seconds`.
 fn slow_expert(answer: &str, seconds: u64) -> String {
+    thinking_expert(answer, &format!("sleep {seconds}"))
+}
+
+/// The same, as soon as the file `sign` exists.
+fn patient_expert(answer: &str, sign: &Path) -> String {
+    let wait = format!("until [ -e '{}' ]; do sleep 0.1; done", sign.display());
+    thinking_expert(answer, &wait)
+}
+
+fn thinking_expert(answer: &str, thinking: &str) -> String {
     let think = format!(
-        "[[before]]\ncommand = [\"sh\", \"-c\", \"sleep {seconds}; echo thought\"]\n\
+        "[[before]]\ncommand = [\"sh\", \"-c\", \"{thinking}; echo thought\"]\n\
          timeout = \"10m\"\n"
     );
     think + &expert(answer)

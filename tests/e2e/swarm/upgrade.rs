@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use super::{
     account, complete, expert,
     honest::{check_settlement, FEE},
-    keys, slow_expert, Swarm, PATIENCE,
+    keys, patient_expert, Swarm, PATIENCE,
 };
 
 #[derive(DecodeAsType)]
@@ -54,11 +54,13 @@ async fn a_round_that_is_open_while_the_runtime_is_upgraded_is_finished_and_paid
     let code = starling_runtime::WASM_BINARY.context("the tests were built without the runtime")?;
     let chain = old_chain()?;
     // Two agents answer at once, the others after the upgrade.
+    let folder = tempfile::tempdir()?;
+    let sign = folder.path().join("upgraded");
     let configs = [
         expert("A starling is a small songbird."),
         expert("A starling is a songbird that mimics others."),
-        slow_expert("Starlings are songbirds; a flock is a murmuration.", 20),
-        slow_expert("A starling is a bird.", 20),
+        patient_expert("Starlings are songbirds; a flock is a murmuration.", &sign),
+        patient_expert("A starling is a bird.", &sign),
     ];
     let swarm = Swarm::start_on(chain.path().as_os_str(), configs).await?;
     let (api, rpc) = (swarm.api().await?, swarm.node()?.rpc().await?);
@@ -89,6 +91,7 @@ async fn a_round_that_is_open_while_the_runtime_is_upgraded_is_finished_and_paid
     let next = api.at_block(number).await?;
     assert_eq!(migrated_to(&next).await?, VERSION.spec_version);
     assert_eq!(next.storage().runtime_wasm_code().await?, code);
+    fs::write(&sign, "")?;
 
     let (at, view) = swarm.ended(id).await?;
     complete(&view, 4)?;
