@@ -34,7 +34,7 @@ pub struct AgentOptions {
     pub config: Option<PathBuf>,
 
     /// File for the agent's keys, sealed responses and scores, which it must not lose [default:
-    /// chains/<CHAIN>/agent/vault.redb under the base path]
+    /// chains/CHAIN/agent/vault.redb under the base path]
     #[arg(long = "agent-vault", value_name = "FILE", requires = "config")]
     pub vault: Option<PathBuf>,
 }

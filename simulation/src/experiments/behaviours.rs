@@ -27,7 +27,7 @@ pub enum Attack {
     /// A ring whose share of the authors leaves out the others' messages.
     CensoringAuthor,
     /// A ring in rounds with half as many places as agents. Its share of the authors chooses among
-    /// [`CANDIDATES`] hashes.
+    /// `CANDIDATES` hashes.
     GrindingAuthor,
     /// The same ring in the same rounds, without authors: the baseline of grinding.
     FullRounds,

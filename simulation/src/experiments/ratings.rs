@@ -45,7 +45,7 @@ pub struct Estimate {
     pub seed: u64,
     /// Number of rounds played.
     pub rounds: u32,
-    /// The agent's true ability to rank; see [`Ability::ranking`].
+    /// The agent's true ability to rank; see [`crate::ability::Ability::ranking`].
     pub ability: f64,
     /// Its rating on chain.
     pub rating: f64,
