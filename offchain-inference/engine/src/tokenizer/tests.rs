@@ -18,8 +18,8 @@ use crate::fixtures;
 /// Merges of a vocabulary.
 const MERGES: usize = 500;
 
-/// Names of pre-tokenizers; those that end in SPM stand for SentencePiece's way.
-const TOKENIZERS: [&str; 9] = [
+/// Names of pre-tokenizers.
+const TOKENIZERS: [&str; 7] = [
     "gpt-2",
     "smollm",
     "llama-bpe",
@@ -27,8 +27,6 @@ const TOKENIZERS: [&str; 9] = [
     "tekken",
     "gpt-4o",
     "dbrx",
-    "mistral SPM",
-    "phi-3 SPM",
 ];
 
 const SPECIALS: [&str; 13] = [
@@ -131,42 +129,20 @@ fn metadata(name: &str) -> HashMap<String, Value> {
     for special in SPECIALS {
         draft.push(special, 3, 0.0);
     }
-    if name.ends_with("SPM") {
-        for byte in 0..=u8::MAX {
-            draft.push(&format!("<0x{byte:02X}>"), 6, 0.0);
-        }
-        let spaced = texts().map(|text| text.replace(' ', SPACE));
-        let characters = spaced.map(|text| text.chars().map(String::from).collect::<Vec<_>>());
-        let merges = learn(characters.clone());
-        let mut score = 0.0;
-        for (left, right) in merges {
-            score -= 1.0;
-            draft.push(&(left + &right), 1, score);
-        }
-        // Rare characters are left to the bytes.
-        for character in characters.flatten().filter(|c| c.len() < 3 || c == SPACE) {
-            score -= 1.0;
-            draft.push(&character, 1, score);
-        }
-        set("tokenizer.ggml.model", Value::String("llama".into()));
-        set("tokenizer.ggml.unknown_token_id", Value::U32(0));
-        set("general.name", Value::String(name.into()));
-    } else {
-        let bytes = |text: String| text.bytes().map(|b| byte_to_char(b).to_string()).collect();
-        let merges = learn(texts().map(bytes));
-        for byte in 0..=u8::MAX {
-            draft.push(&byte_to_char(byte).to_string(), 1, 0.0);
-        }
-        for (left, right) in &merges {
-            draft.push(&format!("{left}{right}"), 1, 0.0);
-        }
-        let merges = merges
-            .into_iter()
-            .map(|(left, right)| format!("{left} {right}"));
-        set("tokenizer.ggml.model", Value::String("gpt2".into()));
-        set("tokenizer.ggml.pre", Value::String(name.into()));
-        set("tokenizer.ggml.merges", strings(merges.collect()));
+    let bytes = |text: String| text.bytes().map(|b| byte_to_char(b).to_string()).collect();
+    let merges = learn(texts().map(bytes));
+    for byte in 0..=u8::MAX {
+        draft.push(&byte_to_char(byte).to_string(), 1, 0.0);
     }
+    for (left, right) in &merges {
+        draft.push(&format!("{left}{right}"), 1, 0.0);
+    }
+    let merges = merges
+        .into_iter()
+        .map(|(left, right)| format!("{left} {right}"));
+    set("tokenizer.ggml.model", Value::String("gpt2".into()));
+    set("tokenizer.ggml.pre", Value::String(name.into()));
+    set("tokenizer.ggml.merges", strings(merges.collect()));
     set("tokenizer.ggml.bos_token_id", Value::U32(1));
     set("tokenizer.ggml.eos_token_id", Value::U32(2));
     let Draft(tokens) = draft;
