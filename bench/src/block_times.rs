@@ -124,7 +124,8 @@ impl Display for Measured {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "{} finalised blocks seen by {}", self.blocks, self.url)?;
         writeln!(f, "{:<24}{:>12}{:>12}", "", "median", "maximum")?;
-        let rows: [(&str, &[u64], fn(u64) -> String); 4] = [
+        type Row<'a> = (&'a str, &'a [u64], fn(u64) -> String);
+        let rows: [Row; 4] = [
             ("block time", &self.times, |time| format!("{time} ms")),
             ("finality lag", &self.lags, |lag| format!("{lag} ms")),
             ("finality lag, in blocks", &self.lags_in_blocks, |lag| {
