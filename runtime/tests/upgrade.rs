@@ -12,8 +12,8 @@ use frame_support::traits::{
 };
 use frame_system::offchain::CreateAuthorizedTransaction;
 use pallet_rounds::{Call, Proof, ScoresOf};
-use sc_chain_spec::GenesisConfigBuilderRuntimeCaller;
 use sc_executor::WasmExecutor;
+use serde_json::Value;
 use sp_consensus_aura::{Slot as AuraSlot, AURA_ENGINE_ID};
 use sp_core::{
     traits::{CallContext, CodeExecutor, RuntimeCode, WrappedRuntimeCode},
@@ -61,26 +61,35 @@ struct Chain {
 impl Chain {
     /// A chain of the first release.
     fn new() -> Self {
-        let builder = GenesisConfigBuilderRuntimeCaller::<()>::new(OLD_CODE);
-        let storage = builder
-            .get_storage_for_named_preset(Some(&LOCAL_TESTNET.to_string()))
-            .unwrap();
-        let mut state =
-            TestExternalities::new_with_code_and_state(OLD_CODE, storage, StateVersion::V1);
-        let head = Header::new(
-            0,
-            BlakeTwo256::ordered_trie_root(vec![], StateVersion::V1),
-            *state.as_backend().root(),
-            H256::zero(),
-            Digest::default(),
-        );
-        Self {
-            state,
-            genesis: head.hash(),
-            head,
+        let empty = Default::default();
+        let mut chain = Self {
+            state: TestExternalities::new_with_code_and_state(OLD_CODE, empty, StateVersion::V1),
+            genesis: H256::zero(),
+            head: Header::new(
+                0,
+                BlakeTwo256::ordered_trie_root(vec![], StateVersion::V1),
+                H256::zero(),
+                H256::zero(),
+                Digest::default(),
+            ),
             slot: 1_700_000_000,
             old: Some(WasmExecutor::builder().build()),
-        }
+        };
+        let mut genesis = chain.preset(None);
+        merge(&mut genesis, chain.preset(Some(LOCAL_TESTNET)));
+        let genesis = serde_json::to_vec(&genesis).unwrap();
+        let built: Result<(), String> = chain.ask_old("GenesisBuilder_build_state", &genesis);
+        built.unwrap();
+        chain.state.commit_all().unwrap();
+        chain.head.state_root = *chain.state.as_backend().root();
+        chain.genesis = chain.head.hash();
+        chain
+    }
+
+    /// The genesis configuration that the old runtime has under this name, or its default.
+    fn preset(&mut self, name: Option<&str>) -> Value {
+        let json: Option<Vec<u8>> = self.ask_old("GenesisBuilder_get_preset", &name);
+        serde_json::from_slice(&json.unwrap()).unwrap()
     }
 
     /// Makes this runtime the chain's from the next block on.
@@ -296,6 +305,17 @@ impl Chain {
 /// enough.
 fn bounded(scores: &[(Position, Score)]) -> ScoresOf<Runtime> {
     TestExternalities::default().execute_with(|| scores.to_vec().try_into().unwrap())
+}
+
+fn merge(base: &mut Value, patch: Value) {
+    match (base, patch) {
+        (Value::Object(base), Value::Object(patch)) => {
+            for (key, value) in patch {
+                merge(base.entry(key).or_insert(Value::Null), value);
+            }
+        },
+        (base, patch) => *base = patch,
+    }
 }
 
 fn key_of(agent: Sr25519Keyring) -> Secret {

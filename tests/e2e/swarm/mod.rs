@@ -223,7 +223,13 @@ impl Swarm {
         let wait = async {
             let mut blocks = api.stream_blocks().await?;
             loop {
-                let newest = blocks.next().await.context("no more blocks")??.number();
+                let Ok(newest) = blocks.next().await.context("no more blocks")? else {
+                    // A node that is short of time ends subscriptions, and with them what subxt
+                    // asks it about their blocks.
+                    blocks = api.stream_blocks().await?;
+                    continue;
+                };
+                let newest = newest.number();
                 // Finality comes in steps of several blocks, and rounds are quick.
                 for number in number.unwrap_or(newest)..=newest {
                     let at = api.at_block(number).await?;

@@ -88,6 +88,8 @@ async fn a_round_that_is_open_while_the_runtime_is_upgraded_is_finished_and_paid
     let number = upgraded.block_number() + 1;
     let mut blocks = api.stream_blocks().await?;
     while next_block(&mut blocks).await?.block_number() < number {}
+    // A stream that nobody reads keeps its blocks pinned.
+    drop(blocks);
     let next = api.at_block(number).await?;
     assert_eq!(migrated_to(&next).await?, VERSION.spec_version);
     assert_eq!(next.storage().runtime_wasm_code().await?, code);
