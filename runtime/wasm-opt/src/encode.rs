@@ -51,7 +51,7 @@ mod tests {
         // A type from i32 to i32, and a function of it.
         section(1, &[1, 0x60, 1, 0x7f, 1, 0x7f]);
         section(3, &[1, 0]);
-        let mut code = vec![1, (body.len() + 2).try_into().unwrap(), 0];
+        let mut code = vec![1, body.len().saturating_add(2).try_into().unwrap(), 0];
         code.extend_from_slice(body);
         code.push(0x0b);
         section(10, &code);
