@@ -11,7 +11,12 @@ use rand::{seq::SliceRandom, Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
-    choose, cost::Costs, picture::Picture, placement::Placement, relocate, Server, Span, MOVE_BELOW,
+    choose,
+    cost::Costs,
+    library::{Library, NEAREST},
+    picture::Picture,
+    placement::Placement,
+    relocate, Server, Span, MOVE_BELOW,
 };
 
 /// Where a placement comes from.
@@ -61,11 +66,23 @@ const CANDIDATE_STATES: usize = 20_000;
 /// States of Parallax' dynamic program where it is compared with.
 pub const COMPARED_STATES: usize = 400_000;
 
-/// The placements of simple rules, and the present one where there is one.
-pub fn candidates(picture: &Picture, present: Option<&Placement>) -> Vec<(Origin, Placement)> {
+/// The placements of simple rules, the present one where there is one, and those of the schemas of
+/// a library that are nearest.
+pub fn candidates(
+    picture: &Picture,
+    library: Option<&Library>,
+    present: Option<&Placement>,
+) -> Vec<(Origin, Placement)> {
     let costs = Costs::new(picture);
     let present = present.map(|p| (Origin::Present, p.allowed(picture)));
     let joined = (0..ORDERS).map(|k| (Origin::Petals(k), petals(picture, &costs, k, false)));
+    let schemas = library.into_iter().flat_map(|library| {
+        let near = library.nearest(picture, NEAREST).into_iter();
+        near.filter_map(|place| {
+            let placement = library.transfer(place, picture)?;
+            Some((Origin::Schema(place as u16), placement))
+        })
+    });
     present
         .into_iter()
         .chain(joined)
@@ -76,6 +93,7 @@ pub fn candidates(picture: &Picture, present: Option<&Placement>) -> Vec<(Origin
             ),
             (Origin::Exo, exo(picture)),
         ])
+        .chain(schemas)
         .collect()
 }
 

@@ -12,16 +12,25 @@
 //! and all that is drawn by chance follows from the picture, so that the same picture gives the
 //! same plan on every machine.
 
+mod assignment;
 pub mod cost;
+pub mod exact;
+pub mod fingerprint;
 pub mod greedy;
+pub mod homology;
+pub mod library;
+pub mod moves;
 mod petals;
 pub mod picture;
 pub mod placement;
 pub mod routing;
 pub mod search;
+pub mod slice_graph;
 
 pub use cost::{Costs, Evaluator, Objective, Score, Switch};
+pub use fingerprint::Fingerprint;
 pub use greedy::{candidates, Origin};
+pub use library::{Library, LibraryError, Schema};
 pub use petals::{choose, relocate, weakest, Server, MOVE_BELOW};
 pub use picture::{Model, NodeFacts, Picture, PictureError};
 pub use placement::{Placement, Span};

@@ -86,15 +86,18 @@ impl Load {
     /// Serving there makes the sorted rates of all layers come last among all places, so each move
     /// raises them, and moving one at a time ends.
     fn best(&self, length: usize, preferred: Option<usize>) -> Option<Range<usize>> {
+        // Only a place with the weakest layer can come first.
+        let least = self.0.iter().min()?;
         let start = self
             .0
             .windows(length.max(1))
-            .map(|window| {
+            .enumerate()
+            .filter(|(_, window)| window.contains(least))
+            .map(|(start, window)| {
                 let mut sorted = window.to_vec();
                 sorted.sort_unstable();
-                sorted
+                (start, sorted)
             })
-            .enumerate()
             .min_by_key(|(start, sorted)| (sorted.clone(), Some(*start) != preferred, *start))?
             .0;
         Some(start..start.saturating_add(length))

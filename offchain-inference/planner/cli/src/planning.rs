@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, sync::atomic::AtomicBool};
 
-use anyhow::{ensure, Result};
+use anyhow::{ensure, Context, Result};
 use serde::Serialize;
 use starling_planner::{
     candidates,
@@ -13,7 +13,11 @@ use starling_planner::{
     Budget, Costs, Evaluator, Objective, Picture, Placement, Score, Span, Switch,
 };
 
-use crate::instance::Instance;
+use crate::{
+    instance::Instance,
+    schemas::{hex, LibraryArgs},
+    svg,
+};
 
 /// Arguments of `plan`.
 #[derive(clap::Args)]
@@ -32,6 +36,18 @@ pub struct Args {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// Draw the topology and the placement to files that begin so.
+    #[arg(long, value_name = "PREFIX")]
+    svg: Option<String>,
+    /// A library of schemas, whose nearest are candidates.
+    #[arg(long, value_name = "FILE", requires_all = ["genesis", "publisher"])]
+    library: Option<PathBuf>,
+    /// The hash of the chain's first block, with a library: 64 hexadecimal digits.
+    #[arg(long, value_name = "HASH", value_parser = hex)]
+    genesis: Option<[u8; 32]>,
+    /// A publisher that is trusted, with a library: 64 hexadecimal digits.
+    #[arg(long, value_name = "KEY", value_parser = hex)]
+    publisher: Vec<[u8; 32]>,
 }
 
 /// Arguments of `score`.
@@ -124,7 +140,12 @@ impl Args {
         let objective = Objective {
             throughput_eighths: self.throughput,
         };
-        let seeds = candidates(&picture, None);
+        let library = self.library.zip(self.genesis).map(|(file, genesis)| {
+            let args = LibraryArgs::new(file, genesis, self.publisher);
+            args.open()
+        });
+        let library = library.transpose()?;
+        let seeds = candidates(&picture, library.as_ref(), None);
         let planned = plan(
             &picture,
             &seeds,
@@ -134,6 +155,15 @@ impl Args {
         );
         let costs = Costs::new(&picture);
         let report = |origin: String, p: &Placement| Report::new(&costs, objective, origin, p);
+        if let Some(prefix) = self.svg {
+            for (name, drawing) in [
+                ("topology", svg::topology(&picture, &planned.placement)),
+                ("placement", svg::placement(&picture, &planned.placement)),
+            ] {
+                let file = format!("{prefix}-{name}.svg");
+                std::fs::write(&file, drawing).with_context(|| format!("cannot write {file}"))?;
+            }
+        }
         let better = planned.score.compare(&planned.full_score).is_lt();
         let Planned {
             placement,
@@ -183,43 +213,50 @@ impl ScoreArgs {
     pub fn run(self) -> Result<()> {
         let instance = Instance::read(&self.instance)?;
         let picture = instance.picture()?;
-        let placement = self.placement(&instance, &picture)?;
+        let placement = given(&instance, &picture, &self.starts, &self.lengths)?;
         let costs = Costs::new(&picture);
         let report = Report::new(&costs, Objective::default(), "given".into(), &placement);
         println!("{}", serde_json::to_string(&report)?);
         Ok(())
     }
+}
 
-    fn placement(&self, instance: &Instance, picture: &Picture) -> Result<Placement> {
-        let n = picture.nodes().len();
-        let known = instance.reference["best_known"]["starts"].as_array();
-        let starts: Vec<u16> = match (&self.starts[..], known) {
-            ([], Some(known)) => known
-                .iter()
-                .filter_map(|start| start.as_u64()?.try_into().ok())
-                .collect(),
-            (starts, _) => starts.to_vec(),
-        };
-        ensure!(starts.len() == n, "{} starts for {n} nodes", starts.len());
-        if self.lengths.is_empty() {
-            return Ok(Placement::full(picture, &starts));
-        }
-        ensure!(
-            self.lengths.len() == n,
-            "{} lengths for {n} nodes",
-            self.lengths.len()
-        );
-        let both = starts.iter().zip(&self.lengths);
-        let placement = Placement(
-            both.map(|(&start, &length)| Span::of(start, length))
-                .collect(),
-        );
-        ensure!(
-            placement.allowed(picture) == placement,
-            "a span lies beyond the model or beyond its node's memory"
-        );
-        Ok(placement)
+/// The placement of starts and lengths that are given; by default the best known of the instance,
+/// and all that memory takes.
+pub fn given(
+    instance: &Instance,
+    picture: &Picture,
+    starts: &[u16],
+    lengths: &[u16],
+) -> Result<Placement> {
+    let n = picture.nodes().len();
+    let known = instance.reference["best_known"]["starts"].as_array();
+    let starts: Vec<u16> = match (starts, known) {
+        ([], Some(known)) => known
+            .iter()
+            .filter_map(|start| start.as_u64()?.try_into().ok())
+            .collect(),
+        _ => starts.to_vec(),
+    };
+    ensure!(starts.len() == n, "{} starts for {n} nodes", starts.len());
+    if lengths.is_empty() {
+        return Ok(Placement::full(picture, &starts));
     }
+    ensure!(
+        lengths.len() == n,
+        "{} lengths for {n} nodes",
+        lengths.len()
+    );
+    let both = starts.iter().zip(lengths);
+    let placement = Placement(
+        both.map(|(&start, &length)| Span::of(start, length))
+            .collect(),
+    );
+    ensure!(
+        placement.allowed(picture) == placement,
+        "a span lies beyond the model or beyond its node's memory"
+    );
+    Ok(placement)
 }
 
 #[cfg(test)]
@@ -311,7 +348,7 @@ mod tests {
             .collect();
         for instance in &small {
             let picture = instance.picture().unwrap();
-            let seeds = candidates(&picture, None);
+            let seeds = candidates(&picture, None, None);
             let budget = Budget {
                 evaluations: 10_000,
             };

@@ -22,6 +22,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{
     cost::{clients, Costs, Evaluator, Objective, Score, Switch},
+    exact::{placements, Enumeration},
     greedy::Origin,
     picture::Picture,
     placement::{Placement, Span},
@@ -148,19 +149,19 @@ impl<'a> Search<'a> {
     }
 
     /// The total of spans, `None` where it is beyond `limit`.
-    fn total(&mut self, spans: &[Span], limit: f64) -> Option<f64> {
+    pub(crate) fn total(&mut self, spans: &[Span], limit: f64) -> Option<f64> {
         self.looked_at += 1;
         self.evaluator.total_within(spans, limit)
     }
 
     /// Scores a placement whatever it is.
-    fn found(&mut self, spans: Vec<Span>) -> Found {
+    pub(crate) fn found(&mut self, spans: Vec<Span>) -> Found {
         let total = self.total(&spans, f64::INFINITY).unwrap_or(f64::INFINITY);
         Found { spans, total }
     }
 
     /// The best of placements.
-    fn best_of(&mut self, seeds: &[Placement]) -> Found {
+    pub(crate) fn best_of(&mut self, seeds: &[Placement]) -> Found {
         let mut best = Found {
             spans: vec![Span::default(); self.picture.nodes().len()],
             total: f64::INFINITY,
@@ -218,8 +219,16 @@ pub fn plan(
     } else {
         (60, 20)
     };
-    run(&Climbing::default(), share(climbed.0), &mut full, &mut best);
-    run(&Brkga::MEMETIC, share(climbed.1), &mut full, &mut best);
+    // Every placement is looked at once, and each look costs a little besides.
+    let all = placements(picture)
+        .and_then(|all| all.checked_add(all / FREE_STEPS + full.len() as u64 + 1))
+        .filter(|all| *all <= share(80));
+    if let Some(all) = all {
+        run(&Enumeration, all, &mut full, &mut best);
+    } else {
+        run(&Climbing::default(), share(climbed.0), &mut full, &mut best);
+        run(&Brkga::MEMETIC, share(climbed.1), &mut full, &mut best);
+    }
     let mut trimmed = vec![best.any.1.clone()];
     let evaluations = run(
         &Climbing { lengths: true },

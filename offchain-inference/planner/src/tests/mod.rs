@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 mod cost;
+mod exact;
+mod library;
 mod search;
 
 use proptest::prelude::*;
@@ -9,7 +11,7 @@ use crate::{Model, NodeFacts, Picture, Placement, Span};
 
 /// Pictures of up to `layers` layers and `nodes` nodes; links need not obey the triangle
 /// inequality, and memory need not suffice.
-fn pictures(layers: u16, nodes: usize) -> impl Strategy<Value = Picture> {
+pub(crate) fn pictures(layers: u16, nodes: usize) -> impl Strategy<Value = Picture> {
     let node = (
         0..=layers,
         1.0f64..5e4,
@@ -42,7 +44,7 @@ fn pictures(layers: u16, nodes: usize) -> impl Strategy<Value = Picture> {
 }
 
 /// A picture and a placement that it allows.
-fn placements(layers: u16, nodes: usize) -> impl Strategy<Value = (Picture, Placement)> {
+pub(crate) fn placements(layers: u16, nodes: usize) -> impl Strategy<Value = (Picture, Placement)> {
     pictures(layers, nodes).prop_flat_map(|picture| {
         let layers = picture.model().layers;
         let span = (0..=layers, 0..=layers).prop_map(|(start, length)| Span::of(start, length));

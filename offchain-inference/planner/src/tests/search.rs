@@ -10,13 +10,17 @@ use crate::{
     Origin, Picture, Placement, Planned, Span, Switch,
 };
 
-fn planned(picture: &Picture, seeds: &[(Origin, Placement)], evaluations: u64) -> Planned {
+pub(super) fn planned(
+    picture: &Picture,
+    seeds: &[(Origin, Placement)],
+    evaluations: u64,
+) -> Planned {
     let stop = AtomicBool::new(false);
     let budget = Budget { evaluations };
     plan(picture, seeds, &budget, &Objective::default(), &stop)
 }
 
-fn total(picture: &Picture, placement: &Placement) -> f64 {
+pub(super) fn total(picture: &Picture, placement: &Placement) -> f64 {
     let costs = Costs::new(picture);
     let clients = clients(costs.nodes(), REPORTED_CLIENTS);
     let mut evaluator = Evaluator::new(&costs, Objective::default(), clients);
@@ -26,7 +30,7 @@ fn total(picture: &Picture, placement: &Placement) -> f64 {
 proptest! {
     #[test]
     fn no_candidate_is_better_than_the_plan(picture in pictures(12, 9), evaluations in 0u64..300) {
-        let seeds = candidates(&picture, None);
+        let seeds = candidates(&picture, None, None);
         let planned = planned(&picture, &seeds, evaluations);
         prop_assert_eq!(planned.score.total, total(&picture, &planned.placement));
         prop_assert_eq!(planned.full_score.total, total(&picture, &planned.full));
@@ -38,7 +42,7 @@ proptest! {
 
     #[test]
     fn a_plan_is_within_the_model_and_memory(picture in pictures(12, 9)) {
-        let planned = planned(&picture, &candidates(&picture, None), 200);
+        let planned = planned(&picture, &candidates(&picture, None, None), 200);
         for placement in [&planned.placement, &planned.full] {
             prop_assert_eq!(&placement.allowed(&picture), placement);
         }
@@ -47,13 +51,13 @@ proptest! {
 
     #[test]
     fn the_same_picture_has_the_same_plan(picture in pictures(12, 9)) {
-        let seeds = candidates(&picture, None);
+        let seeds = candidates(&picture, None, None);
         prop_assert_eq!(planned(&picture, &seeds, 200), planned(&picture, &seeds, 200));
     }
 
     #[test]
     fn hostile_seeds_make_no_plan_worse(picture in pictures(12, 9), spans in proptest::collection::vec((any::<u16>(), any::<u16>()), 0..12)) {
-        let mut seeds = candidates(&picture, None);
+        let mut seeds = candidates(&picture, None, None);
         let hostile = spans.into_iter().map(|(start, end)| Span { start, end }).collect();
         seeds.push((Origin::Schema(0), Placement(hostile)));
         let planned = planned(&picture, &seeds, 100);
@@ -79,7 +83,7 @@ fn a_raised_flag_ends_the_search_and_is_told() {
         hop_ns: 1_000_000,
     };
     let picture = Picture::new(model, &vec![facts; 5], |_, _| Some(300.0)).unwrap();
-    let seeds = candidates(&picture, None);
+    let seeds = candidates(&picture, None, None);
     let budget = Budget {
         evaluations: 1 << 40,
     };

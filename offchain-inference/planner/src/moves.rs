@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+//! When a plan is followed, and in which order nodes move.
+//!
+//! Nobody coordinates. Anyone proposes a plan, everyone scores it on a picture of its own, and each
+//! node decides for itself. A plan is worth following where it gains more than its moves cost; it is
+//! followed once holders of more than half of the model's memory announce it, of at least three
+//! accounts where there are three, so that no account can move a swarm alone. Every prefix of its
+//! moves leaves every layer with a holder.
+
+use blake2::{digest::consts::U32, Blake2b, Digest};
+
+use crate::{
+    cost::Score,
+    picture::Picture,
+    placement::{Placement, Span},
+};
+
+/// What moves cost, and how much a plan must gain.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hysteresis {
+    /// λ: the price of moving all layers, in ln G.
+    pub price: f64,
+    /// The least gain in ln G besides.
+    pub least_gain: f64,
+}
+
+impl Hysteresis {
+    /// The price for a mean time to load a span: 0.3 from disk, about 1 over the network.
+    pub fn of_loading(seconds: f64) -> Self {
+        let price = seconds / 600.0;
+        Self {
+            // A time that is none counts as a download.
+            price: if price.is_nan() {
+                1.0
+            } else {
+                price.clamp(0.3, 3.0)
+            },
+            least_gain: 0.03,
+        }
+    }
+
+    /// Whether a plan that moves this share of all layers is worth it.
+    pub fn worth(&self, now: &Score, plan: &Score, moved: f64) -> bool {
+        if plan.uncovered != now.uncovered {
+            return plan.uncovered < now.uncovered;
+        }
+        plan.total.ln() + self.price * moved < now.total.ln() - self.least_gain
+    }
+}
+
+/// The share of all layers held that a plan moves.
+pub fn moved_share(now: &Placement, plan: &Placement) -> f64 {
+    let both = now.0.iter().zip(&plan.0);
+    let moved: u32 = both
+        .filter(|(now, plan)| now != plan)
+        .map(|(_, plan)| u32::from(plan.len()))
+        .sum();
+    let all: u32 = plan.0.iter().map(|span| u32::from(span.len())).sum();
+    f64::from(moved) / f64::from(all.max(1))
+}
+
+/// One node's move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// The node.
+    pub node: usize,
+    /// What it holds now.
+    pub from: Span,
+    /// What it will hold.
+    pub to: Span,
+}
+
+/// Moves one after the other from one placement to another. A node is away while it loads: it never
+/// moves while it alone holds a layer that has a holder now. Nodes that cannot move without that stay.
+pub fn in_order(picture: &Picture, now: &Placement, plan: &Placement) -> Vec<Move> {
+    let layers = picture.model().layers;
+    let now = now.allowed(picture);
+    let plan = plan.allowed(picture);
+    let mut holders = now.holders(layers);
+    let mut left: Vec<_> = (0..now.0.len())
+        .filter(|&node| now.0[node] != plan.0[node])
+        .collect();
+    let mut moves = vec![];
+    let range = |span: Span| usize::from(span.start)..usize::from(span.end);
+    while let Some(place) = left
+        .iter()
+        .position(|&node| holders[range(now.0[node])].iter().all(|&held| held > 1))
+    {
+        let node = left.remove(place);
+        let (from, to) = (now.0[node], plan.0[node]);
+        holders[range(from)].iter_mut().for_each(|held| *held -= 1);
+        holders[range(to)].iter_mut().for_each(|held| *held += 1);
+        moves.push(Move { node, from, to });
+    }
+    moves
+}
+
+/// What a holder says of the plan that it would follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// Layers that it has memory for.
+    pub capacity: u16,
+    /// Its account.
+    pub account: [u8; 32],
+    /// The hash of the plan, if it would follow one.
+    pub plan: Option<[u8; 32]>,
+}
+
+/// Whether a plan is in force: holders with more than half of the memory announce it, of at least
+/// three accounts, or of all where there are fewer.
+pub fn in_force(holders: &[Announced], plan: &[u8; 32]) -> bool {
+    let accounts = |of: &dyn Fn(&Announced) -> bool| {
+        let mut accounts: Vec<_> = holders
+            .iter()
+            .filter(|h| of(h))
+            .map(|h| h.account)
+            .collect();
+        accounts.sort_unstable();
+        accounts.dedup();
+        accounts.len()
+    };
+    let memory = |of: &dyn Fn(&Announced) -> bool| -> u64 {
+        let of = holders.iter().filter(|h| of(h));
+        of.map(|h| u64::from(h.capacity)).sum()
+    };
+    let follows = |holder: &Announced| holder.plan.as_ref() == Some(plan);
+    let needed = accounts(&|_| true).min(3);
+    needed > 0 && accounts(&follows) >= needed && memory(&follows) * 2 > memory(&|_| true)
+}
+
+/// Who proposes a plan in an epoch: places of the peers in the order of their turns, by the hash of
+/// model, epoch and peer.
+pub fn proposers(model: &[u8], epoch: u64, peers: &[&[u8]]) -> Vec<usize> {
+    let turn = |place: &usize| -> [u8; 32] {
+        let mut hasher = Blake2b::<U32>::new();
+        hasher.update((model.len() as u64).to_le_bytes());
+        hasher.update(model);
+        hasher.update(epoch.to_le_bytes());
+        hasher.update(peers[*place]);
+        hasher.finalize().into()
+    };
+    let mut order: Vec<_> = (0..peers.len()).collect();
+    order.sort_by_cached_key(turn);
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::tests::placements;
+
+    proptest! {
+        #[test]
+        fn no_move_leaves_a_layer_without_a_holder((picture, now) in placements(8, 8), to in proptest::collection::vec((0u16..8, 0u16..8), 8)) {
+            let layers = picture.model().layers;
+            let plan = Placement(to.iter().map(|&(s, l)| Span::of(s, l)).collect()).allowed(&picture);
+            let before = now.holders(layers);
+            let mut present = now.clone();
+            let mut moved = vec![];
+            for step in in_order(&picture, &now, &plan) {
+                prop_assert_eq!(present.0[step.node], step.from);
+                prop_assert_eq!(plan.0[step.node], step.to);
+                prop_assert!(!moved.contains(&step.node));
+                moved.push(step.node);
+                // While it loads, it holds nothing.
+                present.0[step.node] = Span::default();
+                let away = present.holders(layers);
+                prop_assert!(before.iter().zip(&away).all(|(b, a)| *b == 0 || *a > 0));
+                present.0[step.node] = step.to;
+            }
+        }
+    }
+
+    fn score(total: f64) -> Score {
+        Score {
+            token: total,
+            rate: 1.0,
+            risk: 0.0,
+            uncovered: 0,
+            total,
+        }
+    }
+
+    #[test]
+    fn a_plan_must_gain_more_than_it_moves() {
+        let downloads = Hysteresis::of_loading(600.0);
+        assert!((downloads.price - 1.0).abs() < 1e-9);
+        assert!(downloads.worth(&score(1.0), &score(0.8), 0.1));
+        assert!(!downloads.worth(&score(1.0), &score(0.8), 0.2));
+        assert!(Hysteresis::of_loading(1.0).worth(&score(1.0), &score(0.8), 0.2));
+        // Three per cent are not worth a move.
+        assert!(!downloads.worth(&score(1.0), &score(0.98), 0.0));
+        let gap = Score {
+            uncovered: 1,
+            ..score(9.0)
+        };
+        assert!(downloads.worth(&gap, &score(9.0), 1.0));
+        assert!(!downloads.worth(&score(9.0), &gap, 0.0));
+    }
+
+    fn holder(capacity: u16, account: u8, plan: Option<u8>) -> Announced {
+        Announced {
+            capacity,
+            account: [account; 32],
+            plan: plan.map(|plan| [plan; 32]),
+        }
+    }
+
+    #[test]
+    fn a_plan_needs_half_of_the_memory_and_three_accounts() {
+        let plan = [1; 32];
+        let mut holders = vec![
+            holder(10, 1, Some(1)),
+            holder(10, 2, Some(1)),
+            holder(10, 3, Some(1)),
+            holder(29, 4, Some(2)),
+        ];
+        assert!(in_force(&holders, &plan));
+        holders[3].capacity = 30;
+        assert!(!in_force(&holders, &plan));
+        // One account with most of the memory does not move the others.
+        let one = [
+            holder(90, 1, Some(1)),
+            holder(5, 2, None),
+            holder(5, 3, None),
+        ];
+        assert!(!in_force(&one, &plan));
+        // All of two accounts suffice, where there are no more.
+        let two = [holder(9, 1, Some(1)), holder(9, 2, Some(1))];
+        assert!(in_force(&two, &plan));
+        assert!(!in_force(&[], &plan));
+    }
+
+    #[test]
+    fn every_peer_has_its_turn_and_epochs_differ() {
+        let peers: [&[u8]; 5] = [b"a", b"b", b"c", b"d", b"e"];
+        let turns: Vec<_> = (0..20)
+            .map(|epoch| proposers(b"model", epoch, &peers))
+            .collect();
+        for order in &turns {
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, [0, 1, 2, 3, 4]);
+        }
+        let mut first: Vec<_> = turns.iter().map(|order| order[0]).collect();
+        first.sort_unstable();
+        first.dedup();
+        assert!(first.len() > 2);
+    }
+}
