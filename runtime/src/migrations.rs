@@ -12,8 +12,9 @@ use crate::{Agents, Parameters, Ratings, Rewards, Rounds, Runtime, Tickets};
 #[cfg(feature = "try-runtime")]
 use {
     alloc::vec::Vec,
-    frame_support::{ensure, storage::PrefixIterator, traits::StorageVersion},
-    sp_core::hashing::blake2_256,
+    frame_support::{
+        ensure, storage::PrefixIterator, traits::StorageVersion, Blake2_256, StorageHasher,
+    },
     sp_runtime::TryRuntimeError,
 };
 
@@ -66,7 +67,7 @@ fn digest<Pallet: PalletInfoAccess>() -> [u8; 32] {
         });
     for (key, value) in entries {
         if !version.ends_with(&key) {
-            digest = blake2_256(&codec::Encode::encode(&(digest, key, value)));
+            digest = Blake2_256::hash(&codec::Encode::encode(&(digest, key, value)));
         }
     }
     digest
