@@ -569,5 +569,5 @@ mod benchmarks {
         assert!(!Rounds::<T>::contains_key(id));
     }
 
-    impl_benchmark_test_suite!(Pallet, crate::mock::ext(), crate::mock::Test);
+    impl_benchmark_test_suite!(Pallet, crate::mock::ext_with_keystore(), crate::mock::Test);
 }

@@ -454,6 +454,15 @@ pub fn ext() -> sp_io::TestExternalities {
     ext
 }
 
+/// The same with a keystore, in which the benchmarks make the keys that sign.
+#[cfg(feature = "runtime-benchmarks")]
+pub fn ext_with_keystore() -> sp_io::TestExternalities {
+    let mut ext = ext();
+    let keystore = sp_keystore::testing::MemoryKeystore::new();
+    ext.register_extension(sp_keystore::KeystoreExt::new(keystore));
+    ext
+}
+
 pub fn register(who: AccountId, bond: Balance) -> DispatchResult {
     let proof = pair(who).sign(&ownership_payload(genesis_hash(), &who));
     let model = pallet_agents::ModelDescriptor {
