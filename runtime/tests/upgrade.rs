@@ -30,7 +30,7 @@ use sp_core::{
 use sp_io::{SubstrateHostFunctions, TestExternalities};
 use sp_keyring::Sr25519Keyring::{self, Alice, Bob, Charlie, Dave, Eve};
 use sp_runtime::{
-    generic::{Digest, DigestItem, Era},
+    generic::{Digest, DigestItem},
     traits::{BlakeTwo256, Hash as _, Header as _},
     ApplyExtrinsicResult, MultiAddress, MultiSignature, StateVersion,
 };
@@ -45,8 +45,7 @@ use starling_primitives::{
 use starling_runtime::{
     genesis_config_presets::LOCAL_TESTNET, migrations::Migrations, parameters::Preset, Agents,
     Balance, Balances, Executive, Header, Parameters, Ratings, Rewards, Rounds, Runtime,
-    RuntimeCall, SignedPayload, System, Tickets, TxExtension, UncheckedExtrinsic, SLOT_DURATION,
-    UNIT,
+    RuntimeCall, SignedPayload, System, Tickets, UncheckedExtrinsic, SLOT_DURATION, UNIT,
 };
 
 const OLD_CODE: &[u8] = include_bytes!("../../tests/runtimes/starling-1.compact.compressed.wasm");
@@ -161,19 +160,8 @@ impl Chain {
 
     /// The first transaction of `who`, for the old runtime.
     fn signed(&self, who: Sr25519Keyring, call: RuntimeCall) -> UncheckedExtrinsic {
-        let extension: TxExtension = (
-            frame_system::AuthorizeCall::new(),
-            frame_system::CheckNonZeroSender::new(),
-            frame_system::CheckSpecVersion::new(),
-            frame_system::CheckTxVersion::new(),
-            frame_system::CheckGenesis::new(),
-            frame_system::CheckEra::from(Era::Immortal),
-            frame_system::CheckNonce::from(0),
-            frame_system::CheckWeight::new(),
-            pallet_transaction_payment::ChargeTransactionPayment::from(0),
-            frame_metadata_hash_extension::CheckMetadataHash::new(false),
-            frame_system::WeightReclaim::new(),
-        );
+        // Its parts are those of the old runtime.
+        let extension = <Runtime as CreateAuthorizedTransaction<RuntimeCall>>::create_extension();
         let implicit = (
             (),
             (),

@@ -158,24 +158,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::tests::pictures;
+    use crate::tests::{alike, pictures};
 
     #[test]
     fn the_format_has_531_bytes() {
-        let facts = crate::NodeFacts {
-            capacity: 4.0,
-            layer_us: 200.0,
-            batch: 2.0,
-            up_kbps: 20e3,
-            down_kbps: 100e3,
-            availability: 0.9,
-        };
-        let model = crate::Model {
-            layers: 8,
-            row_bytes: 612,
-            hop_ns: 1_000_000,
-        };
-        let picture = Picture::new(model, &vec![facts; 4], |_, _| Some(300.0)).unwrap();
+        let picture = alike(4);
         let print = Fingerprint::new(&picture);
         assert_eq!(print.encode().len(), 531);
         // Four nodes at 30 ms each: four groups below, one from there on.

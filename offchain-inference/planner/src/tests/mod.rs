@@ -9,6 +9,24 @@ use proptest::prelude::*;
 
 use crate::{Model, NodeFacts, Picture, Placement, Span};
 
+/// Nodes that are all alike, each 30 ms from the others, for a model of eight layers.
+pub(crate) fn alike(nodes: usize) -> Picture {
+    let facts = NodeFacts {
+        capacity: 4.0,
+        layer_us: 200.0,
+        batch: 2.0,
+        up_kbps: 20e3,
+        down_kbps: 100e3,
+        availability: 0.9,
+    };
+    let model = Model {
+        layers: 8,
+        row_bytes: 612,
+        hop_ns: 1_000_000,
+    };
+    Picture::new(model, &vec![facts; nodes], |_, _| Some(300.0)).unwrap()
+}
+
 /// Pictures of up to `layers` layers and `nodes` nodes; links need not obey the triangle
 /// inequality, and memory need not suffice.
 pub(crate) fn pictures(layers: u16, nodes: usize) -> impl Strategy<Value = Picture> {

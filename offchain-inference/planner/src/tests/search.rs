@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 
 use proptest::prelude::*;
 
-use super::pictures;
+use super::{alike, pictures};
 use crate::{
     candidates, cost::clients, plan, search::REPORTED_CLIENTS, Budget, Costs, Evaluator, Objective,
     Origin, Picture, Placement, Planned, Span, Switch,
@@ -69,20 +69,7 @@ proptest! {
 
 #[test]
 fn a_raised_flag_ends_the_search_and_is_told() {
-    let facts = crate::NodeFacts {
-        capacity: 4.0,
-        layer_us: 200.0,
-        batch: 2.0,
-        up_kbps: 20e3,
-        down_kbps: 100e3,
-        availability: 0.9,
-    };
-    let model = crate::Model {
-        layers: 8,
-        row_bytes: 612,
-        hop_ns: 1_000_000,
-    };
-    let picture = Picture::new(model, &vec![facts; 5], |_, _| Some(300.0)).unwrap();
+    let picture = alike(5);
     let seeds = candidates(&picture, None, None);
     let budget = Budget {
         evaluations: 1 << 40,
