@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What lies between a model's embedding and its head: layers in this process, or on other nodes.
+//! The transformer layers of a model, local or remote.
 
 use crate::{config::Config, Hidden, Model, Result, Session, Step};
 
@@ -8,7 +8,7 @@ pub trait Sequence: Send {
     /// Positions computed.
     fn len(&self) -> usize;
 
-    /// Whether nothing is computed.
+    /// True if nothing is computed.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -22,7 +22,7 @@ pub trait Sequence: Send {
     fn truncate(&mut self, len: usize);
 }
 
-/// What comes before a model's layers and after them.
+/// The ends of a model: its parts before and after the layers.
 pub trait Ends: Send + Sync {
     /// Dimensions and variants of the model.
     fn config(&self) -> &Config;

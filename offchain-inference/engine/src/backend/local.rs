@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A model whose ends are in this process, and its layers too or on other nodes.
+//! A model whose ends are in this process. Its layers are here too, or on other nodes.
 
 use super::{Ask, Backend, BackendError, Evaluation, PromptTree};
 use crate::{
@@ -14,8 +14,8 @@ use crate::{
 };
 use std::{ops::Range, path::Path, time::Instant};
 
-/// Rows of hidden states that one forward pass of [`LocalBackend::evaluate`] computes at most,
-/// unless a single run has more. Enough to keep the matrix products busy, little enough memory.
+/// The most rows of hidden states in one forward pass of [`LocalBackend::evaluate`], unless a
+/// single run has more. Enough to keep the matrix products busy, little enough memory.
 const ROWS_PER_PASS: usize = 512;
 
 /// Rows of logits that are held at a time.
@@ -55,8 +55,8 @@ impl LocalBackend<CandleModel> {
 }
 
 impl<T: Trunk> LocalBackend<T> {
-    /// Loads the ends of the model file at `path`; its layers are computed by what `connect` makes
-    /// of them.
+    /// Loads the ends of the model file at `path`; `connect` turns them into a trunk that computes
+    /// the layers.
     pub fn load_ends(
         path: &Path,
         options: &LoadOptions,
@@ -108,12 +108,12 @@ impl<T: Trunk> LocalBackend<T> {
         })
     }
 
-    /// The model; where its layers are elsewhere, its ends.
+    /// The model; if its layers are elsewhere, its ends.
     pub fn model(&self) -> &T::Ends {
         self.trunk.ends()
     }
 
-    /// What computes its layers.
+    /// The model's layers.
     pub fn trunk(&self) -> &T {
         &self.trunk
     }
@@ -141,7 +141,7 @@ impl<T: Trunk> LocalBackend<T> {
         Ok(tokens)
     }
 
-    /// The runs of a tree, and which of them begin a sequence.
+    /// The runs of a tree, and the numbers of those that begin a sequence.
     fn runs<'a>(&self, tree: &'a PromptTree) -> Result<(Vec<Run<'a>>, Vec<usize>), BackendError> {
         let mut children = vec![0usize; tree.nodes().len()];
         for parent in tree.nodes().iter().filter_map(|node| node.parent) {
@@ -182,8 +182,8 @@ impl<T: Trunk> LocalBackend<T> {
         Ok((runs, roots))
     }
 
-    /// A sequence for a run: its parent's, or what is remembered of a root's beginning, up to where
-    /// somebody asks about hidden states.
+    /// A sequence for a run, up to the first hidden state that is asked about: its parent's, or for
+    /// a root the remembered beginning.
     fn begin(
         &self,
         run: &Run<'_>,
@@ -198,12 +198,12 @@ impl<T: Trunk> LocalBackend<T> {
                 (session, from)
             },
         };
-        // A leaf's last token predicts nothing that anyone asks for.
+        // A leaf's last token predicts nothing that is asked for.
         let to = run.tokens.len() - usize::from(run.is_scored_leaf());
         (session, from..to)
     }
 
-    /// Computes sibling runs in one pass: of each the tokens of the range.
+    /// Computes sibling runs in one pass: the given range of tokens of each.
     fn evaluate_pass(
         &self,
         pass: &mut [(&Run<'_>, T::Session, Range<usize>)],
@@ -285,7 +285,8 @@ impl<T: Trunk> LocalBackend<T> {
             while let Some(run) = left.peek() {
                 let (session, range) = self.begin(run, parent);
                 rows += range.len();
-                // What does not fit begins anew in the next pass, and may find more remembered.
+                // A run that does not fit begins anew in the next pass, and may find more
+                // remembered.
                 if rows > ROWS_PER_PASS && !pass.is_empty() {
                     break;
                 }
@@ -310,7 +311,7 @@ impl<T: Trunk> LocalBackend<T> {
         outputs.into_iter().next().ok_or(Error::EmptyInput)
     }
 
-    /// ln p of each token and whether each is the most probable one. `rows` has a row a token.
+    /// ln p of each token, and true if each is the most probable one. `rows` has a row a token.
     fn greedy(&self, rows: &Hidden, tokens: &[TokenId]) -> Result<Evaluation, BackendError> {
         let vocabulary = self.model().config().vocab;
         let mut logprobs = Vec::with_capacity(tokens.len());
@@ -335,7 +336,7 @@ impl<T: Trunk> LocalBackend<T> {
     }
 }
 
-/// Nodes of the tree of which each but the last has one child, the next: computed as one sequence.
+/// A chain of nodes that is computed as one sequence: each but the last has one child, the next.
 #[derive(Default)]
 struct Run<'a> {
     tokens: Vec<TokenId>,
@@ -364,7 +365,7 @@ impl<'a> Run<'a> {
         self.children.is_empty() && matches!(last, Some(Ask::Tokens | Ask::Greedy))
     }
 
-    /// The first token whose hidden state somebody asks about; children always ask about the last.
+    /// The first token whose hidden state is asked about; children always ask about the last.
     fn first_row(&self) -> usize {
         let asked = self.parts.iter().find_map(|part| match part.ask {
             Ask::Nothing => None,
@@ -375,8 +376,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The hidden states that a run's pass leaves: of the tokens from `from` on, and of the token before
-/// the run.
+/// The hidden states that a run's pass leaves: those of the tokens from `from` on, and that of the
+/// token before the run.
 struct Rows<'a> {
     width: usize,
     before: Option<&'a Hidden>,
@@ -385,7 +386,7 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// What predicts these tokens of the run: the hidden states of the tokens before each.
+    /// The hidden states that predict these tokens of the run: those of the tokens before each.
     fn before(&self, tokens: Range<usize>) -> Result<Hidden, BackendError> {
         let mut data = Vec::with_capacity(tokens.len() * self.width);
         for token in tokens {
@@ -401,13 +402,13 @@ impl Rows<'_> {
     }
 }
 
-/// Tokens whose probabilities are asked, of several nodes.
+/// Tokens of several nodes whose probabilities are asked.
 #[derive(Default)]
 struct Scored {
-    /// A row a token, from which it follows.
+    /// One row a token: the hidden state that predicts it.
     rows: Vec<f32>,
     targets: Vec<(usize, TokenId)>,
-    /// Which of the targets are a node's.
+    /// Each node with its range of the targets.
     nodes: Vec<(usize, Range<usize>)>,
 }
 
@@ -447,7 +448,7 @@ impl<T: Trunk> Backend for LocalBackend<T> {
                 self.tokenizer.token_bytes(token, &mut kept);
             }
             // A shorter text may be segmented differently, and a vocabulary may lack bytes: always
-            // shrink, and look again.
+            // shrink, then check again.
             text = floor(text, kept.len().min(text.len() - 1));
         }
     }
@@ -514,7 +515,7 @@ impl<T: Trunk> Backend for LocalBackend<T> {
             }
         };
         if !matches!(finish, Finish::Stop(_)) {
-            // Half a character at the end is the model's only where it chose to end there.
+            // Half a character at the end counts only if the model chose to end there.
             if finish == Finish::EndOfTurn {
                 let (piece, _) = filter.push(&stream.finish());
                 emit(&piece, &mut text);

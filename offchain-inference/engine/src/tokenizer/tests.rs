@@ -193,7 +193,7 @@ fn every_way_to_cut_text_is_that_of_llama_cpp() {
                 "{name} {text:?} {literal:?}"
             );
             let mut parsed = tokenizer.encode(text, Specials::Parse);
-            // Where the text begins with it, llama.cpp has the first token twice.
+            // If the text begins with it, llama.cpp has the first token twice.
             if tokenizer.add_bos && text.starts_with("<s>") {
                 parsed.insert(0, 1);
             }
