@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The command `compare`: every way to place layers on the same instances, as a page.
+//! The command `compare`: all methods of placing layers on the same instances, as a page.
 
 mod fingerprints;
 
@@ -40,7 +40,7 @@ pub struct Args {
     seeds: u64,
 }
 
-/// Ways to place, in the order of the columns.
+/// Methods of placing layers, in the order of the columns.
 const METHODS: [&str; 11] = [
     "random",
     "Petals",
@@ -55,7 +55,7 @@ const METHODS: [&str; 11] = [
     "plan, trimmed",
 ];
 
-/// What the methods reach on one instance, in milliseconds; infinite where a layer has no holder.
+/// The results of the methods on one instance, in milliseconds; infinite if a layer has no holder.
 struct Row {
     name: String,
     best_known: Option<f64>,
@@ -63,7 +63,7 @@ struct Row {
     seconds: f64,
 }
 
-/// Seconds of the processor that this thread has used; 0 where the system does not tell.
+/// Seconds of the processor that this thread has used; 0 if the system does not tell.
 fn processor_seconds() -> f64 {
     let stat = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanoseconds = stat.split_whitespace().next();
@@ -164,8 +164,8 @@ fn head(reference: &str) {
     );
 }
 
-/// Geometric means of the plan against the others; instances on which one leaves a layer without a
-/// holder are left out of its mean.
+/// Geometric means of the plan against the others. A mean leaves out the instances on which one of
+/// the two leaves a layer without a holder.
 fn summary(rows: &[Row]) {
     println!("\n| plan against | geometric mean | worst | instances |\n|---|---|---|---|");
     let line = |name: &str, ratios: Vec<f64>| {

@@ -16,7 +16,7 @@ pub struct Instance {
     pub name: String,
     /// The model.
     pub model: ModelEntry,
-    /// Microseconds that a stage takes besides network and layers.
+    /// Microseconds of a stage besides network and layers.
     #[serde(default = "millisecond")]
     pub hop_us: f64,
     /// The nodes.
@@ -156,8 +156,8 @@ impl Matrix {
         Ok(Self { n, full, rows })
     }
 
-    /// What the first node measured to the second. An empty place is no claim; what is no number
-    /// is a bad one.
+    /// The first node's measurement to the second. An empty place is no claim; one that is no
+    /// number is a bad one.
     fn claim(&self, i: usize, j: usize) -> Option<f64> {
         debug_assert!(i < self.n && j < self.n);
         if self.full {

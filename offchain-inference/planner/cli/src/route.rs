@@ -21,7 +21,7 @@ pub struct Args {
     /// The first layer of each node's span; the best known of the instance by default.
     #[arg(long, value_name = "LAYER,…", value_delimiter = ',')]
     starts: Vec<u16>,
-    /// How many layers each node holds; as many as its memory takes by default.
+    /// The number of layers of each node; as many as its memory takes by default.
     #[arg(long, value_name = "LAYERS,…", value_delimiter = ',')]
     lengths: Vec<u16>,
     /// Print JSON.
@@ -41,7 +41,7 @@ struct Output {
     client: usize,
     token_ms: f64,
     stages: Vec<Stage>,
-    /// What the best pipeline would take if the layers were placed for this client alone.
+    /// The time of the best pipeline if the layers were placed for this client alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     private_token_ms: Option<f64>,
 }

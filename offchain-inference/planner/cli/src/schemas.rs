@@ -75,7 +75,7 @@ pub struct MakeArgs {
     evaluations: Option<u64>,
 }
 
-/// A library and who may have signed it.
+/// A library and its trusted publishers.
 #[derive(clap::Args)]
 pub struct LibraryArgs {
     /// The library.
@@ -122,7 +122,7 @@ impl Schemas {
 }
 
 impl LibraryArgs {
-    /// A library and who may have signed it.
+    /// A library and its trusted publishers.
     pub fn new(library: PathBuf, genesis: [u8; 32], publisher: Vec<[u8; 32]>) -> Self {
         Self {
             library,
@@ -174,7 +174,7 @@ impl MakeArgs {
 
     fn key(&self) -> Result<Keypair> {
         let file = self.key.display();
-        // Nothing of what the file holds is told.
+        // The error tells nothing of the file's content.
         let text = fs::read_to_string(&self.key).with_context(|| format!("cannot read {file}"))?;
         let seed = hex(&text).map_err(|_| anyhow!("{file} holds no 64 hexadecimal digits"))?;
         let secret =

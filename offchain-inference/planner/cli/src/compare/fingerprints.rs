@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Whether a fingerprint chooses a good schema: libraries, queries and rules to choose by.
+//! The test of fingerprints as keys to good schemas: libraries, queries and rules of choice.
 
 use std::sync::atomic::AtomicBool;
 
@@ -22,7 +22,7 @@ const SEEDED: u64 = 2_000;
 /// Schemas that a rule chooses.
 const CHOSEN: usize = 5;
 
-/// How schemas are chosen.
+/// Rules that choose schemas.
 const RULES: [&str; 7] = [
     "H0, H1 and capacity (the format)",
     "H0 and H1",
@@ -33,7 +33,7 @@ const RULES: [&str; 7] = [
     "all evaluated exactly",
 ];
 
-/// What rules compare of a swarm.
+/// The features of a swarm that the rules compare.
 struct Features {
     print: Fingerprint,
     quantiles: Vec<f64>,
@@ -54,7 +54,7 @@ impl Features {
         }
     }
 
-    /// How far two swarms are apart by a rule that is not by chance.
+    /// The distance of two swarms by a rule that is not by chance.
     fn distance(&self, other: &Self, rule: usize) -> f64 {
         let (mut a, mut b) = (self.print.clone(), other.print.clone());
         for print in [&mut a, &mut b] {
@@ -87,11 +87,11 @@ fn drawing(nodes: usize, seed: u64, last_mile: bool) -> Drawing {
     }
 }
 
-/// What was found for one query: totals over that of the reference.
+/// The results for one query: totals over that of the reference.
 struct Query {
     greedy: f64,
     seeded: f64,
-    /// Nearest one, best of those chosen, and a search that they seed, for each rule.
+    /// For each rule: the nearest schema, the best of those chosen, and a search that they seed.
     rules: Vec<[f64; 3]>,
 }
 
