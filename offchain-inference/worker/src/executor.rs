@@ -35,25 +35,25 @@ use crate::{
 /// Pause before the vault is written to again after an error.
 const STORE_AGAIN: Duration = Duration::from_secs(1);
 
-/// How a job ended.
+/// The end of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The result is in the vault.
     Done,
-    /// The agent will not answer; that is in the vault.
+    /// The agent will not answer; the vault says so.
     Passed(String),
-    /// It may work later.
+    /// The job failed and may work later.
     Failed(String),
-    /// It was told to stop.
+    /// The job was cancelled.
     Cancelled,
 }
 
-/// A job ended.
+/// A job that ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
-    /// Which.
+    /// The job.
     pub id: JobId,
-    /// How.
+    /// Its end.
     pub outcome: Outcome,
 }
 
@@ -71,8 +71,8 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// Executes jobs of the chain with this genesis block with `agent`, and tells `finished` about
-    /// them.
+    /// Executes jobs of the chain with this genesis block with `agent`, and reports their ends to
+    /// `finished`.
     pub fn new(
         agent: Agent,
         vault: Arc<Vault>,
@@ -99,7 +99,7 @@ impl Executor {
         self.agent.read().clone()
     }
 
-    /// Lets another agent do the jobs that begin from now on.
+    /// Lets another agent do all jobs that start from now on.
     pub fn replace(&self, agent: Agent) {
         *self.agent.write() = Arc::new(agent);
         self.warm_up();
@@ -110,7 +110,7 @@ impl Executor {
         self.cold.store(true, Ordering::Relaxed);
     }
 
-    /// Which block it is.
+    /// Sets the number of the best block.
     pub fn set_now(&self, now: BlockNumber) {
         self.now.store(now, Ordering::Relaxed);
     }
@@ -221,8 +221,8 @@ impl Executor {
         })
     }
 
-    /// Scores with a fresh salt. Without randomness there are none: a commitment whose salt is known
-    /// can be searched for its scores.
+    /// Scores with a fresh salt. Without randomness there are none: a known salt would let anyone
+    /// search the commitment for its scores.
     fn scored(
         &self,
         seed: H256,
@@ -258,7 +258,7 @@ impl Executor {
             Ok(Err(Failure::Cancelled)) => Outcome::Cancelled,
             Ok(Err(Failure::Broken(reason))) => Outcome::Failed(reason),
             Err(_) => {
-                // Whatever it left behind, nobody uses it again.
+                // The models may be damaged; nobody uses them again.
                 self.agent().unload();
                 Outcome::Failed("the engine crashed; its models will be loaded again".into())
             },
@@ -285,7 +285,7 @@ impl Run for Executor {
         self.metrics.took(Phase::Wait, waited);
         let outcome = self.contain(|| self.execute(job, signals));
         let id = job.id.clone();
-        // Without a driver nobody is interested any more.
+        // Without a driver nobody reads it any more.
         let _ = self.finished.unbounded_send(Finished { id, outcome });
     }
 
@@ -300,7 +300,7 @@ impl Run for Executor {
     }
 }
 
-/// Positions and texts of responses; what is no text counts as empty.
+/// Positions and texts of responses; bytes that are not UTF-8 become U+FFFD.
 fn texts(responses: &[(Position, AccountId, Vec<u8>)]) -> (Vec<Position>, Vec<String>) {
     let split = responses
         .iter()

@@ -19,7 +19,7 @@ use crate::{
     LOG_TARGET,
 };
 
-/// How long a queue waits for its threads when it ends. A thread that still waits for a remote
+/// Longest wait of a queue for its threads when it ends. A thread that still waits for a remote
 /// backend is left behind.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -117,8 +117,8 @@ impl Queue {
         }
     }
 
-    /// Removes a waiting job, or stops a running one. Returns whether it was waiting, in which case
-    /// its end is never reported.
+    /// Removes a waiting job, or stops a running one. Returns true if it was waiting: its end is
+    /// then never reported.
     pub fn cancel(&self, id: &JobId) -> bool {
         let mut state = self.shared.state.lock();
         if let Some(signals) = state.running.get(id) {
@@ -156,7 +156,7 @@ impl Drop for Queue {
                 thread::sleep(Duration::from_millis(5));
             }
             if thread.is_finished() {
-                // A panic in a job has been dealt with where it happened.
+                // A panic in a job was handled in its thread.
                 let _ = thread.join();
             }
         }

@@ -39,10 +39,10 @@ use crate::{
 /// to load.
 const LOOK_AROUND: BlockNumber = 20;
 
-/// Blocks for which the record of a round is kept that the finalised chain does not know.
+/// Blocks after which the record of a round that the finalised chain does not know is dropped.
 const UNKNOWN_ROUND: BlockNumber = 1_000;
 
-/// Why a worker cannot start.
+/// A worker cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The configuration cannot be used.
@@ -83,8 +83,8 @@ pub struct Worker {
 
 impl Worker {
     /// Reads the configuration, opens the vault and starts the threads. Without a `network`, nodes
-    /// compute no layers for each other. The folder `evidence` beside the vault stores proofs that a
-    /// server computed wrongly. The second result receives the jobs that end: give each to
+    /// compute no layers for each other. The folder `evidence` beside the vault stores proofs of
+    /// servers' wrong computations. The second result receives the jobs that end: give each to
     /// [`Worker::on_finished`].
     pub fn start(
         chain: Arc<dyn Chain>,
@@ -140,7 +140,7 @@ impl Worker {
         &self.metrics
     }
 
-    /// The problems that last.
+    /// The present problems.
     pub fn problems(&self) -> &Problems {
         &self.problems
     }
@@ -201,8 +201,8 @@ impl Worker {
             Outcome::Cancelled => {
                 count("cancelled");
                 log::debug!(target: LOG_TARGET, "round {round}: {kind} cancelled for {agent}");
-                // One that was told to hurry had nothing yet. Any other was given up; if it is
-                // due again, its state is that of its successor.
+                // A hurried job had no result yet. Any other was given up; if it is due again, its
+                // state is that of its successor.
                 if let Some(State::Active { hurried: true, .. }) = self.states.get(&id) {
                     self.failed(id);
                 }
@@ -239,7 +239,7 @@ impl Worker {
                 Err(error) => log::debug!(target: LOG_TARGET, "round {}: {error}", key.round),
             }
         }
-        // What writes nothing does not tell that the vault works.
+        // Without a write there is no news about the vault.
         if !gone.is_empty() {
             let purged = self.vault.purge(&gone).map_err(|error| error.to_string());
             self.problems.note("the vault", purged);
@@ -250,7 +250,7 @@ impl Worker {
         self.count();
     }
 
-    /// Whether what the runtime says after a block counts. Where it does not, the worker waits for the
+    /// True if the runtime's answers after a block count. If they do not, the worker waits for the
     /// next block: jobs go on, and nothing is cancelled, submitted or forgotten.
     fn is_migrated(&self, at: At) -> bool {
         let migrated = self.chain.is_migrated(at);
@@ -476,7 +476,7 @@ fn message(sent: Sent) -> &'static str {
     }
 }
 
-/// Whether an agent can work.
+/// Fails if an agent cannot work.
 fn able(standing: &Standing) -> Result<(), String> {
     match &standing.agent {
         None => Err("it serves no agent on this chain; register one with it".into()),
@@ -500,7 +500,7 @@ fn missed(agent: &AccountId, record: &Record, view: &RoundView<AccountId>) -> Ve
         .iter()
         .find(|response| response.agent == *agent)
     else {
-        // In a round that is full, a lower draw may have displaced it.
+        // In a full round, a lower draw may have displaced it.
         let full = round.counts.commits >= round.terms.max_responses;
         return if answered && !full {
             vec!["commit"]

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Whatever moment the process dies at, nothing that it owes is lost.
+//! A process that dies at any moment loses none of the results that it owes.
 //!
 //! A child process runs a worker against a chain of one round that is kept in a file. It aborts at
-//! its n-th contact with the chain, for every n that there is, and another child goes on. The
-//! chain checks what it is sent as the true one does: a second commitment, a key or scores that do
-//! not fit the commitment end the test.
+//! its n-th contact with the chain, for every possible n, and another child goes on. The chain
+//! checks its messages as the true one does: a second commitment ends the test, and so do a key or
+//! scores that do not fit the commitment.
 
 use std::{
     env, fs,
@@ -58,7 +58,7 @@ struct State {
 
 struct OneRound {
     file: PathBuf,
-    /// Whether the runtime is newer than the state: it knows no round then.
+    /// True if the runtime is newer than the state: it knows no round then.
     upgrading: AtomicBool,
     abort_at: usize,
     contacts: AtomicUsize,
@@ -85,7 +85,7 @@ impl OneRound {
         }
     }
 
-    /// Here the process may die.
+    /// The process may die here.
     fn contact(&self) {
         if self.contacts.fetch_add(1, Ordering::SeqCst) + 1 == self.abort_at {
             abort();
@@ -336,7 +336,7 @@ fn child() {
     while chain.state().phase < 4 {
         chain.advance();
         worker.on_block();
-        // What is not in the vault is being computed.
+        // A result that is not in the vault is being computed.
         if chain.task().is_some() {
             let job = block_on(finished.next()).unwrap();
             chain.contact();
@@ -409,7 +409,7 @@ fn nothing_is_dropped_while_the_runtime_is_newer_than_the_state() {
     worker.on_block();
     let job = block_on(finished.next()).unwrap();
     chain.upgrading.store(true, Ordering::SeqCst);
-    // Far enough that a round which the chain does not know would be forgotten.
+    // Far enough that an unknown round would be forgotten.
     chain.change(|state| state.number += 2_000);
     worker.on_block();
     worker.on_finalized();

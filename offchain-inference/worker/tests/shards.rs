@@ -94,7 +94,7 @@ impl Node {
         Agent::new(parse(config), None, service, metrics, problems).unwrap()
     }
 
-    /// Waits until so many layers are served.
+    /// Waits until this many layers are served.
     fn serves(&self, layers: u64) {
         let served = self.metrics.served.with_label_values(&[SMOLLM2]);
         wait(|| served.get() == layers);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! Which requests an agent answers.
+//! The agent's choice of the requests that it answers.
 
 use super::Request;
 use crate::config::Accept;

@@ -63,12 +63,12 @@ pub enum Reply {
     Pass(String),
 }
 
-/// Why a job of an agent failed.
+/// The failure of a job of an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The job was cancelled.
     Cancelled,
-    /// Something is broken, but may work again later.
+    /// A part is broken, but may work again later.
     Broken(String),
 }
 
@@ -100,7 +100,7 @@ impl Signals {
         self.cancel.cancel();
     }
 
-    /// Whether the job has to end.
+    /// True if the job has to end.
     pub fn is_set(&self) -> bool {
         self.cancel.is_cancelled()
     }
@@ -109,7 +109,7 @@ impl Signals {
         self.hurry.load(Ordering::Relaxed)
     }
 
-    /// Whether nobody needs the result.
+    /// True if nobody needs the result.
     fn is_cancelled(&self) -> bool {
         self.is_set() && !self.is_hurry()
     }
@@ -133,8 +133,8 @@ struct Ranker {
 }
 
 impl Agent {
-    /// Creates an agent. Its models are loaded when they are needed; those that `previous` has
-    /// already are taken over. `shards` reaches the layers of other nodes.
+    /// Creates an agent. Its models are loaded when they are needed; those that `previous` already
+    /// has are taken over. `shards` reaches the layers of other nodes.
     pub fn new(
         config: Config,
         previous: Option<&Self>,
@@ -314,7 +314,7 @@ impl Agent {
         outcome
     }
 
-    /// Notes whether the module works.
+    /// Notes the success or failure of a module.
     fn judge<T>(&self, module: &str, outcome: &Result<T, Failure>) {
         match outcome {
             Ok(_) => self.problems.solved(&topic(module)),
@@ -469,7 +469,7 @@ mod tests {
         ));
         let answer = both.respond(&request("b"), &Signals::default());
         assert_eq!(answer, Ok(Reply::Text("c".into())));
-        // No other module has an answer, so that the failure stands: it may work later.
+        // No other module has an answer, so the failure stands: it may work later.
         let answer = both.respond(&request("a"), &Signals::default());
         assert!(matches!(answer, Err(Failure::Broken(reason)) if reason.contains("/nowhere")));
         assert_eq!(both.problems.active().len(), 1);
