@@ -386,7 +386,7 @@ pub(crate) struct InjectionArgs {
     /// The attacks; all of them if left out. The first one is the baseline.
     #[arg(long, value_delimiter = ',', value_parser = named::<injection::Attack>)]
     attacks: Vec<injection::Attack>,
-    /// Whether to take precautions.
+    /// Rounds with precautions (true) or without (false).
     #[arg(long, value_delimiter = ',', default_value = "true,false")]
     defences: Vec<bool>,
 }

@@ -55,7 +55,7 @@ pub struct Authoring {
     pub author: Option<usize>,
     /// Share of a block that the author fills, of both its weight and its length.
     pub fill: Perbill,
-    /// Whether to measure the size of the storage proof.
+    /// True to measure the size of the storage proof.
     pub prove: bool,
 }
 
@@ -394,7 +394,7 @@ fn genesis_state(genesis: &Genesis, validators: &[Keys]) -> Result<TestExternali
         bond,
     };
     let bonds = genesis.agents.iter().map(|(_, bond)| *bond);
-    // Above all others, so that the first session has them.
+    // Above all others, so that these validators are in the first session.
     let bond = bonds.max().unwrap_or(0).max(genesis.parameters.min_bond) + UNIT;
     let agents: Vec<(&Keys, Balance)> = validators
         .iter()

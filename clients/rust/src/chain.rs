@@ -382,7 +382,7 @@ pub struct Registration {
     pub reserved: Balance,
     /// The number of rounds with a reservation.
     pub open: u32,
-    /// Whether the agent has chosen to stay out of new rounds.
+    /// True if the agent has chosen to stay out of new rounds.
     pub chilled: bool,
     /// The ordinal of its activation, if it is active.
     pub activation: Option<u64>,

@@ -14,7 +14,7 @@ use crate::{
     At, Chain, Error, Result,
 };
 
-/// The maximum number of blocks to read where a stream of best blocks left some out.
+/// The most blocks to read if a stream of best blocks left some out.
 const MAX_GAP: usize = 256;
 
 /// Hears of the progress of a round.

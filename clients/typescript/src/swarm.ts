@@ -26,7 +26,7 @@ export type Swarm = { client: Client; api: Api };
 /** A question. Amounts are in the smallest unit, 10⁻¹² STAR. */
 export type Question = {
   prompt: string;
-  /** What the answer is worth to the requester [default: the minimum of the chain]. */
+  /** The fee for the answer [default: the minimum of the chain]. */
   fee?: bigint;
   /** The maximum length of an answer, in tokens [default: 64]. */
   maxTokens?: number;

@@ -207,7 +207,7 @@ fn check_written(path: &Path, tensors: &[(&str, QTensor)]) -> Result<()> {
         if *read(&written, &mut reader, name)?.data()? != *tensor.data()? {
             return Err(Error::Corrupt {
                 path: path.to_owned(),
-                reason: format!("tensor {name} is not what was written"),
+                reason: format!("tensor {name} differs from the written one"),
             });
         }
     }

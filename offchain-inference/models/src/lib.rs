@@ -181,7 +181,7 @@ impl Store {
         self.dir.join(&entry.name).join(&entry.file)
     }
 
-    /// Whether a model's file exists. Does not check its content.
+    /// True if a model's file exists. Does not check its content.
     pub fn is_fetched(&self, entry: &Entry) -> bool {
         self.place(entry).is_file()
     }

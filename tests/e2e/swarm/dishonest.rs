@@ -77,7 +77,7 @@ impl Cast {
         })
     }
 
-    /// Dave commits Alice's ciphertext with a key of its own. When Alice has revealed, her key does
+    /// Dave commits Alice's ciphertext with a key of its own. After Alice's reveal, her key does
     /// not match Dave's commitment, and Dave's own key opens nothing.
     async fn copies_a_ciphertext(&mut self) -> Result<()> {
         let id = self.swarm.ask("What is a starling?", FEE).await?;

@@ -56,7 +56,7 @@ pub enum BackendError {
         reason: String,
     },
     /// The endpoint's answer lacks data that ranking needs.
-    #[error("{url} does not return {what}; a server that does is needed for this")]
+    #[error("{url} does not return {what}; use a server that does")]
     NotOffered {
         /// The endpoint.
         url: String,

@@ -205,7 +205,7 @@ impl Input<'_> {
                 hidden.check_width(config)?;
                 if !hidden.data.iter().all(|x| x.is_finite()) {
                     return Err(Error::Shape(
-                        "the hidden state holds what is not a number".into(),
+                        "the hidden state holds a value that is not finite".into(),
                     ));
                 }
                 Ok(())

@@ -237,7 +237,7 @@ fn a_value_of_the_wrong_type_is_said_in_one_line() {
 }
 
 #[test]
-#[ignore = "writes what llama.cpp is asked about"]
+#[ignore = "writes the questions for llama.cpp"]
 fn the_vocabularies_are_written() {
     let folder = PathBuf::from(std::env::var_os("STARLING_TOKENIZERS").unwrap());
     let texts = serde_json::to_string(&texts()).unwrap();

@@ -49,7 +49,7 @@ fn report(failure: &Failure) {
     }
 }
 
-/// Whether the user stopped the command.
+/// True if the user stopped the command.
 fn is_interruption(failure: &Failure) -> bool {
     matches!(failure.downcast_ref(), Some(BackendError::Cancelled))
         || matches!(failure.downcast_ref(), Some(StoreError::Cancelled))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `starling-shards calibrate`: measures the distance of honest servers and of cheating ones, and
-//! whether the tolerances lie in between.
+//! compares both with the tolerances.
 
 use crate::{
     even_spans, quantile, sorted,

@@ -30,7 +30,7 @@ enum Command {
     Wires(wires::Args),
     /// Measure the distance of honest and of cheating servers, against the tolerances.
     Calibrate(calibrate::Args),
-    /// Show who signed contradicting outputs and, with a model, who is wrong.
+    /// Show the signers of contradicting outputs and, with a model, the wrong one.
     Evidence(evidence::Args),
     /// Measure the time that a pipeline needs to go on after a server fails.
     Recover(recover::Args),

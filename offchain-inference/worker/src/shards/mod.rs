@@ -90,7 +90,7 @@ fn record(archive: &Archive, case: &Case) -> Result<(), String> {
     match path {
         Some(path) => log::warn!(
             target: LOG_TARGET,
-            "{what}: {}; `starling-shards evidence` shows who they are",
+            "{what}: {}; `starling-shards evidence` shows the agents",
             path.display()
         ),
         None => {
