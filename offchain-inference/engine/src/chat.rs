@@ -318,7 +318,7 @@ mod tests {
         ));
     }
 
-    /// Templates in the manner of each family, with what theirs use of the language.
+    /// Templates in the manner of each family, with the parts of the language that theirs use.
     const FAMILIES: [(&str, &str); 6] = [
         (
             "chatml",

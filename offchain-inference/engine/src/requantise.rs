@@ -176,7 +176,7 @@ fn write(
     written
 }
 
-/// candle aligns tensors to 32 bytes, whatever the metadata said of another file.
+/// Leaves out the alignment of the source: candle aligns tensors to 32 bytes.
 fn write_new(
     path: &Path,
     metadata: &[(&str, &gguf_file::Value)],

@@ -70,7 +70,7 @@ pub struct HttpBackend {
 #[derive(Deserialize)]
 struct Completion {
     choices: Option<Vec<Choice>>,
-    /// In place of choices, whatever the status.
+    /// Takes the place of choices, with any status.
     error: Option<Value>,
 }
 

@@ -18,7 +18,7 @@ use crate::{
 ///
 /// Copies (see [`Quoting::discount_copies`]) count with their log-probabilities but not with their
 /// number of tokens: `Σ ln p / number of new tokens`. So copying never makes a response better, and
-/// costs next to nothing where it was to be expected.
+/// an expected copy costs next to nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Likelihood {
     /// The precautions around responses.

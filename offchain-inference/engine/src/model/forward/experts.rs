@@ -2,7 +2,7 @@
 //! Feed-forward sublayers of several experts. A row is computed only by the experts that it takes.
 //!
 //! The rows of a pass are sorted by expert, so that an expert's weights are read once for all rows
-//! that take it. A row's sum runs from its likeliest expert to the last, whatever else is in the pass.
+//! that take it. A row's sum runs from its likeliest expert to the last, in every pass.
 
 use std::{
     ops::Range,
