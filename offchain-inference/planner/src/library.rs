@@ -107,7 +107,7 @@ pub enum LibraryError {
     #[error("a library of {0} schemas; at most {MAX_SCHEMAS} are read")]
     TooMany(usize),
     /// Its publisher is not trusted.
-    #[error("the publisher of the library is not among those that are trusted")]
+    #[error("the publisher of the library is not trusted")]
     Publisher,
     /// The signature is not of its publisher over this chain and this library.
     #[error("the signature of the library does not match")]

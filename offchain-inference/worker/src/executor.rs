@@ -44,7 +44,7 @@ pub enum Outcome {
     Passed(String),
     /// The job failed and may work later.
     Failed(String),
-    /// The job was cancelled.
+    /// The job was told to stop.
     Cancelled,
 }
 

@@ -29,7 +29,7 @@ impl Keys<'_> {
     }
 
     fn absurd(&self, name: &str, value: impl std::fmt::Display) -> Error {
-        Error::Metadata(format!("{} = {value} is absurd", self.key(name)))
+        Error::Metadata(format!("{} = {value} is out of range", self.key(name)))
     }
 
     pub fn optional(&self, name: &str) -> Result<Option<usize>> {

@@ -148,7 +148,7 @@ impl Matrix {
                 let due = n - 1 - i;
                 ensure!(
                     row.len() == due,
-                    "row {i} of rtt_tenth_ms has {} values; {due} are due",
+                    "row {i} of rtt_tenth_ms has {} values instead of {due}",
                     row.len()
                 );
             }

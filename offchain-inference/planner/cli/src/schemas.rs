@@ -94,7 +94,7 @@ pub fn hex(text: &str) -> Result<[u8; 32]> {
     let text = text.trim().trim_start_matches("0x");
     ensure!(
         text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()),
-        "64 hexadecimal digits are due"
+        "64 hexadecimal digits are needed"
     );
     let mut bytes = [0; 32];
     for (byte, place) in bytes.iter_mut().zip((0..).step_by(2)) {
