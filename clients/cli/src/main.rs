@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use starling_client::{Error, Result};
+use starling_console::print_bytes;
 
 use arguments::Connection;
 
@@ -31,7 +32,7 @@ Exit codes:
   7    longer than --timeout
   130  interrupted
 
-Environment:
+Environment (an empty variable counts as not set):
   STARLING_URL     RPC address of the node, if --url is not given
   STARLING_SURI    secret URI of the signer, if no signer is given
   STARLING_MODELS  folder of the model store";
@@ -79,11 +80,13 @@ fn main() -> ExitCode {
         Command::Agent(args) => online(agent::run(connection, args)),
         Command::Tickets(args) => online(tickets::run(connection, args)),
         Command::Rounds(command) => online(rounds::run(connection, command)),
-        Command::Model(args) => model::run(args),
+        Command::Model(args) => model::run(connection.json, args),
         Command::Key(command) => outcome(key::run(connection.json, command)),
         Command::Completions { shell } => {
             let mut command = Cli::command();
-            clap_complete::generate(shell, &mut command, "starling", &mut std::io::stdout());
+            let mut script = vec![];
+            clap_complete::generate(shell, &mut command, "starling", &mut script);
+            print_bytes(&script);
             ExitCode::SUCCESS
         },
     }

@@ -2,6 +2,7 @@
 //! Instances drawn from topologies: round-trip times are measured ones, devices are drawn from
 //! classes.
 
+use starling_console::outln;
 use std::{fs, path::PathBuf};
 
 use anyhow::{ensure, Context, Result};
@@ -272,7 +273,7 @@ impl Args {
             home: self.home,
             last_mile: self.last_mile,
         };
-        println!("{}", serde_json::to_string(&drawing.draw(&topology))?);
+        outln!("{}", serde_json::to_string(&drawing.draw(&topology))?);
         Ok(())
     }
 }

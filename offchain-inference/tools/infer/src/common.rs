@@ -3,6 +3,7 @@
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use starling_console::variable;
 use starling_engine::{
     backend::{Backend, BackendError, HttpBackend, HttpConfig},
     generate::Cancel,
@@ -157,7 +158,7 @@ impl Means {
         };
         let chat_template = self.chat_template.as_deref().map(read_file).transpose()?;
         let config = HttpConfig {
-            api_key: std::env::var(&self.api_key_from).ok(),
+            api_key: variable(&self.api_key_from),
             chat_template,
             ..HttpConfig::new(url.as_str(), model)
         };
