@@ -23,6 +23,11 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Whether the arguments name a node.
+    pub fn names_a_node(&self) -> bool {
+        self.url.is_some()
+    }
+
     /// Connects, and runs `work`.
     pub async fn run<F: Future<Output = Result<()>>>(
         &self,

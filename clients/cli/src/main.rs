@@ -10,6 +10,7 @@ mod model;
 mod rounds;
 mod table;
 mod tickets;
+mod up;
 
 use std::process::ExitCode;
 
@@ -63,6 +64,8 @@ enum Command {
     /// Generate and inspect keys, and write an inference key into the keystore of a node.
     #[command(subcommand)]
     Key(key::Command),
+    /// Run four validators with models on this machine, ask them, and stop them.
+    Up(up::Args),
     /// Print the completion script of a shell.
     Completions {
         /// Shell
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
         Command::Rounds(command) => online(rounds::run(connection, command)),
         Command::Model(args) => model::run(connection.json, args),
         Command::Key(command) => outcome(key::run(connection.json, command)),
+        Command::Up(args) => online(up::run(connection, args)),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             let mut script = vec![];

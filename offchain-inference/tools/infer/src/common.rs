@@ -57,7 +57,7 @@ fn is_interruption(failure: &Failure) -> bool {
 }
 
 /// Location of the models.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub struct StoreArgs {
     /// Folder of the model store [default: $STARLING_MODELS, else the user's data folder]
     #[arg(long, global = true, value_name = "DIR")]
