@@ -2,6 +2,7 @@
 
 //! The experiments on the command line.
 
+use starling_console::outln;
 use std::{fs, path::PathBuf, time::Instant};
 
 use anyhow::{ensure, Context, Result};
@@ -152,7 +153,7 @@ impl SpeedArgs {
                 }
                 Ok(())
             })?;
-        println!("{rounds} rounds in {:.1} s", start.elapsed().as_secs_f64());
+        outln!("{rounds} rounds in {:.1} s", start.elapsed().as_secs_f64());
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `starling ask`.
 
+use starling_console::outln;
 use std::{
     io::{IsTerminal, Read},
     time::{Duration, Instant},
@@ -153,11 +154,11 @@ pub fn print(
         if let (Some(object), Some(seconds)) = (object.as_object_mut(), seconds) {
             object.insert("seconds".into(), seconds.into());
         }
-        println!("{object}");
+        outln!("{object}");
     } else {
-        println!("{}", table::show(report, chain.currency()));
+        outln!("{}", table::show(report, chain.currency()));
         if let Some(seconds) = seconds {
-            println!(
+            outln!(
                 "The round took {seconds:.1} s, from sending the request until its end was final."
             );
         }
@@ -182,9 +183,9 @@ async fn request_only(
 
 fn print_number(json: bool, round: RoundId) {
     if json {
-        println!("{}", serde_json::json!({ "round": round }));
+        outln!("{}", serde_json::json!({ "round": round }));
     } else {
-        println!("{round}");
+        outln!("{round}");
     }
 }
 

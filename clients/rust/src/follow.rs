@@ -22,6 +22,11 @@ pub trait Watch {
     /// The request is in this block as this round. The block is not final yet.
     fn requested(&mut self, _block: BlockNumber, _round: RoundId) {}
 
+    /// Whether [`Self::block`] is of use. Without it no events are fetched.
+    fn wants_blocks(&self) -> bool {
+        true
+    }
+
     /// The events of a block. Each block comes once, in order; after a reorganisation the new
     /// blocks follow.
     fn block(&mut self, _events: &BlockEvents) {}
@@ -158,7 +163,7 @@ impl Follower {
                 },
                 Next::Best(header) => {
                     let blocks = self.best.up_to(chain, header).await?;
-                    for at in &blocks {
+                    for at in blocks.iter().filter(|_| watch.wants_blocks()) {
                         watch.block(&BlockEvents::read(at).await?);
                     }
                     if let (Some(id), Some(at)) = (self.round, blocks.last()) {

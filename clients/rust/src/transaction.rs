@@ -10,7 +10,7 @@ use subxt::{
     dynamic::{tx, Value},
     error::{BackendError, ExtrinsicError, RpcError, TransactionProgressError},
     ext::scale_value::Composite,
-    rpcs,
+    rpcs::{self, UserError},
     tx::{DynamicPayload, TransactionInBlock, TransactionProgress, TransactionStatus},
     SubstrateConfig,
 };
@@ -155,17 +155,25 @@ pub struct Success {
     pub round: Option<RoundId>,
 }
 
-/// Signs `call` and submits it to the node.
+/// Number of nonces that are tried while other transactions of the account take them.
+const TRIES: usize = 32;
+
+/// Signs `call` and submits it to the node. Another transaction of the account may take its nonce
+/// at the same time; the call then gets the next one.
 pub async fn submit(chain: &Chain, call: &Call, signer: &Keypair) -> Result<Submitted> {
-    // The node counts the transactions in its pool; the last final block does not have them yet.
-    let nonce = chain.next_nonce(signer).await?;
-    let parameters = DefaultExtrinsicParamsBuilder::new().nonce(nonce).build();
     let mut transactions = chain.api.transactions().await.map_err(protocol)?;
-    let progress = transactions
-        .sign_and_submit_then_watch(call, signer, parameters)
-        .await
-        .map_err(of_submission)?;
-    Ok(Submitted { progress })
+    let mut tries = 1;
+    loop {
+        // The node counts the transactions in its pool, which the last final block does not have.
+        let nonce = chain.next_nonce(signer).await?;
+        let parameters = DefaultExtrinsicParamsBuilder::new().nonce(nonce).build();
+        let sent = transactions.sign_and_submit_then_watch(call, signer, parameters);
+        match sent.await {
+            Ok(progress) => return Ok(Submitted { progress }),
+            Err(error) if tries < TRIES && is_nonce_taken(&error) => tries += 1,
+            Err(error) => return Err(of_submission(error)),
+        }
+    }
 }
 
 /// Signs `call`, sends it, and waits until it is in a final block.
@@ -239,11 +247,23 @@ async fn success(chain: &Chain, block: &InBlock) -> Result<Success> {
     })
 }
 
-fn of_submission(error: ExtrinsicError) -> Error {
+/// The refusal of the node's pool, if the error is one.
+fn refusal(error: &ExtrinsicError) -> Option<&UserError> {
     match error {
         ExtrinsicError::ErrorSubmittingTransaction(BackendError::Rpc(RpcError::ClientError(
             rpcs::Error::User(refusal),
-        ))) => Error::Refused(error::of_pool(&refusal)),
-        other => protocol(other),
+        ))) => Some(refusal),
+        _ => None,
+    }
+}
+
+fn is_nonce_taken(error: &ExtrinsicError) -> bool {
+    refusal(error).is_some_and(error::is_nonce_taken)
+}
+
+fn of_submission(error: ExtrinsicError) -> Error {
+    match refusal(&error) {
+        Some(refusal) => Error::Refused(error::of_pool(refusal)),
+        None => protocol(error),
     }
 }

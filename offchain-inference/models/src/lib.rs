@@ -127,7 +127,9 @@ impl Store {
     /// Opens the store in `dir`, or in `$STARLING_MODELS`, or in the user's data folder. A
     /// `manifest.toml` in the folder adds to the built-in manifest.
     pub fn open(dir: Option<PathBuf>) -> Result<Self, StoreError> {
-        let dir = match dir.or_else(|| std::env::var_os(Self::DIR_VARIABLE).map(PathBuf::from)) {
+        // An empty variable counts as not set.
+        let named = std::env::var_os(Self::DIR_VARIABLE).filter(|dir| !dir.is_empty());
+        let dir = match dir.or_else(|| named.map(PathBuf::from)) {
             Some(dir) => dir,
             None => directories::ProjectDirs::from("", "", "starling")
                 .ok_or(StoreError::NoHome)?

@@ -12,6 +12,7 @@ mod oracle;
 mod shards;
 mod split;
 mod twenty;
+mod up;
 mod upgrade;
 
 pub(crate) use models::engine;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Instances drawn from topologies: round-trip times are measured, devices are drawn from classes.
 
+use starling_console::outln;
 use std::{fs, path::PathBuf};
 
 use anyhow::{ensure, Context, Result};
@@ -271,7 +272,7 @@ impl Args {
             home: self.home,
             last_mile: self.last_mile,
         };
-        println!("{}", serde_json::to_string(&drawing.draw(&topology))?);
+        outln!("{}", serde_json::to_string(&drawing.draw(&topology))?);
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The commands `plan` and `score`.
 
+use starling_console::outln;
 use std::{path::PathBuf, sync::atomic::AtomicBool};
 
 use anyhow::{ensure, Context, Result};
@@ -185,7 +186,7 @@ impl Args {
                 .collect(),
         };
         if self.json {
-            println!("{}", serde_json::to_string(&output)?);
+            outln!("{}", serde_json::to_string(&output)?);
         } else {
             output.print();
         }
@@ -195,14 +196,19 @@ impl Args {
 
 impl Output {
     fn print(&self) {
-        println!("{}: {} evaluations", self.name, self.evaluations);
+        outln!("{}: {} evaluations", self.name, self.evaluations);
         let rows = std::iter::once(&self.plan)
             .chain(&self.trimmed)
             .chain(&self.candidates);
         for row in rows {
-            println!(
+            outln!(
                 "{:12} G {:9.3} ms  T {:8.2} ms  {:9.1} tokens/s  risk {:.4}  uncovered {}",
-                row.origin, row.score, row.token_ms, row.tokens_s, row.risk, row.uncovered
+                row.origin,
+                row.score,
+                row.token_ms,
+                row.tokens_s,
+                row.risk,
+                row.uncovered
             );
         }
     }
@@ -216,7 +222,7 @@ impl ScoreArgs {
         let placement = given(&instance, &picture, &self.starts, &self.lengths)?;
         let costs = Costs::new(&picture);
         let report = Report::new(&costs, Objective::default(), "given".into(), &placement);
-        println!("{}", serde_json::to_string(&report)?);
+        outln!("{}", serde_json::to_string(&report)?);
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The command `route`.
 
+use starling_console::outln;
 use std::path::PathBuf;
 
 use anyhow::{ensure, Context, Result};
@@ -73,18 +74,20 @@ impl Args {
             private_token_ms: private.map(|(_, time)| time * 1e3),
         };
         if self.json {
-            println!("{}", serde_json::to_string(&output)?);
+            outln!("{}", serde_json::to_string(&output)?);
             return Ok(());
         }
-        println!("node {}: {:.2} ms a token", output.client, output.token_ms);
+        outln!("node {}: {:.2} ms a token", output.client, output.token_ms);
         for stage in &output.stages {
-            println!(
+            outln!(
                 "  layers {}..{} on node {}",
-                stage.start, stage.end, stage.node
+                stage.start,
+                stage.end,
+                stage.node
             );
         }
         if let Some(time) = output.private_token_ms {
-            println!("placed for this client alone: {time:.2} ms");
+            outln!("placed for this client alone: {time:.2} ms");
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The commands `fingerprint` and `schemas`.
 
+use starling_console::outln;
 use std::{fs, path::PathBuf, sync::atomic::AtomicBool};
 
 use anyhow::{anyhow, bail, ensure, Context, Result};
@@ -41,7 +42,7 @@ impl FingerprintArgs {
             "capacity": print.capacity,
             "bars": { "h0_tenth_ms": bars.h0, "h1_tenth_ms": bars.h1 },
         });
-        println!("{output}");
+        outln!("{output}");
         Ok(())
     }
 }
@@ -114,7 +115,7 @@ impl Schemas {
             Self::Make(args) => args.run(),
             Self::Verify(args) => {
                 let library = args.open()?;
-                println!("{} schemas follow from their swarms", library.schemas.len());
+                outln!("{} schemas follow from their swarms", library.schemas.len());
                 Ok(())
             },
         }
@@ -167,8 +168,8 @@ impl MakeArgs {
         let bytes = Library::new(schemas).sign(&self.genesis, &key);
         fs::write(&self.out, &bytes)
             .with_context(|| format!("cannot write {}", self.out.display()))?;
-        println!("library   {}", printed(&library::hash(&bytes)));
-        println!("publisher {}", printed(&key.public.to_bytes()));
+        outln!("library   {}", printed(&library::hash(&bytes)));
+        outln!("publisher {}", printed(&key.public.to_bytes()));
         Ok(())
     }
 

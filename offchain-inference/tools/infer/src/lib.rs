@@ -10,4 +10,8 @@ pub mod models;
 pub mod rank;
 pub mod tokenize;
 
-pub use common::{cancel_on_interrupt, exit_code, item_bar, model_path, Failure, StoreArgs};
+pub use starling_engine::generate::Cancel;
+
+pub use common::{
+    cancel_on_interrupt, exit_code, item_bar, model_path, Failure, FetchBar, StoreArgs,
+};

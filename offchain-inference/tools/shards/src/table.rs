@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Tables for people and for programs.
 
+use starling_console::outln;
 use starling_infer::Failure;
 use std::{fs::OpenOptions, io::Write, path::PathBuf};
 
@@ -70,7 +71,7 @@ impl OutputArgs {
             Format::Markdown => table.markdown(),
             Format::Csv => table.csv()?,
         };
-        println!("{text}");
+        outln!("{text}");
         if let Some(path) = &self.output {
             OpenOptions::new()
                 .append(true)

@@ -129,8 +129,9 @@ fn connect(endpoint: &Endpoint) -> Result<HttpBackend, String> {
     let mut config = HttpConfig::new(&endpoint.url, &endpoint.model);
     if let Some(variable) = &endpoint.api_key_env {
         let key = std::env::var(variable);
-        let key = key.map_err(|_| format!("the environment has no variable {variable}"))?;
-        config.api_key = Some(key);
+        let key = key.ok().filter(|key| !key.is_empty());
+        let missing = || format!("the environment has no variable {variable}, or an empty one");
+        config.api_key = Some(key.ok_or_else(missing)?);
     }
     if let Some(path) = &endpoint.chat_template {
         let template = fs::read_to_string(path);
