@@ -196,7 +196,7 @@ fn the_committee_spends_slashes_and_changes_itself() {
     let eve = Eve.to_account_id();
     let bond = || Rounds::agent_view(&Dave.to_account_id()).unwrap().bond;
     state_of(presets::LOCAL_TESTNET).execute_with(|| {
-        let treasury = Rewards::account();
+        let treasury = Rewards::treasury();
         assert_ok!(Balances::transfer_allow_death(
             RuntimeOrigin::signed(Ferdie.to_account_id()),
             treasury.into(),
