@@ -212,4 +212,13 @@ mod runtime {
     pub type Proxy = pallet_proxy::Pallet<Runtime>;
     #[runtime::pallet_index(23)]
     pub type Multisig = pallet_multisig::Pallet<Runtime>;
+    // Before its members, whose genesis fills it.
+    #[runtime::pallet_index(24)]
+    pub type Committee = pallet_collective::Pallet<Runtime, Instance1>;
+    #[runtime::pallet_index(25)]
+    pub type CommitteeMembers = pallet_membership::Pallet<Runtime, Instance1>;
+    #[runtime::pallet_index(26)]
+    pub type Preimage = pallet_preimage::Pallet<Runtime>;
+    #[runtime::pallet_index(27)]
+    pub type Whitelist = pallet_whitelist::Pallet<Runtime>;
 }

@@ -3,22 +3,26 @@
 
 use codec::Encode;
 use frame_support::{
+    assert_ok,
     dispatch::GetDispatchInfo,
     traits::{GetCallName, InstanceFilter, IntegrityTest},
 };
 use sp_core::crypto::Ss58Codec;
 use sp_genesis_builder::{runtime_decl_for_genesis_builder::GenesisBuilderV1, PresetId};
 use sp_io::TestExternalities;
-use sp_keyring::Sr25519Keyring;
-use sp_runtime::BuildStorage;
+use sp_keyring::Sr25519Keyring::{self, Alice, Bob, Charlie, Dave, Eve, Ferdie};
+use sp_runtime::{
+    traits::{BlakeTwo256, Hash},
+    BuildStorage,
+};
 
 use crate::{
-    configs::{ProxyType, RuntimeBlockWeights},
+    configs::{ProxyType, RuntimeBlockWeights, TheCommittee},
     genesis_config_presets as presets,
     parameters::{Preset, Stateless},
-    AccountId, AllPalletsWithSystem, Aura, Balances, Grandpa, Parameters, Rounds, Runtime,
-    RuntimeCall, RuntimeGenesisConfig, RuntimeHoldReason, Session, TransactionPayment, TxExtension,
-    EXISTENTIAL_DEPOSIT,
+    AccountId, AllPalletsWithSystem, Aura, Balances, Committee, Grandpa, Parameters, Rewards,
+    Rounds, Runtime, RuntimeCall, RuntimeGenesisConfig, RuntimeHoldReason, RuntimeOrigin, Session,
+    TransactionPayment, TxExtension, Whitelist, EXISTENTIAL_DEPOSIT, UNIT,
 };
 
 /// The state of a preset, merged into the default genesis like a chain specification does.
@@ -133,6 +137,101 @@ fn a_narrow_proxy_cannot_move_funds_or_become_root() {
     }
 }
 
+/// Lets these members agree on a call, all that propose, vote and close.
+fn decide(members: &[Sr25519Keyring], call: impl Into<RuntimeCall>) {
+    let motion = Box::new(call.into());
+    let length_bound = u32::try_from(motion.encoded_size()).unwrap();
+    let proposal_weight_bound = motion.get_dispatch_info().call_weight;
+    let proposal = BlakeTwo256::hash_of(&motion);
+    let index = pallet_collective::ProposalCount::<Runtime, TheCommittee>::get();
+    let by = |member: &Sr25519Keyring| RuntimeOrigin::signed(member.to_account_id());
+    let (first, _) = members.split_first().unwrap();
+    let threshold = u32::try_from(members.len()).unwrap();
+    assert_ok!(Committee::propose(
+        by(first),
+        threshold,
+        motion,
+        length_bound
+    ));
+    for member in members {
+        assert_ok!(Committee::vote(by(member), proposal, index, true));
+    }
+    assert_ok!(Committee::close(
+        by(first),
+        proposal,
+        index,
+        proposal_weight_bound,
+        length_bound
+    ));
+}
+
+#[test]
+fn two_thirds_of_the_committee_are_root_and_fewer_are_not() {
+    let members = [Alice, Bob, Charlie, Dave];
+    let remark = RuntimeCall::System(frame_system::Call::set_storage {
+        items: vec![(b"by root".to_vec(), vec![1])],
+    });
+    let call_hash = BlakeTwo256::hash_of(&remark);
+    let whitelist = pallet_whitelist::Call::whitelist_call { call_hash };
+    let dispatch = |who: Sr25519Keyring| {
+        let origin = RuntimeOrigin::signed(who.to_account_id());
+        Whitelist::dispatch_whitelisted_call_with_preimage(origin, Box::new(remark.clone()))
+    };
+    let done = || sp_io::storage::get(b"by root").is_some();
+    for votes in 2..=4 {
+        state_of(presets::LOCAL_TESTNET).execute_with(|| {
+            decide(&members[..votes], whitelist.clone());
+            // A stranger cannot, whatever the committee says.
+            assert!(dispatch(Eve).is_err());
+            assert!(!done());
+            // Nor can a member whose committee did not agree: the call waits.
+            assert_ok!(dispatch(Dave));
+            assert_eq!(done(), votes >= 3, "{votes} of 4");
+        });
+    }
+}
+
+#[test]
+fn the_committee_spends_slashes_and_changes_itself() {
+    let eve = Eve.to_account_id();
+    let bond = || Rounds::agent_view(&Dave.to_account_id()).unwrap().bond;
+    state_of(presets::LOCAL_TESTNET).execute_with(|| {
+        let treasury = Rewards::treasury();
+        assert_ok!(Balances::transfer_allow_death(
+            RuntimeOrigin::signed(Ferdie.to_account_id()),
+            treasury.into(),
+            10 * UNIT
+        ));
+        let spend = pallet_rewards::Call::spend {
+            to: eve.clone(),
+            amount: UNIT,
+        };
+        let before = Balances::free_balance(&eve);
+        decide(&[Alice, Bob], spend.clone());
+        assert_eq!(Balances::free_balance(&eve), before, "half is no majority");
+        decide(&[Alice, Bob, Charlie], spend);
+        assert_eq!(Balances::free_balance(&eve), before + UNIT);
+
+        let slash = pallet_agents::Call::slash {
+            who: Dave.to_account_id(),
+            amount: UNIT,
+        };
+        let before = bond();
+        decide(&[Alice, Bob], slash.clone());
+        assert_eq!(bond(), before, "half is less than two thirds");
+        decide(&[Alice, Bob, Charlie], slash);
+        assert_eq!(bond(), before - UNIT);
+
+        let swap = pallet_membership::Call::<Runtime, TheCommittee>::swap_member {
+            remove: Dave.to_account_id().into(),
+            add: eve.clone().into(),
+        };
+        decide(&[Alice, Bob, Charlie], swap);
+        let members = pallet_collective::Members::<Runtime, TheCommittee>::get();
+        assert!(members.contains(&eve) && !members.contains(&Dave.to_account_id()));
+    });
+}
+
 #[test]
 fn the_parameters_of_every_preset_fit_together() {
     for preset in [Preset::Production, Preset::Dev, Preset::Paper] {
@@ -167,7 +266,8 @@ fn a_genesis_that_chooses_no_parameters_is_refused() {
 
 #[test]
 fn the_reasons_of_holds_and_the_kinds_of_proxies_keep_their_bytes() {
-    let holds: [(RuntimeHoldReason, [u8; 2]); 4] = [
+    let holds: [(RuntimeHoldReason, [u8; 2]); 5] = [
+        (pallet_preimage::HoldReason::Preimage.into(), [26, 0]),
         (pallet_agents::HoldReason::Bond.into(), [31, 0]),
         (pallet_tickets::HoldReason::Tickets.into(), [32, 0]),
         (pallet_rounds::HoldReason::Fee.into(), [35, 0]),

@@ -4,7 +4,7 @@
 use anyhow::{bail, Context, Result};
 use serde::Deserialize;
 use starling_tests::{
-    chain::{account_id, call, next_block, raw_value, send, AtBlock},
+    chain::{account_id, call, contains, next_block, raw_value, send, AtBlock},
     Node,
 };
 use subxt::{
@@ -104,10 +104,4 @@ async fn next_keys(at: &AtBlock) -> Result<Vec<u8>> {
     let address = storage::<(AccountId32,), Value>("Session", "NextKeys");
     let keys = at.storage().fetch(address, (account_id(&alice()),)).await?;
     Ok(keys.bytes().to_vec())
-}
-
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack
-        .windows(needle.len())
-        .any(|window| window == needle)
 }

@@ -8,7 +8,7 @@ mod protocol;
 mod system;
 
 pub use accounts::ToAuthor;
-pub use governance::ProxyType;
+pub use governance::{ProxyType, TheCommittee};
 pub use protocol::{MAX_PROMPT, MAX_RESPONSE};
 pub use system::RuntimeBlockWeights;
 

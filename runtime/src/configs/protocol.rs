@@ -10,11 +10,14 @@ use frame_support::{
     weights::IdentityFee,
     PalletId,
 };
-use frame_system::EnsureRoot;
 use sp_runtime::generic::Era;
 use starling_primitives::sealing;
 
-use super::{consensus::MAX_AUTHORITIES, deposit};
+use super::{
+    consensus::MAX_AUTHORITIES,
+    deposit,
+    governance::{RootOrMajority, RootOrTwoThirds},
+};
 use crate::{
     parameters, weights, AccountId, Agents, Balance, Balances, Ratings, Rewards, Runtime,
     RuntimeCall, RuntimeHoldReason, Session, Tickets, TxExtension, UncheckedExtrinsic, UNIT,
@@ -48,7 +51,7 @@ impl pallet_agents::Config for Runtime {
     type RuntimeHoldReason = RuntimeHoldReason;
     type Currency = Balances;
     type Treasury = Rewards;
-    type SlashOrigin = EnsureRoot<AccountId>;
+    type SlashOrigin = RootOrTwoThirds;
     type SessionKeys = Session;
     type MinBond = parameters::MinBond;
     type KeyFee = ConstU128<UNIT>;
@@ -77,7 +80,7 @@ impl pallet_rewards::Config for Runtime {
     type WeightInfo = weights::pallet_rewards::WeightInfo<Runtime>;
     type Currency = Balances;
     type Tickets = Tickets;
-    type SpendOrigin = EnsureRoot<AccountId>;
+    type SpendOrigin = RootOrMajority;
     type TreasuryId = TreasuryId;
     type Parameters = parameters::Rewards;
     type MinFee = parameters::MinFee;

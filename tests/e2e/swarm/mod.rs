@@ -7,6 +7,7 @@ mod deaths;
 mod dishonest;
 mod honest;
 mod late;
+mod lost_finality;
 mod models;
 mod oracle;
 mod shards;
