@@ -71,6 +71,9 @@ pub struct PipelineConfig {
     /// Minimum round-trip time of a server for the server before it to pass rows on directly.
     /// Nearer servers get their rows through this node: that is as fast and costs fewer messages.
     pub push_from: Duration,
+    /// Maximum number of guessed tokens that a pass verifies. A guess saves a round trip where it is
+    /// right; a pass takes no more of them than are computed within the round trips.
+    pub guesses: usize,
     /// Number of past sequences whose caches are kept for later ones with the same prefix.
     pub remembered: usize,
     /// Time to look for holders of missing layers, and to go on without progress after a failure.
@@ -93,6 +96,7 @@ impl Default for PipelineConfig {
             spot_check: 0.0,
             chunk_rows: 64,
             push_from: Duration::from_millis(2),
+            guesses: 16,
             remembered: 2,
             patience: Duration::from_secs(20),
             request_timeout: Duration::from_secs(3),

@@ -492,6 +492,7 @@ impl Backend for HttpBackend {
             tokens: vec![],
             finish,
             prompt_tokens: None,
+            passes: 0,
             cached_tokens: 0,
             prefill,
             decode: started.elapsed() - prefill,

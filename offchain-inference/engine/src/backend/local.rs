@@ -5,6 +5,7 @@ use super::{Ask, Backend, BackendError, Evaluation, PromptTree};
 use crate::{
     candle::CandleModel,
     chat::ChatTemplate,
+    draft::lookup,
     generate::{Cancel, Finish, GenerateOptions, Generation, StopFilter},
     gguf::Gguf,
     prompt::Prompt,
@@ -336,6 +337,37 @@ impl<T: Trunk> LocalBackend<T> {
     }
 }
 
+/// The hidden states of the last token of a text and of guesses after it.
+struct Ahead {
+    rows: Hidden,
+    guesses: Vec<TokenId>,
+    /// The row of the last token: the number of guesses that were right.
+    right: usize,
+}
+
+impl Ahead {
+    fn of(rows: Hidden, guesses: &[TokenId]) -> Self {
+        Self {
+            rows,
+            guesses: guesses.to_vec(),
+            right: 0,
+        }
+    }
+
+    /// The row from which the next token follows.
+    fn row(&self) -> Result<Hidden, BackendError> {
+        let row = self.rows.row(self.right).ok_or(BackendError::EmptyPrompt)?;
+        Ok(Hidden::new(self.rows.width(), row.to_vec())?)
+    }
+
+    /// Goes on to the row of `token`, if it was the next guess.
+    fn accepts(&mut self, token: TokenId) -> bool {
+        let right = self.guesses.get(self.right) == Some(&token);
+        self.right += usize::from(right);
+        right
+    }
+}
+
 /// A chain of nodes that is computed as one sequence: each but the last has one child, the next.
 #[derive(Default)]
 struct Run<'a> {
@@ -478,7 +510,8 @@ impl<T: Trunk> Backend for LocalBackend<T> {
         let cached_tokens = session.len();
         let prompt_tokens = tokens.len();
         let new = tokens.get(cached_tokens..).unwrap_or_default();
-        let mut hidden = self.extend(&mut session, new)?;
+        let mut ahead = Ahead::of(self.extend(&mut session, new)?.last(), &[]);
+        let mut passes = 0;
         let mut stream = self.tokenizer.stream();
         let mut filter = StopFilter::new(&options.stop);
         let mut text = String::new();
@@ -496,7 +529,7 @@ impl<T: Trunk> Backend for LocalBackend<T> {
             if tokens.len() - prompt_tokens >= options.max_tokens {
                 break Finish::MaxTokens;
             }
-            let token = sampler.sample(&self.model().logits(&hidden.last())?, &tokens)?;
+            let token = sampler.sample(&self.model().logits(&ahead.row()?)?, &tokens)?;
             prefill.get_or_insert_with(|| started.elapsed());
             tokens.push(token);
             if self.tokenizer.ends_generation(token) {
@@ -510,10 +543,19 @@ impl<T: Trunk> Backend for LocalBackend<T> {
             if tokens.len() >= context {
                 break Finish::ContextFull;
             }
-            if tokens.len() - prompt_tokens < options.max_tokens {
-                hidden = self.extend(&mut session, &[token])?;
+            if tokens.len() - prompt_tokens >= options.max_tokens || ahead.accepts(token) {
+                continue;
             }
+            // The guesses from here on were wrong.
+            session.truncate(tokens.len() - 1);
+            let left = (prompt_tokens + options.max_tokens).min(context) - tokens.len();
+            let guesses = lookup(&tokens, self.trunk.free_rows(&session).min(left - 1));
+            let step = [&[token], guesses].concat();
+            ahead = Ahead::of(self.extend(&mut session, &step)?, guesses);
+            passes += 1;
         };
+        // What is remembered for later sequences must be what was said.
+        session.truncate(session.len().min(tokens.len() - 1));
         if !matches!(finish, Finish::Stop(_)) {
             // Half a character at the end counts only if the model chose to end there.
             if finish == Finish::EndOfTurn {
@@ -529,6 +571,7 @@ impl<T: Trunk> Backend for LocalBackend<T> {
             finish,
             prompt_tokens: Some(prompt_tokens),
             cached_tokens,
+            passes,
             prefill,
             decode: started.elapsed() - prefill,
         })
