@@ -19,15 +19,16 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Fetches the file of `entry` into `partial` and returns its path there. Reuses parts that an
-/// earlier call left in `partial`. Does not verify the result.
+/// Fetches the file of `entry` from one of its sources into `partial` and returns its path there.
+/// Reuses parts that an earlier call left in `partial`. Does not verify the result.
 pub(super) fn fetch(
     entry: &Entry,
+    source: &Source,
     partial: &Path,
     progress: &mut dyn Progress,
 ) -> Result<PathBuf, StoreError> {
     let whole = partial.join(&entry.file);
-    match &entry.source {
+    match source {
         Source::Path { path } => {
             let mut from = File::open(path).map_err(at(path))?;
             let mut to = File::create(&whole).map_err(at(&whole))?;

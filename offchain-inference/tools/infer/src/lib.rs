@@ -8,6 +8,7 @@ pub mod generate;
 pub mod injection;
 pub mod models;
 pub mod rank;
+mod recommend;
 pub mod tokenize;
 
 pub use starling_engine::generate::Cancel;

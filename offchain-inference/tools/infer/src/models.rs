@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `starling-infer models`.
 
-use crate::common::{cancel_on_interrupt, model_path, Failure, FetchBar, StoreArgs};
+use crate::{
+    common::{cancel_on_interrupt, model_path, Failure, FetchBar, StoreArgs},
+    recommend,
+};
 use clap::{Args, Subcommand};
 use serde_json::{json, Value};
 use starling_console::outln;
@@ -13,6 +16,8 @@ use std::{ops::Range, path::PathBuf};
 pub enum Command {
     /// List the known models and whether they are here.
     List,
+    /// Show which known models fit the memory and the speed of this machine.
+    Recommend,
     /// Fetch models. Valid files are kept.
     Fetch(Which),
     /// Remove models from the store.
@@ -77,6 +82,7 @@ pub fn run(args: &StoreArgs, json: bool, command: Command) -> Result<(), Failure
     let store = args.open()?;
     match command {
         Command::List => list(&store, json),
+        Command::Recommend => recommend::run(&store, json),
         Command::Fetch(which) => {
             let cancel = cancel_on_interrupt()?;
             for name in which.names(&store) {
@@ -150,30 +156,36 @@ fn list(store: &Store, json: bool) {
     }
 }
 
+fn describe(source: &Source) -> String {
+    match source {
+        Source::Path { path } => path.display().to_string(),
+        Source::HuggingFace {
+            repo,
+            revision,
+            file,
+        } => format!("Hugging Face {repo}@{revision}, {file}"),
+        Source::PyPi { parts } => {
+            let parts = parts
+                .iter()
+                .map(|part| format!("{}=={}, {}", part.package, part.version, part.member));
+            parts.collect::<Vec<_>>().join(" + ")
+        },
+    }
+}
+
 /// The lines of a description, each a name and a value.
 fn info(args: &StoreArgs, store: &Store, json: bool, model: &str) -> Result<(), Failure> {
     let path = model_path(args, model)?;
     let mut lines: Vec<(&str, Value)> = vec![];
     if let Some(entry) = store.manifest().get(model) {
-        let source: Vec<String> = match &entry.source {
-            Source::Path { path } => vec![path.display().to_string()],
-            Source::HuggingFace {
-                repo,
-                revision,
-                file,
-            } => vec![format!("Hugging Face {repo}@{revision}, {file}")],
-            Source::PyPi { parts } => parts
-                .iter()
-                .map(|part| format!("{}=={}, {}", part.package, part.version, part.member))
-                .collect(),
-        };
+        let sources: Vec<_> = entry.sources.iter().map(describe).collect();
         lines.extend([
             ("name", json!(entry.name)),
             ("description", json!(entry.description)),
             ("licence", json!(entry.license)),
             ("sha256", json!(entry.sha256)),
             ("default ranker", json!(entry.ranker.to_string())),
-            ("source", json!(source.join("; "))),
+            ("source", json!(sources.join("; else "))),
         ]);
     }
     let gguf = Gguf::open(&path)?;
