@@ -5,6 +5,7 @@
 #![allow(clippy::result_large_err)]
 
 mod agent;
+mod chain_metrics;
 mod cli;
 mod client;
 mod clock;

@@ -38,6 +38,7 @@ use substrate_prometheus_endpoint::Registry;
 
 use crate::{
     agent::{self, AgentOptions},
+    chain_metrics,
     client::{FullBackend, FullClient, FullPool, HostFunctions},
     clock::Clock,
     rpc,
@@ -334,6 +335,11 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
     let name = config.network.node_name.clone();
     let enable_grandpa = !config.disable_grandpa;
     let prometheus = config.prometheus_registry().cloned();
+    if let Some(registry) = prometheus.clone() {
+        let metrics = chain_metrics::run(client.clone(), registry);
+        let spawner = task_manager.spawn_handle();
+        spawner.spawn("chain-metrics", Some("starling"), metrics);
+    }
     let voter_state = SharedVoterState::empty();
 
     sc_service::spawn_tasks(SpawnTasksParams {
