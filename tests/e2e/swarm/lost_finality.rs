@@ -26,8 +26,8 @@ use super::{address, keys, Swarm};
 
 const CHARLIE: usize = 2;
 const DAVE: usize = 3;
-/// Two sessions at half of the usual speed, and the way to the next one.
-const DRILL: Duration = Duration::from_secs(560);
+/// Three sessions at half of the usual speed, on a busy machine.
+const DRILL: Duration = Duration::from_secs(900);
 /// Blocks between the start of the session and the change of GRANDPA's set.
 const DELAY: u128 = 5;
 const BOND: u128 = 1_000 * UNIT;
