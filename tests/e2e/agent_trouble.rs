@@ -199,6 +199,7 @@ async fn without_key_or_tickets_an_agent_says_so_and_passes() -> Result<()> {
         [
             "--chain=dev".to_owned(),
             "--validator".into(),
+            "--rpc-methods=unsafe".into(),
             "--unsafe-force-node-key-generation".into(),
             format!("--agent-config={}", config.display()),
         ],

@@ -6,6 +6,8 @@ pub mod chain;
 pub mod metrics;
 pub mod node;
 pub mod rounds;
+pub mod websocket;
 
 pub use chain::Api;
 pub use node::Node;
+pub use websocket::WebSocket;
