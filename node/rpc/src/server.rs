@@ -31,6 +31,7 @@ use tokio::{
 };
 use tower::{
     layer::util::{Identity, Stack},
+    util::Either,
     Service, ServiceBuilder,
 };
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -200,7 +201,10 @@ struct Shared {
 }
 
 /// The layers of HTTP, from the innermost to the outermost.
-type Http = Stack<CorsLayer, Stack<NodeHealthProxyLayer, Stack<HostFilterLayer, Identity>>>;
+type Http = Stack<
+    CorsLayer,
+    Stack<NodeHealthProxyLayer, Stack<Either<HostFilterLayer, Identity>, Identity>>,
+>;
 
 /// An address on which the server listens.
 struct Endpoint {
@@ -219,7 +223,7 @@ impl Endpoint {
     ) -> Result<Self, Error> {
         let origins = Origins::new(endpoint.cors.as_deref())?;
         let http = ServiceBuilder::new()
-            .layer(host_filter(&origins, local)?)
+            .option_layer(host_filter(&origins, local)?)
             .layer(NodeHealthProxyLayer)
             .layer(cors(&origins));
         let ping = PingConfig::new()
@@ -289,10 +293,13 @@ impl Endpoint {
 }
 
 /// Refuses requests that are addressed to other hosts, except where all pages may read.
-fn host_filter(origins: &Origins, local: SocketAddr) -> Result<HostFilterLayer, AuthorityError> {
+fn host_filter(
+    origins: &Origins,
+    local: SocketAddr,
+) -> Result<Option<HostFilterLayer>, AuthorityError> {
     match origins {
-        Origins::All => Ok(HostFilterLayer::disable()),
-        Origins::Listed(_) => HostFilterLayer::new(hosts(local)),
+        Origins::All => Ok(None),
+        Origins::Listed(_) => HostFilterLayer::new(hosts(local)).map(Some),
     }
 }
 
