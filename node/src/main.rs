@@ -10,6 +10,8 @@ mod cli;
 mod client;
 mod clock;
 mod command;
+mod endpoints;
+mod key;
 mod ports;
 mod rpc;
 mod service;

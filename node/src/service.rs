@@ -41,6 +41,7 @@ use crate::{
     chain_metrics,
     client::{FullBackend, FullClient, FullPool, HostFunctions},
     clock::Clock,
+    endpoints::Endpoints,
     rpc,
 };
 
@@ -247,7 +248,7 @@ pub(crate) fn new_partial(
 
 /// Starts a node, with an agent if `agent` asks for one. It runs until the task manager ends.
 pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
-    config: Configuration,
+    mut config: Configuration,
     runtime_cache: Option<&Path>,
     agent: AgentOptions,
 ) -> Result<TaskManager, ServiceError> {
@@ -342,7 +343,8 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
     }
     let voter_state = SharedVoterState::empty();
 
-    sc_service::spawn_tasks(SpawnTasksParams {
+    let endpoints = Endpoints::take(&mut config);
+    let methods = sc_service::spawn_tasks(SpawnTasksParams {
         config,
         client: client.clone(),
         backend: backend.clone(),
@@ -363,6 +365,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
         telemetry: telemetry.as_mut(),
         tracing_execute_block: None,
     })?;
+    task_manager.keep_alive(endpoints.serve(&methods)?);
 
     let running = Running {
         client,

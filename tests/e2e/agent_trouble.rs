@@ -4,10 +4,10 @@
 
 use std::{fs, net::TcpListener, path::Path, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use starling_models::Store;
 use starling_primitives::RoundId;
-use starling_runtime::{MILLI_UNIT, UNIT};
+use starling_runtime::{AccountId, MILLI_UNIT, UNIT};
 use starling_tests::{
     chain::{account_id, call, send},
     node::run,
@@ -18,17 +18,24 @@ use subxt::{
     dynamic::Value,
     rpcs::{methods::legacy::Bytes, rpc_params},
 };
-use subxt_signer::sr25519::dev::{alice, bob};
+use subxt_signer::sr25519::{
+    dev::{alice, bob},
+    Keypair,
+};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
     time::timeout,
 };
 
-use crate::swarm::engine::{model, SMOLLM2};
+use crate::{
+    client::starling,
+    swarm::engine::{model, SMOLLM2},
+};
 
 const TOML_OF_AN_EXPERT: &str =
     "[[primary]]\n[[primary.patterns]]\npattern = '.'\nanswer = \"Yes.\"\n";
+const ACCOUNTS: &str = "accounts = [\"Alice\"]\n";
 const WRONG: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// Bob asks; the only agent is Alice. Returns the round once it is over. A single answer is never
@@ -88,7 +95,7 @@ async fn a_missing_model_is_reported_once_and_its_return_too() -> Result<()> {
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let write = |sha256: &str, rest: &str| {
         let config_text = format!(
-            "store = {store:?}\nthreads = 1\nniceness = 0\n\
+            "{ACCOUNTS}store = {store:?}\nthreads = 1\nniceness = 0\n\
              [[primary]]\nmodel = {SMOLLM2:?}\naccept = {{ max_prompt_bytes = 1 }}\n\
              [[primary]]\nname = \"file\"\npath = {weights:?}\nsha256 = {sha256:?}\n\
              accept = {{ max_prompt_bytes = 1 }}\n\
@@ -173,7 +180,7 @@ async fn without_key_or_tickets_an_agent_says_so_and_passes() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let base = folder.path().join("base");
     let config = folder.path().join("agent.toml");
-    fs::write(&config, TOML_OF_AN_EXPERT)?;
+    fs::write(&config, ACCOUNTS.to_owned() + TOML_OF_AN_EXPERT)?;
     for (key_type, scheme) in [("aura", "sr25519"), ("gran", "ed25519")] {
         let inserted = run([
             "key",
@@ -192,6 +199,7 @@ async fn without_key_or_tickets_an_agent_says_so_and_passes() -> Result<()> {
         [
             "--chain=dev".to_owned(),
             "--validator".into(),
+            "--rpc-methods=unsafe".into(),
             "--unsafe-force-node-key-generation".into(),
             format!("--agent-config={}", config.display()),
         ],
@@ -228,12 +236,67 @@ async fn without_key_or_tickets_an_agent_says_so_and_passes() -> Result<()> {
     Ok(())
 }
 
+/// Mallory registers a key for an agent of her own and puts it into the keystore of another's node.
+#[tokio::test]
+async fn nobody_works_for_an_account_that_the_configuration_does_not_name() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let config = folder.path().join("agent.toml");
+    fs::write(&config, ACCOUNTS.to_owned() + TOML_OF_AN_EXPERT)?;
+    let node = Node::start(
+        &folder.path().join("base"),
+        [
+            "--dev".to_owned(),
+            format!("--agent-config={}", config.display()),
+        ],
+    )
+    .await?;
+    buy_tickets(&node).await?;
+    let hash = "0".repeat(64);
+    for arguments in [
+        &[
+            "agent",
+            "register",
+            "--inference-key=//Mallory",
+            "--bond=200",
+            "--model=patterns",
+            "--model-hash",
+            &hash,
+        ][..],
+        &["tickets", "buy", "1"],
+    ] {
+        let done = starling(&node, &[arguments, &["--dev", "charlie"]].concat()).await?;
+        ensure!(done.code == Some(0), "{arguments:?}: {}", done.stderr);
+    }
+    let uri = "//Mallory";
+    let key = Keypair::from_uri(&uri.parse()?)?.public_key().0.to_vec();
+    let (): () = node
+        .rpc()
+        .await?
+        .request("author_insertKey", rpc_params!["infr", uri, Bytes(key)])
+        .await?;
+
+    let ignored = ["of the keystore is ignored: it serves"];
+    node.logged(&ignored).await?;
+    let api = node.api().await?;
+    let id = opened(&send(&api, &request("Is it so?", UNIT, 32), &bob()).await?).await?;
+    let view = over(&node, &api, id).await?;
+    let agents: Vec<_> = view
+        .responses
+        .iter()
+        .map(|response| &response.agent)
+        .collect();
+    assert_eq!(agents, [&AccountId::new(account_id(&alice()).0)]);
+    assert_eq!(view.round.counts.commits, 1);
+    assert_eq!(node.log_count(&ignored), 1);
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_configuration_can_be_checked_before_a_node_runs_with_it() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let config = folder.path().join("agent.toml");
     let path = config.display().to_string();
-    fs::write(&config, TOML_OF_AN_EXPERT)?;
+    fs::write(&config, ACCOUNTS.to_owned() + TOML_OF_AN_EXPERT)?;
     let checked = run(["agent", "check", &path]).await?;
     assert_eq!(checked.code, Some(0), "{}", checked.stderr);
     fs::write(&config, "[[serve]]\nmodel = \"m\"\nmax_blocks = 3\n")?;
@@ -261,7 +324,7 @@ async fn a_node_whose_agent_works_ends_without_waiting_for_it() -> Result<()> {
         "[[before]]\nurl = \"http://{}/\"\ntimeout = \"10m\"\n",
         server.local_addr()?
     );
-    fs::write(&config, hook + TOML_OF_AN_EXPERT)?;
+    fs::write(&config, ACCOUNTS.to_owned() + &hook + TOML_OF_AN_EXPERT)?;
     let node = Node::start(
         &folder.path().join("base"),
         [

@@ -12,7 +12,7 @@ use starling_tests::{
 const UNIT: &str = "000000000000";
 
 /// Runs the client against `node` to its end.
-async fn starling(node: &Node, arguments: &[&str]) -> Result<Outcome> {
+pub(crate) async fn starling(node: &Node, arguments: &[&str]) -> Result<Outcome> {
     starling_at(node.url(), arguments).await
 }
 

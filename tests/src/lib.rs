@@ -7,6 +7,8 @@ pub mod governance;
 pub mod metrics;
 pub mod node;
 pub mod rounds;
+pub mod websocket;
 
 pub use chain::Api;
 pub use node::Node;
+pub use websocket::WebSocket;

@@ -26,7 +26,7 @@ use tokio::{
 use crate::Api;
 
 /// Far longer than a node needs to start or to give up, so that a busy machine fails no test.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running node. It is killed when dropped, even if the test fails.
 pub struct Node {

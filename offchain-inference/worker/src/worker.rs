@@ -15,12 +15,13 @@ use sp_core::crypto::Ss58Codec;
 use starling_primitives::{
     api::{JobBoard, RoundView, Sent, Task, VaultEntry},
     round::{BlockNumber, Failure, Phase as RoundPhase},
-    RoundId,
+    InferenceKey, RoundId,
 };
 use starling_shards::ServiceError;
 use substrate_prometheus_endpoint::{PrometheusError, Registry};
 
 use crate::{
+    accounts::Accounts,
     agent::Agent,
     chain::{At, Chain, Standing},
     config::{Config, ConfigError},
@@ -65,6 +66,10 @@ pub enum Error {
 /// An agent at work.
 pub struct Worker {
     chain: Arc<dyn Chain>,
+    /// The agents that the node works for.
+    accounts: Accounts,
+    /// Keys of other agents, which are ignored.
+    foreign: BTreeSet<InferenceKey>,
     vault: Arc<Vault>,
     executor: Arc<Executor>,
     queue: Queue,
@@ -83,12 +88,13 @@ pub struct Worker {
 
 impl Worker {
     /// Reads the configuration, opens the vault and starts the threads. Without a `network`, nodes
-    /// compute no layers for each other. The folder `evidence` beside the vault stores proofs of
+    /// compute no layers for each other. `accounts` become those of the configuration. The folder `evidence` beside the vault stores proofs of
     /// servers' wrong computations. The second result receives the jobs that end: give each to
     /// [`Worker::on_finished`].
     pub fn start(
         chain: Arc<dyn Chain>,
         network: Option<Network>,
+        accounts: Accounts,
         config: &Path,
         vault: &Path,
         registry: Option<&Registry>,
@@ -98,6 +104,7 @@ impl Worker {
         let problems = Arc::new(Problems::new(metrics.clone()));
         let (watch, config) = Watch::open(config)?;
         let size = size(&config);
+        accounts.configure(&config);
         let shards = network.map(|network| {
             let (metrics, problems) = (metrics.clone(), problems.clone());
             let evidence = vault.with_file_name("evidence");
@@ -119,6 +126,8 @@ impl Worker {
         let queue = Queue::start(size, executor.clone())?;
         let worker = Self {
             chain,
+            accounts,
+            foreign: BTreeSet::new(),
             vault,
             executor,
             queue,
@@ -168,7 +177,8 @@ impl Worker {
         let started = Instant::now();
         let boards = self.chain.boards(best);
         self.metrics.took(Phase::Hook, started.elapsed());
-        if let Some(boards) = self.problems.note("the off-chain hook", boards) {
+        if let Some(mut boards) = self.problems.note("the off-chain hook", boards) {
+            boards.retain(|board| self.accounts.contains(&board.agent));
             self.due = jobs::due(&boards, best.number);
             self.boards = boards;
             self.tell_refusals(best.number);
@@ -339,7 +349,7 @@ impl Worker {
     /// Has the runtime sign and send the results that are due and `wanted`.
     fn submit(&self, at: At, wanted: impl Fn(&VaultEntry<AccountId>) -> bool) {
         let mut entries = jobs::entries(&self.vault.records(), &self.boards, at.number);
-        entries.retain(wanted);
+        entries.retain(|entry| self.accounts.contains(&entry.agent) && wanted(entry));
         if entries.is_empty() {
             return;
         }
@@ -380,6 +390,7 @@ impl Worker {
         if let Some(shards) = &self.shards {
             shards.configure(agent.config());
         }
+        self.accounts.configure(agent.config());
         self.executor.replace(agent);
         if size != self.queue.size() {
             let queue = Queue::start(size, self.executor.clone());
@@ -395,26 +406,37 @@ impl Worker {
     }
 
     /// Checks whether the agents of this node can work.
-    fn look_around(&self, at: At) {
+    fn look_around(&mut self, at: At) {
         let standings = self.chain.standings(at);
         if let Some(standings) = self.problems.note("the agents' standing", standings) {
-            let keys = if standings.is_empty() {
-                Err(
-                    "the keystore holds no key of type `infr`; insert one with `starling-node key \
-                     insert --key-type infr --scheme sr25519` and register it"
-                        .into(),
-                )
-            } else {
-                Ok(())
-            };
-            self.problems.note("the inference key", keys);
+            let have_keys = self.accounts.have_keys(&standings);
+            self.problems.note("the inference key", have_keys);
             for standing in standings {
                 let topic = format!("the inference key {}", standing.key);
-                self.problems.note(&topic, able(&standing));
+                if self.accounts.is_foreign(&standing) {
+                    self.problems.solved(&topic);
+                    self.tell_foreign(standing);
+                } else {
+                    self.problems.note(&topic, able(&standing));
+                }
             }
         }
         self.executor.warm_up();
         self.queue.nudge();
+    }
+
+    /// Logs once for each key that it is ignored.
+    fn tell_foreign(&mut self, standing: Standing) {
+        let Standing { key, agent } = standing;
+        let Some((agent, _)) = agent else { return };
+        if self.foreign.insert(key.clone()) {
+            log::warn!(
+                target: LOG_TARGET,
+                "the inference key {key} of the keystore is ignored: it serves {}, which `accounts` \
+                 of the agent configuration does not name",
+                agent.to_ss58check(),
+            );
+        }
     }
 
     /// Logs once for each round that the chain accepts no response.

@@ -28,7 +28,7 @@ use starling_primitives::{
 };
 use starling_worker::{
     chain::{At, Chain, Standing},
-    AccountId, Worker,
+    AccountId, Accounts, Worker,
 };
 
 const FOLDER: &str = "STARLING_ABORT_TEST_FOLDER";
@@ -36,7 +36,7 @@ const ABORT_AT: &str = "STARLING_ABORT_TEST_AT";
 const ROUND: RoundId = 3;
 const SEED: H256 = H256([5; 32]);
 
-const CONFIG: &str = r#"
+const MODULES: &str = r#"
 [[primary]]
 [[primary.patterns]]
 pattern = 'starling'
@@ -67,6 +67,10 @@ struct OneRound {
 
 fn agent() -> AccountId {
     [1; 32].into()
+}
+
+fn config() -> String {
+    format!("accounts = [\"{}\"]{MODULES}", agent())
 }
 
 impl OneRound {
@@ -329,10 +333,17 @@ fn child() {
     let abort_at = env::var(ABORT_AT).unwrap().parse().unwrap();
     let chain = Arc::new(OneRound::open(&folder, abort_at));
     let config = folder.join("agent.toml");
-    fs::write(&config, CONFIG).unwrap();
+    fs::write(&config, self::config()).unwrap();
     let vault = folder.join("vault.redb");
-    let (mut worker, mut finished) =
-        Worker::start(chain.clone(), None, &config, &vault, None).unwrap();
+    let (mut worker, mut finished) = Worker::start(
+        chain.clone(),
+        None,
+        Accounts::default(),
+        &config,
+        &vault,
+        None,
+    )
+    .unwrap();
     while chain.state().phase < 4 {
         chain.advance();
         worker.on_block();
@@ -387,9 +398,10 @@ fn finality_without_anything_to_write_does_not_end_the_troubles_of_the_vault() {
     let folder = tempfile::tempdir().unwrap();
     let chain = Arc::new(OneRound::open(folder.path(), 0));
     let config = folder.path().join("agent.toml");
-    fs::write(&config, CONFIG).unwrap();
+    fs::write(&config, self::config()).unwrap();
     let vault = folder.path().join("vault.redb");
-    let (mut worker, _finished) = Worker::start(chain, None, &config, &vault, None).unwrap();
+    let (mut worker, _finished) =
+        Worker::start(chain, None, Accounts::default(), &config, &vault, None).unwrap();
     worker.problems().found("the vault", "full".into());
     worker.on_finalized();
     assert!(worker.problems().active().contains_key("the vault"));
@@ -400,10 +412,17 @@ fn nothing_is_dropped_while_the_runtime_is_newer_than_the_state() {
     let folder = tempfile::tempdir().unwrap();
     let chain = Arc::new(OneRound::open(folder.path(), 0));
     let config = folder.path().join("agent.toml");
-    fs::write(&config, CONFIG).unwrap();
+    fs::write(&config, self::config()).unwrap();
     let vault = folder.path().join("vault.redb");
-    let (mut worker, mut finished) =
-        Worker::start(chain.clone(), None, &config, &vault, None).unwrap();
+    let (mut worker, mut finished) = Worker::start(
+        chain.clone(),
+        None,
+        Accounts::default(),
+        &config,
+        &vault,
+        None,
+    )
+    .unwrap();
     // The response is in the vault when the code changes.
     chain.advance();
     worker.on_block();

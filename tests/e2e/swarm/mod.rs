@@ -104,8 +104,14 @@ impl Validator {
             agent: config.is_some(),
             variables: vec![],
         };
-        fs::write(validator.config(), config.unwrap_or_default())?;
+        validator.configure(&config.unwrap_or_default())?;
         Ok(validator)
+    }
+
+    /// Gives its agent another configuration.
+    fn configure(&self, config: &str) -> Result<()> {
+        let accounts = format!("accounts = [{:?}]\n", self.name);
+        Ok(fs::write(self.config(), accounts + config)?)
     }
 
     fn config(&self) -> PathBuf {
