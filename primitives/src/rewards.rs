@@ -30,7 +30,7 @@ pub struct Paid {
     pub subsidy: Balance,
     /// Paid to the winner.
     pub winner: Balance,
-    /// Paid to all rankers together.
+    /// Paid to all rankers together. In a round without a ranking, to the agents that delivered.
     pub rankers: Balance,
     /// Paid to the treasury: its share, remainders, and payments that could not be delivered.
     pub treasury: Balance,
@@ -76,6 +76,15 @@ pub fn divide(amount: Balance, points: &[u64]) -> (Vec<Balance>, Balance) {
 /// Loss of an agent that does not deliver: `max(minimum, share · fee)`.
 pub fn slash(fee: Balance, share: Permill, minimum: Balance) -> Balance {
     share.mul_ceil(fee).max(minimum)
+}
+
+/// The part of the fee that goes back if a round fails because agents withheld their keys or
+/// scores: at most `refund`, and at most what these agents lost together.
+///
+/// So a requester that lets an agent of its own withhold never gets an answer for less than its
+/// fee, however many agents it owns.
+pub fn refund_if_withheld(refund: Balance, lost: Balance) -> Balance {
+    refund.min(lost)
 }
 
 /// Whether a requester that owns all agents of its round loses money, or at best breaks even:
@@ -162,6 +171,13 @@ mod tests {
     fn without_points_all_of_it_remains() {
         assert_eq!(divide(100, &[0, 0]), (vec![0, 0], 100));
         assert_eq!(divide(100, &[]), (vec![], 100));
+    }
+
+    #[test]
+    fn what_withholding_brings_back_is_at_most_what_it_costs() {
+        assert_eq!(refund_if_withheld(500, 110), 110);
+        assert_eq!(refund_if_withheld(500, 880), 500);
+        assert_eq!(refund_if_withheld(500, 0), 0);
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub enum Failure {
     /// Fewer than `min_responses` agents committed.
     #[codec(index = 0)]
     TooFewCommits,
-    /// Fewer than `min_responses` valid responses were revealed.
+    /// Fewer valid responses were revealed than can be ranked: `MinResponses` of the chain.
     #[codec(index = 1)]
     TooFewReveals,
     /// Nobody disclosed scores, or no response was ranked by enough weight.
@@ -98,7 +98,8 @@ pub struct Terms {
     pub slash: Balance,
     /// Maximum length of a response, in tokens of the agent's model.
     pub max_tokens: u32,
-    /// Minimum number of valid responses; with fewer the round fails.
+    /// Minimum number of sealed responses; with fewer the round fails. If some of them are not
+    /// revealed, the round goes on with the others.
     pub min_responses: u32,
     /// Maximum number of responses.
     pub max_responses: u32,
@@ -197,7 +198,7 @@ pub struct Settlement {
     pub subsidy: Balance,
     /// Paid to the winner.
     pub winner: Balance,
-    /// Paid to all rankers together.
+    /// Paid to all rankers together. In a round without a ranking, to the agents that delivered.
     pub rankers: Balance,
     /// Paid to the treasury.
     pub treasury: Balance,

@@ -18,6 +18,9 @@ use crate::{
 
 /// The registry of agents: identities, bonds, reservations. Implemented by `pallet-agents`.
 pub trait AgentRegistry<AccountId> {
+    /// The currency of a slashed reservation.
+    type Credit;
+
     /// The inference key of `who` in force, active or not: an agent may always send the messages
     /// that it owes, even if it is chilled.
     fn inference_key(who: &AccountId) -> Option<InferenceKey>;
@@ -54,8 +57,8 @@ pub trait AgentRegistry<AccountId> {
     /// Ends one reservation of `amount` without loss.
     fn release(who: &AccountId, amount: Balance);
 
-    /// Ends one reservation of `amount` by slashing it. Returns the slashed amount.
-    fn slash_reserved(who: &AccountId, amount: Balance) -> Balance;
+    /// Ends one reservation of `amount` by slashing it. The caller decides who gets the credit.
+    fn slash_reserved(who: &AccountId, amount: Balance) -> Self::Credit;
 
     /// The open reservations of `who` and their sum, for checks of consistency.
     fn reservations(who: &AccountId) -> (u32, Balance);
@@ -136,8 +139,8 @@ pub trait Rewards<AccountId> {
     /// A loser's part of a ticket of this price that is forfeited: `LoserShare`.
     fn loser_part(price: Balance) -> Balance;
 
-    /// The part of the fee that goes back to the requester if the round fails after its responses
-    /// were revealed. The rest goes to two of the methods below.
+    /// The part of the fee that goes back to the requester at most if the round fails after its
+    /// responses were revealed. The rest goes to two of the methods below.
     fn failure_refund(fee: Balance) -> Balance;
 
     /// Settles a round with a winner.
@@ -161,7 +164,19 @@ pub trait Rewards<AccountId> {
         rankers: &[(AccountId, u64)],
     ) -> Paid;
 
-    /// Settles a round that pays nobody. All of `rest`, the fee after [`Self::failure_refund`],
-    /// goes to the treasury.
-    fn pay_nobody(rest: Self::Credit, forfeits: Self::Credit) -> Paid;
+    /// Settles a round that failed because agents did not deliver.
+    ///
+    /// `fee` is the whole fee, `rest` its part that does not go back, `forfeits` and `slashes` the
+    /// losses of the agents that did not deliver. The agents that did share the losses and the
+    /// rankers' share of the fee in equal parts; the treasury gets the rest of the fee.
+    fn pay_delivered(
+        fee: Balance,
+        rest: Self::Credit,
+        forfeits: Self::Credit,
+        slashes: Self::Credit,
+        delivered: &[AccountId],
+    ) -> Paid;
+
+    /// Gives slashed bonds that no agent has a claim on to the treasury.
+    fn keep(slashes: Self::Credit);
 }

@@ -46,15 +46,14 @@ pub fn why(
             round.terms.min_responses,
         ),
         (Phase::Failed(Failure::TooFewReveals), _) => format!(
-            "No answer was chosen: of {}, {} turned out valid, and the request asked for at least \
-             {}. Half of the fee is refunded.",
+            "No answer was chosen: of {}, {} turned out valid, too few to rank. At most half of the \
+             fee is refunded.",
             answers(counts.commits),
             counts.valid,
-            round.terms.min_responses,
         ),
         (Phase::Failed(Failure::NoRankings), _) => format!(
             "No answer was chosen: of {} that answered, {} disclosed scores, too few to decide. \
-             Half of the fee is refunded.",
+             At most half of the fee is refunded.",
             count(counts.valid, "agent", "agents"),
             counts.disclosures,
         ),

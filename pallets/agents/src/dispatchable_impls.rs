@@ -311,18 +311,24 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Takes `amount`, which is already off the books, from the held funds of `who`.
+    /// Takes `amount`, which is already off the books, from the held funds of `who` for the
+    /// treasury.
     pub(crate) fn take_bond(who: &T::AccountId, amount: Balance) {
+        T::Treasury::on_unbalanced(Self::seize(who, amount));
+    }
+
+    /// Takes `amount`, which is already off the books, from the held funds of `who`.
+    pub(crate) fn seize(who: &T::AccountId, amount: Balance) -> CreditOf<T> {
         let (credit, missing): (CreditOf<T>, _) =
             T::Currency::slash(&HoldReason::Bond.into(), who, amount);
         if !missing.is_zero() {
             log::error!(target: crate::LOG_TARGET, "{missing} of a slash of {amount} not on hold");
         }
-        T::Treasury::on_unbalanced(credit);
         Self::deposit_event(Event::Slashed {
             who: who.clone(),
             amount,
         });
+        credit
     }
 
     pub(crate) fn do_enter(who: T::AccountId) -> DispatchResult {

@@ -3,12 +3,12 @@
 
 use frame_support::{
     pallet_prelude::*,
-    traits::{defensive_prelude::*, DefensiveSaturating},
+    traits::{defensive_prelude::*, tokens::imbalance::Imbalance, DefensiveSaturating},
 };
 use sp_runtime::Saturating;
 use starling_primitives::{traits::AgentRegistry, Balance, InferenceKey};
 
-use crate::{Activations, ActiveCount, Agent, Agents, Config, Error, KeyOwner, Pallet};
+use crate::{Activations, ActiveCount, Agent, Agents, Config, CreditOf, Error, KeyOwner, Pallet};
 
 impl<T: Config> Pallet<T> {
     fn ensure_can_reserve(agent: &Agent, amount: Balance) -> DispatchResult {
@@ -34,6 +34,8 @@ impl<T: Config> Pallet<T> {
 }
 
 impl<T: Config> AgentRegistry<T::AccountId> for Pallet<T> {
+    type Credit = CreditOf<T>;
+
     fn inference_key(who: &T::AccountId) -> Option<InferenceKey> {
         Agents::<T>::get(who).map(|agent| agent.key)
     }
@@ -79,12 +81,13 @@ impl<T: Config> AgentRegistry<T::AccountId> for Pallet<T> {
         Self::end_reservation(who, amount, false);
     }
 
-    fn slash_reserved(who: &T::AccountId, amount: Balance) -> Balance {
+    fn slash_reserved(who: &T::AccountId, amount: Balance) -> CreditOf<T> {
         Self::end_reservation(who, amount, true);
         if amount > 0 {
-            Self::take_bond(who, amount);
+            Self::seize(who, amount)
+        } else {
+            CreditOf::<T>::zero()
         }
-        amount
     }
 
     fn reservations(who: &T::AccountId) -> (u32, Balance) {

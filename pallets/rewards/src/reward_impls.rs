@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Settling the pot of a round.
 
+use alloc::vec::Vec;
 use frame_support::traits::{fungible::Balanced, tokens::imbalance::Imbalance, Get};
 use sp_runtime::{Permill, Saturating};
 use starling_primitives::{
@@ -57,7 +58,7 @@ impl<T: Config> Pallet<T> {
         mut credit: CreditOf<T>,
         rankers: &[(T::AccountId, u64)],
     ) -> (Balance, CreditOf<T>) {
-        let points: alloc::vec::Vec<_> = rankers.iter().map(|(_, points)| *points).collect();
+        let points: Vec<_> = rankers.iter().map(|(_, points)| *points).collect();
         let (parts, _) = divide(credit.peek(), &points);
         let mut paid: Balance = 0;
         let mut undelivered = CreditOf::<T>::zero();
@@ -137,9 +138,25 @@ impl<T: Config> Rewards<T::AccountId> for Pallet<T> {
         Self::pay_treasury(treasury.merge(rest).merge(pot), paid)
     }
 
-    fn pay_nobody(rest: CreditOf<T>, forfeits: CreditOf<T>) -> Paid {
+    fn pay_delivered(
+        fee: Balance,
+        rest: CreditOf<T>,
+        forfeits: CreditOf<T>,
+        slashes: CreditOf<T>,
+        delivered: &[T::AccountId],
+    ) -> Paid {
         let mut paid = Paid::default();
         let forfeits = Self::unless_burnt(forfeits, &mut paid);
-        Self::pay_treasury(rest.merge(forfeits), paid)
+        let share = T::Parameters::get().rankers.mul_floor(fee);
+        let (work, rest) = rest.split(share);
+        let equal: Vec<_> = delivered.iter().map(|who| (who.clone(), 1)).collect();
+        let (amount, undelivered) =
+            Self::pay_by_points(work.merge(forfeits).merge(slashes), &equal);
+        paid.rankers = amount;
+        Self::pay_treasury(rest.merge(undelivered), paid)
+    }
+
+    fn keep(slashes: CreditOf<T>) {
+        Self::to_treasury(slashes);
     }
 }

@@ -14,7 +14,7 @@ use sp_core::U256;
 use starling_primitives::{
     assignment::Assignment,
     draw, rewards,
-    traits::{AgentRegistry, Rewards as _, Tickets},
+    traits::{AgentRegistry, Tickets},
     Balance, Position, RoundId, Salt, Score, Secret, H256,
 };
 
@@ -69,8 +69,8 @@ impl<T: Config> Pallet<T> {
         let terms = Terms {
             fee,
             deposit: Self::deposit_of(max_responses),
-            ticket: T::Tickets::price(T::Rewards::reward(fee)),
-            slash: rewards::slash(fee, T::SlashShare::get(), T::MinSlash::get()),
+            ticket: Self::ticket_price(fee),
+            slash: Self::slash_of(fee),
             max_tokens,
             min_responses,
             max_responses,
@@ -367,6 +367,11 @@ impl<T: Config> Pallet<T> {
         T::DepositPerResponse::get()
             .saturating_mul(max_responses.into())
             .saturating_add(T::DepositBase::get())
+    }
+
+    /// The loss of an agent that does not deliver in a round with this fee.
+    pub(crate) fn slash_of(fee: Balance) -> Balance {
+        rewards::slash(fee, T::SlashShare::get(), T::MinSlash::get())
     }
 
     /// The draw of an agent in a round; `None` in the block of the request.

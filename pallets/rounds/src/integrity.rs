@@ -2,7 +2,7 @@
 //! Consistency of the parameters.
 
 use frame_support::{dispatch::DispatchClass, traits::Get};
-use starling_primitives::Position;
+use starling_primitives::{Balance, Position};
 
 use crate::{BlockNumber, Config, MaxSealed, Pallet, Room, WeightInfo};
 
@@ -60,6 +60,13 @@ impl<T: Config> Pallet<T> {
                 .is_some(),
             "a later message must have a higher priority than an earlier one"
         );
+        for fee in Self::fees() {
+            let lost = Self::slash_of(fee).saturating_add(Self::ticket_price(fee));
+            assert!(
+                Self::refund_if_withheld(fee, lost) <= lost,
+                "withholding a key pays at a fee of {fee}"
+            );
+        }
         let limits = T::BlockWeights::get();
         let room = Room {
             transitions: T::MaxTransitions::get(),
@@ -82,5 +89,12 @@ impl<T: Config> Pallet<T> {
             commit.all_lte(most),
             "the largest message must fit into a block"
         );
+    }
+
+    /// The minimum fee and its doublings, for rules that hold at every fee. Slash and ticket have a
+    /// minimum and are straight above it, so a rule that holds at these fees holds between them.
+    fn fees() -> impl Iterator<Item = Balance> {
+        core::iter::successors(Some(T::MinFee::get().max(1)), |fee| (*fee).checked_mul(2))
+            .take_while(|fee| *fee < Balance::MAX >> 32)
     }
 }

@@ -81,7 +81,7 @@ pub mod pallet {
             + Balanced<Self::AccountId, Balance = Balance>;
 
         /// The agents and their bonds.
-        type Agents: AgentRegistry<Self::AccountId>;
+        type Agents: AgentRegistry<Self::AccountId, Credit = CreditOf<Self>>;
 
         /// The tickets with which agents pay for rounds.
         type Tickets: Tickets<Self::AccountId, Credit = CreditOf<Self>>;
@@ -539,7 +539,8 @@ pub mod pallet {
         /// - `prompt`: UTF-8, at most `MaxPrompt` bytes.
         /// - `fee`: for the answer, at least `MinFee`.
         /// - `max_tokens`: maximum length of an answer, in tokens of the agent's model.
-        /// - `min_responses`: minimum number of responses; with fewer the round fails.
+        /// - `min_responses`: minimum number of sealed responses; with fewer the round fails before
+        ///   anything is public. If some are not revealed, the round goes on with the others.
         /// - `max_responses`: maximum number of agents in the round.
         ///
         /// Emits `Requested`. Errors: `InvalidPrompt`, `PromptTooLong`, `FeeTooLow`,

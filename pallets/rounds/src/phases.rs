@@ -49,9 +49,13 @@ impl<T: Config> Pallet<T> {
         Self::leave_committing(id);
     }
 
-    /// With enough valid responses, assigns them to rankers with weights: equation (2).
+    /// With enough valid responses to rank, assigns them to rankers with weights: equation (2).
+    ///
+    /// `min_responses` does not count any more. The revealed responses are public, and a requester
+    /// must not get them for less because somebody withheld a key.
     pub(crate) fn end_revealing(id: RoundId, mut round: RoundOf<T>) {
-        if round.counts.valid < round.terms.min_responses {
+        let enough = T::MinResponses::get().min(round.terms.min_responses);
+        if round.counts.valid < enough {
             return Self::fail(id, round, Failure::TooFewReveals);
         }
         let mut agents: Vec<(T::AccountId, ParticipantOf<T>, Secret)> =

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-use frame_support::{assert_noop, assert_ok};
+use frame_support::{assert_noop, assert_ok, traits::tokens::imbalance::Imbalance};
 use sp_runtime::DispatchError;
 use starling_primitives::traits::AgentRegistry;
 
@@ -56,7 +56,8 @@ fn the_claims_of_a_round_are_left_to_it() {
         assert_eq!(<Agents as AgentRegistry<_>>::bond(&1), 40);
         assert!(!<Agents as AgentRegistry<_>>::is_active(&1));
         assert_noop!(slash(1, 1), Error::<Test>::NothingToSlash);
-        assert_eq!(<Agents as AgentRegistry<_>>::slash_reserved(&1, 40), 40);
+        let credit = <Agents as AgentRegistry<_>>::slash_reserved(&1, 40);
+        assert_eq!(credit.peek(), 40);
         assert_eq!(held(1), 0);
     });
 }

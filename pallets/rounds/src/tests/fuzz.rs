@@ -337,10 +337,20 @@ fn block(idle: Weight) {
                 + settlement.burnt
                 + settlement.refunded;
             let fee = Rounds::<Test>::get(id).expect("it stays").terms.fee;
+            let withheld = matches!(
+                phase,
+                Phase::Failed(Failure::TooFewReveals | Failure::NoRankings)
+            );
+            let lost = settlement.slashed + settlement.forfeited;
+            let slashed = if withheld { settlement.slashed } else { 0 };
             assert_eq!(
                 out,
-                fee + settlement.subsidy + settlement.forfeited,
-                "fee, subsidy and forfeits are paid out to the last unit"
+                fee + settlement.subsidy + settlement.forfeited + slashed,
+                "fee, subsidy and losses are paid out to the last unit"
+            );
+            assert!(
+                !withheld || settlement.refunded <= lost,
+                "the requester gets no more than those lost that withheld"
             );
         }
     }
