@@ -73,9 +73,12 @@ pub fn divide(amount: Balance, points: &[u64]) -> (Vec<Balance>, Balance) {
     (parts, rest)
 }
 
-/// Loss of an agent that does not deliver: `max(minimum, share · fee)`.
-pub fn slash(fee: Balance, share: Permill, minimum: Balance) -> Balance {
-    share.mul_ceil(fee).max(minimum)
+/// Loss of an agent that does not deliver: `share · fee`, between `minimum` and `maximum`.
+///
+/// The maximum bounds the claim of one round on a bond, so that a requester with a high fee cannot
+/// keep agents out of other rounds.
+pub fn slash(fee: Balance, share: Permill, minimum: Balance, maximum: Balance) -> Balance {
+    share.mul_ceil(fee).min(maximum).max(minimum)
 }
 
 /// The part of the fee that goes back if a round fails because agents withheld their keys or
@@ -181,10 +184,13 @@ mod tests {
     }
 
     #[test]
-    fn a_slash_has_a_minimum() {
-        assert_eq!(slash(1000, Permill::from_percent(10), 7), 100);
-        assert_eq!(slash(10, Permill::from_percent(10), 7), 7);
-        assert_eq!(slash(0, Permill::from_percent(10), 7), 7);
+    fn a_slash_has_a_minimum_and_a_maximum() {
+        let slash = |fee| slash(fee, Permill::from_percent(10), 7, 500);
+        assert_eq!(
+            [0, 10, 1_000, 5_000, 5_001].map(slash),
+            [7, 7, 100, 500, 500]
+        );
+        assert_eq!(slash(Balance::MAX), 500);
     }
 
     #[test]

@@ -164,3 +164,13 @@ impl Get<BlockNumber> for LongestRound {
         in_force().rounds.longest_round().saturating_mul(2)
     }
 }
+
+/// Maximum slash of a round: a tenth of the least bond. Every active agent can be in ten rounds at a
+/// time, whatever their fees.
+pub struct MaxSlash;
+
+impl Get<Balance> for MaxSlash {
+    fn get() -> Balance {
+        in_force().min_bond / 10
+    }
+}

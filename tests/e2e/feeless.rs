@@ -24,7 +24,7 @@ use subxt::{
 };
 use subxt_signer::sr25519::dev::{alice, bob};
 
-use crate::played::{submit, Played};
+use crate::played::{enrol, submit, Played};
 
 /// The first round of a chain.
 const ROUND: RoundId = 0;
@@ -49,6 +49,7 @@ fn commit(agent: &Played, signed_at: u64, forge: impl FnOnce(&mut Proof)) -> Res
 async fn a_flood_of_forged_messages_stays_out_and_a_true_one_gets_in() -> Result<()> {
     let node = Node::dev().await?;
     let api = node.api().await?;
+    enrol(&api).await?;
     for (call, signer) in [
         (
             call("Tickets", "buy", vec![Value::u128(100 * MILLI_UNIT)]),

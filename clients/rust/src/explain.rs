@@ -41,7 +41,7 @@ pub fn why(
         (Phase::Done, None) => "The round is over.".into(),
         (Phase::Failed(Failure::TooFewCommits), _) => format!(
             "No answer was chosen: {} arrived, and the request asked for at least {}. The fee is \
-             refunded.",
+             refunded, except for a part that goes to the agents that answered.",
             answers(counts.commits),
             round.terms.min_responses,
         ),

@@ -44,6 +44,14 @@ fn enrol<T: Config>(index: u32, round: &RoundOf<T>, bonds: Balance) -> T::Accoun
     who
 }
 
+/// As many active agents as a request needs.
+fn crowd<T: Config>() {
+    for index in 0..T::MinResponses::get() {
+        let who = account("crowd", index, 0);
+        T::Agents::make_active(&who, InferenceKey::generate_pair(None), 0);
+    }
+}
+
 fn sign<T: Config>(id: RoundId, who: &T::AccountId, message: &Message) -> Proof {
     let key = T::Agents::inference_key(who).expect("the agent is enrolled");
     let signed_at = Pallet::<T>::now();
@@ -58,6 +66,7 @@ fn sign<T: Config>(id: RoundId, who: &T::AccountId, message: &Message) -> Proof 
 
 /// A round of the most expensive kind, for at least `agents` commits.
 fn open<T: Config>(agents: u32) -> RoundId {
+    crowd::<T>();
     let id = NextRound::<T>::get();
     let requester: T::AccountId = account("requester", 0, 0);
     let fee = T::MinFee::get();
@@ -215,6 +224,7 @@ mod benchmarks {
 
     #[benchmark]
     fn request(p: Linear<1, { T::MaxPrompt::get() }>) {
+        crowd::<T>();
         let requester: T::AccountId = whitelisted_caller();
         let (fee, n) = (T::MinFee::get(), T::MaxResponses::get());
         let costs = Pallet::<T>::request_fee(n)

@@ -22,7 +22,7 @@ use crate::{
     Absent, Agenda, CommittingRounds, Config, Counts, Draws, Due, EndedQueue, Entries, Error,
     Event, HoldReason, MaxSealed, NextRound, Pallet, Participant, ParticipantOf, Participants,
     Phase, Prompts, Ranking, Response, Responses, Round, RoundOf, Rounds, ScoresOf, Sealed, Terms,
-    Unhashed, WeightInfo,
+    Unhashed, VoidQueue, WeightInfo,
 };
 
 /// Result of the check of a commit.
@@ -59,6 +59,13 @@ impl<T: Config> Pallet<T> {
             min_responses >= T::MinResponses::get() && min_responses <= max_responses,
             Error::<T>::InvalidMinResponses
         );
+        // The requester's own agent may not answer.
+        let own = u32::from(T::Agents::is_active(&requester));
+        let active = T::Agents::active_count();
+        ensure!(
+            min_responses <= active.saturating_sub(own),
+            Error::<T>::TooFewAgents
+        );
         ensure!(
             Self::stored_rounds() < T::MaxStoredRounds::get().into(),
             Error::<T>::TooManyRounds
@@ -74,20 +81,14 @@ impl<T: Config> Pallet<T> {
             max_tokens,
             min_responses,
             max_responses,
-            active: T::Agents::active_count(),
+            active,
             activations: T::Agents::activations(),
         };
-        // Nobody is waited for. But not before an older round; see `is_complete`.
-        let nobody = terms.active == 0 && CommittingRounds::<T>::get().is_empty();
         let deadline = now.saturating_add(T::CommitWindow::get());
         let due = Due {
-            at: if nobody {
-                now.saturating_add(1)
-            } else {
-                deadline
-            },
+            at: deadline,
             round: id,
-            since: (!nobody).then_some(now),
+            since: Some(now),
             agents: max_responses,
         };
         Self::schedule(due).map_err(|_| Error::<T>::TooManyRounds)?;
@@ -371,7 +372,8 @@ impl<T: Config> Pallet<T> {
 
     /// The loss of an agent that does not deliver in a round with this fee.
     pub(crate) fn slash_of(fee: Balance) -> Balance {
-        rewards::slash(fee, T::SlashShare::get(), T::MinSlash::get())
+        let (least, most) = (T::MinSlash::get(), T::MaxSlash::get());
+        rewards::slash(fee, T::SlashShare::get(), least, most)
     }
 
     /// The draw of an agent in a round; `None` in the block of the request.
@@ -384,12 +386,10 @@ impl<T: Config> Pallet<T> {
 
     /// Number of stored rounds, including open ones.
     pub(crate) fn stored_rounds() -> u64 {
-        let ended = EndedQueue::<T>::get();
         let open = Agenda::<T>::decode_len().unwrap_or_default();
-        ended
-            .tail
-            .saturating_sub(ended.head)
-            .saturating_add(open as u64)
+        let ended = EndedQueue::<T>::get().len();
+        let void = VoidQueue::<T>::get().len();
+        ended.saturating_add(void).saturating_add(open as u64)
     }
 
     fn round_in(id: RoundId, phase: Phase) -> Result<RoundOf<T>, Error<T>> {

@@ -60,6 +60,10 @@ impl<T: Config> Pallet<T> {
                 .is_some(),
             "a later message must have a higher priority than an earlier one"
         );
+        assert!(
+            T::MinSlash::get() <= T::MaxSlash::get(),
+            "MinSlash > MaxSlash"
+        );
         for fee in Self::fees() {
             let lost = Self::slash_of(fee).saturating_add(Self::ticket_price(fee));
             assert!(

@@ -160,6 +160,15 @@ pub mod pallet {
         #[pallet::constant]
         type SlashShare: Get<Permill>;
 
+        /// Maximum slash: the largest claim of one round on a bond.
+        #[pallet::constant]
+        type MaxSlash: Get<Balance>;
+
+        /// The part of the fee that does not come back if too few agents commit. It goes to those
+        /// that did, which have worked for nothing.
+        #[pallet::constant]
+        type CommitShare: Get<Permill>;
+
         /// The deposit for the storage of a round's prompt and of the round itself.
         #[pallet::constant]
         type DepositBase: Get<Balance>;
@@ -336,6 +345,15 @@ pub mod pallet {
     #[pallet::storage]
     pub type EndedQueue<T: Config> = StorageValue<_, Queue, ValueQuery>;
 
+    /// The finished rounds without anything to read, in the order in which they ended. They are
+    /// purged at once.
+    #[pallet::storage]
+    pub type Void<T: Config> = StorageMap<_, Twox64Concat, u64, RoundId, OptionQuery>;
+
+    /// The ends of [`Void`].
+    #[pallet::storage]
+    pub type VoidQueue<T: Config> = StorageValue<_, Queue, ValueQuery>;
+
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
     pub enum Event<T: Config> {
@@ -488,6 +506,9 @@ pub mod pallet {
         BadSignature,
         /// A feeless message must carry a proof, and a message with a fee must not.
         ProofMismatch,
+        /// Fewer agents than `min_responses` are active, not counting the requester: ask for fewer
+        /// responses, or wait for agents.
+        TooFewAgents,
     }
 
     /// Maximum length of a sealed response: `MaxResponse` and the cipher's tag.
@@ -544,8 +565,8 @@ pub mod pallet {
         /// - `max_responses`: maximum number of agents in the round.
         ///
         /// Emits `Requested`. Errors: `InvalidPrompt`, `PromptTooLong`, `FeeTooLow`,
-        /// `InvalidMaxTokens`, `InvalidMinResponses`, `TooManyResponses`, `TooManyRounds`, or an
-        /// error of the currency if the account cannot pay.
+        /// `InvalidMaxTokens`, `InvalidMinResponses`, `TooManyResponses`, `TooFewAgents`,
+        /// `TooManyRounds`, or an error of the currency if the account cannot pay.
         #[pallet::call_index(0)]
         #[pallet::weight(T::WeightInfo::request(prompt.len() as u32))]
         pub fn request(

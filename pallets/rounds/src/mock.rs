@@ -75,6 +75,8 @@ parameter_types! {
     pub static ApprovalThreshold: Permill = Permill::from_percent(30);
     pub static MinSlash: Balance = 50_000;
     pub static SlashShare: Permill = Permill::from_percent(10);
+    pub static MaxSlash: Balance = 4_000_000;
+    pub const CommitShare: Permill = Permill::from_percent(10);
     pub static MaxOpenRounds: u32 = 6;
     pub static MaxStoredRounds: u32 = 10;
     pub static MaxTransitions: u32 = 4;
@@ -217,6 +219,8 @@ impl crate::Config for Test {
     type ApprovalThreshold = ApprovalThreshold;
     type MinSlash = MinSlash;
     type SlashShare = SlashShare;
+    type MaxSlash = MaxSlash;
+    type CommitShare = CommitShare;
     type DepositBase = ConstU128<5_000>;
     type DepositPerResponse = ConstU128<700>;
     type MaxOpenRounds = MaxOpenRounds;
@@ -584,6 +588,11 @@ pub fn round(id: RoundId) -> RoundOf<Test> {
 
 pub fn phase(id: RoundId) -> Phase {
     round(id).phase
+}
+
+/// Whether a round has ended. It may be purged already.
+pub fn is_over(id: RoundId) -> bool {
+    Rounds::<Test>::get(id).is_none_or(|round| round.phase.is_final())
 }
 
 pub fn answer(who: AccountId) -> String {

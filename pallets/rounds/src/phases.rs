@@ -16,7 +16,8 @@ use starling_primitives::{
 
 use crate::{
     BlockNumber, Config, Due, Ended, EndedQueue, Entries, Entry, Event, Failure, Pallet,
-    ParticipantOf, Participants, Phase, Ranking, Response, RoundOf, Rounds, Unhashed,
+    ParticipantOf, Participants, Phase, Ranking, Response, RoundOf, Rounds, Unhashed, Void,
+    VoidQueue,
 };
 
 impl<T: Config> Pallet<T> {
@@ -218,15 +219,22 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Keeps a round for reading, and for a later purge.
+    /// Keeps a round for reading, and for a later purge. A round without anything to read is purged
+    /// from the next block on.
     fn retire(id: RoundId, mut round: RoundOf<T>) {
         Self::unschedule(id);
-        round.deadline = Self::now().saturating_add(T::RetentionPeriod::get());
+        let is_void = round.phase == Phase::Failed(Failure::TooFewCommits);
+        if is_void {
+            let (place, queue) = VoidQueue::<T>::get().pushed();
+            Void::<T>::insert(place, id);
+            VoidQueue::<T>::put(queue);
+        } else {
+            round.deadline = Self::now().saturating_add(T::RetentionPeriod::get());
+            let (place, queue) = EndedQueue::<T>::get().pushed();
+            Ended::<T>::insert(place, id);
+            EndedQueue::<T>::put(queue);
+        }
         Rounds::<T>::insert(id, round);
-        EndedQueue::<T>::mutate(|queue| {
-            Ended::<T>::insert(queue.tail, id);
-            queue.tail = queue.tail.saturating_add(1);
-        });
     }
 
     fn begin(id: RoundId, round: RoundOf<T>, phase: Phase, window: BlockNumber, agents: u32) {

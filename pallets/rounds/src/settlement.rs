@@ -71,7 +71,9 @@ impl<T: Config> Pallet<T> {
         let fee = round.terms.fee;
         settlement.refunded = match round.phase {
             Phase::Done => 0,
-            Phase::Failed(Failure::TooFewCommits) => fee,
+            Phase::Failed(Failure::TooFewCommits) => {
+                fee.saturating_sub(T::CommitShare::get().mul_floor(fee))
+            },
             Phase::Failed(Failure::TooFewReveals | Failure::NoRankings) => {
                 Self::refund_if_withheld(fee, slashes.peek().saturating_add(forfeits.peek()))
             },
@@ -88,7 +90,6 @@ impl<T: Config> Pallet<T> {
                 T::Rewards::keep(slashes);
                 T::Rewards::pay_rankers(fee, rest, forfeits, rankers)
             },
-            (None, Phase::Failed(Failure::TooFewCommits)) => Default::default(),
             (None, _) => T::Rewards::pay_delivered(fee, rest, forfeits, slashes, delivered),
         };
         settlement.with(paid)

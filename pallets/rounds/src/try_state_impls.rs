@@ -15,7 +15,7 @@ use starling_primitives::{
 use crate::{
     Absent, Agenda, CommittingRounds, Config, Counts, Draws, Ended, EndedQueue, Entries,
     HoldReason, NextRound, Pallet, ParticipantOf, Participants, Phase, Prompts, Ranking, Response,
-    Responses, RoundOf, Rounds, Sealed,
+    Responses, RoundOf, Rounds, Sealed, Void, VoidQueue,
 };
 
 impl<T: Config> Pallet<T> {
@@ -42,14 +42,22 @@ impl<T: Config> Pallet<T> {
         ensure!(open.len() == agenda.len(), "a round is on the agenda twice");
 
         let queue = EndedQueue::<T>::get();
-        let ended: Vec<RoundId> = (queue.head..queue.tail)
+        let mut ended: Vec<RoundId> = (queue.head..queue.tail)
             .filter_map(Ended::<T>::get)
             .collect();
         ensure!(
-            ended.len() as u64 == queue.tail.saturating_sub(queue.head)
-                && ended.len() == Ended::<T>::iter().count(),
+            ended.len() as u64 == queue.len() && ended.len() == Ended::<T>::iter().count(),
             "the queue of ended rounds has holes"
         );
+        let queue = VoidQueue::<T>::get();
+        let void: Vec<RoundId> = (queue.head..queue.tail)
+            .filter_map(Void::<T>::get)
+            .collect();
+        ensure!(
+            void.len() as u64 == queue.len() && void.len() == Void::<T>::iter().count(),
+            "the queue of void rounds has holes"
+        );
+        ended.extend(void);
         let stored: BTreeSet<RoundId> = Rounds::<T>::iter_keys().collect();
         let listed: BTreeSet<RoundId> = open.iter().chain(&ended).copied().collect();
         ensure!(stored == listed, "stored rounds and listed ones differ");

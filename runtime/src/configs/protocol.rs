@@ -11,7 +11,7 @@ use frame_support::{
     PalletId,
 };
 use frame_system::EnsureRoot;
-use sp_runtime::generic::Era;
+use sp_runtime::{generic::Era, Permill};
 use starling_primitives::sealing;
 
 use super::{consensus::MAX_AUTHORITIES, deposit};
@@ -30,6 +30,8 @@ const MAX_SEALED: u32 = MAX_RESPONSE.saturating_add(sealing::OVERHEAD);
 parameter_types! {
     /// Identifier that the treasury's account is derived from.
     pub const TreasuryId: PalletId = PalletId(*b"strl/trs");
+    /// Part of a fee that the agents keep that committed to a round with too few others.
+    pub const CommitShare: Permill = Permill::from_percent(10);
     /// Deposit for a round, its prompt and its place in the queues.
     pub const RoundDeposit: Balance = deposit(3, MAX_PROMPT.saturating_add(400));
     /// Deposit for participant, draw, entry and response of one agent, and for its ciphertext until
@@ -109,6 +111,8 @@ impl pallet_rounds::Config for Runtime {
     type ApprovalThreshold = parameters::ApprovalThreshold;
     type MinSlash = parameters::MinSlash;
     type SlashShare = parameters::SlashShare;
+    type MaxSlash = parameters::MaxSlash;
+    type CommitShare = CommitShare;
     type DepositBase = RoundDeposit;
     type DepositPerResponse = ResponseDeposit;
     type MaxOpenRounds = ConstU32<64>;

@@ -8,11 +8,15 @@
 //! STARLING_FUZZ_CASES=5000 cargo test --release -p pallet-rounds fuzz -- --nocapture
 //! ```
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use frame_support::weights::Weight;
 use proptest::{prelude::*, test_runner::TestRunner};
-use starling_primitives::{Balance, Position, Score};
+use starling_primitives::{Balance, Position, RoundId, Score};
 
 use crate::{mock::*, *};
 
@@ -303,6 +307,11 @@ fn count(phase: Phase) {
     ENDED[place].fetch_add(1, Ordering::Relaxed);
 }
 
+thread_local! {
+    /// The fees of the case's rounds, of which the chain forgets some at once.
+    static FEES: RefCell<BTreeMap<RoundId, Balance>> = const { RefCell::new(BTreeMap::new()) };
+}
+
 /// Ends a block, and checks the issuance: only subsidies are minted, and only amounts that the
 /// parameters name are burnt.
 fn block(idle: Weight) {
@@ -321,6 +330,9 @@ fn block(idle: Weight) {
         "issuance in on_finalize"
     );
     for event in LastEvents::get() {
+        if let Event::Requested { round, fee, .. } = event {
+            FEES.with_borrow_mut(|fees| fees.insert(round, fee));
+        }
         if let Event::Settled {
             round: id,
             phase,
@@ -336,7 +348,7 @@ fn block(idle: Weight) {
                 + settlement.treasury
                 + settlement.burnt
                 + settlement.refunded;
-            let fee = Rounds::<Test>::get(id).expect("it stays").terms.fee;
+            let fee = FEES.with_borrow(|fees| fees[&id]);
             let withheld = matches!(
                 phase,
                 Phase::Failed(Failure::TooFewReveals | Failure::NoRankings)
