@@ -17,6 +17,7 @@
 //! | [`rating`] | σ and rating over a window of rounds [3.3, (4), (5)] |
 //! | [`agreement`] | a ranker's agreement with the others, and its points |
 //! | [`rewards`] | splitting a pot [4.1.1] |
+//! | [`slots`] | the price of a slot for an open round |
 //! | [`ticket`] | the price of a ticket [4.1] |
 //! | [`deadline`] | the condition under which a deadline counts |
 //!
@@ -43,6 +44,7 @@ pub mod rewards;
 pub mod round;
 pub mod sealing;
 pub mod selection;
+pub mod slots;
 pub mod ticket;
 pub mod traits;
 mod types;

@@ -81,6 +81,9 @@ pub enum Failure {
     /// The best response stayed below `ApprovalThreshold`.
     #[codec(index = 3)]
     BelowThreshold,
+    /// All slots were taken, and a higher offer took this one's before anybody committed.
+    #[codec(index = 4)]
+    Outbid,
 }
 
 /// The terms fixed at the request.

@@ -28,6 +28,7 @@ fn phases_keep_their_bytes() {
         Failure::TooFewReveals,
         Failure::NoRankings,
         Failure::BelowThreshold,
+        Failure::Outbid,
     ];
     for (index, failure) in (0u8..).zip(failures) {
         assert_eq!(Phase::Failed(failure).encode(), [5, index]);

@@ -45,6 +45,11 @@ pub fn why(
             answers(counts.commits),
             round.terms.min_responses,
         ),
+        (Phase::Failed(Failure::Outbid), _) => {
+            "No answer was chosen: all slots of the chain were taken, and a higher offer took this \
+             one's before anybody answered. All of its payments are back."
+                .into()
+        },
         (Phase::Failed(Failure::TooFewReveals), _) => format!(
             "No answer was chosen: of {}, {} turned out valid, too few to rank. At most half of the \
              fee is refunded.",
@@ -198,6 +203,7 @@ mod tests {
         for (failure, words) in [
             (Failure::TooFewCommits, "2 answers arrived"),
             (Failure::TooFewReveals, "valid"),
+            (Failure::Outbid, "a higher offer"),
             (Failure::NoRankings, "too few to decide"),
             (
                 Failure::BelowThreshold,

@@ -15,8 +15,8 @@ use frame_support::{
 use starling_primitives::{deadline, RoundId};
 
 use crate::{
-    Agenda, Authored, Authors, BlockNumber, CommittingRounds, Config, Due, Pallet, Phase, Reserved,
-    Room, RoundOf, Rounds, Unhashed, WeightInfo,
+    Agenda, Authored, Authors, BlockNumber, CommittingRounds, Config, Due, Pallet, Phase, Prices,
+    Reserved, Room, RoundOf, Rounds, Unhashed, WeightInfo,
 };
 
 impl<T: Config> Pallet<T> {
@@ -78,6 +78,7 @@ impl<T: Config> Pallet<T> {
 
     /// Removes a round from Committing: the next one need not wait for it any more.
     pub(crate) fn leave_committing(id: RoundId) {
+        Prices::<T>::remove(id);
         let oldest = CommittingRounds::<T>::mutate(|rounds| {
             rounds.retain(|round| *round != id);
             rounds.first().copied()

@@ -222,12 +222,40 @@ where
 mod benchmarks {
     use super::*;
 
+    /// The most expensive request takes the slot of another one.
     #[benchmark]
     fn request(p: Linear<1, { T::MaxPrompt::get() }>) {
-        crowd::<T>();
+        let first = open::<T>(T::MaxResponses::get());
+        let (round, due) = (get::<T>(first), Agenda::<T>::get().first().cloned());
+        let due = due.expect("it is on the agenda");
+        for id in 1..u64::from(T::MaxOpenRounds::get()) {
+            let requester = account("requester", u32::try_from(id).unwrap_or(0), 0);
+            let round = round.clone();
+            Rounds::<T>::insert(id, RoundOf::<T> { requester, ..round });
+            Pallet::<T>::schedule(Due {
+                round: id,
+                ..due.clone()
+            })
+            .expect("there is room");
+            CommittingRounds::<T>::try_append(id).expect("there is room");
+        }
+        // The lowest offer is the one that has funds on hold.
+        Rounds::<T>::mutate_extant(first, |round| round.terms.fee = T::MinFee::get());
+        for id in 1..u64::from(T::MaxOpenRounds::get()) {
+            Rounds::<T>::mutate_extant(id, |round| {
+                round.terms.fee = round.terms.fee.saturating_add(1);
+            });
+        }
+        let next = u64::from(T::MaxOpenRounds::get());
+        NextRound::<T>::put(next);
         let requester: T::AccountId = whitelisted_caller();
-        let (fee, n) = (T::MinFee::get(), T::MaxResponses::get());
+        let n = T::MaxResponses::get();
+        let fee = T::MinFee::get()
+            .saturating_add(1)
+            .max(Pallet::<T>::slot_price());
         let costs = Pallet::<T>::request_fee(n)
+            .saturating_add(Pallet::<T>::slot_price())
+            .saturating_mul(2)
             .saturating_add(Pallet::<T>::deposit_of(n))
             .saturating_add(fee)
             .saturating_mul(2);
@@ -243,7 +271,8 @@ mod benchmarks {
             n,
         );
 
-        assert_eq!(NextRound::<T>::get(), 1);
+        assert_eq!(NextRound::<T>::get(), next.saturating_add(1));
+        assert_eq!(get::<T>(first).phase, Phase::Failed(Failure::Outbid));
     }
 
     #[benchmark]

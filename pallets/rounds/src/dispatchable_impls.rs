@@ -2,14 +2,7 @@
 //! Implementation of the calls, and the checks that they share with their authorizations.
 
 use alloc::vec::Vec;
-use frame_support::{
-    pallet_prelude::*,
-    traits::{
-        fungible::{hold::Mutate as _, Balanced as _},
-        tokens::{Fortitude, Precision, Preservation},
-    },
-    weights::WeightToFee,
-};
+use frame_support::{pallet_prelude::*, traits::fungible::hold::Mutate as _, weights::WeightToFee};
 use sp_core::U256;
 use starling_primitives::{
     assignment::Assignment,
@@ -21,8 +14,8 @@ use starling_primitives::{
 use crate::{
     Absent, Agenda, CommittingRounds, Config, Counts, Draws, Due, EndedQueue, Entries, Error,
     Event, HoldReason, MaxSealed, NextRound, Pallet, Participant, ParticipantOf, Participants,
-    Phase, Prompts, Ranking, Response, Responses, Round, RoundOf, Rounds, ScoresOf, Sealed, Terms,
-    Unhashed, VoidQueue, WeightInfo,
+    Phase, Prices, Prompts, Ranking, Response, Responses, Round, RoundOf, Rounds, ScoresOf, Sealed,
+    Terms, Unhashed, VoidQueue, WeightInfo,
 };
 
 /// Result of the check of a commit.
@@ -71,6 +64,7 @@ impl<T: Config> Pallet<T> {
             Error::<T>::TooManyRounds
         );
 
+        let payment = Self::take_slot(&requester, fee, max_responses)?;
         let id = NextRound::<T>::get();
         let now = Self::now();
         let terms = Terms {
@@ -95,20 +89,12 @@ impl<T: Config> Pallet<T> {
         CommittingRounds::<T>::try_append(id).map_err(|_| Error::<T>::TooManyRounds)?;
         Unhashed::<T>::try_append(id).map_err(|_| Error::<T>::TooManyRounds)?;
 
-        let request_fee = Self::request_fee(max_responses);
-        // Dropped, and so burnt.
-        drop(T::Currency::withdraw(
-            &requester,
-            request_fee,
-            Precision::Exact,
-            Preservation::Preserve,
-            Fortitude::Polite,
-        )?);
         T::Currency::hold(&HoldReason::Fee.into(), &requester, fee)?;
         T::Currency::hold(&HoldReason::Deposit.into(), &requester, terms.deposit)?;
 
         NextRound::<T>::put(id.saturating_add(1));
         Prompts::<T>::insert(id, prompt);
+        Prices::<T>::insert(id, payment);
         let round = Round {
             requester: requester.clone(),
             terms,
@@ -129,7 +115,7 @@ impl<T: Config> Pallet<T> {
             round: id,
             requester,
             fee,
-            request_fee,
+            request_fee: payment,
         });
         Ok(())
     }

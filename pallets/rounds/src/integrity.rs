@@ -53,6 +53,7 @@ impl<T: Config> Pallet<T> {
             T::MaxOpenRounds::get() <= T::MaxStoredRounds::get(),
             "open rounds are stored rounds"
         );
+        assert!(T::MaxRequests::get() > 0, "an account must be able to ask");
         assert!(T::Longevity::get() > 0, "a message must live for a block");
         assert!(
             T::MessagePriority::get()

@@ -13,6 +13,7 @@ mod authorize;
 mod benchmarking;
 mod dispatchable_impls;
 mod integrity;
+pub mod migration;
 #[cfg(test)]
 mod mock;
 mod offchain;
@@ -21,6 +22,7 @@ pub mod presets;
 mod purge;
 mod runtime_api_impls;
 mod settlement;
+mod slots;
 #[cfg(test)]
 mod tests;
 #[cfg(any(feature = "std", feature = "try-runtime"))]
@@ -180,6 +182,14 @@ pub mod pallet {
         /// Maximum number of open rounds.
         #[pallet::constant]
         type MaxOpenRounds: Get<u32>;
+
+        /// Unit of the price of a slot; see `starling_primitives::slots`.
+        #[pallet::constant]
+        type SlotPrice: Get<Balance>;
+
+        /// Maximum number of open rounds of one requester.
+        #[pallet::constant]
+        type MaxRequests: Get<u32>;
 
         /// Maximum number of stored rounds, including open ones. Above half of it, one purge a
         /// block is mandatory.
@@ -345,6 +355,15 @@ pub mod pallet {
     #[pallet::storage]
     pub type EndedQueue<T: Config> = StorageValue<_, Queue, ValueQuery>;
 
+    /// Number of open rounds of each requester that has one.
+    #[pallet::storage]
+    pub type Requests<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, u32, ValueQuery>;
+
+    /// The burnt payments of the rounds in Committing. A higher offer gives it back to the round that
+    /// it displaces.
+    #[pallet::storage]
+    pub type Prices<T: Config> = StorageMap<_, Twox64Concat, RoundId, Balance, ValueQuery>;
+
     /// The finished rounds without anything to read, in the order in which they ended. They are
     /// purged at once.
     #[pallet::storage]
@@ -365,7 +384,7 @@ pub mod pallet {
             requester: T::AccountId,
             /// Its fee for the answer.
             fee: Balance,
-            /// Its payment for the agents' messages, which is burnt.
+            /// Its payment for the slot and for the agents' messages, which is burnt.
             request_fee: Balance,
         },
         /// An agent entered a round with a sealed response.
@@ -444,6 +463,14 @@ pub mod pallet {
             /// The round.
             round: RoundId,
         },
+        /// All slots were taken, and a higher offer took that of a round to which nobody had
+        /// committed. Fee and burnt payments are back, the deposit follows at the purge.
+        Outbid {
+            /// The round.
+            round: RoundId,
+            /// The account that asked.
+            requester: T::AccountId,
+        },
     }
 
     #[pallet::error]
@@ -466,7 +493,8 @@ pub mod pallet {
         InvalidMinResponses,
         /// `max_responses` is above `MaxResponses`.
         TooManyResponses,
-        /// Too many rounds are open or stored: try again later.
+        /// Too many rounds are open or stored, and the fee is not above that of one to which nobody
+        /// has committed: offer more, or try again later.
         TooManyRounds,
         /// The sealed response is longer than a sealed response of `MaxResponse` bytes.
         ResponseTooLong,
@@ -509,6 +537,11 @@ pub mod pallet {
         /// Fewer agents than `min_responses` are active, not counting the requester: ask for fewer
         /// responses, or wait for agents.
         TooFewAgents,
+        /// Many rounds are open, and the price of a slot is above the fee: offer more, or try again
+        /// later.
+        SlotTooExpensive,
+        /// The account has `MaxRequests` open rounds: wait for the end of one.
+        TooManyRequests,
     }
 
     /// Maximum length of a sealed response: `MaxResponse` and the cipher's tag.
@@ -554,8 +587,12 @@ pub mod pallet {
         /// Asks the swarm a question.
         ///
         /// Any signed account may call it. It opens a round, puts the fee and the storage deposit
-        /// on hold, and burns the request fee. The request fee pays for the weight of the messages
-        /// of `max_responses` agents, which are feeless to them. A request cannot be cancelled.
+        /// on hold, and burns the request fee and the price of the slot. The request fee pays for
+        /// the weight of the messages of `max_responses` agents, which are feeless to them. The
+        /// price of a slot rises with the number of open rounds and is never above the fee. If all
+        /// slots are taken, the request takes the slot of the lowest offer below its own to which
+        /// nobody has committed, and pays back what that one has burnt. A request cannot be
+        /// cancelled.
         ///
         /// - `prompt`: UTF-8, at most `MaxPrompt` bytes.
         /// - `fee`: for the answer, at least `MinFee`.
@@ -564,9 +601,10 @@ pub mod pallet {
         ///   anything is public. If some are not revealed, the round goes on with the others.
         /// - `max_responses`: maximum number of agents in the round.
         ///
-        /// Emits `Requested`. Errors: `InvalidPrompt`, `PromptTooLong`, `FeeTooLow`,
+        /// Emits `Requested`, and `Outbid` for a round that lost its slot. Errors: `InvalidPrompt`, `PromptTooLong`, `FeeTooLow`,
         /// `InvalidMaxTokens`, `InvalidMinResponses`, `TooManyResponses`, `TooFewAgents`,
-        /// `TooManyRounds`, or an error of the currency if the account cannot pay.
+        /// `TooManyRounds`, `TooManyRequests`, `SlotTooExpensive`, or an error of the currency if
+        /// the account cannot pay.
         #[pallet::call_index(0)]
         #[pallet::weight(T::WeightInfo::request(prompt.len() as u32))]
         pub fn request(

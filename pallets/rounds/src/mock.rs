@@ -78,6 +78,8 @@ parameter_types! {
     pub static MaxSlash: Balance = 4_000_000;
     pub const CommitShare: Permill = Permill::from_percent(10);
     pub static MaxOpenRounds: u32 = 6;
+    pub static SlotPrice: Balance = 0;
+    pub static MaxRequests: u32 = 6;
     pub static MaxStoredRounds: u32 = 10;
     pub static MaxTransitions: u32 = 4;
     pub static MaxTransitionAgents: u32 = 32;
@@ -224,6 +226,8 @@ impl crate::Config for Test {
     type DepositBase = ConstU128<5_000>;
     type DepositPerResponse = ConstU128<700>;
     type MaxOpenRounds = MaxOpenRounds;
+    type SlotPrice = SlotPrice;
+    type MaxRequests = MaxRequests;
     type MaxStoredRounds = MaxStoredRounds;
     type MaxTransitions = MaxTransitions;
     type MaxTransitionAgents = MaxTransitionAgents;

@@ -197,9 +197,10 @@ impl<T: Config> Pallet<T> {
 
     /// Settles a finished round. The ratings of its rankers move if it has a winner and counts. A
     /// failed round gives half of the fee back, so it would be a cheap way to farm ratings.
-    fn end(id: RoundId, mut round: RoundOf<T>) {
+    pub(crate) fn end(id: RoundId, mut round: RoundOf<T>) {
         round.since = Self::now();
         round.deadline = round.since;
+        Self::uncount_request(&round.requester);
         let spread = Self::settle(id, &round);
         let counts = T::Ratings::counts(round.counts.disclosures, round.terms.fee, spread);
         if round.phase == Phase::Done && counts {
@@ -223,7 +224,10 @@ impl<T: Config> Pallet<T> {
     /// from the next block on.
     fn retire(id: RoundId, mut round: RoundOf<T>) {
         Self::unschedule(id);
-        let is_void = round.phase == Phase::Failed(Failure::TooFewCommits);
+        let is_void = matches!(
+            round.phase,
+            Phase::Failed(Failure::TooFewCommits | Failure::Outbid)
+        );
         if is_void {
             let (place, queue) = VoidQueue::<T>::get().pushed();
             Void::<T>::insert(place, id);

@@ -71,6 +71,7 @@ impl<T: Config> Pallet<T> {
         let fee = round.terms.fee;
         settlement.refunded = match round.phase {
             Phase::Done => 0,
+            Phase::Failed(Failure::Outbid) => fee,
             Phase::Failed(Failure::TooFewCommits) => {
                 fee.saturating_sub(T::CommitShare::get().mul_floor(fee))
             },
@@ -90,6 +91,7 @@ impl<T: Config> Pallet<T> {
                 T::Rewards::keep(slashes);
                 T::Rewards::pay_rankers(fee, rest, forfeits, rankers)
             },
+            (None, Phase::Failed(Failure::Outbid)) => Default::default(),
             (None, _) => T::Rewards::pay_delivered(fee, rest, forfeits, slashes, delivered),
         };
         settlement.with(paid)
@@ -104,7 +106,7 @@ impl<T: Config> Pallet<T> {
     fn has_delivered(round: &RoundOf<T>, participant: &ParticipantOf<T>) -> bool {
         let assigned = round.seed.is_some();
         match (round.phase, &participant.response) {
-            (Phase::Failed(Failure::TooFewCommits), _) => true,
+            (Phase::Failed(Failure::TooFewCommits | Failure::Outbid), _) => true,
             (_, Response::Sealed | Response::Spoiled) => false,
             (_, Response::Valid { .. }) => {
                 !assigned || matches!(participant.ranking, Ranking::Disclosed(_))
@@ -120,7 +122,7 @@ impl<T: Config> Pallet<T> {
     ) -> Balance {
         let ticket = round.terms.ticket;
         match (round.phase, &participant.response) {
-            (Phase::Failed(Failure::TooFewCommits), _) => 0,
+            (Phase::Failed(Failure::TooFewCommits | Failure::Outbid), _) => 0,
             (_, Response::Sealed | Response::Spoiled) => ticket,
             (_, Response::Valid { .. }) if round.winner.as_ref() == Some(agent) => 0,
             (Phase::Done | Phase::Failed(Failure::BelowThreshold), Response::Valid { .. }) => {

@@ -14,8 +14,8 @@ use starling_primitives::{
 
 use crate::{
     Absent, Agenda, CommittingRounds, Config, Counts, Draws, Ended, EndedQueue, Entries,
-    HoldReason, NextRound, Pallet, ParticipantOf, Participants, Phase, Prompts, Ranking, Response,
-    Responses, RoundOf, Rounds, Sealed, Void, VoidQueue,
+    HoldReason, NextRound, Pallet, ParticipantOf, Participants, Phase, Prices, Prompts, Ranking,
+    Requests, Response, Responses, RoundOf, Rounds, Sealed, Void, VoidQueue,
 };
 
 impl<T: Config> Pallet<T> {
@@ -77,6 +77,10 @@ impl<T: Config> Pallet<T> {
         ensure!(
             CommittingRounds::<T>::get().into_inner() == committing,
             "the rounds in Committing are not those on the list"
+        );
+        ensure!(
+            Prices::<T>::iter_keys().all(|id| committing.contains(&id)),
+            "a payment of a round that is not in Committing"
         );
         Ok(())
     }
@@ -190,13 +194,21 @@ impl<T: Config> Pallet<T> {
     /// The requesters' held funds match the rounds, and the fee of a finished round is gone.
     fn try_holds() -> Result<(), DispatchError> {
         let mut held: BTreeMap<T::AccountId, (Balance, Balance)> = BTreeMap::new();
+        let mut open: BTreeMap<T::AccountId, u32> = BTreeMap::new();
         for round in Rounds::<T>::iter_values() {
+            let requester = round.requester.clone();
             let (fee, deposit) = held.entry(round.requester).or_default();
             if !round.phase.is_final() {
+                let count = open.entry(requester).or_default();
+                *count = count.saturating_add(1);
                 *fee = fee.saturating_add(round.terms.fee);
             }
             *deposit = deposit.saturating_add(round.terms.deposit);
         }
+        ensure!(
+            Requests::<T>::iter().collect::<BTreeMap<_, _>>() == open,
+            "the counts of open rounds are wrong"
+        );
         for (who, (fee, deposit)) in held {
             let on_hold = |reason: HoldReason| T::Currency::balance_on_hold(&reason.into(), &who);
             ensure!(

@@ -59,7 +59,7 @@ fn times(units: u32, accesses: u64) -> u64 {
 
 impl WeightInfo for () {
     fn request(p: u32) -> Weight {
-        guess(60_000_000, 1_000, p, 10, 9)
+        guess(60_000_000, 1_000, p, 80, 20)
     }
     fn commit(b: u32) -> Weight {
         guess(80_000_000, 1_000, b, 14, 16)

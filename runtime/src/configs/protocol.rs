@@ -116,6 +116,8 @@ impl pallet_rounds::Config for Runtime {
     type DepositBase = RoundDeposit;
     type DepositPerResponse = ResponseDeposit;
     type MaxOpenRounds = ConstU32<64>;
+    type SlotPrice = parameters::MinFee;
+    type MaxRequests = ConstU32<16>;
     type MaxStoredRounds = ConstU32<10_000>;
     type MaxTransitions = ConstU32<8>;
     type MaxTransitionAgents = ConstU32<500>;

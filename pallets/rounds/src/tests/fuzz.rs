@@ -294,7 +294,7 @@ fn apply(op: Op) -> bool {
 }
 
 /// Numbers of rounds by outcome: with a winner, and with each failure.
-static ENDED: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
+static ENDED: [AtomicU64; 6] = [const { AtomicU64::new(0) }; 6];
 
 fn count(phase: Phase) {
     let place = match phase {
@@ -302,6 +302,7 @@ fn count(phase: Phase) {
         Phase::Failed(Failure::TooFewReveals) => 2,
         Phase::Failed(Failure::NoRankings) => 3,
         Phase::Failed(Failure::BelowThreshold) => 4,
+        Phase::Failed(Failure::Outbid) => 5,
         _ => 0,
     };
     ENDED[place].fetch_add(1, Ordering::Relaxed);
@@ -383,6 +384,7 @@ fn nothing_breaks_whatever_anybody_sends() {
         .run(&prop::collection::vec(op(), LENGTH), |sequence| {
             run(|| {
                 Authorities::set(vec![1, 2, 3]);
+                SlotPrice::set(60_000);
                 for op in sequence {
                     ops.fetch_add(1, Ordering::Relaxed);
                     hits.fetch_add(u64::from(apply(op)), Ordering::Relaxed);

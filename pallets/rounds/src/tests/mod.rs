@@ -20,3 +20,4 @@ mod reveal;
 mod runtime_api;
 mod scale;
 mod scores;
+mod slots;
