@@ -13,8 +13,26 @@ use sp_runtime::DispatchResult;
 use crate::{
     rating::{Deviations, Mean},
     rewards::Paid,
+    rules::Rule,
     Balance, InferenceKey,
 };
+
+/// A pallet whose constants must fit together.
+pub trait Consistent {
+    /// Checks the constants in force.
+    ///
+    /// # Errors
+    /// The first rule that they break.
+    fn check() -> Result<(), Rule>;
+}
+
+/// Passes if a rule holds.
+///
+/// # Errors
+/// The rule, if it does not.
+pub fn holds(condition: bool, rule: Rule) -> Result<(), Rule> {
+    condition.then_some(()).ok_or(rule)
+}
 
 /// The registry of agents: identities, bonds, reservations. Implemented by `pallet-agents`.
 pub trait AgentRegistry<AccountId> {

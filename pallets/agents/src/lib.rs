@@ -44,7 +44,9 @@ pub mod pallet {
     };
     use frame_system::pallet_prelude::*;
     use sp_runtime::traits::Zero;
-    use starling_primitives::{Balance, InferenceKey, InferenceSignature, H256};
+    use starling_primitives::{
+        traits::Consistent, Balance, InferenceKey, InferenceSignature, H256,
+    };
 
     /// The version of the storage. See `docs/upgrades.md`.
     const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
@@ -303,26 +305,14 @@ pub mod pallet {
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn integrity_test() {
-            assert!(!T::MinBond::get().is_zero(), "MinBond must be above zero");
+            assert_eq!(<Self as Consistent>::check(), Ok(()));
             assert!(
                 !T::MaxUnbonding::get().is_zero(),
                 "MaxUnbonding must be above zero"
             );
             assert!(
-                !T::MinValidators::get().is_zero(),
-                "MinValidators must be above zero"
-            );
-            assert!(
-                T::MinValidators::get() <= T::MaxValidators::get(),
-                "MinValidators must not exceed MaxValidators"
-            );
-            assert!(
                 T::MaxValidators::get() <= T::MaxCandidates::get(),
                 "MaxValidators must not exceed MaxCandidates"
-            );
-            assert!(
-                T::UnbondingPeriod::get() > T::LongestRound::get(),
-                "UnbondingPeriod must exceed the longest round"
             );
         }
 

@@ -6,7 +6,11 @@ use frame_support::{
     traits::{defensive_prelude::*, tokens::imbalance::Imbalance, DefensiveSaturating},
 };
 use sp_runtime::Saturating;
-use starling_primitives::{traits::AgentRegistry, Balance, InferenceKey};
+use starling_primitives::{
+    rules::Rule,
+    traits::{holds, AgentRegistry, Consistent},
+    Balance, InferenceKey,
+};
 
 use crate::{Activations, ActiveCount, Agent, Agents, Config, CreditOf, Error, KeyOwner, Pallet};
 
@@ -97,5 +101,16 @@ impl<T: Config> AgentRegistry<T::AccountId> for Pallet<T> {
     #[cfg(feature = "runtime-benchmarks")]
     fn make_active(who: &T::AccountId, key: InferenceKey, bond: Balance) {
         crate::benchmarking::make_active::<T>(who, key, bond);
+    }
+}
+
+impl<T: Config> Consistent for Pallet<T> {
+    fn check() -> Result<(), Rule> {
+        holds(T::MinBond::get() > 0, Rule::NoBond)?;
+        holds(T::MinValidators::get() > 0, Rule::NoValidator)?;
+        let (least, most) = (T::MinValidators::get(), T::MaxValidators::get());
+        holds(least <= most, Rule::TooManyValidators)?;
+        let (unbonding, longest) = (T::UnbondingPeriod::get(), T::LongestRound::get());
+        holds(unbonding > longest, Rule::UnbondingTooShort)
     }
 }

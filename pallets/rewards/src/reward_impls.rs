@@ -6,7 +6,8 @@ use frame_support::traits::{fungible::Balanced, tokens::imbalance::Imbalance, Ge
 use sp_runtime::{Permill, Saturating};
 use starling_primitives::{
     rewards::{divide, self_dealing_loses, split, Paid},
-    traits::{Rewards, Tickets},
+    rules::Rule,
+    traits::{holds, Consistent, Rewards, Tickets},
     Balance,
 };
 
@@ -158,5 +159,24 @@ impl<T: Config> Rewards<T::AccountId> for Pallet<T> {
 
     fn keep(slashes: CreditOf<T>) {
         Self::to_treasury(slashes);
+    }
+}
+
+impl<T: Config> Consistent for Pallet<T> {
+    fn check() -> Result<(), Rule> {
+        let Parameters {
+            winner, rankers, ..
+        } = T::Parameters::get();
+        let shares = winner.checked_add(&rankers);
+        holds(shares.is_some(), Rule::SharesExceedPot)?;
+        holds(T::MinFee::get() > 0, Rule::NoFee)?;
+        // Both sides grow with the fee: the left one is convex (a ticket has a minimum), and the
+        // right one is straight. So an inequality at the ends holds between them. The steps in
+        // between are for rounding.
+        let fees = core::iter::successors(Some(T::MinFee::get()), |fee| (*fee).checked_mul(2));
+        let loses = fees
+            .take_while(|fee| *fee < Balance::MAX >> 32)
+            .all(Self::self_dealing_loses);
+        holds(loses, Rule::SelfDealingGains)
     }
 }

@@ -41,6 +41,9 @@ parameter_types! {
 
 impl pallet_protocol_parameters::Config for Runtime {
     type Parameters = parameters::Parameters;
+    type WeightInfo = weights::pallet_protocol_parameters::WeightInfo<Runtime>;
+    type AdminOrigin = EnsureRoot<AccountId>;
+    type Consistency = parameters::Together;
     type Preset = parameters::Preset;
     type Stateless = parameters::Stateless;
 }
