@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{bail, ensure, Context, Result};
 use pallet_rounds::Proof;
-use starling_primitives::{messages::Message, RoundId, Secret};
+use starling_primitives::{messages::Message, sealing::Format, RoundId, Secret};
 use starling_runtime::{MILLI_UNIT, UNIT};
 use starling_tests::{
     chain::{call, next_block, send},
@@ -37,7 +37,8 @@ const BLOCKS: u64 = 10;
 /// A transaction that commits a response; `forge` may spoil its signature.
 fn commit(agent: &Played, signed_at: u64, forge: impl FnOnce(&mut Proof)) -> Result<Vec<u8>> {
     let slot = agent.slot(ROUND);
-    let sealed = slot.seal(&KEY, "An answer.").context("it does not seal")?;
+    let sealed = slot.seal(&KEY, "An answer.", 64, Format::Padded);
+    let sealed = sealed.context("it does not seal")?;
     let message = Message::Commit {
         sealed: &sealed,
         key_commitment: slot.key_commitment(&KEY),

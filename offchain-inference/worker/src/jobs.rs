@@ -265,6 +265,7 @@ mod tests {
     use crate::vault::{Response, SealedAnswer};
     use starling_primitives::{
         api::{Owed, SealedResponse, SealedScores},
+        sealing::Format,
         RoundId,
     };
 
@@ -285,6 +286,7 @@ mod tests {
             max_tokens: 8,
             fee: 5,
             max_bytes: 64,
+            format: Format::Padded,
         }
     }
 

@@ -16,7 +16,7 @@ use sp_application_crypto::RuntimeAppPublic;
 use starling_primitives::{
     assignment::Assignment,
     messages::{payload, Message},
-    sealing,
+    sealing::{self, Format},
     traits::{AgentRegistry, Tickets},
     Balance, InferenceKey, Position, RoundId, Score, Secret, H256,
 };
@@ -99,8 +99,10 @@ fn text<T: Config>(bytes: u32) -> alloc::string::String {
 }
 
 fn seal<T: Config>(id: RoundId, who: &T::AccountId, bytes: u32) -> Vec<u8> {
+    let text = text::<T>(bytes);
+    let longest = u32::try_from(text.len()).unwrap_or(u32::MAX);
     Pallet::<T>::slot(id, who)
-        .seal(&KEY, &text::<T>(bytes))
+        .seal(&KEY, &text, longest, Format::Padded)
         .expect("it seals")
 }
 
@@ -276,7 +278,7 @@ mod benchmarks {
     }
 
     #[benchmark]
-    fn commit(b: Linear<17, { MaxSealed::<T>::get() }>) {
+    fn commit(b: Linear<22, { MaxSealed::<T>::get() }>) {
         let (id, who, sealed, commitment) = full::<T>(b.saturating_sub(sealing::OVERHEAD));
         let message = Message::Commit {
             sealed: &sealed,
@@ -299,7 +301,7 @@ mod benchmarks {
     }
 
     #[benchmark]
-    fn authorize_commit(b: Linear<17, { MaxSealed::<T>::get() }>) -> Result<(), BenchmarkError> {
+    fn authorize_commit(b: Linear<22, { MaxSealed::<T>::get() }>) -> Result<(), BenchmarkError> {
         let (round, agent, sealed, key_commitment) = full::<T>(b.saturating_sub(sealing::OVERHEAD));
         let proof = sign::<T>(
             round,

@@ -6,7 +6,7 @@ use frame_support::{pallet_prelude::*, traits::fungible::hold::Mutate as _, weig
 use sp_core::U256;
 use starling_primitives::{
     assignment::Assignment,
-    draw, rewards,
+    draw, rewards, sealing,
     traits::{AgentRegistry, Tickets},
     Balance, Position, RoundId, Salt, Score, Secret, H256,
 };
@@ -246,6 +246,8 @@ impl<T: Config> Pallet<T> {
             sealed.len() <= MaxSealed::<T>::get() as usize,
             Error::ResponseTooLong
         );
+        let longest = Self::max_bytes_of(&round).saturating_add(sealing::OVERHEAD);
+        ensure!(sealed.len() <= longest as usize, Error::MoreThanMaxTokens);
         ensure!(*agent != round.requester, Error::OwnRequest);
         ensure!(!Self::is_heard(id, agent), Error::AlreadySent);
         ensure!(T::Agents::inference_key(agent).is_some(), Error::NotAgent);
@@ -354,6 +356,11 @@ impl<T: Config> Pallet<T> {
         T::DepositPerResponse::get()
             .saturating_mul(max_responses.into())
             .saturating_add(T::DepositBase::get())
+    }
+
+    /// Maximum length of a response to this round, in bytes.
+    pub(crate) fn max_bytes_of(round: &RoundOf<T>) -> u32 {
+        sealing::max_bytes(round.terms.max_tokens, T::MaxResponse::get())
     }
 
     /// The loss of an agent that does not deliver in a round with this fee.

@@ -542,9 +542,12 @@ pub mod pallet {
         SlotTooExpensive,
         /// The account has `MaxRequests` open rounds: wait for the end of one.
         TooManyRequests,
+        /// The sealed response is longer than one of `max_tokens` tokens.
+        MoreThanMaxTokens,
     }
 
-    /// Maximum length of a sealed response: `MaxResponse` and the cipher's tag.
+    /// Maximum length of a sealed response: `MaxResponse`, the header of its padding and the
+    /// cipher's tag.
     pub struct MaxSealed<T>(PhantomData<T>);
 
     impl<T: Config> Get<u32> for MaxSealed<T> {
@@ -636,7 +639,8 @@ pub mod pallet {
         /// - `key_commitment`: `H(domain ‖ genesis ‖ round ‖ agent ‖ k_i)`.
         ///
         /// Emits `Committed`, and `Displaced` for an agent that lost its place. Errors:
-        /// `UnknownRound`, `TooEarly`, `TooLate`, `ResponseTooLong`, `ResponseEmpty`, `OwnRequest`,
+        /// `UnknownRound`, `TooEarly`, `TooLate`, `ResponseTooLong`, `MoreThanMaxTokens`,
+        /// `ResponseEmpty`, `OwnRequest`,
         /// `AlreadySent`, `NotAgent`, `NotActive`, `BondNotFree`, `NoTicket`, `RoundFull`,
         /// `MessageExpired`, `BadSignature`.
         #[pallet::call_index(1)]

@@ -26,6 +26,7 @@ use sp_runtime::{
 use starling_primitives::{
     crypto::InferencePair,
     messages::{ownership_payload, payload, Message},
+    sealing::Format,
     Balance, Position, RoundId, Salt, Score, Secret, H256,
 };
 
@@ -58,6 +59,8 @@ pub const SPARE: core::ops::RangeInclusive<AccountId> = 9..=14;
 pub const ENDOWMENT: Balance = 1_000_000_000_000_000;
 pub const BOND: Balance = 1_000_000;
 pub const FEE: Balance = 1_000_000;
+/// Maximum length of a response, in tokens. All texts of the tests have fewer bytes.
+pub const TOKENS: u32 = 128;
 pub const EXISTENTIAL_DEPOSIT: Balance = 10;
 
 parameter_types! {
@@ -579,7 +582,7 @@ pub fn ask_with(fee: Balance, min: u32, max: u32) -> Result<RoundId, DispatchErr
         RuntimeOrigin::signed(REQUESTER),
         b"why?".to_vec(),
         fee,
-        16,
+        TOKENS,
         min,
         max,
     )?;
@@ -603,11 +606,18 @@ pub fn answer(who: AccountId) -> String {
     format!("answer of {who}")
 }
 
+/// Seals a text as a worker does.
+pub fn seal(id: RoundId, who: AccountId, text: &str) -> Vec<u8> {
+    slot(id, &who)
+        .seal(&secret(id, who), text, MaxResponse::get(), Format::Padded)
+        .expect("it seals")
+}
+
 /// Commits the response of an agent.
 #[track_caller]
 pub fn commit(id: RoundId, who: AccountId) {
     let key = secret(id, who);
-    let sealed = slot(id, &who).seal(&key, &answer(who)).expect("it seals");
+    let sealed = seal(id, who, &answer(who));
     send(commit_call(id, who, sealed, &key)).expect("the commit is good");
 }
 

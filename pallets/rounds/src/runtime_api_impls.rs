@@ -6,6 +6,7 @@ use frame_support::traits::Get;
 use starling_primitives::{
     api::{AgentView, Owed, ResponseView, RoundAnswer, RoundView, Task},
     assignment::Assignment,
+    sealing::Format,
     traits::{AgentRegistry, Ratings, Rewards, Tickets},
     Balance, RoundId,
 };
@@ -117,7 +118,8 @@ impl<T: Config> Pallet<T> {
                         prompt: Self::prompt(id),
                         max_tokens: round.terms.max_tokens,
                         fee: round.terms.fee,
-                        max_bytes: T::MaxResponse::get(),
+                        max_bytes: Self::max_bytes_of(round),
+                        format: Format::Padded,
                     });
                 }
                 Self::check_pass(id, agent).is_ok().then_some(Task::Pass)
@@ -157,6 +159,7 @@ impl<T: Config> Pallet<T> {
             prompt: Self::prompt(id),
             seed,
             responses,
+            max_tokens: round.terms.max_tokens,
         })
     }
 

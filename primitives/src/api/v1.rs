@@ -7,7 +7,7 @@ use codec::{Decode, DecodeWithMemTracking, Encode};
 use scale_info::TypeInfo;
 use sp_core::H256;
 
-use crate::{round::BlockNumber, Balance, InferenceKey, Position, RoundId};
+use crate::{round::BlockNumber, sealing::Format, Balance, InferenceKey, Position, RoundId};
 
 /// Maximum length of a response on every chain of this version, in bytes.
 pub const MAX_RESPONSE: u32 = 4_096;
@@ -113,6 +113,7 @@ impl<AccountId> Task<AccountId> {
                 max_tokens,
                 fee: fee()?,
                 max_bytes: MAX_RESPONSE,
+                format: Format::Plain,
             },
             Self::Reveal => super::Task::Reveal,
             Self::Rank {
@@ -123,6 +124,8 @@ impl<AccountId> Task<AccountId> {
                 prompt,
                 seed,
                 responses,
+                // Boards of this version do not say it.
+                max_tokens: u32::MAX,
             },
             Self::Disclose { seed } => super::Task::Disclose { seed },
         })
@@ -176,6 +179,7 @@ mod tests {
             max_tokens: 8,
             fee: 7,
             max_bytes: MAX_RESPONSE,
+            format: Format::Plain,
         };
         assert_eq!(upgraded.unwrap().jobs[0].task, task);
         // Other tasks do not need the fee.

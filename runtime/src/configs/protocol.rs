@@ -24,7 +24,7 @@ use crate::{
 pub const MAX_PROMPT: u32 = 4_096;
 /// Maximum length of a response, in bytes: room for about a thousand tokens of English.
 pub const MAX_RESPONSE: u32 = 4_096;
-/// Maximum length of a sealed response, in bytes.
+/// Maximum length of a sealed response with its padding, in bytes.
 const MAX_SEALED: u32 = MAX_RESPONSE.saturating_add(sealing::OVERHEAD);
 
 parameter_types! {

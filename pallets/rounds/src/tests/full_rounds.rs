@@ -15,8 +15,7 @@ fn by_draw(id: u64) -> Vec<AccountId> {
 }
 
 fn call(id: u64, who: AccountId) -> Call<Test> {
-    let sealed = slot(id, &who).seal(&secret(id, who), "text").unwrap();
-    commit_call(id, who, sealed, &secret(id, who))
+    commit_call(id, who, seal(id, who, "text"), &secret(id, who))
 }
 
 fn inside(id: u64) -> Vec<AccountId> {

@@ -159,7 +159,7 @@ fn commit_op(id: u64, who: AccountId, garbage: bool) -> bool {
     let sealed = if garbage {
         vec![7; 40]
     } else {
-        slot(id, &who).seal(&key, &answer(who)).expect("it seals")
+        seal(id, who, &answer(who))
     };
     sent(send(commit_call(id, who, sealed, &key)))
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 use frame_support::{assert_noop, assert_ok};
+use starling_primitives::sealing;
 
 use crate::{mock::*, *};
 
@@ -72,8 +73,8 @@ fn the_request_fee_is_the_weight_of_the_messages_of_every_place() {
     run(|| {
         let (response, rankings) = (MaxResponse::get(), MaxRankings::get());
         let weights = [
-            <() as WeightInfo>::authorize_commit(response + 16),
-            <() as WeightInfo>::commit(response + 16),
+            <() as WeightInfo>::authorize_commit(response + sealing::OVERHEAD),
+            <() as WeightInfo>::commit(response + sealing::OVERHEAD),
             <() as WeightInfo>::authorize_reveal(),
             <() as WeightInfo>::reveal(response),
             <() as WeightInfo>::authorize_commit_scores(),
