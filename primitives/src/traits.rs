@@ -13,6 +13,7 @@ use sp_runtime::DispatchResult;
 use crate::{
     rating::{Deviations, Mean},
     rewards::Paid,
+    round::BlockNumber,
     rules::Rule,
     Balance, InferenceKey,
 };
@@ -63,6 +64,10 @@ pub trait AgentRegistry<AccountId> {
     /// The bond of `who`, including reserved but not unbonding amounts.
     fn bond(who: &AccountId) -> Balance;
 
+    /// The bond with which `who` takes part in a draw of a request in `block`: its bond, without
+    /// what was added in a later block.
+    fn bond_at(who: &AccountId, block: BlockNumber) -> Balance;
+
     /// Whether [`Self::reserve`] would succeed. This is tested before an agent's message is let
     /// into a block, because nobody pays for a message that fails there.
     fn can_reserve(who: &AccountId, amount: Balance) -> bool;
@@ -78,12 +83,26 @@ pub trait AgentRegistry<AccountId> {
     /// Ends one reservation of `amount` by slashing it. The caller decides who gets the credit.
     fn slash_reserved(who: &AccountId, amount: Balance) -> Self::Credit;
 
+    /// Takes up to `amount` of the free bond of `who`.
+    fn fine(who: &AccountId, amount: Balance) -> Self::Credit;
+
     /// The open reservations of `who` and their sum, for checks of consistency.
     fn reservations(who: &AccountId) -> (u32, Balance);
 
     /// Makes `who` an active agent with a free bond of at least `bond`.
     #[cfg(feature = "runtime-benchmarks")]
     fn make_active(who: &AccountId, key: InferenceKey, bond: Balance);
+}
+
+/// Hears of agents that are no longer active. Implemented by `pallet-rounds`.
+pub trait OnInactive<AccountId> {
+    /// `who` has just lost the activation with this ordinal. Cheap: it happens in calls and at the
+    /// ends of rounds.
+    fn on_inactive(who: &AccountId, ordinal: u64);
+}
+
+impl<AccountId> OnInactive<AccountId> for () {
+    fn on_inactive(_: &AccountId, _: u64) {}
 }
 
 /// Tickets of agents. Implemented by `pallet-tickets`.

@@ -127,10 +127,22 @@ fn a_narrow_proxy_cannot_move_funds_or_become_root() {
     for narrow in [ProxyType::NonTransfer, ProxyType::SessionKeys] {
         assert!(!narrow.filter(&transfer));
         assert!(!narrow.filter(&sudo));
-        assert!(narrow.filter(&purge));
+        assert_eq!(narrow.filter(&purge), narrow == ProxyType::SessionKeys);
         assert!(ProxyType::Any.is_superset(&narrow));
         assert!(!narrow.is_superset(&ProxyType::Any));
     }
+}
+
+#[test]
+fn a_proxy_without_transfers_changes_no_key() {
+    let key = starling_primitives::InferenceKey::from(Sr25519Keyring::Eve.public());
+    let proof = Sr25519Keyring::Eve.sign(b"").into();
+    let rotate = pallet_agents::Call::rotate_key { key, proof };
+    let chill = pallet_agents::Call::chill {};
+    let narrow = ProxyType::NonTransfer;
+    assert!(!narrow.filter(&rotate.into()));
+    assert!(narrow.filter(&chill.into()));
+    assert!(!narrow.is_superset(&ProxyType::SessionKeys));
 }
 
 #[test]

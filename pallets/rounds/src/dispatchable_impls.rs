@@ -374,7 +374,8 @@ impl<T: Config> Pallet<T> {
         let hash = round
             .request_hash
             .or_else(|| Self::hash_of(round.requested_at))?;
-        Some(draw::draw(hash, id, agent, T::Agents::bond(agent)))
+        let bond = T::Agents::bond_at(agent, round.requested_at);
+        Some(draw::draw(hash, id, agent, bond))
     }
 
     /// Number of stored rounds, including open ones.

@@ -160,6 +160,7 @@ impl pallet_agents::Config for Test {
     type Currency = Balances;
     type Treasury = Rewards;
     type SlashOrigin = EnsureRoot<AccountId>;
+    type OnInactive = Rounds_;
     type SessionKeys = MockSession;
     type MinBond = ConstU128<100_000>;
     type KeyFee = ConstU128<1_000>;

@@ -16,7 +16,7 @@ use starling_primitives::sealing;
 
 use super::{consensus::MAX_AUTHORITIES, deposit};
 use crate::{
-    parameters, weights, AccountId, Agents, Balance, Balances, Ratings, Rewards, Runtime,
+    parameters, weights, AccountId, Agents, Balance, Balances, Ratings, Rewards, Rounds, Runtime,
     RuntimeCall, RuntimeHoldReason, Session, Tickets, TxExtension, UncheckedExtrinsic, UNIT,
 };
 
@@ -54,6 +54,7 @@ impl pallet_agents::Config for Runtime {
     type Currency = Balances;
     type Treasury = Rewards;
     type SlashOrigin = EnsureRoot<AccountId>;
+    type OnInactive = Rounds;
     type SessionKeys = Session;
     type MinBond = parameters::MinBond;
     type KeyFee = ConstU128<UNIT>;

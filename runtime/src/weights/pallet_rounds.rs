@@ -82,6 +82,8 @@ impl<T: frame_system::Config> pallet_rounds::WeightInfo for WeightInfo<T> {
 			.saturating_add(Weight::from_parts(555, 0).saturating_mul(b.into()))
 			.saturating_add(T::DbWeight::get().reads(8_u64))
 			.saturating_add(T::DbWeight::get().writes(12_u64))
+			// Not measured yet: the growth of the bond.
+			.saturating_add(T::DbWeight::get().reads(1_u64))
     }
     /// Storage: `Rounds::Rounds` (r:1 w:0)
     /// Proof: `Rounds::Rounds` (`max_values`: None, `max_size`: Some(318), added: 2793, mode: `MaxEncodedLen`)
@@ -107,6 +109,8 @@ impl<T: frame_system::Config> pallet_rounds::WeightInfo for WeightInfo<T> {
 			// Standard error: 96
 			.saturating_add(Weight::from_parts(1_855, 0).saturating_mul(b.into()))
 			.saturating_add(T::DbWeight::get().reads(7_u64))
+			// Not measured yet: the growth of the bond.
+			.saturating_add(T::DbWeight::get().reads(1_u64))
     }
     /// Storage: `Rounds::Rounds` (r:1 w:1)
     /// Proof: `Rounds::Rounds` (`max_values`: None, `max_size`: Some(318), added: 2793, mode: `MaxEncodedLen`)
@@ -337,6 +341,8 @@ impl<T: frame_system::Config> pallet_rounds::WeightInfo for WeightInfo<T> {
 			// the requester's rounds, and a payment to each agent.
 			.saturating_add(T::DbWeight::get().reads_writes(3_u64, 4_u64))
 			.saturating_add(T::DbWeight::get().reads_writes(n.into(), n.into()))
+			// Not measured yet: the debt of each agent.
+			.saturating_add(T::DbWeight::get().reads(n.into()))
     }
     /// Storage: `Rounds::Participants` (r:501 w:500)
     /// Proof: `Rounds::Participants` (`max_values`: None, `max_size`: Some(213), added: 2688, mode: `MaxEncodedLen`)
@@ -399,6 +405,8 @@ impl<T: frame_system::Config> pallet_rounds::WeightInfo for WeightInfo<T> {
 			.saturating_add(Weight::from_parts(0, 2732).saturating_mul(n.into()))
 			// Not measured yet: the count of the requester's rounds.
 			.saturating_add(T::DbWeight::get().reads_writes(1_u64, 1_u64))
+			// Not measured yet: the debt of each agent, and the notice that it is no longer active.
+			.saturating_add(T::DbWeight::get().reads_writes(3_u64.saturating_mul(n.into()), n.into()))
     }
     /// Storage: `Rounds::Entries` (r:447 w:0)
     /// Proof: `Rounds::Entries` (`max_values`: None, `max_size`: Some(98), added: 2573, mode: `MaxEncodedLen`)
