@@ -106,7 +106,7 @@ pub struct Terms {
     pub min_responses: u32,
     /// Maximum number of responses.
     pub max_responses: u32,
-    /// Number of agents active at the request.
+    /// Number of agents active at the request, without the requester.
     pub active: u32,
     /// Number of activations before the request; see `AgentRegistry::activations`.
     pub activations: u64,
@@ -126,7 +126,7 @@ pub struct Terms {
     TypeInfo,
 )]
 pub struct Counts {
-    /// Agents active at the request that have committed or passed.
+    /// Agents active at the request that have committed or passed, or are no longer active.
     pub heard: u32,
     /// Sealed responses received.
     pub commits: u32,

@@ -62,8 +62,9 @@ impl<T: Config> Pallet<T> {
             // Not before an older round. Otherwise one could ask the same question again, have the
             // responses to the new round revealed first, and copy them.
             Phase::Committing => {
-                counts.heard >= round.terms.active
-                    && CommittingRounds::<T>::get().first() == Some(&id)
+                Self::is_hopeless(round)
+                    || (counts.heard >= round.terms.active
+                        && CommittingRounds::<T>::get().first() == Some(&id))
             },
             Phase::Revealing => {
                 counts.valid.saturating_add(counts.spoiled_responses) >= counts.commits
@@ -74,6 +75,13 @@ impl<T: Config> Pallet<T> {
             },
             Phase::Done | Phase::Failed(_) => true,
         }
+    }
+
+    /// Whether even with the commits of all agents that the round still waits for there would be too
+    /// few. Such a round shows nothing when it ends, so it waits for no older one.
+    pub(crate) fn is_hopeless(round: &RoundOf<T>) -> bool {
+        let waited_for = round.terms.active.saturating_sub(round.counts.heard);
+        round.counts.commits.saturating_add(waited_for) < round.terms.min_responses
     }
 
     /// Removes a round from Committing: the next one need not wait for it any more.

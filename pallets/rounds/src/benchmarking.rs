@@ -361,6 +361,24 @@ mod benchmarks {
     }
 
     #[benchmark]
+    fn report() {
+        let id = open::<T>(T::MaxResponses::get());
+        let who = enrol::<T>(0, &get::<T>(id), 2);
+        Rounds::<T>::mutate_extant(id, |round| {
+            round.terms.activations = u64::MAX;
+            round.phase = Phase::Revealing;
+        });
+        let reporter: T::AccountId = whitelisted_caller();
+        let funds = T::MinFee::get();
+        drop(T::Currency::deposit(&reporter, funds, Precision::Exact).expect("it can be funded"));
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(reporter), id, who.clone());
+
+        assert!(Absent::<T>::contains_key(id, &who));
+    }
+
+    #[benchmark]
     fn reveal(b: Linear<1, { T::MaxResponse::get() }>) {
         let id = revealing::<T>(2, b);
         let who = agent::<T>(0);

@@ -52,13 +52,10 @@ impl<T: Config> Pallet<T> {
             min_responses >= T::MinResponses::get() && min_responses <= max_responses,
             Error::<T>::InvalidMinResponses
         );
-        // The requester's own agent may not answer.
+        // The requester's own agent may not answer, and nobody waits for it.
         let own = u32::from(T::Agents::is_active(&requester));
-        let active = T::Agents::active_count();
-        ensure!(
-            min_responses <= active.saturating_sub(own),
-            Error::<T>::TooFewAgents
-        );
+        let active = T::Agents::active_count().saturating_sub(own);
+        ensure!(min_responses <= active, Error::<T>::TooFewAgents);
         ensure!(
             Self::stored_rounds() < T::MaxStoredRounds::get().into(),
             Error::<T>::TooManyRounds
@@ -394,13 +391,15 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Whether the agent has committed or passed.
-    fn is_heard(id: RoundId, agent: &T::AccountId) -> bool {
+    pub(crate) fn is_heard(id: RoundId, agent: &T::AccountId) -> bool {
         Participants::<T>::contains_key(id, agent) || Absent::<T>::contains_key(id, agent)
     }
 
-    /// Whether the round waits for the agent: it has been active ever since the request.
+    /// Whether the round waits for the agent: it has been active ever since the request, and is not
+    /// the requester's own.
     pub(crate) fn is_expected(round: &RoundOf<T>, agent: &T::AccountId) -> bool {
-        T::Agents::activation(agent).is_some_and(|ordinal| ordinal < round.terms.activations)
+        *agent != round.requester
+            && T::Agents::activation(agent).is_some_and(|ordinal| ordinal < round.terms.activations)
     }
 
     fn hear(round: &mut RoundOf<T>, agent: &T::AccountId) {
@@ -455,7 +454,7 @@ impl<T: Config> Pallet<T> {
 
     /// Stores a round after a message. Ends its phase with this block if no more messages can
     /// arrive.
-    fn store(id: RoundId, round: RoundOf<T>) {
+    pub(crate) fn store(id: RoundId, round: RoundOf<T>) {
         if Self::is_complete(id, &round) {
             Self::hurry(id);
         }

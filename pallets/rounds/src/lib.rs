@@ -22,6 +22,7 @@ pub mod presets;
 mod purge;
 mod runtime_api_impls;
 mod settlement;
+mod silence;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -161,6 +162,11 @@ pub mod pallet {
         /// The slash as a share of the fee.
         #[pallet::constant]
         type SlashShare: Get<Permill>;
+
+        /// Loss of an agent that neither answers nor passes in a round that waits for it, if
+        /// somebody reports it.
+        #[pallet::constant]
+        type SilenceFine: Get<Balance>;
 
         /// Maximum slash: the largest claim of one round on a bond.
         #[pallet::constant]
@@ -355,6 +361,11 @@ pub mod pallet {
     #[pallet::storage]
     pub type EndedQueue<T: Config> = StorageValue<_, Queue, ValueQuery>;
 
+    /// The agents that have lost the activation with this ordinal since the last block.
+    #[pallet::storage]
+    pub type Inactive<T: Config> =
+        StorageValue<_, BoundedVec<(T::AccountId, u64), ConstU32<256>>, ValueQuery>;
+
     /// Number of open rounds of each requester that has one.
     #[pallet::storage]
     pub type Requests<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, u32, ValueQuery>;
@@ -471,6 +482,17 @@ pub mod pallet {
             /// The account that asked.
             requester: T::AccountId,
         },
+        /// An agent was silent in a round that waited for it.
+        Fined {
+            /// The round.
+            round: RoundId,
+            /// The agent.
+            agent: T::AccountId,
+            /// The account that reported it, which gets the fine.
+            reporter: T::AccountId,
+            /// The fine.
+            amount: Balance,
+        },
     }
 
     #[pallet::error]
@@ -544,6 +566,9 @@ pub mod pallet {
         TooManyRequests,
         /// The sealed response is longer than one of `max_tokens` tokens.
         MoreThanMaxTokens,
+        /// The agent has committed or passed, or the round did not wait for it, or it was fined
+        /// already.
+        NotSilent,
     }
 
     /// Maximum length of a sealed response: `MaxResponse`, the header of its padding and the
@@ -560,7 +585,9 @@ pub mod pallet {
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn on_initialize(_: BlockNumberFor<T>) -> Weight {
             Self::note_hashes();
-            Self::mandatory_purge().saturating_add(Self::reserve())
+            Self::mandatory_purge()
+                .saturating_add(Self::hear_inactive())
+                .saturating_add(Self::reserve())
         }
 
         fn on_finalize(_: BlockNumberFor<T>) {
@@ -766,6 +793,20 @@ pub mod pallet {
         ) -> DispatchResult {
             Self::ensure_preimage_origin(origin, &proof)?;
             Self::do_disclose(round, agent, scores, salt)
+        }
+
+        /// Reports an agent that neither committed nor passed in a round that waited for it.
+        ///
+        /// Any signed account may call it, from Revealing on and as long as the round is stored,
+        /// once for each agent and round. The agent has been active ever since before the request.
+        /// It loses `SilenceFine`, as far as its bond is free, to the caller.
+        ///
+        /// Emits `Fined`. Errors: `UnknownRound`, `TooEarly`, `NotSilent`.
+        #[pallet::call_index(6)]
+        #[pallet::weight(T::WeightInfo::report())]
+        pub fn report(origin: OriginFor<T>, round: RoundId, agent: T::AccountId) -> DispatchResult {
+            let reporter = ensure_signed(origin)?;
+            Self::do_report(reporter, round, agent)
         }
     }
 

@@ -59,6 +59,8 @@ pub const SPARE: core::ops::RangeInclusive<AccountId> = 9..=14;
 pub const ENDOWMENT: Balance = 1_000_000_000_000_000;
 pub const BOND: Balance = 1_000_000;
 pub const FEE: Balance = 1_000_000;
+/// Fine for silence.
+pub const SILENCE_FINE: Balance = 1_000;
 /// Maximum length of a response, in tokens. All texts of the tests have fewer bytes.
 pub const TOKENS: u32 = 128;
 pub const EXISTENTIAL_DEPOSIT: Balance = 10;
@@ -225,6 +227,7 @@ impl crate::Config for Test {
     type ApprovalThreshold = ApprovalThreshold;
     type MinSlash = MinSlash;
     type SlashShare = SlashShare;
+    type SilenceFine = ConstU128<SILENCE_FINE>;
     type MaxSlash = MaxSlash;
     type CommitShare = CommitShare;
     type DepositBase = ConstU128<5_000>;

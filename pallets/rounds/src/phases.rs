@@ -28,6 +28,15 @@ impl<T: Config> Pallet<T> {
             return;
         };
         match round.phase {
+            // A late commit has given it hope again.
+            Phase::Committing if Self::now() < round.deadline && !Self::is_complete(id, &round) => {
+                Self::reschedule(Due {
+                    at: round.deadline,
+                    round: id,
+                    since: Some(round.since),
+                    agents: round.terms.max_responses,
+                })
+            },
             Phase::Committing => Self::end_committing(id, round),
             Phase::Revealing => Self::end_revealing(id, round),
             Phase::Ranking => Self::end_ranking(id, round),

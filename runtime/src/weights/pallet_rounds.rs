@@ -256,6 +256,15 @@ impl<T: frame_system::Config> pallet_rounds::WeightInfo for WeightInfo<T> {
 			.saturating_add(Weight::from_parts(2_147_101, 0).saturating_mul(k.into()))
 			.saturating_add(T::DbWeight::get().reads(4_u64))
     }
+    /// Not measured yet: a pass, with its authorization, a slash of a bond and a payment.
+    fn report() -> Weight {
+        Self::pass()
+            .saturating_add(Self::authorize_pass())
+            .saturating_add(
+                <super::pallet_agents::WeightInfo<T> as pallet_agents::WeightInfo>::slash(),
+            )
+            .saturating_add(T::DbWeight::get().reads_writes(2_u64, 2_u64))
+    }
     /// Storage: `Rounds::Authors` (r:1 w:1)
     /// Proof: `Rounds::Authors` (`max_values`: Some(1), `max_size`: Some(3602), added: 4097, mode: `MaxEncodedLen`)
     /// Storage: `Rounds::Unhashed` (r:1 w:1)

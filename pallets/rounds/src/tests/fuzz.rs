@@ -69,6 +69,10 @@ enum Op {
         what: u8,
         amount: Balance,
     },
+    Report {
+        who: u8,
+        round: u8,
+    },
     Author(u8),
     Blocks {
         count: u8,
@@ -92,9 +96,10 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(who, round, skew)| Op::CommitScores { who, round, skew }),
         6 => (who.clone(), round.clone(), skew.clone(), prop::bool::weighted(0.2))
             .prop_map(|(who, round, skew, paid)| Op::Disclose { who, round, skew, paid }),
-        9 => (round, skew).prop_map(|(round, skew)| Op::Everybody { round, skew }),
-        3 => (who, any::<u8>(), 1..400_000u128)
+        9 => (round.clone(), skew).prop_map(|(round, skew)| Op::Everybody { round, skew }),
+        3 => (who.clone(), any::<u8>(), 1..400_000u128)
             .prop_map(|(who, what, amount)| Op::Agent { who, what, amount }),
+        1 => (who.clone(), round.clone()).prop_map(|(who, round)| Op::Report { who, round }),
         1 => (0..5u8).prop_map(Op::Author),
         6 => (1..3u8, any::<bool>()).prop_map(|(count, idle)| Op::Blocks { count, idle }),
     ]
@@ -276,6 +281,13 @@ fn apply(op: Op) -> bool {
         Op::Agent { who, what, amount } => {
             agent_op(account(who), what, amount);
             true
+        },
+        Op::Report { who, round } => {
+            let reporter = RuntimeOrigin::signed(REQUESTER);
+            frame_support::storage::with_storage_layer(|| {
+                Rounds_::report(reporter, pick(round), account(who))
+            })
+            .is_ok()
         },
         Op::Author(author) => {
             Author::set((author > 0).then_some(author.into()));

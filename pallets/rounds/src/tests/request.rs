@@ -100,6 +100,7 @@ fn a_request_cannot_be_cancelled() {
         "reveal",
         "commit_scores",
         "disclose",
+        "report",
     ];
     assert_eq!(Call::<Test>::get_call_names(), calls);
 }
