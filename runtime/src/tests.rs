@@ -137,8 +137,8 @@ fn a_narrow_proxy_cannot_move_funds_or_become_root() {
 fn a_proxy_without_transfers_changes_no_key() {
     let key = starling_primitives::InferenceKey::from(Sr25519Keyring::Eve.public());
     let proof = Sr25519Keyring::Eve.sign(b"").into();
-    let rotate = pallet_agents::Call::rotate_key { key, proof };
-    let chill = pallet_agents::Call::chill {};
+    let rotate = pallet_agents::Call::<Runtime>::rotate_key { key, proof };
+    let chill = pallet_agents::Call::<Runtime>::chill {};
     let narrow = ProxyType::NonTransfer;
     assert!(!narrow.filter(&rotate.into()));
     assert!(narrow.filter(&chill.into()));

@@ -72,7 +72,7 @@ fn more_agents_than_a_block_counts_wait_for_the_next_one() {
         next_block();
         assert_eq!(round(id).counts.heard, 5);
         assert_eq!(Inactive::<Test>::get().len(), 3);
-        next_block();
+        blocks(2);
         assert!(is_over(id), "one of eight is too few");
     });
 }
