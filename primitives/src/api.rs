@@ -65,6 +65,8 @@ pub enum Task<AccountId> {
         max_tokens: u32,
         /// The requester's fee.
         fee: Balance,
+        /// The loss of an agent that commits and does not deliver.
+        slash: Balance,
         /// Maximum length of the answer, in bytes before it is sealed.
         max_bytes: u32,
         /// The form in which the chain expects the answer before it is sealed.

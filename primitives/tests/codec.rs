@@ -74,6 +74,7 @@ fn tasks_and_what_was_sent_keep_their_bytes() {
             prompt: vec![],
             max_tokens: 1,
             fee: 1,
+            slash: 1,
             max_bytes: 1,
             format: Format::Padded,
         },

@@ -138,6 +138,7 @@ impl Executor {
                 prompt,
                 max_tokens,
                 fee,
+                slash,
                 max_bytes,
                 format,
             } => {
@@ -147,6 +148,7 @@ impl Executor {
                     prompt: String::from_utf8_lossy(prompt).into_owned(),
                     max_tokens: *max_tokens,
                     fee: *fee,
+                    slash: *slash,
                 };
                 let reply = agent.respond(&request, signals)?;
                 self.metrics.took(Phase::Respond, started.elapsed());
@@ -405,6 +407,7 @@ mod tests {
             prompt: b"x".to_vec(),
             max_tokens: 1,
             fee: 5,
+            slash: 1,
             max_bytes,
             format,
         }

@@ -285,6 +285,7 @@ mod tests {
             prompt: prompt.into(),
             max_tokens: 8,
             fee: 5,
+            slash: 1,
             max_bytes: 64,
             format: Format::Padded,
         }

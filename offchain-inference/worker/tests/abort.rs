@@ -189,6 +189,7 @@ impl OneRound {
                 prompt: b"What is a starling?".to_vec(),
                 max_tokens: 8,
                 fee: 10,
+                slash: 1,
                 max_bytes: 64,
                 format: Format::Padded,
             }),

@@ -138,6 +138,7 @@ fn respond(agent: &Agent) -> Result<Reply, Failure> {
         prompt: "What is the capital of France?".into(),
         max_tokens: 12,
         fee: 1,
+        slash: 0,
     };
     agent.respond(&request, &Signals::default())
 }

@@ -118,6 +118,7 @@ impl<T: Config> Pallet<T> {
                         prompt: Self::prompt(id),
                         max_tokens: round.terms.max_tokens,
                         fee: round.terms.fee,
+                        slash: round.terms.slash,
                         max_bytes: Self::max_bytes_of(round),
                         format: Format::Padded,
                     });

@@ -52,6 +52,8 @@ pub struct Request {
     pub max_tokens: u32,
     /// The fee that the requester pays.
     pub fee: Balance,
+    /// The loss of an agent that commits and does not deliver.
+    pub slash: Balance,
 }
 
 /// The reply of an agent to a request.
@@ -443,6 +445,7 @@ mod tests {
             prompt: prompt.into(),
             max_tokens: 16,
             fee: 10,
+            slash: 1,
         }
     }
 

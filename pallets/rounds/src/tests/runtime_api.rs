@@ -19,6 +19,7 @@ fn each_phase_has_a_task_for_an_agent() {
             prompt: b"why?".to_vec(),
             max_tokens: TOKENS,
             fee: FEE,
+            slash: round(id).terms.slash,
             max_bytes: MaxResponse::get(),
             format: starling_primitives::sealing::Format::Padded,
         };
