@@ -40,6 +40,7 @@ fn each_phase_has_a_task_for_an_agent() {
             prompt,
             seed,
             responses,
+            max_tokens: TOKENS,
         }) = task(id, 1)
         else {
             panic!()
