@@ -26,18 +26,16 @@ pub type Migrations = (
     V1<Tickets>,
     V1<Ratings>,
     V1<Rewards>,
-    V1<Rounds>,
+    V1With<pallet_rounds::migration::CountRequests<Runtime>, Rounds>,
 );
 
 /// Version 1 fixes the bytes of the first release. Every variant of an enum gets the index of its
 /// place explicitly.
-type V1<Pallet> = VersionedMigration<
-    0,
-    1,
-    BytesStay<Pallet>,
-    Pallet,
-    <Runtime as frame_system::Config>::DbWeight,
->;
+type V1<Pallet> = V1With<BytesStay<Pallet>, Pallet>;
+
+/// Version 1 of a pallet that gets new values besides.
+type V1With<Step, Pallet> =
+    VersionedMigration<0, 1, Step, Pallet, <Runtime as frame_system::Config>::DbWeight>;
 
 /// Changes nothing, and checks that no byte changes.
 pub struct BytesStay<Pallet>(PhantomData<Pallet>);

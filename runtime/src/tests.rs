@@ -5,14 +5,14 @@ use codec::Encode;
 use frame_support::{
     assert_ok,
     dispatch::GetDispatchInfo,
-    traits::{GetCallName, InstanceFilter, IntegrityTest},
+    traits::{Get, GetCallName, InstanceFilter, IntegrityTest},
 };
 use sp_core::crypto::Ss58Codec;
 use sp_genesis_builder::{runtime_decl_for_genesis_builder::GenesisBuilderV1, PresetId};
 use sp_io::TestExternalities;
 use sp_keyring::Sr25519Keyring::{self, Alice, Bob, Charlie, Dave, Eve, Ferdie};
 use sp_runtime::{
-    traits::{BlakeTwo256, Hash},
+    traits::{BlakeTwo256, Dispatchable, Hash},
     BuildStorage,
 };
 
@@ -131,7 +131,7 @@ fn a_narrow_proxy_cannot_move_funds_or_become_root() {
     for narrow in [ProxyType::NonTransfer, ProxyType::SessionKeys] {
         assert!(!narrow.filter(&transfer));
         assert!(!narrow.filter(&sudo));
-        assert!(narrow.filter(&purge));
+        assert_eq!(narrow.filter(&purge), narrow == ProxyType::SessionKeys);
         assert!(ProxyType::Any.is_superset(&narrow));
         assert!(!narrow.is_superset(&ProxyType::Any));
     }
@@ -230,6 +230,18 @@ fn the_committee_spends_slashes_and_changes_itself() {
         let members = pallet_collective::Members::<Runtime, TheCommittee>::get();
         assert!(members.contains(&eve) && !members.contains(&Dave.to_account_id()));
     });
+}
+
+#[test]
+fn a_proxy_without_transfers_changes_no_key() {
+    let key = starling_primitives::InferenceKey::from(Sr25519Keyring::Eve.public());
+    let proof = Sr25519Keyring::Eve.sign(b"").into();
+    let rotate = pallet_agents::Call::<Runtime>::rotate_key { key, proof };
+    let chill = pallet_agents::Call::<Runtime>::chill {};
+    let narrow = ProxyType::NonTransfer;
+    assert!(!narrow.filter(&rotate.into()));
+    assert!(narrow.filter(&chill.into()));
+    assert!(!narrow.is_superset(&ProxyType::SessionKeys));
 }
 
 #[test]
@@ -334,4 +346,96 @@ fn every_call_of_the_protocol_has_a_weight_that_was_measured() {
         "pallet_tickets",
         include_str!("weights/pallet_tickets.rs"),
     );
+}
+
+/// Sets the parameters as the admin.
+fn set(parameters: &crate::parameters::Parameters) -> sp_runtime::DispatchResult {
+    let parameters = Box::new(parameters.clone());
+    let call = RuntimeCall::Parameters(pallet_protocol_parameters::Call::set { parameters });
+    let set = call.dispatch(frame_system::RawOrigin::Root.into());
+    set.map(|_| ()).map_err(|failed| failed.error)
+}
+
+#[test]
+fn the_admin_changes_parameters_that_fit_together() {
+    state_of(presets::DEVELOPMENT).execute_with(|| {
+        let mut parameters = Parameters::in_force();
+        parameters.min_fee *= 2;
+        parameters.rounds.commit_window = 90;
+        parameters.rounds.max_rankings = 20;
+        assert_eq!(set(&parameters), Ok(()));
+        assert_eq!(Parameters::in_force(), parameters);
+        assert_eq!(
+            <Runtime as pallet_rounds::Config>::MinFee::get(),
+            parameters.min_fee
+        );
+        AllPalletsWithSystem::integrity_test();
+    });
+}
+
+#[test]
+fn parameters_that_do_not_fit_together_are_refused_with_the_rule_and_change_nothing() {
+    use crate::parameters::Parameters as Values;
+    use pallet_protocol_parameters::Error;
+    use sp_runtime::Permill;
+
+    type Case = (Error<Runtime>, fn(&mut Values));
+    let cases: [Case; 21] = [
+        (Error::BondChanged, |them| them.min_bond += 1),
+        (Error::RankingsLowered, |them| them.rounds.max_rankings -= 1),
+        (Error::NoValidator, |them| them.min_validators = 0),
+        (Error::TooManyValidators, |them| them.min_validators = 65),
+        (Error::UnbondingTooShort, |them| them.unbonding_period = 280),
+        (Error::FreeTicket, |them| them.min_ticket = 0),
+        (Error::TicketTooCheap, |them| {
+            them.ticket_share = Permill::zero()
+        }),
+        (Error::RatingAboveOne, |them| {
+            them.ratings.initial_rating = 1 << 33
+        }),
+        (Error::SpreadAboveOne, |them| {
+            them.ratings.min_spread = 1 << 33
+        }),
+        (Error::NewcomersWeighNothing, |them| {
+            them.ratings.weight_floor = them.ratings.initial_rating;
+        }),
+        (Error::SharesExceedPot, |them| {
+            them.rewards.rankers = Permill::from_percent(31)
+        }),
+        (Error::NoFee, |them| them.min_fee = 0),
+        (Error::SelfDealingGains, |them| {
+            them.rewards.subsidy = Permill::from_percent(12)
+        }),
+        (Error::EmptyWindow, |them| them.rounds.rank_window = 0),
+        (Error::TooFewToRank, |them| them.rounds.min_responses = 1),
+        (Error::MinResponsesAboveMax, |them| {
+            them.rounds.min_responses = 33
+        }),
+        (Error::RoundExceedsBlock, |them| {
+            them.rounds.max_responses = 501;
+            // A ticket of more losers would pay a requester that owns them.
+            them.rewards.forfeits = Permill::zero();
+        }),
+        (Error::MinRankingsAboveMax, |them| {
+            them.rounds.min_rankings = 17
+        }),
+        (Error::TooManyRankings, |them| {
+            them.rounds.max_rankings = 10_000
+        }),
+        (Error::MessagesExpireAtOnce, |them| {
+            them.rounds.longevity = 0
+        }),
+        (Error::MinSlashAboveMax, |them| {
+            them.min_slash = them.min_bond / 10 + 1
+        }),
+    ];
+    state_of(presets::DEVELOPMENT).execute_with(|| {
+        let before = Parameters::in_force();
+        for (error, change) in cases {
+            let mut parameters = before.clone();
+            change(&mut parameters);
+            assert_eq!(set(&parameters), Err(error.into()));
+            assert_eq!(Parameters::in_force(), before);
+        }
+    });
 }

@@ -38,7 +38,7 @@ use starling_primitives::{
     api::{runtime_decl_for_rounds_api::RoundsApiV2, Task},
     messages::{payload, Message},
     round::Phase,
-    sealing::Slot,
+    sealing::{Format, Slot},
     traits::AgentRegistry,
     Position, RoundId, Score, Secret,
 };
@@ -245,8 +245,13 @@ impl Chain {
 
     fn commit(&self, agent: Sr25519Keyring) -> UncheckedExtrinsic {
         let key = key_of(agent);
+        // The old runtime opens no padding, and this one opens both.
+        let format = match self.old {
+            Some(_) => Format::Plain,
+            None => Format::Padded,
+        };
         let (sealed, key_commitment) = self.slot_of(agent, |slot| {
-            let sealed = slot.seal(&key, &answer_of(agent)).unwrap();
+            let sealed = slot.seal(&key, &answer_of(agent), 128, format).unwrap();
             (sealed, slot.key_commitment(&key))
         });
         let message = Message::Commit {

@@ -9,10 +9,10 @@ use starling_models::Store;
 use starling_primitives::RoundId;
 use starling_runtime::{AccountId, MILLI_UNIT, UNIT};
 use starling_tests::{
-    chain::{account_id, call, send},
+    chain::{account_id, call, next_block, send},
     node::run,
     rounds::{opened, request, round, View},
-    Api, Node,
+    Node,
 };
 use subxt::{
     dynamic::Value,
@@ -30,6 +30,7 @@ use tokio::{
 
 use crate::{
     client::starling,
+    played::{enrol, pass, Played},
     swarm::engine::{model, SMOLLM2},
 };
 
@@ -38,22 +39,24 @@ const TOML_OF_AN_EXPERT: &str =
 const ACCOUNTS: &str = "accounts = [\"Alice\"]\n";
 const WRONG: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// Bob asks; the only agent is Alice. Returns the round once it is over. A single answer is never
-/// enough, so the result is whether Alice committed.
-async fn ask(node: &Node) -> Result<View> {
-    let api = node.api().await?;
+/// Bob asks; the only agent with a node is Alice, and the idle ones pass. Returns the round once it
+/// is over. A single answer is never enough, so the result is whether Alice committed.
+async fn ask(node: &Node, idle: &[Played]) -> Result<View> {
+    let (api, rpc) = (node.api().await?, node.rpc().await?);
     let id = opened(&send(&api, &request("Is it so?", UNIT, 32), &bob()).await?).await?;
-    over(node, &api, id).await
-}
-
-async fn over(node: &Node, api: &Api, id: RoundId) -> Result<View> {
-    let rpc = node.rpc().await?;
-    let mut blocks = api.stream_best_blocks().await?;
+    let mut blocks = api.stream_blocks().await?;
+    let now = next_block(&mut blocks).await?.block_number();
+    pass(&rpc, idle, id, now).await?;
+    // The chain keeps a round without enough answers for one block only: look at each.
+    let mut number = now;
     loop {
-        let block = blocks.next().await.context("no more blocks")??;
-        let view = round(&rpc, &block.at().await?, id).await?;
-        if let Some(view) = view.filter(|view| view.round.phase.is_final()) {
-            return Ok(view);
+        let newest = blocks.next().await.context("no more blocks")??.number();
+        while number <= newest {
+            let view = round(&rpc, &api.at_block(number).await?, id).await?;
+            if let Some(view) = view.filter(|view| view.round.phase.is_final()) {
+                return Ok(view);
+            }
+            number += 1;
         }
     }
 }
@@ -118,6 +121,7 @@ async fn a_missing_model_is_reported_once_and_its_return_too() -> Result<()> {
     )
     .await?;
     buy_tickets(&node).await?;
+    let idle = enrol(&node.api().await?).await?;
 
     // No model, a wrong file, and no server.
     let missing = ["model \"smollm2-135m-instruct\": ", "has not been fetched"];
@@ -141,7 +145,7 @@ async fn a_missing_model_is_reported_once_and_its_return_too() -> Result<()> {
         anyhow::Ok(server)
     };
     // The server starts in the middle of the round, which is not lost.
-    let (round, server) = tokio::try_join!(ask(&node), heals)?;
+    let (round, server) = tokio::try_join!(ask(&node, &idle), heals)?;
     assert_eq!(round.round.counts.commits, 1);
     node.logged(&back("model \"served\": ")).await?;
 
@@ -149,7 +153,7 @@ async fn a_missing_model_is_reported_once_and_its_return_too() -> Result<()> {
     write(WRONG, "[nonsense]")?;
     let refused = ["the agent configuration: ", "TOML parse error"];
     node.logged(&refused).await?;
-    assert_eq!(ask(&node).await?.round.counts.commits, 1);
+    assert_eq!(ask(&node, &idle).await?.round.counts.commits, 1);
 
     // The right hash without a restart, and the model without a change to the configuration.
     let hash = Store::open(None)?.entry(SMOLLM2)?.sha256.clone();
@@ -213,12 +217,13 @@ async fn without_key_or_tickets_an_agent_says_so_and_passes() -> Result<()> {
     let (): () = rpc
         .request("author_insertKey", rpc_params!["infr", "//Alice", key])
         .await?;
+    let idle = enrol(&node.api().await?).await?;
     // The node authors blocks, or this would not be in one.
-    assert_eq!(ask(&node).await?.round.counts.commits, 0);
+    assert_eq!(ask(&node, &idle).await?.round.counts.commits, 0);
     node.logged(&["the agent can only pass: it has no ticket"])
         .await?;
     buy_tickets(&node).await?;
-    assert_eq!(ask(&node).await?.round.counts.commits, 1);
+    assert_eq!(ask(&node, &idle).await?.round.counts.commits, 1);
     node.logged(&["the inference key: works again"]).await?;
     assert_eq!(node.log_count(&no_key), 1);
 
@@ -230,7 +235,11 @@ async fn without_key_or_tickets_an_agent_says_so_and_passes() -> Result<()> {
         let sent = send(&api, &call("Agents", what, vec![]), &alice()).await?;
         sent.wait_for_success().await?;
         node.logged(words).await?;
-        assert_eq!(ask(&node).await?.round.counts.commits, commits, "{what}");
+        assert_eq!(
+            ask(&node, &idle).await?.round.counts.commits,
+            commits,
+            "{what}"
+        );
     }
     assert_eq!(node.log_count(&chilled), 1);
     Ok(())
@@ -334,6 +343,7 @@ async fn a_node_whose_agent_works_ends_without_waiting_for_it() -> Result<()> {
     )
     .await?;
     buy_tickets(&node).await?;
+    enrol(&node.api().await?).await?;
     let asked = request("Is it so?", UNIT, 32);
     opened(&send(&node.api().await?, &asked, &bob()).await?).await?;
     let _called = server.accept().await?;

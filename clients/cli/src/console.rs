@@ -102,10 +102,6 @@ impl Watch for Live {
         early.iter().for_each(|block| self.print(block));
     }
 
-    fn wants_blocks(&self) -> bool {
-        self.events.is_some()
-    }
-
     fn block(&mut self, events: &BlockEvents) {
         match self.round {
             Some(_) => self.print(events),

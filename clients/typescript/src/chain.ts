@@ -15,7 +15,12 @@ export type PhaseView =
   | { type: "Failed"; value: Names<Failure> };
 
 /** The reason why a round has no winner. */
-export type Failure = "TooFewCommits" | "TooFewReveals" | "NoRankings" | "BelowThreshold";
+export type Failure =
+  | "TooFewCommits"
+  | "TooFewReveals"
+  | "NoRankings"
+  | "BelowThreshold"
+  | "Outbid";
 
 /** A response, as `RoundsApi.round` returns it. Ratings and weights have 32 fractional bits. */
 export type ResponseView = {

@@ -23,8 +23,8 @@ use starling_primitives::{
         job_board_key, v1, AgentView, JobBoard, RoundView, RoundsApi, Sent, StoredJobBoard,
         VaultEntry, ROUNDS_API,
     },
-    round::BlockNumber,
-    Balance, InferenceKey, RoundId, INFERENCE,
+    round::{BlockNumber, Terms},
+    InferenceKey, RoundId, INFERENCE,
 };
 
 use crate::{externalities::Offline, AccountId};
@@ -156,18 +156,18 @@ where
         }
     }
 
-    /// The job board that a runtime of version 1 wrote, with the fees that it lacks.
+    /// The job board that a runtime of version 1 wrote, with the terms that it does not say.
     fn board_1(&self, at: At, value: &[u8]) -> Result<JobBoard<AccountId>, String> {
         let board = v1::JobBoard::<AccountId>::decode(&mut &*value)
             .map_err(|_| "the job board is not in the format of its runtime")?;
-        board.upgrade(|round| self.fee(at, round))
+        board.upgrade(|round| self.terms(at, round))
     }
 
-    /// The fee of a round's requester.
-    fn fee(&self, at: At, id: RoundId) -> Result<Balance, String> {
+    /// The terms of a round.
+    fn terms(&self, at: At, id: RoundId) -> Result<Terms, String> {
         let view = self.client.runtime_api().round(at.hash, id).map_err(text)?;
         let view = view.ok_or_else(|| format!("round {id} is on a job board and not stored"))?;
-        Ok(view.round.terms.fee)
+        Ok(view.round.terms)
     }
 
     fn keys(&self) -> Vec<InferenceKey> {

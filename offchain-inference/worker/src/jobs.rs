@@ -265,6 +265,7 @@ mod tests {
     use crate::vault::{Response, SealedAnswer};
     use starling_primitives::{
         api::{Owed, SealedResponse, SealedScores},
+        sealing::Format,
         RoundId,
     };
 
@@ -284,7 +285,9 @@ mod tests {
             prompt: prompt.into(),
             max_tokens: 8,
             fee: 5,
+            slash: 1,
             max_bytes: 64,
+            format: Format::Padded,
         }
     }
 

@@ -531,7 +531,10 @@ fn missed(agent: &AccountId, record: &Record, view: &RoundView<AccountId>) -> Ve
         };
     };
     let mut missed = vec![];
-    let revealing = round.phase != RoundPhase::Failed(Failure::TooFewCommits);
+    let revealing = !matches!(
+        round.phase,
+        RoundPhase::Failed(Failure::TooFewCommits | Failure::Outbid)
+    );
     if revealing && response.text.is_none() && !response.spoiled {
         missed.push("reveal");
     }

@@ -23,7 +23,7 @@ use sp_core::H256;
 use starling_primitives::{
     api::{JobBoard, Owed, ResponseView, RoundView, Sent, Task, VaultEntry},
     round::{BlockNumber, Counts, Phase, Round, Terms},
-    sealing::Slot,
+    sealing::{Format, Slot},
     RoundId, Secret,
 };
 use starling_worker::{
@@ -193,7 +193,9 @@ impl OneRound {
                 prompt: b"What is a starling?".to_vec(),
                 max_tokens: 8,
                 fee: 10,
+                slash: 1,
                 max_bytes: 64,
+                format: Format::Padded,
             }),
             2 if state.score_commit.is_none() => Some(Task::Rank {
                 prompt: b"What is a starling?".to_vec(),
@@ -202,6 +204,7 @@ impl OneRound {
                     (0, [2; 32].into(), b"A bird of course.".to_vec()),
                     (2, [3; 32].into(), b"No idea".to_vec()),
                 ],
+                max_tokens: 8,
             }),
             _ => None,
         }

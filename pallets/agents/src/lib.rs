@@ -44,7 +44,10 @@ pub mod pallet {
     };
     use frame_system::pallet_prelude::*;
     use sp_runtime::traits::Zero;
-    use starling_primitives::{Balance, InferenceKey, InferenceSignature, H256};
+    use starling_primitives::{
+        traits::{Consistent, OnInactive},
+        Balance, InferenceKey, InferenceSignature, H256,
+    };
 
     /// The version of the storage. See `docs/upgrades.md`.
     const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
@@ -71,6 +74,9 @@ pub mod pallet {
 
         /// Origin that may slash an agent for faults that the chain cannot see.
         type SlashOrigin: EnsureOrigin<Self::RuntimeOrigin>;
+
+        /// Hears of agents that are no longer active.
+        type OnInactive: OnInactive<Self::AccountId>;
 
         /// Registry of session keys: an agent without them cannot be a validator.
         type SessionKeys: ValidatorRegistration<Self::AccountId>;
@@ -143,6 +149,15 @@ pub mod pallet {
     /// Number of activations so far.
     #[pallet::storage]
     pub type Activations<T: Config> = StorageValue<_, u64, ValueQuery>;
+
+    /// The last growth of each bond that has grown since genesis.
+    #[pallet::storage]
+    pub type Growths<T: Config> =
+        StorageMap<_, Blake2_128Concat, T::AccountId, Growth<BlockNumberFor<T>>, OptionQuery>;
+
+    /// The rest of slashes that rounds had a claim on. It is taken as these rounds end.
+    #[pallet::storage]
+    pub type Debts<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, Balance, ValueQuery>;
 
     #[pallet::genesis_config]
     #[derive(frame_support::DefaultNoBound)]
@@ -244,6 +259,13 @@ pub mod pallet {
             /// The lost amount.
             amount: Balance,
         },
+        /// A slash exceeded the free bond. The rest is taken as the agent's rounds end.
+        Indebted {
+            /// The agent.
+            who: T::AccountId,
+            /// The rest.
+            amount: Balance,
+        },
         /// An active agent entered the list of candidates for validators.
         CandidateAdded {
             /// The agent.
@@ -303,26 +325,14 @@ pub mod pallet {
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn integrity_test() {
-            assert!(!T::MinBond::get().is_zero(), "MinBond must be above zero");
+            assert_eq!(<Self as Consistent>::check(), Ok(()));
             assert!(
                 !T::MaxUnbonding::get().is_zero(),
                 "MaxUnbonding must be above zero"
             );
             assert!(
-                !T::MinValidators::get().is_zero(),
-                "MinValidators must be above zero"
-            );
-            assert!(
-                T::MinValidators::get() <= T::MaxValidators::get(),
-                "MinValidators must not exceed MaxValidators"
-            );
-            assert!(
                 T::MaxValidators::get() <= T::MaxCandidates::get(),
                 "MaxValidators must not exceed MaxCandidates"
-            );
-            assert!(
-                T::UnbondingPeriod::get() > T::LongestRound::get(),
-                "UnbondingPeriod must exceed the longest round"
             );
         }
 
@@ -504,9 +514,11 @@ pub mod pallet {
         ///
         /// `SlashOrigin` may call it. It takes up to `amount`: first from the unbonding parts,
         /// oldest first, because they would get away, then from the bond. Amounts that a round has
-        /// a claim on are left to that round. The treasury gets the slashed amount.
+        /// a claim on are left to that round until its end, and taken then. The treasury gets the
+        /// slashed amount.
         ///
-        /// Emits [`Event::Slashed`] with the slashed amount, and [`Event::CandidateRemoved`] if it
+        /// Emits [`Event::Slashed`] with the slashed amount, [`Event::Indebted`] with the part that
+        /// is taken later, and [`Event::CandidateRemoved`] if it
         /// is no longer a candidate.
         ///
         /// Fails with [`Error::NothingToSlash`].

@@ -125,6 +125,7 @@ impl crate::Config for Test {
     type Currency = Balances;
     type Treasury = ResolveTo<TreasuryAccount, Balances>;
     type SlashOrigin = EnsureRoot<AccountId>;
+    type OnInactive = ();
     type SessionKeys = Session;
     type MinBond = MinBond;
     type KeyFee = KeyFee;

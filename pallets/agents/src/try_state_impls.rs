@@ -10,13 +10,15 @@ use sp_runtime::{traits::Zero, DispatchError};
 use starling_primitives::Balance;
 
 use crate::{
-    Activations, ActiveCount, Agents, Candidates, Config, HoldReason, KeyOwner, Pallet, Unbonding,
+    Activations, ActiveCount, Agents, Candidates, Config, Debts, Growths, HoldReason, KeyOwner,
+    Pallet, Unbonding,
 };
 
 impl<T: Config> Pallet<T> {
     /// Checks the invariants of agents, bonds and candidates. Native only.
     pub fn do_try_state() -> Result<(), DispatchError> {
         Self::try_agents()?;
+        Self::try_records()?;
         Self::try_holds()?;
         Self::try_candidates()
     }
@@ -59,6 +61,22 @@ impl<T: Config> Pallet<T> {
             active == ActiveCount::<T>::get(),
             "the count of active agents is wrong"
         );
+        Ok(())
+    }
+
+    /// Growths and debts are of agents, and rounds have a claim on what is owed.
+    fn try_records() -> Result<(), DispatchError> {
+        ensure!(
+            Growths::<T>::iter_keys().all(|who| Agents::<T>::contains_key(who)),
+            "a growth of nobody's bond"
+        );
+        for (who, debt) in Debts::<T>::iter() {
+            let claimed = Agents::<T>::get(who).map_or(0, |agent| agent.reserved);
+            ensure!(
+                debt > 0 && debt <= claimed,
+                "a debt that no round has a claim on"
+            );
+        }
         Ok(())
     }
 

@@ -59,6 +59,17 @@ impl Agent {
     }
 }
 
+/// The last growth of a bond.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub struct Growth<BlockNumber> {
+    /// The block in which it grew.
+    pub at: BlockNumber,
+    /// The bond before; the lowest one if it has grown more than once within a round.
+    pub before: Balance,
+}
+
 /// A part of a bond that is unbonding.
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,

@@ -153,7 +153,8 @@ pub enum ProxyType {
     #[default]
     #[codec(index = 0)]
     Any,
-    /// All calls that move no balance to another account.
+    /// All calls that move no balance to another account and change no key. Whoever holds a key acts
+    /// in the agent's or the validator's name, and can have it slashed.
     #[codec(index = 1)]
     NonTransfer,
     /// Announcing and removing session keys, for the machine of a validator.
@@ -165,23 +166,23 @@ impl InstanceFilter<RuntimeCall> for ProxyType {
     fn filter(&self, call: &RuntimeCall) -> bool {
         match self {
             Self::Any => true,
-            Self::NonTransfer => matches!(
-                call,
+            Self::NonTransfer => match call {
+                RuntimeCall::Agents(call) => !matches!(
+                    call,
+                    pallet_agents::Call::register { .. } | pallet_agents::Call::rotate_key { .. }
+                ),
                 RuntimeCall::System(_)
-                    | RuntimeCall::Session(_)
-                    | RuntimeCall::Agents(_)
-                    | RuntimeCall::Tickets(_)
-                    | RuntimeCall::Utility(_)
-                    | RuntimeCall::Multisig(_)
-            ),
+                | RuntimeCall::Tickets(_)
+                | RuntimeCall::Utility(_)
+                | RuntimeCall::Multisig(_) => true,
+                _ => false,
+            },
             Self::SessionKeys => matches!(call, RuntimeCall::Session(_)),
         }
     }
 
     fn is_superset(&self, other: &Self) -> bool {
-        self == other
-            || *self == Self::Any
-            || (*self == Self::NonTransfer && *other == Self::SessionKeys)
+        self == other || *self == Self::Any
     }
 }
 

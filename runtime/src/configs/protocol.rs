@@ -10,7 +10,8 @@ use frame_support::{
     weights::IdentityFee,
     PalletId,
 };
-use sp_runtime::generic::Era;
+use frame_system::EnsureRoot;
+use sp_runtime::{generic::Era, Permill};
 use starling_primitives::sealing;
 
 use super::{
@@ -19,7 +20,7 @@ use super::{
     governance::{RootOrMajority, RootOrTwoThirds},
 };
 use crate::{
-    parameters, weights, AccountId, Agents, Balance, Balances, Ratings, Rewards, Runtime,
+    parameters, weights, AccountId, Agents, Balance, Balances, Ratings, Rewards, Rounds, Runtime,
     RuntimeCall, RuntimeHoldReason, Session, Tickets, TxExtension, UncheckedExtrinsic, UNIT,
 };
 
@@ -27,12 +28,14 @@ use crate::{
 pub const MAX_PROMPT: u32 = 4_096;
 /// Maximum length of a response, in bytes: room for about a thousand tokens of English.
 pub const MAX_RESPONSE: u32 = 4_096;
-/// Maximum length of a sealed response, in bytes.
+/// Maximum length of a sealed response with its padding, in bytes.
 const MAX_SEALED: u32 = MAX_RESPONSE.saturating_add(sealing::OVERHEAD);
 
 parameter_types! {
     /// Identifier that the treasury's account is derived from.
     pub const TreasuryId: PalletId = PalletId(*b"strl/trs");
+    /// Part of a fee that the agents keep that committed to a round with too few others.
+    pub const CommitShare: Permill = Permill::from_percent(10);
     /// Deposit for a round, its prompt and its place in the queues.
     pub const RoundDeposit: Balance = deposit(3, MAX_PROMPT.saturating_add(400));
     /// Deposit for participant, draw, entry and response of one agent, and for its ciphertext until
@@ -42,6 +45,9 @@ parameter_types! {
 
 impl pallet_protocol_parameters::Config for Runtime {
     type Parameters = parameters::Parameters;
+    type WeightInfo = weights::pallet_protocol_parameters::WeightInfo<Runtime>;
+    type AdminOrigin = EnsureRoot<AccountId>;
+    type Consistency = parameters::Together;
     type Preset = parameters::Preset;
     type Stateless = parameters::Stateless;
 }
@@ -52,6 +58,7 @@ impl pallet_agents::Config for Runtime {
     type Currency = Balances;
     type Treasury = Rewards;
     type SlashOrigin = RootOrTwoThirds;
+    type OnInactive = Rounds;
     type SessionKeys = Session;
     type MinBond = parameters::MinBond;
     type KeyFee = ConstU128<UNIT>;
@@ -112,9 +119,14 @@ impl pallet_rounds::Config for Runtime {
     type ApprovalThreshold = parameters::ApprovalThreshold;
     type MinSlash = parameters::MinSlash;
     type SlashShare = parameters::SlashShare;
+    type SilenceFine = parameters::MinTicket;
+    type MaxSlash = parameters::MaxSlash;
+    type CommitShare = CommitShare;
     type DepositBase = RoundDeposit;
     type DepositPerResponse = ResponseDeposit;
     type MaxOpenRounds = ConstU32<64>;
+    type SlotPrice = parameters::MinFee;
+    type MaxRequests = ConstU32<16>;
     type MaxStoredRounds = ConstU32<10_000>;
     type MaxTransitions = ConstU32<8>;
     type MaxTransitionAgents = ConstU32<500>;

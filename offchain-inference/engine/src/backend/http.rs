@@ -402,6 +402,10 @@ impl Backend for HttpBackend {
             .unwrap_or(text)
     }
 
+    fn knows_tokens(&self) -> bool {
+        false
+    }
+
     fn generate(
         &self,
         prompt: &Prompt,

@@ -96,6 +96,7 @@ mod tests {
             prompt: "p".into(),
             max_tokens: 1,
             fee: 0,
+            slash: 0,
         };
         let problems = Problems::default();
         let apply = |steps: &[Step], stage| {
