@@ -65,6 +65,26 @@ pub trait AgentRegistry<AccountId> {
     fn make_active(who: &AccountId, key: InferenceKey, bond: Balance);
 }
 
+/// Sessions and the keys of their validators. A runtime implements it over `pallet-session`.
+pub trait Sessions<AccountId> {
+    /// The encoded session keys of `who` that the next planned session takes.
+    fn keys(who: &AccountId) -> Option<Vec<u8>>;
+
+    /// All accounts with session keys. Walks over the storage: for the genesis alone.
+    fn owners() -> Vec<AccountId>;
+}
+
+/// No sessions, for a chain without validators.
+impl<AccountId> Sessions<AccountId> for () {
+    fn keys(_: &AccountId) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn owners() -> Vec<AccountId> {
+        Vec::new()
+    }
+}
+
 /// Tickets of agents. Implemented by `pallet-tickets`.
 ///
 /// A ticket is an amount on hold. It is *free* until it is spent on a round, and *staked* until

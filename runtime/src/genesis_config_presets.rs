@@ -22,7 +22,8 @@ use crate::{
 pub const DEVELOPMENT: &str = sp_genesis_builder::DEV_RUNTIME_PRESET;
 /// Four validators and agents, Alice to Dave; Alice is sudo. The well-known accounts hold funds.
 pub const LOCAL_TESTNET: &str = sp_genesis_builder::LOCAL_TESTNET_RUNTIME_PRESET;
-/// No well-known key and no validator: the operator fills in sudo, session keys and balances.
+/// No well-known key and no validator: the operator fills in sudo, balances,
+/// agents, and the session keys of these agents.
 pub const TESTNET: &str = "testnet";
 
 /// Funds of each well-known account in the development presets.

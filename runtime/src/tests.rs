@@ -83,6 +83,20 @@ fn the_testnet_template_holds_no_well_known_key() {
 }
 
 #[test]
+#[should_panic(expected = "is not an agent: name it in `agents`")]
+fn a_genesis_whose_validators_are_no_agents_is_refused() {
+    let mut config = serde_json::to_value(RuntimeGenesisConfig::default()).unwrap();
+    let patch = presets::get_preset(&PresetId::from(presets::LOCAL_TESTNET)).unwrap();
+    merge(&mut config, serde_json::from_slice(&patch).unwrap());
+    merge(
+        &mut config,
+        serde_json::json!({ "agents": { "agents": [] } }),
+    );
+    let config: RuntimeGenesisConfig = serde_json::from_value(config).unwrap();
+    let _ = config.build_storage();
+}
+
+#[test]
 fn authorized_calls_are_recognised_before_anything_else_is_checked() {
     let first = <TxExtension as sp_runtime::traits::TransactionExtension<RuntimeCall>>::metadata();
     assert_eq!(

@@ -39,12 +39,12 @@ pub mod pallet {
         pallet_prelude::*,
         traits::{
             fungible::{hold, Balanced},
-            OnUnbalanced, ValidatorRegistration,
+            OnUnbalanced,
         },
     };
     use frame_system::pallet_prelude::*;
     use sp_runtime::traits::Zero;
-    use starling_primitives::{Balance, InferenceKey, InferenceSignature, H256};
+    use starling_primitives::{traits::Sessions, Balance, InferenceKey, InferenceSignature, H256};
 
     /// The version of the storage. See `docs/upgrades.md`.
     const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
@@ -71,9 +71,6 @@ pub mod pallet {
 
         /// Origin that may slash an agent for faults that the chain cannot see.
         type SlashOrigin: EnsureOrigin<Self::RuntimeOrigin>;
-
-        /// Registry of session keys: an agent without them cannot be a validator.
-        type SessionKeys: ValidatorRegistration<Self::AccountId>;
 
         /// Minimum bond of an active agent.
         #[pallet::constant]
@@ -106,6 +103,9 @@ pub mod pallet {
         /// Minimum number of candidates; with fewer the validators stay as they are.
         #[pallet::constant]
         type MinValidators: Get<u32>;
+
+        /// The sessions of the chain. An agent without session keys cannot be a validator.
+        type Sessions: Sessions<Self::AccountId>;
     }
 
     /// Reasons why this pallet holds funds.

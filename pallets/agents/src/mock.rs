@@ -15,8 +15,8 @@ use sp_runtime::{
     BuildStorage, KeyTypeId, RuntimeAppPublic,
 };
 use starling_primitives::{
-    crypto::InferencePair, messages::ownership_payload, Balance, InferenceKey, InferenceSignature,
-    H256,
+    crypto::InferencePair, messages::ownership_payload, traits::Sessions, Balance, InferenceKey,
+    InferenceSignature, H256,
 };
 
 use crate::{GenesisAgent, ModelDescriptor};
@@ -125,7 +125,6 @@ impl crate::Config for Test {
     type Currency = Balances;
     type Treasury = ResolveTo<TreasuryAccount, Balances>;
     type SlashOrigin = EnsureRoot<AccountId>;
-    type SessionKeys = Session;
     type MinBond = MinBond;
     type KeyFee = KeyFee;
     type UnbondingPeriod = UnbondingPeriod;
@@ -134,6 +133,18 @@ impl crate::Config for Test {
     type MaxCandidates = MaxCandidates;
     type MaxValidators = MaxValidators;
     type MinValidators = MinValidators;
+    type Sessions = SessionsOfTest;
+}
+
+pub struct SessionsOfTest;
+impl Sessions<AccountId> for SessionsOfTest {
+    fn keys(who: &AccountId) -> Option<Vec<u8>> {
+        Session::load_keys(who).map(|keys| keys.encode())
+    }
+
+    fn owners() -> Vec<AccountId> {
+        pallet_session::NextKeys::<Test>::iter_keys().collect()
+    }
 }
 
 /// The `n`th inference key.
@@ -215,17 +226,25 @@ pub fn held(who: AccountId) -> Balance {
 /// that no money came or went.
 pub struct Chain {
     agents: Vec<(AccountId, Balance)>,
+    strangers: Vec<AccountId>,
 }
 
 impl Chain {
     pub fn new() -> Self {
-        Self { agents: Vec::new() }
+        Self::with_agents(&[])
     }
 
     pub fn with_agents(agents: &[(AccountId, Balance)]) -> Self {
         Self {
             agents: agents.to_vec(),
+            strangers: Vec::new(),
         }
+    }
+
+    /// Gives session keys to an account that is no agent.
+    pub fn and_keys_of(mut self, who: AccountId) -> Self {
+        self.strangers.push(who);
+        self
     }
 
     pub fn storage(&self) -> sp_core::storage::Storage {
@@ -254,7 +273,9 @@ impl Chain {
                 keys: self
                     .agents
                     .iter()
-                    .map(|&(who, _)| {
+                    .map(|(who, _)| who)
+                    .chain(&self.strangers)
+                    .map(|&who| {
                         (
                             who,
                             who,

@@ -10,8 +10,7 @@ use frame_support::{
     parameter_types,
     traits::{
         fungible::{Inspect, InspectHold},
-        Authorize, ConstU128, FindAuthor, OnFinalize, OnIdle, OnInitialize, ValidatorRegistration,
-        ValidatorSet,
+        Authorize, ConstU128, FindAuthor, OnFinalize, OnIdle, OnInitialize, ValidatorSet,
     },
     weights::{IdentityFee, Weight},
     PalletId,
@@ -141,19 +140,12 @@ impl Convert<AccountId, Option<AccountId>> for SomeOf {
     }
 }
 
-impl ValidatorRegistration<AccountId> for MockSession {
-    fn is_registered(_: &AccountId) -> bool {
-        true
-    }
-}
-
 impl pallet_agents::Config for Test {
     type WeightInfo = ();
     type RuntimeHoldReason = RuntimeHoldReason;
     type Currency = Balances;
     type Treasury = Rewards;
     type SlashOrigin = EnsureRoot<AccountId>;
-    type SessionKeys = MockSession;
     type MinBond = ConstU128<100_000>;
     type KeyFee = ConstU128<1_000>;
     type UnbondingPeriod = frame_support::traits::ConstU64<30>;
@@ -162,6 +154,7 @@ impl pallet_agents::Config for Test {
     type MaxCandidates = frame_support::traits::ConstU32<10>;
     type MaxValidators = frame_support::traits::ConstU32<4>;
     type MinValidators = frame_support::traits::ConstU32<1>;
+    type Sessions = ();
 }
 
 impl pallet_tickets::Config for Test {

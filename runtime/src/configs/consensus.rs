@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Authors and finalisers of blocks, and the changes of this set.
 
+use alloc::vec::Vec;
+use codec::Encode;
 use frame_support::{
     parameter_types,
     traits::{ConstBool, ConstU32, ConstU64},
@@ -8,10 +10,11 @@ use frame_support::{
 use pallet_session::{FindAccountFromAuthorIndex, PeriodicSessions};
 use sp_consensus_aura::sr25519::AuthorityId as AuraId;
 use sp_runtime::traits::{ConvertInto, OpaqueKeys};
+use starling_primitives::traits::Sessions;
 
 use crate::{
     AccountId, Agents, Aura, Balance, Balances, BlockNumber, Rounds, Runtime, RuntimeEvent,
-    SessionKeys, MINUTES, SLOT_DURATION, UNIT,
+    Session, SessionKeys, MINUTES, SLOT_DURATION, UNIT,
 };
 
 /// Maximum number of validators.
@@ -35,7 +38,7 @@ impl pallet_timestamp::Config for Runtime {
 
 impl pallet_aura::Config for Runtime {
     type AuthorityId = AuraId;
-    type DisabledValidators = crate::Session;
+    type DisabledValidators = Session;
     type MaxAuthorities = ConstU32<MAX_AUTHORITIES>;
     type AllowMultipleBlocksPerSlot = ConstBool<false>;
     type SlotDuration = ConstU64<SLOT_DURATION>;
@@ -54,6 +57,19 @@ impl pallet_grandpa::Config for Runtime {
 impl pallet_authorship::Config for Runtime {
     type FindAuthor = FindAccountFromAuthorIndex<Runtime, Aura>;
     type EventHandler = Rounds;
+}
+
+/// The sessions of `pallet-session`, as `pallet-agents` asks for them.
+pub struct SessionsOfRuntime;
+
+impl Sessions<AccountId> for SessionsOfRuntime {
+    fn keys(who: &AccountId) -> Option<Vec<u8>> {
+        Session::load_keys(who).map(|keys| keys.encode())
+    }
+
+    fn owners() -> Vec<AccountId> {
+        pallet_session::NextKeys::<Runtime>::iter_keys().collect()
+    }
 }
 
 impl pallet_session::Config for Runtime {

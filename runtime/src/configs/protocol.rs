@@ -14,7 +14,10 @@ use frame_system::EnsureRoot;
 use sp_runtime::generic::Era;
 use starling_primitives::sealing;
 
-use super::{consensus::MAX_AUTHORITIES, deposit};
+use super::{
+    consensus::{SessionsOfRuntime, MAX_AUTHORITIES},
+    deposit,
+};
 use crate::{
     parameters, weights, AccountId, Agents, Balance, Balances, Ratings, Rewards, Runtime,
     RuntimeCall, RuntimeHoldReason, Session, Tickets, TxExtension, UncheckedExtrinsic, UNIT,
@@ -49,7 +52,6 @@ impl pallet_agents::Config for Runtime {
     type Currency = Balances;
     type Treasury = Rewards;
     type SlashOrigin = EnsureRoot<AccountId>;
-    type SessionKeys = Session;
     type MinBond = parameters::MinBond;
     type KeyFee = ConstU128<UNIT>;
     type UnbondingPeriod = parameters::UnbondingPeriod;
@@ -58,6 +60,7 @@ impl pallet_agents::Config for Runtime {
     type MaxCandidates = ConstU32<256>;
     type MaxValidators = ConstU32<64>;
     type MinValidators = parameters::MinValidators;
+    type Sessions = SessionsOfRuntime;
 }
 
 impl pallet_tickets::Config for Runtime {
