@@ -67,6 +67,22 @@ pub trait AgentRegistry<AccountId> {
 
 /// Sessions and the keys of their validators. A runtime implements it over `pallet-session`.
 pub trait Sessions<AccountId> {
+    /// The index of the present session.
+    fn current() -> u32;
+
+    /// The first session whose offences can still be proven and punished.
+    fn accountable() -> u32;
+
+    /// Number of validators of a session whose offences can be proven.
+    fn size(session: u32) -> Option<u32>;
+
+    /// Forgets the sessions before [`Self::accountable`].
+    fn prune();
+
+    /// Keeps a validator of the present session from authoring until validators change, if
+    /// consensus can spare it.
+    fn disable(who: &AccountId);
+
     /// The encoded session keys of `who` that the next planned session takes.
     fn keys(who: &AccountId) -> Option<Vec<u8>>;
 
@@ -76,6 +92,22 @@ pub trait Sessions<AccountId> {
 
 /// No sessions, for a chain without validators.
 impl<AccountId> Sessions<AccountId> for () {
+    fn current() -> u32 {
+        0
+    }
+
+    fn accountable() -> u32 {
+        0
+    }
+
+    fn size(_: u32) -> Option<u32> {
+        None
+    }
+
+    fn prune() {}
+
+    fn disable(_: &AccountId) {}
+
     fn keys(_: &AccountId) -> Option<Vec<u8>> {
         None
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Tests of the composed runtime.
 
+mod equivocations;
+
 use codec::Encode;
 use frame_support::{
     dispatch::GetDispatchInfo,

@@ -13,7 +13,10 @@ mod candidate_impls;
 mod dispatchable_impls;
 #[cfg(test)]
 mod mock;
+mod offence_impls;
+pub mod offences;
 mod registry_impls;
+pub mod seats;
 mod session_impls;
 #[cfg(test)]
 mod tests;
@@ -44,6 +47,7 @@ pub mod pallet {
     };
     use frame_system::pallet_prelude::*;
     use sp_runtime::traits::Zero;
+    use sp_staking::SessionIndex;
     use starling_primitives::{traits::Sessions, Balance, InferenceKey, InferenceSignature, H256};
 
     /// The version of the storage. See `docs/upgrades.md`.
@@ -143,6 +147,31 @@ pub mod pallet {
     /// Number of activations so far.
     #[pallet::storage]
     pub type Activations<T: Config> = StorageValue<_, u64, ValueQuery>;
+
+    /// The keys of the present session's validators and of the next one's. `pallet-session` knows
+    /// only those that come after a `setKeys`.
+    #[pallet::storage]
+    pub type ActiveKeys<T: Config> =
+        StorageMap<_, Twox64Concat, SessionIndex, KeysOf<T>, ValueQuery>;
+
+    /// The offenders of each session that can still be punished.
+    #[pallet::storage]
+    pub type Offenders<T: Config> = StorageMap<
+        _,
+        Twox64Concat,
+        SessionIndex,
+        BoundedVec<Offender<T::AccountId>, T::MaxValidators>,
+        ValueQuery,
+    >;
+
+    /// What offenders owe beyond what could be taken: rounds had a claim on it.
+    #[pallet::storage]
+    pub type Debts<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, Balance, ValueQuery>;
+
+    /// Agents that have no seat among the validators for some time.
+    #[pallet::storage]
+    pub type Barred<T: Config> =
+        StorageValue<_, BoundedVec<Bar<T::AccountId>, T::MaxCandidates>, ValueQuery>;
 
     #[pallet::genesis_config]
     #[derive(frame_support::DefaultNoBound)]
@@ -259,6 +288,15 @@ pub mod pallet {
         ValidatorsKept {
             /// Number of these candidates.
             candidates: u32,
+        },
+        /// A validator signed contradicting votes.
+        Offended {
+            /// The validator, or former one.
+            who: T::AccountId,
+            /// The session of the votes.
+            session: SessionIndex,
+            /// What it is charged now. Parts that rounds have a claim on are taken later.
+            amount: Balance,
         },
     }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A chain with agents, their bonds, and sessions of which they are the validators.
 
+use std::collections::BTreeMap;
+
 use codec::Encode;
 use frame_support::{
     derive_impl, parameter_types,
@@ -77,6 +79,16 @@ parameter_types! {
     pub static Authorities: Vec<AccountId> = Vec::new();
 }
 
+/// Sessions for which an offence is remembered.
+pub const ACCOUNTABLE: u32 = 4;
+
+parameter_types! {
+    /// Numbers of validators of sessions, where a test sets them.
+    pub static Sizes: BTreeMap<u32, u32> = BTreeMap::new();
+    /// Validators that were kept from authoring.
+    pub static Disabled: Vec<AccountId> = Vec::new();
+}
+
 pub struct RecordAuthorities;
 impl pallet_session::SessionHandler<AccountId> for RecordAuthorities {
     const KEY_TYPE_IDS: &'static [KeyTypeId] = &[sp_core::crypto::key_types::DUMMY];
@@ -138,6 +150,24 @@ impl crate::Config for Test {
 
 pub struct SessionsOfTest;
 impl Sessions<AccountId> for SessionsOfTest {
+    fn current() -> u32 {
+        Session::current_index()
+    }
+
+    fn accountable() -> u32 {
+        Session::current_index().saturating_sub(ACCOUNTABLE)
+    }
+
+    fn size(session: u32) -> Option<u32> {
+        Sizes::get().get(&session).copied()
+    }
+
+    fn prune() {}
+
+    fn disable(who: &AccountId) {
+        Disabled::mutate(|disabled| disabled.push(*who));
+    }
+
     fn keys(who: &AccountId) -> Option<Vec<u8>> {
         Session::load_keys(who).map(|keys| keys.encode())
     }

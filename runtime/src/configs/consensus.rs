@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Authors and finalisers of blocks, and the changes of this set.
 
-use alloc::vec::Vec;
-use codec::Encode;
 use frame_support::{
     parameter_types,
     traits::{ConstBool, ConstU32, ConstU64},
 };
-use pallet_session::{FindAccountFromAuthorIndex, PeriodicSessions};
+use pallet_session::{
+    disabling::UpToLimitDisablingStrategy, historical::NoteHistoricalRoot,
+    FindAccountFromAuthorIndex, PeriodicSessions,
+};
 use sp_consensus_aura::sr25519::AuthorityId as AuraId;
 use sp_runtime::traits::{ConvertInto, OpaqueKeys};
-use starling_primitives::traits::Sessions;
+use sp_session::MembershipProof;
 
+use super::offences::{EquivocationReports, GrandpaWeights, MaxSets};
 use crate::{
     AccountId, Agents, Aura, Balance, Balances, BlockNumber, Rounds, Runtime, RuntimeEvent,
     Session, SessionKeys, MINUTES, SLOT_DURATION, UNIT,
@@ -46,30 +48,17 @@ impl pallet_aura::Config for Runtime {
 
 impl pallet_grandpa::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
-    type WeightInfo = ();
+    type WeightInfo = GrandpaWeights;
     type MaxAuthorities = ConstU32<MAX_AUTHORITIES>;
     type MaxNominators = ConstU32<0>;
-    type MaxSetIdSessionEntries = ConstU64<0>;
-    type KeyOwnerProof = sp_core::Void;
-    type EquivocationReportSystem = ();
+    type MaxSetIdSessionEntries = MaxSets;
+    type KeyOwnerProof = MembershipProof;
+    type EquivocationReportSystem = EquivocationReports;
 }
 
 impl pallet_authorship::Config for Runtime {
     type FindAuthor = FindAccountFromAuthorIndex<Runtime, Aura>;
     type EventHandler = Rounds;
-}
-
-/// The sessions of `pallet-session`, as `pallet-agents` asks for them.
-pub struct SessionsOfRuntime;
-
-impl Sessions<AccountId> for SessionsOfRuntime {
-    fn keys(who: &AccountId) -> Option<Vec<u8>> {
-        Session::load_keys(who).map(|keys| keys.encode())
-    }
-
-    fn owners() -> Vec<AccountId> {
-        pallet_session::NextKeys::<Runtime>::iter_keys().collect()
-    }
 }
 
 impl pallet_session::Config for Runtime {
@@ -78,10 +67,11 @@ impl pallet_session::Config for Runtime {
     type ValidatorIdOf = ConvertInto;
     type ShouldEndSession = PeriodicSessions<SessionPeriod, SessionOffset>;
     type NextSessionRotation = PeriodicSessions<SessionPeriod, SessionOffset>;
-    type SessionManager = Agents;
+    type SessionManager = NoteHistoricalRoot<Self, Agents>;
     type SessionHandler = <SessionKeys as OpaqueKeys>::KeyTypeIdProviders;
     type Keys = SessionKeys;
-    type DisablingStrategy = ();
+    // A third at most, so that the others still author.
+    type DisablingStrategy = UpToLimitDisablingStrategy;
     type WeightInfo = pallet_session::weights::SubstrateWeight<Runtime>;
     type Currency = Balances;
     type KeyDeposit = KeyDeposit;

@@ -14,10 +14,7 @@ use frame_system::EnsureRoot;
 use sp_runtime::generic::Era;
 use starling_primitives::sealing;
 
-use super::{
-    consensus::{SessionsOfRuntime, MAX_AUTHORITIES},
-    deposit,
-};
+use super::{consensus::MAX_AUTHORITIES, deposit, offences::SessionsOfRuntime};
 use crate::{
     parameters, weights, AccountId, Agents, Balance, Balances, Ratings, Rewards, Runtime,
     RuntimeCall, RuntimeHoldReason, Session, Tickets, TxExtension, UncheckedExtrinsic, UNIT,
