@@ -73,6 +73,9 @@ pub trait Sessions<AccountId> {
     /// The first session whose offences can still be proven and punished.
     fn accountable() -> u32;
 
+    /// The validators of the next session.
+    fn queued() -> Vec<AccountId>;
+
     /// Number of validators of a session whose offences can be proven.
     fn size(session: u32) -> Option<u32>;
 
@@ -98,6 +101,10 @@ impl<AccountId> Sessions<AccountId> for () {
 
     fn accountable() -> u32 {
         0
+    }
+
+    fn queued() -> Vec<AccountId> {
+        Vec::new()
     }
 
     fn size(_: u32) -> Option<u32> {

@@ -16,6 +16,7 @@ mod mock;
 mod offence_impls;
 pub mod offences;
 mod registry_impls;
+mod seat_impls;
 pub mod seats;
 mod session_impls;
 #[cfg(test)]
@@ -36,7 +37,7 @@ const LOG_TARGET: &str = "runtime::agents";
 #[allow(clippy::expect_used)]
 #[frame_support::pallet]
 pub mod pallet {
-    use super::*;
+    use super::{seats::Seat, *};
     use alloc::vec::Vec;
     use frame_support::{
         pallet_prelude::*,
@@ -44,6 +45,7 @@ pub mod pallet {
             fungible::{hold, Balanced},
             OnUnbalanced,
         },
+        BoundedBTreeSet,
     };
     use frame_system::pallet_prelude::*;
     use sp_runtime::traits::Zero;
@@ -104,7 +106,7 @@ pub mod pallet {
         #[pallet::constant]
         type MaxValidators: Get<u32>;
 
-        /// Minimum number of candidates; with fewer the validators stay as they are.
+        /// Number of validators below which nobody leaves the set.
         #[pallet::constant]
         type MinValidators: Get<u32>;
 
@@ -147,6 +149,20 @@ pub mod pallet {
     /// Number of activations so far.
     #[pallet::storage]
     pub type Activations<T: Config> = StorageValue<_, u64, ValueQuery>;
+
+    /// The seats of the latest planned set of validators.
+    #[pallet::storage]
+    pub type Seats<T: Config> =
+        StorageValue<_, BoundedVec<Seat<T::AccountId>, T::MaxValidators>, ValueQuery>;
+
+    /// The authors of the present session's blocks so far.
+    #[pallet::storage]
+    pub type Authors<T: Config> =
+        StorageValue<_, BoundedBTreeSet<T::AccountId, T::MaxValidators>, ValueQuery>;
+
+    /// The first block of the present session; `None` if this code has not seen it.
+    #[pallet::storage]
+    pub type SessionStart<T: Config> = StorageValue<_, BlockNumberFor<T>, OptionQuery>;
 
     /// The keys of the present session's validators and of the next one's. `pallet-session` knows
     /// only those that come after a `setKeys`.
@@ -284,10 +300,16 @@ pub mod pallet {
             /// The agent.
             who: T::AccountId,
         },
-        /// Too few candidates have session keys, so the validators stay as they are.
+        /// Too few candidates have session keys, so validators that would leave stay.
         ValidatorsKept {
             /// Number of these candidates.
             candidates: u32,
+        },
+        /// A validator authored nothing while all others had several turns. It is chilled, and has
+        /// no seat for some sessions.
+        Silent {
+            /// The validator.
+            who: T::AccountId,
         },
         /// A validator signed contradicting votes.
         Offended {
@@ -362,6 +384,14 @@ pub mod pallet {
                 T::UnbondingPeriod::get() > T::LongestRound::get(),
                 "UnbondingPeriod must exceed the longest round"
             );
+        }
+
+        /// `pallet-authorship` notes the author and claims no weight for it: one value of at most
+        /// `MaxValidators` accounts is read, and written at an author's first block of a session.
+        /// The end of a session claims a whole block, in `pallet-session`.
+        fn on_initialize(_: BlockNumberFor<T>) -> Weight {
+            // Twice what decoding and encoding 64 accounts in a set takes, about.
+            Weight::from_parts(20_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
         }
 
         #[cfg(feature = "try-runtime")]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A chain with agents, their bonds, and sessions of which they are the validators.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use codec::Encode;
 use frame_support::{
@@ -9,6 +9,7 @@ use frame_support::{
     traits::{fungible, tokens::imbalance::ResolveTo, Hooks},
 };
 use frame_system::EnsureRoot;
+use pallet_authorship::EventHandler;
 use sp_core::Pair;
 use sp_runtime::{
     impl_opaque_keys,
@@ -85,6 +86,8 @@ pub const ACCOUNTABLE: u32 = 4;
 parameter_types! {
     /// Numbers of validators of sessions, where a test sets them.
     pub static Sizes: BTreeMap<u32, u32> = BTreeMap::new();
+    /// Validators whose nodes do not run.
+    pub static Offline: BTreeSet<AccountId> = BTreeSet::new();
     /// Validators that were kept from authoring.
     pub static Disabled: Vec<AccountId> = Vec::new();
 }
@@ -158,6 +161,11 @@ impl Sessions<AccountId> for SessionsOfTest {
         Session::current_index().saturating_sub(ACCOUNTABLE)
     }
 
+    fn queued() -> Vec<AccountId> {
+        let queued = Session::queued_keys().into_iter();
+        queued.map(|(validator, _)| validator).collect()
+    }
+
     fn size(session: u32) -> Option<u32> {
         Sizes::get().get(&session).copied()
     }
@@ -226,11 +234,27 @@ pub fn set_session_keys(who: AccountId) {
     Session::set_keys(RuntimeOrigin::signed(who), SessionKeys { dummy }, proof).expect("sets keys");
 }
 
+/// Goes to a block. The validators whose nodes run author in turn.
 pub fn run_to(block: u64) {
     while System::block_number() < block {
-        System::set_block_number(System::block_number() + 1);
-        Session::on_initialize(System::block_number());
+        let now = System::block_number() + 1;
+        System::set_block_number(now);
+        let offline = Offline::get();
+        let online: Vec<_> = Authorities::get()
+            .into_iter()
+            .filter(|who| !offline.contains(who))
+            .collect();
+        if !online.is_empty() {
+            let author = online[now as usize % online.len()];
+            <Agents as EventHandler<_, _>>::note_author(author);
+        }
+        Session::on_initialize(now);
     }
+}
+
+/// Goes to the first block of the next session, `times` times.
+pub fn sessions(times: u64) {
+    run_to((System::block_number() / SESSION + times) * SESSION);
 }
 
 /// The events of this pallet so far.

@@ -78,7 +78,8 @@ impl<T: Config> Pallet<T> {
     /// then.
     fn expel(who: &T::AccountId) {
         Self::chill_by_rule(who);
-        let next = T::Sessions::current().saturating_add(1);
+        // The first session that is not planned yet.
+        let next = T::Sessions::current().saturating_add(2);
         Self::bar(who, next.saturating_add(OFFENCE_BAR), true);
         T::Sessions::disable(who);
     }

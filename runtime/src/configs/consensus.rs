@@ -58,7 +58,7 @@ impl pallet_grandpa::Config for Runtime {
 
 impl pallet_authorship::Config for Runtime {
     type FindAuthor = FindAccountFromAuthorIndex<Runtime, Aura>;
-    type EventHandler = Rounds;
+    type EventHandler = (Rounds, Agents);
 }
 
 impl pallet_session::Config for Runtime {

@@ -60,6 +60,11 @@ impl Sessions<AccountId> for SessionsOfRuntime {
         Session::current_index().saturating_sub(accountable_sessions())
     }
 
+    fn queued() -> Vec<AccountId> {
+        let queued = Session::queued_keys().into_iter();
+        queued.map(|(validator, _)| validator).collect()
+    }
+
     fn size(session: SessionIndex) -> Option<u32> {
         Historical::historical_root(session).map(|(_, validators)| validators)
     }
