@@ -23,7 +23,7 @@ use {
 pub type Migrations = (
     pallet_protocol_parameters::migration::MoveFromRules<Runtime>,
     V1<Parameters>,
-    SeatsV1,
+    V1With<SeatFounders, Agents>,
     V1<Tickets>,
     V1<Ratings>,
     V1<Rewards>,
@@ -32,19 +32,30 @@ pub type Migrations = (
 
 /// Version 1 fixes the bytes of the first release. Every variant of an enum gets the index of its
 /// place explicitly.
-type V1<Pallet> = VersionedMigration<
-    0,
-    1,
-    BytesStay<Pallet>,
-    Pallet,
-    <Runtime as frame_system::Config>::DbWeight,
->;
+type V1<Pallet> = V1With<BytesStay<Pallet>, Pallet>;
 
-/// Version 1 of the agents has seats besides, which begin with the validators of the first release.
-type SeatsV1 =
-    VersionedMigration<0, 1, SeatFounders, Agents, <Runtime as frame_system::Config>::DbWeight>;
+/// Version 1 of a pallet that gets new values besides.
+type V1With<Step, Pallet> =
+    VersionedMigration<0, 1, Step, Pallet, <Runtime as frame_system::Config>::DbWeight>;
 
-/// Gives seats to the validators of the next session, and changes nothing else.
+/// Changes nothing, and checks that no byte changes.
+pub struct BytesStay<Pallet>(PhantomData<Pallet>);
+
+impl<Pallet: PalletInfoAccess> UncheckedOnRuntimeUpgrade for BytesStay<Pallet> {
+    #[cfg(feature = "try-runtime")]
+    fn pre_upgrade() -> Result<Vec<u8>, TryRuntimeError> {
+        Ok(digest::<Pallet>(&[]).to_vec())
+    }
+
+    #[cfg(feature = "try-runtime")]
+    fn post_upgrade(before: Vec<u8>) -> Result<(), TryRuntimeError> {
+        ensure!(before == digest::<Pallet>(&[]), "the storage has changed");
+        Ok(())
+    }
+}
+
+/// Gives seats to the validators of the next session, whom the first release chose, and changes
+/// nothing else.
 pub struct SeatFounders;
 
 impl UncheckedOnRuntimeUpgrade for SeatFounders {
@@ -69,22 +80,6 @@ impl UncheckedOnRuntimeUpgrade for SeatFounders {
             pallet_agents::Seats::<Runtime>::get().len() == crate::Session::queued_keys().len(),
             "a validator has no seat"
         );
-        Ok(())
-    }
-}
-
-/// Changes nothing, and checks that no byte changes.
-pub struct BytesStay<Pallet>(PhantomData<Pallet>);
-
-impl<Pallet: PalletInfoAccess> UncheckedOnRuntimeUpgrade for BytesStay<Pallet> {
-    #[cfg(feature = "try-runtime")]
-    fn pre_upgrade() -> Result<Vec<u8>, TryRuntimeError> {
-        Ok(digest::<Pallet>(&[]).to_vec())
-    }
-
-    #[cfg(feature = "try-runtime")]
-    fn post_upgrade(before: Vec<u8>) -> Result<(), TryRuntimeError> {
-        ensure!(before == digest::<Pallet>(&[]), "the storage has changed");
         Ok(())
     }
 }
