@@ -434,6 +434,27 @@ fn the_history_of_sessions_begins_empty_and_sessions_go_on() {
             assert_eq!(Agents::do_try_state(), Ok(()));
         });
     }
+    // The authors are noted, so that the silent can be told from them.
+    for _ in AGENTS {
+        chain.block(vec![]);
+    }
+    let authors = chain
+        .state
+        .execute_with(pallet_agents::Authors::<Runtime>::get);
+    assert_eq!(authors.len(), AGENTS.len());
+}
+
+#[test]
+fn the_validators_of_the_old_runtime_have_proven_seats() {
+    let mut chain = Chain::new();
+    chain.block(vec![]);
+    chain.upgrade();
+    chain.block(vec![]);
+    chain.state.execute_with(|| {
+        let seats = pallet_agents::Seats::<Runtime>::get();
+        assert_eq!(seats.len(), AGENTS.len());
+        assert!(seats.iter().all(|seat| seat.proven));
+    });
 }
 
 #[test]
