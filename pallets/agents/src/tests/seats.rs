@@ -24,8 +24,12 @@ fn join(who: impl IntoIterator<Item = AccountId>, bond: u128) {
     }
 }
 
+fn of(accounts: impl IntoIterator<Item = AccountId>) -> BTreeSet<AccountId> {
+    accounts.into_iter().collect()
+}
+
 fn set() -> BTreeSet<AccountId> {
-    Authorities::get().into_iter().collect()
+    of(Authorities::get())
 }
 
 fn silenced() -> Vec<AccountId> {
@@ -42,13 +46,13 @@ fn silenced() -> Vec<AccountId> {
 fn bonds_without_nodes_never_hold_a_third_of_the_seats() {
     founded(4).run(|| {
         join(5..=12, 1_000);
-        Offline::set((5..=12).collect());
+        Offline::set(of(5..=12));
         for _ in 0..60 {
             sessions(1);
             let set = set();
             let idle = set.iter().filter(|who| **who > 4).count() as u32;
             assert!(idle <= tolerated(set.len() as u32), "{set:?}");
-            assert!(set.is_superset(&(1..=4).collect()), "{set:?}");
+            assert!(set.is_superset(&of(1..=4)), "{set:?}");
             for who in 5..=12 {
                 // Fails while it is active.
                 let _ = Agents::unchill(RuntimeOrigin::signed(who));
@@ -73,8 +77,8 @@ fn newcomers_with_nodes_all_get_a_seat() {
         // One, which shows a sign of life, then two, and so on.
         assert_eq!(sizes[..3], [4, 5, 7]);
         assert!(sizes.is_sorted());
-        assert_eq!(set(), (1..=12).collect());
-        assert_eq!(silenced(), []);
+        assert_eq!(set(), of(1..=12));
+        assert!(silenced().is_empty());
     });
 }
 
@@ -101,14 +105,14 @@ fn a_seat_is_proven_by_a_block_in_a_completed_session() {
 #[test]
 fn a_silent_validator_is_chilled_and_comes_back_after_a_while() {
     founded(6).run(|| {
-        Offline::set([3].into());
+        Offline::set(of([3]));
         // The first session only starts the count; then 18 blocks are three turns of six.
         sessions(5);
         assert_eq!(silenced(), [3]);
         assert!(events().contains(&Event::Chilled { who: 3 }));
         assert!(set().contains(&3), "this set was planned before");
         sessions(1);
-        assert_eq!(set(), [1, 2, 4, 5, 6].into());
+        assert_eq!(set(), of([1, 2, 4, 5, 6]));
 
         Offline::set(BTreeSet::new());
         assert_ok!(Agents::unchill(RuntimeOrigin::signed(3)));
@@ -117,7 +121,7 @@ fn a_silent_validator_is_chilled_and_comes_back_after_a_while() {
         sessions(3);
         assert!(set().contains(&3));
         sessions(20);
-        assert_eq!(set(), (1..=6).collect());
+        assert_eq!(set(), of(1..=6));
         assert_eq!(silenced(), [3]);
     });
 }
@@ -125,7 +129,7 @@ fn a_silent_validator_is_chilled_and_comes_back_after_a_while() {
 #[test]
 fn at_most_a_third_falls_silent_at_once() {
     founded(9).run(|| {
-        Offline::set((5..=9).collect());
+        Offline::set(of(5..=9));
         let (mut seen, mut before) = (0, set());
         for _ in 0..20 {
             sessions(1);
@@ -137,21 +141,21 @@ fn at_most_a_third_falls_silent_at_once() {
             before = set;
         }
         assert_eq!(seen, 5);
-        assert_eq!(before, (1..=4).collect());
+        assert_eq!(before, of(1..=4));
     });
 }
 
 #[test]
 fn a_set_as_small_as_it_may_be_keeps_a_silent_validator() {
     founded(4).run(|| {
-        Offline::set([3].into());
+        Offline::set(of([3]));
         sessions(10);
         assert_eq!(silenced(), [3]);
-        assert_eq!(set(), (1..=4).collect());
+        assert_eq!(set(), of(1..=4));
         // A newcomer takes its seat.
         join([5], 100);
         sessions(2);
-        assert_eq!(set(), [1, 2, 4, 5].into());
+        assert_eq!(set(), of([1, 2, 4, 5]));
     });
 }
 
@@ -159,18 +163,18 @@ fn a_set_as_small_as_it_may_be_keeps_a_silent_validator() {
 fn an_idle_chain_chills_nobody() {
     founded(12).run(|| {
         sessions(50);
-        assert_eq!(silenced(), []);
-        assert_eq!(set(), (1..=12).collect());
+        assert!(silenced().is_empty());
+        assert_eq!(set(), of(1..=12));
     });
 }
 
 #[test]
 fn a_chain_that_knows_no_authors_chills_nobody() {
     founded(4).run(|| {
-        Offline::set((1..=4).collect());
+        Offline::set(of(1..=4));
         sessions(20);
-        assert_eq!(silenced(), []);
-        assert_eq!(set(), (1..=4).collect());
+        assert!(silenced().is_empty());
+        assert_eq!(set(), of(1..=4));
     });
 }
 
@@ -207,6 +211,6 @@ fn a_higher_bond_takes_a_seat_of_a_full_set_a_newcomer_after_the_other() {
                 "{before:?} {after:?}"
             );
         }
-        assert_eq!(set(), (5..=8).collect());
+        assert_eq!(set(), of(5..=8));
     });
 }
