@@ -105,6 +105,65 @@ impl<AccountId> OnInactive<AccountId> for () {
     fn on_inactive(_: &AccountId, _: u64) {}
 }
 
+/// Sessions and the keys of their validators. A runtime implements it over `pallet-session`.
+pub trait Sessions<AccountId> {
+    /// The index of the present session.
+    fn current() -> u32;
+
+    /// The first session whose offences can still be proven and punished.
+    fn accountable() -> u32;
+
+    /// The validators of the next session.
+    fn queued() -> Vec<AccountId>;
+
+    /// Number of validators of a session whose offences can be proven.
+    fn size(session: u32) -> Option<u32>;
+
+    /// Forgets the sessions before [`Self::accountable`].
+    fn prune();
+
+    /// Keeps a validator of the present session from authoring until validators change, if
+    /// consensus can spare it.
+    fn disable(who: &AccountId);
+
+    /// The encoded session keys of `who` that the next planned session takes.
+    fn keys(who: &AccountId) -> Option<Vec<u8>>;
+
+    /// All accounts with session keys. Walks over the storage: for the genesis alone.
+    fn owners() -> Vec<AccountId>;
+}
+
+/// No sessions, for a chain without validators.
+impl<AccountId> Sessions<AccountId> for () {
+    fn current() -> u32 {
+        0
+    }
+
+    fn accountable() -> u32 {
+        0
+    }
+
+    fn queued() -> Vec<AccountId> {
+        Vec::new()
+    }
+
+    fn size(_: u32) -> Option<u32> {
+        None
+    }
+
+    fn prune() {}
+
+    fn disable(_: &AccountId) {}
+
+    fn keys(_: &AccountId) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn owners() -> Vec<AccountId> {
+        Vec::new()
+    }
+}
+
 /// Tickets of agents. Implemented by `pallet-tickets`.
 ///
 /// A ticket is an amount on hold. It is *free* until it is spent on a round, and *staked* until

@@ -195,6 +195,12 @@ mod runtime {
     #[runtime::pallet_index(5)]
     pub type Grandpa = pallet_grandpa::Pallet<Runtime>;
 
+    // The keys of past validators, and what they did wrong.
+    #[runtime::pallet_index(6)]
+    pub type Historical = pallet_session::historical::Pallet<Runtime>;
+    #[runtime::pallet_index(7)]
+    pub type Offences = pallet_offences::Pallet<Runtime>;
+
     #[runtime::pallet_index(32)]
     pub type Tickets = pallet_tickets::Pallet<Runtime>;
     #[runtime::pallet_index(33)]

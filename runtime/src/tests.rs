@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Tests of the composed runtime.
 
+mod equivocations;
+
 use codec::Encode;
 use frame_support::{
     assert_ok,
@@ -84,6 +86,20 @@ fn the_testnet_template_holds_no_well_known_key() {
         // The treasury's account.
         assert_eq!(Balances::total_issuance(), EXISTENTIAL_DEPOSIT);
     });
+}
+
+#[test]
+#[should_panic(expected = "is not an agent: name it in `agents`")]
+fn a_genesis_whose_validators_are_no_agents_is_refused() {
+    let mut config = serde_json::to_value(RuntimeGenesisConfig::default()).unwrap();
+    let patch = presets::get_preset(&PresetId::from(presets::LOCAL_TESTNET)).unwrap();
+    merge(&mut config, serde_json::from_slice(&patch).unwrap());
+    merge(
+        &mut config,
+        serde_json::json!({ "agents": { "agents": [] } }),
+    );
+    let config: RuntimeGenesisConfig = serde_json::from_value(config).unwrap();
+    let _ = config.build_storage();
 }
 
 #[test]

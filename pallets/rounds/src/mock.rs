@@ -10,8 +10,7 @@ use frame_support::{
     parameter_types,
     traits::{
         fungible::{Inspect, InspectHold},
-        Authorize, ConstU128, FindAuthor, OnFinalize, OnIdle, OnInitialize, ValidatorRegistration,
-        ValidatorSet,
+        Authorize, ConstU128, FindAuthor, OnFinalize, OnIdle, OnInitialize, ValidatorSet,
     },
     weights::{IdentityFee, Weight},
     PalletId,
@@ -150,12 +149,6 @@ impl Convert<AccountId, Option<AccountId>> for SomeOf {
     }
 }
 
-impl ValidatorRegistration<AccountId> for MockSession {
-    fn is_registered(_: &AccountId) -> bool {
-        true
-    }
-}
-
 impl pallet_agents::Config for Test {
     type WeightInfo = ();
     type RuntimeHoldReason = RuntimeHoldReason;
@@ -163,7 +156,6 @@ impl pallet_agents::Config for Test {
     type Treasury = Rewards;
     type SlashOrigin = EnsureRoot<AccountId>;
     type OnInactive = Rounds_;
-    type SessionKeys = MockSession;
     type MinBond = ConstU128<100_000>;
     type KeyFee = ConstU128<1_000>;
     type UnbondingPeriod = frame_support::traits::ConstU64<30>;
@@ -172,6 +164,7 @@ impl pallet_agents::Config for Test {
     type MaxCandidates = frame_support::traits::ConstU32<10>;
     type MaxValidators = frame_support::traits::ConstU32<4>;
     type MinValidators = frame_support::traits::ConstU32<1>;
+    type Sessions = ();
 }
 
 impl pallet_tickets::Config for Test {

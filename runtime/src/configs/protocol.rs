@@ -18,6 +18,7 @@ use super::{
     consensus::MAX_AUTHORITIES,
     deposit,
     governance::{RootOrMajority, RootOrTwoThirds},
+    offences::SessionsOfRuntime,
 };
 use crate::{
     parameters, weights, AccountId, Agents, Balance, Balances, Ratings, Rewards, Rounds, Runtime,
@@ -59,7 +60,6 @@ impl pallet_agents::Config for Runtime {
     type Treasury = Rewards;
     type SlashOrigin = RootOrTwoThirds;
     type OnInactive = Rounds;
-    type SessionKeys = Session;
     type MinBond = parameters::MinBond;
     type KeyFee = ConstU128<UNIT>;
     type UnbondingPeriod = parameters::UnbondingPeriod;
@@ -68,6 +68,7 @@ impl pallet_agents::Config for Runtime {
     type MaxCandidates = ConstU32<256>;
     type MaxValidators = ConstU32<64>;
     type MinValidators = parameters::MinValidators;
+    type Sessions = SessionsOfRuntime;
 }
 
 impl pallet_tickets::Config for Runtime {
