@@ -8,9 +8,9 @@ use anyhow::{bail, ensure, Context, Result};
 use futures::future::try_join_all;
 use subxt::{
     backend::LegacyBackend,
-    config::DefaultExtrinsicParamsBuilder,
+    config::{DefaultExtrinsicParamsBuilder, RpcConfigFor},
     dynamic::{storage, Value},
-    rpcs::{methods::legacy::NumberOrHex, LegacyRpcMethods, RpcConfigFor},
+    rpcs::{methods::legacy::NumberOrHex, LegacyRpcMethods},
     tx::{Payload, TransactionStatus},
     utils::H256,
     OnlineClient, SubstrateConfig,
@@ -111,7 +111,7 @@ impl<'a> Committee<'a> {
     pub async fn decide(&self, motion: Call) -> Result<()> {
         let (proposer, others) = self.members.split_first().context("no members")?;
         let bytes = self.api.transactions().await?.call_data(&motion)?;
-        let hash = Value::from_bytes(sp_core::hashing::blake2_256(&bytes));
+        let hash = Value::from_bytes(sp_core::blake2_256(&bytes));
         let length = Value::u128(bytes.len().try_into()?);
         let count = storage::<(), u32>("Committee", "ProposalCount");
         let index = match self.best().await?.storage().try_fetch(count, ()).await? {
@@ -142,7 +142,7 @@ impl<'a> Committee<'a> {
     pub async fn as_root(&self, inner: Call) -> Result<()> {
         let proposer = self.members.first().context("no members")?;
         let bytes = self.api.transactions().await?.call_data(&inner)?;
-        let hash = Value::from_bytes(sp_core::hashing::blake2_256(&bytes));
+        let hash = Value::from_bytes(sp_core::blake2_256(&bytes));
         self.decide(call("Whitelist", "whitelist_call", vec![hash]))
             .await?;
         let dispatch = call(

@@ -52,7 +52,6 @@ fn reason(secret: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::{inference_key::Secret, signer};
 
     const PHRASE: &str = "bottom drive obey lake curtain smoke basket hold race lonely fit walk";

@@ -10,6 +10,7 @@ use sp_core::{sr25519, H256};
 use starling_primitives::{
     api::{AgentView, JobBoard, Owed, RoundView, Sent, Task, VaultEntry},
     round::BlockNumber,
+    sealing::Format,
     RoundId,
 };
 use starling_worker::{
@@ -65,7 +66,9 @@ impl Chain for Both {
                     prompt: b"What is a starling?".to_vec(),
                     max_tokens: 8,
                     fee: 10,
+                    slash: 1,
                     max_bytes: 64,
+                    format: Format::Padded,
                 },
             }],
         };

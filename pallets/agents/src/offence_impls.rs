@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The punishment of validators that signed two contradicting votes.
 
-use alloc::vec::Vec;
 use frame_support::{pallet_prelude::*, traits::defensive_prelude::*};
-use sp_runtime::{traits::Zero, Perbill, Saturating};
+use sp_runtime::{traits::Zero, Perbill};
 use sp_staking::{
     offence::{OffenceDetails, OnOffenceHandler},
     SessionIndex,
