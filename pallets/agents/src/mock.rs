@@ -4,7 +4,11 @@
 use codec::Encode;
 use frame_support::{
     derive_impl, parameter_types,
-    traits::{fungible, tokens::imbalance::ResolveTo, Hooks},
+    traits::{
+        fungible,
+        tokens::imbalance::{Imbalance, ResolveTo},
+        Hooks, OnUnbalanced,
+    },
 };
 use frame_system::EnsureRoot;
 use sp_core::Pair;
@@ -135,6 +139,13 @@ impl crate::Config for Test {
     type MaxCandidates = MaxCandidates;
     type MaxValidators = MaxValidators;
     type MinValidators = MinValidators;
+}
+
+/// Gives a slash to the treasury, as most rounds do. Returns its amount.
+pub fn keep(credit: crate::CreditOf<Test>) -> Balance {
+    let amount = credit.peek();
+    <Test as crate::Config>::Treasury::on_unbalanced(credit);
+    amount
 }
 
 /// The `n`th inference key.

@@ -2,7 +2,6 @@
 //! Implementation of [`starling_primitives::api::RoundsApi`], except for `submit`.
 
 use alloc::vec::Vec;
-use frame_support::traits::Get;
 use starling_primitives::{
     api::{AgentView, Owed, ResponseView, RoundAnswer, RoundView, Task},
     assignment::Assignment,

@@ -5,6 +5,7 @@ use alloc::{collections::BTreeMap, vec::Vec};
 use frame_support::traits::{
     fungible::hold::{Balanced as _, Mutate as _},
     tokens::{imbalance::Imbalance, Precision},
+    Get,
 };
 use starling_primitives::{
     agreement, rating, rewards,
