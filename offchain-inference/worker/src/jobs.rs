@@ -10,6 +10,7 @@ use sp_io::hashing::blake2_256;
 use starling_primitives::{
     api::{JobBoard, Task, VaultEntry},
     round::BlockNumber,
+    Balance,
 };
 
 use crate::{
@@ -61,6 +62,20 @@ pub struct Job {
     pub deadline: BlockNumber,
     /// Its content.
     pub task: Task<AccountId>,
+}
+
+impl Job {
+    /// The fee for each token that is asked for. Scores are owed, so they come before responses.
+    pub fn pay(&self) -> Balance {
+        match &self.task {
+            Task::Respond {
+                fee, max_tokens, ..
+            } => fee
+                .checked_div((*max_tokens).into())
+                .unwrap_or(Balance::MAX),
+            _ => Balance::MAX,
+        }
+    }
 }
 
 impl State {

@@ -6,7 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use codec::Encode;
 use frame_support::{
     derive_impl, parameter_types,
-    traits::{fungible, tokens::imbalance::ResolveTo, Hooks},
+    traits::{
+        fungible,
+        tokens::imbalance::{Imbalance, ResolveTo},
+        Hooks, OnUnbalanced,
+    },
 };
 use frame_system::EnsureRoot;
 use pallet_authorship::EventHandler;
@@ -184,6 +188,13 @@ impl Sessions<AccountId> for SessionsOfTest {
     fn owners() -> Vec<AccountId> {
         pallet_session::NextKeys::<Test>::iter_keys().collect()
     }
+}
+
+/// Gives a slash to the treasury, as most rounds do. Returns its amount.
+pub fn keep(credit: crate::CreditOf<Test>) -> Balance {
+    let amount = credit.peek();
+    <Test as crate::Config>::Treasury::on_unbalanced(credit);
+    amount
 }
 
 /// The `n`th inference key.

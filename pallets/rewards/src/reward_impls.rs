@@ -167,8 +167,8 @@ impl<T: Config> Consistent for Pallet<T> {
         let Parameters {
             winner, rankers, ..
         } = T::Parameters::get();
-        let shares = winner.checked_add(&rankers);
-        holds(shares.is_some(), Rule::SharesExceedPot)?;
+        let rest = Permill::one().saturating_sub(winner);
+        holds(rankers <= rest, Rule::SharesExceedPot)?;
         holds(T::MinFee::get() > 0, Rule::NoFee)?;
         // Both sides grow with the fee: the left one is convex (a ticket has a minimum), and the
         // right one is straight. So an inequality at the ends holds between them. The steps in

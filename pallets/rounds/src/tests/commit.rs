@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-use frame_support::assert_ok;
+use frame_support::{assert_ok, traits::Get};
 use sp_runtime::transaction_validity::{InvalidTransaction, UnknownTransaction};
 use starling_primitives::sealing;
 

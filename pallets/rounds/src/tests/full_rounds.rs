@@ -136,6 +136,8 @@ fn the_draw_follows_from_the_hash_of_the_request_s_block() {
 #[test]
 fn a_bond_that_grows_after_the_request_does_not_improve_the_draw() {
     run(|| {
+        // The agents have registered before any round that may still be open.
+        blocks(22);
         let id = ask_with(FEE, 4, 4).unwrap();
         // Nobody knows the draws in the block of the request.
         assert_ok!(Agents::bond_extra(RuntimeOrigin::signed(1), BOND));

@@ -17,6 +17,7 @@ fn items() -> usize {
         + Responses::<Test>::iter().count()
         + Entries::<Test>::iter().count()
         + Ended::<Test>::iter().count()
+        + Void::<Test>::iter().count()
 }
 
 #[test]

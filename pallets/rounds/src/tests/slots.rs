@@ -30,7 +30,9 @@ fn a_slot_is_free_at_first_and_dearer_the_more_are_taken() {
 fn nobody_pays_more_for_a_slot_than_it_offers() {
     run(|| {
         SlotPrice::set(6 * FEE);
-        (0..2).for_each(|_| drop(ask()));
+        (0..2).for_each(|_| {
+            ask();
+        });
         assert_noop!(ask_as(REQUESTER, FEE - 1), Error::<Test>::SlotTooExpensive);
         assert_ok!(ask_as(REQUESTER, FEE));
     });
@@ -44,7 +46,9 @@ fn when_all_slots_are_taken_a_higher_offer_takes_the_lowest_to_which_nobody_has_
         let (before, issued) = (wealth(REQUESTER), Balances::total_issuance());
         let lowest = ask_with(FEE, 4, 7).unwrap();
         let burnt = before - wealth(REQUESTER);
-        (0..4).for_each(|_| drop(ask_with(2 * FEE, 4, 8).unwrap()));
+        (0..4).for_each(|_| {
+            ask_with(2 * FEE, 4, 8).unwrap();
+        });
         next_block();
         // The offer below it has a response.
         commit(low, 1);
@@ -83,7 +87,10 @@ fn when_all_slots_are_taken_a_higher_offer_takes_the_lowest_to_which_nobody_has_
 #[test]
 fn a_round_that_lost_its_slot_in_the_block_of_its_request_leaves_nothing() {
     run(|| {
-        (0..6).for_each(|_| drop(ask()));
+        MaxStoredRounds::set(20);
+        (0..6).for_each(|_| {
+            ask();
+        });
         // More than there are slots, in one block.
         for more in 1..=8 {
             assert_ok!(ask_as(OTHER, FEE + more));
