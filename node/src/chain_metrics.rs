@@ -11,7 +11,8 @@ use pallet_rounds::Event;
 use sc_client_api::{BlockchainEvents, StorageProvider};
 use sp_api::ProvideRuntimeApi;
 use sp_blockchain::HeaderBackend;
-use sp_core::{storage::StorageKey, twox_128};
+use sp_core::storage::StorageKey;
+use sp_io::hashing::twox_128;
 use starling_primitives::{
     api::RoundsApi,
     round::{BlockNumber, Phase, Settlement},

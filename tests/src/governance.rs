@@ -87,7 +87,7 @@ impl<'a> Committee<'a> {
             .system_account_next_index(&account_id(signer))
             .await?;
         let parameters = DefaultExtrinsicParamsBuilder::new().immortal().nonce(nonce);
-        let transactions = self.api.transactions().await?;
+        let mut transactions = self.api.transactions().await?;
         let sent = transactions.sign_and_submit_then_watch(call, signer, parameters.build());
         let mut progress = sent.await?;
         while let Some(status) = progress.next().await {
@@ -111,7 +111,7 @@ impl<'a> Committee<'a> {
     pub async fn decide(&self, motion: Call) -> Result<()> {
         let (proposer, others) = self.members.split_first().context("no members")?;
         let bytes = self.api.transactions().await?.call_data(&motion)?;
-        let hash = Value::from_bytes(sp_core::blake2_256(&bytes));
+        let hash = Value::from_bytes(sp_io::hashing::blake2_256(&bytes));
         let length = Value::u128(bytes.len().try_into()?);
         let count = storage::<(), u32>("Committee", "ProposalCount");
         let index = match self.best().await?.storage().try_fetch(count, ()).await? {
@@ -142,7 +142,7 @@ impl<'a> Committee<'a> {
     pub async fn as_root(&self, inner: Call) -> Result<()> {
         let proposer = self.members.first().context("no members")?;
         let bytes = self.api.transactions().await?.call_data(&inner)?;
-        let hash = Value::from_bytes(sp_core::blake2_256(&bytes));
+        let hash = Value::from_bytes(sp_io::hashing::blake2_256(&bytes));
         self.decide(call("Whitelist", "whitelist_call", vec![hash]))
             .await?;
         let dispatch = call(

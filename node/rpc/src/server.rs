@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{future::BoxFuture, TryFutureExt};
+use futures::{future::BoxFuture, FutureExt};
 use http::{header::CONTENT_TYPE, HeaderValue, Method};
 use hyper::body::Incoming;
 use jsonrpsee::{
@@ -345,8 +345,15 @@ async fn serve(socket: TcpStream, peer: IpAddr, endpoint: Arc<Endpoint>) {
         log::debug!(target: "rpc", "answers to {peer} may be late: {error}");
     }
     let stopped = endpoint.shared.stop.clone().shutdown();
-    let service =
-        tower::service_fn(move |request| endpoint.answer(peer, request).map_err(io::Error::other));
+    let service = tower::service_fn(move |request| {
+        let answer = endpoint.answer(peer, request);
+        async move {
+            answer
+                .await
+                .map_err(|error| io::Error::other(error.to_string()))
+        }
+        .boxed()
+    });
     if let Err(error) = serve_with_graceful_shutdown(socket, service, stopped).await {
         log::debug!(target: "rpc", "the connection of {peer} ended: {error}");
     }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
-use sp_core::blake2_256;
+use sp_io::hashing::blake2_256;
 use starling_runtime::UNIT;
 use starling_tests::{
     chain::{account_id, balance_of, call, contains, raw_value, AtBlock},
