@@ -133,8 +133,9 @@ impl<'a> Committee<'a> {
             .await?;
 
         let open = storage::<(), Vec<[u8; 32]>>("Committee", "Proposals");
-        let open = self.best().await?.storage().fetch(open, ()).await?;
-        ensure!(open.decode()?.is_empty(), "the committee is not done");
+        let best = self.best().await?;
+        let open = best.storage().fetch(open, ()).await?.decode()?;
+        ensure!(open.is_empty(), "the committee is not done");
         Ok(())
     }
 

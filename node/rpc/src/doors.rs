@@ -167,20 +167,20 @@ mod tests {
 
     #[test]
     fn a_request_says_where_it_comes_from() {
-        let origin = |values: &[HeaderValue]| {
+        let origin = |values: Vec<HeaderValue>| {
             let mut headers = HeaderMap::new();
             for value in values {
-                headers.append(ORIGIN, value.clone());
+                headers.append(ORIGIN, value);
             }
             headers
         };
         let evil = HeaderValue::from_static(EVIL);
         let local = HeaderValue::from_static("http://localhost");
         let garbage = HeaderValue::from_bytes(b"http://localhost\xff").unwrap();
-        assert_eq!(Page::of(&origin(&[])), Page::None);
-        assert_eq!(Page::of(&origin(&[evil.clone()])), Page::Of(EVIL));
-        assert_eq!(Page::of(&origin(&[local, evil])), Page::Unclear);
-        assert_eq!(Page::of(&origin(&[garbage])), Page::Unclear);
+        assert_eq!(Page::of(&HeaderMap::new()), Page::None);
+        assert_eq!(Page::of(&origin(vec![evil.clone()])), Page::Of(EVIL));
+        assert_eq!(Page::of(&origin(vec![local, evil])), Page::Unclear);
+        assert_eq!(Page::of(&origin(vec![garbage])), Page::Unclear);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{future::BoxFuture, FutureExt};
+use futures::future::BoxFuture;
 use http::{header::CONTENT_TYPE, HeaderValue, Method};
 use hyper::body::Incoming;
 use jsonrpsee::{
@@ -328,7 +328,7 @@ async fn accept(listener: TcpListener, endpoint: Arc<Endpoint>) {
             () = endpoint.shared.stop.clone().shutdown() => return,
         };
         match accepted {
-            Ok((socket, peer)) => drop(tokio::spawn(serve(socket, peer.ip(), endpoint.clone()))),
+            Ok((socket, peer)) => serve(socket, peer.ip(), endpoint.clone()),
             Err(error) => {
                 log::debug!(target: "rpc", "cannot accept a connection: {error}");
                 tokio::time::sleep(PAUSE).await;
@@ -337,24 +337,15 @@ async fn accept(listener: TcpListener, endpoint: Arc<Endpoint>) {
     }
 }
 
-/// Serves one connection to its end.
-async fn serve(socket: TcpStream, peer: IpAddr, endpoint: Arc<Endpoint>) {
+/// Serves one connection to its end, on a task of its own.
+fn serve(socket: TcpStream, peer: IpAddr, endpoint: Arc<Endpoint>) {
     // An answer and the event after it are two small writes. Without this, the second one waits
     // until the client confirms the first one, which takes it 40 ms.
     if let Err(error) = socket.set_nodelay(true) {
         log::debug!(target: "rpc", "answers to {peer} may be late: {error}");
     }
     let stopped = endpoint.shared.stop.clone().shutdown();
-    let service = tower::service_fn(move |request| {
-        let answer = endpoint.answer(peer, request);
-        async move {
-            answer
-                .await
-                .map_err(|error| io::Error::other(error.to_string()))
-        }
-        .boxed()
-    });
-    if let Err(error) = serve_with_graceful_shutdown(socket, service, stopped).await {
-        log::debug!(target: "rpc", "the connection of {peer} ended: {error}");
-    }
+    let service = tower::service_fn(move |request| endpoint.answer(peer, request));
+    // How a connection ends is its client's affair.
+    tokio::spawn(serve_with_graceful_shutdown(socket, service, stopped));
 }

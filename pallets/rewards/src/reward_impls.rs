@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 use frame_support::traits::{fungible::Balanced, tokens::imbalance::Imbalance, Get};
-use sp_runtime::{traits::CheckedAdd, Permill, Saturating};
+use sp_runtime::{Permill, Saturating};
 use starling_primitives::{
     rewards::{divide, self_dealing_loses, split, Paid},
     rules::Rule,
