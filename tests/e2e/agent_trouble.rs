@@ -6,7 +6,6 @@ use std::{fs, net::TcpListener, path::Path, time::Duration};
 
 use anyhow::{ensure, Context, Result};
 use starling_models::Store;
-use starling_primitives::RoundId;
 use starling_runtime::{AccountId, MILLI_UNIT, UNIT};
 use starling_tests::{
     chain::{account_id, call, next_block, send},
@@ -260,6 +259,7 @@ async fn nobody_works_for_an_account_that_the_configuration_does_not_name() -> R
     )
     .await?;
     buy_tickets(&node).await?;
+    let idle = enrol(&node.api().await?).await?;
     let hash = "0".repeat(64);
     for arguments in [
         &[
@@ -273,7 +273,7 @@ async fn nobody_works_for_an_account_that_the_configuration_does_not_name() -> R
         ][..],
         &["tickets", "buy", "1"],
     ] {
-        let done = starling(&node, &[arguments, &["--dev", "charlie"]].concat()).await?;
+        let done = starling(&node, &[arguments, &["--dev", "dave"]].concat()).await?;
         ensure!(done.code == Some(0), "{arguments:?}: {}", done.stderr);
     }
     let uri = "//Mallory";
@@ -286,9 +286,7 @@ async fn nobody_works_for_an_account_that_the_configuration_does_not_name() -> R
 
     let ignored = ["of the keystore is ignored: it serves"];
     node.logged(&ignored).await?;
-    let api = node.api().await?;
-    let id = opened(&send(&api, &request("Is it so?", UNIT, 32), &bob()).await?).await?;
-    let view = over(&node, &api, id).await?;
+    let view = ask(&node, &idle).await?;
     let agents: Vec<_> = view
         .responses
         .iter()
