@@ -127,13 +127,18 @@ impl Played {
 }
 
 /// Accounts that become agents without a node.
-const IDLE: [(&str, fn() -> Keypair); 3] =
-    [("//Charlie", charlie), ("//Eve", eve), ("//Ferdie", ferdie)];
+fn idle() -> [(&'static str, Keypair); 3] {
+    [
+        ("//Charlie", charlie()),
+        ("//Eve", eve()),
+        ("//Ferdie", ferdie()),
+    ]
+}
 
 /// Registers agents without a node. A chain of one validator has too few agents for a request.
 pub async fn enrol(api: &Api) -> Result<Vec<Played>> {
     let mut agents = Vec::new();
-    for (uri, key) in IDLE {
+    for (uri, key) in idle() {
         let agent = Played::new(api, uri)?;
         let (inference_key, proof) = agent.registration();
         let register = call(
@@ -149,7 +154,7 @@ pub async fn enrol(api: &Api) -> Result<Vec<Played>> {
                 Value::u128(200 * UNIT),
             ],
         );
-        let sent = send(api, &register, &key()).await?;
+        let sent = send(api, &register, &key).await?;
         sent.wait_for_success().await?;
         agents.push(agent);
     }
