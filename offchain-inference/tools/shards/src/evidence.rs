@@ -45,6 +45,7 @@ pub fn run(store: &StoreArgs, output: &OutputArgs, args: Args) -> Result<(), Fai
         None => None,
     };
     let mut table = Table::new(
+        "evidence",
         "Contradictions: two agents signed different outputs for the same input",
         &[
             "file",

@@ -120,6 +120,7 @@ impl Bench<'_> {
             cases * prompts.len(),
         );
         let mut table = Table::new(
+            format!("guesses {}", self.source.label),
             format!(
                 "{}: {} spans, {} tokens after each of {} prompts, with at most {} guesses a pass; \
                  medians (least – most)",

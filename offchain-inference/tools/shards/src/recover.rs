@@ -114,7 +114,7 @@ impl Bench<'_> {
             ..LoadOptions::default()
         };
         let whole = source.load(&options)?;
-        let mut table = Table::new(
+        let mut table = Table::new(format!("recover {}", source.label), 
             format!(
                 "{}: {} spans, each held by two nodes, wire {}, {} threads a node; a server of the middle \
                  span fails; medians of {} rounds (least – most)",
