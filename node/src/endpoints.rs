@@ -2,8 +2,8 @@
 //! The RPC server of this node, in place of that of `sc-service`.
 //!
 //! `sc_service::spawn_tasks` makes the methods, and serves them itself without a look at the header
-//! `Origin`. Here it gets an address that serves nobody, and `starling-rpc` serves the methods on the
-//! addresses of the configuration.
+//! `Origin`. Here it gets an address that serves nobody, and `starling-rpc` serves the methods on
+//! the addresses of the configuration.
 
 use jsonrpsee::RpcModule;
 use sc_service::{Configuration, Error, RpcHandlers};
@@ -25,7 +25,8 @@ pub(crate) struct Endpoints {
 impl Endpoints {
     /// Takes the addresses out of the configuration, which keeps one that serves nobody.
     pub(crate) fn take(config: &mut Configuration) -> Self {
-        // Keys that everybody knows need no protection, and tests of chains with them insert others.
+        // Keys that everybody knows need no protection, and tests of their chains
+        // insert others.
         let has_own_keys = config.role.is_authority() && config.dev_key_seed.is_none();
         let closed = vec![closed_endpoint()];
         Self {

@@ -93,8 +93,8 @@ impl SessionCommand {
     }
 }
 
-/// New keys in the keystore, and the proof that whoever owns them means `owner` to announce them. Both
-/// are encoded as on chain.
+/// New keys in the keystore, and the proof that whoever owns them means `owner` to announce them.
+/// Both are encoded as on chain.
 fn generate(keystore: &KeystorePtr, owner: &AccountId) -> sc_cli::Result<(Vec<u8>, Vec<u8>)> {
     let failed = |error| Error::Input(format!("cannot make a key: {error}"));
     let mut keys = SessionKeys {

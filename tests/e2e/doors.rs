@@ -134,7 +134,7 @@ async fn a_validator_offers_unsafe_methods_only_if_told_to() -> Result<()> {
 async fn a_call_of_the_new_specification_brings_its_event() -> Result<()> {
     let node = Node::dev().await?;
     let mut socket = WebSocket::open(node.url(), None, None).await?;
-    let follow = socket.call("chainHead_v1_follow", json!([false])).await?;
+    let follow = socket.call("chainHead_v1_follow", json!([true])).await?;
     let hash = loop {
         let message = socket.next().await?;
         let event = &message["params"]["result"];

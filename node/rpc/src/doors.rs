@@ -64,14 +64,14 @@ impl<'a> Page<'a> {
 }
 
 /// Whether `host` leads to this node for certain. A foreign name may be one that its owner points at
-/// this machine, to make a page of the node and of his own the same origin (DNS rebinding). An address
-/// cannot be pointed anywhere.
+/// this machine, to make his page and the node one origin (DNS rebinding). An address cannot be
+/// pointed anywhere.
 fn is_own(host: &str) -> bool {
     is_loopback(host) || address(host).is_some()
 }
 
-/// Whether an endpoint offers unsafe methods. With `auto`, only this machine gets them, and not where
-/// `auto_is_safe`.
+/// Whether an endpoint offers unsafe methods. With `auto`, only this machine gets them, and nobody
+/// where `auto_is_safe`.
 pub(crate) fn offers_unsafe(methods: RpcMethods, listens_on: IpAddr, auto_is_safe: bool) -> bool {
     match methods {
         RpcMethods::Unsafe => true,

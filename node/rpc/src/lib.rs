@@ -4,8 +4,8 @@
 //!
 //! It serves the methods, limits and metrics of `sc-rpc-server`, whose parts it uses. That server
 //! answers every page that a browser of this machine shows: CORS does not bind WebSockets. This one
-//! looks at the headers `Origin` and `Host` of each request, and strangers get safe methods only. It
-//! also sends small answers at once (`TCP_NODELAY`).
+//! looks at the headers `Origin` and `Host` of each request, and strangers get safe methods only.
+//! It also sends small answers at once (`TCP_NODELAY`).
 //!
 //! | module | content |
 //! |---|---|
@@ -28,8 +28,8 @@ pub use server::{start, Config, Error, Server};
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-/// An endpoint that serves nobody, for code that insists on a server of its own. It listens on a free
-/// port of loopback and refuses every connection.
+/// An endpoint that serves nobody, for code that insists on a server of its own. It listens on a
+/// free port of loopback and refuses every connection.
 pub fn closed_endpoint() -> RpcEndpoint {
     RpcEndpoint {
         listen_addr: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0),

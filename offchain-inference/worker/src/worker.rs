@@ -88,9 +88,9 @@ pub struct Worker {
 
 impl Worker {
     /// Reads the configuration, opens the vault and starts the threads. Without a `network`, nodes
-    /// compute no layers for each other. `accounts` become those of the configuration. The folder `evidence` beside the vault stores proofs of
-    /// servers' wrong computations. The second result receives the jobs that end: give each to
-    /// [`Worker::on_finished`].
+    /// compute no layers for each other. `accounts` become those of the configuration. The folder
+    /// `evidence` beside the vault stores proofs that a server computed wrongly. The second result
+    /// receives the jobs that end: give each to [`Worker::on_finished`].
     pub fn start(
         chain: Arc<dyn Chain>,
         network: Option<Network>,
@@ -432,8 +432,8 @@ impl Worker {
         if self.foreign.insert(key.clone()) {
             log::warn!(
                 target: LOG_TARGET,
-                "the inference key {key} of the keystore is ignored: it serves {}, which `accounts` \
-                 of the agent configuration does not name",
+                "the inference key {key} of the keystore is ignored: it serves {}, which \
+                 `accounts` of the agent configuration does not name",
                 agent.to_ss58check(),
             );
         }

@@ -70,7 +70,10 @@ impl<T> Visitor<'_> for Text<T> {
 /// An account by its address, or by its name if it is one for development.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
-#[schemars(with = "String", extend("examples" = ["5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY", "Alice"]))]
+#[schemars(
+    with = "String",
+    extend("examples" = ["5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY", "Alice"])
+)]
 pub struct Account(pub AccountId);
 
 impl TryFrom<String> for Account {
