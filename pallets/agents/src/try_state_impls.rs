@@ -67,7 +67,7 @@ impl<T: Config> Pallet<T> {
     /// Growths and debts are of agents, and rounds have a claim on what is owed.
     fn try_records() -> Result<(), DispatchError> {
         ensure!(
-            Growths::<T>::iter_keys().all(|who| Agents::<T>::contains_key(who)),
+            Growths::<T>::iter_keys().all(Agents::<T>::contains_key),
             "a growth of nobody's bond"
         );
         for (who, debt) in Debts::<T>::iter() {
