@@ -121,7 +121,7 @@ fn above_half_of_the_storage_the_oldest_goes_before_its_time() {
         blocks(5);
         assert_eq!(Rounds_::stored_rounds(), 5);
         assert!(!Rounds::<Test>::contains_key(ids[0]));
-        assert!(ids[1..].iter().all(|id| Rounds::<Test>::contains_key(id)));
+        assert!(ids[1..].iter().all(Rounds::<Test>::contains_key));
         blocks(5);
         assert_eq!(Rounds_::stored_rounds(), 5, "and no more than that");
     });
