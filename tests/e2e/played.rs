@@ -126,14 +126,11 @@ impl Played {
     }
 }
 
+/// Makes the key of a development account.
+type Key = fn() -> Keypair;
+
 /// Accounts that become agents without a node.
-fn idle() -> [(&'static str, Keypair); 3] {
-    [
-        ("//Charlie", charlie()),
-        ("//Eve", eve()),
-        ("//Ferdie", ferdie()),
-    ]
-}
+const IDLE: [(&str, Key); 3] = [("//Charlie", charlie), ("//Eve", eve), ("//Ferdie", ferdie)];
 
 /// Registers agents without a node. A chain of one validator has too few agents for a request.
 pub async fn enrol(api: &Api) -> Result<Vec<Played>> {
