@@ -29,6 +29,9 @@ use crate::{
 /// Maximum number of waiting set-up requests.
 const REQUESTS: usize = 128;
 
+/// Maximum size of a set-up request, in bytes. None that is valid has more than 300.
+const MAX_REQUEST: usize = 1 << 10;
+
 /// Threads that answer set-up requests; they check and make signatures.
 const REQUEST_THREADS: usize = 2;
 
@@ -208,6 +211,11 @@ impl Drop for Service {
 
 impl Inbox for Service {
     fn request(&self, from: Peer, payload: Vec<u8>, respond: Respond) {
+        if payload.len() > MAX_REQUEST {
+            let refusal = Refusal::Malformed;
+            self.hub.metrics.refuse(&refusal);
+            return respond(message::encode(&Response::Refused(refusal)));
+        }
         let ask = Ask {
             from,
             payload,

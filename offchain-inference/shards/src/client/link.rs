@@ -322,7 +322,7 @@ impl Link {
                 outgoing.upstream = Some((from.peer.clone(), outgoing.sequence));
                 self.tell(&Message::Upstream {
                     session: self.session(),
-                    peer: from.peer.as_bytes().to_vec(),
+                    peer: from.peer.clone(),
                 });
                 false
             },

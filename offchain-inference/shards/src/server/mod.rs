@@ -22,7 +22,7 @@ use parking_lot::{Mutex, RwLock};
 
 use self::{
     outgoing::Outgoing,
-    queue::{Job, Key, Queue, Terms},
+    queue::{Job, Key, Queue, Room, Terms},
     quota::{Nonces, Rates},
     span::Span,
 };
@@ -271,9 +271,9 @@ impl Server {
     pub fn work(&self, from: Peer, work: Work, bytes: usize) {
         self.metrics.count_bytes("received", "server", bytes);
         let arrived = Instant::now();
-        let (rate, max_bytes) = {
+        let (rate, room) = {
             let config = self.config.read();
-            (config.messages_per_second, config.max_waiting_bytes)
+            (config.messages_per_second, Room::of(&config))
         };
         let sequence = work.sequence;
         let key = (from, work.session);
@@ -293,7 +293,7 @@ impl Server {
                     bytes,
                     arrived,
                 };
-                span.queue.push(&key, job, max_bytes)
+                span.queue.push(&key, job, room)
             }),
         };
         if let Err(refusal) = result {
@@ -309,9 +309,9 @@ impl Server {
     /// Takes in rows that another server passes on. Never blocks.
     pub fn pushed(&self, from: Peer, push: Push, bytes: usize) {
         self.metrics.count_bytes("received", "server", bytes);
-        let (rate, max_bytes) = {
+        let (rate, room) = {
             let config = self.config.read();
-            (config.messages_per_second, config.max_waiting_bytes)
+            (config.messages_per_second, Room::of(&config))
         };
         let allowed = self
             .messages
@@ -324,7 +324,7 @@ impl Server {
                 let Err((Refusal::UnknownSession, push)) = result else {
                     break;
                 };
-                result = running.span.queue.pushed(&from, push, max_bytes);
+                result = running.span.queue.pushed(&from, push, room);
             }
             result.map_err(|(refusal, _)| refusal)
         } else {
@@ -337,8 +337,7 @@ impl Server {
     }
 
     /// Lets `peer` push rows into a session.
-    pub fn upstream(&self, from: Peer, session: SessionId, peer: Vec<u8>) {
-        let peer = Peer::new(peer);
+    pub fn upstream(&self, from: Peer, session: SessionId, peer: Peer) {
         self.of_session((from, session), |queue, key| {
             queue.set_upstream(key, peer.clone())
         });
@@ -351,9 +350,17 @@ impl Server {
 
     /// Applies `act` to a session, in the queue that holds it.
     fn of_session(&self, key: Key, act: impl Fn(&Queue, &Key) -> bool) {
+        let rate = self.config.read().messages_per_second;
+        let allowed = self
+            .messages
+            .lock()
+            .take(&key.0, rate, 2.0 * rate, Instant::now());
         let spans = self.spans.read();
         let mut queues = spans.values().map(|running| &running.span.queue);
-        if !queues.any(|queue| act(queue, &key)) {
+        if !allowed {
+            queues.any(|queue| queue.end(&key));
+            self.outgoing.refused(&key.0, &Refusal::TooFast);
+        } else if !queues.any(|queue| act(queue, &key)) {
             self.metrics.refuse(&Refusal::UnknownSession);
         }
     }

@@ -129,7 +129,10 @@ impl Span {
         let throughput = measure(&model)?;
         Ok(Self {
             id,
-            queue: Arc::new(Queue::new(outgoing.metrics.sessions.clone())),
+            queue: Arc::new(Queue::new(
+                outgoing.metrics.sessions.clone(),
+                outgoing.metrics.waiting_bytes.clone(),
+            )),
             throughput: AtomicU64::new(throughput.to_bits()),
             model,
             directory,
