@@ -33,6 +33,8 @@ pub struct ServiceConfig {
     pub requests_per_second: f64,
     /// Time without a message after which a session ends.
     pub idle: Duration,
+    /// Time without computed rows after which a session yields to a new one when all are taken.
+    pub yield_after: Duration,
     /// Maximum difference between the clocks of two nodes.
     pub clock_skew: Duration,
     /// Time for a peer to accept an answer before its session ends.
@@ -54,6 +56,7 @@ impl Default for ServiceConfig {
             messages_per_second: 2_000.0,
             requests_per_second: 10.0,
             idle: Duration::from_secs(120),
+            yield_after: Duration::from_secs(10),
             clock_skew: Duration::from_secs(60),
             send_timeout: Duration::from_secs(2),
         }

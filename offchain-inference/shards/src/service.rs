@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use starling_engine::Model;
 
 use crate::{
+    accounts::Accounts,
     auth::{Directory, Identity},
     client::{self, Holder, Hub, Pipeline},
     config::{PipelineConfig, ServiceConfig},
@@ -94,15 +95,24 @@ impl Service {
     ) -> Result<Arc<Self>, ServiceError> {
         let metrics = Metrics::new(registry)?;
         let transport: Arc<dyn Transport> = Arc::new(Loopback::new(transport));
+        let accounts = Arc::new(Accounts::default());
         let server = Server::new(
             transport.clone(),
             directory.clone(),
             identity.clone(),
             config,
             metrics.clone(),
+            accounts.clone(),
         );
         let (checks, ordered) = sync_channel(CHECKS);
-        let hub = Hub::new(transport.clone(), directory, identity, metrics, checks);
+        let hub = Hub::new(
+            transport.clone(),
+            directory,
+            identity,
+            metrics,
+            accounts,
+            checks,
+        );
         let (asks, incoming) = sync_channel(REQUESTS);
         let (keeper, end) = sync_channel(1);
         let service = Arc::new(Self {

@@ -471,6 +471,9 @@ impl Link {
         let held = Duration::from_micros(held.into()).min(took);
         let wire = (!waiter.pushed).then(|| took.saturating_sub(held));
         let layers = self.layers.len();
+        if let Some(account) = self.hub.peers.account(&self.peer, &self.model) {
+            self.hub.accounts.gave(&account, waiter.rows, layers);
+        }
         self.hub
             .peers
             .measured(&self.peer, &self.model, layers, waiter.rows, held, wire);

@@ -29,6 +29,7 @@ use self::{
     pushes::Pushes,
 };
 use crate::{
+    accounts::Accounts,
     auth::{Directory, Identity, Signed},
     integrity::{Case, Evidence, Exhibit},
     message::{self, Announcement, Done, Open, Request, Response, SessionId, Span},
@@ -64,6 +65,7 @@ pub(crate) struct Hub {
     pub directory: Arc<dyn Directory>,
     identity: Arc<dyn Identity>,
     pub metrics: Metrics,
+    pub accounts: Arc<Accounts>,
     pub peers: Peers,
     pub pushes: Pushes,
     links: Mutex<HashMap<(Peer, SessionId), Weak<Link>>>,
@@ -79,6 +81,7 @@ impl Hub {
         directory: Arc<dyn Directory>,
         identity: Arc<dyn Identity>,
         metrics: Metrics,
+        accounts: Arc<Accounts>,
         checks: SyncSender<Check>,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -86,6 +89,7 @@ impl Hub {
             directory,
             identity,
             metrics,
+            accounts,
             peers: Peers::default(),
             pushes: Pushes::default(),
             links: Mutex::default(),

@@ -187,6 +187,11 @@ impl Peers {
         }
     }
 
+    /// The agent that announced a node's span of `model`.
+    pub fn account(&self, peer: &Peer, model: &ModelId) -> Option<Account> {
+        Some(self.known.lock().get(peer)?.held.get(model)?.account)
+    }
+
     /// The round-trip time, in seconds.
     pub fn rtt(&self, peer: &Peer) -> Option<f64> {
         self.known.lock().get(peer)?.rtt

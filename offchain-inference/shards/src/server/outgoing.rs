@@ -17,6 +17,7 @@ use parking_lot::RwLock;
 
 use super::queue::{Held, Key, Queue, Room};
 use crate::{
+    accounts::Accounts,
     config::ServiceConfig,
     message::{self, Done, Message, Next, Push, Refusal},
     metrics::Metrics,
@@ -36,6 +37,7 @@ pub(crate) struct Outgoing {
     pub transport: Arc<dyn Transport>,
     pub config: Arc<RwLock<ServiceConfig>>,
     pub metrics: Metrics,
+    pub accounts: Arc<Accounts>,
 }
 
 /// A session's senders: to its client, and to the servers after this one.
@@ -276,6 +278,7 @@ mod tests {
             transport: Arc::new(Stuck(Mutex::new(sender))),
             config: Arc::default(),
             metrics: Metrics::new(None).unwrap(),
+            accounts: Arc::default(),
         };
         let mut lanes = Lanes::default();
         for (sequence, peer) in [b"one", b"one", b"one", b"two", b"two"].iter().enumerate() {

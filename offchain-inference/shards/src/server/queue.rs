@@ -143,6 +143,8 @@ struct Slot {
     /// Memory of waiting messages and of early rows.
     held: Held,
     last_used: Instant,
+    /// Time at which rows were last computed, or else of opening.
+    useful: Instant,
     /// The peer that may push rows.
     upstream: Option<Peer>,
     /// Rows that arrived before their messages.
@@ -199,6 +201,7 @@ impl Queue {
             waiting: VecDeque::new(),
             held: Held::new(&self.held, 0),
             last_used: Instant::now(),
+            useful: Instant::now(),
             upstream: None,
             early: BTreeMap::new(),
             claims: VecDeque::new(),
@@ -459,15 +462,27 @@ impl Queue {
         }
     }
 
-    /// Records that messages of these sessions were computed just now.
-    pub fn used<'a>(&self, keys: impl Iterator<Item = &'a Key>) {
+    /// Records that messages of these sessions, with rows or without, were computed just now.
+    pub fn used(&self, keys: &[(Key, bool)]) {
         let mut state = self.state.lock();
         let now = Instant::now();
-        for key in keys {
+        for (key, rows) in keys {
             if let Some(slot) = state.slots.get_mut(key) {
                 slot.last_used = now;
+                if *rows {
+                    slot.useful = now;
+                }
             }
         }
+    }
+
+    /// All sessions, with their accounts and the times when they were last useful.
+    pub fn usefulness(&self) -> Vec<(Key, Account, Instant)> {
+        let state = self.state.lock();
+        let slots = state.slots.iter();
+        slots
+            .map(|(key, slot)| (key.clone(), slot.terms.account, slot.useful))
+            .collect()
     }
 }
 
@@ -877,7 +892,7 @@ mod tests {
         let first = since(&queue);
         queue.pushed(&upstream, push(0, 1, 2), PLENTY).unwrap();
         queue.push(&key(0), job(1, 0), PLENTY).unwrap();
-        queue.used([key(0)].iter());
+        queue.used(&[(key(0), false)]);
         assert_eq!(since(&queue), first);
         queue.pushed(&upstream, push(0, 0, 2), PLENTY).unwrap();
         assert!(since(&queue) >= first, "it is no longer awaited");

@@ -792,3 +792,50 @@ fn messages_that_compute_nothing_are_limited_in_rate_too() {
     let metrics = scene.server.service.metrics();
     eventually("the session's end", || metrics.sessions.get() == 0.0);
 }
+
+#[test]
+fn a_session_that_computes_nothing_yields_to_a_new_one() {
+    let scene = Scene::new(ServiceConfig {
+        max_sessions: 2,
+        yield_after: Duration::ZERO,
+        ..unhurried()
+    });
+    let (hoarder, other) = (scene.client(100, true), scene.client(101, true));
+    let [idle, busy] = [0, 1].map(|_| scene.opened(&hoarder).session);
+    assert!(hoarder.done(work(busy, 0, &[(0, 0, 1)])).is_ok());
+    // A message without rows makes a session no more useful; later messages show that it was taken.
+    hoarder.send(work(idle, 0, &[]));
+    assert!(hoarder.done(work(busy, 1, &[(0, 1, 1)])).is_ok());
+    let new = scene.opened(&other).session;
+    assert!(other.done(work(new, 0, &[(0, 0, 1)])).is_ok());
+    assert!(hoarder.done(work(busy, 2, &[(0, 2, 1)])).is_ok());
+    assert_eq!(
+        hoarder.done(work(idle, 1, &[(0, 0, 1)])),
+        Err(Refusal::UnknownSession)
+    );
+    assert_eq!(scene.counted(&Refusal::TooManySessions), 0.0);
+}
+
+#[test]
+fn only_what_opens_a_session_uses_its_nonce_up() {
+    let scene = Scene::new(ServiceConfig {
+        max_sessions_per_agent: 1,
+        ..unhurried()
+    });
+    let client = scene.client(100, true);
+    let ask = |open: &Open| client.ask(&Request::Open(scene.sign(&client, open.clone())));
+    let mut open = scene.open();
+    open.model = [9; 32];
+    assert_eq!(ask(&open), Response::Refused(Refusal::NotHeld));
+    open.model = MODEL;
+    let Response::Opened(first) = ask(&open) else {
+        panic!("the nonce is unused");
+    };
+    let second = scene.open();
+    assert_eq!(ask(&second), Response::Refused(Refusal::TooManySessions));
+    client.send_bytes(message::encode(&Message::Close(first.session)));
+    let metrics = scene.server.service.metrics();
+    eventually("the session's end", || metrics.sessions.get() == 0.0);
+    assert_eq!(ask(&open), Response::Refused(Refusal::Replayed));
+    assert!(matches!(ask(&second), Response::Opened(_)));
+}
