@@ -97,7 +97,7 @@ impl Default for PipelineConfig {
         Self {
             wire: WireFormat::default(),
             only_bonded: true,
-            spot_check: 0.0,
+            spot_check: 0.02,
             chunk_rows: 64,
             push_from: Duration::from_millis(2),
             remembered: 2,

@@ -186,6 +186,9 @@ impl Hub {
         target: Target,
         timeout: Duration,
     ) -> Result<Arc<Link>, OpenError> {
+        // Only a node that was announced is asked; its connection may have broken since.
+        let account = self.peers.account(&target.peer);
+        let account = account.ok_or(LinkError::Disconnected)?;
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce).map_err(|_| OpenError::NoAgent)?;
         let body = Open {
@@ -199,7 +202,7 @@ impl Hub {
         let open = Signed::new(body, &*self.identity, &network, &local, Some(&target.peer))
             .ok_or(OpenError::NoAgent)?;
         match self.ask(&target.peer, &Request::Open(open), timeout)? {
-            Response::Opened(opened) => Ok(Link::new(self.clone(), target, opened)),
+            Response::Opened(opened) => Ok(Link::new(self.clone(), target, account, opened)),
             _ => Err(LinkError::Malformed.into()),
         }
     }
