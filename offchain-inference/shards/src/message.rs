@@ -486,7 +486,7 @@ mod tests {
         }
 
         #[test]
-        fn a_peer_longer_than_any_identity_is_malformed(excess in 1usize..5_000, session: u64) {
+        fn a_peer_longer_than_any_identity_is_malformed(excess in 1usize..5_000, session in any::<u64>()) {
             let named = |len| {
                 let peer = Peer::new(vec![7; len]);
                 decode::<Message>(&encode(&Message::Upstream { session, peer }))

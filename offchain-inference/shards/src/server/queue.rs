@@ -122,8 +122,9 @@ impl Job {
 
     /// Whether `next` can be joined to this message: both change branches, and compute nothing.
     fn takes(&self, next: &Self) -> bool {
+        let computes = |job: &Self| job.rows > 0 || !job.work.parts.is_empty();
         let edits = self.work.edits.len().saturating_add(next.work.edits.len());
-        self.work.parts.is_empty() && next.work.parts.is_empty() && edits <= JOINED_EDITS
+        !computes(self) && !computes(next) && edits <= JOINED_EDITS
     }
 }
 
