@@ -478,9 +478,13 @@ fn a_cheap_copy_of_the_model_is_found_out_and_the_honest_keep_their_trust() {
         greedy(&pipeline, &PROMPT, 4, |_| {}).unwrap();
         checks("agreed") >= 1.0
     });
-    assert_eq!(evidence("found"), evidence("recorded"), "none is lost");
+    // The last checks may still be under way.
+    eventually("the record of all that was found", || {
+        let kept = recorded.lock().len() as f64;
+        evidence("found") == kept && evidence("recorded") == kept
+    });
+    assert_eq!(evidence("lost"), 0.0);
     let recorded = recorded.lock();
-    assert_eq!(recorded.len() as f64, evidence("recorded"));
     for case in recorded.iter() {
         case.evidence.check(&*scene.swarm.agents).unwrap();
         assert!(!case.evidence.judge(&case.exhibit).unwrap().agrees);
