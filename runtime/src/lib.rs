@@ -149,7 +149,8 @@ pub type Executive = frame_executive::Executive<
     AllPalletsWithSystem,
 >;
 
-#[frame_support::runtime]
+// In the order of this list, not of the indices: a genesis needs agents before sessions.
+#[frame_support::runtime(legacy_ordering)]
 mod runtime {
     #[runtime::runtime]
     #[runtime::derive(

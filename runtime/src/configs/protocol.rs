@@ -132,7 +132,7 @@ impl pallet_rounds::Config for Runtime {
     type MaxTransitions = ConstU32<8>;
     type MaxTransitionAgents = ConstU32<500>;
     type RatingPage = ConstU32<50>;
-    type PurgePage = ConstU32<500>;
+    type PurgePage = ConstU32<300>;
     type RetentionPeriod = parameters::RetentionPeriod;
     type Longevity = parameters::Longevity;
     // Above any tip, with room for every block number on top.

@@ -185,6 +185,7 @@ impl Bench<'_> {
             // On a busy machine a server may look like a straggler, and be replaced before it
             // fails.
             replan: false,
+            spot_check: 0.0,
             ..PipelineConfig::default()
         });
         let half = usize::from(self.args.decode) / 2;

@@ -93,6 +93,7 @@ impl Course {
             swarm.pipeline(PipelineConfig {
                 wire: bench.args.wire,
                 push_from,
+                spot_check: 0.0,
                 ..PipelineConfig::default()
             })
         };
