@@ -135,7 +135,7 @@ const IDLE: [(&str, Key); 3] = [("//Charlie", charlie), ("//Eve", eve), ("//Ferd
 /// Registers agents without a node. A chain of one validator has too few agents for a request.
 pub async fn enrol(api: &Api) -> Result<Vec<Played>> {
     let mut agents = Vec::new();
-    for (uri, key) in idle() {
+    for (uri, key) in IDLE {
         let agent = Played::new(api, uri)?;
         let (inference_key, proof) = agent.registration();
         let register = call(
@@ -151,7 +151,7 @@ pub async fn enrol(api: &Api) -> Result<Vec<Played>> {
                 Value::u128(200 * UNIT),
             ],
         );
-        let sent = send(api, &register, &key).await?;
+        let sent = send(api, &register, &key()).await?;
         sent.wait_for_success().await?;
         agents.push(agent);
     }
