@@ -44,7 +44,14 @@ async fn ask(node: &Node, idle: &[Played]) -> Result<View> {
     let (api, rpc) = (node.api().await?, node.rpc().await?);
     let id = opened(&send(&api, &request("Is it so?", UNIT, 32), &bob()).await?).await?;
     let mut blocks = api.stream_blocks().await?;
-    let now = next_block(&mut blocks).await?.block_number();
+    // If they passed before Alice answers, the round would end: it could not succeed any more.
+    let now = loop {
+        let at = next_block(&mut blocks).await?;
+        let view = round(&rpc, &at, id).await?.context("it is open")?;
+        if view.round.counts.heard > 0 {
+            break at.block_number();
+        }
+    };
     pass(&rpc, idle, id, now).await?;
     // The chain keeps a round without enough answers for one block only: look at each.
     let mut number = now;

@@ -274,7 +274,8 @@ async fn a_full_disk_under_the_output_is_an_error_in_words() -> Result<()> {
     ] {
         let mut command = command_of("STARLING_CLIENT", "starling")?;
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full")?;
-        let output = command.args(arguments).stdout(full).output().await?;
+        let process = command.args(arguments).stdout(full).spawn()?;
+        let output = process.wait_with_output().await?;
         let said = String::from_utf8(output.stderr)?;
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
         assert!(said.starts_with("error: standard output: "), "{said}");
