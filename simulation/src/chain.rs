@@ -437,7 +437,9 @@ fn genesis_state(genesis: &Genesis, validators: &[Keys]) -> Result<TestExternali
     };
     let mut storage = config.build_storage().map_err(|error| anyhow!(error))?;
     // The parameters of a scenario have no name that a genesis block could hold.
-    let parameters = genesis.parameters.clone();
+    let mut parameters = genesis.parameters.clone();
+    // They leave the swarm and go on to author.
+    parameters.min_validators = validators.len().try_into()?;
     storage.top.insert(
         InForce::<Runtime>::hashed_key().to_vec(),
         parameters.encode(),
