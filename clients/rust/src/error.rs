@@ -131,26 +131,8 @@ fn with_constants(words: &str, value: impl Fn(&str) -> Option<String>) -> String
         .to_owned()
 }
 
-/// Codes of the node's pool, from `sc-rpc-api`. Its words change between releases.
-mod pool {
-    /// The transaction is invalid; the data say why.
-    pub const INVALID: i32 = 1010;
-    /// The pool has another transaction with this nonce, which pays no less.
-    pub const TOO_LOW_PRIORITY: i32 = 1014;
-}
-
-/// Whether the pool refused a transaction because another one of the account took its nonce.
-pub(crate) fn is_nonce_taken(error: &UserError) -> bool {
-    let data = error.data.as_ref().map(|data| data.get());
-    error.code == pool::TOO_LOW_PRIORITY
-        || (error.code == pool::INVALID && data.is_some_and(|data| data.contains("outdated")))
-}
-
 /// The words of the pool for a transaction that it refuses.
 pub(crate) fn of_pool(error: &UserError) -> String {
-    if is_nonce_taken(error) {
-        return "the account sends other transactions at the same time; try again".into();
-    }
     let data = error.data.as_ref().map(|data| {
         let data = data.get().trim_matches('"');
         data.replace("\\\"", "\"")
@@ -163,7 +145,7 @@ pub(crate) fn of_pool(error: &UserError) -> String {
 
 /// Explains the usual refusals of a pool to the sender.
 pub(crate) fn pool_words(reason: &str) -> String {
-    const MEANINGS: [(&str, &str); 5] = [
+    const MEANINGS: [(&str, &str); 6] = [
         (
             "Inability to pay some fees",
             "the account cannot pay the fee of the transaction",
@@ -171,6 +153,10 @@ pub(crate) fn pool_words(reason: &str) -> String {
         (
             "outdated",
             "the account has sent another transaction; try again",
+        ),
+        (
+            "too low",
+            "the account sends other transactions at the same time; try again",
         ),
         (
             "bad signature",
@@ -226,23 +212,9 @@ mod tests {
     #[test]
     fn refusals_of_the_pool_say_what_to_do() {
         assert!(pool_words("Invalid Transaction: Transaction is outdated").contains("try again"));
-        assert_eq!(pool_words("something new"), "something new");
-    }
-
-    #[test]
-    fn a_nonce_that_is_taken_is_known_by_the_code() {
-        let refusal = |code, data: &str| -> UserError {
-            let json = serde_json::json!({ "code": code, "message": "…", "data": data });
-            serde_json::from_str(&json.to_string()).unwrap()
-        };
         let low = "The priority of the transaction is too low (pool 623 > current 623)";
-        assert!(is_nonce_taken(&refusal(1014, low)));
-        assert!(is_nonce_taken(&refusal(1010, "Transaction is outdated")));
-        assert!(!is_nonce_taken(&refusal(
-            1010,
-            "Inability to pay some fees"
-        )));
-        assert!(of_pool(&refusal(1014, low)).contains("at the same time"));
+        assert!(pool_words(low).contains("at the same time"));
+        assert_eq!(pool_words("something new"), "something new");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use subxt::{
     dynamic::{tx, Value},
     error::{BackendError, ExtrinsicError, RpcError, TransactionProgressError},
     ext::scale_value::Composite,
-    rpcs::{self, UserError},
+    rpcs,
     tx::{DynamicPayload, TransactionInBlock, TransactionProgress, TransactionStatus},
     SubstrateConfig,
 };
@@ -132,6 +132,8 @@ type InBlock = TransactionInBlock<SubstrateConfig, OnlineClientAtBlockImpl<Subst
 
 /// A submitted transaction.
 pub struct Submitted {
+    /// The first report, which was waited for already.
+    first: News,
     progress: TransactionProgress<SubstrateConfig, OnlineClientAtBlockImpl<SubstrateConfig>>,
 }
 
@@ -168,11 +170,24 @@ pub async fn submit(chain: &Chain, call: &Call, signer: &Keypair) -> Result<Subm
         let nonce = chain.next_nonce(signer).await?;
         let parameters = DefaultExtrinsicParamsBuilder::new().nonce(nonce).build();
         let sent = transactions.sign_and_submit_then_watch(call, signer, parameters);
-        match sent.await {
-            Ok(progress) => return Ok(Submitted { progress }),
-            Err(error) if tries < TRIES && is_nonce_taken(&error) => tries += 1,
-            Err(error) => return Err(of_submission(error)),
+        let refused = match sent.await {
+            Ok(mut progress) => match progress.next().await {
+                Some(Ok(
+                    refused @ (TransactionStatus::Invalid { .. }
+                    | TransactionStatus::Dropped { .. }),
+                )) => Ok(Submitted {
+                    progress,
+                    first: Some(Ok(refused)),
+                }),
+                first => return Ok(Submitted { progress, first }),
+            },
+            Err(error) => Err(of_submission(error)),
+        };
+        // The node's interfaces word a refusal in many ways; a nonce that is taken is a fact.
+        if tries == TRIES || chain.next_nonce(signer).await? <= nonce {
+            return refused;
         }
+        tries += 1;
     }
 }
 
@@ -203,7 +218,10 @@ impl Submitted {
 
     /// Waits for news. Nothing is lost if the caller stops waiting.
     pub(crate) async fn news(&mut self) -> News {
-        self.progress.next().await
+        match self.first.take() {
+            Some(first) => Some(first),
+            None => self.progress.next().await,
+        }
     }
 }
 
@@ -247,23 +265,11 @@ async fn success(chain: &Chain, block: &InBlock) -> Result<Success> {
     })
 }
 
-/// The refusal of the node's pool, if the error is one.
-fn refusal(error: &ExtrinsicError) -> Option<&UserError> {
+fn of_submission(error: ExtrinsicError) -> Error {
     match error {
         ExtrinsicError::ErrorSubmittingTransaction(BackendError::Rpc(RpcError::ClientError(
             rpcs::Error::User(refusal),
-        ))) => Some(refusal),
-        _ => None,
-    }
-}
-
-fn is_nonce_taken(error: &ExtrinsicError) -> bool {
-    refusal(error).is_some_and(error::is_nonce_taken)
-}
-
-fn of_submission(error: ExtrinsicError) -> Error {
-    match refusal(&error) {
-        Some(refusal) => Error::Refused(error::of_pool(refusal)),
-        None => protocol(error),
+        ))) => Error::Refused(error::of_pool(&refusal)),
+        other => protocol(other),
     }
 }

@@ -26,10 +26,11 @@ async fn ask(swarm: &Swarm, arguments: &[&str]) -> Result<(Outcome, Value)> {
         .args(arguments)
         .env_remove("STARLING_SURI");
     let outcome = run_to_end(&mut command).await?;
-    // `--watch` prints one object a line, and the result last.
-    let last = outcome.stdout.lines().last();
-    let last = last.with_context(|| outcome.stderr.clone())?;
-    let result = serde_json::from_str(last).with_context(|| outcome.stdout.clone())?;
+    // `--watch` prints one object a line, and the result last. A refusal prints none.
+    let result = match outcome.stdout.lines().last() {
+        Some(last) => serde_json::from_str(last).with_context(|| outcome.stdout.clone())?,
+        None => Value::Null,
+    };
     Ok((outcome, result))
 }
 
