@@ -16,8 +16,12 @@ export PATH=$PATH:$CACHE/venv/bin
 NODE=$CARGO_TARGET_DIR/release/starling-node
 CLIENT=$CARGO_TARGET_DIR/release/starling
 
-say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
-die() { printf '\033[31merror:\033[0m %s\n' "$*" >&2; exit 1; }
+# Colours are for terminals: emphasis STREAM CODE TEXT.
+emphasis() {
+    if [ -t "$1" ] && [ -z "${NO_COLOR:-}" ]; then printf '\033[%sm%s\033[0m' "$2" "$3"; else printf %s "$3"; fi
+}
+say() { printf '%s %s\n' "$(emphasis 1 1 '==>')" "$*"; }
+die() { printf '%s %s\n' "$(emphasis 2 31 'error:')" "$*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
 # Runs a command as root, to install packages.

@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result};
 use starling_client::At;
+use starling_console::variable;
 
 pub mod block_times;
 pub mod latency;
@@ -10,7 +11,7 @@ pub mod latency;
 /// The address of the node: the given one, `STARLING_URL`, or a node on this machine.
 pub fn url(given: Option<String>) -> String {
     given
-        .or_else(|| std::env::var("STARLING_URL").ok())
+        .or_else(|| variable("STARLING_URL"))
         .unwrap_or_else(|| starling_client::chain::DEFAULT_URL.into())
 }
 

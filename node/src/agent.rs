@@ -18,7 +18,7 @@ use starling_runtime::opaque::Block;
 use starling_worker::{
     config::{schema, Config},
     shards::{Members, Network},
-    Client, Worker,
+    Accounts, Client, Worker,
 };
 
 use crate::client::{FullBackend, FullClient, FullPool};
@@ -127,7 +127,12 @@ pub(crate) fn start(
         .map_err(|error| Error::Other(error.to_string()))?;
     let spawner = task_manager.spawn_handle();
     spawner.spawn("shards", "agent", driver.run());
-    let members = Arc::new(Members::<Block, _>::new(client.clone(), keystore.clone()));
+    let accounts = Accounts::default();
+    let members = Arc::new(Members::<Block, _>::new(
+        client.clone(),
+        keystore.clone(),
+        accounts.clone(),
+    ));
     let network = Network {
         transport,
         directory: members.clone(),
@@ -140,8 +145,15 @@ pub(crate) fn start(
         OffchainTransactionPoolFactory::new(pool.clone()),
         config.role.is_authority(),
     ));
-    let (worker, finished) = Worker::start(chain.clone(), Some(network), &file, &vault, registry)
-        .map_err(|error| Error::Other(error.to_string()))?;
+    let (worker, finished) = Worker::start(
+        chain.clone(),
+        Some(network),
+        accounts,
+        &file,
+        &vault,
+        registry,
+    )
+    .map_err(|error| Error::Other(error.to_string()))?;
     spawner.spawn(
         "agent",
         "agent",

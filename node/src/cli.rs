@@ -3,7 +3,10 @@
 
 use std::path::PathBuf;
 
-use crate::agent::{AgentCommand, AgentOptions};
+use crate::{
+    agent::{AgentCommand, AgentOptions},
+    key::KeyCommand,
+};
 
 /// The parsed command line.
 #[derive(Debug, clap::Parser)]
@@ -39,7 +42,7 @@ pub enum Subcommand {
 
     /// Generate, inspect and insert keys.
     #[command(subcommand)]
-    Key(sc_cli::KeySubcommand),
+    Key(KeyCommand),
 
     /// Print the chain specification of `--chain`, plain or raw.
     ExportChainSpec(sc_cli::ExportChainSpecCmd),

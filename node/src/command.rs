@@ -11,7 +11,7 @@ use starling_runtime::opaque::Block;
 
 use crate::{
     cli::{Cli, Subcommand},
-    ports, service,
+    endpoints, ports, service,
 };
 
 impl SubstrateCli for Cli {
@@ -77,7 +77,7 @@ pub fn explain(error: &sc_cli::Error) -> String {
 
 /// Parses the command line and runs its task.
 pub fn run() -> sc_cli::Result<()> {
-    let cli = Cli::from_args();
+    let mut cli = Cli::from_args();
 
     match &cli.subcommand {
         Some(Subcommand::Agent(cmd)) => cmd.run(),
@@ -140,6 +140,9 @@ pub fn run() -> sc_cli::Result<()> {
             .create_runner(cmd)?
             .sync_run(|config| cmd.run::<Block>(&config)),
         None => {
+            // First, so that what the operator asks for comes after it.
+            let log = &mut cli.run.shared_params.log;
+            log.insert(0, endpoints::QUIET.into());
             let (agent, cache) = (cli.agent.clone(), cli.runtime_cache.as_deref());
             cli.create_runner(&cli.run)?
                 .run_node_until_exit(|config| async move {

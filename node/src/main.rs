@@ -5,10 +5,13 @@
 #![allow(clippy::result_large_err)]
 
 mod agent;
+mod chain_metrics;
 mod cli;
 mod client;
 mod clock;
 mod command;
+mod endpoints;
+mod key;
 mod ports;
 mod rpc;
 mod service;

@@ -38,8 +38,10 @@ use substrate_prometheus_endpoint::Registry;
 
 use crate::{
     agent::{self, AgentOptions},
+    chain_metrics,
     client::{FullBackend, FullClient, FullPool, HostFunctions},
     clock::Clock,
+    endpoints::Endpoints,
     rpc,
 };
 
@@ -246,7 +248,7 @@ pub(crate) fn new_partial(
 
 /// Starts a node, with an agent if `agent` asks for one. It runs until the task manager ends.
 pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
-    config: Configuration,
+    mut config: Configuration,
     runtime_cache: Option<&Path>,
     agent: AgentOptions,
 ) -> Result<TaskManager, ServiceError> {
@@ -334,9 +336,15 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
     let name = config.network.node_name.clone();
     let enable_grandpa = !config.disable_grandpa;
     let prometheus = config.prometheus_registry().cloned();
+    if let Some(registry) = prometheus.clone() {
+        let metrics = chain_metrics::run(client.clone(), registry);
+        let spawner = task_manager.spawn_handle();
+        spawner.spawn("chain-metrics", Some("starling"), metrics);
+    }
     let voter_state = SharedVoterState::empty();
 
-    sc_service::spawn_tasks(SpawnTasksParams {
+    let endpoints = Endpoints::take(&mut config);
+    let methods = sc_service::spawn_tasks(SpawnTasksParams {
         config,
         client: client.clone(),
         backend: backend.clone(),
@@ -357,6 +365,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
         telemetry: telemetry.as_mut(),
         tracing_execute_block: None,
     })?;
+    task_manager.keep_alive(endpoints.serve(&methods)?);
 
     let running = Running {
         client,

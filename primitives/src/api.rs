@@ -10,6 +10,7 @@ pub mod v1;
 
 use crate::{
     round::{BlockNumber, Phase, Round},
+    sealing::Format,
     selection::Tally,
     Balance, InferenceKey, Position, RoundId, Salt, Score, Secret,
 };
@@ -64,8 +65,12 @@ pub enum Task<AccountId> {
         max_tokens: u32,
         /// The requester's fee.
         fee: Balance,
+        /// The loss of an agent that commits and does not deliver.
+        slash: Balance,
         /// Maximum length of the answer, in bytes before it is sealed.
         max_bytes: u32,
+        /// The form in which the chain expects the answer before it is sealed.
+        format: Format,
     },
     /// Reveal the key.
     #[codec(index = 2)]
@@ -79,6 +84,8 @@ pub enum Task<AccountId> {
         seed: H256,
         /// The responses with their positions and authors.
         responses: Vec<(Position, AccountId, Vec<u8>)>,
+        /// Maximum length of a response, in tokens. A ranker reads no more of one.
+        max_tokens: u32,
     },
     /// Disclose the scores.
     #[codec(index = 4)]

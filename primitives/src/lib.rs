@@ -17,7 +17,9 @@
 //! | [`rating`] | σ and rating over a window of rounds [3.3, (4), (5)] |
 //! | [`agreement`] | a ranker's agreement with the others, and its points |
 //! | [`rewards`] | splitting a pot [4.1.1] |
+//! | [`slots`] | the price of a slot for an open round |
 //! | [`ticket`] | the price of a ticket [4.1] |
+//! | [`rules`] | the rules that the parameters of a chain keep together |
 //! | [`deadline`] | the condition under which a deadline counts |
 //!
 //! Besides, [`round`] holds the public types of a round, [`api`] the runtime API, and [`traits`]
@@ -41,8 +43,10 @@ pub mod messages;
 pub mod rating;
 pub mod rewards;
 pub mod round;
+pub mod rules;
 pub mod sealing;
 pub mod selection;
+pub mod slots;
 pub mod ticket;
 pub mod traits;
 mod types;

@@ -30,7 +30,7 @@ pub struct Paid {
     pub subsidy: Balance,
     /// Paid to the winner.
     pub winner: Balance,
-    /// Paid to all rankers together.
+    /// Paid to all rankers together. In a round without a ranking, to the agents that delivered.
     pub rankers: Balance,
     /// Paid to the treasury: its share, remainders, and payments that could not be delivered.
     pub treasury: Balance,
@@ -73,9 +73,21 @@ pub fn divide(amount: Balance, points: &[u64]) -> (Vec<Balance>, Balance) {
     (parts, rest)
 }
 
-/// Loss of an agent that does not deliver: `max(minimum, share · fee)`.
-pub fn slash(fee: Balance, share: Permill, minimum: Balance) -> Balance {
-    share.mul_ceil(fee).max(minimum)
+/// Loss of an agent that does not deliver: `share · fee`, between `minimum` and `maximum`.
+///
+/// The maximum bounds the claim of one round on a bond, so that a requester with a high fee cannot
+/// keep agents out of other rounds.
+pub fn slash(fee: Balance, share: Permill, minimum: Balance, maximum: Balance) -> Balance {
+    share.mul_ceil(fee).min(maximum).max(minimum)
+}
+
+/// The part of the fee that goes back if a round fails because agents withheld their keys or
+/// scores: at most `refund`, and at most what these agents lost together.
+///
+/// So a requester that lets an agent of its own withhold never gets an answer for less than its
+/// fee, however many agents it owns.
+pub fn refund_if_withheld(refund: Balance, lost: Balance) -> Balance {
+    refund.min(lost)
 }
 
 /// Whether a requester that owns all agents of its round loses money, or at best breaks even:
@@ -165,10 +177,20 @@ mod tests {
     }
 
     #[test]
-    fn a_slash_has_a_minimum() {
-        assert_eq!(slash(1000, Permill::from_percent(10), 7), 100);
-        assert_eq!(slash(10, Permill::from_percent(10), 7), 7);
-        assert_eq!(slash(0, Permill::from_percent(10), 7), 7);
+    fn what_withholding_brings_back_is_at_most_what_it_costs() {
+        assert_eq!(refund_if_withheld(500, 110), 110);
+        assert_eq!(refund_if_withheld(500, 880), 500);
+        assert_eq!(refund_if_withheld(500, 0), 0);
+    }
+
+    #[test]
+    fn a_slash_has_a_minimum_and_a_maximum() {
+        let slash = |fee| slash(fee, Permill::from_percent(10), 7, 500);
+        assert_eq!(
+            [0, 10, 1_000, 5_000, 5_001].map(slash),
+            [7, 7, 100, 500, 500]
+        );
+        assert_eq!(slash(Balance::MAX), 500);
     }
 
     #[test]

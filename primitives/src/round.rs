@@ -72,7 +72,7 @@ pub enum Failure {
     /// Fewer than `min_responses` agents committed.
     #[codec(index = 0)]
     TooFewCommits,
-    /// Fewer than `min_responses` valid responses were revealed.
+    /// Fewer valid responses were revealed than can be ranked: `MinResponses` of the chain.
     #[codec(index = 1)]
     TooFewReveals,
     /// Nobody disclosed scores, or no response was ranked by enough weight.
@@ -81,6 +81,9 @@ pub enum Failure {
     /// The best response stayed below `ApprovalThreshold`.
     #[codec(index = 3)]
     BelowThreshold,
+    /// All slots were taken, and a higher offer took this one's before anybody committed.
+    #[codec(index = 4)]
+    Outbid,
 }
 
 /// The terms fixed at the request.
@@ -98,11 +101,12 @@ pub struct Terms {
     pub slash: Balance,
     /// Maximum length of a response, in tokens of the agent's model.
     pub max_tokens: u32,
-    /// Minimum number of valid responses; with fewer the round fails.
+    /// Minimum number of sealed responses; with fewer the round fails. If some of them are not
+    /// revealed, the round goes on with the others.
     pub min_responses: u32,
     /// Maximum number of responses.
     pub max_responses: u32,
-    /// Number of agents active at the request.
+    /// Number of agents active at the request, without the requester.
     pub active: u32,
     /// Number of activations before the request; see `AgentRegistry::activations`.
     pub activations: u64,
@@ -122,7 +126,7 @@ pub struct Terms {
     TypeInfo,
 )]
 pub struct Counts {
-    /// Agents active at the request that have committed or passed.
+    /// Agents active at the request that have committed or passed, or are no longer active.
     pub heard: u32,
     /// Sealed responses received.
     pub commits: u32,
@@ -197,7 +201,7 @@ pub struct Settlement {
     pub subsidy: Balance,
     /// Paid to the winner.
     pub winner: Balance,
-    /// Paid to all rankers together.
+    /// Paid to all rankers together. In a round without a ranking, to the agents that delivered.
     pub rankers: Balance,
     /// Paid to the treasury.
     pub treasury: Balance,

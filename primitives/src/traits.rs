@@ -13,11 +13,33 @@ use sp_runtime::DispatchResult;
 use crate::{
     rating::{Deviations, Mean},
     rewards::Paid,
+    round::BlockNumber,
+    rules::Rule,
     Balance, InferenceKey,
 };
 
+/// A pallet whose constants must fit together.
+pub trait Consistent {
+    /// Checks the constants in force.
+    ///
+    /// # Errors
+    /// The first rule that they break.
+    fn check() -> Result<(), Rule>;
+}
+
+/// Passes if a rule holds.
+///
+/// # Errors
+/// The rule, if it does not.
+pub fn holds(condition: bool, rule: Rule) -> Result<(), Rule> {
+    condition.then_some(()).ok_or(rule)
+}
+
 /// The registry of agents: identities, bonds, reservations. Implemented by `pallet-agents`.
 pub trait AgentRegistry<AccountId> {
+    /// The currency of a slashed reservation.
+    type Credit;
+
     /// The inference key of `who` in force, active or not: an agent may always send the messages
     /// that it owes, even if it is chilled.
     fn inference_key(who: &AccountId) -> Option<InferenceKey>;
@@ -42,6 +64,10 @@ pub trait AgentRegistry<AccountId> {
     /// The bond of `who`, including reserved but not unbonding amounts.
     fn bond(who: &AccountId) -> Balance;
 
+    /// The bond with which `who` takes part in a draw of a request in `block`: its bond, without
+    /// what was added in a later block.
+    fn bond_at(who: &AccountId, block: BlockNumber) -> Balance;
+
     /// Whether [`Self::reserve`] would succeed. This is tested before an agent's message is let
     /// into a block, because nobody pays for a message that fails there.
     fn can_reserve(who: &AccountId, amount: Balance) -> bool;
@@ -54,8 +80,11 @@ pub trait AgentRegistry<AccountId> {
     /// Ends one reservation of `amount` without loss.
     fn release(who: &AccountId, amount: Balance);
 
-    /// Ends one reservation of `amount` by slashing it. Returns the slashed amount.
-    fn slash_reserved(who: &AccountId, amount: Balance) -> Balance;
+    /// Ends one reservation of `amount` by slashing it. The caller decides who gets the credit.
+    fn slash_reserved(who: &AccountId, amount: Balance) -> Self::Credit;
+
+    /// Takes up to `amount` of the free bond of `who`.
+    fn fine(who: &AccountId, amount: Balance) -> Self::Credit;
 
     /// The open reservations of `who` and their sum, for checks of consistency.
     fn reservations(who: &AccountId) -> (u32, Balance);
@@ -63,6 +92,76 @@ pub trait AgentRegistry<AccountId> {
     /// Makes `who` an active agent with a free bond of at least `bond`.
     #[cfg(feature = "runtime-benchmarks")]
     fn make_active(who: &AccountId, key: InferenceKey, bond: Balance);
+}
+
+/// Hears of agents that are no longer active. Implemented by `pallet-rounds`.
+pub trait OnInactive<AccountId> {
+    /// `who` has just lost the activation with this ordinal. Cheap: it happens in calls and at the
+    /// ends of rounds.
+    fn on_inactive(who: &AccountId, ordinal: u64);
+}
+
+impl<AccountId> OnInactive<AccountId> for () {
+    fn on_inactive(_: &AccountId, _: u64) {}
+}
+
+/// Sessions and the keys of their validators. A runtime implements it over `pallet-session`.
+pub trait Sessions<AccountId> {
+    /// The index of the present session.
+    fn current() -> u32;
+
+    /// The first session whose offences can still be proven and punished.
+    fn accountable() -> u32;
+
+    /// The validators of the next session.
+    fn queued() -> Vec<AccountId>;
+
+    /// Number of validators of a session whose offences can be proven.
+    fn size(session: u32) -> Option<u32>;
+
+    /// Forgets the sessions before [`Self::accountable`].
+    fn prune();
+
+    /// Keeps a validator of the present session from authoring until validators change, if
+    /// consensus can spare it.
+    fn disable(who: &AccountId);
+
+    /// The encoded session keys of `who` that the next planned session takes.
+    fn keys(who: &AccountId) -> Option<Vec<u8>>;
+
+    /// All accounts with session keys. Walks over the storage: for the genesis alone.
+    fn owners() -> Vec<AccountId>;
+}
+
+/// No sessions, for a chain without validators.
+impl<AccountId> Sessions<AccountId> for () {
+    fn current() -> u32 {
+        0
+    }
+
+    fn accountable() -> u32 {
+        0
+    }
+
+    fn queued() -> Vec<AccountId> {
+        Vec::new()
+    }
+
+    fn size(_: u32) -> Option<u32> {
+        None
+    }
+
+    fn prune() {}
+
+    fn disable(_: &AccountId) {}
+
+    fn keys(_: &AccountId) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn owners() -> Vec<AccountId> {
+        Vec::new()
+    }
 }
 
 /// Tickets of agents. Implemented by `pallet-tickets`.
@@ -136,8 +235,8 @@ pub trait Rewards<AccountId> {
     /// A loser's part of a ticket of this price that is forfeited: `LoserShare`.
     fn loser_part(price: Balance) -> Balance;
 
-    /// The part of the fee that goes back to the requester if the round fails after its responses
-    /// were revealed. The rest goes to two of the methods below.
+    /// The part of the fee that goes back to the requester at most if the round fails after its
+    /// responses were revealed. The rest goes to two of the methods below.
     fn failure_refund(fee: Balance) -> Balance;
 
     /// Settles a round with a winner.
@@ -161,7 +260,19 @@ pub trait Rewards<AccountId> {
         rankers: &[(AccountId, u64)],
     ) -> Paid;
 
-    /// Settles a round that pays nobody. All of `rest`, the fee after [`Self::failure_refund`],
-    /// goes to the treasury.
-    fn pay_nobody(rest: Self::Credit, forfeits: Self::Credit) -> Paid;
+    /// Settles a round that failed because agents did not deliver.
+    ///
+    /// `fee` is the whole fee, `rest` its part that does not go back, `forfeits` and `slashes` the
+    /// losses of the agents that did not deliver. The agents that did share the losses and the
+    /// rankers' share of the fee in equal parts; the treasury gets the rest of the fee.
+    fn pay_delivered(
+        fee: Balance,
+        rest: Self::Credit,
+        forfeits: Self::Credit,
+        slashes: Self::Credit,
+        delivered: &[AccountId],
+    ) -> Paid;
+
+    /// Gives slashed bonds that no agent has a claim on to the treasury.
+    fn keep(slashes: Self::Credit);
 }

@@ -8,6 +8,7 @@ use starling_primitives::{
     messages::Message,
     rating::Mean,
     round::{Failure, Phase},
+    sealing::Format,
     H256,
 };
 
@@ -28,6 +29,7 @@ fn phases_keep_their_bytes() {
         Failure::TooFewReveals,
         Failure::NoRankings,
         Failure::BelowThreshold,
+        Failure::Outbid,
     ];
     for (index, failure) in (0u8..).zip(failures) {
         assert_eq!(Phase::Failed(failure).encode(), [5, index]);
@@ -72,13 +74,16 @@ fn tasks_and_what_was_sent_keep_their_bytes() {
             prompt: vec![],
             max_tokens: 1,
             fee: 1,
+            slash: 1,
             max_bytes: 1,
+            format: Format::Padded,
         },
         Task::Reveal,
         Task::Rank {
             prompt: vec![],
             seed,
             responses: vec![],
+            max_tokens: 1,
         },
         Task::Disclose { seed },
     ];
@@ -95,6 +100,11 @@ fn tasks_and_what_was_sent_keep_their_bytes() {
     for (index, sent) in (0u8..).zip(sent) {
         assert_eq!(sent.encode(), [index]);
     }
+}
+
+#[test]
+fn formats_of_sealed_texts_keep_their_bytes() {
+    assert_eq!((Format::Plain, Format::Padded).encode(), [0, 1]);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use chacha20poly1305::{
 use num_bigint::BigUint;
 use proptest::prelude::*;
 use starling_primitives::{
-    sealing::{Slot, Spoiled, OVERHEAD},
+    sealing::{max_bytes, padded_len, Format, Slot, Spoiled, OVERHEAD, TAG},
     Secret, H256,
 };
 
@@ -37,12 +37,35 @@ fn slot(round: u64, agent: &u64) -> Slot<'_, u64> {
 proptest! {
     #[test]
     fn a_response_opens_with_its_key_in_its_slot(
-        key: Secret, round: u64, agent: u64, response in "\\PC{1,200}"
+        key: Secret, round: u64, agent: u64, response in "\\PC{1,200}", more in 0..300u32
     ) {
-        let sealed = slot(round, &agent).seal(&key, &response).unwrap();
-        prop_assert_eq!(sealed.len(), response.len() + OVERHEAD as usize);
-        let opened = slot(round, &agent).open(&key, &sealed).unwrap();
-        prop_assert_eq!(opened, response.into_bytes());
+        let max = response.len() as u32 + more;
+        for format in [Format::Plain, Format::Padded] {
+            let sealed = slot(round, &agent).seal(&key, &response, max, format).unwrap();
+            prop_assert!(sealed.len() <= (max + OVERHEAD) as usize);
+            let opened = slot(round, &agent).open(&key, &sealed).unwrap();
+            prop_assert_eq!(opened.as_slice(), response.as_bytes());
+        }
+        let short = response.len() as u32 - 1;
+        prop_assert_eq!(slot(round, &agent).seal(&key, &response, short, Format::Padded), None);
+    }
+
+    #[test]
+    fn the_length_of_a_ciphertext_tells_the_power_of_two_and_no_more(
+        key: Secret, response in "[a-z]{1,300}", other in "[a-z]{1,300}", max in 300..5_000u32
+    ) {
+        let bucket = |text: &str| (text.len() + 5).next_power_of_two().max(64).min(max as usize + 5);
+        let seal = |text: &str| slot(1, &2).seal(&key, text, max, Format::Padded).unwrap();
+        prop_assert_eq!(seal(&response).len(), bucket(&response) + TAG as usize);
+        let alike = bucket(&response) == bucket(&other);
+        prop_assert_eq!(seal(&response).len() == seal(&other).len(), alike);
+    }
+
+    #[test]
+    fn padding_is_between_the_text_and_the_longest_one(len: u32, max: u32) {
+        let (len, max) = (len.min(max), max.max(len));
+        let padded = padded_len(len, max);
+        prop_assert!(padded >= len.saturating_add(5) && padded <= max.saturating_add(5));
     }
 
     #[test]
@@ -53,7 +76,7 @@ proptest! {
         prop_assume!(key != other_key && round != other_round && agent != other_agent);
         prop_assume!(GENESIS != H256(other_genesis));
         let mine = slot(round, &agent);
-        let mut sealed = mine.seal(&key, "an answer").unwrap();
+        let mut sealed = mine.seal(&key, "an answer", 99, Format::Padded).unwrap();
         let shut = Err(Spoiled::DoesNotOpen);
         prop_assert_eq!(mine.open(&other_key, &sealed), shut.clone());
         prop_assert_eq!(slot(other_round, &agent).open(&key, &sealed), shut.clone());
@@ -94,19 +117,71 @@ fn a_nonce_is_of_one_round_and_agent() {
 fn an_empty_response_or_one_that_is_no_text_is_spoiled() {
     let key = [1; 32];
     let mine = slot(3, &4);
-    let empty = mine.seal(&key, "").unwrap();
-    assert_eq!(mine.open(&key, &empty), Err(Spoiled::Empty));
+    for format in [Format::Plain, Format::Padded] {
+        let empty = mine.seal(&key, "", 9, format).unwrap();
+        assert_eq!(mine.open(&key, &empty), Err(Spoiled::Empty));
+    }
     assert_eq!(mine.open(&key, &[]), Err(Spoiled::DoesNotOpen));
-    let binary = XChaCha20Poly1305::new(&key.into())
+    for binary in [&[0xfe][..], &[0xff, 1, 0, 0, 0, 0xfe]] {
+        assert_eq!(open_bytes(&key, binary), Err(Spoiled::NotText));
+    }
+}
+
+#[test]
+fn a_length_or_padding_that_does_not_fit_is_spoiled() {
+    let key = [1; 32];
+    for bytes in [
+        &[0xff][..],
+        &[0xff, 1, 0, 0],
+        &[0xff, 2, 0, 0, 0, b'a'],
+        &[0xff, 255, 255, 255, 255, b'a'],
+        &[0xff, 1, 0, 0, 0, b'a', 0, 1],
+    ] {
+        assert_eq!(
+            open_bytes(&key, bytes),
+            Err(Spoiled::BadPadding),
+            "{bytes:?}"
+        );
+    }
+    let padded = [0xff, 1, 0, 0, 0, b'a', 0, 0];
+    assert_eq!(open_bytes(&key, &padded), Ok(b"a".to_vec()));
+}
+
+#[test]
+fn the_length_of_a_response_is_bounded_by_its_tokens() {
+    let bound = |tokens| max_bytes(tokens, 4_096);
+    assert_eq!(
+        [0, 1, 8, 9, 64, 512, 513].map(bound),
+        [64, 64, 64, 72, 512, 4_096, 4_096]
+    );
+    assert_eq!(max_bytes(u32::MAX, u32::MAX), u32::MAX);
+    assert_eq!(max_bytes(1, 48), 48);
+}
+
+#[test]
+fn short_answers_have_one_length() {
+    let seal = |text| {
+        slot(1, &2)
+            .seal(&[1; 32], text, 512, Format::Padded)
+            .unwrap()
+    };
+    assert_eq!(seal("yes").len(), 64 + TAG as usize);
+    assert_eq!(seal("yes").len(), seal("no").len());
+}
+
+/// Seals bytes as they are, and opens them.
+fn open_bytes(key: &Secret, bytes: &[u8]) -> Result<Vec<u8>, Spoiled> {
+    let mine = slot(3, &4);
+    let sealed = XChaCha20Poly1305::new(key.into())
         .encrypt(
             &mine.nonce().into(),
             Payload {
-                msg: &[0xff],
+                msg: bytes,
                 aad: &mine.associated_data(),
             },
         )
         .unwrap();
-    assert_eq!(mine.open(&key, &binary), Err(Spoiled::NotText));
+    mine.open(key, &sealed)
 }
 
 /// The one-time key of Poly1305 that XChaCha20-Poly1305 derives: `r` and `s`.

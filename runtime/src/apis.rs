@@ -3,8 +3,10 @@
 
 use alloc::vec::Vec;
 
+use codec::Encode;
 use frame_support::{
     genesis_builder_helper::{build_state, get_preset},
+    traits::KeyOwnerProofSystem,
     view_functions::{runtime_api as view_function_api, ViewFunctionDispatchError, ViewFunctionId},
     weights::Weight,
 };
@@ -31,9 +33,9 @@ use starling_primitives::{
 };
 
 use crate::{
-    genesis_config_presets, AccountId, Agents, Balance, Block, BlockNumber, Executive, Grandpa,
-    InherentDataExt, Nonce, Parameters, Rounds, Runtime, RuntimeCall, RuntimeGenesisConfig,
-    SessionKeys, System, TransactionPayment, SLOT_DURATION, VERSION,
+    configs::KeyOwnership, genesis_config_presets, AccountId, Agents, Balance, Block, BlockNumber,
+    Executive, Grandpa, InherentDataExt, Nonce, Parameters, Rounds, Runtime, RuntimeCall,
+    RuntimeGenesisConfig, SessionKeys, System, TransactionPayment, SLOT_DURATION, VERSION,
 };
 
 impl_runtime_apis! {
@@ -143,22 +145,23 @@ impl_runtime_apis! {
             Grandpa::current_set_id()
         }
 
-        // Equivocations are not slashed, so there is nothing to report and no ownership to prove.
         fn submit_report_equivocation_unsigned_extrinsic(
-            _proof: sp_consensus_grandpa::EquivocationProof<
+            proof: sp_consensus_grandpa::EquivocationProof<
                 <Block as BlockT>::Hash,
                 NumberFor<Block>,
             >,
-            _key_owner_proof: sp_consensus_grandpa::OpaqueKeyOwnershipProof,
+            key_owner_proof: sp_consensus_grandpa::OpaqueKeyOwnershipProof,
         ) -> Option<()> {
-            None
+            let key_owner_proof = key_owner_proof.decode()?;
+            Grandpa::submit_unsigned_equivocation_report(proof, key_owner_proof)
         }
 
         fn generate_key_ownership_proof(
             _set_id: sp_consensus_grandpa::SetId,
-            _authority_id: GrandpaId,
+            authority_id: GrandpaId,
         ) -> Option<sp_consensus_grandpa::OpaqueKeyOwnershipProof> {
-            None
+            KeyOwnership::prove((sp_consensus_grandpa::KEY_TYPE, authority_id))
+                .map(|proof| sp_consensus_grandpa::OpaqueKeyOwnershipProof::new(proof.encode()))
         }
     }
 

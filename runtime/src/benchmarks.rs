@@ -8,8 +8,8 @@ use frame_support::traits::{StorageInfo, StorageInfoTrait, WhitelistedStorageKey
 use sp_storage::TrackedStorageKey;
 
 use crate::{
-    Agents, AllPalletsWithSystem, Balances, Grandpa, Multisig, Proxy, Rewards, Rounds, Runtime,
-    Sudo, Tickets, Timestamp, Utility,
+    Agents, AllPalletsWithSystem, Balances, Grandpa, Multisig, Parameters, Proxy, Rewards, Rounds,
+    Runtime, Sudo, Tickets, Timestamp, Utility,
 };
 
 use frame_system_benchmarking::{extensions::Pallet as SystemExtensions, Pallet as SystemBench};
@@ -23,6 +23,7 @@ frame_benchmarking::define_benchmarks!(
     [pallet_balances, Balances]
     [pallet_grandpa, Grandpa]
     [pallet_multisig, Multisig]
+    [pallet_protocol_parameters, Parameters]
     [pallet_proxy, Proxy]
     [pallet_rewards, Rewards]
     [pallet_rounds, Rounds]

@@ -3,7 +3,7 @@
 
 use alloc::{vec, vec::Vec};
 
-use frame_support::build_struct_json_patch;
+use frame_support::{build_struct_json_patch, BoundedVec};
 use hex_literal::hex;
 use pallet_agents::GenesisAgent;
 use serde_json::Value;
@@ -14,15 +14,18 @@ use sp_genesis_builder::PresetId;
 use sp_keyring::{Ed25519Keyring, Sr25519Keyring};
 
 use crate::{
-    parameters::Preset, AccountId, AgentsConfig, Balance, BalancesConfig, ParametersConfig,
-    RuntimeGenesisConfig, SessionConfig, SessionKeys, SudoConfig, UNIT,
+    parameters::Preset, AccountId, AgentsConfig, Balance, BalancesConfig, CommitteeMembersConfig,
+    ParametersConfig, RuntimeGenesisConfig, SessionConfig, SessionKeys, SudoConfig, UNIT,
 };
 
-/// One validator and agent, Alice, who is also sudo. The well-known accounts hold funds.
+/// One validator and agent, Alice, who is also the committee and sudo. The well-known accounts hold
+/// funds.
 pub const DEVELOPMENT: &str = sp_genesis_builder::DEV_RUNTIME_PRESET;
-/// Four validators and agents, Alice to Dave; Alice is sudo. The well-known accounts hold funds.
+/// Four validators and agents, Alice to Dave, who are also the committee. Alice is sudo. The
+/// well-known accounts hold funds.
 pub const LOCAL_TESTNET: &str = sp_genesis_builder::LOCAL_TESTNET_RUNTIME_PRESET;
-/// No well-known key and no validator: the operator fills in sudo, session keys and balances.
+/// No well-known key and no validator: the operator fills in agents, session keys, committee and
+/// balances. No single key is root.
 pub const TESTNET: &str = "testnet";
 
 /// Funds of each well-known account in the development presets.
@@ -84,6 +87,14 @@ fn genesis(
     build_struct_json_patch!(RuntimeGenesisConfig {
         parameters: ParametersConfig {
             preset: Some(preset)
+        },
+        committee_members: CommitteeMembersConfig {
+            members: BoundedVec::truncate_from(
+                validators
+                    .iter()
+                    .map(|validator| validator.account.clone())
+                    .collect(),
+            ),
         },
         agents: AgentsConfig {
             agents: validators

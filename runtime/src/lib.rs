@@ -149,7 +149,8 @@ pub type Executive = frame_executive::Executive<
     AllPalletsWithSystem,
 >;
 
-#[frame_support::runtime]
+// In the order of this list, not of the indices: a genesis needs agents before sessions.
+#[frame_support::runtime(legacy_ordering)]
 mod runtime {
     #[runtime::runtime]
     #[runtime::derive(
@@ -195,6 +196,12 @@ mod runtime {
     #[runtime::pallet_index(5)]
     pub type Grandpa = pallet_grandpa::Pallet<Runtime>;
 
+    // The keys of past validators, and what they did wrong.
+    #[runtime::pallet_index(6)]
+    pub type Historical = pallet_session::historical::Pallet<Runtime>;
+    #[runtime::pallet_index(7)]
+    pub type Offences = pallet_offences::Pallet<Runtime>;
+
     #[runtime::pallet_index(32)]
     pub type Tickets = pallet_tickets::Pallet<Runtime>;
     #[runtime::pallet_index(33)]
@@ -212,4 +219,13 @@ mod runtime {
     pub type Proxy = pallet_proxy::Pallet<Runtime>;
     #[runtime::pallet_index(23)]
     pub type Multisig = pallet_multisig::Pallet<Runtime>;
+    // Before its members, whose genesis fills it.
+    #[runtime::pallet_index(24)]
+    pub type Committee = pallet_collective::Pallet<Runtime, Instance1>;
+    #[runtime::pallet_index(25)]
+    pub type CommitteeMembers = pallet_membership::Pallet<Runtime, Instance1>;
+    #[runtime::pallet_index(26)]
+    pub type Preimage = pallet_preimage::Pallet<Runtime>;
+    #[runtime::pallet_index(27)]
+    pub type Whitelist = pallet_whitelist::Pallet<Runtime>;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The parameters of the protocol: chosen at genesis, and fixed for the life of a chain.
+//! The parameters of the protocol: chosen at genesis, and changed by the admin of the chain, all of
+//! them together.
 //!
 //! One runtime serves the chain that moves money, a developer's machine, and the simulations of the
 //! paper. They differ in one value of the state. `pallet-protocol-parameters` keeps it, and
@@ -12,6 +13,10 @@ use pallet_rounds::presets::{self, RoundParameters};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 use sp_runtime::Permill;
+use starling_primitives::{
+    rules::Rule,
+    traits::{holds, Consistent},
+};
 
 use crate::{Balance, BlockNumber, DAYS, MILLI_UNIT, MINUTES, UNIT};
 
@@ -162,5 +167,31 @@ pub struct LongestRound;
 impl Get<BlockNumber> for LongestRound {
     fn get() -> BlockNumber {
         in_force().rounds.longest_round().saturating_mul(2)
+    }
+}
+
+/// Maximum slash of a round: a tenth of the least bond. Every active agent can be in ten rounds at a
+/// time, whatever their fees.
+pub struct MaxSlash;
+
+impl Get<Balance> for MaxSlash {
+    fn get() -> Balance {
+        in_force().min_bond / 10
+    }
+}
+
+/// The rules of all pallets, and of changes.
+pub struct Together;
+
+impl pallet_protocol_parameters::Consistency<Parameters> for Together {
+    fn check(old: &Parameters, new: &Parameters) -> Result<(), Rule> {
+        holds(old.min_bond == new.min_bond, Rule::BondChanged)?;
+        let (before, after) = (old.rounds.max_rankings, new.rounds.max_rankings);
+        holds(before <= after, Rule::RankingsLowered)?;
+        <crate::Agents as Consistent>::check()?;
+        <crate::Tickets as Consistent>::check()?;
+        <crate::Ratings as Consistent>::check()?;
+        <crate::Rewards as Consistent>::check()?;
+        <crate::Rounds as Consistent>::check()
     }
 }

@@ -1,24 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Tests of the composed runtime.
 
+mod equivocations;
+
 use codec::Encode;
 use frame_support::{
+    assert_ok,
     dispatch::GetDispatchInfo,
-    traits::{GetCallName, InstanceFilter, IntegrityTest},
+    traits::{Get, GetCallName, InstanceFilter, IntegrityTest},
 };
 use sp_core::crypto::Ss58Codec;
 use sp_genesis_builder::{runtime_decl_for_genesis_builder::GenesisBuilderV1, PresetId};
 use sp_io::TestExternalities;
-use sp_keyring::Sr25519Keyring;
-use sp_runtime::BuildStorage;
+use sp_keyring::Sr25519Keyring::{self, Alice, Bob, Charlie, Dave, Eve, Ferdie};
+use sp_runtime::{
+    traits::{BlakeTwo256, Dispatchable, Hash},
+    BuildStorage,
+};
 
 use crate::{
-    configs::{ProxyType, RuntimeBlockWeights},
+    configs::{ProxyType, RuntimeBlockWeights, TheCommittee},
     genesis_config_presets as presets,
     parameters::{Preset, Stateless},
-    AccountId, AllPalletsWithSystem, Aura, Balances, Grandpa, Parameters, Rounds, Runtime,
-    RuntimeCall, RuntimeGenesisConfig, RuntimeHoldReason, Session, TransactionPayment, TxExtension,
-    EXISTENTIAL_DEPOSIT,
+    AccountId, AllPalletsWithSystem, Aura, Balances, Committee, Grandpa, Parameters, Rewards,
+    Rounds, Runtime, RuntimeCall, RuntimeGenesisConfig, RuntimeHoldReason, RuntimeOrigin, Session,
+    TransactionPayment, TxExtension, Whitelist, EXISTENTIAL_DEPOSIT, UNIT,
 };
 
 /// The state of a preset, merged into the default genesis like a chain specification does.
@@ -83,6 +89,20 @@ fn the_testnet_template_holds_no_well_known_key() {
 }
 
 #[test]
+#[should_panic(expected = "is not an agent: name it in `agents`")]
+fn a_genesis_whose_validators_are_no_agents_is_refused() {
+    let mut config = serde_json::to_value(RuntimeGenesisConfig::default()).unwrap();
+    let patch = presets::get_preset(&PresetId::from(presets::LOCAL_TESTNET)).unwrap();
+    merge(&mut config, serde_json::from_slice(&patch).unwrap());
+    merge(
+        &mut config,
+        serde_json::json!({ "agents": { "agents": [] } }),
+    );
+    let config: RuntimeGenesisConfig = serde_json::from_value(config).unwrap();
+    let _ = config.build_storage();
+}
+
+#[test]
 fn authorized_calls_are_recognised_before_anything_else_is_checked() {
     let first = <TxExtension as sp_runtime::traits::TransactionExtension<RuntimeCall>>::metadata();
     assert_eq!(
@@ -127,10 +147,117 @@ fn a_narrow_proxy_cannot_move_funds_or_become_root() {
     for narrow in [ProxyType::NonTransfer, ProxyType::SessionKeys] {
         assert!(!narrow.filter(&transfer));
         assert!(!narrow.filter(&sudo));
-        assert!(narrow.filter(&purge));
+        assert_eq!(narrow.filter(&purge), narrow == ProxyType::SessionKeys);
         assert!(ProxyType::Any.is_superset(&narrow));
         assert!(!narrow.is_superset(&ProxyType::Any));
     }
+}
+
+/// Lets these members agree on a call, all that propose, vote and close.
+fn decide(members: &[Sr25519Keyring], call: impl Into<RuntimeCall>) {
+    let motion = Box::new(call.into());
+    let length_bound = u32::try_from(motion.encoded_size()).unwrap();
+    let proposal_weight_bound = motion.get_dispatch_info().call_weight;
+    let proposal = BlakeTwo256::hash_of(&motion);
+    let index = pallet_collective::ProposalCount::<Runtime, TheCommittee>::get();
+    let by = |member: &Sr25519Keyring| RuntimeOrigin::signed(member.to_account_id());
+    let (first, _) = members.split_first().unwrap();
+    let threshold = u32::try_from(members.len()).unwrap();
+    assert_ok!(Committee::propose(
+        by(first),
+        threshold,
+        motion,
+        length_bound
+    ));
+    for member in members {
+        assert_ok!(Committee::vote(by(member), proposal, index, true));
+    }
+    assert_ok!(Committee::close(
+        by(first),
+        proposal,
+        index,
+        proposal_weight_bound,
+        length_bound
+    ));
+}
+
+#[test]
+fn two_thirds_of_the_committee_are_root_and_fewer_are_not() {
+    let members = [Alice, Bob, Charlie, Dave];
+    let remark = RuntimeCall::System(frame_system::Call::set_storage {
+        items: vec![(b"by root".to_vec(), vec![1])],
+    });
+    let call_hash = BlakeTwo256::hash_of(&remark);
+    let whitelist = pallet_whitelist::Call::whitelist_call { call_hash };
+    let dispatch = |who: Sr25519Keyring| {
+        let origin = RuntimeOrigin::signed(who.to_account_id());
+        Whitelist::dispatch_whitelisted_call_with_preimage(origin, Box::new(remark.clone()))
+    };
+    let done = || sp_io::storage::get(b"by root").is_some();
+    for votes in 2..=4 {
+        state_of(presets::LOCAL_TESTNET).execute_with(|| {
+            decide(&members[..votes], whitelist.clone());
+            // A stranger cannot, whatever the committee says.
+            assert!(dispatch(Eve).is_err());
+            assert!(!done());
+            // Nor can a member whose committee did not agree: the call waits.
+            assert_ok!(dispatch(Dave));
+            assert_eq!(done(), votes >= 3, "{votes} of 4");
+        });
+    }
+}
+
+#[test]
+fn the_committee_spends_slashes_and_changes_itself() {
+    let eve = Eve.to_account_id();
+    let bond = || Rounds::agent_view(&Dave.to_account_id()).unwrap().bond;
+    state_of(presets::LOCAL_TESTNET).execute_with(|| {
+        let treasury = Rewards::treasury();
+        assert_ok!(Balances::transfer_allow_death(
+            RuntimeOrigin::signed(Ferdie.to_account_id()),
+            treasury.into(),
+            10 * UNIT
+        ));
+        let spend = pallet_rewards::Call::spend {
+            to: eve.clone(),
+            amount: UNIT,
+        };
+        let before = Balances::free_balance(&eve);
+        decide(&[Alice, Bob], spend.clone());
+        assert_eq!(Balances::free_balance(&eve), before, "half is no majority");
+        decide(&[Alice, Bob, Charlie], spend);
+        assert_eq!(Balances::free_balance(&eve), before + UNIT);
+
+        let slash = pallet_agents::Call::slash {
+            who: Dave.to_account_id(),
+            amount: UNIT,
+        };
+        let before = bond();
+        decide(&[Alice, Bob], slash.clone());
+        assert_eq!(bond(), before, "half is less than two thirds");
+        decide(&[Alice, Bob, Charlie], slash);
+        assert_eq!(bond(), before - UNIT);
+
+        let swap = pallet_membership::Call::<Runtime, TheCommittee>::swap_member {
+            remove: Dave.to_account_id().into(),
+            add: eve.clone().into(),
+        };
+        decide(&[Alice, Bob, Charlie], swap);
+        let members = pallet_collective::Members::<Runtime, TheCommittee>::get();
+        assert!(members.contains(&eve) && !members.contains(&Dave.to_account_id()));
+    });
+}
+
+#[test]
+fn a_proxy_without_transfers_changes_no_key() {
+    let key = starling_primitives::InferenceKey::from(Sr25519Keyring::Eve.public());
+    let proof = Sr25519Keyring::Eve.sign(b"").into();
+    let rotate = pallet_agents::Call::<Runtime>::rotate_key { key, proof };
+    let chill = pallet_agents::Call::<Runtime>::chill {};
+    let narrow = ProxyType::NonTransfer;
+    assert!(!narrow.filter(&rotate.into()));
+    assert!(narrow.filter(&chill.into()));
+    assert!(!narrow.is_superset(&ProxyType::SessionKeys));
 }
 
 #[test]
@@ -167,7 +294,8 @@ fn a_genesis_that_chooses_no_parameters_is_refused() {
 
 #[test]
 fn the_reasons_of_holds_and_the_kinds_of_proxies_keep_their_bytes() {
-    let holds: [(RuntimeHoldReason, [u8; 2]); 4] = [
+    let holds: [(RuntimeHoldReason, [u8; 2]); 5] = [
+        (pallet_preimage::HoldReason::Preimage.into(), [26, 0]),
         (pallet_agents::HoldReason::Bond.into(), [31, 0]),
         (pallet_tickets::HoldReason::Tickets.into(), [32, 0]),
         (pallet_rounds::HoldReason::Fee.into(), [35, 0]),
@@ -234,4 +362,96 @@ fn every_call_of_the_protocol_has_a_weight_that_was_measured() {
         "pallet_tickets",
         include_str!("weights/pallet_tickets.rs"),
     );
+}
+
+/// Sets the parameters as the admin.
+fn set(parameters: &crate::parameters::Parameters) -> sp_runtime::DispatchResult {
+    let parameters = Box::new(parameters.clone());
+    let call = RuntimeCall::Parameters(pallet_protocol_parameters::Call::set { parameters });
+    let set = call.dispatch(frame_system::RawOrigin::Root.into());
+    set.map(|_| ()).map_err(|failed| failed.error)
+}
+
+#[test]
+fn the_admin_changes_parameters_that_fit_together() {
+    state_of(presets::DEVELOPMENT).execute_with(|| {
+        let mut parameters = Parameters::in_force();
+        parameters.min_fee *= 2;
+        parameters.rounds.commit_window = 90;
+        parameters.rounds.max_rankings = 20;
+        assert_eq!(set(&parameters), Ok(()));
+        assert_eq!(Parameters::in_force(), parameters);
+        assert_eq!(
+            <Runtime as pallet_rounds::Config>::MinFee::get(),
+            parameters.min_fee
+        );
+        AllPalletsWithSystem::integrity_test();
+    });
+}
+
+#[test]
+fn parameters_that_do_not_fit_together_are_refused_with_the_rule_and_change_nothing() {
+    use crate::parameters::Parameters as Values;
+    use pallet_protocol_parameters::Error;
+    use sp_runtime::Permill;
+
+    type Case = (Error<Runtime>, fn(&mut Values));
+    let cases: [Case; 21] = [
+        (Error::BondChanged, |them| them.min_bond += 1),
+        (Error::RankingsLowered, |them| them.rounds.max_rankings -= 1),
+        (Error::NoValidator, |them| them.min_validators = 0),
+        (Error::TooManyValidators, |them| them.min_validators = 65),
+        (Error::UnbondingTooShort, |them| them.unbonding_period = 280),
+        (Error::FreeTicket, |them| them.min_ticket = 0),
+        (Error::TicketTooCheap, |them| {
+            them.ticket_share = Permill::zero()
+        }),
+        (Error::RatingAboveOne, |them| {
+            them.ratings.initial_rating = 1 << 33
+        }),
+        (Error::SpreadAboveOne, |them| {
+            them.ratings.min_spread = 1 << 33
+        }),
+        (Error::NewcomersWeighNothing, |them| {
+            them.ratings.weight_floor = them.ratings.initial_rating;
+        }),
+        (Error::SharesExceedPot, |them| {
+            them.rewards.rankers = Permill::from_percent(31)
+        }),
+        (Error::NoFee, |them| them.min_fee = 0),
+        (Error::SelfDealingGains, |them| {
+            them.rewards.subsidy = Permill::from_percent(12)
+        }),
+        (Error::EmptyWindow, |them| them.rounds.rank_window = 0),
+        (Error::TooFewToRank, |them| them.rounds.min_responses = 1),
+        (Error::MinResponsesAboveMax, |them| {
+            them.rounds.min_responses = 33
+        }),
+        (Error::RoundExceedsBlock, |them| {
+            them.rounds.max_responses = 501;
+            // A ticket of more losers would pay a requester that owns them.
+            them.rewards.forfeits = Permill::zero();
+        }),
+        (Error::MinRankingsAboveMax, |them| {
+            them.rounds.min_rankings = 17
+        }),
+        (Error::TooManyRankings, |them| {
+            them.rounds.max_rankings = 10_000
+        }),
+        (Error::MessagesExpireAtOnce, |them| {
+            them.rounds.longevity = 0
+        }),
+        (Error::MinSlashAboveMax, |them| {
+            them.min_slash = them.min_bond / 10 + 1
+        }),
+    ];
+    state_of(presets::DEVELOPMENT).execute_with(|| {
+        let before = Parameters::in_force();
+        for (error, change) in cases {
+            let mut parameters = before.clone();
+            change(&mut parameters);
+            assert_eq!(set(&parameters), Err(error.into()));
+            assert_eq!(Parameters::in_force(), before);
+        }
+    });
 }

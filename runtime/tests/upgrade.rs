@@ -38,14 +38,15 @@ use starling_primitives::{
     api::{runtime_decl_for_rounds_api::RoundsApiV2, Task},
     messages::{payload, Message},
     round::Phase,
-    sealing::Slot,
+    sealing::{Format, Slot},
     traits::AgentRegistry,
     Position, RoundId, Score, Secret,
 };
 use starling_runtime::{
     genesis_config_presets::LOCAL_TESTNET, migrations::Migrations, parameters::Preset, Agents,
-    Balance, Balances, Executive, Header, Parameters, Ratings, Rewards, Rounds, Runtime,
-    RuntimeCall, SignedPayload, System, Tickets, UncheckedExtrinsic, SLOT_DURATION, UNIT,
+    Balance, Balances, Executive, Header, Historical, Parameters, Ratings, Rewards, Rounds,
+    Runtime, RuntimeCall, Session, SignedPayload, System, Tickets, UncheckedExtrinsic,
+    SLOT_DURATION, UNIT,
 };
 
 const OLD_CODE: &[u8] = include_bytes!("../../tests/runtimes/starling-1.compact.compressed.wasm");
@@ -245,8 +246,13 @@ impl Chain {
 
     fn commit(&self, agent: Sr25519Keyring) -> UncheckedExtrinsic {
         let key = key_of(agent);
+        // The old runtime opens no padding, and this one opens both.
+        let format = match self.old {
+            Some(_) => Format::Plain,
+            None => Format::Padded,
+        };
         let (sealed, key_commitment) = self.slot_of(agent, |slot| {
-            let sealed = slot.seal(&key, &answer_of(agent)).unwrap();
+            let sealed = slot.seal(&key, &answer_of(agent), 128, format).unwrap();
             (sealed, slot.key_commitment(&key))
         });
         let message = Message::Commit {
@@ -401,6 +407,59 @@ fn every_pallet_of_the_protocol_gets_its_version_once() {
         assert!(weight.all_lte(System::remaining_block_weight().remaining()));
     });
     assert_old_state(&mut chain);
+}
+
+#[test]
+fn the_history_of_sessions_begins_empty_and_sessions_go_on() {
+    let mut chain = Chain::new();
+    chain.block(vec![]);
+    chain.upgrade();
+    chain.block(vec![]);
+    let (first, validators) = chain.state.execute_with(|| {
+        let session = Session::current_index();
+        assert_eq!(Historical::historical_root(session), None);
+        (session, Session::validators())
+    });
+    assert_eq!(validators.len(), AGENTS.len());
+    for session in first + 1..first + 4 {
+        while chain.state.execute_with(Session::current_index) < session {
+            chain.block(vec![]);
+        }
+        chain.state.execute_with(|| {
+            // The set of the next session is planned, and its keys are noted.
+            let (_, planned) = Historical::historical_root(session + 1).unwrap();
+            assert_eq!(planned as usize, validators.len());
+            let keys = pallet_agents::ActiveKeys::<Runtime>::get(session + 1);
+            assert_eq!(keys.len(), validators.len());
+            let mut sitting = Session::validators();
+            sitting.sort();
+            let mut expected = validators.clone();
+            expected.sort();
+            assert_eq!(sitting, expected);
+            assert_eq!(Agents::do_try_state(), Ok(()));
+        });
+    }
+    // The authors are noted, so that the silent can be told from them.
+    for _ in AGENTS {
+        chain.block(vec![]);
+    }
+    let authors = chain
+        .state
+        .execute_with(pallet_agents::Authors::<Runtime>::get);
+    assert_eq!(authors.len(), AGENTS.len());
+}
+
+#[test]
+fn the_validators_of_the_old_runtime_have_proven_seats() {
+    let mut chain = Chain::new();
+    chain.block(vec![]);
+    chain.upgrade();
+    chain.block(vec![]);
+    chain.state.execute_with(|| {
+        let seats = pallet_agents::Seats::<Runtime>::get();
+        assert_eq!(seats.len(), AGENTS.len());
+        assert!(seats.iter().all(|seat| seat.proven));
+    });
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 //! The experiments on the command line.
 
+use starling_console::outln;
 use std::{fs, path::PathBuf, time::Instant};
 
 use anyhow::{ensure, Context, Result};
@@ -152,7 +153,7 @@ impl SpeedArgs {
                 }
                 Ok(())
             })?;
-        println!("{rounds} rounds in {:.1} s", start.elapsed().as_secs_f64());
+        outln!("{rounds} rounds in {:.1} s", start.elapsed().as_secs_f64());
         Ok(())
     }
 }
@@ -386,7 +387,7 @@ pub(crate) struct InjectionArgs {
     /// The attacks; all of them if left out. The first one is the baseline.
     #[arg(long, value_delimiter = ',', value_parser = named::<injection::Attack>)]
     attacks: Vec<injection::Attack>,
-    /// Whether to take precautions.
+    /// Rounds with precautions (true) or without (false).
     #[arg(long, value_delimiter = ',', default_value = "true,false")]
     defences: Vec<bool>,
 }

@@ -28,7 +28,7 @@ pub struct Me<'a> {
 }
 
 impl Me<'_> {
-    /// Whether the agent at `other` belongs to its group.
+    /// True if the agent at `other` belongs to its group.
     pub fn is_friend(&self, other: usize) -> bool {
         self.group.contains(&other)
     }
@@ -90,12 +90,12 @@ pub trait Behaviour: Send {
         Answer::Quality(me.ability.respond(rng))
     }
 
-    /// Whether to send the response.
+    /// Decides about the response.
     fn commit(&mut self, _me: &Me, _rng: &mut ChaCha8Rng) -> Move {
         Move::Send
     }
 
-    /// Whether to reveal the key now.
+    /// Decides about the key.
     fn reveal(&mut self, _me: &Me, _state: &Revealing, _rng: &mut ChaCha8Rng) -> Move {
         Move::Send
     }
@@ -105,12 +105,12 @@ pub trait Behaviour: Send {
         honest_scores(me, seen, rng)
     }
 
-    /// Whether to commit the scores.
+    /// Decides about the commitment to the scores.
     fn commit_scores(&mut self, _me: &Me, _rng: &mut ChaCha8Rng) -> Move {
         Move::Send
     }
 
-    /// Whether to disclose the scores now.
+    /// Decides about the scores.
     fn disclose(&mut self, _me: &Me, _rng: &mut ChaCha8Rng) -> Move {
         Move::Send
     }
@@ -217,7 +217,7 @@ impl Kind {
         }
     }
 
-    /// Whether an agent of this kind answers as well as an honest one. The others put their effort
+    /// True if an agent of this kind answers as well as an honest one. The others put their effort
     /// into getting a poor response chosen.
     pub fn answers_well(self) -> bool {
         !matches!(

@@ -55,7 +55,7 @@ pub struct Authoring {
     pub author: Option<usize>,
     /// Share of a block that the author fills, of both its weight and its length.
     pub fill: Perbill,
-    /// Whether to measure the size of the storage proof.
+    /// True to measure the size of the storage proof.
     pub prove: bool,
 }
 
@@ -394,7 +394,7 @@ fn genesis_state(genesis: &Genesis, validators: &[Keys]) -> Result<TestExternali
         bond,
     };
     let bonds = genesis.agents.iter().map(|(_, bond)| *bond);
-    // Above all others, so that the first session has them.
+    // Above all others, so that these validators are in the first session.
     let bond = bonds.max().unwrap_or(0).max(genesis.parameters.min_bond) + UNIT;
     let agents: Vec<(&Keys, Balance)> = validators
         .iter()
@@ -437,7 +437,9 @@ fn genesis_state(genesis: &Genesis, validators: &[Keys]) -> Result<TestExternali
     };
     let mut storage = config.build_storage().map_err(|error| anyhow!(error))?;
     // The parameters of a scenario have no name that a genesis block could hold.
-    let parameters = genesis.parameters.clone();
+    let mut parameters = genesis.parameters.clone();
+    // They leave the swarm and go on to author.
+    parameters.min_validators = validators.len().try_into()?;
     storage.top.insert(
         InForce::<Runtime>::hashed_key().to_vec(),
         parameters.encode(),

@@ -26,7 +26,7 @@ pub struct Series {
     pub label: String,
     /// Its points.
     pub points: Vec<(f64, f64)>,
-    /// Whether the points are joined.
+    /// True if the points are joined.
     pub line: bool,
 }
 

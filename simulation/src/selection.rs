@@ -210,7 +210,8 @@ fn rankers(played: &Played) -> Vec<usize> {
     rankers
 }
 
-/// The item with the largest value. Ties are broken at random, because the order tells who attacks.
+/// The item with the largest value. Ties are broken at random, because the order tells attackers
+/// from others.
 fn largest(values: impl Iterator<Item = (usize, f64)>, rng: &mut impl Rng) -> Option<usize> {
     let mut best: Option<(usize, f64)> = None;
     let mut equal = 0u32;

@@ -57,7 +57,7 @@ struct Across {
     field: String,
     /// The template of the cells.
     cell: String,
-    /// Whether a cell with several rows shows their mean.
+    /// True if a cell with several rows shows their mean.
     #[serde(default)]
     mean: bool,
 }

@@ -222,8 +222,8 @@ fn three_rankings() -> Changes {
 fn ranking_as_many_as_production_asks_finds_the_best_one_more_often_than_ranking_three(
 ) -> Result<()> {
     let nobody = Attack::Agents(Kind::Lazy);
-    let nine = cell_of(Changes::default(), nobody, 0.0, 4)?.best_wins;
-    let three = cell_of(three_rankings(), nobody, 0.0, 4)?.best_wins;
+    let nine = cell_of(Changes::default(), nobody, 0.0, 12)?.best_wins;
+    let three = cell_of(three_rankings(), nobody, 0.0, 12)?.best_wins;
     assert!(nine > three, "{nine} of the rounds instead of {three}");
     Ok(())
 }

@@ -4,49 +4,65 @@
 
 use std::{fs, net::TcpListener, path::Path, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use starling_models::Store;
-use starling_primitives::RoundId;
-use starling_runtime::{MILLI_UNIT, UNIT};
+use starling_runtime::{AccountId, MILLI_UNIT, UNIT};
 use starling_tests::{
-    chain::{account_id, call, send},
+    chain::{account_id, call, next_block, send},
     node::run,
     rounds::{opened, request, round, View},
-    Api, Node,
+    Node,
 };
 use subxt::{
     dynamic::Value,
     rpcs::{methods::legacy::Bytes, rpc_params},
 };
-use subxt_signer::sr25519::dev::{alice, bob};
+use subxt_signer::sr25519::{
+    dev::{alice, bob},
+    Keypair,
+};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
     time::timeout,
 };
 
-use crate::swarm::engine::{model, SMOLLM2};
+use crate::{
+    client::starling,
+    played::{enrol, pass, Played},
+    swarm::engine::{model, SMOLLM2},
+};
 
 const TOML_OF_AN_EXPERT: &str =
     "[[primary]]\n[[primary.patterns]]\npattern = '.'\nanswer = \"Yes.\"\n";
+const ACCOUNTS: &str = "accounts = [\"Alice\"]\n";
 const WRONG: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// Bob asks; the only agent is Alice. Returns the round once it is over. A single answer is never
-/// enough, so the result is whether Alice committed.
-async fn ask(node: &Node) -> Result<View> {
-    let api = node.api().await?;
+/// Bob asks; the only agent with a node is Alice, and the idle ones pass. Returns the round once it
+/// is over. A single answer is never enough, so the result is whether Alice committed.
+async fn ask(node: &Node, idle: &[Played]) -> Result<View> {
+    let (api, rpc) = (node.api().await?, node.rpc().await?);
     let id = opened(&send(&api, &request("Is it so?", UNIT, 32), &bob()).await?).await?;
-    over(node, &api, id).await
-}
-
-async fn over(node: &Node, api: &Api, id: RoundId) -> Result<View> {
-    let rpc = node.rpc().await?;
-    let mut blocks = api.stream_best_blocks().await?;
+    let mut blocks = api.stream_blocks().await?;
+    // If they passed before Alice answers, the round would end: it could not succeed any more.
+    let now = loop {
+        let at = next_block(&mut blocks).await?;
+        let view = round(&rpc, &at, id).await?.context("it is open")?;
+        if view.round.counts.heard > 0 {
+            break at.block_number();
+        }
+    };
+    pass(&rpc, idle, id, now).await?;
+    // The chain keeps a round without enough answers for one block only: look at each.
+    let mut number = now;
     loop {
-        let block = blocks.next().await.context("no more blocks")??;
-        let view = round(&rpc, &block.at().await?, id).await?;
-        if let Some(view) = view.filter(|view| view.round.phase.is_final()) {
-            return Ok(view);
+        let newest = blocks.next().await.context("no more blocks")??.number();
+        while number <= newest {
+            let view = round(&rpc, &api.at_block(number).await?, id).await?;
+            if let Some(view) = view.filter(|view| view.round.phase.is_final()) {
+                return Ok(view);
+            }
+            number += 1;
         }
     }
 }
@@ -88,7 +104,7 @@ async fn a_missing_model_is_reported_once_and_its_return_too() -> Result<()> {
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let write = |sha256: &str, rest: &str| {
         let config_text = format!(
-            "store = {store:?}\nthreads = 1\nniceness = 0\n\
+            "{ACCOUNTS}store = {store:?}\nthreads = 1\nniceness = 0\n\
              [[primary]]\nmodel = {SMOLLM2:?}\naccept = {{ max_prompt_bytes = 1 }}\n\
              [[primary]]\nname = \"file\"\npath = {weights:?}\nsha256 = {sha256:?}\n\
              accept = {{ max_prompt_bytes = 1 }}\n\
@@ -111,6 +127,7 @@ async fn a_missing_model_is_reported_once_and_its_return_too() -> Result<()> {
     )
     .await?;
     buy_tickets(&node).await?;
+    let idle = enrol(&node.api().await?).await?;
 
     // No model, a wrong file, and no server.
     let missing = ["model \"smollm2-135m-instruct\": ", "has not been fetched"];
@@ -134,7 +151,7 @@ async fn a_missing_model_is_reported_once_and_its_return_too() -> Result<()> {
         anyhow::Ok(server)
     };
     // The server starts in the middle of the round, which is not lost.
-    let (round, server) = tokio::try_join!(ask(&node), heals)?;
+    let (round, server) = tokio::try_join!(ask(&node, &idle), heals)?;
     assert_eq!(round.round.counts.commits, 1);
     node.logged(&back("model \"served\": ")).await?;
 
@@ -142,7 +159,7 @@ async fn a_missing_model_is_reported_once_and_its_return_too() -> Result<()> {
     write(WRONG, "[nonsense]")?;
     let refused = ["the agent configuration: ", "TOML parse error"];
     node.logged(&refused).await?;
-    assert_eq!(ask(&node).await?.round.counts.commits, 1);
+    assert_eq!(ask(&node, &idle).await?.round.counts.commits, 1);
 
     // The right hash without a restart, and the model without a change to the configuration.
     let hash = Store::open(None)?.entry(SMOLLM2)?.sha256.clone();
@@ -173,7 +190,7 @@ async fn without_key_or_tickets_an_agent_says_so_and_passes() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let base = folder.path().join("base");
     let config = folder.path().join("agent.toml");
-    fs::write(&config, TOML_OF_AN_EXPERT)?;
+    fs::write(&config, ACCOUNTS.to_owned() + TOML_OF_AN_EXPERT)?;
     for (key_type, scheme) in [("aura", "sr25519"), ("gran", "ed25519")] {
         let inserted = run([
             "key",
@@ -192,6 +209,7 @@ async fn without_key_or_tickets_an_agent_says_so_and_passes() -> Result<()> {
         [
             "--chain=dev".to_owned(),
             "--validator".into(),
+            "--rpc-methods=unsafe".into(),
             "--unsafe-force-node-key-generation".into(),
             format!("--agent-config={}", config.display()),
         ],
@@ -205,12 +223,13 @@ async fn without_key_or_tickets_an_agent_says_so_and_passes() -> Result<()> {
     let (): () = rpc
         .request("author_insertKey", rpc_params!["infr", "//Alice", key])
         .await?;
+    let idle = enrol(&node.api().await?).await?;
     // The node authors blocks, or this would not be in one.
-    assert_eq!(ask(&node).await?.round.counts.commits, 0);
+    assert_eq!(ask(&node, &idle).await?.round.counts.commits, 0);
     node.logged(&["the agent can only pass: it has no ticket"])
         .await?;
     buy_tickets(&node).await?;
-    assert_eq!(ask(&node).await?.round.counts.commits, 1);
+    assert_eq!(ask(&node, &idle).await?.round.counts.commits, 1);
     node.logged(&["the inference key: works again"]).await?;
     assert_eq!(node.log_count(&no_key), 1);
 
@@ -222,9 +241,67 @@ async fn without_key_or_tickets_an_agent_says_so_and_passes() -> Result<()> {
         let sent = send(&api, &call("Agents", what, vec![]), &alice()).await?;
         sent.wait_for_success().await?;
         node.logged(words).await?;
-        assert_eq!(ask(&node).await?.round.counts.commits, commits, "{what}");
+        assert_eq!(
+            ask(&node, &idle).await?.round.counts.commits,
+            commits,
+            "{what}"
+        );
     }
     assert_eq!(node.log_count(&chilled), 1);
+    Ok(())
+}
+
+/// Mallory registers a key for an agent of her own and puts it into the keystore of another's node.
+#[tokio::test]
+async fn nobody_works_for_an_account_that_the_configuration_does_not_name() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let config = folder.path().join("agent.toml");
+    fs::write(&config, ACCOUNTS.to_owned() + TOML_OF_AN_EXPERT)?;
+    let node = Node::start(
+        &folder.path().join("base"),
+        [
+            "--dev".to_owned(),
+            format!("--agent-config={}", config.display()),
+        ],
+    )
+    .await?;
+    buy_tickets(&node).await?;
+    let idle = enrol(&node.api().await?).await?;
+    let hash = "0".repeat(64);
+    for arguments in [
+        &[
+            "agent",
+            "register",
+            "--inference-key=//Mallory",
+            "--bond=200",
+            "--model=patterns",
+            "--model-hash",
+            &hash,
+        ][..],
+        &["tickets", "buy", "1"],
+    ] {
+        let done = starling(&node, &[arguments, &["--dev", "dave"]].concat()).await?;
+        ensure!(done.code == Some(0), "{arguments:?}: {}", done.stderr);
+    }
+    let uri = "//Mallory";
+    let key = Keypair::from_uri(&uri.parse()?)?.public_key().0.to_vec();
+    let (): () = node
+        .rpc()
+        .await?
+        .request("author_insertKey", rpc_params!["infr", uri, Bytes(key)])
+        .await?;
+
+    let ignored = ["of the keystore is ignored: it serves"];
+    node.logged(&ignored).await?;
+    let view = ask(&node, &idle).await?;
+    let agents: Vec<_> = view
+        .responses
+        .iter()
+        .map(|response| &response.agent)
+        .collect();
+    assert_eq!(agents, [&AccountId::new(account_id(&alice()).0)]);
+    assert_eq!(view.round.counts.commits, 1);
+    assert_eq!(node.log_count(&ignored), 1);
     Ok(())
 }
 
@@ -233,7 +310,7 @@ async fn a_configuration_can_be_checked_before_a_node_runs_with_it() -> Result<(
     let folder = tempfile::tempdir()?;
     let config = folder.path().join("agent.toml");
     let path = config.display().to_string();
-    fs::write(&config, TOML_OF_AN_EXPERT)?;
+    fs::write(&config, ACCOUNTS.to_owned() + TOML_OF_AN_EXPERT)?;
     let checked = run(["agent", "check", &path]).await?;
     assert_eq!(checked.code, Some(0), "{}", checked.stderr);
     fs::write(&config, "[[serve]]\nmodel = \"m\"\nmax_blocks = 3\n")?;
@@ -261,7 +338,7 @@ async fn a_node_whose_agent_works_ends_without_waiting_for_it() -> Result<()> {
         "[[before]]\nurl = \"http://{}/\"\ntimeout = \"10m\"\n",
         server.local_addr()?
     );
-    fs::write(&config, hook + TOML_OF_AN_EXPERT)?;
+    fs::write(&config, ACCOUNTS.to_owned() + &hook + TOML_OF_AN_EXPERT)?;
     let node = Node::start(
         &folder.path().join("base"),
         [
@@ -271,6 +348,7 @@ async fn a_node_whose_agent_works_ends_without_waiting_for_it() -> Result<()> {
     )
     .await?;
     buy_tickets(&node).await?;
+    enrol(&node.api().await?).await?;
     let asked = request("Is it so?", UNIT, 32);
     opened(&send(&node.api().await?, &asked, &bob()).await?).await?;
     let _called = server.accept().await?;

@@ -12,7 +12,7 @@ use starling_tests::{
 const UNIT: &str = "000000000000";
 
 /// Runs the client against `node` to its end.
-async fn starling(node: &Node, arguments: &[&str]) -> Result<Outcome> {
+pub(crate) async fn starling(node: &Node, arguments: &[&str]) -> Result<Outcome> {
     starling_at(node.url(), arguments).await
 }
 
@@ -227,5 +227,59 @@ async fn a_request_is_listed_and_shown() -> Result<()> {
         "{}",
         shown.stdout
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn transactions_of_one_account_at_the_same_time_all_succeed() -> Result<()> {
+    let node = Node::dev().await?;
+    let buys = (0..8).map(|_| json(&node, &["tickets", "buy", "1", "--dev", "eve"]));
+    let bought = futures::future::try_join_all(buys).await?;
+    let free = bought.iter().map(|one| one["free"].clone());
+    assert!(free.into_iter().any(|free| free == star("8")), "{bought:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn secrets_are_never_repeated_and_nothing_is_no_secret() -> Result<()> {
+    let phrase = "bottom drive obey lake curtain smoke\nbasket hold race lonely fit walk";
+    let keystore = tempfile::tempdir()?;
+    let folder = keystore.path().display().to_string();
+    for (secret, words) in [
+        (phrase, "character 37"),
+        ("", "no secret"),
+        (" ", "no secret"),
+    ] {
+        for arguments in [
+            &["key", "inspect", secret][..],
+            &["key", "insert", secret, "--keystore", &folder],
+        ] {
+            let outcome = starling_at("ws://127.0.0.1:1", arguments).await?;
+            assert_eq!(outcome.code, Some(2), "{}", outcome.stderr);
+            assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
+            assert!(!outcome.stderr.contains("lonely"), "{}", outcome.stderr);
+        }
+    }
+    assert_eq!(std::fs::read_dir(keystore.path())?.count(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_full_disk_under_the_output_is_an_error_in_words() -> Result<()> {
+    for arguments in [
+        &["key", "generate"][..],
+        &["completions", "bash"],
+        &["model", "list"],
+        &["--json", "model", "list"],
+    ] {
+        let mut command = command_of("STARLING_CLIENT", "starling")?;
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full")?;
+        let process = command.args(arguments).stdout(full).spawn()?;
+        let output = process.wait_with_output().await?;
+        let said = String::from_utf8(output.stderr)?;
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.starts_with("error: standard output: "), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
     Ok(())
 }

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{bail, ensure, Context, Result};
 use pallet_rounds::Proof;
-use starling_primitives::{messages::Message, RoundId, Secret};
+use starling_primitives::{messages::Message, sealing::Format, RoundId, Secret};
 use starling_runtime::{MILLI_UNIT, UNIT};
 use starling_tests::{
     chain::{call, next_block, send},
@@ -24,7 +24,7 @@ use subxt::{
 };
 use subxt_signer::sr25519::dev::{alice, bob};
 
-use crate::played::{submit, Played};
+use crate::played::{enrol, submit, Played};
 
 /// The first round of a chain.
 const ROUND: RoundId = 0;
@@ -37,7 +37,8 @@ const BLOCKS: u64 = 10;
 /// A transaction that commits a response; `forge` may spoil its signature.
 fn commit(agent: &Played, signed_at: u64, forge: impl FnOnce(&mut Proof)) -> Result<Vec<u8>> {
     let slot = agent.slot(ROUND);
-    let sealed = slot.seal(&KEY, "An answer.").context("it does not seal")?;
+    let sealed = slot.seal(&KEY, "An answer.", 64, Format::Padded);
+    let sealed = sealed.context("it does not seal")?;
     let message = Message::Commit {
         sealed: &sealed,
         key_commitment: slot.key_commitment(&KEY),
@@ -49,6 +50,7 @@ fn commit(agent: &Played, signed_at: u64, forge: impl FnOnce(&mut Proof)) -> Res
 async fn a_flood_of_forged_messages_stays_out_and_a_true_one_gets_in() -> Result<()> {
     let node = Node::dev().await?;
     let api = node.api().await?;
+    enrol(&api).await?;
     for (call, signer) in [
         (
             call("Tickets", "buy", vec![Value::u128(100 * MILLI_UNIT)]),

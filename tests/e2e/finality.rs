@@ -60,9 +60,8 @@ async fn finality_is_justified_by_votes() -> Result<()> {
     Ok(())
 }
 
-/// The block that the votes of a justification are for. After the round, which takes 8 bytes, come
-/// its hash and its height.
-/// its hash and its height.
+/// The block that the votes of a justification are for. Its hash and its height come after the
+/// round, which takes 8 bytes.
 fn target(justification: &[u8]) -> Result<(H256, u32)> {
     let (hash, height) = justification
         .get(8..44)

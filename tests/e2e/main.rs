@@ -4,6 +4,7 @@
 mod agent_trouble;
 mod bad_input;
 mod client;
+mod doors;
 mod feeless;
 mod finality;
 mod played;

@@ -13,9 +13,19 @@ use starling_primitives::{
     sealing::Slot,
     Position, RoundId, Score, H256,
 };
-use starling_runtime::{AccountId, Runtime};
-use starling_tests::Api;
-use subxt::rpcs::{methods::legacy::Bytes, rpc_params, Error, RpcClient};
+use starling_runtime::{AccountId, Runtime, UNIT};
+use starling_tests::{
+    chain::{call, send},
+    Api,
+};
+use subxt::{
+    dynamic::Value,
+    rpcs::{methods::legacy::Bytes, rpc_params, Error, RpcClient},
+};
+use subxt_signer::sr25519::{
+    dev::{charlie, eve, ferdie},
+    Keypair,
+};
 
 /// An agent with the knowledge of its node.
 pub struct Played {
@@ -114,6 +124,47 @@ impl Played {
         );
         Ok(transaction.encode())
     }
+}
+
+/// Makes the key of a development account.
+type Key = fn() -> Keypair;
+
+/// Accounts that become agents without a node.
+const IDLE: [(&str, Key); 3] = [("//Charlie", charlie), ("//Eve", eve), ("//Ferdie", ferdie)];
+
+/// Registers agents without a node. A chain of one validator has too few agents for a request.
+pub async fn enrol(api: &Api) -> Result<Vec<Played>> {
+    let mut agents = Vec::new();
+    for (uri, key) in IDLE {
+        let agent = Played::new(api, uri)?;
+        let (inference_key, proof) = agent.registration();
+        let register = call(
+            "Agents",
+            "register",
+            vec![
+                Value::from_bytes(inference_key),
+                Value::from_bytes(proof),
+                Value::named_composite([
+                    ("name", Value::from_bytes("idle")),
+                    ("hash", Value::from_bytes([0; 32])),
+                ]),
+                Value::u128(200 * UNIT),
+            ],
+        );
+        let sent = send(api, &register, &key()).await?;
+        sent.wait_for_success().await?;
+        agents.push(agent);
+    }
+    Ok(agents)
+}
+
+/// Lets agents pass in a round that is in this block or an earlier one.
+pub async fn pass(rpc: &RpcClient, agents: &[Played], round: RoundId, block: u64) -> Result<()> {
+    for agent in agents {
+        let pass = agent.transaction(round, block, &Message::Pass, |_| ())?;
+        submit(rpc, pass).await?;
+    }
+    Ok(())
 }
 
 /// The runtime reads the maximum number of scores from its state. Here there is none, so it answers

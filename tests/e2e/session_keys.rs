@@ -1,24 +1,56 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A validator changes its keys.
 
-use anyhow::{bail, Context, Result};
+use std::path::Path;
+
+use anyhow::{bail, ensure, Context, Result};
 use serde::Deserialize;
 use starling_tests::{
-    chain::{account_id, call, next_block, raw_value, send, AtBlock},
+    chain::{account_id, call, contains, next_block, raw_value, send, AtBlock, Call},
+    node::run,
     Node,
 };
 use subxt::{
     dynamic::{storage, Value},
-    rpcs::{methods::legacy::Bytes, rpc_params},
+    rpcs::methods::legacy::Bytes,
     utils::AccountId32,
 };
-use subxt_signer::sr25519::dev::alice;
+use subxt_signer::sr25519::dev::{alice, bob};
 
-/// Result of `author_rotateKeysWithOwner`.
+/// Output of `starling-node key session --json`.
 #[derive(Deserialize)]
 struct Rotated {
     keys: Bytes,
     proof: Bytes,
+}
+
+/// Makes session keys in the keystore of a development chain under `base`.
+async fn make_keys(base: &Path, owner: &str) -> Result<Rotated> {
+    let made = run([
+        "key",
+        "session",
+        "--chain=dev",
+        &format!("--base-path={}", base.display()),
+        &format!("--owner={owner}"),
+        "--json",
+    ])
+    .await?;
+    ensure!(made.code == Some(0), "{}", made.stderr);
+    Ok(serde_json::from_str(&made.stdout)?)
+}
+
+fn set_keys(rotated: &Rotated) -> Result<Call> {
+    let (aura, grandpa) = rotated
+        .keys
+        .0
+        .split_at_checked(32)
+        .context("the keys are too short")?;
+    let keys = Value::named_composite([
+        ("aura", Value::from_bytes(aura)),
+        ("grandpa", Value::from_bytes(grandpa)),
+    ]);
+    let proof = Value::from_bytes(&rotated.proof.0);
+    Ok(call("Session", "set_keys", vec![keys, proof]))
 }
 
 /// More blocks than keys need to become active: two sessions.
@@ -26,37 +58,25 @@ const DEADLINE: usize = 200;
 
 #[tokio::test]
 async fn rotated_keys_take_over_and_the_chain_goes_on() -> Result<()> {
-    let node = Node::dev().await?;
-    let (api, rpc) = (node.api().await?, node.rpc().await?);
-    let owner = Bytes(account_id(&alice()).0.to_vec());
-    let rotated: Rotated = rpc
-        .request("author_rotateKeysWithOwner", rpc_params![owner])
-        .await?;
-    let keys = rotated.keys.0;
+    let base = tempfile::tempdir()?;
+    let node = Node::start(base.path(), ["--dev"]).await?;
+    let api = node.api().await?;
+    // The node runs, and no unsafe method is called.
+    let rotated = make_keys(base.path(), &account_id(&alice()).to_string()).await?;
+    let keys = &rotated.keys.0;
     let (aura, grandpa) = keys
         .split_at_checked(32)
         .context("the keys are too short")?;
 
-    let set_keys = call(
-        "Session",
-        "set_keys",
-        vec![
-            Value::named_composite([
-                ("aura", Value::from_bytes(aura)),
-                ("grandpa", Value::from_bytes(grandpa)),
-            ]),
-            Value::from_bytes(rotated.proof.0),
-        ],
-    );
-    let announced = send(&api, &set_keys, &alice()).await?;
+    let announced = send(&api, &set_keys(&rotated)?, &alice()).await?;
     announced.wait_for_success().await?;
-    assert_eq!(next_keys(&announced.at().await?).await?, keys);
+    assert_eq!(next_keys(&announced.at().await?).await?, *keys);
 
     let mut blocks = api.stream_blocks().await?;
     let (mut queued, mut active) = (false, false);
     for _ in 0..DEADLINE {
         let at = next_block(&mut blocks).await?;
-        queued = queued || contains(&raw_value(&at, "Session", "QueuedKeys").await?, &keys);
+        queued = queued || contains(&raw_value(&at, "Session", "QueuedKeys").await?, keys);
         active = contains(&raw_value(&at, "Aura", "Authorities").await?, aura)
             && contains(&raw_value(&at, "Grandpa", "Authorities").await?, grandpa);
         if active {
@@ -80,22 +100,61 @@ async fn rotated_keys_take_over_and_the_chain_goes_on() -> Result<()> {
 
 #[tokio::test]
 async fn keys_without_proof_of_ownership_are_refused() -> Result<()> {
-    let node = Node::dev().await?;
+    let base = tempfile::tempdir()?;
+    // Before the node's first start.
+    let of_bob = make_keys(base.path(), &account_id(&bob()).to_string()).await?;
+    let node = Node::start(base.path(), ["--dev"]).await?;
     let api = node.api().await?;
     let before = next_keys(&api.at_current_block().await?).await?;
-    let stolen = Value::named_composite([
-        ("aura", Value::from_bytes([7; 32])),
-        ("grandpa", Value::from_bytes([7; 32])),
-    ]);
-    let set_keys = call("Session", "set_keys", vec![stolen, Value::from_bytes([])]);
-
-    let included = send(&api, &set_keys, &alice()).await?;
-    let error = match included.wait_for_success().await {
-        Ok(_) => bail!("the keys were accepted"),
-        Err(error) => format!("{error:?}"),
+    let stolen = Rotated {
+        keys: Bytes(vec![7; 64]),
+        proof: Bytes(vec![]),
     };
-    assert!(error.contains("InvalidProof"), "{error}");
-    assert_eq!(next_keys(&included.at().await?).await?, before);
+    // Neither keys without a proof, nor those with a proof for another account.
+    for keys in [&stolen, &of_bob] {
+        let included = send(&api, &set_keys(keys)?, &alice()).await?;
+        let error = match included.wait_for_success().await {
+            Ok(_) => bail!("the keys were accepted"),
+            Err(error) => format!("{error:?}"),
+        };
+        assert!(error.contains("InvalidProof"), "{error}");
+        assert_eq!(next_keys(&included.at().await?).await?, before);
+    }
+    let announced = send(&api, &set_keys(&of_bob)?, &bob()).await?;
+    announced.wait_for_success().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn session_keys_are_printed_for_people_and_a_wrong_owner_is_refused() -> Result<()> {
+    let base = tempfile::tempdir()?;
+    let owner = account_id(&alice()).to_string();
+    let session = |owner: &str| {
+        [
+            "key".to_owned(),
+            "session".into(),
+            "--chain=dev".into(),
+            format!("--base-path={}", base.path().display()),
+            format!("--owner={owner}"),
+        ]
+    };
+    let made = run(session(&owner)).await?;
+    ensure!(made.code == Some(0), "{}", made.stderr);
+    let lines: Vec<_> = made.stdout.lines().collect();
+    let [keys, proof] = lines[..] else {
+        bail!("not two lines but {lines:?}")
+    };
+    let keys = keys.strip_prefix("keys:  0x").context("the keys")?;
+    assert_eq!(keys.len(), 128, "{keys}");
+    assert!(proof.starts_with("proof: 0x"), "{proof}");
+    let keystore = base.path().join("chains/starling_dev/keystore");
+    let stored = || anyhow::Ok(std::fs::read_dir(&keystore)?.count());
+    assert_eq!(stored()?, 2);
+
+    let refused = run(session("5Grw")).await?;
+    assert!(refused.code.is_some_and(|code| code != 0));
+    assert!(refused.stderr.contains("--owner"), "{}", refused.stderr);
+    assert_eq!(stored()?, 2);
     Ok(())
 }
 
@@ -104,10 +163,4 @@ async fn next_keys(at: &AtBlock) -> Result<Vec<u8>> {
     let address = storage::<(AccountId32,), Value>("Session", "NextKeys");
     let keys = at.storage().fetch(address, (account_id(&alice()),)).await?;
     Ok(keys.bytes().to_vec())
-}
-
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack
-        .windows(needle.len())
-        .any(|window| window == needle)
 }

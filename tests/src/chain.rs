@@ -100,6 +100,13 @@ pub async fn raw_value(at: &AtBlock, pallet: &str, name: &str) -> Result<Vec<u8>
     Ok(value.bytes().to_vec())
 }
 
+/// Whether encoded state has these bytes somewhere.
+pub fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack
+        .windows(needle.len())
+        .any(|window| window == needle)
+}
+
 /// Sends `call` from `signer` and waits until it is in a finalised block, whether it succeeds or
 /// fails.
 pub async fn send(api: &Api, call: &Call, signer: &Keypair) -> Result<Finalized> {

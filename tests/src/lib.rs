@@ -3,9 +3,12 @@
 //! functions to query and to change its chain.
 
 pub mod chain;
+pub mod governance;
 pub mod metrics;
 pub mod node;
 pub mod rounds;
+pub mod websocket;
 
 pub use chain::Api;
 pub use node::Node;
+pub use websocket::WebSocket;

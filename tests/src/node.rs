@@ -26,7 +26,7 @@ use tokio::{
 use crate::Api;
 
 /// Far longer than a node needs to start or to give up, so that a busy machine fails no test.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running node. It is killed when dropped, even if the test fails.
 pub struct Node {
@@ -53,7 +53,7 @@ impl Node {
         Self::start_with(base, args, &[]).await
     }
 
-    /// The same with these variables in its environment.
+    /// As [`Self::start`], with these variables in its environment.
     pub async fn start_with<Arg: AsRef<OsStr>>(
         base: &Path,
         args: impl IntoIterator<Item = Arg>,
@@ -125,7 +125,7 @@ impl Node {
         self.logged_times(words, 1).await
     }
 
-    /// The same for the `times`th such line.
+    /// As [`Self::logged`], for the `times`th such line.
     pub async fn logged_times(&self, words: &[&str], times: usize) -> Result<String> {
         let mut log = self.log.clone();
         let find = |lines: &Vec<String>| {
@@ -277,7 +277,7 @@ fn has(line: &str, words: &[&str]) -> bool {
     words.iter().all(|word| line.contains(word))
 }
 
-/// Whether `line` begins like a log line: with a date.
+/// True if `line` begins like a log line: with a date.
 fn is_log(line: &str) -> bool {
     let date = line.as_bytes().get(..10).unwrap_or_default();
     date.iter().enumerate().all(|(at, byte)| match at {

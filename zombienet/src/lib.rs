@@ -170,7 +170,7 @@ fn config(command: &Path, base: &Path) -> Result<NetworkConfig> {
     NetworkConfig::load_from_toml_string(&file.to_string())
 }
 
-/// The node to run: what `STARLING_NODE` names, or else `starling-node` from `PATH`.
+/// The node to run: `$STARLING_NODE`, or else `starling-node` from `PATH`.
 fn node_command() -> Result<PathBuf> {
     const ADVICE: &str = "build it with `cargo build --release -p starling-node` and set \
                           STARLING_NODE to target/release/starling-node";

@@ -43,7 +43,8 @@ enum Command {
         #[arg(long, default_value_t = 11)]
         rounds: usize,
     },
-    /// Peak memory of our engine alone, for each file and each width of activations in a process of its own
+    /// Peak memory of our engine alone, in a process of its own for each file and width of
+    /// activations
     Memory {
         /// GGUF file
         #[arg(long)]

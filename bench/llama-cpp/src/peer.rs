@@ -49,7 +49,7 @@ impl Peer {
         }
     }
 
-    /// Tokens of a text, after the beginning-of-sequence token where the model wants one; with
+    /// Tokens of a text, after the beginning-of-sequence token if the model wants one. With
     /// `special`, special tokens that the text spells are recognised.
     pub fn tokenize(&self, text: &str, special: bool) -> Outcome<Vec<u32>> {
         let mut tokens = vec![0; text.len() + 8];
@@ -87,7 +87,7 @@ impl Peer {
         })?)
     }
 
-    /// An empty sequence of at most `context` tokens, with what llama.cpp takes by default.
+    /// An empty sequence of at most `context` tokens, with llama.cpp's defaults.
     pub fn sequence(&self, context: u32, threads: usize) -> Outcome<Sequence<'_>> {
         self.sequence_with(context, threads, true)
     }

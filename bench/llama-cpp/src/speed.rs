@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Speed, measured in turns so that whatever else the machine does hits all engines.
+//! Speed, measured in turns so that other work of the machine slows all engines alike.
 
 use std::{
     path::Path,
@@ -35,8 +35,8 @@ struct Rate {
     cpu: f64,
 }
 
-/// Prints a table of medians over `rounds` turns: llama.cpp's rate, then ours and its ratio to llama.cpp's for each
-/// of `bits`. A ratio is the median of the ratios of turns that followed each other.
+/// Prints a table of medians over `rounds` turns: llama.cpp's rate, then ours and its ratio to
+/// llama.cpp's for each of `bits`. A ratio is the median of the ratios of successive turns.
 pub fn run(path: &Path, threads: &[usize], bits: &[ActivationBits], rounds: usize) -> Outcome<()> {
     let peer = Peer::load(path)?;
     println!(
@@ -99,7 +99,8 @@ pub fn run(path: &Path, threads: &[usize], bits: &[ActivationBits], rounds: usiz
     Ok(())
 }
 
-/// Loads the model, runs a prompt of 512 tokens and some after it, and prints the peak memory of the process.
+/// Loads the model, runs a prompt of 512 tokens and some after it, and prints the peak memory of
+/// the process.
 pub fn memory(path: &Path, threads: usize, bits: ActivationBits) -> Outcome<()> {
     let model = engine(path, threads, bits)?;
     let tokens: Vec<u32> = (0..512).map(|i| i * 31 % 20_000 + 100).collect();

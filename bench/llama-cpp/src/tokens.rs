@@ -8,9 +8,9 @@ use sha2::{Digest, Sha256};
 
 use crate::{peer::Peer, Outcome};
 
-/// Writes the tokens of each of the strings in `texts`, with special tokens recognised and not. Of the
-/// evaluation data, which are not to be copied, it writes for each file the number of tokens and a SHA-256: over
-/// the tokens of each line as little-endian u32, each line closed by `u32::MAX`.
+/// Writes the tokens of each of the strings in `texts`, with special tokens recognised and not. The
+/// evaluation data must not be copied. For each of their files it writes the number of tokens and a
+/// SHA-256: over the tokens of each line as little-endian u32, each line closed by `u32::MAX`.
 pub fn record(model: &Path, texts: &Path, data: &Path, out: &Path) -> Outcome<()> {
     let peer = Peer::load_vocabulary(model)?;
     let texts: Vec<String> = serde_json::from_str(&fs::read_to_string(texts)?)?;

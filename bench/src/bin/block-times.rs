@@ -8,6 +8,7 @@
 use anyhow::Result;
 use clap::Parser;
 use starling_bench::{block_times::measure, url};
+use starling_console::outln;
 
 /// Measures block time, finality lag and peak memory over a number of blocks.
 #[derive(Parser)]
@@ -27,6 +28,9 @@ struct Cli {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let cli = Cli::parse();
-    print!("{}", measure(&url(cli.url), cli.blocks, &cli.pid).await?);
+    let table = measure(&url(cli.url), cli.blocks, &cli.pid)
+        .await?
+        .to_string();
+    outln!("{}", table.trim_end());
     Ok(())
 }

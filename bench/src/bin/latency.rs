@@ -11,6 +11,7 @@ use starling_bench::{
     latency::{measure, Plan},
     url,
 };
+use starling_console::outln;
 
 /// Asks a development network round after round.
 ///
@@ -45,6 +46,7 @@ async fn main() -> Result<()> {
         max_tokens: cli.max_tokens,
         fee: cli.fee,
     };
-    print!("{}", measure(&url(cli.url), plan).await?);
+    let table = measure(&url(cli.url), plan).await?.to_string();
+    outln!("{}", table.trim_end());
     Ok(())
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `starling agent`.
 
+use starling_console::outln;
 use std::path::PathBuf;
 
 use serde_json::{json, Value};
@@ -183,8 +184,8 @@ async fn send(connection: &Connection, chain: &Chain, signer: &Signer, call: &Ca
     let at = chain.at_number(sent.block).await?;
     match Agent::read(&at, &who).await? {
         Some(agent) => agent.print(connection, chain),
-        None if connection.json => println!("{}", json!({ "block": sent.block })),
-        None => println!(
+        None if connection.json => outln!("{}", json!({ "block": sent.block })),
+        None => outln!(
             "{} is not an agent as of block {}",
             chain.name(&who),
             sent.block
@@ -212,7 +213,7 @@ async fn all(connection: &Connection, chain: &Chain, at: &At) -> Result<()> {
     }
     if connection.json {
         let agents: Vec<_> = agents.iter().map(Agent::object).collect();
-        println!("{}", json!(agents));
+        outln!("{}", json!(agents));
         return Ok(());
     }
     let mut table = table::table(&[
@@ -235,7 +236,7 @@ async fn all(connection: &Connection, chain: &Chain, at: &At) -> Result<()> {
             chain.currency().format(agent.tickets.free),
         ]);
     }
-    println!("{table}");
+    outln!("{table}");
     Ok(())
 }
 
@@ -273,41 +274,41 @@ impl Agent {
 
     fn print(&self, connection: &Connection, chain: &Chain) {
         if connection.json {
-            println!("{}", self.object());
+            outln!("{}", self.object());
             return;
         }
         let money = |amount| chain.currency().format(amount);
-        println!(
+        outln!(
             "agent:          {} ({})",
             chain.name(&self.who),
             self.who.to_ss58check()
         );
-        println!("state:          {}", self.state());
-        println!("model:          {}", self.registration.model_name());
-        println!("model hash:     {:?}", self.registration.model_hash);
-        println!("inference key:  {}", hex(&self.registration.key));
+        outln!("state:          {}", self.state());
+        outln!("model:          {}", self.registration.model_name());
+        outln!("model hash:     {:?}", self.registration.model_hash);
+        outln!("inference key:  {}", hex(&self.registration.key));
         if let Some(next) = &self.registration.next_key {
-            println!("next key:       {} (when no round is open)", hex(next));
+            outln!("next key:       {} (when no round is open)", hex(next));
         }
-        println!(
+        outln!(
             "bond:           {}, {} of it reserved for {} open rounds",
             money(self.registration.bond),
             money(self.registration.reserved),
             self.registration.open,
         );
         for part in &self.unbonding {
-            println!(
+            outln!(
                 "unbonding:      {} due in block {}",
                 money(part.amount),
                 part.due
             );
         }
-        println!(
+        outln!(
             "tickets:        {} free, {} staked",
             money(self.tickets.free),
             money(self.tickets.staked)
         );
-        println!(
+        outln!(
             "rating:         {:.3}, weight {:.3}",
             unit(self.view.rating),
             unit(self.view.weight)

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Arguments that several commands take.
 
-use std::{env, future::Future, path::PathBuf};
+use std::{future::Future, path::PathBuf};
 
 use clap::Args;
 use sp_core::crypto::AccountId32;
 use starling_client::{account, chain::DEFAULT_URL, signer, Chain, Error, Keypair, Result};
+use starling_console::variable;
 
 /// The node to talk to, and the form of the output.
 #[derive(Args)]
@@ -22,6 +23,11 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Whether the arguments name a node.
+    pub fn names_a_node(&self) -> bool {
+        self.url.is_some()
+    }
+
     /// Connects, and runs `work`.
     pub async fn run<F: Future<Output = Result<()>>>(
         &self,
@@ -30,7 +36,7 @@ impl Connection {
         let url = self
             .url
             .clone()
-            .or_else(|| env::var("STARLING_URL").ok())
+            .or_else(|| variable("STARLING_URL"))
             .unwrap_or_else(|| DEFAULT_URL.into());
         let chain = Chain::connect(&url, self.insecure).await?;
         match work(chain.clone()).await {
@@ -64,7 +70,7 @@ impl Signer {
         if let Some(path) = &self.key_file {
             return signer::from_file(path).map(Some);
         }
-        let from_environment = || env::var("STARLING_SURI").ok();
+        let from_environment = || variable("STARLING_SURI");
         let uri = self.suri.clone().or_else(from_environment);
         uri.map(|uri| signer::from_uri(&uri)).transpose()
     }

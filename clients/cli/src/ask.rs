@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `starling ask`.
 
+use starling_console::outln;
 use std::{
     io::{IsTerminal, Read},
     time::{Duration, Instant},
@@ -32,7 +33,7 @@ pub struct Args {
     /// Maximum length of an answer, in tokens of the agent's model
     #[arg(long, default_value_t = 64, value_name = "N")]
     max_tokens: u32,
-    /// Minimum number of answers for the round to succeed [default: the minimum of the chain]
+    /// Minimum number of sealed answers; with fewer the round ends and shows none [default: the minimum of the chain]
     #[arg(long, value_name = "N")]
     min_responses: Option<u32>,
     /// Maximum number of answers; their message fees are prepaid
@@ -153,11 +154,11 @@ pub fn print(
         if let (Some(object), Some(seconds)) = (object.as_object_mut(), seconds) {
             object.insert("seconds".into(), seconds.into());
         }
-        println!("{object}");
+        outln!("{object}");
     } else {
-        println!("{}", table::show(report, chain.currency()));
+        outln!("{}", table::show(report, chain.currency()));
         if let Some(seconds) = seconds {
-            println!(
+            outln!(
                 "The round took {seconds:.1} s, from sending the request until its end was final."
             );
         }
@@ -182,9 +183,9 @@ async fn request_only(
 
 fn print_number(json: bool, round: RoundId) {
     if json {
-        println!("{}", serde_json::json!({ "round": round }));
+        outln!("{}", serde_json::json!({ "round": round }));
     } else {
-        println!("{round}");
+        outln!("{round}");
     }
 }
 

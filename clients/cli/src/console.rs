@@ -2,6 +2,7 @@
 //! The progress of a round: a bar if standard error is a terminal, lines otherwise. With `--watch`
 //! every event goes to standard output.
 
+use starling_console::outln;
 use std::{
     io::IsTerminal,
     time::{Duration, Instant},
@@ -132,9 +133,9 @@ pub fn print_event(chain: &Chain, how: Events, block: BlockNumber, round: RoundI
     match how {
         Events::Text => {
             let what = words(event, |who| chain.name(who));
-            println!("block {block:>6}  round {round}  {what}");
+            outln!("block {block:>6}  round {round}  {what}");
         },
-        Events::Json => println!("{}", object(block, round, event)),
+        Events::Json => outln!("{}", object(block, round, event)),
     }
 }
 

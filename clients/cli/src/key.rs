@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `starling key`.
 
+use starling_console::outln;
 use std::{io::Read, path::PathBuf};
 
 use serde_json::json;
@@ -33,9 +34,9 @@ pub fn run(json: bool, command: Command) -> Result<()> {
         Command::Insert { uri, keystore } => {
             let path = secret(&uri)?.insert(&keystore)?;
             if json {
-                println!("{}", json!({ "path": path }));
+                outln!("{}", json!({ "path": path }));
             } else {
-                println!("{}", path.display());
+                outln!("{}", path.display());
             }
         },
     }
@@ -67,12 +68,12 @@ fn print(json: bool, secret: &Secret, with_secret: bool) {
         if let (Some(fields), true) = (object.as_object_mut(), with_secret) {
             fields.insert("phrase".into(), secret.uri().into());
         }
-        println!("{object}");
+        outln!("{object}");
         return;
     }
     if with_secret {
-        println!("phrase:   {}", secret.uri());
+        outln!("phrase:   {}", secret.uri());
     }
-    println!("public:   {hex}");
-    println!("address:  {address}");
+    outln!("public:   {hex}");
+    outln!("address:  {address}");
 }

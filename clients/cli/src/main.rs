@@ -10,12 +10,14 @@ mod model;
 mod rounds;
 mod table;
 mod tickets;
+mod up;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use starling_client::{Error, Result};
+use starling_console::print_bytes;
 
 use arguments::Connection;
 
@@ -31,7 +33,7 @@ Exit codes:
   7    longer than --timeout
   130  interrupted
 
-Environment:
+Environment (an empty variable counts as not set):
   STARLING_URL     RPC address of the node, if --url is not given
   STARLING_SURI    secret URI of the signer, if no signer is given
   STARLING_MODELS  folder of the model store";
@@ -62,6 +64,8 @@ enum Command {
     /// Generate and inspect keys, and write an inference key into the keystore of a node.
     #[command(subcommand)]
     Key(key::Command),
+    /// Run four validators with models on this machine, ask them, and stop them.
+    Up(up::Args),
     /// Print the completion script of a shell.
     Completions {
         /// Shell
@@ -79,11 +83,14 @@ fn main() -> ExitCode {
         Command::Agent(args) => online(agent::run(connection, args)),
         Command::Tickets(args) => online(tickets::run(connection, args)),
         Command::Rounds(command) => online(rounds::run(connection, command)),
-        Command::Model(args) => model::run(args),
+        Command::Model(args) => model::run(connection.json, args),
         Command::Key(command) => outcome(key::run(connection.json, command)),
+        Command::Up(args) => online(up::run(connection, args)),
         Command::Completions { shell } => {
             let mut command = Cli::command();
-            clap_complete::generate(shell, &mut command, "starling", &mut std::io::stdout());
+            let mut script = vec![];
+            clap_complete::generate(shell, &mut command, "starling", &mut script);
+            print_bytes(&script);
             ExitCode::SUCCESS
         },
     }

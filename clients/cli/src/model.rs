@@ -24,10 +24,14 @@ enum Command {
     Eval(evaluate::Args),
 }
 
-pub fn run(args: Args) -> ExitCode {
+pub fn run(json: bool, args: Args) -> ExitCode {
+    if json && !matches!(args.command, Command::Store(_)) {
+        eprintln!("error: --json: the tables of this command have no JSON");
+        return ExitCode::from(2);
+    }
     let store = &args.store;
     exit_code(match args.command {
-        Command::Store(command) => models::run(store, command),
+        Command::Store(command) => models::run(store, json, command),
         Command::Bench(args) => bench::run(store, args),
         Command::Eval(args) => evaluate::run(store, args),
     })

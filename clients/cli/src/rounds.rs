@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `starling rounds`.
 
+use starling_console::outln;
 use std::time::Duration;
 
 use serde_json::json;
@@ -97,11 +98,11 @@ async fn list(connection: &Connection, chain: &Chain, limit: u64, open: bool) ->
                 })
             })
             .collect();
-        println!("{}", json!(rounds));
+        outln!("{}", json!(rounds));
         return Ok(());
     }
     if views.is_empty() {
-        println!("No rounds.");
+        outln!("No rounds.");
         return Ok(());
     }
     let mut table = table::table(&[
@@ -119,7 +120,7 @@ async fn list(connection: &Connection, chain: &Chain, limit: u64, open: bool) ->
             excerpt(&String::from_utf8_lossy(&view.prompt), 60),
         ]);
     }
-    println!("{table}");
+    outln!("{table}");
     Ok(())
 }
 

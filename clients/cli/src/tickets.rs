@@ -4,6 +4,7 @@
 use serde_json::json;
 use sp_core::crypto::Ss58Codec;
 use starling_client::{transaction, Chain, Result};
+use starling_console::outln;
 
 use crate::{
     arguments::{account_of, Connection, Signer},
@@ -81,12 +82,12 @@ async fn change(
         .await?;
     if connection.json {
         let (free, staked) = (tickets.free.to_string(), tickets.staked.to_string());
-        println!(
+        outln!(
             "{}",
             json!({"block": sent.block, "free": free, "staked": staked})
         );
     } else {
-        println!(
+        outln!(
             "{} free, {} staked in open rounds, as of block {}",
             chain.currency().format(tickets.free),
             chain.currency().format(tickets.staked),
@@ -119,7 +120,7 @@ async fn list(
                 })
             })
             .collect();
-        println!(
+        outln!(
             "{}",
             json!({"least_price": price.to_string(), "accounts": all})
         );
@@ -127,7 +128,7 @@ async fn list(
     }
     let money = |amount| chain.currency().format(amount);
     if all.is_empty() {
-        println!("No account has tickets.");
+        outln!("No account has tickets.");
     } else {
         let mut table = table::table(&["account", "free", "staked", "rounds at the minimum fee"]);
         for (who, tickets) in all {
@@ -139,9 +140,9 @@ async fn list(
                 rounds.to_string(),
             ]);
         }
-        println!("{table}");
+        outln!("{table}");
     }
-    println!(
+    outln!(
         "A round at the minimum fee stakes a ticket of {}.",
         money(price)
     );

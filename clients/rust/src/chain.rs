@@ -100,7 +100,14 @@ impl Chain {
         let hash = hash
             .map_err(protocol)?
             .ok_or_else(|| protocol("the node has no block"))?;
-        self.at(hash.0.into()).await
+        if let Ok(at) = self.at(hash.0.into()).await {
+            return Ok(at);
+        }
+        // The block came this instant, and the interface for states does not know it yet. The
+        // stream begins with the last final block.
+        let mut blocks = self.best_blocks().await?;
+        at_header(blocks.next().await).await?;
+        at_header(blocks.next().await).await
     }
 
     /// The last final block.
@@ -382,7 +389,7 @@ pub struct Registration {
     pub reserved: Balance,
     /// The number of rounds with a reservation.
     pub open: u32,
-    /// Whether the agent has chosen to stay out of new rounds.
+    /// True if the agent has chosen to stay out of new rounds.
     pub chilled: bool,
     /// The ordinal of its activation, if it is active.
     pub activation: Option<u64>,

@@ -155,8 +155,8 @@ pub(crate) fn pool_words(reason: &str) -> String {
             "the account has sent another transaction; try again",
         ),
         (
-            "priority is too low",
-            "the pool already has this transaction; wait for the next block",
+            "too low",
+            "the account sends other transactions at the same time; try again",
         ),
         (
             "bad signature",
@@ -212,6 +212,8 @@ mod tests {
     #[test]
     fn refusals_of_the_pool_say_what_to_do() {
         assert!(pool_words("Invalid Transaction: Transaction is outdated").contains("try again"));
+        let low = "The priority of the transaction is too low (pool 623 > current 623)";
+        assert!(pool_words(low).contains("at the same time"));
         assert_eq!(pool_words("something new"), "something new");
     }
 

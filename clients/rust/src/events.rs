@@ -40,7 +40,7 @@ pub enum Event {
     Revealed {
         /// The agent.
         agent: AccountId32,
-        /// Whether the key opened a valid response.
+        /// True if the key opened a valid response.
         valid: bool,
     },
     /// An agent committed scores.
@@ -49,7 +49,7 @@ pub enum Event {
     Disclosed {
         /// The agent.
         agent: AccountId32,
-        /// Whether the scores are for the assigned responses.
+        /// True if the scores are for the assigned responses.
         valid: bool,
     },
     /// The round ended, and everything is paid.

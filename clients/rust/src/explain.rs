@@ -41,20 +41,24 @@ pub fn why(
         (Phase::Done, None) => "The round is over.".into(),
         (Phase::Failed(Failure::TooFewCommits), _) => format!(
             "No answer was chosen: {} arrived, and the request asked for at least {}. The fee is \
-             refunded.",
+             refunded, except for a part that goes to the agents that answered.",
             answers(counts.commits),
             round.terms.min_responses,
         ),
+        (Phase::Failed(Failure::Outbid), _) => {
+            "No answer was chosen: all slots of the chain were taken, and a higher offer took this \
+             one's before anybody answered. All of its payments are back."
+                .into()
+        },
         (Phase::Failed(Failure::TooFewReveals), _) => format!(
-            "No answer was chosen: of {}, {} turned out valid, and the request asked for at least \
-             {}. Half of the fee is refunded.",
+            "No answer was chosen: of {}, {} turned out valid, too few to rank. At most half of the \
+             fee is refunded.",
             answers(counts.commits),
             counts.valid,
-            round.terms.min_responses,
         ),
         (Phase::Failed(Failure::NoRankings), _) => format!(
             "No answer was chosen: of {} that answered, {} disclosed scores, too few to decide. \
-             Half of the fee is refunded.",
+             At most half of the fee is refunded.",
             count(counts.valid, "agent", "agents"),
             counts.disclosures,
         ),
@@ -199,6 +203,7 @@ mod tests {
         for (failure, words) in [
             (Failure::TooFewCommits, "2 answers arrived"),
             (Failure::TooFewReveals, "valid"),
+            (Failure::Outbid, "a higher offer"),
             (Failure::NoRankings, "too few to decide"),
             (
                 Failure::BelowThreshold,

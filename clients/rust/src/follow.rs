@@ -9,12 +9,12 @@ use subxt_signer::sr25519::Keypair;
 
 use crate::{
     chain::{at_header, Header, Headers},
-    events::BlockEvents,
+    events::{BlockEvents, Event},
     transaction::{self, look_into, Call, News, Status, Submitted},
     At, Chain, Error, Result,
 };
 
-/// The maximum number of blocks to read where a stream of best blocks left some out.
+/// The most blocks to read if a stream of best blocks left some out.
 const MAX_GAP: usize = 256;
 
 /// Hears of the progress of a round.
@@ -116,6 +116,9 @@ struct Follower {
     best: BestChain,
     finalized: Headers,
     round: Option<RoundId>,
+    /// The round after the best block that ended it. The chain removes a round without anything to
+    /// read in the next block, long before its end is final.
+    ended: Option<RoundView<AccountId32>>,
 }
 
 impl Follower {
@@ -124,7 +127,16 @@ impl Follower {
             best: BestChain::new(chain).await?,
             finalized: chain.finalized_blocks().await?,
             round,
+            ended: None,
         })
+    }
+
+    /// Follows another round from now on.
+    fn of(&mut self, round: Option<RoundId>) {
+        if self.round != round {
+            self.round = round;
+            self.ended = None;
+        }
     }
 
     /// A reorganisation can move the request to another block and round. Only a final block makes
@@ -144,22 +156,26 @@ impl Follower {
             };
             match next {
                 Next::Request(news) => match look_into(chain, news).await? {
-                    Status::Pending => self.round = None,
+                    Status::Pending => self.of(None),
                     Status::InBlock(success) => {
-                        self.round = success.round;
+                        self.of(success.round);
                         if let Some(round) = success.round {
                             watch.requested(success.block, round);
                         }
                     },
                     Status::Final(success) => {
-                        self.round = success.round;
+                        self.of(success.round);
                         request = None;
                     },
                 },
                 Next::Best(header) => {
                     let blocks = self.best.up_to(chain, header).await?;
                     for at in &blocks {
-                        watch.block(&BlockEvents::read(at).await?);
+                        let events = BlockEvents::read(at).await?;
+                        watch.block(&events);
+                        if let Some(id) = self.round.filter(|id| ends(&events, *id)) {
+                            self.ended = at.round(id).await?;
+                        }
                     }
                     if let (Some(id), Some(at)) = (self.round, blocks.last()) {
                         if let Some(view) = at.round(id).await? {
@@ -170,14 +186,33 @@ impl Follower {
                 Next::Final(header) => {
                     let at = at_header(header).await?;
                     if let (Some(id), None) = (self.round, &request) {
-                        let view = at.round(id).await?;
-                        if let Some(view) = view.filter(|view| view.round.phase.is_final()) {
+                        if let Some(view) = final_view(at.round(id).await?, &self.ended, &at) {
                             return Ok(view);
                         }
                     }
                 },
             }
         }
+    }
+}
+
+/// Whether a round ends in this block.
+fn ends(block: &BlockEvents, id: RoundId) -> bool {
+    block
+        .events
+        .iter()
+        .any(|(round, event)| *round == id && matches!(event, Event::Settled { .. }))
+}
+
+/// A round whose end is final: `stored` in this final block, or `ended` before it and removed.
+fn final_view(
+    stored: Option<RoundView<AccountId32>>,
+    ended: &Option<RoundView<AccountId32>>,
+    at: &At,
+) -> Option<RoundView<AccountId32>> {
+    match stored {
+        Some(view) => Some(view).filter(|view| view.round.phase.is_final()),
+        None => ended.clone().filter(|view| view.round.since < at.number()),
     }
 }
 

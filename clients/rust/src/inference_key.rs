@@ -15,7 +15,7 @@ use starling_primitives::{
     INFERENCE,
 };
 
-use crate::{Error, Result};
+use crate::{secret_uri, Error, Result};
 
 /// An inference key with its secret.
 pub struct Secret {
@@ -35,11 +35,11 @@ impl Secret {
 
     /// The key of a secret URI: a phrase, or a seed in hexadecimal, with derivations.
     pub fn from_uri(uri: &str) -> Result<Self> {
-        let uri = uri.trim();
-        let pair = sr25519::Pair::from_string(uri, None)
-            .map_err(|error| Error::Usage(format!("the secret URI is not valid: {error:?}")))?;
+        let uri = secret_uri::read(uri)?;
+        // The library's error repeats what it was given.
+        let pair = sr25519::Pair::from_string(&uri, None).map_err(|_| secret_uri::invalid(&uri))?;
         Ok(Self {
-            uri: uri.into(),
+            uri,
             pair: pair.into(),
         })
     }

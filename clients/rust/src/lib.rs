@@ -33,6 +33,7 @@ pub mod follow;
 pub mod inference_key;
 pub mod progress;
 pub mod report;
+mod secret_uri;
 pub mod signer;
 pub mod text;
 pub mod transaction;

@@ -63,7 +63,7 @@ pub struct Candidate {
     pub agent: Account,
     /// The announced name of its model.
     pub model: Option<String>,
-    /// Whether its answer won.
+    /// True if its answer won.
     pub won: bool,
     /// The answer, once it is revealed and valid.
     pub text: Option<String>,

@@ -6,18 +6,15 @@ use std::path::Path;
 use serde_json::Value;
 use subxt_signer::{sr25519::Keypair, SecretUri};
 
-use crate::{account, Error, Result};
+use crate::{account, secret_uri, Error, Result};
 
 /// Reads the key of a secret URI: a phrase or a seed in hexadecimal, with derivations, as in
 /// `//Alice` or `phrase//hard/soft///password`.
 pub fn from_uri(uri: &str) -> Result<Keypair> {
-    // The URI is secret: no error repeats it.
-    let bad = |what: String| Error::Usage(format!("the secret URI is not valid: {what}"));
-    let uri: SecretUri = uri
-        .trim()
-        .parse()
-        .map_err(|error: subxt_signer::SecretUriError| bad(error.to_string()))?;
-    Keypair::from_uri(&uri).map_err(|error| bad(error.to_string()))
+    let uri = secret_uri::read(uri)?;
+    let bad = || secret_uri::invalid(&uri);
+    let parsed: SecretUri = uri.parse().map_err(|_| bad())?;
+    Keypair::from_uri(&parsed).map_err(|_| bad())
 }
 
 /// The development account of this name.
@@ -36,7 +33,6 @@ pub fn development(name: &str) -> Result<Keypair> {
 pub fn from_file(path: &Path) -> Result<Keypair> {
     let text = std::fs::read_to_string(path).map_err(Error::io(path.display()))?;
     match serde_json::from_str(&text) {
-        Ok(Value::String(uri)) => from_uri(&uri),
         Ok(Value::Object(_)) => Err(Error::Usage(format!(
             "{} is an encrypted export of a wallet; use the account's phrase instead",
             path.display()

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Texts from strangers, made safe for a terminal.
 
-/// Replaces every character that a terminal would act on or that would reorder the text: control
-/// characters and Unicode's marks of direction. Line breaks and tabs stay.
+use icu_properties::{props::GeneralCategory, CodePointMapData};
+
+/// Replaces every character that a terminal would act on, that would reorder the text or that
+/// would hide in it. Line breaks and tabs stay, and so do the joiners of emoji and of Persian.
 pub fn printable(text: &str) -> String {
     text.chars()
         .map(|c| match c {
-            '\n' | '\t' => c,
-            c if c.is_control() || is_direction(c) => '\u{fffd}',
+            '\n' | '\t' | '\u{200c}' | '\u{200d}' => c,
+            c if is_invisible(c) => '\u{fffd}',
             c => c,
         })
         .collect()
@@ -31,8 +33,15 @@ pub fn count(number: u32, singular: &str, plural: &str) -> String {
     format!("{number} {}", if number == 1 { singular } else { plural })
 }
 
-fn is_direction(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Whether Unicode calls a character a control, a format, or a separator of lines or paragraphs.
+/// All marks of direction are formats.
+fn is_invisible(c: char) -> bool {
+    use GeneralCategory::{Control, Format, LineSeparator, ParagraphSeparator};
+    let category = CodePointMapData::<GeneralCategory>::new().get(c);
+    matches!(
+        category,
+        Control | Format | LineSeparator | ParagraphSeparator
+    )
 }
 
 #[cfg(test)]
@@ -45,6 +54,25 @@ mod tests {
             printable("a\u{1b}[2Jb\r\u{202e}c\n\td"),
             "a\u{fffd}[2Jb\u{fffd}\u{fffd}c\n\td"
         );
+    }
+
+    #[test]
+    fn no_mark_of_direction_and_no_hidden_character_is_left() {
+        use icu_properties::{props::BidiControl, CodePointSetData};
+        let marks = CodePointSetData::new::<BidiControl>();
+        let mut seen = 0;
+        for c in char::MIN..=char::MAX {
+            if marks.contains(c) {
+                seen += 1;
+                assert_eq!(printable(&c.to_string()), "\u{fffd}", "{c:?}");
+            }
+        }
+        assert_eq!(seen, 12);
+        for hidden in ["\u{2028}", "\u{2029}", "\u{e0041}", "\u{feff}", "\u{ad}"] {
+            assert_eq!(printable(hidden), "\u{fffd}", "{hidden:?}");
+        }
+        let family = "👩\u{200d}👧";
+        assert_eq!(printable(family), family);
     }
 
     #[test]

@@ -132,6 +132,8 @@ type InBlock = TransactionInBlock<SubstrateConfig, OnlineClientAtBlockImpl<Subst
 
 /// A submitted transaction.
 pub struct Submitted {
+    /// The first report, which was waited for already.
+    first: News,
     progress: TransactionProgress<SubstrateConfig, OnlineClientAtBlockImpl<SubstrateConfig>>,
 }
 
@@ -155,17 +157,38 @@ pub struct Success {
     pub round: Option<RoundId>,
 }
 
-/// Signs `call` and submits it to the node.
+/// Number of nonces that are tried while other transactions of the account take them.
+const TRIES: usize = 32;
+
+/// Signs `call` and submits it to the node. Another transaction of the account may take its nonce
+/// at the same time; the call then gets the next one.
 pub async fn submit(chain: &Chain, call: &Call, signer: &Keypair) -> Result<Submitted> {
-    // The node counts the transactions in its pool; the last final block does not have them yet.
-    let nonce = chain.next_nonce(signer).await?;
-    let parameters = DefaultExtrinsicParamsBuilder::new().nonce(nonce).build();
     let mut transactions = chain.api.transactions().await.map_err(protocol)?;
-    let progress = transactions
-        .sign_and_submit_then_watch(call, signer, parameters)
-        .await
-        .map_err(of_submission)?;
-    Ok(Submitted { progress })
+    let mut tries = 1;
+    loop {
+        // The node counts the transactions in its pool, which the last final block does not have.
+        let nonce = chain.next_nonce(signer).await?;
+        let parameters = DefaultExtrinsicParamsBuilder::new().nonce(nonce).build();
+        let sent = transactions.sign_and_submit_then_watch(call, signer, parameters);
+        let refused = match sent.await {
+            Ok(mut progress) => match progress.next().await {
+                Some(Ok(
+                    refused @ (TransactionStatus::Invalid { .. }
+                    | TransactionStatus::Dropped { .. }),
+                )) => Ok(Submitted {
+                    progress,
+                    first: Some(Ok(refused)),
+                }),
+                first => return Ok(Submitted { progress, first }),
+            },
+            Err(error) => Err(of_submission(error)),
+        };
+        // The node's interfaces word a refusal in many ways; a nonce that is taken is a fact.
+        if tries == TRIES || chain.next_nonce(signer).await? <= nonce {
+            return refused;
+        }
+        tries += 1;
+    }
 }
 
 /// Signs `call`, sends it, and waits until it is in a final block.
@@ -195,7 +218,10 @@ impl Submitted {
 
     /// Waits for news. Nothing is lost if the caller stops waiting.
     pub(crate) async fn news(&mut self) -> News {
-        self.progress.next().await
+        match self.first.take() {
+            Some(first) => Some(first),
+            None => self.progress.next().await,
+        }
     }
 }
 

@@ -9,13 +9,18 @@ import type { BlockInfo, PolkadotClient, Transaction } from "polkadot-api";
 /** An enum without values. */
 type Names<Name extends string> = { [N in Name]: { type: N; value?: undefined } }[Name];
 
-/** Where a round is. */
+/** The phase of a round, or its end. */
 export type PhaseView =
   | Names<"Committing" | "Revealing" | "Ranking" | "Disclosing" | "Done">
   | { type: "Failed"; value: Names<Failure> };
 
-/** Why a round has no winner. */
-export type Failure = "TooFewCommits" | "TooFewReveals" | "NoRankings" | "BelowThreshold";
+/** The reason why a round has no winner. */
+export type Failure =
+  | "TooFewCommits"
+  | "TooFewReveals"
+  | "NoRankings"
+  | "BelowThreshold"
+  | "Outbid";
 
 /** A response, as `RoundsApi.round` returns it. Ratings and weights have 32 fractional bits. */
 export type ResponseView = {

@@ -21,7 +21,7 @@ export class Refused extends Error {
 /** An enum of the chain, with enums inside. */
 type Nested = { type: string; value?: unknown };
 
-/** What a refusal of the pool means to the sender, and what to do. */
+/** The pool's refusals in words for the sender, with a remedy. */
 const POOL: Record<string, string> = {
   Payment: "the account cannot pay the fee of the transaction",
   Stale: "the account has sent another transaction; try again",

@@ -9,21 +9,21 @@ export type { Failure };
 /** The phases of a round, in their order. */
 export const PHASES = ["Committing", "Revealing", "Ranking", "Disclosing"] as const;
 
-/** Where a round is. */
+/** The phase of a round, or its end. */
 export type Phase = (typeof PHASES)[number] | "Done" | "Failed";
 
 /** A response of an agent. */
 export type Response = {
   /** The agent's address. */
   agent: string;
-  /** Whether it is the answer of the round. */
+  /** True if it is the answer of the round. */
   won: boolean;
   /** `sealed` until the agent reveals its key; then `valid`, or `spoiled` without a text. */
   state: "sealed" | "valid" | "spoiled";
   text?: string;
   /** The rating-weighted mean of its scores, in [0, 1]. */
   score?: number;
-  /** Whether enough of its rankers have disclosed scores: without half of their weight none wins. */
+  /** True if rankers with half of the assigned weight have disclosed; else it cannot win. */
   eligible: boolean;
   /** The agent's rating as a ranker, in [0, 1]. */
   rating?: number;
@@ -47,17 +47,17 @@ export type Round = {
   answer?: string;
   /** The responses, the best first: the winner, then by score. */
   responses: Response[];
-  /** How many messages have arrived in the phase, and how many are expected. */
+  /** The numbers of messages that have arrived in the phase and that are expected. */
   arrived: number;
   expected: number;
 };
 
-/** Whether a round is over. It is certain if a final block says so. */
+/** True if a round is over. It is certain if a final block says so. */
 export function isOver({ phase }: Round): boolean {
   return phase === "Done" || phase === "Failed";
 }
 
-/** How far a round is: the share that is over, in [0, 1], and a line that says it. */
+/** The progress of a round: the share that is over, in [0, 1], and a line of text. */
 export function progress(round: Round): { share: number; text: string } {
   const { phase, arrived, expected } = round;
   const index = PHASES.findIndex((name) => name === phase);

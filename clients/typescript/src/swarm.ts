@@ -6,6 +6,7 @@ import { getWsProvider } from "polkadot-api/ws";
 import {
   catchError,
   concatMap,
+  defer,
   distinctUntilChanged,
   filter,
   from,
@@ -15,6 +16,7 @@ import {
   shareReplay,
   switchMap,
   takeWhile,
+  tap,
 } from "rxjs";
 import type { Api, BlockId, Client, RequestArguments } from "./chain.js";
 import { refusal } from "./errors.js";
@@ -26,7 +28,7 @@ export type Swarm = { client: Client; api: Api };
 /** A question. Amounts are in the smallest unit, 10⁻¹² STAR. */
 export type Question = {
   prompt: string;
-  /** What the answer is worth to the requester [default: the minimum of the chain]. */
+  /** The fee for the answer [default: the minimum of the chain]. */
   fee?: bigint;
   /** The maximum length of an answer, in tokens [default: 64]. */
   maxTokens?: number;
@@ -91,21 +93,38 @@ export function request(
   );
 }
 
-/** Follows a round, block by block, until its end is final. */
+/**
+ * Follows a round, block by block, until its end is final. The chain removes a round that ended before
+ * anything was public in the next block: its last state is then that of the best block that ended it.
+ */
 export function follow({ client, api }: Swarm, id: bigint): Observable<Update> {
-  const at = (block: BlockId, final: boolean) =>
-    from(api.apis.RoundsApi.round(id, { at: block.hash })).pipe(
-      filter((view) => view !== undefined),
-      map((view) => ({ block: block.number, final, round: roundOf(view) })),
+  return defer(() => {
+    let ended: Update | undefined;
+    const seen = new Set<string>();
+    const fresh = (blocks: BlockId[], index: number) => {
+      const unseen = blocks.filter((block) => !seen.has(block.hash)).reverse();
+      for (const block of unseen) seen.add(block.hash);
+      return index === 0 ? unseen.slice(-1) : unseen;
+    };
+    const at = async (block: BlockId, final: boolean): Promise<Update | undefined> => {
+      const view = await api.apis.RoundsApi.round(id, { at: block.hash });
+      if (view) return { block: block.number, final, round: roundOf(view) };
+      const gone = final && ended && ended.block < block.number;
+      return gone && ended ? { block: block.number, final, round: ended.round } : undefined;
+    };
+    const best = client.bestBlocks$.pipe(
+      concatMap(fresh),
+      concatMap((block) => at(block, false)),
+      tap((update) => {
+        if (update && isOver(update.round)) ended = update;
+      }),
     );
-  const best = client.bestBlocks$.pipe(
-    map((blocks) => blocks[0]),
-    filter((block) => block !== undefined),
-    distinctUntilChanged((left, right) => left.hash === right.hash),
-    concatMap((block) => at(block, false)),
-  );
-  const finalized = client.finalizedBlock$.pipe(concatMap((block) => at(block, true)));
-  return merge(best, finalized).pipe(takeWhile((update) => !isFinal(update), true));
+    const finalized = client.finalizedBlock$.pipe(concatMap((block) => at(block, true)));
+    return merge(best, finalized).pipe(
+      filter((update) => update !== undefined),
+      takeWhile((update) => !isFinal(update), true),
+    );
+  });
 }
 
 function isFinal({ final, round }: Update): boolean {

@@ -116,6 +116,23 @@ test("a round is followed until its end is final", async () => {
   );
 });
 
+test("a round that is removed right after its end is followed until that end is final", async () => {
+  await watch(follow(chain.swarm(), 7n));
+  await chain.block(1, { type: "Committing" });
+  const blocks = [3, 2, 1].map((number) => ({ hash: `${number}`, number }));
+  chain.phases.set("2", { type: "Failed", value: { type: "TooFewCommits" } });
+  chain.best.next(blocks);
+  await settled();
+  assert.equal(ended, "no", "the end may still be replaced");
+  await chain.finalise(3);
+  assert.equal(ended, "completed");
+  const last = updates.at(-1);
+  assert.deepEqual(
+    [last?.block, last?.final, last?.round.phase, last?.round.failure],
+    [3, true, "Failed", "TooFewCommits"],
+  );
+});
+
 test("what a question leaves out has the values of the chain", async () => {
   await watch(ask(chain.swarm(), nobody, { prompt: "Why?", maxTokens: 9 }));
   const [call] = chain.sent;

@@ -19,7 +19,7 @@ use crate::{
     Error, Result,
 };
 
-/// Where things lie in a page.
+/// The layout of a page.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Geometry {
     pub layers: usize,
@@ -99,8 +99,8 @@ impl Page {
             })?;
         let spare = budget.spare().pop();
         let data = match spare {
-            // What was there must not reach a later sequence, not even as a number that is none
-            // times a weight of zero.
+            // Old values must not reach a later sequence, not even a NaN multiplied by a weight of
+            // zero.
             Some(mut data) => {
                 data.fill(0);
                 Ok(data)
@@ -125,7 +125,7 @@ impl Page {
         Ok(page)
     }
 
-    /// For kernels, which write only positions that nobody reads in that phase.
+    /// For kernels, which write only positions that nobody reads in the same phase.
     pub fn as_mut_ptr(&self) -> *mut u16 {
         self.data.as_mut_ptr()
     }
@@ -206,7 +206,7 @@ impl Cache {
         }
     }
 
-    /// Forgets the page whose memory comes free and that was not used for longest, if there is one.
+    /// Forgets the least recently used page whose memory comes free, if there is one.
     fn forget_one(&self) -> bool {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let oldest = known

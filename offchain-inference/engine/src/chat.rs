@@ -7,12 +7,12 @@ use minijinja::{syntax::SyntaxConfig, Environment, Error as JinjaError, ErrorKin
 use regex::{Captures, Regex};
 use std::{collections::BTreeMap, sync::LazyLock};
 
-/// Who says a message.
+/// The author of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Standing instructions.
     System,
-    /// The one who asks.
+    /// The user.
     User,
     /// The model.
     Assistant,
@@ -31,14 +31,14 @@ impl Role {
 /// One turn of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// Who says it.
+    /// Its author.
     pub role: Role,
-    /// What is said.
+    /// Its text.
     pub content: String,
 }
 
 impl Message {
-    /// A message of the one who asks.
+    /// A message of the user.
     pub fn user(content: impl Into<String>) -> Self {
         Self {
             role: Role::User,
@@ -63,33 +63,33 @@ impl Message {
     }
 }
 
-/// Why a conversation could not be turned into a prompt.
+/// An error in turning a conversation into a prompt.
 #[derive(Debug, thiserror::Error)]
 pub enum ChatError {
     /// The template is not valid Jinja, or refused the conversation.
     #[error("chat template: {0:#}")]
     Template(#[from] JinjaError),
-    /// A template that changes or repeats what it is given in a way that cannot be followed.
+    /// The template changes or repeats the messages, so their places cannot be found.
     #[error("chat template: it does not pass the messages on unchanged")]
     NotPassedOn,
-    /// Nothing was said.
+    /// The conversation has no message.
     #[error("there is no message")]
     Empty,
 }
 
-/// For models without a template: questions and answers, as base models have seen them.
+/// Template for models without one: questions and answers, as base models have seen them.
 const PLAIN: &str = "{{ bos_token }}{% for message in messages %}\
     {% if message.role == 'system' %}{{ message.content }}\n\n\
     {% elif message.role == 'user' %}Question: {{ message.content }}\n\
     {% else %}Answer: {{ message.content }}\n\n{% endif %}\
     {% endfor %}{% if add_generation_prompt %}Answer:{% endif %}";
 
-/// What a base model writes when it goes on to ask itself.
+/// A base model writes this when it goes on to ask itself.
 const PLAIN_STOP: &str = "\nQuestion:";
 
 /// Noncharacters, which no text may contain, stand for the messages while the template is rendered:
-/// `OPEN`, the message's number, `CLOSE`. The template never sees what people wrote, so nothing in
-/// it can pass for the template's own text.
+/// `OPEN`, the message's number, `CLOSE`. The template never sees the messages, so nothing in them
+/// can pass for its own text.
 const OPEN: char = '\u{fdd0}';
 const CLOSE: char = '\u{fdd1}';
 
@@ -111,7 +111,7 @@ impl ChatTemplate {
         eos: Option<&str>,
     ) -> Result<Self, ChatError> {
         let mut environment = Environment::new();
-        // As transformers sets up Jinja.
+        // The settings of transformers' Jinja.
         environment.set_syntax(
             SyntaxConfig::builder()
                 .trim_blocks(true)
@@ -140,7 +140,7 @@ impl ChatTemplate {
         Ok(template)
     }
 
-    /// Strings that end a reply besides the model's own tokens.
+    /// Strings that end a reply, besides the model's own tokens.
     pub fn stop_strings(&self) -> &[&'static str] {
         if self.plain {
             &[PLAIN_STOP]
@@ -149,7 +149,7 @@ impl ChatTemplate {
         }
     }
 
-    /// Whether this is the plain template of base models.
+    /// True for the plain template of base models.
     pub fn is_plain(&self) -> bool {
         self.plain
     }
@@ -318,7 +318,7 @@ mod tests {
         ));
     }
 
-    /// Templates in the manner of each family, with what theirs use of the language.
+    /// Templates in the manner of each family, with the parts of the language that theirs use.
     const FAMILIES: [(&str, &str); 6] = [
         (
             "chatml",

@@ -1,36 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a decoder looks like, read from GGUF metadata.
+//! A decoder's configuration, read from GGUF metadata.
 
 use std::ops::Range;
 
 pub use crate::families::Architecture;
 use crate::{families, gguf::Gguf, Error, Result};
 
-/// Which coordinates of a head rotary embedding turns together.
+/// Coordinates of a head that rotary embedding turns together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RopePairs {
-    /// (0, 1), (2, 3), …: how GGUF permutes llama's weights.
+    /// (0, 1), (2, 3), …: GGUF's order of llama's weights.
     Adjacent,
     /// (0, d/2), (1, d/2 + 1), …: GPT-NeoX order.
     Halves,
 }
 
-/// Rotary position embedding of one layer: the angle of pair `i` at position `p` is
-/// `p · scale · base^(−2i/d)`, divided by the model's factor for `i` where it has one.
+/// Rotary position embedding of one layer: the angle of pair `i` at position `p` is `p · scale ·
+/// base^(−2i/d)`, divided by the model's factor for `i` if it has one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rope {
     /// θ.
     pub base: f32,
     /// Linear scaling: 1 / factor.
     pub scale: f32,
-    /// Factor on what is rotated.
+    /// Factor on the rotated coordinates.
     pub magnitude: f32,
     /// Pairs that turn fast are not scaled.
     pub yarn: Option<Yarn>,
 }
 
-/// YaRN: which pairs are scaled. Those that turn more than `fast` times in `context` positions are
-/// not, those that turn less than `slow` times are, and in between it is a mixture.
+/// YaRN: scales some pairs. Pairs that turn more than `fast` times in `context` positions are not
+/// scaled, those that turn less than `slow` times are, and those in between are a mixture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Yarn {
     /// Positions that the model was trained on before it was extended.
@@ -56,7 +56,7 @@ impl Yarn {
 }
 
 impl Rope {
-    /// Without any scaling.
+    /// No scaling.
     pub fn plain(base: f32) -> Self {
         Self {
             base,
@@ -90,20 +90,20 @@ pub enum Activation {
     GeluTanh,
 }
 
-/// A feed-forward sublayer of several, of which each row takes a few.
+/// Several feed-forward sublayers, of which each row takes a few.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Experts {
-    /// How many there are.
+    /// Number of experts.
     pub count: usize,
-    /// How many a row takes: the likeliest by the router's softmax.
+    /// Number of experts that a row takes: the likeliest by the router's softmax.
     pub used: usize,
     /// Feed-forward width of each.
     pub feed_forward: usize,
-    /// Whether the shares of those that a row takes are made to add up to one.
+    /// True if the shares of the experts that a row takes are scaled to add up to one.
     pub normed: bool,
     /// Factor on the shares.
     pub scale: f32,
-    /// Whether there is one more, that all rows take.
+    /// True if there is one more expert, which all rows take.
     pub shared: bool,
 }
 
@@ -112,7 +112,7 @@ pub struct Experts {
 pub struct Config {
     /// Family.
     pub architecture: Architecture,
-    /// `general.name`, where the file has one.
+    /// `general.name`, if the file has one.
     pub name: Option<String>,
     /// Number of layers of the whole model.
     pub layers: usize,
@@ -158,9 +158,9 @@ pub struct Config {
     pub window: Option<usize>,
     /// Every `window_period`-th layer is global, the others slide.
     pub window_period: usize,
-    /// Whether the queries and keys of each head are normed.
+    /// True if the queries and keys of each head are normed.
     pub head_norms: bool,
-    /// Whether a sublayer's output is normed before it is added to the residual stream.
+    /// True if a sublayer's output is normed before it is added to the residual stream.
     pub post_norms: bool,
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Where a model runs.
+//! The device that a model runs on.
 
 use std::{fmt, path::Path, str::FromStr};
 
@@ -10,7 +10,7 @@ use crate::{
     Error, LoadOptions, Result,
 };
 
-/// What computes a model.
+/// A device that computes a model.
 ///
 /// As text, in command lines and configurations: `cpu`, `candle`, `cuda:N`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
@@ -19,7 +19,8 @@ pub enum Device {
     /// The engine's own kernels.
     #[default]
     Cpu,
-    /// candle's kernels on the CPU: what [`Device::Cuda`] computes, without a GPU. Slow; to compare.
+    /// candle's kernels on the CPU: the computation of [`Device::Cuda`] without a GPU. Slow; to
+    /// compare.
     Candle,
     /// An NVIDIA GPU, by its number; needs the feature `cuda`.
     Cuda(usize),

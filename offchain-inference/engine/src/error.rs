@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What can go wrong, in words that say what to do about it.
+//! The engine's errors. Each message says what to do about it.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A model file could not be written.
@@ -21,7 +21,7 @@ pub enum Error {
     Write {
         /// The file.
         path: PathBuf,
-        /// What is in the way.
+        /// The obstacle.
         source: std::io::Error,
     },
     /// The file is not a GGUF file, is truncated, or contradicts itself.
@@ -29,7 +29,7 @@ pub enum Error {
     Corrupt {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The defect.
         reason: String,
     },
     /// A sound file that this engine cannot run.
@@ -79,7 +79,7 @@ pub enum Error {
         start: usize,
         /// One past the last loaded layer.
         end: usize,
-        /// What is missing.
+        /// The missing part.
         part: &'static str,
     },
     /// The system gave no memory or no thread.
@@ -88,7 +88,7 @@ pub enum Error {
     /// An earlier call panicked inside the engine; the model has to be loaded again.
     #[error("the engine failed in an earlier call; load the model again")]
     Poisoned,
-    /// Layers that other nodes compute could not be had.
+    /// Other nodes could not compute their layers.
     #[error(transparent)]
     Remote(Box<dyn std::error::Error + Send + Sync>),
     /// A device that cannot be used.
@@ -96,10 +96,10 @@ pub enum Error {
     Device {
         /// The device.
         device: Device,
-        /// What is missing.
+        /// The missing requirement.
         reason: String,
     },
-    /// candle's error, on its device path.
+    /// An error of candle, on its device path.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
 }

@@ -46,7 +46,7 @@ pub(crate) const CONTEXT: usize = 160;
 /// Experts of the models that have some.
 pub(crate) const EXPERTS: usize = 8;
 
-/// What llama.cpp answered, in `tests/fixtures`.
+/// A recorded answer of llama.cpp, from `tests/fixtures`.
 pub(crate) fn recorded(name: &str) -> String {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
     std::fs::read_to_string(PathBuf::from(folder).join(name)).unwrap()
@@ -102,7 +102,7 @@ pub(crate) fn write(
     }
 }
 
-/// Models of all families, and of what the metadata can change in them.
+/// Models of all families, and of the variants that the metadata can express.
 pub(crate) const FAMILIES: [&str; 13] = [
     "llama",
     "llama with factors",
@@ -158,7 +158,7 @@ pub(crate) fn family(family: &str, dtype: GgmlDType) -> Fixture {
     }
     match name {
         "gemma2" => {
-            // Far below the scores and logits of these weights, so that they matter.
+            // Far below the scores and logits of these weights, so that the caps matter.
             metadata.push(float("attn_logit_softcapping", 2.0));
             metadata.push(float("final_logit_softcapping", 3.0));
         },

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a generation is asked and what it gives; stop strings and cancelling.
+//! Options and results of a generation; stop strings and cancelling.
 
 use crate::{sampling::Sampling, tokenizer::TokenId};
 use std::{
@@ -10,14 +10,14 @@ use std::{
     time::Duration,
 };
 
-/// How to generate.
+/// Options of a generation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GenerateOptions {
     /// The most tokens to generate.
     pub max_tokens: usize,
     /// The text ends before the first of these.
     pub stop: Vec<String>,
-    /// How tokens are drawn.
+    /// Sampling of the tokens.
     pub sampling: Sampling,
 }
 
@@ -31,14 +31,14 @@ impl Default for GenerateOptions {
     }
 }
 
-/// Why a generation ended.
+/// The reason why a generation ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finish {
     /// The model ended its turn.
     EndOfTurn,
     /// This stop string appeared.
     Stop(String),
-    /// As many tokens as asked for.
+    /// The limit on tokens was reached.
     MaxTokens,
     /// The context is full.
     ContextFull,
@@ -51,15 +51,17 @@ pub enum Finish {
 pub struct Generation {
     /// The text, without stop string and special tokens.
     pub text: String,
-    /// The tokens drawn, the one that ended the turn included; empty for backends that do not
-    /// tell.
+    /// The tokens drawn, the one that ended the turn included. Empty if the backend does not tell.
     pub tokens: Vec<TokenId>,
-    /// Why it ended.
+    /// The reason for its end.
     pub finish: Finish,
     /// Tokens in the prompt, if the backend tells.
     pub prompt_tokens: Option<usize>,
     /// Tokens of the prompt that an earlier request had computed.
     pub cached_tokens: usize,
+    /// Passes over the layers after the prompt's: at most one a token, fewer where guesses were right.
+    /// 0 for backends that do not tell.
+    pub passes: usize,
     /// Time until the first token was drawn.
     pub prefill: Duration,
     /// Time from there to the end.
@@ -81,7 +83,7 @@ impl Cancel {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the flag is set.
+    /// True if the flag is set.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -101,8 +103,8 @@ impl<'a> StopFilter<'a> {
         }
     }
 
-    /// Takes `text`; returns what can be passed on, and the stop string if one is complete. After
-    /// that nothing more may be pushed.
+    /// Takes `text`; returns the text that can be passed on, and the stop string if one is
+    /// complete. Nothing more may be pushed after that.
     pub fn push(&mut self, text: &str) -> (String, Option<&'a str>) {
         self.held.push_str(text);
         let stops = self
@@ -123,7 +125,7 @@ impl<'a> StopFilter<'a> {
         (std::mem::replace(&mut self.held, held), None)
     }
 
-    /// What was held back, at the end.
+    /// Returns the text that is still held back, at the end.
     pub fn finish(self) -> String {
         self.held
     }

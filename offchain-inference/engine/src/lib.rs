@@ -9,6 +9,7 @@ pub mod candle;
 pub mod chat;
 pub mod config;
 mod device;
+mod draft;
 mod error;
 mod families;
 #[cfg(test)]

@@ -3,8 +3,8 @@
 //!
 //! A pass is a chain of short phases, thousands a second while decoding, so the threads are woken
 //! once a pass and meet at barriers in between. Within a phase they take tasks from a shared
-//! counter: a thread that the system holds up costs one task's time, not its whole share. Who
-//! computes a task never changes its result.
+//! counter: a thread that the system holds up costs one task's time, not its whole share. The
+//! result of a task does not depend on the thread that computes it.
 
 use std::{
     panic::{catch_unwind, resume_unwind, AssertUnwindSafe},

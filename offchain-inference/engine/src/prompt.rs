@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Prompts that know which of their text is a template's and which is data.
+//! Prompts that know their template text from their data.
 
 /// A piece of a prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Prompt {
         &self.0
     }
 
-    /// Whether there is no text.
+    /// True if there is no text.
     pub fn is_empty(&self) -> bool {
         self.0
             .iter()

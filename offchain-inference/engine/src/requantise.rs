@@ -60,8 +60,8 @@ impl WeightFormat {
 
 /// Writes the model of `source` to `target`, all matrices in `format`.
 ///
-/// From quantised weights nothing is won back: f32 then holds what the quantised weights mean.
-/// The new weights are held in memory until they are written.
+/// Quantised weights regain nothing: f32 then holds the values of the quantised weights. The new
+/// weights are held in memory until they are written.
 pub fn requantise(source: &Gguf, target: &Path, format: WeightFormat) -> Result<()> {
     let mut reader = source.reader()?;
     let mut tensors = Vec::new();
@@ -69,7 +69,7 @@ pub fn requantise(source: &Gguf, target: &Path, format: WeightFormat) -> Result<
         let tensor = read(source, &mut reader, name)?;
         let dtype = match tensor.rank() {
             1 => GgmlDType::F32,
-            // Who computes is decided in floats.
+            // The router's weights stay floats.
             _ if name.ends_with("ffn_gate_inp.weight") => GgmlDType::F32,
             _ => format.dtype(),
         };
@@ -92,9 +92,9 @@ pub fn requantise(source: &Gguf, target: &Path, format: WeightFormat) -> Result<
     write(source, target, &metadata, &tensors)
 }
 
-/// Writes layers [a, b) of the model of `source` to `target`, and its embedding, final norm and head
-/// if `ends`: what a node needs that computes only these. The weights are held in memory until they
-/// are written.
+/// Writes layers [a, b) of the model of `source` to `target`, and its embedding, final norm and
+/// head if `ends`: the tensors of a node that computes only these. The weights are held in memory
+/// until they are written.
 pub fn cut(source: &Gguf, target: &Path, layers: Range<usize>, ends: bool) -> Result<()> {
     let config = Config::from_gguf(source)?;
     config.check_span(&layers, ends)?;
@@ -103,7 +103,7 @@ pub fn cut(source: &Gguf, target: &Path, layers: Range<usize>, ends: bool) -> Re
             .split_once('.')
             .and_then(|(layer, _)| layer.parse().ok())
             .is_some_and(|layer| layers.contains(&layer)),
-        // What is of no layer and no end, all layers need.
+        // All layers need the tensors that are of no layer and no end.
         None => ends || !ENDS.contains(&name),
     };
     let mut reader = source.reader()?;
@@ -111,7 +111,7 @@ pub fn cut(source: &Gguf, target: &Path, layers: Range<usize>, ends: bool) -> Re
     for name in source.names().into_iter().filter(|name| wanted(name)) {
         tensors.push((name, read(source, &mut reader, name)?));
     }
-    // Without the embedding nothing else says how large the vocabulary is.
+    // Without the embedding nothing else gives the size of the vocabulary.
     let key = format!("{}.vocab_size", config.architecture.name());
     let vocab = gguf_file::Value::U32(config.vocab.try_into().unwrap_or(u32::MAX));
     let others = source.metadata().iter();
@@ -120,7 +120,7 @@ pub fn cut(source: &Gguf, target: &Path, layers: Range<usize>, ends: bool) -> Re
         .filter(|(other, _)| *other != key)
         .chain([(key.as_str(), &vocab)])
         .collect();
-    // The same part is the same file, whoever cuts it.
+    // The same part is the same file on every machine.
     metadata.sort_unstable_by_key(|(key, _)| *key);
     write(source, target, &metadata, &tensors)
 }
@@ -137,8 +137,8 @@ fn read(source: &Gguf, reader: &mut TensorReader, name: &str) -> Result<QTensor>
     )?)
 }
 
-/// Puts a file in place of `target` when it is whole and holds what it was to hold; until then
-/// nothing changes. The file of `source` is no target.
+/// Replaces `target` when the new file is whole and holds the right tensors; nothing changes until
+/// then. Refuses the file of `source` as the target.
 fn write(
     source: &Gguf,
     target: &Path,
@@ -170,13 +170,13 @@ fn write(
         .and_then(|()| check_written(&aside, tensors))
         .and_then(|()| fs::rename(&aside, target).map_err(failed));
     if written.is_err() {
-        // Gone or never made: either way it is not there.
+        // Removed or never made: either way it is gone.
         let _ = fs::remove_file(&aside);
     }
     written
 }
 
-/// candle aligns tensors to 32 bytes, whatever the metadata said of another file.
+/// Leaves out the alignment of the source: candle aligns tensors to 32 bytes.
 fn write_new(
     path: &Path,
     metadata: &[(&str, &gguf_file::Value)],
@@ -199,7 +199,7 @@ fn write_new(
     file.into_inner()?.sync_all()
 }
 
-/// An error unless the file holds these tensors, for a reader.
+/// Fails unless a reader finds these tensors in the file.
 fn check_written(path: &Path, tensors: &[(&str, QTensor)]) -> Result<()> {
     let written = Gguf::open(path)?;
     let mut reader = written.reader()?;
@@ -207,7 +207,7 @@ fn check_written(path: &Path, tensors: &[(&str, QTensor)]) -> Result<()> {
         if *read(&written, &mut reader, name)?.data()? != *tensor.data()? {
             return Err(Error::Corrupt {
                 path: path.to_owned(),
-                reason: format!("tensor {name} is not what was written"),
+                reason: format!("tensor {name} differs from the written one"),
             });
         }
     }

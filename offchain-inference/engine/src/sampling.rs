@@ -8,11 +8,11 @@ use rand_chacha::{
 };
 use std::collections::BTreeSet;
 
-/// How tokens are drawn. Filters apply in llama.cpp's order: repetition penalty, top-k, top-p,
+/// Sampling parameters. Filters apply in llama.cpp's order: repetition penalty, top-k, top-p,
 /// min-p, temperature.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampling {
-    /// Divides the logits; 0 takes the most probable token always.
+    /// Divides the logits; 0 always takes the most probable token.
     pub temperature: f32,
     /// Only the k most probable tokens; 0 for all.
     pub top_k: usize,
@@ -22,7 +22,7 @@ pub struct Sampling {
     pub min_p: f32,
     /// Divides positive logits of recent tokens and multiplies negative ones; 1 for none.
     pub repetition_penalty: f32,
-    /// How many of the last tokens the penalty looks at.
+    /// Number of the last tokens that the penalty looks at.
     pub repetition_window: usize,
     /// Seed of the random numbers: same seed, same tokens.
     pub seed: u64,
@@ -42,10 +42,10 @@ impl Default for Sampling {
     }
 }
 
-/// Why a token could not be drawn.
+/// An error in drawing a token.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum SamplingError {
-    /// A parameter outside its range.
+    /// A parameter is outside its range.
     #[error("{name} is {value}, but must be {range}")]
     OutOfRange {
         /// The parameter.
@@ -162,7 +162,7 @@ impl Sampler {
             left -= **weight;
             left < 0.0
         });
-        // Rounding may leave a crumb behind the last candidate.
+        // Rounding may leave a little mass behind the last candidate.
         drawn
             .map(|(c, _)| c.id)
             .or(candidates.last().map(|c| c.id))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What lies between a model's embedding and its head: layers in this process, or on other nodes.
+//! The transformer layers of a model, local or remote.
 
 use crate::{config::Config, Hidden, Model, Result, Session, Step};
 
@@ -8,7 +8,7 @@ pub trait Sequence: Send {
     /// Positions computed.
     fn len(&self) -> usize;
 
-    /// Whether nothing is computed.
+    /// True if nothing is computed.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -22,7 +22,7 @@ pub trait Sequence: Send {
     fn truncate(&mut self, len: usize);
 }
 
-/// What comes before a model's layers and after them.
+/// The ends of a model: its parts before and after the layers.
 pub trait Ends: Send + Sync {
     /// Dimensions and variants of the model.
     fn config(&self) -> &Config;
@@ -54,6 +54,13 @@ pub trait Trunk: Send + Sync {
     /// A sequence that starts with as much of `tokens`, short of the last one, as an earlier
     /// sequence computed and is still known. To be extended by `tokens[session.len()..]`.
     fn session_with_prefix(&self, tokens: &[u32]) -> Self::Session;
+
+    /// The number of further rows that a pass extending `session` computes in about the time of one:
+    /// so many guesses are worth a try. 0 where the layers are here, because every row takes its
+    /// time.
+    fn free_rows(&self, _: &Self::Session) -> usize {
+        0
+    }
 
     /// Extends several sequences and returns the hidden state of the new positions of each, after
     /// the last layer. On an error no sequence has changed.

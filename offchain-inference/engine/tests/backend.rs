@@ -303,7 +303,7 @@ fn sharing_prefixes_changes_nothing() {
         let backend = backend(name);
         let (tree, paths) = tree();
         let together = backend.evaluate(&tree, &Cancel::new()).unwrap();
-        // From what is remembered.
+        // From remembered sequences.
         let again = backend.evaluate(&tree, &Cancel::new()).unwrap();
         assert_eq!(again, together, "{name}");
         let asked: Vec<_> = together

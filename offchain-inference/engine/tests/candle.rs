@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The real models over candle's tensors beside the engine's own decoder. What runs here on candle's
-//! CPU device is what a GPU runs.
+//! The real models over candle's tensors beside the engine's own decoder. The same code runs here
+//! on candle's CPU device and elsewhere on a GPU.
 
 mod common;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The HTTP backend against llama.cpp's own server, from the `xllamacpp` wheel, with the model that
-//! the local backend runs beside it; and against answers in vLLM's format, given by a stub.
+//! The HTTP backend against llama.cpp's own server, from the `xllamacpp` wheel, beside the local
+//! backend with the same model; and against a stub that answers in vLLM's format.
 
 mod common;
 
@@ -78,7 +78,7 @@ fn llama_cpp_s_server_answers_like_the_engine() {
         assert!(there > 0.0 && there - here < 0.5, "{here} {there}");
     }
 
-    // Verdicts work; what the server does not offer is an error that says so.
+    // Verdicts work; a missing feature of the server is an error that names it.
     let messages = [Message::user("What is the capital of France?")];
     let responses = ["Paris.".to_owned(), "Lyon.".to_owned()];
     let task = Task {

@@ -2,7 +2,7 @@
 //! The decoders against llama.cpp's recorded answers.
 //!
 //! llama.cpp ran the weights of the file as f16, so that its own eight-bit activations do not blur
-//! the comparison; how the recordings are made is in `bench/llama-cpp/README.md`.
+//! the comparison. `bench/llama-cpp/README.md` has the commands of the recordings.
 
 mod common;
 
@@ -22,7 +22,7 @@ struct Recording {
 #[derive(Deserialize)]
 struct Passage {
     tokens: Vec<u32>,
-    /// First token that is recorded: the second passage is about what lies beyond gemma's window.
+    /// First recorded token: the second passage is about positions beyond gemma's window.
     from: usize,
     /// For each recorded token but the last: ln p of the token that follows.
     next: Vec<f32>,
@@ -91,7 +91,7 @@ fn compare_trunk(name: &str, trunk: &impl Trunk) -> Agreement {
         }
         let logprobs = model.logprobs(&hidden, &targets).unwrap();
         for (got, expected) in logprobs.iter().zip(expected) {
-            // Far down the tail a small error of a logit is the same error of the logarithm.
+            // Far down the tail, a small error of a logit is as large an error of the logarithm.
             let difference = (got - expected).abs();
             agreement.largest_difference = agreement.largest_difference.max(difference);
         }
@@ -129,7 +129,7 @@ fn the_decoders_agree_with_llama_cpp_on_the_same_f16_weights() {
         let file = directory.path().join(name);
         requantise(&Gguf::open(&model(name)).unwrap(), &file, WeightFormat::F16).unwrap();
         let own = compare(name, &file, ActivationBits::Sixteen);
-        // What a GPU computes too.
+        // The decoder that a GPU runs.
         let device = candle_core::Device::Cpu;
         let candle = CandleModel::load(&file, &device, &LoadOptions::default()).unwrap();
         for agreement in [own, compare_trunk(name, &candle)] {
@@ -146,7 +146,7 @@ fn the_decoders_agree_with_llama_cpp_on_the_same_f16_weights() {
 #[test]
 fn integer_kernels_add_little_to_the_quantised_weights() {
     for name in MODELS {
-        // Q6_K, of which gemma has some, is the format that is quantised anew at load.
+        // Q6_K, which gemma has in part, is quantised anew at load.
         compare(name, &model(name), ActivationBits::Sixteen).assert_share(name, 98);
         compare(name, &model(name), ActivationBits::Eight).assert_share(name, 90);
     }

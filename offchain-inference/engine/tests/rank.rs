@@ -79,7 +79,7 @@ fn likelihood_prefers_the_right_answer_to_noise_and_to_what_is_beside_the_point(
     }
 }
 
-/// What repeats itself, or the question, is probable, and none the better for it.
+/// A response that repeats itself or the question is probable, but scores no better for it.
 #[test]
 fn copying_makes_no_response_better() {
     let right = RESPONSES[0];
@@ -103,7 +103,7 @@ fn copying_makes_no_response_better() {
             for copied in [echoed, half, question] {
                 assert!(right > copied, "{name} {kind} {all:?}");
             }
-            // The precaution is what makes the difference.
+            // The precaution makes the difference.
             let undefended = scores(Quoting::none());
             assert_eq!(undefended[..2], all[..2], "{name} {kind}");
             if kind == RankerKind::Likelihood {
@@ -155,8 +155,8 @@ fn one_endless_response_does_not_stand_in_the_way_of_the_others() {
     }
 }
 
-/// With the defences on, a control token is so many characters: a response that the fence stands
-/// around cannot end the turn, whatever it says.
+/// With the defences on, a control token is plain characters: a response inside the fence cannot
+/// end the turn, whatever it says.
 #[test]
 fn the_fence_is_never_part_of_a_response() {
     let backend = backend(SMOLLM2);
@@ -167,7 +167,7 @@ fn the_fence_is_never_part_of_a_response() {
     }
 }
 
-/// The defence is what makes the difference: pasted raw, the same response has another score.
+/// The defence makes the difference: pasted raw, the same response has another score.
 #[test]
 fn control_tokens_count_only_where_the_defence_is_off() {
     let backend = backend(SMOLLM2);
@@ -245,7 +245,7 @@ fn a_response_behind_a_known_prompt_is_one_pass_of_its_tokens() {
         };
         // Only whole pages are remembered: this one fills up the prompt's last one.
         rank(&"To make the prompt known. ".repeat(8));
-        // The prompt's last token is computed anew, the response's last one predicts nothing.
+        // The prompt's last token is computed anew; the response's last one predicts nothing.
         assert_eq!(rank(response), [branches * tokens], "{kind}");
         assert_eq!(rank(response), [branches * tokens], "{kind}");
     }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The tokenizers of both models against llama.cpp's on the same files, and against responses that
-//! would like to be more than text. The fixtures are recorded by
-//! `starling-bench-llama-cpp record-tokens`.
+//! imitate control tokens. `starling-bench-llama-cpp record-tokens` records the fixtures.
 
 mod common;
 
@@ -48,8 +47,8 @@ fn hex(digest: &[u8]) -> String {
     digest.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// The SHA-256 of each file whose tokens are recorded, by its name. Other parts of the same public
-/// sets have other tokens.
+/// The SHA-256 of each file with recorded tokens, by its name. Other parts of the same public sets
+/// have other tokens.
 fn recorded_parts() -> BTreeMap<String, String> {
     let parts = fixture("evaluation.sha256");
     let lines = parts.lines().filter_map(|line| line.split_once("  "));
@@ -80,8 +79,8 @@ fn nasty_strings_have_the_tokens_of_llama_cpp() {
             let literal = tokenizer.encode(text, Specials::Literal);
             assert_eq!(literal, recorded.literal[i], "{model} {text:?}");
             let parsed = tokenizer.encode(text, Specials::Parse);
-            // llama.cpp puts the token that begins a text in front of one that the text has, and
-            // warns of it; the engine does not.
+            // llama.cpp adds the token that begins a text even if the text has one, and warns of
+            // it; the engine does not.
             let twice = [tokenizer.bos().unwrap(); 2];
             let skip = usize::from(model == GEMMA3 && recorded.parsed[i].starts_with(&twice));
             let expected = &recorded.parsed[i][skip..];
@@ -165,7 +164,7 @@ fn bytes_that_are_no_utf_8_come_out_as_replacement_characters() {
     assert_eq!(text(b"\xf0\x9f"), "\u{fffd}");
 }
 
-/// The text that stands for special tokens in both models and in others.
+/// The texts of special tokens in both models and in others.
 fn markers() -> Vec<String> {
     let mut markers: Vec<String> = MODELS
         .iter()

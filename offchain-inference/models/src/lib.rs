@@ -84,6 +84,9 @@ pub enum StoreError {
         /// The reason.
         reason: String,
     },
+    /// None of several sources gave the file.
+    #[error("no source has the file: {0}")]
+    Sources(String),
     /// Another process is fetching the same model.
     #[error("another process is fetching {0:?}")]
     Busy(String),
@@ -127,7 +130,9 @@ impl Store {
     /// Opens the store in `dir`, or in `$STARLING_MODELS`, or in the user's data folder. A
     /// `manifest.toml` in the folder adds to the built-in manifest.
     pub fn open(dir: Option<PathBuf>) -> Result<Self, StoreError> {
-        let dir = match dir.or_else(|| std::env::var_os(Self::DIR_VARIABLE).map(PathBuf::from)) {
+        // An empty variable counts as not set.
+        let named = std::env::var_os(Self::DIR_VARIABLE).filter(|dir| !dir.is_empty());
+        let dir = match dir.or_else(|| named.map(PathBuf::from)) {
             Some(dir) => dir,
             None => directories::ProjectDirs::from("", "", "starling")
                 .ok_or(StoreError::NoHome)?
@@ -181,7 +186,7 @@ impl Store {
         self.dir.join(&entry.name).join(&entry.file)
     }
 
-    /// Whether a model's file exists. Does not check its content.
+    /// True if a model's file exists. Does not check its content.
     pub fn is_fetched(&self, entry: &Entry) -> bool {
         self.place(entry).is_file()
     }
@@ -211,12 +216,7 @@ impl Store {
         if lock.try_lock().is_err() {
             return Err(StoreError::Busy(name.into()));
         }
-        let whole = fetch::fetch(entry, &partial, progress)?;
-        if let Err(error) = verify(&whole, entry, progress) {
-            // The partial files are of no more use.
-            fs::remove_dir_all(&partial).map_err(at(&partial))?;
-            return Err(error);
-        }
+        let whole = fetch_verified(entry, &partial, progress)?;
         let folder = path.parent().unwrap_or(&self.dir);
         fs::create_dir_all(folder).map_err(at(folder))?;
         fs::rename(&whole, &path).map_err(at(&path))?;
@@ -240,6 +240,42 @@ impl Store {
             }
         }
         Ok(found)
+    }
+}
+
+/// Fetches and checks a file. A source that cannot be reached, or has another file, gives way to the
+/// next one.
+fn fetch_verified(
+    entry: &Entry,
+    partial: &Path,
+    progress: &mut dyn Progress,
+) -> Result<PathBuf, StoreError> {
+    let mut failures = vec![];
+    for source in &entry.sources {
+        let fetched = fetch::fetch(entry, source, partial, progress);
+        let checked = fetched.and_then(|whole| match verify(&whole, entry, progress) {
+            Ok(()) => Ok(whole),
+            Err(error) => {
+                // The partial files are of no more use.
+                fs::remove_dir_all(partial).map_err(at(partial))?;
+                fs::create_dir_all(partial).map_err(at(partial))?;
+                Err(error)
+            },
+        });
+        match checked {
+            Ok(whole) => return Ok(whole),
+            Err(StoreError::Cancelled) => return Err(StoreError::Cancelled),
+            Err(error) => failures.push(error),
+        }
+    }
+    let last = failures.pop();
+    match (failures.is_empty(), last) {
+        (true, Some(only)) => Err(only),
+        (_, last) => {
+            let all = failures.into_iter().chain(last);
+            let all: Vec<_> = all.map(|failure| failure.to_string()).collect();
+            Err(StoreError::Sources(all.join("; ")))
+        },
     }
 }
 

@@ -2,7 +2,7 @@
 //! The known models and their sources.
 
 use crate::StoreError;
-use serde::{Deserialize, Serialize};
+use serde::{de::Error, Deserialize, Deserializer, Serialize};
 use starling_engine::rank::RankerKind;
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -29,8 +29,20 @@ pub struct Entry {
     pub sha256: String,
     /// Best ranker for this model by our measurements.
     pub ranker: RankerKind,
-    /// Source of the file.
-    pub source: Source,
+    /// Sources of the file. The first one that can be reached gives it. `source` in a manifest names
+    /// a single one.
+    #[serde(alias = "source", deserialize_with = "one_or_more")]
+    pub sources: Vec<Source>,
+}
+
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Source>, D::Error> {
+    // A value first, so that an error is that of the source.
+    let value = toml::Value::deserialize(deserializer)?;
+    let sources = match value.is_array() {
+        true => value.try_into(),
+        false => value.try_into().map(|source| vec![source]),
+    };
+    sources.map_err(D::Error::custom)
 }
 
 /// Source of a file.
@@ -137,8 +149,9 @@ impl Entry {
         if self.sha256.len() != 64 || !self.sha256.chars().all(|c| c.is_ascii_hexdigit()) {
             return bad("sha256 must have 64 hexadecimal digits");
         }
-        if matches!(&self.source, Source::PyPi { parts } if parts.is_empty()) {
-            return bad("its source has no parts");
+        let empty = |source: &Source| matches!(source, Source::PyPi { parts } if parts.is_empty());
+        if self.sources.is_empty() || self.sources.iter().any(empty) {
+            return bad("it has no source, or one without parts");
         }
         Ok(())
     }
@@ -152,7 +165,15 @@ mod tests {
     fn the_built_in_manifest_is_sound() {
         let manifest = Manifest::built_in().unwrap();
         let names: Vec<_> = manifest.entries().map(|e| e.name.as_str()).collect();
-        assert_eq!(names, ["gemma-3-270m", "smollm2-135m-instruct"]);
+        assert_eq!(
+            names,
+            [
+                "gemma-3-270m",
+                "qwen2.5-coder-0.5b-instruct",
+                "qwen2.5-coder-1.5b-instruct",
+                "smollm2-135m-instruct",
+            ]
+        );
     }
 
     fn entry(change: impl Fn(&str) -> String) -> Result<Manifest, StoreError> {
@@ -173,8 +194,10 @@ mod tests {
     #[test]
     fn entries_say_what_is_wrong_with_them() {
         let manifest = entry(str::to_owned).unwrap();
-        let source = &manifest.get("m").unwrap().source;
-        assert!(matches!(source, Source::HuggingFace { revision, .. } if revision == "main"));
+        let sources = &manifest.get("m").unwrap().sources;
+        assert!(
+            matches!(&sources[..], [Source::HuggingFace { revision, .. }] if revision == "main")
+        );
         let error = |from: &str, to: &str| {
             entry(|good| good.replace(from, to))
                 .unwrap_err()
@@ -185,5 +208,12 @@ mod tests {
         assert!(error("aaaa\"", "aaa\"").contains("64"));
         assert!(error("\"judge\"", "\"dice\"").contains("dice"));
         assert!(error("size = 1", "size = 1\nsizes = 2").contains("sizes"));
+        let one = "source = { kind = \"huggingface\", repo = \"o/r\", file = \"m.gguf\" }";
+        assert!(error(one, "sources = []").contains("no source"));
+        assert!(error(one, "sources = [{ kind = \"pypi\", parts = [] }]").contains("no source"));
+        let two =
+            "sources = [{ kind = \"path\", path = \"/m\" }, { kind = \"path\", path = \"/n\" }]";
+        let manifest = entry(|good| good.replace(one, two)).unwrap();
+        assert_eq!(manifest.get("m").unwrap().sources.len(), 2);
     }
 }

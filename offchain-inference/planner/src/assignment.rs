@@ -2,9 +2,9 @@
 //! The assignment of rows to columns of the least total cost (Kuhn and Munkres, by shortest
 //! augmenting paths).
 
-/// The column of each row. There are no fewer columns than rows; all costs are finite.
+/// The column of each row. There are at least as many columns as rows; all costs are finite.
 pub fn assign(rows: usize, columns: usize, cost: impl Fn(usize, usize) -> f64) -> Vec<usize> {
-    // Rows and columns count from 1; column 0 stands for the row that is looked for a place.
+    // Rows and columns count from 1; column 0 stands for the row that is being placed.
     let mut row_price = vec![0.0; rows + 1];
     let mut column_price = vec![0.0; columns + 1];
     let mut owner = vec![0; columns + 1];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The one cost of placement and routing: what a token takes through a pipeline, what a swarm takes
-//! through its weakest layer, and the risk that a layer has no holder.
+//! The one cost of placement and routing. It counts the time of a token through a pipeline, the
+//! rate of a swarm through its weakest layer, and the risk that a layer has no holder.
 //!
 //! ```text
 //! hop(i, j) = RTT / 2 + row / min(up of i, down of j) + σ     (the last one, to the client, without σ)
@@ -11,11 +11,11 @@
 //! G         = T^(1−ω) × θ^(−ω) × (1 + U), in seconds; smaller is better
 //! ```
 //!
-//! T is a shortest path over the borders between layers. [`Switch::Anywhere`] lets a pipeline change
-//! nodes at every border. [`Switch::AtEnds`] enters a node only at its own start or where the one
-//! before ends: an upper bound, equal where round-trip times obey the triangle inequality, and much
-//! cheaper. All arithmetic is of correctly rounded operations (sums, products, square roots), so that
-//! scores are the same on every machine.
+//! T is a shortest path over the borders between layers. [`Switch::Anywhere`] lets a pipeline
+//! change nodes at every border. [`Switch::AtEnds`] enters a node only at its own start or at the
+//! end of the one before. That is an upper bound, equal if round-trip times obey the triangle
+//! inequality, and much cheaper. All arithmetic is of correctly rounded operations (sums, products,
+//! square roots), so that scores are the same on every machine.
 
 use std::{cmp::Ordering, ops::Range};
 
@@ -32,7 +32,7 @@ const LANES: usize = 8;
 
 const NEVER: f64 = 1e18;
 
-/// Added to the score of a placement for each layer without a holder: worse than any that has none.
+/// Added to the score of a placement for each layer without a holder: worse than any complete one.
 const UNCOVERED: f64 = 1e12;
 
 /// Seconds of a picture's hops and layers.
@@ -80,18 +80,18 @@ impl Costs {
         }
     }
 
-    /// How many nodes there are.
+    /// The number of nodes.
     pub fn nodes(&self) -> usize {
         self.layer.len()
     }
 
-    /// How many layers the model has.
+    /// The number of layers of the model.
     pub fn layers(&self) -> u16 {
         self.layers
     }
 
-    /// Seconds for a row from one node to another, with the receiver's overhead; a node is no way
-    /// from itself.
+    /// Seconds for a row from one node to another, with the receiver's overhead; no time from a
+    /// node to itself.
     pub fn hop(&self, from: usize, to: usize) -> f64 {
         self.hop[from * self.nodes() + to]
     }
@@ -130,8 +130,8 @@ impl Costs {
         )
     }
 
-    /// What a pipeline of a client takes for a token: `stages` are nodes and how many layers each
-    /// computes.
+    /// Seconds of a token through a client's pipeline; `stages` are nodes with the number of layers
+    /// that each computes.
     pub fn pipeline(&self, client: usize, stages: &[(usize, u16)]) -> f64 {
         let mut at = client;
         let mut time = 0.0;
@@ -143,7 +143,7 @@ impl Costs {
     }
 }
 
-/// Where a pipeline may go from one node to the next.
+/// The borders at which a pipeline may change nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Switch {
     /// At the end of a node's span or at the start of the next one's.
@@ -152,7 +152,7 @@ pub enum Switch {
     Anywhere,
 }
 
-/// What a placement is scored for.
+/// The objective of a placement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Objective {
     /// ω in eighths: 0 counts latency alone, 8 throughput alone.
@@ -185,10 +185,10 @@ fn eighths(value: f64, eighths: u8) -> f64 {
         .fold(1.0, |product, (_, power)| product * power)
 }
 
-/// How good a placement is.
+/// The quality of a placement.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Score {
-    /// Mean seconds of a token over clients; huge where a layer has no holder.
+    /// Mean seconds of a token over clients; huge if a layer has no holder.
     pub token: f64,
     /// Tokens a second through the weakest layer.
     pub rate: f64,
@@ -196,12 +196,12 @@ pub struct Score {
     pub risk: f64,
     /// Layers without a holder.
     pub uncovered: u16,
-    /// G in seconds; smaller is better. Beyond 10¹² where a layer has no holder.
+    /// G in seconds; smaller is better. Beyond 10¹² if a layer has no holder.
     pub total: f64,
 }
 
 impl Score {
-    /// Which is better; scores that differ by less than [`EQUAL`] are equal.
+    /// Orders scores by quality; scores that differ by less than [`EQUAL`] are equal.
     pub fn compare(&self, other: &Self) -> Ordering {
         if (self.total - other.total).abs() <= EQUAL * self.total.min(other.total) {
             Ordering::Equal
@@ -211,17 +211,18 @@ impl Score {
     }
 }
 
-/// A layer with less than this times the weakest layer's rate counts as weak, too.
+/// A layer with less than this times the weakest layer's rate also counts as weak.
 const NEARLY_WEAKEST: f64 = 1.02;
 
-/// What a search gives for a placement in which no layer is weak over one in which all are.
+/// The price that a search pays for a placement without weak layers over one whose layers are all
+/// weak.
 const FEWER_WEAK: f64 = 1e-3;
 
-/// By how much at most a group of clients is expected to be faster than in any placement so far.
+/// Factor on a group's least time so far: no group of clients is expected to be faster than that.
 const LITTLE_FASTER: f64 = 0.97;
 
-/// Clients that stand for all nodes: all where there are no more than `most`, else `most` of them
-/// in even steps.
+/// Clients that stand for all nodes: all if there are at most `most`, else `most` of them in even
+/// steps.
 pub fn clients(nodes: usize, most: usize) -> Vec<usize> {
     if nodes <= most {
         return (0..nodes).collect();
@@ -253,7 +254,7 @@ struct Border {
     sources: Range<usize>,
 }
 
-/// Scores placements. It keeps the memory that it needs between calls.
+/// Scores placements. Keeps its memory between calls.
 pub struct Evaluator<'a> {
     costs: &'a Costs,
     objective: Objective,
@@ -298,8 +299,8 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// How many placements had their pipelines computed; one that was given up after some groups of
-    /// clients counts in part.
+    /// The number of placements whose pipelines were computed. One that was given up after some
+    /// groups of clients counts in part.
     pub fn evaluations(&self) -> u64 {
         self.work.div_ceil(self.groups.len().max(1) as u64)
     }
@@ -309,8 +310,8 @@ impl<'a> Evaluator<'a> {
         &self.clients
     }
 
-    /// Scores a placement. Spans beyond the model or the costs' nodes are a caller's mistake:
-    /// [`Placement::allowed`] cuts them.
+    /// Scores a placement. The caller must cut spans beyond the model or the costs' nodes with
+    /// [`Placement::allowed`].
     pub fn score(&mut self, placement: &Placement, switch: Switch) -> Score {
         let (rate, risk, uncovered) = self.weakest(&placement.0);
         if uncovered > 0 {
@@ -332,12 +333,12 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// The total of a placement as a search sees it, or `None` where it is beyond `limit`.
+    /// The total of a placement as a search sees it, or `None` if it is beyond `limit`.
     ///
-    /// Groups of clients are computed one after the other, and no more of them once the rest would
-    /// have to be much faster than in any placement so far. Among placements that are equally good
-    /// but for it, one with fewer weak layers is a little better, since θ alone does not tell
-    /// how far the next gain is.
+    /// Groups of clients are computed one after the other. The rest is left out once it would have
+    /// to be much faster than in any placement so far. Of placements that are otherwise equally
+    /// good, one with fewer weak layers is a little better, since θ alone does not tell how far the
+    /// next gain is.
     pub(crate) fn total_within(&mut self, spans: &[Span], limit: f64) -> Option<f64> {
         let (rate, risk, uncovered) = self.weakest(spans);
         if uncovered > 0 {
@@ -381,7 +382,7 @@ impl<'a> Evaluator<'a> {
         times
     }
 
-    /// θ, U and how many layers have no holder.
+    /// θ, U and the number of layers without a holder.
     fn weakest(&mut self, spans: &[Span]) -> (f64, f64, u16) {
         self.rates.fill(0.0);
         self.risks.fill(1.0);
@@ -524,8 +525,8 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-/// When `node` can be entered at the border `at` from one of `sources`, less the time that it would
-/// have taken for the layers before.
+/// The time at which `node` can be entered at the border `at` from one of `sources`, less its own
+/// time for the layers before.
 #[inline]
 fn enter(
     costs: &Costs,
@@ -547,7 +548,7 @@ fn enter(
     least
 }
 
-/// A pipeline and what it costs.
+/// A pipeline and its cost.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Way {
     /// Nodes and the layers that each computes, in order.
@@ -556,12 +557,12 @@ pub struct Way {
     pub cost: f64,
 }
 
-/// The cheapest pipeline over `layers` of nodes below `nodes`, that may change nodes at every
-/// border; `None` where a layer has no holder.
+/// The cheapest pipeline over `layers` of nodes below `nodes`, which may change nodes at every
+/// border; `None` if a layer has no holder.
 ///
-/// `held` are the layers that a node holds. `hop` is what it costs to enter a node, from the client
-/// (`None`) or from another node; `layer` what a layer costs there; `leave` what it costs to go back
-/// to the client. Costs are finite.
+/// `held` are the layers of a node. `hop` is the cost to enter a node, from the client (`None`) or
+/// from another node; `layer` the cost of a layer there; `leave` the cost to go back to the client.
+/// Costs are finite.
 pub fn cheapest(
     nodes: usize,
     layers: Range<usize>,
@@ -570,7 +571,7 @@ pub fn cheapest(
     layer: impl Fn(usize) -> f64,
     leave: impl Fn(usize) -> f64,
 ) -> Option<Way> {
-    /// How a node was entered, and the place of how the one before was.
+    /// The entry into a node, and the place of the entry into the one before.
     struct Entry {
         node: usize,
         border: usize,
@@ -659,7 +660,7 @@ impl Group {
 /// Nodes sorted by a border.
 #[derive(Default)]
 struct Buckets {
-    /// Where the nodes of each border begin.
+    /// The first place of each border's nodes.
     from: Vec<u32>,
     nodes: Vec<u32>,
 }
@@ -678,7 +679,7 @@ impl Buckets {
         }
         self.nodes.clear();
         self.nodes.resize(sum as usize, 0);
-        // Each node takes the next place of its border; the places then begin where they ended.
+        // `from` has the end of each border's nodes; counting down leaves their start.
         for (node, span) in spans.iter().enumerate().rev() {
             if let Some(at) = border(span) {
                 let next = &mut self.from[usize::from(at) + 1];

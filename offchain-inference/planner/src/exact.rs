@@ -14,8 +14,8 @@ use crate::{
 /// Nodes up to which the best private pipeline is computed.
 pub const MAX_PRIVATE: usize = 16;
 
-/// How many placements there are in which every node holds as much as its memory takes; `None`
-/// beyond 2⁶⁴.
+/// The number of placements in which every node holds as much as its memory takes; `None` beyond
+/// 2⁶⁴.
 pub fn placements(picture: &Picture) -> Option<u64> {
     let layers = picture.model().layers;
     let mut nodes = picture.nodes().iter();
@@ -61,12 +61,12 @@ impl Solver for Enumeration {
     }
 }
 
-/// A pipeline of nodes and the layers that each computes, and what a token takes.
+/// A pipeline, as nodes with the number of layers that each computes, and its seconds of a token.
 pub type Private = (Vec<(usize, u16)>, f64);
 
 /// The best pipeline for one client that may place the whole model as it likes, by Held and Karp's
 /// program over subsets; the layers of a set go to its fastest nodes first. `None` for more than
-/// [`MAX_PRIVATE`] nodes, or where memory does not suffice.
+/// [`MAX_PRIVATE`] nodes, or if memory does not suffice.
 pub fn private_pipeline(picture: &Picture, costs: &Costs, client: usize) -> Option<Private> {
     let n = costs.nodes();
     if n > MAX_PRIVATE {
@@ -125,8 +125,8 @@ pub fn private_pipeline(picture: &Picture, costs: &Costs, client: usize) -> Opti
     Some((stages, time))
 }
 
-/// How many layers each node of a set holds: at least one, the fastest as many as they can; `None`
-/// where the set cannot hold the model or has more nodes than layers.
+/// The number of layers of each node of a set: at least one, the fastest as many as they can.
+/// `None` if the set cannot hold the model or has more nodes than layers.
 fn lengths(picture: &Picture, fastest: &[usize], set: usize) -> Option<Vec<(usize, u16)>> {
     let layers = u32::from(picture.model().layers);
     let members = fastest.iter().filter(|&&node| set >> node & 1 == 1);

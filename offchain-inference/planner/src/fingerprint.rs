@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A short description of a swarm: how its nodes group, which rings they leave, what they hold.
+//! A short description of a swarm: the groups of its nodes, the rings between them, their capacity.
 //!
-//! Integers only, so that it is the same on every machine. As a key to schemas it was
-//! at best one per cent better than simple features in a prototype; it describes a swarm in public
-//! and preselects schemas that are then scored exactly.
+//! Integers only, so that it is the same on every machine. As a key to schemas it was at best one
+//! per cent better than simple features in a prototype. It describes a swarm in public and
+//! preselects schemas that are then scored exactly.
 
 use codec::{Decode, Encode};
 
@@ -17,10 +17,10 @@ const GRID: [u32; 64] = [
     9022, 10245, 11633, 13210, 15000,
 ];
 
-/// Landscapes of H1 that are kept.
+/// The number of landscapes of H1.
 const LANDSCAPES: usize = 3;
 
-/// Parts of a grid step in which births and deaths are told.
+/// Parts of a grid step: the unit of births and deaths.
 const PARTS: u32 = 16;
 
 /// ln 3000 / 63: a step of the grid.
@@ -31,7 +31,7 @@ const STEP: f64 = 0.127_085_7;
 pub struct Fingerprint {
     /// The version of the format: 1.
     pub version: u8,
-    /// How many nodes there are.
+    /// The number of nodes.
     pub nodes: u16,
     /// Groups at each threshold, as a share of the nodes in 1/65535.
     pub h0: [u16; 64],
@@ -76,7 +76,7 @@ impl Fingerprint {
         }
     }
 
-    /// How far two swarms are apart.
+    /// The distance of two swarms.
     pub fn distance(&self, other: &Self) -> f64 {
         let part = |a: &[u16], b: &[u16], scale: f64| {
             let gap = |(a, b): (&u16, &u16)| ((f64::from(*a) - f64::from(*b)) / scale).powi(2);
@@ -100,7 +100,7 @@ fn share(part: usize, whole: usize, unit: usize) -> u16 {
     (part * unit / whole.max(1)).min(usize::from(u16::MAX)) as u16
 }
 
-/// Where a time is on the grid, in 1/16 steps.
+/// The place of a time on the grid, in 1/16 steps.
 fn position(time: u32) -> u32 {
     let after = GRID.partition_point(|&threshold| threshold <= time);
     let Some(before) = after.checked_sub(1) else {

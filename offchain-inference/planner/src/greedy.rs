@@ -19,10 +19,10 @@ use crate::{
     relocate, Server, Span, MOVE_BELOW,
 };
 
-/// Where a placement comes from.
+/// The origin of a placement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Origin {
-    /// The placement of now.
+    /// The present placement.
     Present,
     /// Petals' rule for joining, in an order of arrival.
     Petals(u8),
@@ -38,7 +38,7 @@ pub enum Origin {
     Annealing,
     /// A genetic algorithm.
     Brkga,
-    /// Every placement was tried.
+    /// The enumeration of all placements.
     Enumeration,
 }
 
@@ -61,13 +61,13 @@ impl fmt::Display for Origin {
 /// Orders of arrival in which Petals' rule is tried.
 pub const ORDERS: u8 = 3;
 
-/// States of Parallax' dynamic program for a candidate, and for a comparison.
+/// States of Parallax' dynamic program for a candidate.
 const CANDIDATE_STATES: usize = 20_000;
-/// States of Parallax' dynamic program where it is compared with.
+/// States of Parallax' dynamic program for a comparison.
 pub const COMPARED_STATES: usize = 400_000;
 
-/// The placements of simple rules, the present one where there is one, and those of the schemas of
-/// a library that are nearest.
+/// The placements of simple rules, the present one if there is one, and those of the nearest
+/// schemas of a library.
 pub fn candidates(
     picture: &Picture,
     library: Option<&Library>,
@@ -97,8 +97,8 @@ pub fn candidates(
         .collect()
 }
 
-/// Petals' rule: nodes join in an order of arrival that `seed` draws; with `rebalanced` they then
-/// move as [`relocate`] says, four times each or until none does.
+/// Petals' rule: nodes join in an order of arrival that `seed` draws. With `rebalanced` they then
+/// move by [`relocate`], four times each or until none does.
 pub fn petals(picture: &Picture, costs: &Costs, seed: u8, rebalanced: bool) -> Placement {
     let layers = usize::from(picture.model().layers);
     let mut rng = ChaCha8Rng::seed_from_u64(seed.into());
@@ -136,8 +136,8 @@ pub fn petals(picture: &Picture, costs: &Costs, seed: u8, rebalanced: bool) -> P
     Placement(spans)
 }
 
-/// Every node with its full memory at a place by chance; the first of 200 draws that leaves no
-/// layer without a holder, else the last.
+/// Every node with its full memory at a random place: the first of 200 draws that leaves no layer
+/// without a holder, else the last.
 pub fn random(picture: &Picture, seed: u64) -> Placement {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let layers = picture.model().layers;
@@ -167,7 +167,7 @@ fn by_memory(picture: &Picture) -> Vec<usize> {
 }
 
 /// exo's rule: rings of the fewest nodes with memory for the model, layers in proportion to memory.
-/// What is left over holds nothing.
+/// The nodes that are left over hold nothing.
 pub fn exo(picture: &Picture) -> Placement {
     let layers = picture.model().layers;
     let capacity = |node: &usize| picture.nodes()[*node].capacity;
@@ -204,7 +204,7 @@ fn lay(picture: &Picture, spans: &mut [Span], ring: &[usize], weights: &[f64]) {
 }
 
 /// Shares `total` in proportion to weights, each at least one and at most its capacity, by largest
-/// remainder. The capacities together are no less than the total.
+/// remainder. The capacities together are at least the total.
 fn split(total: u16, weights: &[f64], capacities: &[u16]) -> Vec<u16> {
     let sum: f64 = weights.iter().sum();
     let wanted: Vec<_> = weights.iter().map(|w| w / sum * f64::from(total)).collect();
@@ -219,7 +219,7 @@ fn split(total: u16, weights: &[f64], capacities: &[u16]) -> Vec<u16> {
     };
     loop {
         let by = missing(&shares);
-        // Of equal remainders the first counts.
+        // The first of equal remainders counts.
         let most = |may: &dyn Fn(usize) -> bool, sign: f64| {
             let gap = |i: usize| sign * (wanted[i] - f64::from(shares[i]));
             let places = (0..shares.len()).filter(|&i| may(i));
@@ -237,9 +237,9 @@ fn split(total: u16, weights: &[f64], capacities: &[u16]) -> Vec<u16> {
     }
 }
 
-/// Parallax' rule: pipelines by dynamic program up to 24 nodes (a greedy rule beyond, or where it
-/// takes more than `states`), layers by water-filling over speed, the rest of the nodes to the
-/// lightest layer.
+/// Parallax' rule: pipelines by dynamic program up to 24 nodes (by a greedy rule beyond, or if the
+/// program takes more than `states`), layers by water-filling over speed, the rest of the nodes to
+/// the lightest layer.
 pub fn parallax(picture: &Picture, costs: &Costs, states: usize) -> Placement {
     let layers = picture.model().layers;
     let order = by_memory(picture);
@@ -277,7 +277,7 @@ pub fn parallax(picture: &Picture, costs: &Costs, states: usize) -> Placement {
     Placement(spans)
 }
 
-/// Layers each node of a pipeline would take if all were equally long at work, up to its memory.
+/// Layers of each node of a pipeline if all were equally long at work, up to its memory.
 fn water_level(picture: &Picture, costs: &Costs, pipeline: &[usize]) -> Vec<f64> {
     let layers = f64::from(picture.model().layers);
     let slowest = pipeline.iter().map(|&n| costs.layer(n)).fold(0.0, f64::max);
@@ -338,14 +338,14 @@ struct Pipelines<'a> {
     known: HashMap<State, (u32, Step)>,
 }
 
-/// The next node, what open pipelines still need (ascending), and how many are closed.
+/// The next node, the needs of the open pipelines (ascending), and the number of closed ones.
 type State = (usize, Vec<u16>, usize);
 
 #[derive(Clone, Copy)]
 enum Step {
     None,
     Skip,
-    /// The node joins the open pipeline that needs so much.
+    /// The node joins the open pipeline with this need.
     Join(u16),
     Start,
 }
@@ -461,7 +461,7 @@ impl<'a> Pipelines<'a> {
         (place + 1, open, closed)
     }
 
-    /// The pipelines that the known states lead to.
+    /// The pipelines along the best steps of the known states.
     fn trace(&self, count: usize) -> Option<Vec<Vec<usize>>> {
         let mut state: State = (0, vec![], 0);
         let mut open: Vec<(u16, Vec<usize>)> = vec![];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Persistent homology of round-trip times: when nodes join into groups (H0), and which rings of
-//! nodes have nothing near across them (H1).
+//! Persistent homology of round-trip times: the times at which nodes join into groups (H0), and the
+//! rings of nodes that have nothing near across them (H1).
 //!
 //! The Vietoris–Rips complex is filtered by round-trip time. Times need not obey the triangle
 //! inequality: the complex is a flag complex filtered by the weight of edges, and barcodes move no
@@ -14,13 +14,13 @@ use std::collections::HashMap;
 /// The shortest round-trip time that counts, in tenths of a millisecond.
 const SHORTEST: u32 = 5;
 
-/// Nodes that H1 is computed of; of larger swarms, landmarks.
+/// The most nodes of a computation of H1; larger swarms are represented by landmarks.
 pub const LANDMARKS: usize = 64;
 
 /// Bars of a swarm, in tenths of a millisecond.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Barcodes {
-    /// Where groups join, ascending: one bar from 0 for each node but the first.
+    /// Times at which groups join, ascending: one bar from 0 for each node but the first.
     pub h0: Vec<u32>,
     /// Births and deaths of rings, ascending; bars of no length are left out.
     pub h1: Vec<(u32, u32)>,
@@ -79,7 +79,7 @@ fn spanning_tree(distances: &Distances) -> Vec<u32> {
 }
 
 /// At most `most` nodes that are far from each other: first the one that is nearest to all, then
-/// always the one farthest from those so far; of equal ones the first.
+/// always the one farthest from those so far; the first of equal ones.
 fn landmarks(distances: &Distances, most: usize) -> Vec<usize> {
     let n = distances.n;
     if n <= most {
@@ -185,7 +185,7 @@ impl Groups {
         node
     }
 
-    /// Joins the groups of two nodes; whether they were two.
+    /// Joins the groups of two nodes. Returns true if they were two.
     fn join(&mut self, a: usize, b: usize) -> bool {
         let (a, b) = (self.of(a), self.of(b));
         self.0[a] = b;

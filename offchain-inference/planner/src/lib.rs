@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Where the layers of a model go in a swarm, and by which pipeline a client uses them.
+//! The places of a model's layers in a swarm, and the pipelines that clients use.
 //!
-//! A [`Picture`] holds what a node knows of a swarm: the model, the nodes, and the round-trip times
-//! between them. A [`Placement`] gives each node a span of layers. [`Costs`] is the one cost that
-//! placement and routing share; an [`Evaluator`] scores placements by it. [`candidates`] are the
-//! placements of simple rules (Petals, Parallax, exo), and [`plan`] searches for a better one; its
-//! answer is never worse than the best candidate. [`choose`] and [`relocate`] are the rules of
-//! Petals that a node follows where there is no plan.
+//! A [`Picture`] holds a node's knowledge of a swarm: the model, the nodes, and the round-trip
+//! times between them. A [`Placement`] gives each node a span of layers. [`Costs`] is the one cost
+//! that placement and routing share; an [`Evaluator`] scores placements by it. [`candidates`] are
+//! the placements of simple rules (Petals, Parallax, exo). [`plan`] searches for a better one; its
+//! answer is never worse than the best candidate. [`choose`] and [`relocate`] are Petals' rules,
+//! which a node follows if there is no plan.
 //!
 //! The crate is pure: it has no clock, no network and no chain. Budgets are counted in evaluations,
-//! and all that is drawn by chance follows from the picture, so that the same picture gives the
-//! same plan on every machine.
+//! and all random numbers follow from the picture, so that the same picture gives the same plan on
+//! every machine.
 
 mod assignment;
 pub mod cost;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Schemas: placements of recorded swarms, found by fingerprint and carried over to another swarm.
 //!
-//! A library is signed by its publisher, and anyone can check an entry: its fingerprint and its score
-//! follow from its nodes and round-trip times. One entry that does not follow makes the whole library
-//! refused. A schema is only ever one candidate among others and is scored exactly, so that no library can
-//! make a plan worse than the best of the simple rules.
+//! A library is signed by its publisher, and anyone can check an entry: its fingerprint and its
+//! score follow from its nodes and round-trip times. One entry that does not follow makes the whole
+//! library refused. A schema is only one candidate among others and is scored exactly, so no
+//! library can make a plan worse than the best of the simple rules.
 
 use blake2::{digest::consts::U32, Blake2b, Digest};
 use codec::{Decode, Encode};
@@ -19,13 +19,13 @@ use crate::{
     search::REPORTED_CLIENTS,
 };
 
-/// Bytes that a library may have.
+/// The most bytes of a library.
 pub const MAX_BYTES: usize = 4 << 20;
 
-/// Schemas that a library may have.
+/// The most schemas of a library.
 pub const MAX_SCHEMAS: usize = 256;
 
-/// Schemas that become candidates.
+/// The number of schemas that become candidates.
 pub const NEAREST: usize = 5;
 
 const CONTEXT: &[u8] = b"starling library";
@@ -41,7 +41,7 @@ pub struct SchemaNode {
     pub capacity: u16,
     /// The first layer of its span.
     pub start: u16,
-    /// How many layers it holds.
+    /// The number of layers that it holds.
     pub length: u16,
     /// Nanoseconds a layer.
     pub layer_ns: u64,
@@ -62,11 +62,11 @@ pub struct Schema {
     pub layers: u16,
     /// Bytes of a row on the wire.
     pub row_bytes: u32,
-    /// Nanoseconds that a stage takes besides network and layers.
+    /// Nanoseconds of a stage besides network and layers.
     pub hop_ns: u32,
     /// The fingerprint of the swarm.
     pub fingerprint: Fingerprint,
-    /// The nodes and what they hold.
+    /// The nodes and their spans.
     pub nodes: Vec<SchemaNode>,
     /// Round-trip times in tenths of a millisecond: the upper triangle, row after row.
     pub rtt: Vec<u32>,
@@ -83,7 +83,7 @@ pub struct Library {
     pub schemas: Vec<Schema>,
 }
 
-/// A library as it is kept and sent.
+/// A library as stored and sent.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 struct Signed {
     publisher: [u8; 32],
@@ -91,7 +91,7 @@ struct Signed {
     library: Vec<u8>,
 }
 
-/// A library that is not used.
+/// A reason to refuse a library.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LibraryError {
     /// It is too long.
@@ -100,14 +100,14 @@ pub enum LibraryError {
     /// It cannot be decoded.
     #[error("the bytes are no library")]
     Undecodable,
-    /// Its version is not known.
+    /// Its version is unknown.
     #[error("a library of version {0}; version 1 is known")]
     Version(u8),
     /// It has too many schemas.
     #[error("a library of {0} schemas; at most {MAX_SCHEMAS} are read")]
     TooMany(usize),
     /// Its publisher is not trusted.
-    #[error("the publisher of the library is not among those that are trusted")]
+    #[error("the publisher of the library is not trusted")]
     Publisher,
     /// The signature is not of its publisher over this chain and this library.
     #[error("the signature of the library does not match")]
@@ -155,7 +155,7 @@ impl Schema {
         }
     }
 
-    /// The swarm and the placement that it records.
+    /// The recorded swarm and its placement.
     fn unpack(&self, place: usize) -> Result<(Picture, Placement), LibraryError> {
         let n = self.nodes.len();
         if n > MAX_NODES || self.rtt.len() != n * n.saturating_sub(1) / 2 {
@@ -178,7 +178,7 @@ impl Schema {
         Ok((picture, Placement(spans.collect())))
     }
 
-    /// Whether everything that it says follows from its nodes and round-trip times.
+    /// Fails unless all values follow from its nodes and round-trip times.
     fn check(&self, place: usize) -> Result<(), LibraryError> {
         let (picture, placement) = self.unpack(place)?;
         let same = Self::new(&picture, &placement);
@@ -216,7 +216,7 @@ fn picoseconds(picture: &Picture, placement: &Placement) -> u64 {
     (score.total * 1e12).round() as u64
 }
 
-/// BLAKE2-256 of the bytes of a library, as a release or a configuration names it.
+/// BLAKE2-256 of the bytes of a library; releases and configurations name a library by it.
 pub fn hash(bytes: &[u8]) -> [u8; 32] {
     Blake2b::<U32>::digest(bytes).into()
 }
@@ -287,7 +287,7 @@ impl Library {
         Ok(library)
     }
 
-    /// The schemas for the picture's model whose swarms are most like it, nearest first. Schemas of
+    /// The schemas for the picture's model with the most similar swarms, nearest first. Schemas of
     /// other models are no candidates.
     pub fn nearest(&self, picture: &Picture, most: usize) -> Vec<usize> {
         let fingerprint = Fingerprint::new(picture);
@@ -306,15 +306,15 @@ impl Library {
             .collect()
     }
 
-    /// The placement of a schema carried over to another swarm and repaired; `None` where there is
-    /// no such schema or it is no swarm.
+    /// The placement of a schema carried over to another swarm and repaired; `None` if there is no
+    /// such schema or it is no swarm.
     pub fn transfer(&self, place: usize, picture: &Picture) -> Option<Placement> {
         let (known, placement) = self.schemas.get(place)?.unpack(place).ok()?;
         Some(repair(picture, transfer(&known, &placement, picture)))
     }
 }
 
-/// What makes nodes of two swarms alike: memory, speed, and how far the others are.
+/// Features by which nodes of two swarms are matched: memory, speed, and distances to the others.
 fn features(picture: &Picture) -> Vec<[f64; 4]> {
     let n = picture.nodes().len();
     let layers = f64::from(picture.model().layers);
@@ -340,8 +340,8 @@ fn distance(picture: &Picture, i: usize, j: usize) -> f64 {
     f64::from(ln(picture.rtt(i, j).max(5).into())) / 1024.0
 }
 
-/// Gives each node of `picture` the place of a node that is like it: by features first, then also
-/// by its distances to the nodes that the others stand for.
+/// Gives each node of `picture` the place of a similar node: by features first, then also by its
+/// distances to the nodes that the others stand for.
 fn transfer(known: &Picture, placement: &Placement, picture: &Picture) -> Placement {
     let (few, n) = (known.nodes().len(), picture.nodes().len());
     let (theirs, ours) = (features(known), features(picture));
@@ -349,7 +349,7 @@ fn transfer(known: &Picture, placement: &Placement, picture: &Picture) -> Placem
         let gap = |(a, b): (&f64, &f64)| (a - b) * (a - b);
         ours[i].iter().zip(&theirs[x]).map(gap).sum()
     };
-    // Each known node may stand for several, where there are fewer of them.
+    // Each known node may stand for several, if there are fewer of them.
     let columns = n.div_ceil(few) * few;
     let likeness: Vec<Vec<f64>> = (0..n)
         .map(|i| (0..few).map(|x| unlike(i, x)).collect())
@@ -393,7 +393,7 @@ fn transfer(known: &Picture, placement: &Placement, picture: &Picture) -> Placem
     Placement::full(picture, &starts)
 }
 
-/// Lets the node that is most easily spared go to the first layer without a holder, until there is
+/// Moves the node that is most easily spared to the first layer without a holder, until there is
 /// none or every node had its turn.
 fn repair(picture: &Picture, mut placement: Placement) -> Placement {
     let layers = picture.model().layers;

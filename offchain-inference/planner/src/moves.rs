@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! When a plan is followed, and in which order nodes move.
+//! The decision to follow a plan, and the order in which nodes move.
 //!
 //! Nobody coordinates. Anyone proposes a plan, everyone scores it on a picture of its own, and each
-//! node decides for itself. A plan is worth following where it gains more than its moves cost; it is
-//! followed once holders of more than half of the model's memory announce it, of at least three
-//! accounts where there are three, so that no account can move a swarm alone. Every prefix of its
-//! moves leaves every layer with a holder.
+//! node decides for itself. A plan is worth following if it gains more than its moves cost. It is
+//! followed once holders of more than half of the model's memory announce it. They must belong to
+//! at least three accounts if there are three, so that no account can move a swarm alone. Every
+//! prefix of its moves leaves every layer with a holder.
 
 use blake2::{digest::consts::U32, Blake2b, Digest};
 
@@ -15,12 +15,12 @@ use crate::{
     placement::{Placement, Span},
 };
 
-/// What moves cost, and how much a plan must gain.
+/// The price of moves, and the least gain of a plan.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hysteresis {
     /// λ: the price of moving all layers, in ln G.
     pub price: f64,
-    /// The least gain in ln G besides.
+    /// The least gain in ln G on top.
     pub least_gain: f64,
 }
 
@@ -29,7 +29,7 @@ impl Hysteresis {
     pub fn of_loading(seconds: f64) -> Self {
         let price = seconds / 600.0;
         Self {
-            // A time that is none counts as a download.
+            // A loading time that is not a number counts as a download.
             price: if price.is_nan() {
                 1.0
             } else {
@@ -39,7 +39,7 @@ impl Hysteresis {
         }
     }
 
-    /// Whether a plan that moves this share of all layers is worth it.
+    /// True if a plan that moves this share of all layers is worth following.
     pub fn worth(&self, now: &Score, plan: &Score, moved: f64) -> bool {
         if plan.uncovered != now.uncovered {
             return plan.uncovered < now.uncovered;
@@ -64,14 +64,15 @@ pub fn moved_share(now: &Placement, plan: &Placement) -> f64 {
 pub struct Move {
     /// The node.
     pub node: usize,
-    /// What it holds now.
+    /// Its present span.
     pub from: Span,
-    /// What it will hold.
+    /// Its next span.
     pub to: Span,
 }
 
-/// Moves one after the other from one placement to another. A node is away while it loads: it never
-/// moves while it alone holds a layer that has a holder now. Nodes that cannot move without that stay.
+/// Moves one after the other from one placement to another. A node is away while it loads. It never
+/// moves while it alone holds a layer that has a holder now; a node that cannot move without that
+/// stays.
 pub fn in_order(picture: &Picture, now: &Placement, plan: &Placement) -> Vec<Move> {
     let layers = picture.model().layers;
     let now = now.allowed(picture);
@@ -95,7 +96,7 @@ pub fn in_order(picture: &Picture, now: &Placement, plan: &Placement) -> Vec<Mov
     moves
 }
 
-/// What a holder says of the plan that it would follow.
+/// A holder's announcement of the plan that it would follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Announced {
     /// Layers that it has memory for.
@@ -106,8 +107,8 @@ pub struct Announced {
     pub plan: Option<[u8; 32]>,
 }
 
-/// Whether a plan is in force: holders with more than half of the memory announce it, of at least
-/// three accounts, or of all where there are fewer.
+/// True if a plan is in force: holders with more than half of the memory announce it, of at least
+/// three accounts, or of all if there are fewer.
 pub fn in_force(holders: &[Announced], plan: &[u8; 32]) -> bool {
     let accounts = |of: &dyn Fn(&Announced) -> bool| {
         let mut accounts: Vec<_> = holders
@@ -128,8 +129,8 @@ pub fn in_force(holders: &[Announced], plan: &[u8; 32]) -> bool {
     needed > 0 && accounts(&follows) >= needed && memory(&follows) * 2 > memory(&|_| true)
 }
 
-/// Who proposes a plan in an epoch: places of the peers in the order of their turns, by the hash of
-/// model, epoch and peer.
+/// The proposers of a plan in an epoch: places of the peers in the order of their turns, by the
+/// hash of model, epoch and peer.
 pub fn proposers(model: &[u8], epoch: u64, peers: &[&[u8]]) -> Vec<usize> {
     let turn = |place: &usize| -> [u8; 32] {
         let mut hasher = Blake2b::<U32>::new();
@@ -227,7 +228,7 @@ mod tests {
             holder(5, 3, None),
         ];
         assert!(!in_force(&one, &plan));
-        // All of two accounts suffice, where there are no more.
+        // All of two accounts suffice if there are no more.
         let two = [holder(9, 1, Some(1)), holder(9, 2, Some(1))];
         assert!(in_force(&two, &plan));
         assert!(!in_force(&[], &plan));

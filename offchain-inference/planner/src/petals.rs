@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Which node serves which layers of a model.
+//! Petals' rules for the layers that a server holds.
 //!
 //! A model is a row of layers, and a swarm answers no faster than its weakest layer lets it. A
-//! server that joins takes the span that raises the weakest layers ([`choose`]); one that serves
-//! looks from time to time whether another place is much better ([`relocate`]). These are the rules
-//! of Petals (Borzunov et al., "Distributed Inference and Fine-tuning of Large Language Models Over
+//! server that joins takes the span that raises the weakest layers ([`choose`]). A server checks
+//! from time to time whether another place is much better ([`relocate`]). These are the rules of
+//! Petals (Borzunov et al., "Distributed Inference and Fine-tuning of Large Language Models Over
 //! The Internet", arXiv 2312.08361, section 3.2 and appendix D), over a picture of the swarm that
 //! every server has for itself. Nobody coordinates.
 //!
-//! Rates are held in thousandths, as integers: sums are exact and the same in any order, so that
-//! servers with the same picture come to the same place, and none moves for a rounding error.
+//! Rates are integers, in thousandths: sums are exact and the same in any order, so that servers
+//! with the same picture come to the same place, and none moves for a rounding error.
 //!
 //! ```
 //! use starling_planner::{choose, relocate, weakest, Server, MOVE_BELOW};
@@ -25,20 +25,20 @@
 
 use std::ops::Range;
 
-/// A server moves where the swarm's weakest layer now has less than this share of the rate that it
+/// A server moves if the swarm's weakest layer now has less than this share of the rate that it
 /// would have after moving. Petals' default.
 pub const MOVE_BELOW: f64 = 0.75;
 
 /// Rounds in which the others are imagined to move too. Small swarms settle in two or three.
 const ROUNDS: usize = 8;
 
-/// What one server does.
+/// The span and the rate of one server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Server {
-    /// Layers [start, end) that it serves. What lies outside the model is ignored.
+    /// Layers [start, end) that it serves. The part outside the model is ignored.
     pub span: Range<usize>,
-    /// Tokens per second that it takes through its span. What is negative or not a number counts
-    /// as nothing.
+    /// Tokens per second that it takes through its span. A negative rate, or one that is not a
+    /// number, counts as nothing.
     pub rate: f64,
 }
 
@@ -81,7 +81,7 @@ impl Load {
     }
 
     /// The place whose rates, sorted, come first: it holds the weakest layer, among those the most
-    /// of them, and so on. Of equal places `preferred` wins, else the first.
+    /// of them, and so on. `preferred` wins among equal places, else the first.
     ///
     /// Serving there makes the sorted rates of all layers come last among all places, so each move
     /// raises them, and moving one at a time ends.
@@ -104,7 +104,8 @@ impl Load {
     }
 }
 
-/// At most 2⁴⁰, so that sums over any swarm stay exact; 0 for what is negative or not a number.
+/// At most 2⁴⁰, so that sums over any swarm stay exact; 0 for a negative rate or one that is not a
+/// number.
 fn thousandths(rate: f64) -> u64 {
     ((rate * 1e3).round() as u64).min(1 << 40)
 }
@@ -114,8 +115,8 @@ pub fn weakest(layers: usize, servers: &[Server]) -> f64 {
     Load::of(layers, servers).weakest() as f64 / 1e3
 }
 
-/// Where a server that can hold `length` layers joins a swarm of `servers` for a model of `layers`.
-/// `None` for a model or a span of no layers.
+/// The span at which a server that can hold `length` layers joins a swarm of `servers` for a model
+/// of `layers`. `None` for a model or a span of no layers.
 pub fn choose(layers: usize, length: usize, servers: &[Server]) -> Option<Range<usize>> {
     if length == 0 {
         return None;
@@ -123,16 +124,16 @@ pub fn choose(layers: usize, length: usize, servers: &[Server]) -> Option<Range<
     Load::of(layers, servers).best(length.min(layers), None)
 }
 
-/// Where the server `own` moves, if it does.
+/// The new span of the server `own`, if it moves.
 ///
-/// It does not while it alone serves a layer of a swarm that can answer, since nobody would until
-/// it has loaded its new span. Else it imagines that it moves to the best place and that the others
-/// then follow the same rule; it moves if the weakest layer now has less than the share `below` of
-/// what it would have then ([`MOVE_BELOW`]). In a swarm that cannot answer even then, it moves if
+/// A server stays while it alone serves a layer of a swarm that can answer, since nobody would
+/// serve it until the new span is loaded. Else it imagines that it moves to the best place and that
+/// the others then follow the same rule. It moves if the weakest layer now has less than the share
+/// `below` of its rate then ([`MOVE_BELOW`]). In a swarm that cannot answer even then, it moves if
 /// that leaves fewer layers without a server.
 ///
-/// Servers should look at different times (Petals: after a random delay), or they may all
-/// go to the same place.
+/// Servers should check at different times (Petals: after a random delay), or they may all go to
+/// the same place.
 pub fn relocate(
     layers: usize,
     own: &Server,
@@ -179,7 +180,7 @@ fn settle(load: &mut Load, mut others: Vec<Server>) {
             let length = server.span.end.saturating_sub(server.span.start);
             load.remove(&server.span, rate);
             if let Some(place) = load.best(length, Some(server.span.start)) {
-                // A server of nothing, or one that says it is outside the model, stays.
+                // A server of nothing, or one that claims to be outside the model, stays.
                 if rate > 0 && length > 0 && server.span.end <= load.0.len() {
                     moved |= place != server.span;
                     server.span = place;

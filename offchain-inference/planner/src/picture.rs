@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a node knows of a swarm, as integers.
+//! A node's knowledge of a swarm, as integers.
 //!
-//! Whoever has a picture has the same plan: facts are rounded to integers when the picture is made,
-//! and nodes are in an order that all agree on (by peer). A fact that makes no sense is replaced by
-//! its default and counted; it never costs the whole picture.
+//! All nodes with the same picture have the same plan: facts are rounded to integers when the
+//! picture is made, and nodes are in an order that all agree on (by peer). A fact that makes no
+//! sense is replaced by its default and counted; it never costs the whole picture.
 
 use blake2::{digest::consts::U32, Blake2b, Digest};
 
-/// Nodes that a picture may have. An evaluation of a placement takes time with the square of them.
+/// The most nodes of a picture. The time of an evaluation grows with their square.
 pub const MAX_NODES: usize = 1024;
 
-/// Layers that a model may have.
+/// The most layers of a model.
 pub const MAX_LAYERS: u16 = 1024;
 
 /// Round-trip time of a pair that nobody measured, in tenths of a millisecond.
@@ -26,16 +26,16 @@ pub struct Model {
     pub layers: u16,
     /// Bytes of one row on the wire.
     pub row_bytes: u32,
-    /// Nanoseconds that a stage takes besides network and layers.
+    /// Nanoseconds of a stage besides network and layers.
     pub hop_ns: u32,
 }
 
-/// What is known of one node, as it was measured or announced.
+/// The measured or announced facts about one node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeFacts {
     /// Layers that fit into its memory.
     pub capacity: f64,
-    /// Microseconds that a layer takes for one row.
+    /// Microseconds of a layer for one row.
     pub layer_us: f64,
     /// Tokens a second with a full queue over those with one sequence.
     pub batch: f64,
@@ -52,7 +52,7 @@ pub struct NodeFacts {
 pub struct Node {
     /// Layers that fit into its memory, at most those of the model.
     pub capacity: u16,
-    /// Nanoseconds that a layer takes for one row.
+    /// Nanoseconds of a layer for one row.
     pub layer_ns: u64,
     /// Batch gain in thousandths.
     pub batch_milli: u32,
@@ -93,7 +93,7 @@ pub struct Picture {
 
 impl Picture {
     /// Makes a picture of facts. `rtt` gives the round-trip time that the first node measured to
-    /// the second, in tenths of a millisecond, or `None` where it did not; of two claims the larger
+    /// the second, in tenths of a millisecond, or `None` if it did not. The larger of two claims
     /// counts, so that no node can make itself near alone.
     pub fn new(
         model: Model,
@@ -145,7 +145,7 @@ impl Picture {
         self.rtt[i * self.nodes.len() + j]
     }
 
-    /// How many facts made no sense and were replaced.
+    /// The number of facts that made no sense and were replaced.
     pub fn bad_facts(&self) -> usize {
         self.bad_facts
     }
@@ -155,7 +155,7 @@ impl Picture {
         self.nodes.iter().map(|n| usize::from(n.capacity)).sum()
     }
 
-    /// BLAKE2-256 of all that the picture says.
+    /// BLAKE2-256 of the whole picture.
     pub fn hash(&self) -> [u8; 32] {
         let mut hasher = Blake2b::<U32>::new();
         hasher.update(b"starling picture 1");
@@ -201,7 +201,7 @@ impl Checked {
         }
     }
 
-    /// A positive number between `least` and `most`, or `default` where it is none.
+    /// A positive number between `least` and `most`, or `default` if it is none.
     fn positive(&mut self, value: f64, default: f64, least: f64, most: f64) -> f64 {
         if value > 0.0 {
             value.round().clamp(least, most)
@@ -211,7 +211,7 @@ impl Checked {
         }
     }
 
-    /// The same, where 0 makes sense.
+    /// As [`Self::positive`], but 0 makes sense.
     fn number(&mut self, value: f64, default: f64, least: f64, most: f64) -> f64 {
         if value >= 0.0 {
             value.floor().clamp(least, most)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Which node holds which layers.
+//! The layers of each node.
 
 use crate::picture::Picture;
 
@@ -21,12 +21,12 @@ impl Span {
         }
     }
 
-    /// How many layers it has.
+    /// The number of its layers.
     pub fn len(&self) -> u16 {
         self.end.saturating_sub(self.start)
     }
 
-    /// Whether it has none.
+    /// True if it has no layers.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -37,8 +37,8 @@ impl Span {
 pub struct Placement(pub Vec<Span>);
 
 impl Placement {
-    /// Every node holds as many layers as its memory takes, from the start that is given. A start
-    /// from which they would reach beyond the model is moved down.
+    /// Every node holds as many layers as its memory takes, from the given start. A start from
+    /// which they would reach beyond the model is moved down.
     pub fn full(picture: &Picture, starts: &[u16]) -> Self {
         let layers = picture.model().layers;
         let mut starts = starts.iter().copied();
@@ -54,8 +54,8 @@ impl Placement {
         )
     }
 
-    /// The placement with what the picture does not allow left out: spans of nodes that it does not
-    /// have, layers beyond the model, and layers beyond a node's memory.
+    /// The placement without the parts that the picture does not allow: spans of nodes that it does
+    /// not have, layers beyond the model, and layers beyond a node's memory.
     pub fn allowed(&self, picture: &Picture) -> Self {
         let layers = picture.model().layers;
         let mut spans = self.0.iter();
@@ -73,7 +73,7 @@ impl Placement {
         )
     }
 
-    /// Whether every node holds as many layers as its memory takes.
+    /// True if every node holds as many layers as its memory takes.
     pub fn is_full(&self, picture: &Picture) -> bool {
         let mut both = self.0.iter().zip(picture.nodes());
         both.all(|(span, node)| span.len() == node.capacity)
@@ -84,7 +84,7 @@ impl Placement {
         self.0.iter().map(|span| span.start).collect()
     }
 
-    /// How many nodes hold each layer.
+    /// The number of holders of each layer.
     pub fn holders(&self, layers: u16) -> Vec<u32> {
         let mut holders = vec![0; usize::from(layers)];
         for span in &self.0 {

@@ -148,7 +148,7 @@ fn seconds(value: f64) -> f64 {
     }
 }
 
-/// What a server costs as a stage: seconds to enter it, and seconds a layer; `None` excludes it.
+/// The cost of a server as a stage: seconds to enter it, and seconds a layer; `None` excludes it.
 fn stage_costs<P>(field: &Field, candidate: &Candidate<P>, need: &Need) -> Option<(f64, f64)> {
     let doubt = field.doubt(candidate)?;
     let full = if candidate.free < need.positions {
@@ -222,7 +222,7 @@ pub fn cost<P>(candidates: &[Candidate<P>], stages: &[Stage], need: &Need) -> Op
         .sum()
 }
 
-/// Whether a pipeline is worth leaving in the middle of a sequence. Over the `tokens` still to
+/// True if a pipeline is worth leaving in the middle of a sequence. Over the `tokens` still to
 /// come, the `best` pipeline with its `replay` (seconds to recompute the caches) must take less
 /// than three quarters of the present one's time, so that noise does not make pipelines alternate.
 pub fn much_better(present: f64, best: f64, replay: f64, tokens: usize) -> bool {
@@ -248,7 +248,7 @@ impl Straggler {
     /// Tolerated additional seconds: below them, a change is not worth a replay.
     const SLACK: f64 = 0.02;
 
-    /// Records a step that took `seconds` instead of the `expected` ones. Returns whether the stage
+    /// Records a step that took `seconds` instead of the `expected` ones. Returns true if the stage
     /// is a straggler now.
     pub fn observe(&mut self, seconds: f64, expected: f64) -> bool {
         if let Some(slot) = self.last.get_mut(self.next) {

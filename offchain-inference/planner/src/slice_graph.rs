@@ -2,9 +2,9 @@
 //! Slices of a model that is a graph (after MTPP of BSNS, arXiv 2407.19775): vertices with work and
 //! outputs, cut into slices that run one after the other.
 //!
-//! Keys are priorities in Kahn's order of the vertices; a dynamic program over that order finds the
-//! slices whose longest is shortest. A slice takes its work, what comes in from earlier slices and
-//! what goes out to later ones. A straight decoder has one order, and the program alone is exact.
+//! Keys are priorities in Kahn's order of the vertices. A dynamic program over that order finds the
+//! slices whose longest is shortest. The time of a slice is its work, its input from earlier slices
+//! and its output to later ones. A straight decoder has one order, and the program alone is exact.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -16,7 +16,7 @@ pub struct SliceGraph {
     pub work: Vec<f64>,
     /// Time for the output of each vertex to another slice.
     pub output: Vec<f64>,
-    /// Which vertex needs the output of which: (from, to).
+    /// Dependencies: (from, to), where `to` needs the output of `from`.
     pub edges: Vec<(usize, usize)>,
 }
 
@@ -26,8 +26,7 @@ pub enum SliceError {
     /// There are no vertices, or no slices are wanted.
     #[error("there is nothing to slice")]
     Nothing,
-    /// A number of outputs that differs, an edge to a vertex that is not there, or a time that is
-    /// none.
+    /// The number of outputs differs, an edge goes to a missing vertex, or a time makes no sense.
     #[error("the graph has values that no graph has")]
     Values,
     /// The graph has a circle.
@@ -113,7 +112,7 @@ impl SliceGraph {
         Ok((keys, slices))
     }
 
-    /// Kahn's order, of vertices that are free the one with the least key first.
+    /// Kahn's order; of the free vertices the one with the least key comes first.
     fn order(&self, keys: &[f64]) -> Result<Vec<usize>, SliceError> {
         let n = self.work.len();
         let mut needs = vec![0; n];
@@ -137,7 +136,7 @@ impl SliceGraph {
     fn cut(&self, order: &[usize], most: usize) -> Slices {
         let n = order.len();
         let costs = self.segments(order);
-        // The longest slice of the best way to cut the first vertices, and where its last begins.
+        // The longest slice of the best cut of the first vertices, and the start of its last slice.
         let mut known = vec![(f64::INFINITY, 0); n + 1];
         known[0].0 = 0.0;
         let mut cuts = vec![];
@@ -172,7 +171,7 @@ impl SliceGraph {
         }
     }
 
-    /// What each run of an order takes as a slice, by its first place and its length.
+    /// The time of each run of an order as a slice, by its first place and its length.
     fn segments(&self, order: &[usize]) -> Vec<Vec<f64>> {
         let n = order.len();
         let mut place = vec![0; n];
@@ -225,7 +224,7 @@ mod tests {
         })
     }
 
-    /// What a slice takes, by its definition.
+    /// The time of a slice, by its definition.
     fn time(graph: &SliceGraph, slice: &[usize]) -> f64 {
         let n = graph.work.len();
         let inside = |v: &usize| slice.contains(v);

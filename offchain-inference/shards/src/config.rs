@@ -22,14 +22,19 @@ pub struct ServiceConfig {
     pub max_positions: usize,
     /// Maximum number of rows of one message, and of rows computed in one pass.
     pub max_rows: usize,
-    /// Maximum number of waiting bytes of a session: messages, answers, and rows to pass on.
+    /// Maximum number of waiting bytes of an agent's messages to one span, all sessions together;
+    /// also of a session's answers, and of its rows to pass on.
     pub max_waiting_bytes: usize,
+    /// Maximum number of waiting bytes of all agents together, of all these kinds.
+    pub max_all_waiting_bytes: usize,
     /// Messages a second that a peer may send; bursts may be twice as large.
     pub messages_per_second: f64,
     /// Set-up requests a second that a peer may send; bursts may be four times as large.
     pub requests_per_second: f64,
     /// Time without a message after which a session ends.
     pub idle: Duration,
+    /// Time without computed rows after which a session yields to a new one when all are taken.
+    pub yield_after: Duration,
     /// Maximum difference between the clocks of two nodes.
     pub clock_skew: Duration,
     /// Time for a peer to accept an answer before its session ends.
@@ -47,9 +52,11 @@ impl Default for ServiceConfig {
             max_positions: 65_536,
             max_rows: 256,
             max_waiting_bytes: 16 << 20,
+            max_all_waiting_bytes: 48 << 20,
             messages_per_second: 2_000.0,
             requests_per_second: 10.0,
             idle: Duration::from_secs(120),
+            yield_after: Duration::from_secs(10),
             clock_skew: Duration::from_secs(60),
             send_timeout: Duration::from_secs(2),
         }
@@ -71,6 +78,9 @@ pub struct PipelineConfig {
     /// Minimum round-trip time of a server for the server before it to pass rows on directly.
     /// Nearer servers get their rows through this node: that is as fast and costs fewer messages.
     pub push_from: Duration,
+    /// Maximum number of guessed tokens that a pass verifies. A guess saves a round trip where it is
+    /// right; a pass takes no more of them than are computed within the round trips.
+    pub guesses: usize,
     /// Number of past sequences whose caches are kept for later ones with the same prefix.
     pub remembered: usize,
     /// Time to look for holders of missing layers, and to go on without progress after a failure.
@@ -90,9 +100,10 @@ impl Default for PipelineConfig {
         Self {
             wire: WireFormat::default(),
             only_bonded: true,
-            spot_check: 0.0,
+            spot_check: 0.02,
             chunk_rows: 64,
             push_from: Duration::from_millis(2),
+            guesses: 16,
             remembered: 2,
             patience: Duration::from_secs(20),
             request_timeout: Duration::from_secs(3),

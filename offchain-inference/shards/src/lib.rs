@@ -7,6 +7,7 @@
 //! like a local model. The crate knows no blockchain and no network: permissions come through
 //! [`auth::Directory`], and bytes travel through [`transport::Transport`].
 
+mod accounts;
 pub mod auth;
 mod client;
 mod config;

@@ -16,7 +16,7 @@ use codec::{Decode, DecodeAll, Encode};
 use crate::{
     auth::{Signed, Statement},
     integrity::{Claim, Digest},
-    transport::ModelId,
+    transport::{ModelId, Peer},
     wire::WireFormat,
 };
 
@@ -196,11 +196,26 @@ pub struct Work {
     pub next: Option<Next>,
 }
 
+impl Work {
+    /// Memory that the message takes while it waits, in bytes. Never less than its encoded size
+    /// without the session's fixed fields.
+    pub fn held(&self) -> usize {
+        let lists = size_of_val(self.edits.as_slice())
+            .saturating_add(size_of_val(self.parts.as_slice()))
+            .saturating_add(self.data.len());
+        let next = self
+            .next
+            .as_ref()
+            .map_or(0, |next| next.peer.as_bytes().len());
+        size_of::<Self>().saturating_add(lists).saturating_add(next)
+    }
+}
+
 /// A message of another server's session, which takes this one's output as its rows.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Next {
-    /// Bytes of the server's p2p identity.
-    pub peer: Vec<u8>,
+    /// The server.
+    pub peer: Peer,
     /// The session there.
     pub session: SessionId,
     /// Number of the message.
@@ -260,8 +275,8 @@ pub enum Message {
     Upstream {
         /// The session.
         session: SessionId,
-        /// Bytes of the upstream's p2p identity.
-        peer: Vec<u8>,
+        /// The upstream.
+        peer: Peer,
     },
     /// To the server: stop waiting for rows that are no longer pushed. The edits of their messages
     /// still apply, but nothing is computed for them.
@@ -406,6 +421,8 @@ pub const fn overhead(edits: usize, parts: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::MAX_PEER;
+    use codec::Compact;
     use proptest::prelude::*;
 
     fn work() -> impl Strategy<Value = Message> {
@@ -424,7 +441,7 @@ mod tests {
         });
         let many = |n| proptest::collection::vec(any::<u8>(), 0..n);
         let next = (many(64), any::<(u64, u64)>()).prop_map(|(peer, (session, sequence))| Next {
-            peer,
+            peer: Peer::new(peer),
             session,
             sequence,
         });
@@ -465,6 +482,29 @@ mod tests {
             prop_assert_eq!(decode::<Message>(&bytes), Err(Refusal::Malformed));
             bytes.pop();
             bytes[0] = VERSION + 1;
+            prop_assert_eq!(decode::<Message>(&bytes), Err(Refusal::Malformed));
+        }
+
+        #[test]
+        fn a_peer_longer_than_any_identity_is_malformed(excess in 1usize..5_000, session in any::<u64>()) {
+            let named = |len| {
+                let peer = Peer::new(vec![7; len]);
+                decode::<Message>(&encode(&Message::Upstream { session, peer }))
+            };
+            prop_assert!(named(MAX_PEER).is_ok());
+            prop_assert_eq!(named(MAX_PEER + excess), Err(Refusal::Malformed));
+        }
+
+        #[test]
+        fn a_length_beyond_the_message_is_malformed(
+            claimed in 100u32..1 << 30,
+            rest in proptest::collection::vec(any::<u8>(), 0..99),
+        ) {
+            // A push: session and sequence number, then the length of the rows.
+            let mut bytes = vec![VERSION, 3];
+            bytes.extend([0; 16]);
+            Compact(claimed).encode_to(&mut bytes);
+            bytes.extend(rest);
             prop_assert_eq!(decode::<Message>(&bytes), Err(Refusal::Malformed));
         }
 

@@ -14,6 +14,8 @@ pub struct Metrics {
     pub sessions: Gauge,
     /// Positions in the caches of served spans.
     pub positions: Gauge,
+    /// Memory of all messages that wait: work, pushed rows, and outgoing answers and rows.
+    pub waiting_bytes: Gauge,
     /// Refusals sent to others, by `reason`.
     pub refused: CounterVec,
     /// Sessions that ended for want of messages.
@@ -58,6 +60,7 @@ impl Metrics {
         Ok(Self {
             sessions: register.gauge("sessions", "Open sessions of other agents")?,
             positions: register.gauge("positions", "Positions in caches of served spans")?,
+            waiting_bytes: register.gauge("waiting_bytes", "Bytes of waiting messages")?,
             refused: register.counters("refused_total", "Refusals sent to others", &["reason"])?,
             expired: register.counter("expired_total", "Sessions ended for want of messages")?,
             served_rows: register.counter("served_rows_total", "Rows computed for others")?,

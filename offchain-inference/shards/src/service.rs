@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use starling_engine::Model;
 
 use crate::{
+    accounts::Accounts,
     auth::{Directory, Identity},
     client::{self, Holder, Hub, Pipeline},
     config::{PipelineConfig, ServiceConfig},
@@ -28,6 +29,9 @@ use crate::{
 
 /// Maximum number of waiting set-up requests.
 const REQUESTS: usize = 128;
+
+/// Maximum size of a set-up request, in bytes. None that is valid has more than 300.
+const MAX_REQUEST: usize = 1 << 10;
 
 /// Threads that answer set-up requests; they check and make signatures.
 const REQUEST_THREADS: usize = 2;
@@ -91,15 +95,24 @@ impl Service {
     ) -> Result<Arc<Self>, ServiceError> {
         let metrics = Metrics::new(registry)?;
         let transport: Arc<dyn Transport> = Arc::new(Loopback::new(transport));
+        let accounts = Arc::new(Accounts::default());
         let server = Server::new(
             transport.clone(),
             directory.clone(),
             identity.clone(),
             config,
             metrics.clone(),
+            accounts.clone(),
         );
         let (checks, ordered) = sync_channel(CHECKS);
-        let hub = Hub::new(transport.clone(), directory, identity, metrics, checks);
+        let hub = Hub::new(
+            transport.clone(),
+            directory,
+            identity,
+            metrics,
+            accounts,
+            checks,
+        );
         let (asks, incoming) = sync_channel(REQUESTS);
         let (keeper, end) = sync_channel(1);
         let service = Arc::new(Self {
@@ -208,6 +221,11 @@ impl Drop for Service {
 
 impl Inbox for Service {
     fn request(&self, from: Peer, payload: Vec<u8>, respond: Respond) {
+        if payload.len() > MAX_REQUEST {
+            let refusal = Refusal::Malformed;
+            self.hub.metrics.refuse(&refusal);
+            return respond(message::encode(&Response::Refused(refusal)));
+        }
         let ask = Ask {
             from,
             payload,

@@ -3,15 +3,34 @@
 
 use std::{fmt, sync::Weak, time::Duration};
 
+use codec::{Compact, Decode, Encode, Input};
+
 /// Maximum size of a message between nodes, in bytes.
 pub const MAX_MESSAGE: usize = 8 << 20;
 
 /// SHA-256 of a model's GGUF file.
 pub type ModelId = [u8; 32];
 
+/// Maximum size of a peer's identity in a message, in bytes. Those of libp2p have 38 or 34.
+pub const MAX_PEER: usize = 64;
+
 /// A node of the network: the bytes of its p2p identity (`PeerId::to_bytes`).
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Encode)]
 pub struct Peer(Vec<u8>);
+
+impl Decode for Peer {
+    /// Refuses an identity of more than [`MAX_PEER`] bytes before it takes memory.
+    fn decode<I: Input>(input: &mut I) -> Result<Self, codec::Error> {
+        let Compact(len) = Compact::<u32>::decode(input)?;
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        if len > MAX_PEER {
+            return Err("the peer's identity is too long".into());
+        }
+        let mut bytes = vec![0; len];
+        input.read(&mut bytes)?;
+        Ok(Self(bytes))
+    }
+}
 
 impl Peer {
     /// From the identity's bytes.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! What the worker asks the chain, and the node's client behind it.
+//! The worker's questions to the chain, and the node's client behind it.
 
 use std::{marker::PhantomData, sync::Arc};
 
@@ -23,8 +23,8 @@ use starling_primitives::{
         job_board_key, v1, AgentView, JobBoard, RoundView, RoundsApi, Sent, StoredJobBoard,
         VaultEntry, ROUNDS_API,
     },
-    round::BlockNumber,
-    Balance, InferenceKey, RoundId, INFERENCE,
+    round::{BlockNumber, Terms},
+    InferenceKey, RoundId, INFERENCE,
 };
 
 use crate::{externalities::Offline, AccountId};
@@ -38,20 +38,20 @@ pub struct At {
     pub number: BlockNumber,
 }
 
-/// What the chain knows of one of this node's inference keys.
+/// The chain's view of one of this node's inference keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// The key.
     pub key: InferenceKey,
-    /// The agent that it serves, if there is one.
+    /// The agent that it serves, if any.
     pub agent: Option<(AccountId, AgentView)>,
 }
 
-/// What the worker asks the chain. Blocking.
+/// The worker's questions to the chain. Blocking.
 pub trait Chain: Send + Sync + 'static {
-    /// Whether the state after block `at` is of the runtime's version. It is not after the block
-    /// that replaces the runtime: the next block migrates it, and until then nothing that the
-    /// runtime says of rounds counts.
+    /// True if the state after block `at` is of the runtime's version. The block that replaces the
+    /// runtime leaves the old state, and the next block migrates it. In between, the runtime's
+    /// views of rounds do not count.
     fn is_migrated(&self, at: At) -> Result<bool, String>;
 
     /// Runs the runtime's hook after block `at`, and reads the job boards that it wrote.
@@ -60,10 +60,10 @@ pub trait Chain: Send + Sync + 'static {
     /// A round as of block `at`.
     fn round(&self, at: At, id: RoundId) -> Result<Option<RoundView<AccountId>>, String>;
 
-    /// The inference keys of this node, and whom they serve as of block `at`.
+    /// The inference keys of this node, and the agents that they serve as of block `at`.
     fn standings(&self, at: At) -> Result<Vec<Standing>, String>;
 
-    /// Lets the runtime sign and send what is due.
+    /// Lets the runtime sign and send the messages that are due.
     fn submit(
         &self,
         at: At,
@@ -81,7 +81,7 @@ pub trait Chain: Send + Sync + 'static {
     fn genesis(&self) -> H256;
 }
 
-/// The node's client with what the runtime may use of the node.
+/// The node's client with the parts of the node that the runtime may use.
 pub struct Client<Block: BlockT, C, Storage> {
     client: Arc<C>,
     keystore: KeystorePtr,
@@ -156,18 +156,18 @@ where
         }
     }
 
-    /// The job board that a runtime of version 1 wrote, with the fees that it does not say.
+    /// The job board that a runtime of version 1 wrote, with the terms that it does not say.
     fn board_1(&self, at: At, value: &[u8]) -> Result<JobBoard<AccountId>, String> {
         let board = v1::JobBoard::<AccountId>::decode(&mut &*value)
             .map_err(|_| "the job board is not in the format of its runtime")?;
-        board.upgrade(|round| self.fee(at, round))
+        board.upgrade(|round| self.terms(at, round))
     }
 
-    /// What the requester of a round pays.
-    fn fee(&self, at: At, id: RoundId) -> Result<Balance, String> {
+    /// The terms of a round.
+    fn terms(&self, at: At, id: RoundId) -> Result<Terms, String> {
         let view = self.client.runtime_api().round(at.hash, id).map_err(text)?;
         let view = view.ok_or_else(|| format!("round {id} is on a job board and not stored"))?;
-        Ok(view.round.terms.fee)
+        Ok(view.round.terms)
     }
 
     fn keys(&self) -> Vec<InferenceKey> {

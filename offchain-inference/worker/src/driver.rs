@@ -23,8 +23,8 @@ use crate::{
     Worker, LOG_TARGET,
 };
 
-/// The longest that the driver waits for the transaction pool to know a block. What is sent
-/// before that may come a block late; nothing is lost.
+/// Longest wait of the driver until the transaction pool knows a block. Messages sent before that
+/// may come a block late; nothing is lost.
 const POOL_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Drives a worker, until the node ends.

@@ -18,7 +18,7 @@ use sp_core::H256;
 use starling_primitives::{
     api::{SealedResponse, SealedScores, Task},
     round::BlockNumber,
-    sealing::Slot,
+    sealing::{Format, Slot},
     Position, Salt, Score,
 };
 
@@ -35,25 +35,25 @@ use crate::{
 /// Pause before the vault is written to again after an error.
 const STORE_AGAIN: Duration = Duration::from_secs(1);
 
-/// How a job ended.
+/// The end of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The result is in the vault.
     Done,
-    /// The agent will not answer; that is in the vault.
+    /// The agent will not answer; the vault says so.
     Passed(String),
-    /// It may work later.
+    /// The job failed and may work later.
     Failed(String),
-    /// It was told to stop.
+    /// The job was told to stop.
     Cancelled,
 }
 
-/// A job ended.
+/// A job that ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
-    /// Which.
+    /// The job.
     pub id: JobId,
-    /// How.
+    /// Its end.
     pub outcome: Outcome,
 }
 
@@ -71,8 +71,8 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// Executes jobs of the chain with this genesis block with `agent`, and tells `finished` about
-    /// them.
+    /// Executes jobs of the chain with this genesis block with `agent`, and reports their ends to
+    /// `finished`.
     pub fn new(
         agent: Agent,
         vault: Arc<Vault>,
@@ -99,7 +99,7 @@ impl Executor {
         self.agent.read().clone()
     }
 
-    /// Lets another agent do the jobs that begin from now on.
+    /// Lets another agent do all jobs that start from now on.
     pub fn replace(&self, agent: Agent) {
         *self.agent.write() = Arc::new(agent);
         self.warm_up();
@@ -110,7 +110,7 @@ impl Executor {
         self.cold.store(true, Ordering::Relaxed);
     }
 
-    /// Which block it is.
+    /// Sets the number of the best block.
     pub fn set_now(&self, now: BlockNumber) {
         self.now.store(now, Ordering::Relaxed);
     }
@@ -138,7 +138,9 @@ impl Executor {
                 prompt,
                 max_tokens,
                 fee,
+                slash,
                 max_bytes,
+                format,
             } => {
                 let started = Instant::now();
                 let request = Request {
@@ -146,12 +148,13 @@ impl Executor {
                     prompt: String::from_utf8_lossy(prompt).into_owned(),
                     max_tokens: *max_tokens,
                     fee: *fee,
+                    slash: *slash,
                 };
                 let reply = agent.respond(&request, signals)?;
                 self.metrics.took(Phase::Respond, started.elapsed());
                 match reply {
                     Reply::Text(text) => {
-                        let answer = self.seal(key, &text, *max_bytes)?;
+                        let answer = self.seal(key, &text, *max_bytes, *format)?;
                         self.store(signals, || self.put_response(&job.id, Some(answer.clone())))
                     },
                     Reply::Pass(reason) => {
@@ -164,11 +167,13 @@ impl Executor {
                 prompt,
                 seed,
                 responses,
+                max_tokens,
             } => {
                 let started = Instant::now();
                 let (positions, texts) = texts(responses);
                 let prompt = String::from_utf8_lossy(prompt);
-                let scores = agent.rank(&prompt, &self.own(key), &texts, signals)?;
+                let own = self.own(key);
+                let scores = agent.rank(&prompt, &own, &texts, *max_tokens, signals)?;
                 self.metrics.took(Phase::Rank, started.elapsed());
                 let scores = self
                     .scored(*seed, positions, scores)
@@ -198,7 +203,13 @@ impl Executor {
     }
 
     /// Seals a response, cut to `max_bytes`.
-    fn seal(&self, key: &RoundKey, text: &str, max_bytes: u32) -> Result<SealedAnswer, Failure> {
+    fn seal(
+        &self,
+        key: &RoundKey,
+        text: &str,
+        max_bytes: u32,
+        format: Format,
+    ) -> Result<SealedAnswer, Failure> {
         let longest = usize::try_from(max_bytes).unwrap_or(usize::MAX);
         let text = text
             .get(..text.floor_char_boundary(longest))
@@ -210,7 +221,7 @@ impl Executor {
             agent: &key.agent,
         };
         let sealed = slot
-            .seal(&secret, text)
+            .seal(&secret, text, max_bytes, format)
             .ok_or_else(|| Failure::Broken("the response is too long".to_owned()))?;
         Ok(SealedAnswer {
             text: text.to_owned(),
@@ -221,8 +232,8 @@ impl Executor {
         })
     }
 
-    /// Scores with a fresh salt. Without randomness there are none: a commitment whose salt is known
-    /// can be searched for its scores.
+    /// Scores with a fresh salt. Without randomness there are none: a known salt would let anyone
+    /// search the commitment for its scores.
     fn scored(
         &self,
         seed: H256,
@@ -258,7 +269,7 @@ impl Executor {
             Ok(Err(Failure::Cancelled)) => Outcome::Cancelled,
             Ok(Err(Failure::Broken(reason))) => Outcome::Failed(reason),
             Err(_) => {
-                // Whatever it left behind, nobody uses it again.
+                // The models may be damaged; nobody uses them again.
                 self.agent().unload();
                 Outcome::Failed("the engine crashed; its models will be loaded again".into())
             },
@@ -285,7 +296,7 @@ impl Run for Executor {
         self.metrics.took(Phase::Wait, waited);
         let outcome = self.contain(|| self.execute(job, signals));
         let id = job.id.clone();
-        // Without a driver nobody is interested any more.
+        // Without a driver nobody reads it any more.
         let _ = self.finished.unbounded_send(Finished { id, outcome });
     }
 
@@ -300,7 +311,7 @@ impl Run for Executor {
     }
 }
 
-/// Positions and texts of responses; what is no text counts as empty.
+/// Positions and texts of responses; bytes that are not UTF-8 become U+FFFD.
 fn texts(responses: &[(Position, AccountId, Vec<u8>)]) -> (Vec<Position>, Vec<String>) {
     let split = responses
         .iter()
@@ -321,6 +332,7 @@ mod tests {
     use super::*;
     use crate::jobs::Kind;
     use futures::{channel::mpsc::UnboundedReceiver, executor::block_on, StreamExt};
+    use starling_primitives::sealing;
     use tempfile::TempDir;
 
     /// An executor whose agent answers `answer` to everything, its vault and its results.
@@ -387,11 +399,17 @@ mod tests {
     const SEED: H256 = H256([2; 32]);
 
     fn respond(max_bytes: u32) -> Task<AccountId> {
+        respond_as(Format::Padded, max_bytes)
+    }
+
+    fn respond_as(format: Format, max_bytes: u32) -> Task<AccountId> {
         Task::Respond {
             prompt: b"x".to_vec(),
             max_tokens: 1,
             fee: 5,
+            slash: 1,
             max_bytes,
+            format,
         }
     }
 
@@ -400,6 +418,7 @@ mod tests {
             prompt: b"x".to_vec(),
             seed: SEED,
             responses: vec![(4, [2; 32].into(), b"z".to_vec())],
+            max_tokens: 8,
         }
     }
 
@@ -419,8 +438,21 @@ mod tests {
         assert_eq!(bench.outcome(respond(5)), Outcome::Done);
         let answer = bench.record().responses[0].answer.clone().unwrap();
         assert_eq!(answer.text, "ää");
-        let overhead = usize::try_from(starling_primitives::sealing::OVERHEAD).unwrap();
-        assert_eq!(answer.sealed.sealed.len(), 4 + overhead);
+        let overhead = usize::try_from(sealing::OVERHEAD).unwrap();
+        assert_eq!(
+            answer.sealed.sealed.len(),
+            5 + overhead,
+            "with a byte of padding"
+        );
+    }
+
+    #[test]
+    fn a_chain_of_the_first_version_gets_a_response_that_it_can_open() {
+        let mut bench = Bench::new("yes");
+        assert_eq!(bench.outcome(respond_as(Format::Plain, 64)), Outcome::Done);
+        let answer = bench.record().responses[0].answer.clone().unwrap();
+        let tag = usize::try_from(sealing::TAG).unwrap();
+        assert_eq!(answer.sealed.sealed.len(), 3 + tag);
     }
 
     #[test]

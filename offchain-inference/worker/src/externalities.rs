@@ -20,7 +20,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
 /// Externalities without a network.
 pub struct Offline {
-    /// Whether this node authors blocks.
+    /// True if this node authors blocks.
     pub is_validator: bool,
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! Which jobs to start, to hurry, to cancel and to give up; and which results to submit.
+//! Pure rules: jobs to start, hurry, cancel and give up, and results to submit.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +10,7 @@ use sp_io::hashing::blake2_256;
 use starling_primitives::{
     api::{JobBoard, Task, VaultEntry},
     round::BlockNumber,
+    Balance,
 };
 
 use crate::{
@@ -17,10 +18,10 @@ use crate::{
     AccountId,
 };
 
-/// After so many failures in a row a job is given up.
+/// Failures in a row after which a job is given up.
 const MAX_ATTEMPTS: u32 = 4;
 
-/// What a job is for.
+/// The purpose of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// A response.
@@ -39,12 +40,12 @@ impl Kind {
     }
 }
 
-/// What makes two jobs the same.
+/// The identity of a job.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId {
     /// Agent and round.
     pub key: RoundKey,
-    /// What for.
+    /// Its purpose.
     pub kind: Kind,
     /// The hash of the request, or the seed of the assignment. Both change in a reorg.
     pub subject: H256,
@@ -53,18 +54,32 @@ pub struct JobId {
 /// A job that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
-    /// Which one.
+    /// Its identity.
     pub id: JobId,
     /// The block at the end of which the phase began.
     pub since: BlockNumber,
-    /// The last block in which the message is surely in time.
+    /// The last block in which the message is certainly in time.
     pub deadline: BlockNumber,
-    /// What to do.
+    /// Its content.
     pub task: Task<AccountId>,
 }
 
+impl Job {
+    /// The fee for each token that is asked for. Scores are owed, so they come before responses.
+    pub fn pay(&self) -> Balance {
+        match &self.task {
+            Task::Respond {
+                fee, max_tokens, ..
+            } => fee
+                .checked_div((*max_tokens).into())
+                .unwrap_or(Balance::MAX),
+            _ => Balance::MAX,
+        }
+    }
+}
+
 impl State {
-    /// How often the job was started.
+    /// The number of times that the job was started.
     pub fn attempts(&self) -> u32 {
         match self {
             Self::Active { attempts, .. } | Self::Failed { attempts, .. } => *attempts,
@@ -72,35 +87,35 @@ impl State {
     }
 }
 
-/// How far a job has come that is not in the vault.
+/// The state of a job that is not in the vault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// It waits or runs.
     Active {
-        /// For the so-manieth time.
+        /// The number of starts, this one included.
         attempts: u32,
-        /// It was told to hurry.
+        /// True if it was told to hurry.
         hurried: bool,
     },
     /// It failed and may be tried again.
     Failed {
-        /// So many times in a row.
+        /// The number of failures in a row.
         attempts: u32,
-        /// In this block the last time.
+        /// The block of the last failure.
         at: BlockNumber,
     },
 }
 
-/// What to do with a job.
+/// An action on a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Put it into the queue.
     Start,
-    /// Let it use what it has.
+    /// End it with its result so far.
     Hurry,
     /// Pass, or score without the model.
     GiveUp,
-    /// Its result is of no use any more.
+    /// Cancel it: nobody needs its result.
     Cancel,
 }
 
@@ -109,7 +124,7 @@ pub fn request_hash(prompt: &[u8], max_tokens: u32) -> H256 {
     blake2_256(&(prompt, max_tokens).encode()).into()
 }
 
-/// The jobs of all boards that were written after block `now`; an older one belongs to an agent
+/// The jobs of all boards that were written after block `now`; an older board belongs to an agent
 /// that is gone.
 pub fn due(boards: &[JobBoard<AccountId>], now: BlockNumber) -> Vec<Job> {
     let current = boards.iter().filter(|board| board.block == now);
@@ -142,7 +157,7 @@ pub fn due(boards: &[JobBoard<AccountId>], now: BlockNumber) -> Vec<Job> {
         .collect()
 }
 
-/// What to do after block `now`. `stored` tells whether a result is in the vault.
+/// The actions after block `now`. `stored` is true for a job whose result is in the vault.
 pub fn plan(
     due: &[Job],
     now: BlockNumber,
@@ -180,8 +195,8 @@ fn action(job: &Job, now: BlockNumber, state: Option<&State>) -> Option<Action> 
 
 /// The results that may be due, for the runtime to choose from.
 ///
-/// While a round commits, only the response to the request that is on the board counts: on another
-/// fork the same round may ask something else. Later the chain itself knows what it can use.
+/// While a round commits, only the response to the request on the board counts: on another fork the
+/// same round may have another request. Later the chain itself knows which entries it can use.
 pub fn entries(
     records: &BTreeMap<RoundKey, Record>,
     boards: &[JobBoard<AccountId>],
@@ -265,6 +280,7 @@ mod tests {
     use crate::vault::{Response, SealedAnswer};
     use starling_primitives::{
         api::{Owed, SealedResponse, SealedScores},
+        sealing::Format,
         RoundId,
     };
 
@@ -284,7 +300,9 @@ mod tests {
             prompt: prompt.into(),
             max_tokens: 8,
             fee: 5,
+            slash: 1,
             max_bytes: 64,
+            format: Format::Padded,
         }
     }
 
@@ -390,7 +408,7 @@ mod tests {
                 .collect()
         };
         assert_eq!(keys(&committing), [2]);
-        // Once it is committed, the round is on no board, and the chain knows which one it was.
+        // Once it is committed, the round is on no board, and the chain knows the response.
         assert_eq!(keys(&entries(&records, &[board(5, &[])], 5)), [1, 2]);
         assert!(entries(&records, &[board(5, &[(1, respond("c"))])], 5).is_empty());
     }

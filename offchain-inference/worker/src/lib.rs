@@ -19,8 +19,10 @@
 //! | [`agent`] | responding and ranking |
 //! | [`shards`] | layers of models that nodes compute for each other |
 //! | [`config`], [`watch`] | the configuration file of the agent, read again after changes |
+//! | [`Accounts`] | the agents that the node works for |
 //! | [`metrics`], [`problems`] | the view of the operators |
 
+mod accounts;
 pub mod agent;
 pub mod chain;
 pub mod config;
@@ -38,6 +40,7 @@ pub mod vault;
 pub mod watch;
 pub mod worker;
 
+pub use accounts::Accounts;
 pub use chain::Client;
 pub use driver::run;
 pub use worker::Worker;

@@ -48,7 +48,7 @@ pub enum Phase {
     Pool,
     /// Running the runtime's off-chain worker.
     Hook,
-    /// Signing and sending what is due.
+    /// Signing and sending the messages that are due.
     Submit,
     /// Time of a job in the queue.
     Wait,

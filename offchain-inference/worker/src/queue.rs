@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! A bounded queue of jobs with its own threads. The earliest deadline comes first.
+//! A bounded queue of jobs with its own threads. The earliest deadline comes first; among equals, the
+//! highest pay for a token.
 
 use std::{
+    cmp::Reverse,
     collections::BTreeMap,
     sync::Arc,
     thread::{self, JoinHandle},
@@ -11,7 +13,7 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 use rustix::{process::setpriority_process, thread::gettid};
-use starling_primitives::round::BlockNumber;
+use starling_primitives::{round::BlockNumber, Balance};
 
 use crate::{
     agent::Signals,
@@ -19,7 +21,7 @@ use crate::{
     LOG_TARGET,
 };
 
-/// How long a queue waits for its threads when it ends. A thread that still waits for a remote
+/// Longest wait of a queue for its threads when it ends. A thread that still waits for a remote
 /// backend is left behind.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -55,9 +57,12 @@ struct Shared {
     wake: Condvar,
 }
 
+/// The place of a job in the queue.
+type Place = (BlockNumber, Reverse<Balance>, JobId);
+
 #[derive(Default)]
 struct State {
-    waiting: BTreeMap<(BlockNumber, JobId), Waiting>,
+    waiting: BTreeMap<Place, Waiting>,
     running: BTreeMap<JobId, Signals>,
     stopped: bool,
 }
@@ -97,17 +102,18 @@ impl Queue {
         self.size
     }
 
-    /// Adds a job. A full queue rejects the job with the latest deadline and returns it.
+    /// Adds a job. A full queue rejects the job with the latest deadline, among equals that with the
+    /// lowest pay for a token, and returns it.
     pub fn push(&self, job: Job) -> Option<JobId> {
         let mut state = self.shared.state.lock();
-        let key = (job.deadline, job.id.clone());
+        let key = (job.deadline, Reverse(job.pay()), job.id.clone());
         let since = Instant::now();
         state.waiting.insert(key, Waiting { job, since });
         self.shared.wake.notify_one();
         if state.waiting.len() <= self.size.capacity {
             return None;
         }
-        state.waiting.pop_last().map(|((_, id), _)| id)
+        state.waiting.pop_last().map(|((.., id), _)| id)
     }
 
     /// Ends a running job with the result that it has so far.
@@ -117,15 +123,15 @@ impl Queue {
         }
     }
 
-    /// Removes a waiting job, or stops a running one. Returns whether it was waiting, in which case
-    /// its end is never reported.
+    /// Removes a waiting job, or stops a running one. Returns true if it was waiting: its end is
+    /// then never reported.
     pub fn cancel(&self, id: &JobId) -> bool {
         let mut state = self.shared.state.lock();
         if let Some(signals) = state.running.get(id) {
             signals.cancel();
         }
         let before = state.waiting.len();
-        state.waiting.retain(|(_, waiting), _| waiting != id);
+        state.waiting.retain(|(.., waiting), _| waiting != id);
         state.waiting.len() < before
     }
 
@@ -156,7 +162,7 @@ impl Drop for Queue {
                 thread::sleep(Duration::from_millis(5));
             }
             if thread.is_finished() {
-                // A panic in a job has been dealt with where it happened.
+                // A panic in a job was handled in its thread.
                 let _ = thread.join();
             }
         }
@@ -206,7 +212,7 @@ mod tests {
     use super::*;
     use crate::{jobs::Kind, vault::RoundKey};
     use sp_core::H256;
-    use starling_primitives::api::Task;
+    use starling_primitives::{api::Task, sealing::Format};
     use std::sync::mpsc;
 
     fn job(round: u64, deadline: BlockNumber) -> Job {
@@ -283,6 +289,32 @@ mod tests {
             releases.send(()).unwrap();
             let (round, niceness) = starts.recv().unwrap();
             assert_eq!((round, niceness), (expected, 7));
+        }
+    }
+
+    #[test]
+    fn among_equal_deadlines_the_best_paid_token_comes_first() {
+        let paying = |round, fee, max_tokens| Job {
+            task: Task::Respond {
+                prompt: vec![],
+                max_tokens,
+                fee,
+                slash: 0,
+                max_bytes: 64,
+                format: Format::Padded,
+            },
+            ..job(round, 20)
+        };
+        let (queue, starts, releases) = gated(2);
+        queue.push(job(0, 9));
+        assert_eq!(starts.recv().unwrap().0, 0);
+        assert_eq!(queue.push(paying(1, 90, 30)), None);
+        assert_eq!(queue.push(paying(2, 80, 10)), None);
+        // A high fee for many tokens is a low one.
+        assert_eq!(queue.push(paying(3, 100, 1_000)), Some(job(3, 20).id));
+        for expected in [2, 1] {
+            releases.send(()).unwrap();
+            assert_eq!(starts.recv().unwrap().0, expected);
         }
     }
 

@@ -2,8 +2,8 @@
 
 //! Keys, salts, ciphertexts and scores on disk, synced before anything of them is submitted.
 //!
-//! What is stored first stays: a key seals one response, and a commitment hides one set of scores.
-//! A second result for the same request or the same assignment is dropped, and the first one
+//! The first result stays: a key seals one response, and a commitment hides one set of scores. A
+//! second result for the same request or the same assignment is dropped, and the first one
 //! returned.
 
 use std::{
@@ -31,10 +31,10 @@ type Table<'a> = TableDefinition<'a, &'a [u8], &'a [u8]>;
 /// One [`StoredRecord`] for each [`RoundKey`], SCALE-encoded.
 const RECORDS: Table<'_> = TableDefinition::new("records");
 
-/// One [`Record`] for each [`RoundKey`]: what vaults held before their records had a version.
+/// One [`Record`] for each [`RoundKey`]: the table of vaults whose records have no version.
 const RECORDS_1: Table<'_> = TableDefinition::new("rounds/1");
 
-/// Why something could not be stored.
+/// A result could not be stored.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} the vault {path}: {reason}")]
 pub struct VaultError {
@@ -43,7 +43,7 @@ pub struct VaultError {
     reason: String,
 }
 
-/// Which agent and round a record is for.
+/// The agent and the round of a record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct RoundKey {
     /// The agent.
@@ -52,39 +52,39 @@ pub struct RoundKey {
     pub round: RoundId,
 }
 
-/// Everything about one agent in one round.
+/// All results of one agent in one round.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Record {
     /// The best block when it was last changed.
     pub changed: BlockNumber,
-    /// The responses; more than one only where a reorg put another request into the round.
+    /// The responses; more than one only if a reorg put another request into the round.
     pub responses: Vec<Response>,
     /// The scores, one set for every assignment; more than one only after a reorg.
     pub scores: Vec<SealedScores>,
 }
 
-/// A record as it lies on disk. The first byte is its version.
+/// A record as stored on disk. The first byte is its version.
 #[derive(Encode, Decode)]
 enum StoredRecord {
     #[codec(index = 2)]
     V2(Record),
 }
 
-/// What the agent says to one request.
+/// The agent's response to one request.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Response {
-    /// Which request: see [`crate::jobs::request_hash`].
+    /// The hash of the request: see [`crate::jobs::request_hash`].
     pub request: H256,
-    /// The text with its sealed form; `None` where the agent passes.
+    /// The text with its sealed form; `None` if the agent passes.
     pub answer: Option<SealedAnswer>,
 }
 
 /// A response.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct SealedAnswer {
-    /// What was sealed.
+    /// The text.
     pub text: String,
-    /// How it was sealed, and with which key.
+    /// Its ciphertext and key.
     pub sealed: SealedResponse,
 }
 
@@ -109,9 +109,9 @@ pub struct Vault {
 }
 
 struct State {
-    /// `None` after an error, until it could be opened again.
+    /// `None` after an error, until it can be opened again.
     database: Option<Database>,
-    /// What is on disk.
+    /// The records on disk.
     records: BTreeMap<RoundKey, Record>,
 }
 
@@ -129,22 +129,22 @@ impl Vault {
         })
     }
 
-    /// What is stored for an agent and round.
+    /// The record of an agent and round.
     pub fn record(&self, key: &RoundKey) -> Option<Record> {
         self.state.lock().records.get(key).cloned()
     }
 
-    /// Everything.
+    /// All records.
     pub fn records(&self) -> BTreeMap<RoundKey, Record> {
         self.state.lock().records.clone()
     }
 
-    /// How many records there are.
+    /// The number of records.
     pub fn len(&self) -> usize {
         self.state.lock().records.len()
     }
 
-    /// Whether there is none.
+    /// True if there is no record.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -165,7 +165,7 @@ impl Vault {
         })
     }
 
-    /// Stores scores, unless there are some for the same assignment. Returns those that are stored.
+    /// Stores scores, unless there are some for the same assignment. Returns the stored ones.
     pub fn put_scores(
         &self,
         key: &RoundKey,
@@ -213,7 +213,7 @@ impl Vault {
         })
     }
 
-    /// After an error of the disk the database is closed, and opened again by the next use.
+    /// After an error of the disk, closes the database; the next use opens it again.
     fn write<T>(
         &self,
         work: impl FnOnce(&mut State) -> Result<T, redb::Error>,
@@ -280,8 +280,8 @@ fn decode<T: Decode>(mut bytes: &[u8]) -> Result<T, redb::Error> {
     T::decode(&mut bytes).map_err(|error| redb::Error::Corrupted(error.to_string()))
 }
 
-/// Moves records that have no version into the table of those that have one. What they owe is still
-/// due after the node's upgrade.
+/// Moves records that have no version into the table of those that have one. Their messages are
+/// still due after the node's upgrade.
 fn upgrade(database: &Database) -> Result<(), redb::Error> {
     let mut changes = vec![];
     match database.begin_read()?.open_table(RECORDS_1) {

@@ -50,11 +50,11 @@ mod tests {
     fn every_change_is_noticed_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("agent.toml");
-        fs::write(&path, "[[primary]]\nmodel = \"a\"").unwrap();
+        fs::write(&path, "accounts = [\"Bob\"]\n[[primary]]\nmodel = \"a\"").unwrap();
         let (mut watch, config) = Watch::open(&path).unwrap();
         assert_eq!(config.primary[0].name(), "a");
         assert!(watch.changed().is_none());
-        fs::write(&path, "[[primary]]\nmodel = \"abc\"").unwrap();
+        fs::write(&path, "accounts = [\"Bob\"]\n[[primary]]\nmodel = \"abc\"").unwrap();
         assert_eq!(watch.changed().unwrap().unwrap().primary[0].name(), "abc");
         assert!(watch.changed().is_none());
         fs::write(&path, "nonsense").unwrap();

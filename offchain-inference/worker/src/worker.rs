@@ -15,12 +15,13 @@ use sp_core::crypto::Ss58Codec;
 use starling_primitives::{
     api::{JobBoard, RoundView, Sent, Task, VaultEntry},
     round::{BlockNumber, Failure, Phase as RoundPhase},
-    RoundId,
+    InferenceKey, RoundId,
 };
 use starling_shards::ServiceError;
 use substrate_prometheus_endpoint::{PrometheusError, Registry};
 
 use crate::{
+    accounts::Accounts,
     agent::Agent,
     chain::{At, Chain, Standing},
     config::{Config, ConfigError},
@@ -39,10 +40,10 @@ use crate::{
 /// to load.
 const LOOK_AROUND: BlockNumber = 20;
 
-/// Blocks for which the record of a round is kept that the finalised chain does not know.
+/// Blocks after which the record of a round that the finalised chain does not know is dropped.
 const UNKNOWN_ROUND: BlockNumber = 1_000;
 
-/// Why a worker cannot start.
+/// A worker cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The configuration cannot be used.
@@ -65,6 +66,10 @@ pub enum Error {
 /// An agent at work.
 pub struct Worker {
     chain: Arc<dyn Chain>,
+    /// The agents that the node works for.
+    accounts: Accounts,
+    /// Keys of other agents, which are ignored.
+    foreign: BTreeSet<InferenceKey>,
     vault: Arc<Vault>,
     executor: Arc<Executor>,
     queue: Queue,
@@ -83,12 +88,13 @@ pub struct Worker {
 
 impl Worker {
     /// Reads the configuration, opens the vault and starts the threads. Without a `network`, nodes
-    /// compute no layers for each other. The folder `evidence` beside the vault stores proofs that a
-    /// server computed wrongly. The second result receives the jobs that end: give each to
-    /// [`Worker::on_finished`].
+    /// compute no layers for each other. `accounts` become those of the configuration. The folder
+    /// `evidence` beside the vault stores proofs that a server computed wrongly. The second result
+    /// receives the jobs that end: give each to [`Worker::on_finished`].
     pub fn start(
         chain: Arc<dyn Chain>,
         network: Option<Network>,
+        accounts: Accounts,
         config: &Path,
         vault: &Path,
         registry: Option<&Registry>,
@@ -98,6 +104,7 @@ impl Worker {
         let problems = Arc::new(Problems::new(metrics.clone()));
         let (watch, config) = Watch::open(config)?;
         let size = size(&config);
+        accounts.configure(&config);
         let shards = network.map(|network| {
             let (metrics, problems) = (metrics.clone(), problems.clone());
             let evidence = vault.with_file_name("evidence");
@@ -119,6 +126,8 @@ impl Worker {
         let queue = Queue::start(size, executor.clone())?;
         let worker = Self {
             chain,
+            accounts,
+            foreign: BTreeSet::new(),
             vault,
             executor,
             queue,
@@ -140,7 +149,7 @@ impl Worker {
         &self.metrics
     }
 
-    /// The problems that last.
+    /// The present problems.
     pub fn problems(&self) -> &Problems {
         &self.problems
     }
@@ -168,7 +177,8 @@ impl Worker {
         let started = Instant::now();
         let boards = self.chain.boards(best);
         self.metrics.took(Phase::Hook, started.elapsed());
-        if let Some(boards) = self.problems.note("the off-chain hook", boards) {
+        if let Some(mut boards) = self.problems.note("the off-chain hook", boards) {
+            boards.retain(|board| self.accounts.contains(&board.agent));
             self.due = jobs::due(&boards, best.number);
             self.boards = boards;
             self.tell_refusals(best.number);
@@ -201,8 +211,8 @@ impl Worker {
             Outcome::Cancelled => {
                 count("cancelled");
                 log::debug!(target: LOG_TARGET, "round {round}: {kind} cancelled for {agent}");
-                // One that was told to hurry had nothing yet. Any other was given up; if it is
-                // due again, its state is that of its successor.
+                // A hurried job had no result yet. Any other was given up; if it is due again, its
+                // state is that of its successor.
                 if let Some(State::Active { hurried: true, .. }) = self.states.get(&id) {
                     self.failed(id);
                 }
@@ -239,7 +249,7 @@ impl Worker {
                 Err(error) => log::debug!(target: LOG_TARGET, "round {}: {error}", key.round),
             }
         }
-        // What writes nothing does not tell that the vault works.
+        // Without a write there is no news about the vault.
         if !gone.is_empty() {
             let purged = self.vault.purge(&gone).map_err(|error| error.to_string());
             self.problems.note("the vault", purged);
@@ -250,7 +260,7 @@ impl Worker {
         self.count();
     }
 
-    /// Whether what the runtime says after a block counts. Where it does not, the worker waits for the
+    /// True if the runtime's answers after a block count. If they do not, the worker waits for the
     /// next block: jobs go on, and nothing is cancelled, submitted or forgotten.
     fn is_migrated(&self, at: At) -> bool {
         let migrated = self.chain.is_migrated(at);
@@ -339,7 +349,7 @@ impl Worker {
     /// Has the runtime sign and send the results that are due and `wanted`.
     fn submit(&self, at: At, wanted: impl Fn(&VaultEntry<AccountId>) -> bool) {
         let mut entries = jobs::entries(&self.vault.records(), &self.boards, at.number);
-        entries.retain(wanted);
+        entries.retain(|entry| self.accounts.contains(&entry.agent) && wanted(entry));
         if entries.is_empty() {
             return;
         }
@@ -380,6 +390,7 @@ impl Worker {
         if let Some(shards) = &self.shards {
             shards.configure(agent.config());
         }
+        self.accounts.configure(agent.config());
         self.executor.replace(agent);
         if size != self.queue.size() {
             let queue = Queue::start(size, self.executor.clone());
@@ -395,26 +406,37 @@ impl Worker {
     }
 
     /// Checks whether the agents of this node can work.
-    fn look_around(&self, at: At) {
+    fn look_around(&mut self, at: At) {
         let standings = self.chain.standings(at);
         if let Some(standings) = self.problems.note("the agents' standing", standings) {
-            let keys = if standings.is_empty() {
-                Err(
-                    "the keystore holds no key of type `infr`; insert one with `starling-node key \
-                     insert --key-type infr --scheme sr25519` and register it"
-                        .into(),
-                )
-            } else {
-                Ok(())
-            };
-            self.problems.note("the inference key", keys);
+            let have_keys = self.accounts.have_keys(&standings);
+            self.problems.note("the inference key", have_keys);
             for standing in standings {
                 let topic = format!("the inference key {}", standing.key);
-                self.problems.note(&topic, able(&standing));
+                if self.accounts.is_foreign(&standing) {
+                    self.problems.solved(&topic);
+                    self.tell_foreign(standing);
+                } else {
+                    self.problems.note(&topic, able(&standing));
+                }
             }
         }
         self.executor.warm_up();
         self.queue.nudge();
+    }
+
+    /// Logs once for each key that it is ignored.
+    fn tell_foreign(&mut self, standing: Standing) {
+        let Standing { key, agent } = standing;
+        let Some((agent, _)) = agent else { return };
+        if self.foreign.insert(key.clone()) {
+            log::warn!(
+                target: LOG_TARGET,
+                "the inference key {key} of the keystore is ignored: it serves {}, which \
+                 `accounts` of the agent configuration does not name",
+                agent.to_ss58check(),
+            );
+        }
     }
 
     /// Logs once for each round that the chain accepts no response.
@@ -476,7 +498,7 @@ fn message(sent: Sent) -> &'static str {
     }
 }
 
-/// Whether an agent can work.
+/// Fails if an agent cannot work.
 fn able(standing: &Standing) -> Result<(), String> {
     match &standing.agent {
         None => Err("it serves no agent on this chain; register one with it".into()),
@@ -500,7 +522,7 @@ fn missed(agent: &AccountId, record: &Record, view: &RoundView<AccountId>) -> Ve
         .iter()
         .find(|response| response.agent == *agent)
     else {
-        // In a round that is full, a lower draw may have displaced it.
+        // In a full round, a lower draw may have displaced it.
         let full = round.counts.commits >= round.terms.max_responses;
         return if answered && !full {
             vec!["commit"]
@@ -509,7 +531,10 @@ fn missed(agent: &AccountId, record: &Record, view: &RoundView<AccountId>) -> Ve
         };
     };
     let mut missed = vec![];
-    let revealing = round.phase != RoundPhase::Failed(Failure::TooFewCommits);
+    let revealing = !matches!(
+        round.phase,
+        RoundPhase::Failed(Failure::TooFewCommits | Failure::Outbid)
+    );
     if revealing && response.text.is_none() && !response.spoiled {
         missed.push("reveal");
     }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Whatever moment the process dies at, nothing that it owes is lost.
+//! A process that dies at any moment loses none of the results that it owes.
 //!
 //! A child process runs a worker against a chain of one round that is kept in a file. It aborts at
-//! its n-th contact with the chain, for every n that there is, and another child goes on. The
-//! chain checks what it is sent as the true one does: a second commitment, a key or scores that do
-//! not fit the commitment end the test.
+//! its n-th contact with the chain, for every possible n, and another child goes on. The chain
+//! checks its messages as the true one does: a second commitment ends the test, and so do a key or
+//! scores that do not fit the commitment.
 
 use std::{
     env, fs,
@@ -23,12 +23,12 @@ use sp_core::H256;
 use starling_primitives::{
     api::{JobBoard, Owed, ResponseView, RoundView, Sent, Task, VaultEntry},
     round::{BlockNumber, Counts, Phase, Round, Terms},
-    sealing::Slot,
+    sealing::{Format, Slot},
     RoundId, Secret,
 };
 use starling_worker::{
     chain::{At, Chain, Standing},
-    AccountId, Worker,
+    AccountId, Accounts, Worker,
 };
 
 const FOLDER: &str = "STARLING_ABORT_TEST_FOLDER";
@@ -36,7 +36,7 @@ const ABORT_AT: &str = "STARLING_ABORT_TEST_AT";
 const ROUND: RoundId = 3;
 const SEED: H256 = H256([5; 32]);
 
-const CONFIG: &str = r#"
+const MODULES: &str = r#"
 [[primary]]
 [[primary.patterns]]
 pattern = 'starling'
@@ -58,7 +58,7 @@ struct State {
 
 struct OneRound {
     file: PathBuf,
-    /// Whether the runtime is newer than the state: it knows no round then.
+    /// True if the runtime is newer than the state: it knows no round then.
     upgrading: AtomicBool,
     abort_at: usize,
     contacts: AtomicUsize,
@@ -67,6 +67,10 @@ struct OneRound {
 
 fn agent() -> AccountId {
     [1; 32].into()
+}
+
+fn config() -> String {
+    format!("accounts = [\"{}\"]{MODULES}", agent())
 }
 
 impl OneRound {
@@ -85,7 +89,7 @@ impl OneRound {
         }
     }
 
-    /// Here the process may die.
+    /// The process may die here.
     fn contact(&self) {
         if self.contacts.fetch_add(1, Ordering::SeqCst) + 1 == self.abort_at {
             abort();
@@ -189,7 +193,9 @@ impl OneRound {
                 prompt: b"What is a starling?".to_vec(),
                 max_tokens: 8,
                 fee: 10,
+                slash: 1,
                 max_bytes: 64,
+                format: Format::Padded,
             }),
             2 if state.score_commit.is_none() => Some(Task::Rank {
                 prompt: b"What is a starling?".to_vec(),
@@ -198,6 +204,7 @@ impl OneRound {
                     (0, [2; 32].into(), b"A bird of course.".to_vec()),
                     (2, [3; 32].into(), b"No idea".to_vec()),
                 ],
+                max_tokens: 8,
             }),
             _ => None,
         }
@@ -329,14 +336,21 @@ fn child() {
     let abort_at = env::var(ABORT_AT).unwrap().parse().unwrap();
     let chain = Arc::new(OneRound::open(&folder, abort_at));
     let config = folder.join("agent.toml");
-    fs::write(&config, CONFIG).unwrap();
+    fs::write(&config, self::config()).unwrap();
     let vault = folder.join("vault.redb");
-    let (mut worker, mut finished) =
-        Worker::start(chain.clone(), None, &config, &vault, None).unwrap();
+    let (mut worker, mut finished) = Worker::start(
+        chain.clone(),
+        None,
+        Accounts::default(),
+        &config,
+        &vault,
+        None,
+    )
+    .unwrap();
     while chain.state().phase < 4 {
         chain.advance();
         worker.on_block();
-        // What is not in the vault is being computed.
+        // A result that is not in the vault is being computed.
         if chain.task().is_some() {
             let job = block_on(finished.next()).unwrap();
             chain.contact();
@@ -387,9 +401,10 @@ fn finality_without_anything_to_write_does_not_end_the_troubles_of_the_vault() {
     let folder = tempfile::tempdir().unwrap();
     let chain = Arc::new(OneRound::open(folder.path(), 0));
     let config = folder.path().join("agent.toml");
-    fs::write(&config, CONFIG).unwrap();
+    fs::write(&config, self::config()).unwrap();
     let vault = folder.path().join("vault.redb");
-    let (mut worker, _finished) = Worker::start(chain, None, &config, &vault, None).unwrap();
+    let (mut worker, _finished) =
+        Worker::start(chain, None, Accounts::default(), &config, &vault, None).unwrap();
     worker.problems().found("the vault", "full".into());
     worker.on_finalized();
     assert!(worker.problems().active().contains_key("the vault"));
@@ -400,16 +415,23 @@ fn nothing_is_dropped_while_the_runtime_is_newer_than_the_state() {
     let folder = tempfile::tempdir().unwrap();
     let chain = Arc::new(OneRound::open(folder.path(), 0));
     let config = folder.path().join("agent.toml");
-    fs::write(&config, CONFIG).unwrap();
+    fs::write(&config, self::config()).unwrap();
     let vault = folder.path().join("vault.redb");
-    let (mut worker, mut finished) =
-        Worker::start(chain.clone(), None, &config, &vault, None).unwrap();
+    let (mut worker, mut finished) = Worker::start(
+        chain.clone(),
+        None,
+        Accounts::default(),
+        &config,
+        &vault,
+        None,
+    )
+    .unwrap();
     // The response is in the vault when the code changes.
     chain.advance();
     worker.on_block();
     let job = block_on(finished.next()).unwrap();
     chain.upgrading.store(true, Ordering::SeqCst);
-    // Far enough that a round which the chain does not know would be forgotten.
+    // Far enough that an unknown round would be forgotten.
     chain.change(|state| state.number += 2_000);
     worker.on_block();
     worker.on_finalized();

@@ -94,7 +94,7 @@ impl Node {
         Agent::new(parse(config), None, service, metrics, problems).unwrap()
     }
 
-    /// Waits until so many layers are served.
+    /// Waits until this many layers are served.
     fn serves(&self, layers: u64) {
         let served = self.metrics.served.with_label_values(&[SMOLLM2]);
         wait(|| served.get() == layers);
@@ -138,6 +138,7 @@ fn respond(agent: &Agent) -> Result<Reply, Failure> {
         prompt: "What is the capital of France?".into(),
         max_tokens: 12,
         fee: 1,
+        slash: 0,
     };
     agent.respond(&request, &Signals::default())
 }
@@ -164,7 +165,7 @@ fn an_agent_without_layers_answers_and_ranks_as_one_with_all_of_them() {
 
     let responses = ["Paris is the capital of France.", "No idea.", "Banana"];
     let responses = responses.map(str::to_owned);
-    let rank = |agent: &Agent| agent.rank("What is it?", "", &responses, &Signals::default());
+    let rank = |agent: &Agent| agent.rank("What is it?", "", &responses, 64, &Signals::default());
     let scores = rank(&apart).unwrap();
     assert_eq!(scores, rank(&whole).unwrap());
     assert!(scores.iter().any(|score| *score != scores[0]));

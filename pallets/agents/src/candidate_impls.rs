@@ -3,7 +3,7 @@
 
 use frame_support::{pallet_prelude::*, traits::defensive_prelude::*};
 use sp_runtime::Saturating;
-use starling_primitives::Balance;
+use starling_primitives::{traits::OnInactive, Balance};
 
 use crate::{
     Activations, ActiveCount, Agent, Agents, Candidate, Candidates, Config, Error, Event, Pallet,
@@ -37,7 +37,9 @@ impl<T: Config> Pallet<T> {
                 ActiveCount::<T>::mutate(|count| count.saturating_inc());
             },
             (Some(_), None) => {
-                agent.activation = None;
+                if let Some(ordinal) = agent.activation.take() {
+                    T::OnInactive::on_inactive(who, ordinal);
+                }
                 ActiveCount::<T>::mutate(|count| count.saturating_dec());
             },
             _ => {},

@@ -14,8 +14,8 @@ use sp_runtime::{traits::Zero, Saturating};
 use starling_primitives::{messages, Balance, InferenceKey, InferenceSignature};
 
 use crate::{
-    Agent, Agents, Config, CreditOf, Error, Event, GenesisAgent, HoldReason, KeyOwner,
-    ModelDescriptor, Pallet, Unbonding, UnbondingChunk, UnbondingOf,
+    Agent, Agents, Config, CreditOf, Debts, Error, Event, GenesisAgent, Growth, Growths,
+    HoldReason, KeyOwner, ModelDescriptor, Pallet, Unbonding, UnbondingChunk, UnbondingOf,
 };
 
 impl<T: Config> Pallet<T> {
@@ -120,6 +120,7 @@ impl<T: Config> Pallet<T> {
             model,
             bond,
         });
+        Self::note_growth(&who, 0);
         Self::refresh(&who, &mut agent, None);
         Agents::<T>::insert(who, agent);
         Ok(())
@@ -129,6 +130,7 @@ impl<T: Config> Pallet<T> {
         ensure!(!amount.is_zero(), Error::<T>::ZeroAmount);
         Self::mutate_agent(&who, |agent| {
             T::Currency::hold(&HoldReason::Bond.into(), &who, amount)?;
+            Self::note_growth(&who, agent.bond);
             agent.bond.saturating_accrue(amount);
             let bond = agent.bond;
             Self::deposit_event(Event::Bonded {
@@ -138,6 +140,23 @@ impl<T: Config> Pallet<T> {
             });
             Ok(())
         })
+    }
+
+    /// Records the bond before it grows. Requests of this block and of earlier ones still draw with
+    /// it. Bonds of the genesis are in every draw.
+    fn note_growth(who: &T::AccountId, bond: Balance) {
+        let at = frame_system::Pallet::<T>::block_number();
+        if at.is_zero() {
+            return;
+        }
+        let before = match Growths::<T>::get(who) {
+            // Rounds that began before that growth may still be open.
+            Some(last) if last.at.saturating_add(T::LongestRound::get()) >= at => {
+                last.before.min(bond)
+            },
+            _ => bond,
+        };
+        Growths::<T>::insert(who, Growth { at, before });
     }
 
     pub(crate) fn do_unbond(who: T::AccountId, amount: Balance) -> DispatchResult {
@@ -282,6 +301,7 @@ impl<T: Config> Pallet<T> {
             Ok(())
         })?;
         Agents::<T>::remove(&who);
+        Growths::<T>::remove(&who);
         Self::deposit_event(Event::Deregistered { who });
         Ok(())
     }
@@ -298,31 +318,77 @@ impl<T: Config> Pallet<T> {
             chunks.retain(|chunk| !chunk.amount.is_zero());
             Self::put_unbonding(&who, chunks);
         }
+        let mut claimed: Balance = 0;
         if Agents::<T>::contains_key(&who) {
-            left = Self::mutate_agent(&who, |agent| {
+            (left, claimed) = Self::mutate_agent(&who, |agent| {
                 let part = agent.free().min(left);
                 agent.bond.saturating_reduce(part);
-                Ok(left.saturating_sub(part))
+                Ok((left.saturating_sub(part), agent.reserved))
             })?;
         }
+        let owed = Self::owe(&who, left, claimed);
         let slashed = amount.saturating_sub(left);
-        ensure!(!slashed.is_zero(), Error::<T>::NothingToSlash);
-        Self::take_bond(&who, slashed);
+        ensure!(
+            !slashed.is_zero() || !owed.is_zero(),
+            Error::<T>::NothingToSlash
+        );
+        if !slashed.is_zero() {
+            Self::take_bond(&who, slashed);
+        }
         Ok(())
     }
 
-    /// Takes `amount`, which is already off the books, from the held funds of `who`.
+    /// Records what is left of a slash as a debt, as far as the amounts that rounds have a claim on
+    /// cover it. Returns the recorded part.
+    fn owe(who: &T::AccountId, left: Balance, claimed: Balance) -> Balance {
+        let before = Debts::<T>::get(who);
+        let amount = left.min(claimed.saturating_sub(before));
+        if !amount.is_zero() {
+            Debts::<T>::insert(who, before.saturating_add(amount));
+            Self::deposit_event(Event::Indebted {
+                who: who.clone(),
+                amount,
+            });
+        }
+        amount
+    }
+
+    /// Takes what `agent` owes off the books, as far as its bond is free. Returns the taken part. A
+    /// debt that no round's claim covers any more is void: nothing is left to take.
+    pub(crate) fn collect_debt(who: &T::AccountId, agent: &mut Agent) -> Balance {
+        let debt = Debts::<T>::get(who);
+        if debt.is_zero() {
+            return 0;
+        }
+        let paid = agent.free().min(debt);
+        agent.bond.saturating_reduce(paid);
+        let rest = debt.saturating_sub(paid).min(agent.reserved);
+        if rest.is_zero() {
+            Debts::<T>::remove(who);
+        } else {
+            Debts::<T>::insert(who, rest);
+        }
+        paid
+    }
+
+    /// Takes `amount`, which is already off the books, from the held funds of `who` for the
+    /// treasury.
     pub(crate) fn take_bond(who: &T::AccountId, amount: Balance) {
+        T::Treasury::on_unbalanced(Self::seize(who, amount));
+    }
+
+    /// Takes `amount`, which is already off the books, from the held funds of `who`.
+    pub(crate) fn seize(who: &T::AccountId, amount: Balance) -> CreditOf<T> {
         let (credit, missing): (CreditOf<T>, _) =
             T::Currency::slash(&HoldReason::Bond.into(), who, amount);
         if !missing.is_zero() {
             log::error!(target: crate::LOG_TARGET, "{missing} of a slash of {amount} not on hold");
         }
-        T::Treasury::on_unbalanced(credit);
         Self::deposit_event(Event::Slashed {
             who: who.clone(),
             amount,
         });
+        credit
     }
 
     pub(crate) fn do_enter(who: T::AccountId) -> DispatchResult {

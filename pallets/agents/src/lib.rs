@@ -13,7 +13,11 @@ mod candidate_impls;
 mod dispatchable_impls;
 #[cfg(test)]
 mod mock;
+mod offence_impls;
+pub mod offences;
 mod registry_impls;
+mod seat_impls;
+pub mod seats;
 mod session_impls;
 #[cfg(test)]
 mod tests;
@@ -33,18 +37,23 @@ const LOG_TARGET: &str = "runtime::agents";
 #[allow(clippy::expect_used)]
 #[frame_support::pallet]
 pub mod pallet {
-    use super::*;
+    use super::{seats::Seat, *};
     use alloc::vec::Vec;
     use frame_support::{
         pallet_prelude::*,
         traits::{
             fungible::{hold, Balanced},
-            OnUnbalanced, ValidatorRegistration,
+            OnUnbalanced,
         },
+        BoundedBTreeSet,
     };
     use frame_system::pallet_prelude::*;
     use sp_runtime::traits::Zero;
-    use starling_primitives::{Balance, InferenceKey, InferenceSignature, H256};
+    use sp_staking::SessionIndex;
+    use starling_primitives::{
+        traits::{Consistent, OnInactive, Sessions},
+        Balance, InferenceKey, InferenceSignature, H256,
+    };
 
     /// The version of the storage. See `docs/upgrades.md`.
     const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
@@ -72,8 +81,8 @@ pub mod pallet {
         /// Origin that may slash an agent for faults that the chain cannot see.
         type SlashOrigin: EnsureOrigin<Self::RuntimeOrigin>;
 
-        /// Registry of session keys: an agent without them cannot be a validator.
-        type SessionKeys: ValidatorRegistration<Self::AccountId>;
+        /// Hears of agents that are no longer active.
+        type OnInactive: OnInactive<Self::AccountId>;
 
         /// Minimum bond of an active agent.
         #[pallet::constant]
@@ -103,9 +112,12 @@ pub mod pallet {
         #[pallet::constant]
         type MaxValidators: Get<u32>;
 
-        /// Minimum number of candidates; with fewer the validators stay as they are.
+        /// Number of validators below which nobody leaves the set.
         #[pallet::constant]
         type MinValidators: Get<u32>;
+
+        /// The sessions of the chain. An agent without session keys cannot be a validator.
+        type Sessions: Sessions<Self::AccountId>;
     }
 
     /// Reasons why this pallet holds funds.
@@ -143,6 +155,50 @@ pub mod pallet {
     /// Number of activations so far.
     #[pallet::storage]
     pub type Activations<T: Config> = StorageValue<_, u64, ValueQuery>;
+
+    /// The last growth of each bond that has grown since genesis.
+    #[pallet::storage]
+    pub type Growths<T: Config> =
+        StorageMap<_, Blake2_128Concat, T::AccountId, Growth<BlockNumberFor<T>>, OptionQuery>;
+
+    /// The rest of slashes that rounds had a claim on. It is taken as these rounds end.
+    #[pallet::storage]
+    pub type Debts<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, Balance, ValueQuery>;
+
+    /// The seats of the latest planned set of validators.
+    #[pallet::storage]
+    pub type Seats<T: Config> =
+        StorageValue<_, BoundedVec<Seat<T::AccountId>, T::MaxValidators>, ValueQuery>;
+
+    /// The authors of the present session's blocks so far.
+    #[pallet::storage]
+    pub type Authors<T: Config> =
+        StorageValue<_, BoundedBTreeSet<T::AccountId, T::MaxValidators>, ValueQuery>;
+
+    /// The first block of the present session; `None` if this code has not seen it.
+    #[pallet::storage]
+    pub type SessionStart<T: Config> = StorageValue<_, BlockNumberFor<T>, OptionQuery>;
+
+    /// The keys of the present session's validators and of the next one's. `pallet-session` knows
+    /// only those that come after a `setKeys`.
+    #[pallet::storage]
+    pub type ActiveKeys<T: Config> =
+        StorageMap<_, Twox64Concat, SessionIndex, KeysOf<T>, ValueQuery>;
+
+    /// The offenders of each session that can still be punished.
+    #[pallet::storage]
+    pub type Offenders<T: Config> = StorageMap<
+        _,
+        Twox64Concat,
+        SessionIndex,
+        BoundedVec<Offender<T::AccountId>, T::MaxValidators>,
+        ValueQuery,
+    >;
+
+    /// Agents that have no seat among the validators for some time.
+    #[pallet::storage]
+    pub type Barred<T: Config> =
+        StorageValue<_, BoundedVec<Bar<T::AccountId>, T::MaxCandidates>, ValueQuery>;
 
     #[pallet::genesis_config]
     #[derive(frame_support::DefaultNoBound)]
@@ -244,6 +300,13 @@ pub mod pallet {
             /// The lost amount.
             amount: Balance,
         },
+        /// A slash exceeded the free bond. The rest is taken as the agent's rounds end.
+        Indebted {
+            /// The agent.
+            who: T::AccountId,
+            /// The rest.
+            amount: Balance,
+        },
         /// An active agent entered the list of candidates for validators.
         CandidateAdded {
             /// The agent.
@@ -255,10 +318,25 @@ pub mod pallet {
             /// The agent.
             who: T::AccountId,
         },
-        /// Too few candidates have session keys, so the validators stay as they are.
+        /// Too few candidates have session keys, so validators that would leave stay.
         ValidatorsKept {
             /// Number of these candidates.
             candidates: u32,
+        },
+        /// A validator authored nothing while all others had several turns. It is chilled, and has
+        /// no seat for some sessions.
+        Silent {
+            /// The validator.
+            who: T::AccountId,
+        },
+        /// A validator signed contradicting votes.
+        Offended {
+            /// The validator, or former one.
+            who: T::AccountId,
+            /// The session of the votes.
+            session: SessionIndex,
+            /// What it is charged now. Parts that rounds have a claim on are taken later.
+            amount: Balance,
         },
     }
 
@@ -303,27 +381,23 @@ pub mod pallet {
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn integrity_test() {
-            assert!(!T::MinBond::get().is_zero(), "MinBond must be above zero");
+            assert_eq!(<Self as Consistent>::check(), Ok(()));
             assert!(
                 !T::MaxUnbonding::get().is_zero(),
                 "MaxUnbonding must be above zero"
             );
             assert!(
-                !T::MinValidators::get().is_zero(),
-                "MinValidators must be above zero"
-            );
-            assert!(
-                T::MinValidators::get() <= T::MaxValidators::get(),
-                "MinValidators must not exceed MaxValidators"
-            );
-            assert!(
                 T::MaxValidators::get() <= T::MaxCandidates::get(),
                 "MaxValidators must not exceed MaxCandidates"
             );
-            assert!(
-                T::UnbondingPeriod::get() > T::LongestRound::get(),
-                "UnbondingPeriod must exceed the longest round"
-            );
+        }
+
+        /// `pallet-authorship` notes the author and claims no weight for it: one value of at most
+        /// `MaxValidators` accounts is read, and written at an author's first block of a session.
+        /// The end of a session claims a whole block, in `pallet-session`.
+        fn on_initialize(_: BlockNumberFor<T>) -> Weight {
+            // Twice what decoding and encoding 64 accounts in a set takes, about.
+            Weight::from_parts(20_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
         }
 
         #[cfg(feature = "try-runtime")]
@@ -504,9 +578,11 @@ pub mod pallet {
         ///
         /// `SlashOrigin` may call it. It takes up to `amount`: first from the unbonding parts,
         /// oldest first, because they would get away, then from the bond. Amounts that a round has
-        /// a claim on are left to that round. The treasury gets the slashed amount.
+        /// a claim on are left to that round until its end, and taken then. The treasury gets the
+        /// slashed amount.
         ///
-        /// Emits [`Event::Slashed`] with the slashed amount, and [`Event::CandidateRemoved`] if it
+        /// Emits [`Event::Slashed`] with the slashed amount, [`Event::Indebted`] with the part that
+        /// is taken later, and [`Event::CandidateRemoved`] if it
         /// is no longer a candidate.
         ///
         /// Fails with [`Error::NothingToSlash`].

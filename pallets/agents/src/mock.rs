@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A chain with agents, their bonds, and sessions of which they are the validators.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use codec::Encode;
 use frame_support::{
     derive_impl, parameter_types,
-    traits::{fungible, tokens::imbalance::ResolveTo, Hooks},
+    traits::{
+        fungible,
+        tokens::imbalance::{Imbalance, ResolveTo},
+        Hooks, OnUnbalanced,
+    },
 };
 use frame_system::EnsureRoot;
+use pallet_authorship::EventHandler;
 use sp_core::Pair;
 use sp_runtime::{
     impl_opaque_keys,
@@ -15,8 +22,8 @@ use sp_runtime::{
     BuildStorage, KeyTypeId, RuntimeAppPublic,
 };
 use starling_primitives::{
-    crypto::InferencePair, messages::ownership_payload, Balance, InferenceKey, InferenceSignature,
-    H256,
+    crypto::InferencePair, messages::ownership_payload, traits::Sessions, Balance, InferenceKey,
+    InferenceSignature, H256,
 };
 
 use crate::{GenesisAgent, ModelDescriptor};
@@ -77,6 +84,18 @@ parameter_types! {
     pub static Authorities: Vec<AccountId> = Vec::new();
 }
 
+/// Sessions for which an offence is remembered.
+pub const ACCOUNTABLE: u32 = 4;
+
+parameter_types! {
+    /// Numbers of validators of sessions, where a test sets them.
+    pub static Sizes: BTreeMap<u32, u32> = BTreeMap::new();
+    /// Validators whose nodes do not run.
+    pub static Offline: BTreeSet<AccountId> = BTreeSet::new();
+    /// Validators that were kept from authoring.
+    pub static Disabled: Vec<AccountId> = Vec::new();
+}
+
 pub struct RecordAuthorities;
 impl pallet_session::SessionHandler<AccountId> for RecordAuthorities {
     const KEY_TYPE_IDS: &'static [KeyTypeId] = &[sp_core::crypto::key_types::DUMMY];
@@ -125,7 +144,7 @@ impl crate::Config for Test {
     type Currency = Balances;
     type Treasury = ResolveTo<TreasuryAccount, Balances>;
     type SlashOrigin = EnsureRoot<AccountId>;
-    type SessionKeys = Session;
+    type OnInactive = ();
     type MinBond = MinBond;
     type KeyFee = KeyFee;
     type UnbondingPeriod = UnbondingPeriod;
@@ -134,6 +153,48 @@ impl crate::Config for Test {
     type MaxCandidates = MaxCandidates;
     type MaxValidators = MaxValidators;
     type MinValidators = MinValidators;
+    type Sessions = SessionsOfTest;
+}
+
+pub struct SessionsOfTest;
+impl Sessions<AccountId> for SessionsOfTest {
+    fn current() -> u32 {
+        Session::current_index()
+    }
+
+    fn accountable() -> u32 {
+        Session::current_index().saturating_sub(ACCOUNTABLE)
+    }
+
+    fn queued() -> Vec<AccountId> {
+        let queued = Session::queued_keys().into_iter();
+        queued.map(|(validator, _)| validator).collect()
+    }
+
+    fn size(session: u32) -> Option<u32> {
+        Sizes::get().get(&session).copied()
+    }
+
+    fn prune() {}
+
+    fn disable(who: &AccountId) {
+        Disabled::mutate(|disabled| disabled.push(*who));
+    }
+
+    fn keys(who: &AccountId) -> Option<Vec<u8>> {
+        Session::load_keys(who).map(|keys| keys.encode())
+    }
+
+    fn owners() -> Vec<AccountId> {
+        pallet_session::NextKeys::<Test>::iter_keys().collect()
+    }
+}
+
+/// Gives a slash to the treasury, as most rounds do. Returns its amount.
+pub fn keep(credit: crate::CreditOf<Test>) -> Balance {
+    let amount = credit.peek();
+    <Test as crate::Config>::Treasury::on_unbalanced(credit);
+    amount
 }
 
 /// The `n`th inference key.
@@ -185,11 +246,27 @@ pub fn set_session_keys(who: AccountId) {
     Session::set_keys(RuntimeOrigin::signed(who), SessionKeys { dummy }, proof).expect("sets keys");
 }
 
+/// Goes to a block. The validators whose nodes run author in turn.
 pub fn run_to(block: u64) {
     while System::block_number() < block {
-        System::set_block_number(System::block_number() + 1);
-        Session::on_initialize(System::block_number());
+        let now = System::block_number() + 1;
+        System::set_block_number(now);
+        let offline = Offline::get();
+        let online: Vec<_> = Authorities::get()
+            .into_iter()
+            .filter(|who| !offline.contains(who))
+            .collect();
+        if !online.is_empty() {
+            let author = online[now as usize % online.len()];
+            <Agents as EventHandler<_, _>>::note_author(author);
+        }
+        Session::on_initialize(now);
     }
+}
+
+/// Goes to the first block of the next session, `times` times.
+pub fn sessions(times: u64) {
+    run_to((System::block_number() / SESSION + times) * SESSION);
 }
 
 /// The events of this pallet so far.
@@ -215,17 +292,25 @@ pub fn held(who: AccountId) -> Balance {
 /// that no money came or went.
 pub struct Chain {
     agents: Vec<(AccountId, Balance)>,
+    strangers: Vec<AccountId>,
 }
 
 impl Chain {
     pub fn new() -> Self {
-        Self { agents: Vec::new() }
+        Self::with_agents(&[])
     }
 
     pub fn with_agents(agents: &[(AccountId, Balance)]) -> Self {
         Self {
             agents: agents.to_vec(),
+            strangers: Vec::new(),
         }
+    }
+
+    /// Gives session keys to an account that is no agent.
+    pub fn and_keys_of(mut self, who: AccountId) -> Self {
+        self.strangers.push(who);
+        self
     }
 
     pub fn storage(&self) -> sp_core::storage::Storage {
@@ -254,7 +339,9 @@ impl Chain {
                 keys: self
                     .agents
                     .iter()
-                    .map(|&(who, _)| {
+                    .map(|(who, _)| who)
+                    .chain(&self.strangers)
+                    .map(|&who| {
                         (
                             who,
                             who,

@@ -3,12 +3,19 @@
 
 use frame_support::{
     pallet_prelude::*,
-    traits::{defensive_prelude::*, DefensiveSaturating},
+    traits::{defensive_prelude::*, tokens::imbalance::Imbalance, DefensiveSaturating},
 };
+use frame_system::pallet_prelude::BlockNumberFor;
 use sp_runtime::Saturating;
-use starling_primitives::{traits::AgentRegistry, Balance, InferenceKey};
+use starling_primitives::{
+    rules::Rule,
+    traits::{holds, AgentRegistry, Consistent},
+    Balance, InferenceKey,
+};
 
-use crate::{Activations, ActiveCount, Agent, Agents, Config, Error, KeyOwner, Pallet};
+use crate::{
+    Activations, ActiveCount, Agent, Agents, Config, CreditOf, Error, Growths, KeyOwner, Pallet,
+};
 
 impl<T: Config> Pallet<T> {
     fn ensure_can_reserve(agent: &Agent, amount: Balance) -> DispatchResult {
@@ -19,21 +26,26 @@ impl<T: Config> Pallet<T> {
 
     /// Ends a reservation that is open. A reservation keeps the agent registered.
     fn end_reservation(who: &T::AccountId, amount: Balance, slashed: bool) {
-        Self::mutate_agent(who, |agent| {
+        let debt = Self::mutate_agent(who, |agent| {
             agent.open = agent.open.defensive_saturating_sub(1);
             agent.reserved = agent.reserved.defensive_saturating_sub(amount);
             if slashed {
                 agent.bond = agent.bond.defensive_saturating_sub(amount);
             }
             Self::rotate_when_idle(who, agent);
-            Ok(())
+            Ok(Self::collect_debt(who, agent))
         })
         .defensive_proof("who has a reservation is registered; qed")
-        .ok();
+        .unwrap_or_default();
+        if debt > 0 {
+            Self::take_bond(who, debt);
+        }
     }
 }
 
 impl<T: Config> AgentRegistry<T::AccountId> for Pallet<T> {
+    type Credit = CreditOf<T>;
+
     fn inference_key(who: &T::AccountId) -> Option<InferenceKey> {
         Agents::<T>::get(who).map(|agent| agent.key)
     }
@@ -62,6 +74,14 @@ impl<T: Config> AgentRegistry<T::AccountId> for Pallet<T> {
         Agents::<T>::get(who).map_or(0, |agent| agent.bond)
     }
 
+    fn bond_at(who: &T::AccountId, block: u32) -> Balance {
+        let bond = Self::bond(who);
+        match Growths::<T>::get(who) {
+            Some(growth) if growth.at > BlockNumberFor::<T>::from(block) => growth.before.min(bond),
+            _ => bond,
+        }
+    }
+
     fn can_reserve(who: &T::AccountId, amount: Balance) -> bool {
         Agents::<T>::get(who).is_some_and(|agent| Self::ensure_can_reserve(&agent, amount).is_ok())
     }
@@ -79,12 +99,25 @@ impl<T: Config> AgentRegistry<T::AccountId> for Pallet<T> {
         Self::end_reservation(who, amount, false);
     }
 
-    fn slash_reserved(who: &T::AccountId, amount: Balance) -> Balance {
+    fn slash_reserved(who: &T::AccountId, amount: Balance) -> CreditOf<T> {
         Self::end_reservation(who, amount, true);
         if amount > 0 {
-            Self::take_bond(who, amount);
+            Self::seize(who, amount)
+        } else {
+            CreditOf::<T>::zero()
         }
-        amount
+    }
+
+    fn fine(who: &T::AccountId, amount: Balance) -> CreditOf<T> {
+        let taken = Self::mutate_agent(who, |agent| {
+            let taken = agent.free().min(amount);
+            agent.bond.saturating_reduce(taken);
+            Ok(taken)
+        });
+        match taken {
+            Ok(taken) if taken > 0 => Self::seize(who, taken),
+            _ => CreditOf::<T>::zero(),
+        }
     }
 
     fn reservations(who: &T::AccountId) -> (u32, Balance) {
@@ -94,5 +127,16 @@ impl<T: Config> AgentRegistry<T::AccountId> for Pallet<T> {
     #[cfg(feature = "runtime-benchmarks")]
     fn make_active(who: &T::AccountId, key: InferenceKey, bond: Balance) {
         crate::benchmarking::make_active::<T>(who, key, bond);
+    }
+}
+
+impl<T: Config> Consistent for Pallet<T> {
+    fn check() -> Result<(), Rule> {
+        holds(T::MinBond::get() > 0, Rule::NoBond)?;
+        holds(T::MinValidators::get() > 0, Rule::NoValidator)?;
+        let (least, most) = (T::MinValidators::get(), T::MaxValidators::get());
+        holds(least <= most, Rule::TooManyValidators)?;
+        let (unbonding, longest) = (T::UnbondingPeriod::get(), T::LongestRound::get());
+        holds(unbonding > longest, Rule::UnbondingTooShort)
     }
 }

@@ -10,15 +10,37 @@ use sp_runtime::{traits::Zero, DispatchError};
 use starling_primitives::Balance;
 
 use crate::{
-    Activations, ActiveCount, Agents, Candidates, Config, HoldReason, KeyOwner, Pallet, Unbonding,
+    seats::tolerated, Activations, ActiveCount, Agents, Barred, Candidates, Config, Debts, Growths,
+    HoldReason, KeyOwner, Pallet, Seats, Unbonding,
 };
 
 impl<T: Config> Pallet<T> {
     /// Checks the invariants of agents, bonds and candidates. Native only.
     pub fn do_try_state() -> Result<(), DispatchError> {
         Self::try_agents()?;
+        Self::try_records()?;
         Self::try_holds()?;
-        Self::try_candidates()
+        Self::try_candidates()?;
+        Self::try_seats()
+    }
+
+    /// Each validator has one seat, and the unproven ones cannot stop finality. Where nobody is
+    /// proven, the proven validators have taken their keys away.
+    fn try_seats() -> Result<(), DispatchError> {
+        let seats = Seats::<T>::get();
+        let owners: BTreeSet<_> = seats.iter().map(|seat| &seat.who).collect();
+        ensure!(owners.len() == seats.len(), "a validator has two seats");
+        let unproven = seats.iter().filter(|seat| !seat.proven).count();
+        let size = u32::try_from(seats.len()).unwrap_or(u32::MAX);
+        let bearable = usize::try_from(tolerated(size)).unwrap_or(usize::MAX);
+        ensure!(
+            unproven <= bearable || unproven == seats.len(),
+            "unproven validators can stop finality"
+        );
+        let barred = Barred::<T>::get();
+        let owners: BTreeSet<_> = barred.iter().map(|bar| &bar.who).collect();
+        ensure!(owners.len() == barred.len(), "an agent is barred twice");
+        Ok(())
     }
 
     /// Agents' records are consistent, their keys are their own, and the counters are right.
@@ -59,6 +81,22 @@ impl<T: Config> Pallet<T> {
             active == ActiveCount::<T>::get(),
             "the count of active agents is wrong"
         );
+        Ok(())
+    }
+
+    /// Growths and debts are of agents, and rounds have a claim on what is owed.
+    fn try_records() -> Result<(), DispatchError> {
+        ensure!(
+            Growths::<T>::iter_keys().all(Agents::<T>::contains_key),
+            "a growth of nobody's bond"
+        );
+        for (who, debt) in Debts::<T>::iter() {
+            let claimed = Agents::<T>::get(who).map_or(0, |agent| agent.reserved);
+            ensure!(
+                debt > 0 && debt <= claimed,
+                "a debt that no round has a claim on"
+            );
+        }
         Ok(())
     }
 

@@ -59,6 +59,17 @@ impl Agent {
     }
 }
 
+/// The last growth of a bond.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub struct Growth<BlockNumber> {
+    /// The block in which it grew.
+    pub at: BlockNumber,
+    /// The bond before; the lowest one if it has grown more than once within a round.
+    pub before: Balance,
+}
+
 /// A part of a bond that is unbonding.
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
@@ -83,6 +94,44 @@ pub struct Candidate<AccountId> {
     pub who: AccountId,
     /// Its bond.
     pub bond: Balance,
+}
+
+/// Maximum length of the encoded session keys of a validator, in bytes.
+pub const MAX_SESSION_KEYS: u32 = 128;
+
+/// The validators of a session, in their order, with their encoded session keys.
+pub type KeysOf<T> = BoundedVec<
+    (
+        <T as frame_system::Config>::AccountId,
+        BoundedVec<u8, ConstU32<MAX_SESSION_KEYS>>,
+    ),
+    <T as Config>::MaxValidators,
+>;
+
+/// A validator that signed contradicting votes in a session.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub struct Offender<AccountId> {
+    /// The validator.
+    pub who: AccountId,
+    /// Its bond and the unbonding parts of it when the first offence was reported.
+    pub exposed: Balance,
+    /// The part of it that was charged for offences in this session.
+    pub charged: Balance,
+}
+
+/// A time without a seat among the validators.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub struct Bar<AccountId> {
+    /// The former validator.
+    pub who: AccountId,
+    /// The first session in which it may have a seat again.
+    pub until: u32,
+    /// Whether it committed an offence.
+    pub offence: bool,
 }
 
 /// An agent of the genesis block.

@@ -2,8 +2,10 @@
 //! A chain with one number as its parameters.
 
 use frame_support::{derive_impl, parameter_types};
+use frame_system::EnsureRoot;
 use sp_io::TestExternalities;
 use sp_runtime::BuildStorage;
+use starling_primitives::rules::Rule;
 
 pub type Block = frame_system::mocking::MockBlock<Test>;
 
@@ -23,8 +25,25 @@ impl frame_system::Config for Test {
     type Block = Block;
 }
 
+/// The number must be above zero, and may not fall.
+pub struct Rules;
+
+impl crate::Consistency<u64> for Rules {
+    fn check(old: &u64, new: &u64) -> Result<(), Rule> {
+        assert_eq!(Parameters::in_force(), *new, "the new number is in force");
+        match new {
+            0 => Err(Rule::NoFee),
+            new if new < old => Err(Rule::RankingsLowered),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl crate::Config for Test {
     type Parameters = u64;
+    type WeightInfo = ();
+    type AdminOrigin = EnsureRoot<u64>;
+    type Consistency = Rules;
     type Preset = u32;
     type Stateless = Stateless;
 }

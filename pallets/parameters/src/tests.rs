@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 use frame_support::{
+    assert_noop, assert_ok,
     storage::unhashed,
     traits::{GetStorageVersion, OnRuntimeUpgrade, StorageVersion},
 };
 use sp_io::{hashing::twox_128, TestExternalities};
+use sp_runtime::DispatchError;
 
 use crate::{
     migration::{MoveFromRules, VERSION},
-    mock::{chain, Parameters, Test},
-    InForce,
+    mock::{chain, Parameters, RuntimeEvent, RuntimeOrigin, System, Test},
+    Error, Event, InForce,
 };
 
 /// Key of a value from the time when the pallet was called `Rules`.
@@ -84,5 +86,39 @@ fn the_pallet_rules_moves_with_its_version() {
         // A second run finds nothing to move.
         MoveFromRules::<Test>::on_runtime_upgrade();
         assert_eq!(InForce::<Test>::get(), Some(7));
+    });
+}
+
+fn set(origin: RuntimeOrigin, parameters: u64) -> sp_runtime::DispatchResult {
+    // A call has a storage layer of its own.
+    frame_support::storage::with_storage_layer(|| Parameters::set(origin, Box::new(parameters)))
+}
+
+#[test]
+fn the_admin_sets_all_parameters_at_once() {
+    chain(Some(5)).execute_with(|| {
+        System::set_block_number(1);
+        assert_ok!(set(RuntimeOrigin::root(), 7));
+        assert_eq!(Parameters::in_force(), 7);
+        System::assert_last_event(RuntimeEvent::Parameters(Event::Changed { parameters: 7 }));
+    });
+}
+
+#[test]
+fn nobody_else_sets_them() {
+    chain(Some(5)).execute_with(|| {
+        assert_noop!(set(RuntimeOrigin::signed(1), 7), DispatchError::BadOrigin);
+    });
+}
+
+#[test]
+fn parameters_that_do_not_fit_are_refused_with_the_rule_and_change_nothing() {
+    chain(Some(5)).execute_with(|| {
+        assert_noop!(set(RuntimeOrigin::root(), 0), Error::<Test>::NoFee);
+        assert_noop!(
+            set(RuntimeOrigin::root(), 4),
+            Error::<Test>::RankingsLowered
+        );
+        assert_eq!(Parameters::in_force(), 5);
     });
 }

@@ -27,7 +27,7 @@ pub mod pallet {
     use frame_support::pallet_prelude::*;
     use frame_system::pallet_prelude::*;
     use sp_runtime::traits::Zero;
-    use starling_primitives::fixed::ONE;
+    use starling_primitives::traits::Consistent;
 
     /// The version of the storage. See `docs/upgrades.md`.
     const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
@@ -68,14 +68,8 @@ pub mod pallet {
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn integrity_test() {
-            let parameters = T::Parameters::get();
             assert!(!T::Window::get().is_zero(), "Window must be above zero");
-            assert!(parameters.initial_rating <= ONE, "a rating is at most 1");
-            assert!(parameters.min_spread <= ONE, "a spread is at most 1");
-            assert!(
-                parameters.weight_floor < parameters.initial_rating,
-                "with newcomers that weigh nothing no first round could be decided"
-            );
+            assert_eq!(<Self as Consistent>::check(), Ok(()));
         }
 
         #[cfg(feature = "try-runtime")]

@@ -5,8 +5,10 @@ use alloc::vec::Vec;
 use frame_support::traits::{defensive_prelude::*, Get};
 use sp_runtime::Saturating;
 use starling_primitives::{
+    fixed::ONE,
     rating::{self, Deviations, Mean},
-    traits::Ratings,
+    rules::Rule,
+    traits::{holds, Consistent, Ratings},
     Balance,
 };
 
@@ -67,5 +69,17 @@ impl<T: Config> Ratings<T::AccountId> for Pallet<T> {
             who: who.clone(),
             rating,
         });
+    }
+}
+
+impl<T: Config> Consistent for Pallet<T> {
+    fn check() -> Result<(), Rule> {
+        let parameters = T::Parameters::get();
+        holds(parameters.initial_rating <= ONE, Rule::RatingAboveOne)?;
+        holds(parameters.min_spread <= ONE, Rule::SpreadAboveOne)?;
+        holds(
+            parameters.weight_floor < parameters.initial_rating,
+            Rule::NewcomersWeighNothing,
+        )
     }
 }

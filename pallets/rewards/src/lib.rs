@@ -39,8 +39,10 @@ pub mod pallet {
         PalletId,
     };
     use frame_system::pallet_prelude::*;
-    use sp_runtime::traits::Zero;
-    use starling_primitives::{traits::Tickets, Balance};
+    use starling_primitives::{
+        traits::{Consistent, Tickets},
+        Balance,
+    };
 
     /// The version of the storage. See `docs/upgrades.md`.
     const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
@@ -120,24 +122,7 @@ pub mod pallet {
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn integrity_test() {
-            let Parameters {
-                winner, rankers, ..
-            } = T::Parameters::get();
-            assert!(
-                winner.checked_add(&rankers).is_some(),
-                "winner and rankers share more than the pot"
-            );
-            assert!(!T::MinFee::get().is_zero(), "MinFee must be above zero");
-            // Both sides grow with the fee: the left one is convex (a ticket has a minimum), and
-            // the right one is straight. So an inequality at the ends holds between them. The steps
-            // in between are for rounding.
-            let fees = core::iter::successors(Some(T::MinFee::get()), |fee| (*fee).checked_mul(2));
-            for fee in fees.take_while(|fee| *fee < Balance::MAX >> 32) {
-                assert!(
-                    Pallet::<T>::self_dealing_loses(fee),
-                    "a requester that owns all agents gains at a fee of {fee}"
-                );
-            }
+            assert_eq!(<Self as Consistent>::check(), Ok(()));
         }
 
         #[cfg(feature = "try-runtime")]

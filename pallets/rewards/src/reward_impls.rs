@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Settling the pot of a round.
 
+use alloc::vec::Vec;
 use frame_support::traits::{fungible::Balanced, tokens::imbalance::Imbalance, Get};
 use sp_runtime::{Permill, Saturating};
 use starling_primitives::{
     rewards::{divide, self_dealing_loses, split, Paid},
-    traits::{Rewards, Tickets},
+    rules::Rule,
+    traits::{holds, Consistent, Rewards, Tickets},
     Balance,
 };
 
@@ -57,7 +59,7 @@ impl<T: Config> Pallet<T> {
         mut credit: CreditOf<T>,
         rankers: &[(T::AccountId, u64)],
     ) -> (Balance, CreditOf<T>) {
-        let points: alloc::vec::Vec<_> = rankers.iter().map(|(_, points)| *points).collect();
+        let points: Vec<_> = rankers.iter().map(|(_, points)| *points).collect();
         let (parts, _) = divide(credit.peek(), &points);
         let mut paid: Balance = 0;
         let mut undelivered = CreditOf::<T>::zero();
@@ -137,9 +139,44 @@ impl<T: Config> Rewards<T::AccountId> for Pallet<T> {
         Self::pay_treasury(treasury.merge(rest).merge(pot), paid)
     }
 
-    fn pay_nobody(rest: CreditOf<T>, forfeits: CreditOf<T>) -> Paid {
+    fn pay_delivered(
+        fee: Balance,
+        rest: CreditOf<T>,
+        forfeits: CreditOf<T>,
+        slashes: CreditOf<T>,
+        delivered: &[T::AccountId],
+    ) -> Paid {
         let mut paid = Paid::default();
         let forfeits = Self::unless_burnt(forfeits, &mut paid);
-        Self::pay_treasury(rest.merge(forfeits), paid)
+        let share = T::Parameters::get().rankers.mul_floor(fee);
+        let (work, rest) = rest.split(share);
+        let equal: Vec<_> = delivered.iter().map(|who| (who.clone(), 1)).collect();
+        let (amount, undelivered) =
+            Self::pay_by_points(work.merge(forfeits).merge(slashes), &equal);
+        paid.rankers = amount;
+        Self::pay_treasury(rest.merge(undelivered), paid)
+    }
+
+    fn keep(slashes: CreditOf<T>) {
+        Self::to_treasury(slashes);
+    }
+}
+
+impl<T: Config> Consistent for Pallet<T> {
+    fn check() -> Result<(), Rule> {
+        let Parameters {
+            winner, rankers, ..
+        } = T::Parameters::get();
+        let rest = Permill::one().saturating_sub(winner);
+        holds(rankers <= rest, Rule::SharesExceedPot)?;
+        holds(T::MinFee::get() > 0, Rule::NoFee)?;
+        // Both sides grow with the fee: the left one is convex (a ticket has a minimum), and the
+        // right one is straight. So an inequality at the ends holds between them. The steps in
+        // between are for rounding.
+        let fees = core::iter::successors(Some(T::MinFee::get()), |fee| (*fee).checked_mul(2));
+        let loses = fees
+            .take_while(|fee| *fee < Balance::MAX >> 32)
+            .all(Self::self_dealing_loses);
+        holds(loses, Rule::SelfDealingGains)
     }
 }

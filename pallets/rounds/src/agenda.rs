@@ -15,8 +15,8 @@ use frame_support::{
 use starling_primitives::{deadline, RoundId};
 
 use crate::{
-    Agenda, Authored, Authors, BlockNumber, CommittingRounds, Config, Due, Pallet, Phase, Reserved,
-    Room, RoundOf, Rounds, Unhashed, WeightInfo,
+    Agenda, Authored, Authors, BlockNumber, CommittingRounds, Config, Due, Pallet, Phase, Prices,
+    Reserved, Room, RoundOf, Rounds, Unhashed, WeightInfo,
 };
 
 impl<T: Config> Pallet<T> {
@@ -62,8 +62,9 @@ impl<T: Config> Pallet<T> {
             // Not before an older round. Otherwise one could ask the same question again, have the
             // responses to the new round revealed first, and copy them.
             Phase::Committing => {
-                counts.heard >= round.terms.active
-                    && CommittingRounds::<T>::get().first() == Some(&id)
+                Self::is_hopeless(round)
+                    || (counts.heard >= round.terms.active
+                        && CommittingRounds::<T>::get().first() == Some(&id))
             },
             Phase::Revealing => {
                 counts.valid.saturating_add(counts.spoiled_responses) >= counts.commits
@@ -76,8 +77,16 @@ impl<T: Config> Pallet<T> {
         }
     }
 
+    /// Whether even with the commits of all agents that the round still waits for there would be too
+    /// few. Such a round shows nothing when it ends, so it waits for no older one.
+    pub(crate) fn is_hopeless(round: &RoundOf<T>) -> bool {
+        let waited_for = round.terms.active.saturating_sub(round.counts.heard);
+        round.counts.commits.saturating_add(waited_for) < round.terms.min_responses
+    }
+
     /// Removes a round from Committing: the next one need not wait for it any more.
     pub(crate) fn leave_committing(id: RoundId) {
+        Prices::<T>::remove(id);
         let oldest = CommittingRounds::<T>::mutate(|rounds| {
             rounds.retain(|round| *round != id);
             rounds.first().copied()

@@ -16,7 +16,7 @@ use sp_application_crypto::RuntimeAppPublic;
 use starling_primitives::{
     assignment::Assignment,
     messages::{payload, Message},
-    sealing,
+    sealing::{self, Format},
     traits::{AgentRegistry, Tickets},
     Balance, InferenceKey, Position, RoundId, Score, Secret, H256,
 };
@@ -44,6 +44,14 @@ fn enrol<T: Config>(index: u32, round: &RoundOf<T>, bonds: Balance) -> T::Accoun
     who
 }
 
+/// As many active agents as a request needs.
+fn crowd<T: Config>() {
+    for index in 0..T::MinResponses::get() {
+        let who = account("crowd", index, 0);
+        T::Agents::make_active(&who, InferenceKey::generate_pair(None), 0);
+    }
+}
+
 fn sign<T: Config>(id: RoundId, who: &T::AccountId, message: &Message) -> Proof {
     let key = T::Agents::inference_key(who).expect("the agent is enrolled");
     let signed_at = Pallet::<T>::now();
@@ -58,6 +66,7 @@ fn sign<T: Config>(id: RoundId, who: &T::AccountId, message: &Message) -> Proof 
 
 /// A round of the most expensive kind, for at least `agents` commits.
 fn open<T: Config>(agents: u32) -> RoundId {
+    crowd::<T>();
     let id = NextRound::<T>::get();
     let requester: T::AccountId = account("requester", 0, 0);
     let fee = T::MinFee::get();
@@ -90,8 +99,10 @@ fn text<T: Config>(bytes: u32) -> alloc::string::String {
 }
 
 fn seal<T: Config>(id: RoundId, who: &T::AccountId, bytes: u32) -> Vec<u8> {
+    let text = text::<T>(bytes);
+    let longest = u32::try_from(text.len()).unwrap_or(u32::MAX);
     Pallet::<T>::slot(id, who)
-        .seal(&KEY, &text::<T>(bytes))
+        .seal(&KEY, &text, longest, Format::Padded)
         .expect("it seals")
 }
 
@@ -213,11 +224,40 @@ where
 mod benchmarks {
     use super::*;
 
+    /// The most expensive request takes the slot of another one.
     #[benchmark]
     fn request(p: Linear<1, { T::MaxPrompt::get() }>) {
+        let first = open::<T>(T::MaxResponses::get());
+        let (round, due) = (get::<T>(first), Agenda::<T>::get().first().cloned());
+        let due = due.expect("it is on the agenda");
+        for id in 1..u64::from(T::MaxOpenRounds::get()) {
+            let requester = account("requester", u32::try_from(id).unwrap_or(0), 0);
+            let round = round.clone();
+            Rounds::<T>::insert(id, RoundOf::<T> { requester, ..round });
+            Pallet::<T>::schedule(Due {
+                round: id,
+                ..due.clone()
+            })
+            .expect("there is room");
+            CommittingRounds::<T>::try_append(id).expect("there is room");
+        }
+        // The lowest offer is the one that has funds on hold.
+        Rounds::<T>::mutate_extant(first, |round| round.terms.fee = T::MinFee::get());
+        for id in 1..u64::from(T::MaxOpenRounds::get()) {
+            Rounds::<T>::mutate_extant(id, |round| {
+                round.terms.fee = round.terms.fee.saturating_add(1);
+            });
+        }
+        let next = u64::from(T::MaxOpenRounds::get());
+        NextRound::<T>::put(next);
         let requester: T::AccountId = whitelisted_caller();
-        let (fee, n) = (T::MinFee::get(), T::MaxResponses::get());
+        let n = T::MaxResponses::get();
+        let fee = T::MinFee::get()
+            .saturating_add(1)
+            .max(Pallet::<T>::slot_price());
         let costs = Pallet::<T>::request_fee(n)
+            .saturating_add(Pallet::<T>::slot_price())
+            .saturating_mul(2)
             .saturating_add(Pallet::<T>::deposit_of(n))
             .saturating_add(fee)
             .saturating_mul(2);
@@ -233,11 +273,12 @@ mod benchmarks {
             n,
         );
 
-        assert_eq!(NextRound::<T>::get(), 1);
+        assert_eq!(NextRound::<T>::get(), next.saturating_add(1));
+        assert_eq!(get::<T>(first).phase, Phase::Failed(Failure::Outbid));
     }
 
     #[benchmark]
-    fn commit(b: Linear<17, { MaxSealed::<T>::get() }>) {
+    fn commit(b: Linear<22, { MaxSealed::<T>::get() }>) {
         let (id, who, sealed, commitment) = full::<T>(b.saturating_sub(sealing::OVERHEAD));
         let message = Message::Commit {
             sealed: &sealed,
@@ -260,7 +301,7 @@ mod benchmarks {
     }
 
     #[benchmark]
-    fn authorize_commit(b: Linear<17, { MaxSealed::<T>::get() }>) -> Result<(), BenchmarkError> {
+    fn authorize_commit(b: Linear<22, { MaxSealed::<T>::get() }>) -> Result<(), BenchmarkError> {
         let (round, agent, sealed, key_commitment) = full::<T>(b.saturating_sub(sealing::OVERHEAD));
         let proof = sign::<T>(
             round,
@@ -317,6 +358,24 @@ mod benchmarks {
         }
 
         Ok(())
+    }
+
+    #[benchmark]
+    fn report() {
+        let id = open::<T>(T::MaxResponses::get());
+        let who = enrol::<T>(0, &get::<T>(id), 2);
+        Rounds::<T>::mutate_extant(id, |round| {
+            round.terms.activations = u64::MAX;
+            round.phase = Phase::Revealing;
+        });
+        let reporter: T::AccountId = whitelisted_caller();
+        let funds = T::MinFee::get();
+        drop(T::Currency::deposit(&reporter, funds, Precision::Exact).expect("it can be funded"));
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(reporter), id, who.clone());
+
+        assert!(Absent::<T>::contains_key(id, &who));
     }
 
     #[benchmark]

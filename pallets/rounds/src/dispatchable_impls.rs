@@ -2,27 +2,20 @@
 //! Implementation of the calls, and the checks that they share with their authorizations.
 
 use alloc::vec::Vec;
-use frame_support::{
-    pallet_prelude::*,
-    traits::{
-        fungible::{hold::Mutate as _, Balanced as _},
-        tokens::{Fortitude, Precision, Preservation},
-    },
-    weights::WeightToFee,
-};
+use frame_support::{pallet_prelude::*, traits::fungible::hold::Mutate as _, weights::WeightToFee};
 use sp_core::U256;
 use starling_primitives::{
     assignment::Assignment,
-    draw, rewards,
-    traits::{AgentRegistry, Rewards as _, Tickets},
+    draw, rewards, sealing,
+    traits::{AgentRegistry, Tickets},
     Balance, Position, RoundId, Salt, Score, Secret, H256,
 };
 
 use crate::{
     Absent, Agenda, CommittingRounds, Config, Counts, Draws, Due, EndedQueue, Entries, Error,
     Event, HoldReason, MaxSealed, NextRound, Pallet, Participant, ParticipantOf, Participants,
-    Phase, Prompts, Ranking, Response, Responses, Round, RoundOf, Rounds, ScoresOf, Sealed, Terms,
-    Unhashed, WeightInfo,
+    Phase, Prices, Prompts, Ranking, Response, Responses, Round, RoundOf, Rounds, ScoresOf, Sealed,
+    Terms, Unhashed, VoidQueue, WeightInfo,
 };
 
 /// Result of the check of a commit.
@@ -59,55 +52,46 @@ impl<T: Config> Pallet<T> {
             min_responses >= T::MinResponses::get() && min_responses <= max_responses,
             Error::<T>::InvalidMinResponses
         );
+        // The requester's own agent may not answer, and nobody waits for it.
+        let own = u32::from(T::Agents::is_active(&requester));
+        let active = T::Agents::active_count().saturating_sub(own);
+        ensure!(min_responses <= active, Error::<T>::TooFewAgents);
         ensure!(
             Self::stored_rounds() < T::MaxStoredRounds::get().into(),
             Error::<T>::TooManyRounds
         );
 
+        let payment = Self::take_slot(&requester, fee, max_responses)?;
         let id = NextRound::<T>::get();
         let now = Self::now();
         let terms = Terms {
             fee,
             deposit: Self::deposit_of(max_responses),
-            ticket: T::Tickets::price(T::Rewards::reward(fee)),
-            slash: rewards::slash(fee, T::SlashShare::get(), T::MinSlash::get()),
+            ticket: Self::ticket_price(fee),
+            slash: Self::slash_of(fee),
             max_tokens,
             min_responses,
             max_responses,
-            active: T::Agents::active_count(),
+            active,
             activations: T::Agents::activations(),
         };
-        // Nobody is waited for. But not before an older round; see `is_complete`.
-        let nobody = terms.active == 0 && CommittingRounds::<T>::get().is_empty();
         let deadline = now.saturating_add(T::CommitWindow::get());
         let due = Due {
-            at: if nobody {
-                now.saturating_add(1)
-            } else {
-                deadline
-            },
+            at: deadline,
             round: id,
-            since: (!nobody).then_some(now),
+            since: Some(now),
             agents: max_responses,
         };
         Self::schedule(due).map_err(|_| Error::<T>::TooManyRounds)?;
         CommittingRounds::<T>::try_append(id).map_err(|_| Error::<T>::TooManyRounds)?;
         Unhashed::<T>::try_append(id).map_err(|_| Error::<T>::TooManyRounds)?;
 
-        let request_fee = Self::request_fee(max_responses);
-        // Dropped, and so burnt.
-        drop(T::Currency::withdraw(
-            &requester,
-            request_fee,
-            Precision::Exact,
-            Preservation::Preserve,
-            Fortitude::Polite,
-        )?);
         T::Currency::hold(&HoldReason::Fee.into(), &requester, fee)?;
         T::Currency::hold(&HoldReason::Deposit.into(), &requester, terms.deposit)?;
 
         NextRound::<T>::put(id.saturating_add(1));
         Prompts::<T>::insert(id, prompt);
+        Prices::<T>::insert(id, payment);
         let round = Round {
             requester: requester.clone(),
             terms,
@@ -128,7 +112,7 @@ impl<T: Config> Pallet<T> {
             round: id,
             requester,
             fee,
-            request_fee,
+            request_fee: payment,
         });
         Ok(())
     }
@@ -259,6 +243,8 @@ impl<T: Config> Pallet<T> {
             sealed.len() <= MaxSealed::<T>::get() as usize,
             Error::ResponseTooLong
         );
+        let longest = Self::max_bytes_of(&round).saturating_add(sealing::OVERHEAD);
+        ensure!(sealed.len() <= longest as usize, Error::MoreThanMaxTokens);
         ensure!(*agent != round.requester, Error::OwnRequest);
         ensure!(!Self::is_heard(id, agent), Error::AlreadySent);
         ensure!(T::Agents::inference_key(agent).is_some(), Error::NotAgent);
@@ -369,22 +355,32 @@ impl<T: Config> Pallet<T> {
             .saturating_add(T::DepositBase::get())
     }
 
+    /// Maximum length of a response to this round, in bytes.
+    pub(crate) fn max_bytes_of(round: &RoundOf<T>) -> u32 {
+        sealing::max_bytes(round.terms.max_tokens, T::MaxResponse::get())
+    }
+
+    /// The loss of an agent that does not deliver in a round with this fee.
+    pub(crate) fn slash_of(fee: Balance) -> Balance {
+        let (least, most) = (T::MinSlash::get(), T::MaxSlash::get());
+        rewards::slash(fee, T::SlashShare::get(), least, most)
+    }
+
     /// The draw of an agent in a round; `None` in the block of the request.
     pub fn draw_of(id: RoundId, round: &RoundOf<T>, agent: &T::AccountId) -> Option<U256> {
         let hash = round
             .request_hash
             .or_else(|| Self::hash_of(round.requested_at))?;
-        Some(draw::draw(hash, id, agent, T::Agents::bond(agent)))
+        let bond = T::Agents::bond_at(agent, round.requested_at);
+        Some(draw::draw(hash, id, agent, bond))
     }
 
     /// Number of stored rounds, including open ones.
     pub(crate) fn stored_rounds() -> u64 {
-        let ended = EndedQueue::<T>::get();
         let open = Agenda::<T>::decode_len().unwrap_or_default();
-        ended
-            .tail
-            .saturating_sub(ended.head)
-            .saturating_add(open as u64)
+        let ended = EndedQueue::<T>::get().len();
+        let void = VoidQueue::<T>::get().len();
+        ended.saturating_add(void).saturating_add(open as u64)
     }
 
     fn round_in(id: RoundId, phase: Phase) -> Result<RoundOf<T>, Error<T>> {
@@ -395,13 +391,15 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Whether the agent has committed or passed.
-    fn is_heard(id: RoundId, agent: &T::AccountId) -> bool {
+    pub(crate) fn is_heard(id: RoundId, agent: &T::AccountId) -> bool {
         Participants::<T>::contains_key(id, agent) || Absent::<T>::contains_key(id, agent)
     }
 
-    /// Whether the round waits for the agent: it has been active ever since the request.
+    /// Whether the round waits for the agent: it has been active ever since the request, and is not
+    /// the requester's own.
     pub(crate) fn is_expected(round: &RoundOf<T>, agent: &T::AccountId) -> bool {
-        T::Agents::activation(agent).is_some_and(|ordinal| ordinal < round.terms.activations)
+        *agent != round.requester
+            && T::Agents::activation(agent).is_some_and(|ordinal| ordinal < round.terms.activations)
     }
 
     fn hear(round: &mut RoundOf<T>, agent: &T::AccountId) {
@@ -456,7 +454,7 @@ impl<T: Config> Pallet<T> {
 
     /// Stores a round after a message. Ends its phase with this block if no more messages can
     /// arrive.
-    fn store(id: RoundId, round: RoundOf<T>) {
+    pub(crate) fn store(id: RoundId, round: RoundOf<T>) {
         if Self::is_complete(id, &round) {
             Self::hurry(id);
         }

@@ -13,6 +13,7 @@ mod authorize;
 mod benchmarking;
 mod dispatchable_impls;
 mod integrity;
+pub mod migration;
 #[cfg(test)]
 mod mock;
 mod offchain;
@@ -21,6 +22,8 @@ pub mod presets;
 mod purge;
 mod runtime_api_impls;
 mod settlement;
+mod silence;
+mod slots;
 #[cfg(test)]
 mod tests;
 #[cfg(any(feature = "std", feature = "try-runtime"))]
@@ -81,7 +84,7 @@ pub mod pallet {
             + Balanced<Self::AccountId, Balance = Balance>;
 
         /// The agents and their bonds.
-        type Agents: AgentRegistry<Self::AccountId>;
+        type Agents: AgentRegistry<Self::AccountId, Credit = CreditOf<Self>>;
 
         /// The tickets with which agents pay for rounds.
         type Tickets: Tickets<Self::AccountId, Credit = CreditOf<Self>>;
@@ -160,6 +163,20 @@ pub mod pallet {
         #[pallet::constant]
         type SlashShare: Get<Permill>;
 
+        /// Loss of an agent that neither answers nor passes in a round that waits for it, if
+        /// somebody reports it.
+        #[pallet::constant]
+        type SilenceFine: Get<Balance>;
+
+        /// Maximum slash: the largest claim of one round on a bond.
+        #[pallet::constant]
+        type MaxSlash: Get<Balance>;
+
+        /// The part of the fee that does not come back if too few agents commit. It goes to those
+        /// that did, which have worked for nothing.
+        #[pallet::constant]
+        type CommitShare: Get<Permill>;
+
         /// The deposit for the storage of a round's prompt and of the round itself.
         #[pallet::constant]
         type DepositBase: Get<Balance>;
@@ -171,6 +188,14 @@ pub mod pallet {
         /// Maximum number of open rounds.
         #[pallet::constant]
         type MaxOpenRounds: Get<u32>;
+
+        /// Unit of the price of a slot; see `starling_primitives::slots`.
+        #[pallet::constant]
+        type SlotPrice: Get<Balance>;
+
+        /// Maximum number of open rounds of one requester.
+        #[pallet::constant]
+        type MaxRequests: Get<u32>;
 
         /// Maximum number of stored rounds, including open ones. Above half of it, one purge a
         /// block is mandatory.
@@ -336,6 +361,29 @@ pub mod pallet {
     #[pallet::storage]
     pub type EndedQueue<T: Config> = StorageValue<_, Queue, ValueQuery>;
 
+    /// The agents that have lost the activation with this ordinal since the last block.
+    #[pallet::storage]
+    pub type Inactive<T: Config> =
+        StorageValue<_, BoundedVec<(T::AccountId, u64), ConstU32<256>>, ValueQuery>;
+
+    /// Number of open rounds of each requester that has one.
+    #[pallet::storage]
+    pub type Requests<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, u32, ValueQuery>;
+
+    /// The burnt payments of the rounds in Committing. A higher offer gives it back to the round that
+    /// it displaces.
+    #[pallet::storage]
+    pub type Prices<T: Config> = StorageMap<_, Twox64Concat, RoundId, Balance, ValueQuery>;
+
+    /// The finished rounds without anything to read, in the order in which they ended. They are
+    /// purged at once.
+    #[pallet::storage]
+    pub type Void<T: Config> = StorageMap<_, Twox64Concat, u64, RoundId, OptionQuery>;
+
+    /// The ends of [`Void`].
+    #[pallet::storage]
+    pub type VoidQueue<T: Config> = StorageValue<_, Queue, ValueQuery>;
+
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
     pub enum Event<T: Config> {
@@ -347,7 +395,7 @@ pub mod pallet {
             requester: T::AccountId,
             /// Its fee for the answer.
             fee: Balance,
-            /// Its payment for the agents' messages, which is burnt.
+            /// Its payment for the slot and for the agents' messages, which is burnt.
             request_fee: Balance,
         },
         /// An agent entered a round with a sealed response.
@@ -426,6 +474,25 @@ pub mod pallet {
             /// The round.
             round: RoundId,
         },
+        /// All slots were taken, and a higher offer took that of a round to which nobody had
+        /// committed. Fee and burnt payments are back, the deposit follows at the purge.
+        Outbid {
+            /// The round.
+            round: RoundId,
+            /// The account that asked.
+            requester: T::AccountId,
+        },
+        /// An agent was silent in a round that waited for it.
+        Fined {
+            /// The round.
+            round: RoundId,
+            /// The agent.
+            agent: T::AccountId,
+            /// The account that reported it, which gets the fine.
+            reporter: T::AccountId,
+            /// The fine.
+            amount: Balance,
+        },
     }
 
     #[pallet::error]
@@ -448,7 +515,8 @@ pub mod pallet {
         InvalidMinResponses,
         /// `max_responses` is above `MaxResponses`.
         TooManyResponses,
-        /// Too many rounds are open or stored: try again later.
+        /// Too many rounds are open or stored, and the fee is not above that of one to which nobody
+        /// has committed: offer more, or try again later.
         TooManyRounds,
         /// The sealed response is longer than a sealed response of `MaxResponse` bytes.
         ResponseTooLong,
@@ -488,9 +556,23 @@ pub mod pallet {
         BadSignature,
         /// A feeless message must carry a proof, and a message with a fee must not.
         ProofMismatch,
+        /// Fewer agents than `min_responses` are active, not counting the requester: ask for fewer
+        /// responses, or wait for agents.
+        TooFewAgents,
+        /// Many rounds are open, and the price of a slot is above the fee: offer more, or try again
+        /// later.
+        SlotTooExpensive,
+        /// The account has `MaxRequests` open rounds: wait for the end of one.
+        TooManyRequests,
+        /// The sealed response is longer than one of `max_tokens` tokens.
+        MoreThanMaxTokens,
+        /// The agent has committed or passed, or the round did not wait for it, or it was fined
+        /// already.
+        NotSilent,
     }
 
-    /// Maximum length of a sealed response: `MaxResponse` and the cipher's tag.
+    /// Maximum length of a sealed response: `MaxResponse`, the header of its padding and the
+    /// cipher's tag.
     pub struct MaxSealed<T>(PhantomData<T>);
 
     impl<T: Config> Get<u32> for MaxSealed<T> {
@@ -503,7 +585,9 @@ pub mod pallet {
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn on_initialize(_: BlockNumberFor<T>) -> Weight {
             Self::note_hashes();
-            Self::mandatory_purge().saturating_add(Self::reserve())
+            Self::mandatory_purge()
+                .saturating_add(Self::hear_inactive())
+                .saturating_add(Self::reserve())
         }
 
         fn on_finalize(_: BlockNumberFor<T>) {
@@ -533,18 +617,24 @@ pub mod pallet {
         /// Asks the swarm a question.
         ///
         /// Any signed account may call it. It opens a round, puts the fee and the storage deposit
-        /// on hold, and burns the request fee. The request fee pays for the weight of the messages
-        /// of `max_responses` agents, which are feeless to them. A request cannot be cancelled.
+        /// on hold, and burns the request fee and the price of the slot. The request fee pays for
+        /// the weight of the messages of `max_responses` agents, which are feeless to them. The
+        /// price of a slot rises with the number of open rounds and is never above the fee. If all
+        /// slots are taken, the request takes the slot of the lowest offer below its own to which
+        /// nobody has committed, and pays back what that one has burnt. A request cannot be
+        /// cancelled.
         ///
         /// - `prompt`: UTF-8, at most `MaxPrompt` bytes.
         /// - `fee`: for the answer, at least `MinFee`.
         /// - `max_tokens`: maximum length of an answer, in tokens of the agent's model.
-        /// - `min_responses`: minimum number of responses; with fewer the round fails.
+        /// - `min_responses`: minimum number of sealed responses; with fewer the round fails before
+        ///   anything is public. If some are not revealed, the round goes on with the others.
         /// - `max_responses`: maximum number of agents in the round.
         ///
-        /// Emits `Requested`. Errors: `InvalidPrompt`, `PromptTooLong`, `FeeTooLow`,
-        /// `InvalidMaxTokens`, `InvalidMinResponses`, `TooManyResponses`, `TooManyRounds`, or an
-        /// error of the currency if the account cannot pay.
+        /// Emits `Requested`, and `Outbid` for a round that lost its slot. Errors: `InvalidPrompt`, `PromptTooLong`, `FeeTooLow`,
+        /// `InvalidMaxTokens`, `InvalidMinResponses`, `TooManyResponses`, `TooFewAgents`,
+        /// `TooManyRounds`, `TooManyRequests`, `SlotTooExpensive`, or an error of the currency if
+        /// the account cannot pay.
         #[pallet::call_index(0)]
         #[pallet::weight(T::WeightInfo::request(prompt.len() as u32))]
         pub fn request(
@@ -576,7 +666,8 @@ pub mod pallet {
         /// - `key_commitment`: `H(domain ‖ genesis ‖ round ‖ agent ‖ k_i)`.
         ///
         /// Emits `Committed`, and `Displaced` for an agent that lost its place. Errors:
-        /// `UnknownRound`, `TooEarly`, `TooLate`, `ResponseTooLong`, `ResponseEmpty`, `OwnRequest`,
+        /// `UnknownRound`, `TooEarly`, `TooLate`, `ResponseTooLong`, `MoreThanMaxTokens`,
+        /// `ResponseEmpty`, `OwnRequest`,
         /// `AlreadySent`, `NotAgent`, `NotActive`, `BondNotFree`, `NoTicket`, `RoundFull`,
         /// `MessageExpired`, `BadSignature`.
         #[pallet::call_index(1)]
@@ -702,6 +793,20 @@ pub mod pallet {
         ) -> DispatchResult {
             Self::ensure_preimage_origin(origin, &proof)?;
             Self::do_disclose(round, agent, scores, salt)
+        }
+
+        /// Reports an agent that neither committed nor passed in a round that waited for it.
+        ///
+        /// Any signed account may call it, from Revealing on and as long as the round is stored,
+        /// once for each agent and round. The agent has been active ever since before the request.
+        /// It loses `SilenceFine`, as far as its bond is free, to the caller.
+        ///
+        /// Emits `Fined`. Errors: `UnknownRound`, `TooEarly`, `NotSilent`.
+        #[pallet::call_index(6)]
+        #[pallet::weight(T::WeightInfo::report())]
+        pub fn report(origin: OriginFor<T>, round: RoundId, agent: T::AccountId) -> DispatchResult {
+            let reporter = ensure_signed(origin)?;
+            Self::do_report(reporter, round, agent)
         }
     }
 

@@ -10,8 +10,7 @@ use frame_support::{
     parameter_types,
     traits::{
         fungible::{Inspect, InspectHold},
-        Authorize, ConstU128, FindAuthor, OnFinalize, OnIdle, OnInitialize, ValidatorRegistration,
-        ValidatorSet,
+        Authorize, ConstU128, FindAuthor, OnFinalize, OnIdle, OnInitialize, ValidatorSet,
     },
     weights::{IdentityFee, Weight},
     PalletId,
@@ -26,6 +25,7 @@ use sp_runtime::{
 use starling_primitives::{
     crypto::InferencePair,
     messages::{ownership_payload, payload, Message},
+    sealing::Format,
     Balance, Position, RoundId, Salt, Score, Secret, H256,
 };
 
@@ -58,6 +58,10 @@ pub const SPARE: core::ops::RangeInclusive<AccountId> = 9..=14;
 pub const ENDOWMENT: Balance = 1_000_000_000_000_000;
 pub const BOND: Balance = 1_000_000;
 pub const FEE: Balance = 1_000_000;
+/// Fine for silence.
+pub const SILENCE_FINE: Balance = 1_000;
+/// Maximum length of a response, in tokens. All texts of the tests have fewer bytes.
+pub const TOKENS: u32 = 128;
 pub const EXISTENTIAL_DEPOSIT: Balance = 10;
 
 parameter_types! {
@@ -75,7 +79,11 @@ parameter_types! {
     pub static ApprovalThreshold: Permill = Permill::from_percent(30);
     pub static MinSlash: Balance = 50_000;
     pub static SlashShare: Permill = Permill::from_percent(10);
+    pub static MaxSlash: Balance = 4_000_000;
+    pub const CommitShare: Permill = Permill::from_percent(10);
     pub static MaxOpenRounds: u32 = 6;
+    pub static SlotPrice: Balance = 0;
+    pub static MaxRequests: u32 = 6;
     pub static MaxStoredRounds: u32 = 10;
     pub static MaxTransitions: u32 = 4;
     pub static MaxTransitionAgents: u32 = 32;
@@ -141,19 +149,13 @@ impl Convert<AccountId, Option<AccountId>> for SomeOf {
     }
 }
 
-impl ValidatorRegistration<AccountId> for MockSession {
-    fn is_registered(_: &AccountId) -> bool {
-        true
-    }
-}
-
 impl pallet_agents::Config for Test {
     type WeightInfo = ();
     type RuntimeHoldReason = RuntimeHoldReason;
     type Currency = Balances;
     type Treasury = Rewards;
     type SlashOrigin = EnsureRoot<AccountId>;
-    type SessionKeys = MockSession;
+    type OnInactive = Rounds_;
     type MinBond = ConstU128<100_000>;
     type KeyFee = ConstU128<1_000>;
     type UnbondingPeriod = frame_support::traits::ConstU64<30>;
@@ -162,6 +164,7 @@ impl pallet_agents::Config for Test {
     type MaxCandidates = frame_support::traits::ConstU32<10>;
     type MaxValidators = frame_support::traits::ConstU32<4>;
     type MinValidators = frame_support::traits::ConstU32<1>;
+    type Sessions = ();
 }
 
 impl pallet_tickets::Config for Test {
@@ -217,9 +220,14 @@ impl crate::Config for Test {
     type ApprovalThreshold = ApprovalThreshold;
     type MinSlash = MinSlash;
     type SlashShare = SlashShare;
+    type SilenceFine = ConstU128<SILENCE_FINE>;
+    type MaxSlash = MaxSlash;
+    type CommitShare = CommitShare;
     type DepositBase = ConstU128<5_000>;
     type DepositPerResponse = ConstU128<700>;
     type MaxOpenRounds = MaxOpenRounds;
+    type SlotPrice = SlotPrice;
+    type MaxRequests = MaxRequests;
     type MaxStoredRounds = MaxStoredRounds;
     type MaxTransitions = MaxTransitions;
     type MaxTransitionAgents = MaxTransitionAgents;
@@ -571,7 +579,7 @@ pub fn ask_with(fee: Balance, min: u32, max: u32) -> Result<RoundId, DispatchErr
         RuntimeOrigin::signed(REQUESTER),
         b"why?".to_vec(),
         fee,
-        16,
+        TOKENS,
         min,
         max,
     )?;
@@ -586,15 +594,27 @@ pub fn phase(id: RoundId) -> Phase {
     round(id).phase
 }
 
+/// Whether a round has ended. It may be purged already.
+pub fn is_over(id: RoundId) -> bool {
+    Rounds::<Test>::get(id).is_none_or(|round| round.phase.is_final())
+}
+
 pub fn answer(who: AccountId) -> String {
     format!("answer of {who}")
+}
+
+/// Seals a text as a worker does.
+pub fn seal(id: RoundId, who: AccountId, text: &str) -> Vec<u8> {
+    slot(id, &who)
+        .seal(&secret(id, who), text, MaxResponse::get(), Format::Padded)
+        .expect("it seals")
 }
 
 /// Commits the response of an agent.
 #[track_caller]
 pub fn commit(id: RoundId, who: AccountId) {
     let key = secret(id, who);
-    let sealed = slot(id, &who).seal(&key, &answer(who)).expect("it seals");
+    let sealed = seal(id, who, &answer(who));
     send(commit_call(id, who, sealed, &key)).expect("the commit is good");
 }
 

@@ -98,8 +98,16 @@ impl<T: Config + CreateAuthorizedTransaction<Call<T>>> Pallet<T> {
                 };
                 return Some((call, Sent::Commit));
             },
-            // It has no place, no bond or no ticket, so nobody should wait for it.
-            Err(Error::RoundFull | Error::BondNotFree | Error::NoTicket | Error::OwnRequest) => {
+            // It has no place, no bond or no ticket, or it was sealed before an upgrade lowered the
+            // maximum length. So nobody should wait for it.
+            Err(
+                Error::RoundFull
+                | Error::BondNotFree
+                | Error::NoTicket
+                | Error::OwnRequest
+                | Error::ResponseTooLong
+                | Error::MoreThanMaxTokens,
+            ) => {
                 return Self::due_pass(id, agent);
             },
             Err(_) => {},

@@ -16,7 +16,8 @@ use starling_primitives::{
 
 use crate::{
     BlockNumber, Config, Due, Ended, EndedQueue, Entries, Entry, Event, Failure, Pallet,
-    ParticipantOf, Participants, Phase, Ranking, Response, RoundOf, Rounds, Unhashed,
+    ParticipantOf, Participants, Phase, Ranking, Response, RoundOf, Rounds, Unhashed, Void,
+    VoidQueue,
 };
 
 impl<T: Config> Pallet<T> {
@@ -27,6 +28,15 @@ impl<T: Config> Pallet<T> {
             return;
         };
         match round.phase {
+            // A late commit has given it hope again.
+            Phase::Committing if Self::now() < round.deadline && !Self::is_complete(id, &round) => {
+                Self::reschedule(Due {
+                    at: round.deadline,
+                    round: id,
+                    since: Some(round.since),
+                    agents: round.terms.max_responses,
+                })
+            },
             Phase::Committing => Self::end_committing(id, round),
             Phase::Revealing => Self::end_revealing(id, round),
             Phase::Ranking => Self::end_ranking(id, round),
@@ -49,9 +59,13 @@ impl<T: Config> Pallet<T> {
         Self::leave_committing(id);
     }
 
-    /// With enough valid responses, assigns them to rankers with weights: equation (2).
+    /// With enough valid responses to rank, assigns them to rankers with weights: equation (2).
+    ///
+    /// `min_responses` does not count any more. The revealed responses are public, and a requester
+    /// must not get them for less because somebody withheld a key.
     pub(crate) fn end_revealing(id: RoundId, mut round: RoundOf<T>) {
-        if round.counts.valid < round.terms.min_responses {
+        let enough = T::MinResponses::get().min(round.terms.min_responses);
+        if round.counts.valid < enough {
             return Self::fail(id, round, Failure::TooFewReveals);
         }
         let mut agents: Vec<(T::AccountId, ParticipantOf<T>, Secret)> =
@@ -192,9 +206,10 @@ impl<T: Config> Pallet<T> {
 
     /// Settles a finished round. The ratings of its rankers move if it has a winner and counts. A
     /// failed round gives half of the fee back, so it would be a cheap way to farm ratings.
-    fn end(id: RoundId, mut round: RoundOf<T>) {
+    pub(crate) fn end(id: RoundId, mut round: RoundOf<T>) {
         round.since = Self::now();
         round.deadline = round.since;
+        Self::uncount_request(&round.requester);
         let spread = Self::settle(id, &round);
         let counts = T::Ratings::counts(round.counts.disclosures, round.terms.fee, spread);
         if round.phase == Phase::Done && counts {
@@ -214,15 +229,25 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Keeps a round for reading, and for a later purge.
+    /// Keeps a round for reading, and for a later purge. A round without anything to read is purged
+    /// from the next block on.
     fn retire(id: RoundId, mut round: RoundOf<T>) {
         Self::unschedule(id);
-        round.deadline = Self::now().saturating_add(T::RetentionPeriod::get());
+        let is_void = matches!(
+            round.phase,
+            Phase::Failed(Failure::TooFewCommits | Failure::Outbid)
+        );
+        if is_void {
+            let (place, queue) = VoidQueue::<T>::get().pushed();
+            Void::<T>::insert(place, id);
+            VoidQueue::<T>::put(queue);
+        } else {
+            round.deadline = Self::now().saturating_add(T::RetentionPeriod::get());
+            let (place, queue) = EndedQueue::<T>::get().pushed();
+            Ended::<T>::insert(place, id);
+            EndedQueue::<T>::put(queue);
+        }
         Rounds::<T>::insert(id, round);
-        EndedQueue::<T>::mutate(|queue| {
-            Ended::<T>::insert(queue.tail, id);
-            queue.tail = queue.tail.saturating_add(1);
-        });
     }
 
     fn begin(id: RoundId, round: RoundOf<T>, phase: Phase, window: BlockNumber, agents: u32) {

@@ -2,15 +2,17 @@
 //! Removal of finished rounds.
 //!
 //! Rounds are purged in the order in which they ended, after `RetentionPeriod` blocks, with the
-//! weight that a block leaves over. If more than half of `MaxStoredRounds` are stored, every block
-//! removes one page, whatever else it has to do.
+//! weight that a block leaves over. Rounds that ended before anything became public go first, in the
+//! block after their end. If there are such rounds, or if more than half of `MaxStoredRounds` are
+//! stored, every block removes one page, whatever else it has to do; in the latter case the oldest
+//! rounds go before their time.
 
 use frame_support::{traits::Get, weights::Weight};
 use starling_primitives::RoundId;
 
 use crate::{
     Absent, Config, Draws, Ended, EndedQueue, Entries, Event, HoldReason, Pallet, Participants,
-    Prompts, Responses, RoundOf, Rounds, Sealed, WeightInfo,
+    Prompts, Responses, RoundOf, Rounds, Sealed, Void, VoidQueue, WeightInfo,
 };
 
 impl<T: Config> Pallet<T> {
@@ -37,30 +39,61 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Purges one page if storage fills up. Returns the used weight.
+    /// Purges one page if storage fills up or there are rounds without anything to read. Returns the
+    /// used weight.
     pub(crate) fn mandatory_purge() -> Weight {
-        let half = u64::from(T::MaxStoredRounds::get()) / 2;
-        if Self::stored_rounds() <= half {
+        if !Self::is_half_full() && VoidQueue::<T>::get().len() == 0 {
             return Weight::zero();
         }
-        let removed = Self::purge(T::PurgePage::get()).unwrap_or(0);
-        T::WeightInfo::purge(removed)
+        Self::idle_purge(T::WeightInfo::purge(T::PurgePage::get()))
     }
 
-    /// Removes at most `limit` items of the round that has waited longest. Returns `None` if no
-    /// round may be purged yet.
+    /// Whether more than half of the rounds that may be stored are.
+    fn is_half_full() -> bool {
+        Self::stored_rounds() > u64::from(T::MaxStoredRounds::get()) / 2
+    }
+
+    /// Removes at most `limit` items of one round: of one without anything to read, or of the one
+    /// that has waited longest. Returns `None` if no round may be purged yet.
     pub(crate) fn purge(limit: u32) -> Option<u32> {
-        let mut queue = EndedQueue::<T>::get();
-        let id = Ended::<T>::get(queue.head).filter(|_| queue.head < queue.tail)?;
-        let round = Rounds::<T>::get(id).filter(|round| round.deadline < Self::now())?;
-        let removed = Self::remove_items(id, limit);
-        if removed < limit {
-            Self::remove_round(id, &round);
-            Ended::<T>::remove(queue.head);
-            queue.head = queue.head.saturating_add(1);
-            EndedQueue::<T>::put(queue);
+        Self::purge_void(limit).or_else(|| Self::purge_ended(limit))
+    }
+
+    fn purge_void(limit: u32) -> Option<u32> {
+        let queue = VoidQueue::<T>::get();
+        let id = Void::<T>::get(queue.head)?;
+        let (removed, gone) = Self::remove(id, &Rounds::<T>::get(id)?, limit);
+        if gone {
+            Void::<T>::remove(queue.head);
+            VoidQueue::<T>::put(queue.popped());
         }
         Some(removed)
+    }
+
+    /// The oldest round goes after its retention period, or as soon as storage is half full: then
+    /// more than half of all rounds have ended after it.
+    fn purge_ended(limit: u32) -> Option<u32> {
+        let queue = EndedQueue::<T>::get();
+        let id = Ended::<T>::get(queue.head)?;
+        let round = Rounds::<T>::get(id)
+            .filter(|round| round.deadline < Self::now() || Self::is_half_full())?;
+        let (removed, gone) = Self::remove(id, &round, limit);
+        if gone {
+            Ended::<T>::remove(queue.head);
+            EndedQueue::<T>::put(queue.popped());
+        }
+        Some(removed)
+    }
+
+    /// Removes at most `limit` items of a round. Returns their number, and whether the round itself
+    /// is gone.
+    fn remove(id: RoundId, round: &RoundOf<T>, limit: u32) -> (u32, bool) {
+        let removed = Self::remove_items(id, limit);
+        let gone = removed < limit;
+        if gone {
+            Self::remove_round(id, round);
+        }
+        (removed, gone)
     }
 
     fn remove_items(id: RoundId, limit: u32) -> u32 {

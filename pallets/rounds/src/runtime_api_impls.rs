@@ -2,10 +2,10 @@
 //! Implementation of [`starling_primitives::api::RoundsApi`], except for `submit`.
 
 use alloc::vec::Vec;
-use frame_support::traits::Get;
 use starling_primitives::{
     api::{AgentView, Owed, ResponseView, RoundAnswer, RoundView, Task},
     assignment::Assignment,
+    sealing::Format,
     traits::{AgentRegistry, Ratings, Rewards, Tickets},
     Balance, RoundId,
 };
@@ -78,10 +78,11 @@ impl<T: Config> Pallet<T> {
         T::Tickets::price(T::Rewards::reward(fee))
     }
 
-    /// The costs of a request besides its fee.
+    /// The costs of a request besides its fee: the burnt amount, at the present price of a slot, and
+    /// the deposit.
     pub fn request_cost(max_responses: u32) -> (Balance, Balance) {
         (
-            Self::request_fee(max_responses),
+            Self::request_fee(max_responses).saturating_add(Self::slot_price()),
             Self::deposit_of(max_responses),
         )
     }
@@ -116,7 +117,9 @@ impl<T: Config> Pallet<T> {
                         prompt: Self::prompt(id),
                         max_tokens: round.terms.max_tokens,
                         fee: round.terms.fee,
-                        max_bytes: T::MaxResponse::get(),
+                        slash: round.terms.slash,
+                        max_bytes: Self::max_bytes_of(round),
+                        format: Format::Padded,
                     });
                 }
                 Self::check_pass(id, agent).is_ok().then_some(Task::Pass)
@@ -156,6 +159,7 @@ impl<T: Config> Pallet<T> {
             prompt: Self::prompt(id),
             seed,
             responses,
+            max_tokens: round.terms.max_tokens,
         })
     }
 

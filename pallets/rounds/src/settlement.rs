@@ -5,9 +5,10 @@ use alloc::{collections::BTreeMap, vec::Vec};
 use frame_support::traits::{
     fungible::hold::{Balanced as _, Mutate as _},
     tokens::{imbalance::Imbalance, Precision},
+    Get,
 };
 use starling_primitives::{
-    agreement, rating,
+    agreement, rating, rewards,
     selection::Tally,
     traits::{AgentRegistry, Rewards as _, Tickets},
     Balance, Position, RoundId,
@@ -26,13 +27,14 @@ impl<T: Config> Pallet<T> {
             .collect();
         let mut settlement = Settlement::default();
         let mut forfeits = CreditOf::<T>::zero();
-        let mut rankers = Vec::new();
+        let mut slashes = CreditOf::<T>::zero();
+        let (mut delivered, mut rankers) = (Vec::new(), Vec::new());
         for (agent, participant) in Participants::<T>::iter_prefix(id) {
             if Self::has_delivered(round, &participant) {
                 T::Agents::release(&agent, round.terms.slash);
+                delivered.push(agent.clone());
             } else {
-                let slashed = T::Agents::slash_reserved(&agent, round.terms.slash);
-                settlement.slashed = settlement.slashed.saturating_add(slashed);
+                slashes.subsume(T::Agents::slash_reserved(&agent, round.terms.slash));
             }
             let part = Self::forfeited_part(round, &agent, &participant);
             if part == 0 {
@@ -47,7 +49,9 @@ impl<T: Config> Pallet<T> {
                 rankers.push((agent, points));
             }
         }
-        let settlement = Self::pay(round, settlement, forfeits, &rankers);
+        settlement.slashed = slashes.peek();
+        let losses = (forfeits, slashes);
+        let settlement = Self::pay(round, settlement, losses, &delivered, &rankers);
         Self::deposit_event(Event::Settled {
             round: id,
             phase: round.phase,
@@ -57,37 +61,53 @@ impl<T: Config> Pallet<T> {
         rating::spread(tallies.values())
     }
 
-    /// Splits the fee according to the outcome.
+    /// Splits the fee and the agents' losses, tickets and bonds, according to the outcome.
     fn pay(
         round: &RoundOf<T>,
         mut settlement: Settlement,
-        forfeits: CreditOf<T>,
+        (forfeits, slashes): (CreditOf<T>, CreditOf<T>),
+        delivered: &[T::AccountId],
         rankers: &[(T::AccountId, u64)],
     ) -> Settlement {
         let fee = round.terms.fee;
         settlement.refunded = match round.phase {
             Phase::Done => 0,
-            Phase::Failed(Failure::TooFewCommits) => fee,
+            Phase::Failed(Failure::Outbid) => fee,
+            Phase::Failed(Failure::TooFewCommits) => {
+                fee.saturating_sub(T::CommitShare::get().mul_floor(fee))
+            },
+            Phase::Failed(Failure::TooFewReveals | Failure::NoRankings) => {
+                Self::refund_if_withheld(fee, slashes.peek().saturating_add(forfeits.peek()))
+            },
             _ => T::Rewards::failure_refund(fee).min(fee),
         };
         Self::return_to(&round.requester, HoldReason::Fee, settlement.refunded);
-        let fee = Self::collect_fee(&round.requester, fee.saturating_sub(settlement.refunded));
+        let rest = Self::collect_fee(&round.requester, fee.saturating_sub(settlement.refunded));
         let paid = match (&round.winner, round.phase) {
-            (Some(winner), _) => T::Rewards::pay_winner(fee, forfeits, winner, rankers),
-            (None, Phase::Failed(Failure::BelowThreshold)) => {
-                T::Rewards::pay_rankers(round.terms.fee, fee, forfeits, rankers)
+            (Some(winner), _) => {
+                T::Rewards::keep(slashes);
+                T::Rewards::pay_winner(rest, forfeits, winner, rankers)
             },
-            (None, Phase::Failed(Failure::TooFewCommits)) => Default::default(),
-            (None, _) => T::Rewards::pay_nobody(fee, forfeits),
+            (None, Phase::Failed(Failure::BelowThreshold)) => {
+                T::Rewards::keep(slashes);
+                T::Rewards::pay_rankers(fee, rest, forfeits, rankers)
+            },
+            (None, Phase::Failed(Failure::Outbid)) => Default::default(),
+            (None, _) => T::Rewards::pay_delivered(fee, rest, forfeits, slashes, delivered),
         };
         settlement.with(paid)
+    }
+
+    /// The part of a fee that goes back if agents that withheld keys or scores lost `lost`.
+    pub(crate) fn refund_if_withheld(fee: Balance, lost: Balance) -> Balance {
+        rewards::refund_if_withheld(T::Rewards::failure_refund(fee).min(fee), lost)
     }
 
     /// Whether an agent sent all that it owed: a valid response, and the assigned scores.
     fn has_delivered(round: &RoundOf<T>, participant: &ParticipantOf<T>) -> bool {
         let assigned = round.seed.is_some();
         match (round.phase, &participant.response) {
-            (Phase::Failed(Failure::TooFewCommits), _) => true,
+            (Phase::Failed(Failure::TooFewCommits | Failure::Outbid), _) => true,
             (_, Response::Sealed | Response::Spoiled) => false,
             (_, Response::Valid { .. }) => {
                 !assigned || matches!(participant.ranking, Ranking::Disclosed(_))
@@ -103,7 +123,7 @@ impl<T: Config> Pallet<T> {
     ) -> Balance {
         let ticket = round.terms.ticket;
         match (round.phase, &participant.response) {
-            (Phase::Failed(Failure::TooFewCommits), _) => 0,
+            (Phase::Failed(Failure::TooFewCommits | Failure::Outbid), _) => 0,
             (_, Response::Sealed | Response::Spoiled) => ticket,
             (_, Response::Valid { .. }) if round.winner.as_ref() == Some(agent) => 0,
             (Phase::Done | Phase::Failed(Failure::BelowThreshold), Response::Valid { .. }) => {

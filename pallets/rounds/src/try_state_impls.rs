@@ -14,8 +14,8 @@ use starling_primitives::{
 
 use crate::{
     Absent, Agenda, CommittingRounds, Config, Counts, Draws, Ended, EndedQueue, Entries,
-    HoldReason, NextRound, Pallet, ParticipantOf, Participants, Phase, Prompts, Ranking, Response,
-    Responses, RoundOf, Rounds, Sealed,
+    HoldReason, NextRound, Pallet, ParticipantOf, Participants, Phase, Prices, Prompts, Ranking,
+    Requests, Response, Responses, RoundOf, Rounds, Sealed, Void, VoidQueue,
 };
 
 impl<T: Config> Pallet<T> {
@@ -42,14 +42,22 @@ impl<T: Config> Pallet<T> {
         ensure!(open.len() == agenda.len(), "a round is on the agenda twice");
 
         let queue = EndedQueue::<T>::get();
-        let ended: Vec<RoundId> = (queue.head..queue.tail)
+        let mut ended: Vec<RoundId> = (queue.head..queue.tail)
             .filter_map(Ended::<T>::get)
             .collect();
         ensure!(
-            ended.len() as u64 == queue.tail.saturating_sub(queue.head)
-                && ended.len() == Ended::<T>::iter().count(),
+            ended.len() as u64 == queue.len() && ended.len() == Ended::<T>::iter().count(),
             "the queue of ended rounds has holes"
         );
+        let queue = VoidQueue::<T>::get();
+        let void: Vec<RoundId> = (queue.head..queue.tail)
+            .filter_map(Void::<T>::get)
+            .collect();
+        ensure!(
+            void.len() as u64 == queue.len() && void.len() == Void::<T>::iter().count(),
+            "the queue of void rounds has holes"
+        );
+        ended.extend(void);
         let stored: BTreeSet<RoundId> = Rounds::<T>::iter_keys().collect();
         let listed: BTreeSet<RoundId> = open.iter().chain(&ended).copied().collect();
         ensure!(stored == listed, "stored rounds and listed ones differ");
@@ -69,6 +77,10 @@ impl<T: Config> Pallet<T> {
         ensure!(
             CommittingRounds::<T>::get().into_inner() == committing,
             "the rounds in Committing are not those on the list"
+        );
+        ensure!(
+            Prices::<T>::iter_keys().all(|id| committing.contains(&id)),
+            "a payment of a round that is not in Committing"
         );
         Ok(())
     }
@@ -182,13 +194,21 @@ impl<T: Config> Pallet<T> {
     /// The requesters' held funds match the rounds, and the fee of a finished round is gone.
     fn try_holds() -> Result<(), DispatchError> {
         let mut held: BTreeMap<T::AccountId, (Balance, Balance)> = BTreeMap::new();
+        let mut open: BTreeMap<T::AccountId, u32> = BTreeMap::new();
         for round in Rounds::<T>::iter_values() {
+            let requester = round.requester.clone();
             let (fee, deposit) = held.entry(round.requester).or_default();
             if !round.phase.is_final() {
+                let count = open.entry(requester).or_default();
+                *count = count.saturating_add(1);
                 *fee = fee.saturating_add(round.terms.fee);
             }
             *deposit = deposit.saturating_add(round.terms.deposit);
         }
+        ensure!(
+            Requests::<T>::iter().collect::<BTreeMap<_, _>>() == open,
+            "the counts of open rounds are wrong"
+        );
         for (who, (fee, deposit)) in held {
             let on_hold = |reason: HoldReason| T::Currency::balance_on_hold(&reason.into(), &who);
             ensure!(

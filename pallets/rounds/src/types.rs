@@ -190,7 +190,7 @@ pub struct Authored<AccountId> {
     pub at: BlockNumber,
 }
 
-/// The finished rounds that wait for their purge, in the order in which they ended.
+/// A queue of finished rounds that wait for their purge, in the order in which they ended.
 #[derive(
     Clone,
     Debug,
@@ -208,6 +208,25 @@ pub struct Queue {
     pub head: u64,
     /// The index of the round that ends next.
     pub tail: u64,
+}
+
+impl Queue {
+    /// Number of rounds in the queue.
+    pub(crate) fn len(&self) -> u64 {
+        self.tail.saturating_sub(self.head)
+    }
+
+    /// The queue with one more round, and the index of that round.
+    pub(crate) fn pushed(self) -> (u64, Self) {
+        let tail = self.tail.saturating_add(1);
+        (self.tail, Self { tail, ..self })
+    }
+
+    /// The queue without its first round.
+    pub(crate) fn popped(self) -> Self {
+        let head = self.head.saturating_add(1).min(self.tail);
+        Self { head, ..self }
+    }
 }
 
 #[cfg(test)]

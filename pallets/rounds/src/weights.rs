@@ -31,6 +31,8 @@ pub trait WeightInfo {
     fn authorize_commit_scores() -> Weight;
     /// Authorizing `disclose` of `k` scores.
     fn authorize_disclose(k: u32) -> Weight;
+    /// `report`.
+    fn report() -> Weight;
     /// `on_initialize`, and `on_finalize` without a transition, with `r` open rounds and `a`
     /// authorities.
     fn on_initialize(r: u32, a: u32) -> Weight;
@@ -59,7 +61,7 @@ fn times(units: u32, accesses: u64) -> u64 {
 
 impl WeightInfo for () {
     fn request(p: u32) -> Weight {
-        guess(60_000_000, 1_000, p, 10, 9)
+        guess(60_000_000, 1_000, p, 80, 20)
     }
     fn commit(b: u32) -> Weight {
         guess(80_000_000, 1_000, b, 14, 16)
@@ -97,6 +99,9 @@ impl WeightInfo for () {
     }
     fn authorize_disclose(k: u32) -> Weight {
         guess(75_000_000, 100_000, k, 4, 0)
+    }
+    fn report() -> Weight {
+        guess(60_000_000, 0, 0, 9, 6)
     }
     fn on_initialize(r: u32, a: u32) -> Weight {
         guess(20_000_000, 200_000, r.saturating_add(a), 8, 4)

@@ -32,8 +32,8 @@ pub mod pallet {
     use super::*;
     use frame_support::{pallet_prelude::*, traits::fungible::hold};
     use frame_system::pallet_prelude::*;
-    use sp_runtime::{traits::Zero, Permill};
-    use starling_primitives::Balance;
+    use sp_runtime::Permill;
+    use starling_primitives::{traits::Consistent, Balance};
 
     /// The version of the storage. See `docs/upgrades.md`.
     const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
@@ -110,14 +110,7 @@ pub mod pallet {
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn integrity_test() {
-            assert!(
-                !T::MinTicket::get().is_zero(),
-                "MinTicket must be above zero"
-            );
-            assert!(
-                T::TicketShare::get() >= Permill::from_percent(1),
-                "below 1 % a Sybil's identities pay for themselves"
-            );
+            assert_eq!(<Self as Consistent>::check(), Ok(()));
         }
 
         #[cfg(feature = "try-runtime")]

@@ -5,8 +5,13 @@ use frame_support::{
     pallet_prelude::*,
     traits::{fungible::BalancedHold, DefensiveSaturating},
 };
-use sp_runtime::{traits::Zero, Saturating};
-use starling_primitives::{ticket, traits::Tickets, Balance};
+use sp_runtime::{traits::Zero, Permill, Saturating};
+use starling_primitives::{
+    rules::Rule,
+    ticket,
+    traits::{holds, Consistent, Tickets},
+    Balance,
+};
 
 use crate::{Accounts, Config, CreditOf, HoldReason, Pallet};
 
@@ -52,5 +57,13 @@ impl<T: Config> Tickets<T::AccountId> for Pallet<T> {
     #[cfg(feature = "runtime-benchmarks")]
     fn endow(who: &T::AccountId, amount: Balance) {
         crate::benchmarking::endow::<T>(who, amount);
+    }
+}
+
+impl<T: Config> Consistent for Pallet<T> {
+    fn check() -> Result<(), Rule> {
+        holds(T::MinTicket::get() > 0, Rule::FreeTicket)?;
+        let least = Permill::from_percent(1);
+        holds(T::TicketShare::get() >= least, Rule::TicketTooCheap)
     }
 }

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Tasks and job boards of version 1 of [`RoundsApi`](super::RoundsApi), for a node whose chain is
-//! not upgraded yet. In this version, tasks have no fee and no size limit of a response.
+//! not upgraded yet. In this version, tasks have no terms of the round and no size limit of a response.
 
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode};
 use scale_info::TypeInfo;
 use sp_core::H256;
 
-use crate::{round::BlockNumber, Balance, InferenceKey, Position, RoundId};
+use crate::{
+    round::{BlockNumber, Terms},
+    sealing::Format,
+    InferenceKey, Position, RoundId,
+};
 
 /// Maximum length of a response on every chain of this version, in bytes.
 pub const MAX_RESPONSE: u32 = 4_096;
@@ -77,20 +81,20 @@ pub fn job_board_key(key: &InferenceKey) -> Vec<u8> {
 }
 
 impl<AccountId> JobBoard<AccountId> {
-    /// Converts the board to the present version. `fee` returns the fee of a round.
+    /// Converts the board to the present version. `terms` returns the terms of a round.
     ///
     /// # Errors
-    /// Those of `fee`.
+    /// Those of `terms`.
     pub fn upgrade<Error>(
         self,
-        fee: impl Fn(RoundId) -> Result<Balance, Error>,
+        terms: impl Fn(RoundId) -> Result<Terms, Error>,
     ) -> Result<super::JobBoard<AccountId>, Error> {
         let jobs = self.jobs.into_iter().map(|owed| {
             Ok(super::Owed {
                 round: owed.round,
                 deadline: owed.deadline,
                 since: owed.since,
-                task: owed.task.upgrade(|| fee(owed.round))?,
+                task: owed.task.upgrade(|| terms(owed.round))?,
             })
         });
         Ok(super::JobBoard {
@@ -104,15 +108,20 @@ impl<AccountId> JobBoard<AccountId> {
 impl<AccountId> Task<AccountId> {
     fn upgrade<Error>(
         self,
-        fee: impl FnOnce() -> Result<Balance, Error>,
+        terms: impl FnOnce() -> Result<Terms, Error>,
     ) -> Result<super::Task<AccountId>, Error> {
         Ok(match self {
             Self::Pass => super::Task::Pass,
-            Self::Respond { prompt, max_tokens } => super::Task::Respond {
-                prompt,
-                max_tokens,
-                fee: fee()?,
-                max_bytes: MAX_RESPONSE,
+            Self::Respond { prompt, max_tokens } => {
+                let Terms { fee, slash, .. } = terms()?;
+                super::Task::Respond {
+                    prompt,
+                    max_tokens,
+                    fee,
+                    slash,
+                    max_bytes: MAX_RESPONSE,
+                    format: Format::Plain,
+                }
             },
             Self::Reveal => super::Task::Reveal,
             Self::Rank {
@@ -123,6 +132,7 @@ impl<AccountId> Task<AccountId> {
                 prompt,
                 seed,
                 responses,
+                max_tokens: terms()?.max_tokens,
             },
             Self::Disclose { seed } => super::Task::Disclose { seed },
         })
@@ -167,18 +177,47 @@ mod tests {
         assert_eq!(bytes, expected);
     }
 
+    fn terms(round: RoundId) -> Terms {
+        Terms {
+            fee: round.into(),
+            deposit: 0,
+            ticket: 0,
+            slash: 3,
+            max_tokens: 9,
+            min_responses: 2,
+            max_responses: 8,
+            active: 4,
+            activations: 4,
+        }
+    }
+
     #[test]
-    fn a_fee_that_cannot_be_read_is_an_error_and_never_zero() {
+    fn terms_that_cannot_be_read_are_an_error_and_never_zero() {
         assert_eq!(board(vec![respond()]).upgrade(|_| Err(())), Err(()));
-        let upgraded = board(vec![respond()]).upgrade(|round| Ok::<_, ()>(round.into()));
-        let task = super::super::Task::Respond {
+        let rank = Task::Rank {
+            prompt: vec![b'?'],
+            seed: H256::zero(),
+            responses: vec![],
+        };
+        let upgraded = board(vec![respond(), rank]).upgrade(|round| Ok::<_, ()>(terms(round)));
+        let respond = super::super::Task::Respond {
             prompt: vec![b'?'],
             max_tokens: 8,
             fee: 7,
+            slash: 3,
             max_bytes: MAX_RESPONSE,
+            format: Format::Plain,
         };
-        assert_eq!(upgraded.unwrap().jobs[0].task, task);
-        // Other tasks do not need the fee.
+        let rank = super::super::Task::Rank {
+            prompt: vec![b'?'],
+            seed: H256::zero(),
+            responses: vec![],
+            max_tokens: 9,
+        };
+        let jobs = upgraded.unwrap().jobs;
+        let tasks: Vec<_> = jobs.into_iter().map(|owed| owed.task).collect();
+        assert_eq!(tasks, [respond, rank]);
+        // Other tasks do not need the terms.
         let other = board(vec![Task::Pass]).upgrade(|_| Err(()));
         assert_eq!(other.unwrap().jobs[0].task, super::super::Task::Pass);
     }

@@ -5,13 +5,18 @@ use frame_support::{
     parameter_types,
     traits::{ConstBool, ConstU32, ConstU64},
 };
-use pallet_session::{FindAccountFromAuthorIndex, PeriodicSessions};
+use pallet_session::{
+    disabling::UpToLimitDisablingStrategy, historical::NoteHistoricalRoot,
+    FindAccountFromAuthorIndex, PeriodicSessions,
+};
 use sp_consensus_aura::sr25519::AuthorityId as AuraId;
 use sp_runtime::traits::{ConvertInto, OpaqueKeys};
+use sp_session::MembershipProof;
 
+use super::offences::{EquivocationReports, GrandpaWeights, MaxSets};
 use crate::{
     AccountId, Agents, Aura, Balance, Balances, BlockNumber, Rounds, Runtime, RuntimeEvent,
-    SessionKeys, MINUTES, SLOT_DURATION, UNIT,
+    Session, SessionKeys, MINUTES, SLOT_DURATION, UNIT,
 };
 
 /// Maximum number of validators.
@@ -35,7 +40,7 @@ impl pallet_timestamp::Config for Runtime {
 
 impl pallet_aura::Config for Runtime {
     type AuthorityId = AuraId;
-    type DisabledValidators = crate::Session;
+    type DisabledValidators = Session;
     type MaxAuthorities = ConstU32<MAX_AUTHORITIES>;
     type AllowMultipleBlocksPerSlot = ConstBool<false>;
     type SlotDuration = ConstU64<SLOT_DURATION>;
@@ -43,17 +48,17 @@ impl pallet_aura::Config for Runtime {
 
 impl pallet_grandpa::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
-    type WeightInfo = ();
+    type WeightInfo = GrandpaWeights;
     type MaxAuthorities = ConstU32<MAX_AUTHORITIES>;
     type MaxNominators = ConstU32<0>;
-    type MaxSetIdSessionEntries = ConstU64<0>;
-    type KeyOwnerProof = sp_core::Void;
-    type EquivocationReportSystem = ();
+    type MaxSetIdSessionEntries = MaxSets;
+    type KeyOwnerProof = MembershipProof;
+    type EquivocationReportSystem = EquivocationReports;
 }
 
 impl pallet_authorship::Config for Runtime {
     type FindAuthor = FindAccountFromAuthorIndex<Runtime, Aura>;
-    type EventHandler = Rounds;
+    type EventHandler = (Rounds, Agents);
 }
 
 impl pallet_session::Config for Runtime {
@@ -62,10 +67,11 @@ impl pallet_session::Config for Runtime {
     type ValidatorIdOf = ConvertInto;
     type ShouldEndSession = PeriodicSessions<SessionPeriod, SessionOffset>;
     type NextSessionRotation = PeriodicSessions<SessionPeriod, SessionOffset>;
-    type SessionManager = Agents;
+    type SessionManager = NoteHistoricalRoot<Self, Agents>;
     type SessionHandler = <SessionKeys as OpaqueKeys>::KeyTypeIdProviders;
     type Keys = SessionKeys;
-    type DisablingStrategy = ();
+    // A third at most, so that the others still author.
+    type DisablingStrategy = UpToLimitDisablingStrategy;
     type WeightInfo = pallet_session::weights::SubstrateWeight<Runtime>;
     type Currency = Balances;
     type KeyDeposit = KeyDeposit;

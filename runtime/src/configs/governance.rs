@@ -1,18 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Calls as root, together, in batches, or for another account.
+//! Calls as root, by committee, together, in batches, or for another account.
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::{
     parameter_types,
-    traits::{ConstU32, InstanceFilter},
+    traits::{
+        fungible::HoldConsideration, ConstU32, EitherOfDiverse, InstanceFilter, LinearStoragePrice,
+        NeverEnsureOrigin,
+    },
+    weights::Weight,
 };
+use frame_system::{EnsureRoot, EnsureSignedBy};
+use pallet_collective::{EnsureProportionAtLeast, EnsureProportionMoreThan};
 use scale_info::TypeInfo;
 use sp_runtime::traits::BlakeTwo256;
 
-use super::deposit;
-use crate::{Balance, Balances, OriginCaller, Runtime, RuntimeCall, RuntimeEvent, System};
+use super::{deposit, RuntimeBlockWeights};
+use crate::{
+    AccountId, Balance, Balances, BlockNumber, Committee, CommitteeMembers, OriginCaller, Preimage,
+    Runtime, RuntimeCall, RuntimeEvent, RuntimeHoldReason, RuntimeOrigin, System, DAYS,
+};
+
+/// The committee among the collectives that `pallet-collective` could keep.
+pub type TheCommittee = pallet_collective::Instance1;
+/// Root, or two thirds of the committee.
+pub type RootOrTwoThirds =
+    EitherOfDiverse<EnsureRoot<AccountId>, EnsureProportionAtLeast<AccountId, TheCommittee, 2, 3>>;
+/// Root, or more than half of the committee.
+pub type RootOrMajority =
+    EitherOfDiverse<EnsureRoot<AccountId>, EnsureProportionMoreThan<AccountId, TheCommittee, 1, 2>>;
+
+/// Maximum number of members of the committee.
+const MAX_MEMBERS: u32 = 32;
 
 parameter_types! {
+    /// Time in which a proposal of the committee must find its votes.
+    pub const MotionDuration: BlockNumber = 3 * DAYS;
+    /// A proposal is executed in the block that closes it, so it must fit into half of one.
+    pub MaxProposalWeight: Weight = RuntimeBlockWeights::get().max_block.div(2);
+    pub const PreimageHoldReason: RuntimeHoldReason =
+        RuntimeHoldReason::Preimage(pallet_preimage::HoldReason::Preimage);
+    pub const PreimageDepositBase: Balance = deposit(2, 64);
+    pub const PreimageDepositByte: Balance = deposit(0, 1);
     pub const MultisigDepositBase: Balance = deposit(1, 88);
     pub const MultisigDepositFactor: Balance = deposit(0, 32);
     pub const ProxyDepositBase: Balance = deposit(1, 8);
@@ -25,6 +54,64 @@ impl pallet_sudo::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
     type RuntimeCall = RuntimeCall;
     type WeightInfo = pallet_sudo::weights::SubstrateWeight<Runtime>;
+}
+
+/// A vote that nobody cast is a no: a third of the committee that is away decides nothing.
+impl pallet_collective::Config<TheCommittee> for Runtime {
+    type RuntimeOrigin = RuntimeOrigin;
+    type Proposal = RuntimeCall;
+    type RuntimeEvent = RuntimeEvent;
+    type MotionDuration = MotionDuration;
+    type MaxProposals = ConstU32<32>;
+    type MaxMembers = ConstU32<MAX_MEMBERS>;
+    type DefaultVote = pallet_collective::PrimeDefaultVote;
+    type WeightInfo = pallet_collective::weights::SubstrateWeight<Runtime>;
+    type SetMembersOrigin = EnsureRoot<AccountId>;
+    type MaxProposalWeight = MaxProposalWeight;
+    type DisapproveOrigin = EnsureRoot<AccountId>;
+    type KillOrigin = EnsureRoot<AccountId>;
+    type Consideration = ();
+}
+
+impl pallet_membership::Config<TheCommittee> for Runtime {
+    type RuntimeEvent = RuntimeEvent;
+    type AddOrigin = RootOrTwoThirds;
+    type RemoveOrigin = RootOrTwoThirds;
+    type SwapOrigin = RootOrTwoThirds;
+    type ResetOrigin = RootOrTwoThirds;
+    // A prime's vote would count for the members that are away.
+    type PrimeOrigin = NeverEnsureOrigin<()>;
+    type MembershipInitialized = Committee;
+    type MembershipChanged = Committee;
+    type MaxMembers = ConstU32<MAX_MEMBERS>;
+    type WeightInfo = pallet_membership::weights::SubstrateWeight<Runtime>;
+}
+
+impl pallet_preimage::Config for Runtime {
+    type RuntimeEvent = RuntimeEvent;
+    type WeightInfo = pallet_preimage::weights::SubstrateWeight<Runtime>;
+    type Currency = Balances;
+    type ManagerOrigin = EnsureRoot<AccountId>;
+    type Consideration = HoldConsideration<
+        AccountId,
+        Balances,
+        PreimageHoldReason,
+        LinearStoragePrice<PreimageDepositBase, PreimageDepositByte, Balance>,
+    >;
+}
+
+/// Two thirds of the committee whitelist the hash of a call. Any member then dispatches it as root,
+/// at the time when it is needed.
+impl pallet_whitelist::Config for Runtime {
+    type RuntimeEvent = RuntimeEvent;
+    type RuntimeCall = RuntimeCall;
+    type WhitelistOrigin = RootOrTwoThirds;
+    type DispatchWhitelistedOrigin =
+        EitherOfDiverse<EnsureRoot<AccountId>, EnsureSignedBy<CommitteeMembers, AccountId>>;
+    type Preimages = Preimage;
+    type DeferredDispatchExpiration = MotionDuration;
+    type BlockNumberProvider = System;
+    type WeightInfo = pallet_whitelist::weights::SubstrateWeight<Runtime>;
 }
 
 impl pallet_utility::Config for Runtime {
@@ -66,7 +153,8 @@ pub enum ProxyType {
     #[default]
     #[codec(index = 0)]
     Any,
-    /// All calls that move no balance to another account.
+    /// All calls that move no balance to another account and change no key. Whoever holds a key acts
+    /// in the agent's or the validator's name, and can have it slashed.
     #[codec(index = 1)]
     NonTransfer,
     /// Announcing and removing session keys, for the machine of a validator.
@@ -78,23 +166,23 @@ impl InstanceFilter<RuntimeCall> for ProxyType {
     fn filter(&self, call: &RuntimeCall) -> bool {
         match self {
             Self::Any => true,
-            Self::NonTransfer => matches!(
-                call,
+            Self::NonTransfer => match call {
+                RuntimeCall::Agents(call) => !matches!(
+                    call,
+                    pallet_agents::Call::register { .. } | pallet_agents::Call::rotate_key { .. }
+                ),
                 RuntimeCall::System(_)
-                    | RuntimeCall::Session(_)
-                    | RuntimeCall::Agents(_)
-                    | RuntimeCall::Tickets(_)
-                    | RuntimeCall::Utility(_)
-                    | RuntimeCall::Multisig(_)
-            ),
+                | RuntimeCall::Tickets(_)
+                | RuntimeCall::Utility(_)
+                | RuntimeCall::Multisig(_) => true,
+                _ => false,
+            },
             Self::SessionKeys => matches!(call, RuntimeCall::Session(_)),
         }
     }
 
     fn is_superset(&self, other: &Self) -> bool {
-        self == other
-            || *self == Self::Any
-            || (*self == Self::NonTransfer && *other == Self::SessionKeys)
+        self == other || *self == Self::Any
     }
 }
 

@@ -4,11 +4,13 @@
 mod accounts;
 mod consensus;
 mod governance;
+mod offences;
 mod protocol;
 mod system;
 
 pub use accounts::ToAuthor;
-pub use governance::ProxyType;
+pub use governance::{ProxyType, TheCommittee};
+pub use offences::KeyOwnership;
 pub use protocol::{MAX_PROMPT, MAX_RESPONSE};
 pub use system::RuntimeBlockWeights;
 

@@ -11,12 +11,17 @@ use frame_support::{
     PalletId,
 };
 use frame_system::EnsureRoot;
-use sp_runtime::generic::Era;
+use sp_runtime::{generic::Era, Permill};
 use starling_primitives::sealing;
 
-use super::{consensus::MAX_AUTHORITIES, deposit};
+use super::{
+    consensus::MAX_AUTHORITIES,
+    deposit,
+    governance::{RootOrMajority, RootOrTwoThirds},
+    offences::SessionsOfRuntime,
+};
 use crate::{
-    parameters, weights, AccountId, Agents, Balance, Balances, Ratings, Rewards, Runtime,
+    parameters, weights, AccountId, Agents, Balance, Balances, Ratings, Rewards, Rounds, Runtime,
     RuntimeCall, RuntimeHoldReason, Session, Tickets, TxExtension, UncheckedExtrinsic, UNIT,
 };
 
@@ -24,12 +29,14 @@ use crate::{
 pub const MAX_PROMPT: u32 = 4_096;
 /// Maximum length of a response, in bytes: room for about a thousand tokens of English.
 pub const MAX_RESPONSE: u32 = 4_096;
-/// Maximum length of a sealed response, in bytes.
+/// Maximum length of a sealed response with its padding, in bytes.
 const MAX_SEALED: u32 = MAX_RESPONSE.saturating_add(sealing::OVERHEAD);
 
 parameter_types! {
     /// Identifier that the treasury's account is derived from.
     pub const TreasuryId: PalletId = PalletId(*b"strl/trs");
+    /// Part of a fee that the agents keep that committed to a round with too few others.
+    pub const CommitShare: Permill = Permill::from_percent(10);
     /// Deposit for a round, its prompt and its place in the queues.
     pub const RoundDeposit: Balance = deposit(3, MAX_PROMPT.saturating_add(400));
     /// Deposit for participant, draw, entry and response of one agent, and for its ciphertext until
@@ -39,6 +46,9 @@ parameter_types! {
 
 impl pallet_protocol_parameters::Config for Runtime {
     type Parameters = parameters::Parameters;
+    type WeightInfo = weights::pallet_protocol_parameters::WeightInfo<Runtime>;
+    type AdminOrigin = EnsureRoot<AccountId>;
+    type Consistency = parameters::Together;
     type Preset = parameters::Preset;
     type Stateless = parameters::Stateless;
 }
@@ -48,8 +58,8 @@ impl pallet_agents::Config for Runtime {
     type RuntimeHoldReason = RuntimeHoldReason;
     type Currency = Balances;
     type Treasury = Rewards;
-    type SlashOrigin = EnsureRoot<AccountId>;
-    type SessionKeys = Session;
+    type SlashOrigin = RootOrTwoThirds;
+    type OnInactive = Rounds;
     type MinBond = parameters::MinBond;
     type KeyFee = ConstU128<UNIT>;
     type UnbondingPeriod = parameters::UnbondingPeriod;
@@ -58,6 +68,7 @@ impl pallet_agents::Config for Runtime {
     type MaxCandidates = ConstU32<256>;
     type MaxValidators = ConstU32<64>;
     type MinValidators = parameters::MinValidators;
+    type Sessions = SessionsOfRuntime;
 }
 
 impl pallet_tickets::Config for Runtime {
@@ -77,7 +88,7 @@ impl pallet_rewards::Config for Runtime {
     type WeightInfo = weights::pallet_rewards::WeightInfo<Runtime>;
     type Currency = Balances;
     type Tickets = Tickets;
-    type SpendOrigin = EnsureRoot<AccountId>;
+    type SpendOrigin = RootOrMajority;
     type TreasuryId = TreasuryId;
     type Parameters = parameters::Rewards;
     type MinFee = parameters::MinFee;
@@ -109,14 +120,19 @@ impl pallet_rounds::Config for Runtime {
     type ApprovalThreshold = parameters::ApprovalThreshold;
     type MinSlash = parameters::MinSlash;
     type SlashShare = parameters::SlashShare;
+    type SilenceFine = parameters::MinTicket;
+    type MaxSlash = parameters::MaxSlash;
+    type CommitShare = CommitShare;
     type DepositBase = RoundDeposit;
     type DepositPerResponse = ResponseDeposit;
     type MaxOpenRounds = ConstU32<64>;
+    type SlotPrice = parameters::MinFee;
+    type MaxRequests = ConstU32<16>;
     type MaxStoredRounds = ConstU32<10_000>;
     type MaxTransitions = ConstU32<8>;
     type MaxTransitionAgents = ConstU32<500>;
     type RatingPage = ConstU32<50>;
-    type PurgePage = ConstU32<500>;
+    type PurgePage = ConstU32<300>;
     type RetentionPeriod = parameters::RetentionPeriod;
     type Longevity = parameters::Longevity;
     // Above any tip, with room for every block number on top.

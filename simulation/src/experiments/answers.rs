@@ -124,8 +124,8 @@ pub fn scale(raw: &[Vec<f64>], reference: usize) -> Result<Vec<Vec<f64>>> {
     Ok(raw.iter().map(scaled).collect())
 }
 
-/// Plays a round for each question on the chain, under the parameters of production. `scores` has the
-/// score of each agent for each agent's response. Returns who won.
+/// Plays a round for each question on the chain, under the parameters of production. `scores` has
+/// the score of each agent for each agent's response. Returns the winners.
 pub fn play(
     right: &[Vec<bool>],
     scores: impl Fn(usize, usize) -> Vec<f64>,

@@ -67,7 +67,7 @@ impl Attack {
         }
     }
 
-    /// Whether the attack, or its baseline, depends on who authors a block.
+    /// True if the attack, or its baseline, depends on the authors of blocks.
     fn is_of_authors(self) -> bool {
         match self {
             Self::CensoringAuthor | Self::GrindingAuthor | Self::FullRounds => true,

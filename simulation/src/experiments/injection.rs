@@ -127,7 +127,7 @@ pub struct Options {
     pub scorers: Vec<Scorer>,
     /// The attacks; the first one is the baseline.
     pub attacks: Vec<Attack>,
-    /// Whether to take precautions.
+    /// The precautions to compare: true with, false without.
     pub defences: Vec<bool>,
     /// The seeds of the draws.
     pub seeds: Vec<u64>,
@@ -140,7 +140,7 @@ pub struct Row {
     pub scorer: Scorer,
     /// The swarm.
     pub swarm: String,
-    /// Whether precautions are taken.
+    /// True if precautions are taken.
     pub defences: bool,
     /// The attack.
     pub attack: Attack,

@@ -190,7 +190,7 @@ pub fn play(options: &Options, runner: Runner) -> Result<Vec<Course>> {
     })
 }
 
-/// Whether ratings with this coefficient are in the right order to the last agent.
+/// True if ratings with this coefficient are in the right order to the last agent.
 fn right(spearman: f64) -> bool {
     spearman > 1.0 - 1e-9
 }

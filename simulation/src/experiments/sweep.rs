@@ -52,7 +52,7 @@ struct Range {
     values: &'static [f64],
     /// The attacks, besides none.
     attacks: &'static [Attack],
-    /// Whether it matters only to new agents.
+    /// True if it matters only to new agents.
     newcomers: bool,
 }
 

@@ -70,8 +70,8 @@ pub struct BreakEven {
     pub paper: f64,
 }
 
-/// The parameters of a surface: a ticket costs what it shall cost. Nobody is silent, so that the windows
-/// end nothing, and have room for the scores of 500 agents that rank a third of each other.
+/// The parameters of a surface, with the given price of a ticket. Nobody is silent, so the windows
+/// end no phase; they have room for the scores of 500 agents that rank a third of each other.
 fn priced(preset: Preset, ticket: f64) -> Parameters {
     let mut parameters = preset.parameters();
     parameters.min_ticket = (ticket * UNIT as f64).round() as Balance;

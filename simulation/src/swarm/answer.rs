@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use rand::{seq::IndexedRandom, Rng};
-use starling_primitives::{messages::Message, RoundId};
-use starling_runtime::{Runtime, UncheckedExtrinsic};
+use starling_primitives::{messages::Message, sealing::Format, RoundId};
+use starling_runtime::{configs::MAX_RESPONSE, Runtime, UncheckedExtrinsic};
 
 use super::{any_owes, message, open, Draft, Swarm};
 use crate::behaviour::{Answer, Move, Revealing};
@@ -31,7 +31,7 @@ impl Swarm {
                         let text = self.text(index, quality);
                         draft.sealed = self
                             .slot(id, index)
-                            .seal(&draft.key, &text)
+                            .seal(&draft.key, &text, MAX_RESPONSE, Format::Padded)
                             .context("a response is sealed")?;
                     },
                 }

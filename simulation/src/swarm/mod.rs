@@ -51,7 +51,7 @@ pub struct Spec {
     pub ability: Ability,
     /// Its behaviour.
     pub kind: Kind,
-    /// Whether it belongs to the attacking group.
+    /// True if it belongs to the attacking group.
     pub attacker: bool,
 }
 
@@ -106,7 +106,7 @@ pub struct Config {
     pub plot: Plot,
     /// Share of a block that an author fills.
     pub fill: Perbill,
-    /// Whether to measure the size of the storage proofs.
+    /// True to measure the size of the storage proofs.
     pub prove: bool,
     /// Seed of all random numbers.
     pub seed: u64,
@@ -174,7 +174,7 @@ impl Swarm {
         Self::of(config, behaviours)
     }
 
-    /// The same with a given behaviour for each agent, whatever its kind.
+    /// As [`Self::new`], with a given behaviour for each agent in place of its kind's.
     pub fn of(config: Config, behaviours: Vec<Box<dyn Behaviour>>) -> Result<Self> {
         ensure!(!config.agents.is_empty(), "a swarm needs agents");
         ensure!(
@@ -396,12 +396,12 @@ impl Swarm {
     }
 }
 
-/// Whether a member still has to decide.
+/// True if a member still has to decide.
 fn open(decided: Option<Move>) -> bool {
     matches!(decided, None | Some(Move::Wait))
 }
 
-/// Whether any agent that has committed a response still has to decide about this message.
+/// True if any agent that has committed a response still has to decide about this message.
 fn any_owes(drafts: &[Draft], message: usize) -> bool {
     drafts
         .iter()

@@ -28,7 +28,7 @@ pub struct Played {
     pub id: RoundId,
     /// The blocks from the request to the last rating.
     pub blocks: Vec<Block>,
-    /// Whether a response was chosen.
+    /// True if a response was chosen.
     pub done: bool,
     /// The winner, if there is one.
     pub winner: Option<usize>,

@@ -12,6 +12,7 @@ use starling_primitives::{
     api::{ResponseView, RoundView},
     messages::Message,
     round::Phase,
+    sealing::Format,
     Position, RoundId, Salt, Score, Secret,
 };
 use starling_runtime::{AccountId, Runtime};
@@ -77,7 +78,7 @@ impl Cast {
         })
     }
 
-    /// Dave commits Alice's ciphertext with a key of its own. When Alice has revealed, her key does
+    /// Dave commits Alice's ciphertext with a key of its own. After Alice's reveal, her key does
     /// not match Dave's commitment, and Dave's own key opens nothing.
     async fn copies_a_ciphertext(&mut self) -> Result<()> {
         let id = self.swarm.ask("What is a starling?", FEE).await?;
@@ -164,10 +165,10 @@ impl Cast {
     ) -> Result<(RoundId, Vec<(Position, Score)>)> {
         let id = self.swarm.ask(question, FEE).await?;
         let (at, _) = self.swarm.until_best(id, |_| true).await?;
-        let sealed = self
-            .dave
-            .slot(id)
-            .seal(&KEY, "Starlings are birds that mimic.");
+        let sealed =
+            self.dave
+                .slot(id)
+                .seal(&KEY, "Starlings are birds that mimic.", 64, Format::Padded);
         let sealed = sealed.context("it does not seal")?;
         self.commit(&at, id, &sealed).await?;
         self.reveal(id).await?;

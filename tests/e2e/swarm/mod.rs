@@ -7,11 +7,13 @@ mod deaths;
 mod dishonest;
 mod honest;
 mod late;
+mod lost_finality;
 mod models;
 mod oracle;
 mod shards;
 mod split;
 mod twenty;
+mod up;
 mod upgrade;
 
 pub(crate) use models::engine;
@@ -60,12 +62,12 @@ fn expert(answer: &str) -> String {
     format!("[[primary]]\n[[primary.patterns]]\npattern = '.'\nanswer = {answer:?}\n")
 }
 
-/// The same, after thinking for `seconds`.
+/// As [`expert`], after thinking for `seconds`.
 fn slow_expert(answer: &str, seconds: u64) -> String {
     thinking_expert(answer, &format!("sleep {seconds}"))
 }
 
-/// The same, as soon as the file `sign` exists.
+/// As [`expert`], as soon as the file `sign` exists.
 fn patient_expert(answer: &str, sign: &Path) -> String {
     let wait = format!("until [ -e '{}' ]; do sleep 0.1; done", sign.display());
     thinking_expert(answer, &wait)
@@ -85,7 +87,7 @@ struct Validator {
     name: &'static str,
     /// The chain by name, or the file with its specification.
     chain: OsString,
-    /// Whether its node runs an agent.
+    /// True if its node runs an agent.
     agent: bool,
     /// Environment variables of its node.
     variables: Vec<(&'static str, OsString)>,
@@ -102,8 +104,14 @@ impl Validator {
             agent: config.is_some(),
             variables: vec![],
         };
-        fs::write(validator.config(), config.unwrap_or_default())?;
+        validator.configure(&config.unwrap_or_default())?;
         Ok(validator)
+    }
+
+    /// Gives its agent another configuration.
+    fn configure(&self, config: &str) -> Result<()> {
+        let accounts = format!("accounts = [{:?}]\n", self.name);
+        Ok(fs::write(self.config(), accounts + config)?)
     }
 
     fn config(&self) -> PathBuf {
@@ -143,7 +151,7 @@ impl Swarm {
         Self::start_on(OsStr::new("local"), configs).await
     }
 
-    /// The same on another chain, by name or by the file with its specification.
+    /// As [`Self::start`], on another chain, by name or by the file with its specification.
     async fn start_on(chain: &OsStr, configs: [impl Into<Option<String>>; 4]) -> Result<Self> {
         let mut validators = vec![];
         for (name, config) in NAMES.into_iter().zip(configs) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The rules of settlement and rating once more. They are written from the protocol's text and not
-//! from the pallets: with fractions and floating point instead of fixed point.
+//! The rules of settlement and rating once more. They are written from the protocol's text instead
+//! of the pallets: with fractions and floating point instead of fixed point.
 
 use std::collections::BTreeMap;
 
@@ -53,7 +53,7 @@ impl Scores {
         scores
     }
 
-    /// Whether every position was scored by every other one, as a round of four requires.
+    /// True if every position was scored by every other one, as a round of four requires.
     pub fn is_complete(&self) -> bool {
         let n = self.agents.len();
         let pairs = self
@@ -175,7 +175,7 @@ fn share(parts: u128, amount: Balance) -> Balance {
     amount * parts / 1_000_000
 }
 
-/// Whether an agent sent everything that it owed: a valid response, and its scores.
+/// True if an agent sent all that it owed: a valid response, and its scores.
 fn has_delivered(response: &ResponseView<AccountId>) -> bool {
     response.text.is_some() && response.scores.is_some()
 }

@@ -228,7 +228,7 @@ async fn a_client_that_may_not_use_the_layers_goes_without_them_until_it_may() -
     assert!(dave.log_count(&["ERROR", "no node that may be used holds"]) <= 1);
 
     let validator = swarm.validators.first().context("Alice")?;
-    std::fs::write(validator.config(), server(answer, "0..30", ""))?;
+    validator.configure(&server(answer, "0..30", ""))?;
     alice
         .logged(&["the agent configuration has been read again"])
         .await?;

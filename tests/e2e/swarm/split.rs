@@ -21,8 +21,8 @@ const BLOCKS: u64 = 2;
 /// stands still.
 const KEPT: usize = 16;
 
-/// Both halves build a chain of their own on the same block. When they meet, the blocks of one half
-/// are reverted, and their messages must be included again.
+/// Both halves build a chain of their own on the same block. After they meet, the blocks of one
+/// half are reverted, and their messages must be included again.
 #[tokio::test]
 async fn a_split_swarm_heals_and_no_round_is_lost() -> Result<()> {
     // The agents think until the request is final and the swarm is split.

@@ -15,7 +15,7 @@ type IsAny<T> = 0 extends 1 & T ? true : false;
 
 export type Checked = [
   Accepts<false, IsAny<typeof starling>>,
-  // What the chain returns is what the package reads.
+  // The package reads the chain's return types.
   Accepts<RoundView | undefined, Returned<Chain["apis"]["RoundsApi"]["round"]>>,
   Accepts<bigint, Returned<Chain["constants"]["Rounds"]["MinFee"]>>,
   Accepts<number, Returned<Chain["constants"]["Rounds"]["MinResponses"]>>,
@@ -23,6 +23,6 @@ export type Checked = [
     ReturnType<Api["event"]["Rounds"]["Requested"]["filter"]>,
     ReturnType<Chain["event"]["Rounds"]["Requested"]["filter"]>
   >,
-  // What the package sends is what the chain takes.
+  // The chain takes the package's arguments.
   Accepts<Parameters<Chain["tx"]["Rounds"]["request"]>[0], RequestArguments>,
 ];

@@ -29,20 +29,20 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 
 const COMPLETIONS: &str = "completions";
 
-/// Where the endpoint is and what it serves.
+/// The address and the model of an endpoint.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
-    /// Up to and with `/v1`.
+    /// The base URL, `/v1` included.
     pub url: String,
     /// The `model` of the requests.
     pub model: String,
     /// Sent as a bearer token.
     pub api_key: Option<String>,
-    /// Jinja chat template of the model; the plain one without.
+    /// Jinja chat template of the model; `None`: the plain one.
     pub chat_template: Option<String>,
     /// Tokens that the model can attend to, if known.
     pub context_length: Option<usize>,
-    /// For a whole request.
+    /// Limit for a whole request.
     pub timeout: Duration,
 }
 
@@ -70,12 +70,12 @@ pub struct HttpBackend {
 #[derive(Deserialize)]
 struct Completion {
     choices: Option<Vec<Choice>>,
-    /// In place of choices, whatever the status.
+    /// Takes the place of choices, with any status.
     error: Option<Value>,
 }
 
 impl Completion {
-    /// The first choice, if there is one; a server's error is one here too.
+    /// The first choice, if there is one. An error that the server reports becomes an error.
     fn choice(self) -> Result<Option<Choice>, String> {
         match self.error {
             Some(error) if !error.is_null() => {
@@ -111,7 +111,7 @@ impl Choice {
     }
 }
 
-/// What a line of an answer says.
+/// A line of an endpoint's answer.
 #[derive(Debug, PartialEq)]
 enum Line<'a> {
     /// An event of a stream.
@@ -120,7 +120,7 @@ enum Line<'a> {
     Done,
     /// Nothing about the text: the end of an event, a comment, a field that is not used here.
     Silent,
-    /// No line of a stream.
+    /// Not a line of a stream.
     Other,
 }
 
@@ -137,7 +137,8 @@ impl<'a> Line<'a> {
     }
 }
 
-/// In the format of completions (vLLM), or in that of chat completions (llama.cpp's server).
+/// Log-probabilities in the format of completions (vLLM) or of chat completions (llama.cpp's
+/// server).
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Logprobs {
@@ -182,9 +183,9 @@ impl Logprobs {
 }
 
 impl HttpBackend {
-    /// Compiles the template; does not connect yet, which [`Self::check`] does.
+    /// Compiles the template. Does not connect; [`Self::check`] does.
     pub fn new(config: HttpConfig) -> Result<Self, BackendError> {
-        // The server puts the token that begins a text in front by itself.
+        // The server itself adds the token that begins a text.
         let chat = ChatTemplate::new(config.chat_template.as_deref(), None, None)?;
         let agent = ureq::Agent::config_builder()
             .timeout_global(Some(config.timeout))
@@ -198,7 +199,7 @@ impl HttpBackend {
         })
     }
 
-    /// Whether the server is there and lets this program in: asks it for its models.
+    /// Fails unless the server is there and accepts this program. Asks for the list of its models.
     pub fn check(&self) -> Result<(), BackendError> {
         let url = self.url("models");
         let failed = |reason: String| BackendError::Http {
@@ -215,7 +216,7 @@ impl HttpBackend {
             .build();
         let response = request.call().map_err(|error| failed(error.to_string()))?;
         match response.status().as_u16() {
-            // Not all servers list what they have.
+            // Some servers do not list their models.
             200..=299 | 404 | 405 => Ok(()),
             _ => Err(failed(response.status().to_string())),
         }
@@ -285,7 +286,7 @@ impl HttpBackend {
         completion.choice().map_err(|error| self.failed(error))
     }
 
-    /// The logits of `texts` up to a constant, from the most probable tokens that the server tells.
+    /// The logits of `texts` up to a constant, from the most probable tokens that the server names.
     fn next(&self, prompt: String, texts: &[String]) -> Result<Evaluation, BackendError> {
         let choice = self.complete(&json!({
             "model": self.config.model,
@@ -311,7 +312,7 @@ impl HttpBackend {
         Ok(Evaluation::Next(logits.collect()))
     }
 
-    /// ln p of the tokens of `text` after `before`, and whether all are the most probable ones.
+    /// ln p of the tokens of `text` after `before`, and true if all are the most probable ones.
     fn echo(&self, before: &str, text: &str) -> Result<(Vec<f32>, bool), BackendError> {
         let choice = self.complete(&json!({
             "model": self.config.model,
@@ -364,7 +365,7 @@ impl HttpBackend {
             "seed": sampling.seed,
             "stream": true,
         });
-        // Not all servers know these; none is bothered with a value that changes nothing.
+        // Some servers do not know these fields; a value that changes nothing is not sent.
         if let Some(body) = body.as_object_mut() {
             if sampling.top_k > 0 {
                 body.insert("top_k".into(), sampling.top_k.into());
@@ -401,6 +402,10 @@ impl Backend for HttpBackend {
             .unwrap_or(text)
     }
 
+    fn knows_tokens(&self) -> bool {
+        false
+    }
+
     fn generate(
         &self,
         prompt: &Prompt,
@@ -425,7 +430,7 @@ impl Backend for HttpBackend {
                 on_text(piece);
             }
         };
-        // An answer without a stream, or what is none at all.
+        // An answer that is no stream, or no answer at all.
         let mut whole = String::new();
         let mut ended = false;
         for (i, line) in reader.lines().enumerate() {
@@ -491,6 +496,7 @@ impl Backend for HttpBackend {
             tokens: vec![],
             finish,
             prompt_tokens: None,
+            passes: 0,
             cached_tokens: 0,
             prefill,
             decode: started.elapsed() - prefill,
@@ -527,9 +533,9 @@ impl Backend for HttpBackend {
     }
 }
 
-/// The prompt as one string. The server parses special tokens in all of it, so in data a space
-/// breaks whatever might be one: after each `<` or `[` that does not stand alone, and after one at the
-/// end, since what follows is not known here.
+/// The prompt as one string. The server parses special tokens in all of it, so a space breaks those
+/// that data may hold: after each `<` or `[` that does not stand alone, and after one at the end,
+/// since the text behind it is not known here.
 fn flatten(prompt: &Prompt) -> String {
     let mut all = String::new();
     for part in prompt.parts() {
@@ -566,7 +572,7 @@ mod tests {
         );
     }
 
-    /// What comes of an answer with status 200 and this body.
+    /// The result of an answer with status 200 and this body.
     fn answered(body: &str) -> Result<Generation, String> {
         use std::io::{Read, Write};
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A model whose ends are in this process, and its layers too or on other nodes.
+//! A model whose ends are in this process. Its layers are here too, or on other nodes.
 
 use super::{Ask, Backend, BackendError, Evaluation, PromptTree};
 use crate::{
     candle::CandleModel,
     chat::ChatTemplate,
+    draft::lookup,
     generate::{Cancel, Finish, GenerateOptions, Generation, StopFilter},
     gguf::Gguf,
     prompt::Prompt,
@@ -14,8 +15,8 @@ use crate::{
 };
 use std::{ops::Range, path::Path, time::Instant};
 
-/// Rows of hidden states that one forward pass of [`LocalBackend::evaluate`] computes at most,
-/// unless a single run has more. Enough to keep the matrix products busy, little enough memory.
+/// The most rows of hidden states in one forward pass of [`LocalBackend::evaluate`], unless a
+/// single run has more. Enough to keep the matrix products busy, little enough memory.
 const ROWS_PER_PASS: usize = 512;
 
 /// Rows of logits that are held at a time.
@@ -55,8 +56,8 @@ impl LocalBackend<CandleModel> {
 }
 
 impl<T: Trunk> LocalBackend<T> {
-    /// Loads the ends of the model file at `path`; its layers are computed by what `connect` makes
-    /// of them.
+    /// Loads the ends of the model file at `path`; `connect` turns them into a trunk that computes
+    /// the layers.
     pub fn load_ends(
         path: &Path,
         options: &LoadOptions,
@@ -108,12 +109,12 @@ impl<T: Trunk> LocalBackend<T> {
         })
     }
 
-    /// The model; where its layers are elsewhere, its ends.
+    /// The model; if its layers are elsewhere, its ends.
     pub fn model(&self) -> &T::Ends {
         self.trunk.ends()
     }
 
-    /// What computes its layers.
+    /// The model's layers.
     pub fn trunk(&self) -> &T {
         &self.trunk
     }
@@ -141,7 +142,7 @@ impl<T: Trunk> LocalBackend<T> {
         Ok(tokens)
     }
 
-    /// The runs of a tree, and which of them begin a sequence.
+    /// The runs of a tree, and the numbers of those that begin a sequence.
     fn runs<'a>(&self, tree: &'a PromptTree) -> Result<(Vec<Run<'a>>, Vec<usize>), BackendError> {
         let mut children = vec![0usize; tree.nodes().len()];
         for parent in tree.nodes().iter().filter_map(|node| node.parent) {
@@ -182,8 +183,8 @@ impl<T: Trunk> LocalBackend<T> {
         Ok((runs, roots))
     }
 
-    /// A sequence for a run: its parent's, or what is remembered of a root's beginning, up to where
-    /// somebody asks about hidden states.
+    /// A sequence for a run, up to the first hidden state that is asked about: its parent's, or for
+    /// a root the remembered beginning.
     fn begin(
         &self,
         run: &Run<'_>,
@@ -198,12 +199,12 @@ impl<T: Trunk> LocalBackend<T> {
                 (session, from)
             },
         };
-        // A leaf's last token predicts nothing that anyone asks for.
+        // A leaf's last token predicts nothing that is asked for.
         let to = run.tokens.len() - usize::from(run.is_scored_leaf());
         (session, from..to)
     }
 
-    /// Computes sibling runs in one pass: of each the tokens of the range.
+    /// Computes sibling runs in one pass: the given range of tokens of each.
     fn evaluate_pass(
         &self,
         pass: &mut [(&Run<'_>, T::Session, Range<usize>)],
@@ -285,7 +286,8 @@ impl<T: Trunk> LocalBackend<T> {
             while let Some(run) = left.peek() {
                 let (session, range) = self.begin(run, parent);
                 rows += range.len();
-                // What does not fit begins anew in the next pass, and may find more remembered.
+                // A run that does not fit begins anew in the next pass, and may find more
+                // remembered.
                 if rows > ROWS_PER_PASS && !pass.is_empty() {
                     break;
                 }
@@ -310,7 +312,7 @@ impl<T: Trunk> LocalBackend<T> {
         outputs.into_iter().next().ok_or(Error::EmptyInput)
     }
 
-    /// ln p of each token and whether each is the most probable one. `rows` has a row a token.
+    /// ln p of each token, and true if each is the most probable one. `rows` has a row a token.
     fn greedy(&self, rows: &Hidden, tokens: &[TokenId]) -> Result<Evaluation, BackendError> {
         let vocabulary = self.model().config().vocab;
         let mut logprobs = Vec::with_capacity(tokens.len());
@@ -335,7 +337,38 @@ impl<T: Trunk> LocalBackend<T> {
     }
 }
 
-/// Nodes of the tree of which each but the last has one child, the next: computed as one sequence.
+/// The hidden states of the last token of a text and of guesses after it.
+struct Ahead {
+    rows: Hidden,
+    guesses: Vec<TokenId>,
+    /// The row of the last token: the number of guesses that were right.
+    right: usize,
+}
+
+impl Ahead {
+    fn of(rows: Hidden, guesses: &[TokenId]) -> Self {
+        Self {
+            rows,
+            guesses: guesses.to_vec(),
+            right: 0,
+        }
+    }
+
+    /// The row from which the next token follows.
+    fn row(&self) -> Result<Hidden, BackendError> {
+        let row = self.rows.row(self.right).ok_or(BackendError::EmptyPrompt)?;
+        Ok(Hidden::new(self.rows.width(), row.to_vec())?)
+    }
+
+    /// Goes on to the row of `token`, if it was the next guess.
+    fn accepts(&mut self, token: TokenId) -> bool {
+        let right = self.guesses.get(self.right) == Some(&token);
+        self.right += usize::from(right);
+        right
+    }
+}
+
+/// A chain of nodes that is computed as one sequence: each but the last has one child, the next.
 #[derive(Default)]
 struct Run<'a> {
     tokens: Vec<TokenId>,
@@ -364,7 +397,7 @@ impl<'a> Run<'a> {
         self.children.is_empty() && matches!(last, Some(Ask::Tokens | Ask::Greedy))
     }
 
-    /// The first token whose hidden state somebody asks about; children always ask about the last.
+    /// The first token whose hidden state is asked about; children always ask about the last.
     fn first_row(&self) -> usize {
         let asked = self.parts.iter().find_map(|part| match part.ask {
             Ask::Nothing => None,
@@ -375,8 +408,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The hidden states that a run's pass leaves: of the tokens from `from` on, and of the token before
-/// the run.
+/// The hidden states that a run's pass leaves: those of the tokens from `from` on, and that of the
+/// token before the run.
 struct Rows<'a> {
     width: usize,
     before: Option<&'a Hidden>,
@@ -385,7 +418,7 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// What predicts these tokens of the run: the hidden states of the tokens before each.
+    /// The hidden states that predict these tokens of the run: those of the tokens before each.
     fn before(&self, tokens: Range<usize>) -> Result<Hidden, BackendError> {
         let mut data = Vec::with_capacity(tokens.len() * self.width);
         for token in tokens {
@@ -401,13 +434,13 @@ impl Rows<'_> {
     }
 }
 
-/// Tokens whose probabilities are asked, of several nodes.
+/// Tokens of several nodes whose probabilities are asked.
 #[derive(Default)]
 struct Scored {
-    /// A row a token, from which it follows.
+    /// One row a token: the hidden state that predicts it.
     rows: Vec<f32>,
     targets: Vec<(usize, TokenId)>,
-    /// Which of the targets are a node's.
+    /// Each node with its range of the targets.
     nodes: Vec<(usize, Range<usize>)>,
 }
 
@@ -447,7 +480,7 @@ impl<T: Trunk> Backend for LocalBackend<T> {
                 self.tokenizer.token_bytes(token, &mut kept);
             }
             // A shorter text may be segmented differently, and a vocabulary may lack bytes: always
-            // shrink, and look again.
+            // shrink, then check again.
             text = floor(text, kept.len().min(text.len() - 1));
         }
     }
@@ -477,7 +510,8 @@ impl<T: Trunk> Backend for LocalBackend<T> {
         let cached_tokens = session.len();
         let prompt_tokens = tokens.len();
         let new = tokens.get(cached_tokens..).unwrap_or_default();
-        let mut hidden = self.extend(&mut session, new)?;
+        let mut ahead = Ahead::of(self.extend(&mut session, new)?.last(), &[]);
+        let mut passes = 0;
         let mut stream = self.tokenizer.stream();
         let mut filter = StopFilter::new(&options.stop);
         let mut text = String::new();
@@ -495,7 +529,7 @@ impl<T: Trunk> Backend for LocalBackend<T> {
             if tokens.len() - prompt_tokens >= options.max_tokens {
                 break Finish::MaxTokens;
             }
-            let token = sampler.sample(&self.model().logits(&hidden.last())?, &tokens)?;
+            let token = sampler.sample(&self.model().logits(&ahead.row()?)?, &tokens)?;
             prefill.get_or_insert_with(|| started.elapsed());
             tokens.push(token);
             if self.tokenizer.ends_generation(token) {
@@ -509,12 +543,21 @@ impl<T: Trunk> Backend for LocalBackend<T> {
             if tokens.len() >= context {
                 break Finish::ContextFull;
             }
-            if tokens.len() - prompt_tokens < options.max_tokens {
-                hidden = self.extend(&mut session, &[token])?;
+            if tokens.len() - prompt_tokens >= options.max_tokens || ahead.accepts(token) {
+                continue;
             }
+            // The guesses from here on were wrong.
+            session.truncate(tokens.len() - 1);
+            let left = (prompt_tokens + options.max_tokens).min(context) - tokens.len();
+            let guesses = lookup(&tokens, self.trunk.free_rows(&session).min(left - 1));
+            let step = [&[token], guesses].concat();
+            ahead = Ahead::of(self.extend(&mut session, &step)?, guesses);
+            passes += 1;
         };
+        // What is remembered for later sequences must be what was said.
+        session.truncate(session.len().min(tokens.len() - 1));
         if !matches!(finish, Finish::Stop(_)) {
-            // Half a character at the end is the model's only where it chose to end there.
+            // Half a character at the end counts only if the model chose to end there.
             if finish == Finish::EndOfTurn {
                 let (piece, _) = filter.push(&stream.finish());
                 emit(&piece, &mut text);
@@ -528,6 +571,7 @@ impl<T: Trunk> Backend for LocalBackend<T> {
             finish,
             prompt_tokens: Some(prompt_tokens),
             cached_tokens,
+            passes,
             prefill,
             decode: started.elapsed() - prefill,
         })

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Where a model runs: in this process ([`LocalBackend`]) or behind an OpenAI-compatible HTTP
+//! Backends: a model in this process ([`LocalBackend`]) or behind an OpenAI-compatible HTTP
 //! endpoint ([`HttpBackend`]). Rankers and evaluations see only the [`Backend`] trait.
 
 mod http;
@@ -18,10 +18,10 @@ use crate::{
     tokenizer::TokenizerError,
 };
 
-/// Why a backend could not do what it was asked. After any of these it goes on serving.
+/// A backend's error. The backend can serve again after any of them.
 #[derive(Debug, thiserror::Error)]
 pub enum BackendError {
-    /// The engine's.
+    /// An error of the engine.
     #[error(transparent)]
     Engine(#[from] crate::Error),
     /// The tokenizer could not be built.
@@ -30,7 +30,7 @@ pub enum BackendError {
     /// The messages do not fit the template.
     #[error(transparent)]
     Chat(#[from] ChatError),
-    /// Sampling parameters, or output that cannot be sampled from.
+    /// Sampling parameters are out of range, or the output cannot be sampled from.
     #[error(transparent)]
     Sampling(#[from] SamplingError),
     /// A prompt, or a part of one that is to be scored, has no text.
@@ -52,15 +52,15 @@ pub enum BackendError {
     Http {
         /// The endpoint.
         url: String,
-        /// What went wrong.
+        /// The failure.
         reason: String,
     },
-    /// The endpoint answered without what is needed to rank.
-    #[error("{url} does not return {what}; a server that does is needed for this")]
+    /// The endpoint's answer lacks data that ranking needs.
+    #[error("{url} does not return {what}; use a server that does")]
     NotOffered {
         /// The endpoint.
         url: String,
-        /// What is missing.
+        /// The missing data.
         what: &'static str,
     },
     /// The caller cancelled.
@@ -76,11 +76,16 @@ pub trait Backend: Send + Sync {
     /// Tokens that the model can attend to, if known.
     fn context_length(&self) -> Option<usize>;
 
-    /// How conversations become prompts.
+    /// The template that turns conversations into prompts.
     fn chat(&self) -> &ChatTemplate;
 
     /// The longest beginning of `text` that takes at most `max_tokens` tokens as data.
     fn cut<'a>(&self, text: &'a str, max_tokens: usize) -> &'a str;
+
+    /// Whether [`cut`](Self::cut) knows the tokens. Otherwise it counts bytes, and cuts far too much.
+    fn knows_tokens(&self) -> bool {
+        true
+    }
 
     /// Generates from `prompt`. `on_text` gets the text piece by piece as it comes.
     fn generate(
@@ -91,8 +96,8 @@ pub trait Backend: Send + Sync {
         on_text: &mut dyn FnMut(&str),
     ) -> Result<Generation, BackendError>;
 
-    /// Answers what the nodes of `tree` ask, in their order, computing shared prefixes once where
-    /// the backend can.
+    /// Answers the questions of the nodes of `tree`, in their order. Computes shared prefixes once
+    /// if the backend can.
     fn evaluate(&self, tree: &PromptTree, cancel: &Cancel)
         -> Result<Vec<Evaluation>, BackendError>;
 }

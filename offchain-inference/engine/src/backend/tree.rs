@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Prompts that share prefixes, and what is asked about them.
+//! Prompts that share prefixes, and questions about them.
 
 use crate::prompt::Prompt;
 
@@ -7,28 +7,28 @@ use crate::prompt::Prompt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub(crate) usize);
 
-/// What is to be found out about a node. Probabilities are the model's without temperature.
+/// A question about a node. Probabilities are the model's without temperature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
-    /// Nothing; the node is there for its children.
+    /// Nothing; the node serves its children alone.
     Nothing,
     /// ln p of each of the node's tokens, given all before it. Not for a sequence's beginning,
     /// before which there is nothing.
     Tokens,
-    /// The same, and whether greedy decoding would have given these tokens.
+    /// As `Tokens`, and whether greedy decoding would have given these tokens.
     Greedy,
     /// For each of these texts, the logit of its first token as the token after the node.
     Next(Vec<String>),
 }
 
-/// What was found out.
+/// The reply to an [`Ask`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Evaluation {
     /// Nothing was asked.
     Nothing,
     /// ln p in nats, one a token.
     Tokens(Vec<f32>),
-    /// ln p in nats, one a token, and whether each token is the most probable one.
+    /// ln p in nats, one a token, and true if each token is the most probable one.
     Greedy(Vec<f32>, bool),
     /// Logits up to a common constant, in the order of the texts.
     Next(Vec<f32>),
@@ -41,7 +41,7 @@ pub struct Node {
     pub parent: Option<NodeId>,
     /// Its text; at the beginning of a sequence the token that begins a text comes before it.
     pub text: Prompt,
-    /// What is asked.
+    /// The question about it.
     pub ask: Ask,
 }
 

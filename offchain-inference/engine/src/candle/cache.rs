@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The key-value cache on a device: runs of positions, shared between sequences.
 //!
-//! A run is one tensor with the keys and values of all loaded layers, of a fixed number of positions.
-//! A sequence writes into its last run for as long as nobody else has it, and starts another one where
-//! it is full or shared: a fork copies nothing. Sequences that end are remembered under their tokens,
-//! for later ones that begin alike, until the room is needed.
+//! A run is one tensor with the keys and values of all loaded layers, of a fixed number of
+//! positions. A sequence writes into its last run while no other sequence shares it, and starts
+//! another one if it is full or shared: a fork copies nothing. Sequences that end are remembered
+//! under their tokens, for later ones that begin alike, until the room is needed.
 
 use std::sync::{
     atomic::{AtomicUsize, Ordering},
@@ -18,7 +18,7 @@ use crate::{config::Config, Error, Result};
 /// Positions of a run are a multiple of this.
 const STEP: usize = 32;
 
-/// Sequences that are remembered at most.
+/// The most sequences that are remembered.
 const REMEMBERED: usize = 16;
 
 /// Hands out runs, up to a number of bytes.
@@ -92,8 +92,8 @@ impl Cache {
         Ok(run.data.narrow(0, first, self.kv_heads)?)
     }
 
-    /// A run of at least `positions`; forgets what is remembered, the least recently used first,
-    /// for as long as there is no room.
+    /// A run of at least `positions`. Forgets remembered sequences, the least recently used first,
+    /// until there is room.
     fn allocate(&self, positions: usize) -> Result<Run> {
         let positions = positions.next_multiple_of(STEP);
         let rows = 2 * self.layers * self.kv_heads;
@@ -168,19 +168,21 @@ impl Cache {
     }
 }
 
-/// The runs of one sequence in order, each with how many of its positions are the sequence's.
+/// The runs of one sequence in order, each with the number of its positions that are the
+/// sequence's.
 #[derive(Clone, Default)]
 pub(super) struct Runs(Vec<(Arc<Run>, usize)>);
 
 impl Runs {
-    /// Makes room for `new` positions more in the last run.
+    /// Makes room for `new` more positions in the last run.
     pub fn reserve(&mut self, cache: &Cache, new: usize) -> Result<()> {
         let own = self.0.last_mut().and_then(|(run, used)| {
             let run = Arc::get_mut(run)?;
             Some(run.positions - *used)
         });
         if own.is_none_or(|room| room < new) {
-            // A sequence that grows token by token gets runs in proportion, so that there are few.
+            // A sequence that grows token by token gets runs in proportion to its length, to keep
+            // them few.
             let ahead = own.map_or(0, |_| self.len() / 4);
             let run = cache.allocate(new.max(ahead))?;
             self.0.push((Arc::new(run), 0));
@@ -192,7 +194,7 @@ impl Runs {
         self.0.iter().map(|(_, used)| used).sum()
     }
 
-    /// Forgets all but the first `len` positions, and what is reserved.
+    /// Forgets all but the first `len` positions, and all reserved ones.
     pub fn truncate(&mut self, len: usize) {
         let mut left = len;
         self.0.retain_mut(|(_, used)| {

@@ -25,15 +25,15 @@ pub(super) struct Part<'a> {
     pub rows: usize,
 }
 
-/// What of a part's attention is the same in all layers of a kind.
+/// The data of a part's attention that all layers of a kind share.
 struct View {
     /// First position that any row sees.
     from: usize,
-    /// 0 where a row sees a position and −∞ where not, rows × positions; `None`: all is seen.
+    /// 0 if a row sees a position, −∞ if not, rows × positions; `None`: all is seen.
     mask: Option<Tensor>,
 }
 
-/// What is the same in all layers of a kind.
+/// The data of a pass that all layers of a kind share.
 struct Kind {
     /// Rows × 1 × rotary pairs.
     cos: Tensor,
@@ -60,7 +60,7 @@ pub(super) fn rms_norm(x: &Tensor, weight: &Tensor, epsilon: f32) -> Result<Tens
     Ok(x.broadcast_mul(&scale)?.broadcast_mul(weight)?)
 }
 
-/// cap · tanh(x / cap), where there is a cap.
+/// cap · tanh(x / cap) if there is a cap, else `x`.
 pub(super) fn soft_cap(x: Tensor, cap: Option<f32>) -> Result<Tensor> {
     let Some(cap) = cap.map(f64::from) else {
         return Ok(x);
@@ -77,8 +77,8 @@ fn softmax(x: &Tensor) -> Result<Tensor> {
 }
 
 impl Pass<'_> {
-    /// `hidden`, rows × width, through all loaded layers. The parts' runs have room for the rows,
-    /// and are left to be grown.
+    /// Runs `hidden`, rows × width, through all loaded layers. The parts' runs have room for the
+    /// rows; the caller counts them as used.
     pub fn run(&self, mut hidden: Tensor) -> Result<Tensor> {
         let factors = self.weights.rope_factors.as_deref();
         let global = self.kind(self.config.rope, factors, None)?;
@@ -207,7 +207,8 @@ impl Pass<'_> {
         Ok(layer.output.forward(&Tensor::cat(&attended, 0)?)?)
     }
 
-    /// Rotates the pairs of `x`, rows × heads × head width, of which each half holds one element.
+    /// Rotates the pairs of `x`, rows × heads × head width; each half of a head holds one element
+    /// of every pair.
     fn rotate(&self, x: &Tensor, kind: &Kind) -> Result<Tensor> {
         let half = self.config.rope_width / 2;
         let (a, b) = (x.narrow(2, 0, half)?, x.narrow(2, half, half)?);

@@ -2,9 +2,9 @@
 //! A second decoder of the same models, over candle's tensors: for GPUs.
 //!
 //! [`crate::Model`] is faster on CPUs. Here the layers, the cache and the head are on a device of
-//! candle's, and tokens, hidden state and probabilities travel to and from it. Results are the same
-//! from run to run on one device; how a sequence is cut, or what else is in a pass, may change the last
-//! bits, unlike with [`crate::Model`].
+//! candle's; tokens, hidden state and probabilities travel to and from it. Results are the same
+//! from run to run on one device. Unlike with [`crate::Model`], the cuts of a sequence and the rest
+//! of a pass may change the last bits.
 
 mod cache;
 mod decoder;
@@ -31,7 +31,7 @@ use crate::{
     Ends, Error, Hidden, Input, LoadOptions, Result, Sequence, Step, Trunk,
 };
 
-/// Rows of a pass. Bounds what attention takes: heads × rows × positions × 4 bytes.
+/// Rows of a pass. Bounds the memory of attention: heads × rows × positions × 4 bytes.
 const MAX_ROWS: usize = 512;
 
 /// Rows that go through the head at a time: 32 MiB of logits with gemma's vocabulary.
@@ -144,7 +144,7 @@ impl CandleModel {
         }
     }
 
-    /// The part of a step's input that is in a pass.
+    /// The part of a step's input that belongs to a pass.
     fn input(&self, input: &Input<'_>, rows: &Range<usize>) -> Result<Tensor> {
         match input {
             Input::Tokens(tokens) => self.embedded(&tokens[rows.clone()]),
@@ -365,7 +365,7 @@ impl Sequence for CandleSession {
     }
 }
 
-/// What a sequence computed is there for the next one that begins like it.
+/// Remembers the sequence for a later one that begins like it.
 impl Drop for CandleSession {
     fn drop(&mut self) {
         if self.len > 0 && self.tokens.len() == self.len {

@@ -198,7 +198,7 @@ fn forks_share_what_they_have_in_common_and_nothing_else() {
         // Back to the fork, over what was written since.
         left.truncate(40);
         assert_close(&extend(&mut left, &other).unwrap(), &expected, ROUNDING);
-        // The runs are the trunk's alone again, or not: it must not matter.
+        // The runs are the trunk's alone again, or not: the result must be the same.
         drop(left);
         assert_close(&extend(&mut trunk, &other).unwrap(), &expected, ROUNDING);
         trunk.truncate(30);
@@ -215,7 +215,7 @@ fn a_later_session_finds_what_an_ended_one_computed() {
     let mut first = model.session();
     let expected = extend(&mut first, &tokens).unwrap();
     drop(first);
-    // Never the last token: its row is what the caller is after.
+    // Never the last token: the caller needs its row.
     let mut session = model.session_with_prefix(&tokens);
     assert_eq!(session.len(), 99);
     let width = model.config().width;

@@ -20,8 +20,8 @@ pub(super) struct OnDevice {
 }
 
 impl OnDevice {
-    /// candle multiplies packed weights with activations of eight bits, and knows no other width
-    /// but that of floats.
+    /// candle multiplies packed weights with activations of eight bits. It knows no other width
+    /// than that and floats.
     pub fn new(device: Device, activation_bits: ActivationBits) -> Self {
         Self {
             device,

@@ -8,7 +8,7 @@ use crate::{
     Result,
 };
 
-/// Layers of the 27-billion model, which scales its scores in its own way.
+/// Layers of the 27-billion model, which scales its scores differently.
 const LAYERS_27B: usize = 62;
 
 pub(super) fn config(keys: &Keys<'_>) -> Result<Config> {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Metadata keys of one family, and what they mean in all of them.
+//! Metadata keys of one family, and their common meaning.
 
 use super::Architecture;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     Error, Result,
 };
 
-/// Above this no dimension of a model is believed: products stay far from overflow.
+/// The largest dimension of a model; larger ones are refused, to keep products far from overflow.
 const MAX_DIMENSION: usize = 1 << 24;
 
 /// More experts than any model has.
@@ -29,7 +29,7 @@ impl Keys<'_> {
     }
 
     fn absurd(&self, name: &str, value: impl std::fmt::Display) -> Error {
-        Error::Metadata(format!("{} = {value} is absurd", self.key(name)))
+        Error::Metadata(format!("{} = {value} is out of range", self.key(name)))
     }
 
     pub fn optional(&self, name: &str) -> Result<Option<usize>> {
@@ -58,7 +58,7 @@ impl Keys<'_> {
         }
     }
 
-    /// A factor that counts as left out where it is zero.
+    /// A factor; zero counts as left out.
     fn factor(&self, name: &str) -> Result<Option<f32>> {
         match self.float(name)? {
             Some(0.0) => Ok(None),
@@ -66,7 +66,7 @@ impl Keys<'_> {
         }
     }
 
-    /// Keys that a layer with a sliding window sees; zero means that none slides.
+    /// Keys that a layer with a sliding window sees; zero means that no layer slides.
     pub fn window(&self, default: Option<usize>) -> Result<Option<usize>> {
         let window = self.optional("attention.sliding_window")?.or(default);
         Ok(window.filter(|&window| window > 0))

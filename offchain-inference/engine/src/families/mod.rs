@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Model families: what the metadata of each mean. The decoders know dimensions and variants, and no
-//! family. Where a file leaves something out, llama.cpp's default counts.
+//! Model families: the meaning of the metadata of each. The decoders know dimensions and variants,
+//! and no family. A value that a file leaves out is llama.cpp's default.
 
 mod gemma2;
 mod gemma3;
@@ -20,7 +20,7 @@ use crate::{config::Config, gguf::Gguf, Error, Result};
 /// Model families that the decoders run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Architecture {
-    /// Llama, Mistral, Mixtral, SmolLM and whatever else GGUF calls `llama`.
+    /// Llama, Mistral, Mixtral, SmolLM and all others that GGUF calls `llama`.
     Llama,
     /// Qwen 2 and 2.5.
     Qwen2,
@@ -51,7 +51,7 @@ impl Architecture {
         Self::Phi3,
     ];
 
-    /// GGUF's name of it.
+    /// Its name in GGUF.
     pub fn name(self) -> &'static str {
         match self {
             Self::Llama => "llama",

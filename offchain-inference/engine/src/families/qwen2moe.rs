@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Qwen 2 with experts, one of which all rows take as far as its own gate lets them.
+//! Qwen 2 with experts. All rows take one of them, as far as its own gate lets them.
 
 use super::{keys::Keys, qwen2};
 use crate::{

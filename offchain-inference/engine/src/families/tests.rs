@@ -88,7 +88,7 @@ fn both_decoders_have_the_logits_of_llama_cpp() {
 }
 
 #[test]
-#[ignore = "writes what llama.cpp is asked about"]
+#[ignore = "writes the questions for llama.cpp"]
 fn the_models_are_written() {
     let folder = PathBuf::from(std::env::var_os("STARLING_FAMILIES").unwrap());
     let tokens = serde_json::to_string(&tokens(POSITIONS)).unwrap();

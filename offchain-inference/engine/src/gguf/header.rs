@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What candle's reader does not look at, or trips over: names that come twice, of which it would
-//! take the last, and the alignment, which it divides by and takes for 32 where the type is not one
-//! that it knows. llama.cpp refuses such files. Whatever else is wrong is left to candle's words.
+//! Checks of a header that candle's reader omits or fails at. Of a name that comes twice candle
+//! takes the last value. It divides by the alignment, and takes 32 for one of a type that it does
+//! not know. llama.cpp refuses such files. Candle reports all other defects.
 
 use std::{
     collections::HashSet,
     io::{self, BufReader, Read, Seek},
 };
 
-/// Where `general.alignment` is left out.
+/// The alignment if `general.alignment` is left out.
 const DEFAULT_ALIGNMENT: u64 = 32;
 
-/// Deeper arrays of arrays are refused, by candle too.
+/// The deepest nesting of arrays; candle too refuses deeper ones.
 const MAX_DEPTH: usize = 64;
 
 const U32: u32 = 4;
@@ -88,7 +88,7 @@ impl<R: Read + Seek> Walk<'_, R> {
         Ok(alignment.into())
     }
 
-    /// The offset of a tensor, behind its name.
+    /// The offset of a tensor, which follows its name.
     fn tensor(&mut self) -> io::Result<u64> {
         for _ in 0..self.u32()? {
             self.length()?;
@@ -116,7 +116,7 @@ impl<R: Read + Seek> Walk<'_, R> {
         }
     }
 
-    /// A name as candle reads it: two that it takes for the same must not pass here.
+    /// A name as candle reads it: two that candle takes for the same must not pass here.
     fn string(&mut self) -> io::Result<String> {
         let length = self.length()?;
         let mut bytes = Vec::new();

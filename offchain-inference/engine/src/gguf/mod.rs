@@ -19,7 +19,8 @@ use candle_core::quantized::{
 
 use crate::{Error, Result};
 
-/// Above this no dimension of a tensor is believed: the bytes of a row stay far from overflow.
+/// The largest dimension of a tensor; larger ones are refused, to keep the bytes of a row far from
+/// overflow.
 const MAX_DIMENSION: usize = u32::MAX as usize;
 
 /// The header of a GGUF file: metadata and the table of tensors.
@@ -39,8 +40,8 @@ impl std::fmt::Debug for Gguf {
     }
 }
 
-/// One tensor's place in the file. `rows × columns`, row-major; a vector has one row, and of a stack
-/// of matrices the rows of all count.
+/// One tensor's place in the file: `rows × columns`, row-major. A vector has one row; a stack of
+/// matrices has the rows of all.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub name: String,
@@ -58,7 +59,7 @@ impl Entry {
         self.columns / self.dtype.block_size() * self.dtype.type_size()
     }
 
-    /// `rows` rows of it, from `first` on, which must be there.
+    /// Rows `first..first + rows` of the tensor, which must exist.
     pub fn part(&self, first: usize, rows: usize) -> Self {
         Self {
             rows,
@@ -88,7 +89,7 @@ impl Gguf {
         Ok(gguf)
     }
 
-    /// An error if a tensor reaches past the end of the file, or into another one.
+    /// Fails if a tensor reaches past the end of the file, or into another one.
     fn check_places(&self, length: u64) -> Result<()> {
         let mut places = Vec::new();
         for name in self.names() {
@@ -118,7 +119,7 @@ impl Gguf {
         }
     }
 
-    /// Where the file is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -141,7 +142,7 @@ impl Gguf {
         })
     }
 
-    /// An integer of any width that is not negative and fits, if the key is there.
+    /// An integer of any width, not negative and at most 32 bits, if the key is there.
     pub fn u32(&self, key: &str) -> Result<Option<u32>> {
         self.typed(key, "an unsigned 32-bit integer", |value| match *value {
             Value::U8(v) => Some(v.into()),
@@ -253,7 +254,7 @@ impl Gguf {
     }
 }
 
-/// Reads rows of tensors, in whatever chunks the caller has memory for.
+/// Reads rows of tensors, in chunks of the caller's choice.
 pub(crate) struct TensorReader {
     file: File,
     path: PathBuf,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Files that contradict themselves, and those that others write in other ways.
+//! Files that contradict themselves, and sound files that other programs write differently.
 
 use std::{fs, path::PathBuf};
 
@@ -98,7 +98,7 @@ impl Draft {
         (directory, path)
     }
 
-    /// Why it is refused.
+    /// The reason of the refusal.
     #[track_caller]
     fn refusal(&self) -> String {
         let (_directory, path) = self.write();
@@ -193,7 +193,7 @@ fn tensors_that_overlap_or_begin_askew_or_reach_too_far_are_refused() {
     assert!(refusal.contains("no multiple of 32"), "{refusal}");
     let refusal = change(&|draft| draft.tensors[4].3 = u64::MAX - 31);
     assert!(refusal.contains("tensor"), "{refusal}");
-    // Rows of so many bytes that their number overflows.
+    // The number of bytes of a row overflows.
     for shape in [vec![1 << 62, 4], vec![4, 1 << 62], vec![0, 4], vec![]] {
         let refusal = change(&|draft| draft.tensors[4].1 = shape.clone());
         assert!(refusal.contains("has shape"), "{refusal}");
@@ -234,7 +234,7 @@ fn a_model_is_not_written_over_itself_nor_over_what_is_no_file() {
     assert!(cut(&source, Path::new("/dev/null"), 0..1, true).is_err());
     let nowhere = directory.path().join("none/part.gguf");
     assert!(cut(&source, &nowhere, 0..1, true).is_err());
-    // What was begun is not left behind.
+    // No unfinished file is left behind.
     let names = fs::read_dir(directory.path()).unwrap().count();
     assert_eq!(names, 2);
 }

@@ -39,9 +39,9 @@ pub(crate) struct Queries<'a> {
     pub cap: Option<f32>,
     /// Pages of the sequence, from position 0 on.
     pub pages: &'a [*mut u16],
-    /// Where in a page the keys of this head start.
+    /// Offset in a page of the keys of this head.
     pub keys: usize,
-    /// Where in a page the values of this head start.
+    /// Offset in a page of the values of this head.
     pub values: usize,
 }
 

@@ -25,12 +25,12 @@ impl Plain for f32 {}
 
 /// A zeroed array that starts on a cache line.
 ///
-/// Kernels write disjoint parts from several threads through [`Buffer::as_mut_ptr`]; whoever calls
-/// them keeps the parts disjoint and separates phases with barriers.
+/// Kernels write disjoint parts from several threads through [`Buffer::as_mut_ptr`]. Their caller
+/// keeps the parts disjoint and separates phases with barriers.
 pub(crate) struct Buffer<T: Plain> {
     data: NonNull<T>,
     len: usize,
-    /// What the memory is a part of; `None`: it is the buffer's own.
+    /// The arena that holds the memory; `None`: the buffer has memory of its own.
     arena: Option<Arc<MmapMut>>,
     marker: PhantomData<T>,
 }
@@ -51,7 +51,7 @@ impl<T: Plain> Buffer<T> {
         }
     }
 
-    /// `len` zeros, or an error where the system has no memory for them.
+    /// `len` zeros, or an error if the system has no memory for them.
     pub fn zeroed(len: usize) -> Result<Self> {
         if len == 0 {
             return Ok(Self::empty());
@@ -113,11 +113,11 @@ impl<T: Plain> Drop for Buffer<T> {
     }
 }
 
-/// Address space that an arena asks for at a time. What is not written takes no memory.
+/// Address space that an arena asks for at a time. Unwritten pages take no memory.
 const REGION: usize = 256 << 20;
 
-/// Hands out buffers that lie side by side in huge pages, where the system has them: decoding reads
-/// all weights for every token, and with small pages it waits for address translation.
+/// Hands out buffers that lie side by side in huge pages, if the system has them. Decoding reads
+/// all weights for every token, and waits for address translation if pages are small.
 pub(crate) struct Arena {
     region: Option<Arc<MmapMut>>,
     used: usize,
@@ -142,7 +142,7 @@ impl Arena {
             Some(region) if bytes <= region.len() - self.used => region,
             _ => {
                 let region = MmapMut::map_anon(bytes.max(REGION)).map_err(|_| failed())?;
-                // Advice only; without huge pages all is as it was, but slower.
+                // Advice only: without huge pages the results are the same, but slower.
                 #[cfg(target_os = "linux")]
                 let _ = region.advise(memmap2::Advice::HugePage);
                 self.used = 0;

@@ -58,18 +58,18 @@ pub(crate) trait Isa: Copy {
     unsafe fn load_bytes(p: *const u8) -> Self::B;
     unsafe fn low_nibbles(b: Self::B) -> Self::B;
     unsafe fn high_nibbles(b: Self::B) -> Self::B;
-    /// Where a sum of [`Isa::dot8`] starts, given −128 times the sum of the 32 activations.
+    /// Initial value of a sum of [`Isa::dot8`], given −128 times the sum of the 32 activations.
     unsafe fn start8(offset: i32) -> Self::I;
     /// Adds to each row the product of its 4 weights, stored with offset 128, and 4 activations.
     unsafe fn dot8(sum: Self::I, weights: Self::B, activations: *const i8) -> Self::I;
-    /// Where a sum of [`Isa::dot4`] starts, at −zero times the sum of the 32 activations, given −128
-    /// times it; zero is 0 or 8.
+    /// Initial value of a sum of [`Isa::dot4`]: −zero times the sum of the 32 activations, given
+    /// −128 times it; zero is 0 or 8.
     unsafe fn start4(zero: i32, offset: i32) -> Self::I;
     /// Adds to each row the product of its 4 weights, 0 to 15, and 4 activations.
     unsafe fn dot4(sum: Self::I, weights: Self::B, activations: *const i8) -> Self::I;
 }
 
-/// Plain Rust: the reference, and what runs where nothing better is known.
+/// Plain Rust: the reference, and the fallback.
 #[derive(Clone, Copy)]
 pub(crate) struct Scalar;
 
@@ -303,14 +303,14 @@ mod x86 {
         x.cast::<i32>().read_unaligned()
     }
 
-    /// Sums of 4 products in 32 bits, of which no pair may pass 16 bits.
+    /// Sums of 4 products in 32 bits; no pair of products may exceed 16 bits.
     #[inline(always)]
     unsafe fn madd(sum: __m256i, unsigned: __m256i, signed: __m256i) -> __m256i {
         let pairs = _mm256_maddubs_epi16(unsigned, signed);
         _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
     }
 
-    /// What both 256-bit sets share: a vector is two registers.
+    /// The functions of both 256-bit sets: a vector is two registers.
     macro_rules! two_registers {
         () => {
             type F = (__m256, __m256);

@@ -37,7 +37,7 @@ pub(crate) enum Bits {
 }
 
 impl Bits {
-    /// What is subtracted from a stored value.
+    /// The zero point, subtracted from a stored value.
     pub const fn zero(self, minimums: bool) -> i32 {
         match (self, minimums) {
             (Self::Eight, _) => 128,
@@ -84,7 +84,7 @@ pub(crate) struct Matrix {
     pub weights: Weights,
 }
 
-/// How a format on disk becomes panels.
+/// The conversion of a format on disk to panels.
 #[derive(Clone, Copy)]
 enum Packing {
     Integer { bits: Bits, minimums: bool },
@@ -219,7 +219,7 @@ impl Matrix {
         self.rows.div_ceil(LANES)
     }
 
-    /// Whether products take quantised activations.
+    /// True if products take quantised activations.
     pub fn is_integer(&self) -> bool {
         matches!(self.weights, Weights::Integer { .. })
     }
@@ -272,7 +272,7 @@ impl Matrix {
     }
 }
 
-/// Takes a row of `columns` weights apart.
+/// Calls `f` with each group of a row of `columns` weights.
 fn for_each_group(
     dtype: GgmlDType,
     bytes: &[u8],

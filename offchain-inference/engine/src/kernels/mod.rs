@@ -23,7 +23,7 @@ pub(crate) use product::{Activations, Output};
 
 use crate::{config::Activation, Error, Result};
 
-/// An instruction set that there are kernels for. All give the same bits.
+/// An instruction set with kernels. All give the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum InstructionSet {
     /// Plain Rust.
@@ -49,7 +49,7 @@ impl InstructionSet {
             .unwrap_or(Self::Scalar)
     }
 
-    /// Whether this CPU has it.
+    /// True if this CPU has it.
     #[cfg(target_arch = "x86_64")]
     pub fn is_available(self) -> bool {
         let avx2 = || {
@@ -72,7 +72,7 @@ impl InstructionSet {
         }
     }
 
-    /// Whether this CPU has it.
+    /// True if this CPU has it.
     #[cfg(not(target_arch = "x86_64"))]
     pub fn is_available(self) -> bool {
         self == Self::Scalar
@@ -124,8 +124,8 @@ impl FromStr for InstructionSet {
 /// The kernels of one instruction set.
 ///
 /// # Safety
-/// Each is unsafe as the generic function of the same name says; the CPU must have the set, which
-/// [`InstructionSet::kernels`] makes sure of.
+/// Each is unsafe as the generic function of the same name says. The CPU must have the set;
+/// [`InstructionSet::kernels`] makes sure of it.
 pub(crate) struct Kernels {
     pub product: unsafe fn(&Matrix, usize, Activations, usize, Output),
     pub quantise: unsafe fn(Activations, usize, Range<usize>),

@@ -20,7 +20,7 @@ pub(crate) struct Activations {
     pub scales: *mut f32,
     /// −128 · Σ q of a group; rows × columns / 32.
     pub offsets: *mut i32,
-    /// What the quants leave over, `r`: rows × columns; null where activations have eight bits.
+    /// The rests of the quants, `r`: rows × columns; null if activations have eight bits.
     pub rests: *mut i8,
     /// −128 · Σ r of a group; rows × columns / 32.
     pub rest_offsets: *mut i32,
@@ -54,7 +54,7 @@ impl Activations {
     /// The rows from `row` on.
     ///
     /// # Safety
-    /// There are so many.
+    /// That row exists.
     #[inline(always)]
     pub unsafe fn row(self, row: usize) -> Self {
         let groups = self.columns / GROUP;
@@ -75,12 +75,12 @@ impl Activations {
     }
 }
 
-/// Where a product goes: row `r` of column `c` is at `data + r · stride + c`.
+/// Destination of a product: row `r` of column `c` is at `data + r · stride + c`.
 #[derive(Clone, Copy)]
 pub(crate) struct Output {
     pub data: *mut f32,
     pub stride: usize,
-    /// Add to what is there.
+    /// Add to the values that are there.
     pub add: bool,
 }
 
@@ -100,7 +100,7 @@ pub(crate) unsafe fn quantise<S: Isa>(x: Activations, row: usize, groups: std::o
         let largest = S::largest(S::max(S::abs(low), S::abs(high)));
         let scale = largest / 127.0;
         let inverse = S::splat(if scale > 0.0 { 1.0 / scale } else { 0.0 });
-        // The limits only matter where 1/scale overflows, and for what is not a number.
+        // The limits only matter for NaN, and if 1/scale overflows.
         let limit = |x| S::max(S::min(x, S::splat(127.0)), S::splat(-127.0));
         let (low, high) = (limit(S::mul(low, inverse)), limit(S::mul(high, inverse)));
         let quants = (S::round(low), S::round(high));
@@ -250,7 +250,7 @@ macro_rules! each_row {
     };
 }
 
-/// How far ahead a single row, which waits for memory, asks for weights.
+/// Distance in bytes at which a single row, which waits for memory, prefetches weights.
 const AHEAD: usize = 4096;
 
 /// `ROWS` rows at once: every weight that is loaded (and unpacked) serves all of them.

@@ -113,7 +113,7 @@ fn products_are_right_for_every_format_on_odd_shapes() {
             let mut reader = gguf.reader().unwrap();
             let matrix = Matrix::read(&mut reader, &entry, &mut Arena::new(), |row| row).unwrap();
 
-            // What the file says, by candle.
+            // The weights as candle reads them from the file.
             let mut bytes = Buffer::<u8>::zeroed(rows * entry.row_bytes()).unwrap();
             reader.rows(&entry, 0, &mut bytes).unwrap();
             let weights = candle_core::quantized::ggml_file::qtensor_from_ggml(

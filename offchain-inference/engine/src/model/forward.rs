@@ -19,7 +19,7 @@ use crate::{
     Result,
 };
 
-/// Rows that one pass takes; longer inputs take several.
+/// The most rows of one pass; longer inputs take several.
 pub(crate) const MAX_ROWS: usize = 256;
 
 /// Query rows of an attention task: enough to use each loaded key several times, few enough that
@@ -133,13 +133,13 @@ impl Angles {
     }
 }
 
-/// Everything that a pass writes, apart from the cache. Made once a model.
+/// All memory that a pass writes, apart from the cache. Made once a model.
 pub(crate) struct Workspace {
     /// The residual stream, `MAX_ROWS × width`.
     hidden: Buffer<f32>,
     /// Queries, keys and values of a row side by side.
     qkv: Buffer<f32>,
-    /// A sublayer's output where a norm comes before the residual stream.
+    /// A sublayer's output, if a norm comes before the residual stream.
     sublayer: Buffer<f32>,
     normed: ActivationBuffers,
     attended: ActivationBuffers,
@@ -147,7 +147,7 @@ pub(crate) struct Workspace {
     experts: Option<ExpertBuffers>,
     global: Angles,
     local: Angles,
-    /// For each thread, what it needs for the task at hand.
+    /// One buffer a thread, for the task at hand.
     scratch: Vec<Buffer<f32>>,
 }
 
@@ -180,7 +180,7 @@ impl Workspace {
     }
 }
 
-/// What a pass reads.
+/// The inputs of a pass.
 pub(crate) struct Pass<'a> {
     pub config: &'a Config,
     pub weights: &'a Weights,
@@ -327,8 +327,9 @@ impl Run<'_> {
         }
     }
 
-    /// Adds the last sublayer's normed output to the residual stream where it is still to be added,
-    /// then norms the stream for the next sublayer, and quantises it if that sublayer wants it so.
+    /// Adds the last sublayer's normed output to the residual stream if that is still to be done.
+    /// Then norms the stream for the next sublayer, and quantises it if that sublayer takes
+    /// quantised input.
     unsafe fn norm(
         &self,
         crew: &Crew<'_>,
@@ -494,8 +495,8 @@ impl Run<'_> {
         });
     }
 
-    /// Multiplies with `matrix` and adds to the residual stream; where a norm comes in between,
-    /// leaves the product for [`Run::norm`].
+    /// Multiplies with `matrix` and adds to the residual stream. If a norm comes in between, leaves
+    /// the product for [`Run::norm`].
     unsafe fn add_sublayer(
         &self,
         crew: &Crew<'_>,
@@ -569,7 +570,7 @@ fn any_integer(matrices: &[&Matrix]) -> bool {
     matrices.iter().any(|m| m.is_integer())
 }
 
-/// Calls `task` for every panel; a few at a time where a panel is little work.
+/// Calls `task` for every panel; a few at a time if a panel is little work.
 fn panel_tasks(crew: &Crew<'_>, panels: usize, rows: usize, task: impl Fn(usize)) {
     let size = if rows < 8 { 4 } else { 1 };
     crew.tasks(panels.div_ceil(size), |i| {
@@ -589,14 +590,14 @@ pub(crate) struct Head<'a> {
     pub cap: Option<f32>,
 }
 
-/// What [`Head::statistics`] finds for a row and a stretch of the vocabulary.
+/// The result of [`Head::statistics`] for a row and a stretch of the vocabulary.
 #[derive(Clone, Copy, Default)]
 struct Mass {
     largest: f32,
     mass: f32,
 }
 
-/// Panels of the head of which one task computes the statistics.
+/// Panels of the head in one task of the statistics.
 const MASS_PANELS: usize = 16;
 
 impl Head<'_> {

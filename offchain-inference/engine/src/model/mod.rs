@@ -28,12 +28,12 @@ use crate::{
     Error, Result,
 };
 
-/// What of a model to load, and with which means to run it.
+/// Options for loading a model.
 #[derive(Clone, Debug)]
 pub struct LoadOptions {
-    /// Layers [a, b) to load; `None`: all. May be empty where `ends` are loaded.
+    /// Layers [a, b) to load; `None`: all. May be empty if `ends` are loaded.
     pub layers: Option<Range<usize>>,
-    /// Whether to load embedding, final norm and head.
+    /// True to load embedding, final norm and head.
     pub ends: bool,
     /// Threads of a pass, the caller's included; 0: one for each core.
     pub threads: usize,
@@ -95,7 +95,7 @@ impl Default for LoadOptions {
     }
 }
 
-/// Rows of hidden state: what runs between layers, before the final norm.
+/// Rows of hidden state, as they pass between layers, before the final norm.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hidden {
     width: usize,
@@ -158,7 +158,7 @@ impl Hidden {
         Ok(())
     }
 
-    /// A copy of the last row, or of nothing where there is none.
+    /// A copy of the last row; empty if there is none.
     pub fn last(&self) -> Self {
         let start = self.data.len().saturating_sub(self.width);
         Self {
@@ -168,7 +168,7 @@ impl Hidden {
     }
 }
 
-/// What a sequence is extended by.
+/// The input that extends a sequence.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
     /// Tokens, embedded by the model; for a span that starts at layer 0.
@@ -186,8 +186,8 @@ impl Input<'_> {
         }
     }
 
-    /// An error if a sequence of `len` positions of a model cannot go on with this: it is empty, does not
-    /// fit into the context, or holds tokens or hidden state that no such model has.
+    /// Fails if a sequence of `len` positions cannot be extended by this: it is empty, does not fit
+    /// into the context, or holds tokens or hidden state of another model.
     pub fn check(&self, config: &Config, len: usize) -> Result<()> {
         if self.rows() == 0 {
             return Err(Error::EmptyInput);
@@ -205,7 +205,7 @@ impl Input<'_> {
                 hidden.check_width(config)?;
                 if !hidden.data.iter().all(|x| x.is_finite()) {
                     return Err(Error::Shape(
-                        "the hidden state holds what is not a number".into(),
+                        "the hidden state holds a value that is not finite".into(),
                     ));
                 }
                 Ok(())
@@ -219,15 +219,15 @@ impl Input<'_> {
 pub struct Step<'a, S = Session> {
     /// The sequence, of the model that runs the pass.
     pub session: &'a mut S,
-    /// What it is extended by.
+    /// Its new input.
     pub input: Input<'a>,
 }
 
 /// A loaded model, or a span of its layers.
 ///
 /// Clones share everything. Passes of one model run one at a time, on its threads; a call from
-/// another thread waits. Results are the same, bit for bit, for any number of threads, however a
-/// sequence is cut into calls, whatever else is in a pass, and however the layers are cut into spans.
+/// another thread waits. Results are the same, bit for bit, for any number of threads, any cut of a
+/// sequence into calls, any other content of a pass, and any cut of the layers into spans.
 #[derive(Clone)]
 pub struct Model(Arc<Inner>);
 
@@ -347,8 +347,8 @@ impl Model {
     }
 
     /// A sequence that starts with the longest prefix of `tokens`, short of the last token, that an
-    /// earlier session computed and whose cache is still there. Sessions are remembered in steps
-    /// of 32 tokens.
+    /// earlier session computed and that is still cached. Sessions are remembered in steps of 32
+    /// tokens.
     ///
     /// Extend it by `tokens[session.len()..]`.
     pub fn session_with_prefix(&self, tokens: &[u32]) -> Session {
@@ -383,8 +383,8 @@ impl Model {
         self.forward_layers(self.layers(), batch)
     }
 
-    /// The same through `layers` alone, which are some of the loaded ones. All calls for a sequence
-    /// must name the same layers.
+    /// As [`Model::forward`], through `layers` alone, which must be loaded. All calls for a
+    /// sequence must name the same layers.
     pub fn forward_layers(
         &self,
         layers: Range<usize>,
@@ -511,7 +511,7 @@ impl Model {
         self.0
             .config
             .check_tokens(&targets.iter().map(|t| t.1).collect::<Vec<_>>())?;
-        // Only the rows that some target names go through the head.
+        // Only the rows of some target go through the head.
         let mut rows: Vec<usize> = targets.iter().map(|t| t.0).collect();
         rows.sort_unstable();
         rows.dedup();
@@ -544,8 +544,8 @@ impl Model {
         Ok(logprobs)
     }
 
-    /// Calls `f` with the head for up to `MAX_ROWS` rows at a time, which are in the workspace;
-    /// the last arguments are the first row and the number of rows.
+    /// Calls `f` with the head for up to `MAX_ROWS` rows at a time, which are in the workspace. The
+    /// last arguments are the first row and the number of rows.
     fn head(
         &self,
         hidden: &Hidden,
@@ -648,12 +648,12 @@ impl Session {
         self.len
     }
 
-    /// Whether nothing is computed.
+    /// True if nothing is computed.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The tokens of the sequence; shorter than [`Session::len`] where hidden state was put in.
+    /// The tokens of the sequence; shorter than [`Session::len`] if hidden state was put in.
     pub fn tokens(&self) -> &[u32] {
         &self.tokens
     }
@@ -677,8 +677,8 @@ impl Session {
         outputs.pop().ok_or(Error::EmptyInput)
     }
 
-    /// A second sequence that starts with this one. Full pages are shared; of 32 positions at most
-    /// the cache is copied, when one of the two goes on.
+    /// A second sequence that starts with this one. Full pages are shared. At most 32 positions of
+    /// the cache are copied, when one of the two goes on.
     pub fn fork(&self) -> Self {
         Self {
             model: self.model.clone(),

@@ -383,10 +383,10 @@ fn a_later_session_finds_the_prefix_and_gives_the_same_rows() {
     assert_eq!(session.len(), 96);
     let rows = session.extend(&tokens[96..]).unwrap();
     assert_eq!(bits(&rows), bits(&expected)[96 * expected.width()..]);
-    // Never the last token: its row is what the caller is after.
+    // Never the last token: the caller needs its row.
     assert_eq!(model.session_with_prefix(&tokens[..64]).len(), 63);
-    // A sequence that goes another way within a page has what comes before, and leaves the page to
-    // the others.
+    // A sequence that differs within a page has the positions before, and leaves the page to the
+    // others.
     let mut other = tokens.clone();
     other[40] += 1;
     let expected = load(&fixture).session().extend(&other).unwrap();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A model's tensors, checked against its configuration, in the format of the decoder that asks.
+//! A model's tensors, checked against its configuration, in the decoder's format.
 
 use std::{collections::HashSet, ops::Range};
 
@@ -12,7 +12,7 @@ use crate::{
     Error, Result,
 };
 
-/// What a decoder keeps its weights in.
+/// The representation of a decoder's weights.
 pub(crate) trait Format {
     type Matrix;
     type Vector;
@@ -34,7 +34,7 @@ pub(crate) struct Packed {
 }
 
 impl Packed {
-    /// For models of a shape that the kernels take.
+    /// Fails if the kernels do not take a model of this shape.
     pub fn new(config: &Config) -> Result<Self> {
         let experts = config.experts.map_or(GROUP, |experts| experts.feed_forward);
         for (what, width) in [
@@ -121,7 +121,7 @@ pub(crate) struct Routed<F: Format = Packed> {
     /// width → experts.
     pub router: F::Matrix,
     pub experts: Vec<Gated<F>>,
-    /// One that all rows take, times σ of what the matrix (width → 1) says.
+    /// One that all rows take, times σ of the matrix's (width → 1) product.
     pub shared: Option<(F::Matrix, Gated<F>)>,
 }
 
@@ -135,14 +135,14 @@ pub(crate) struct Ends<F: Format = Packed> {
 }
 
 impl Gated {
-    /// Whether a product takes quantised input.
+    /// True if a product takes quantised input.
     pub fn takes_integers(&self) -> bool {
         self.gate.is_integer() || self.up.is_integer()
     }
 }
 
 impl FeedForward {
-    /// Whether a product takes quantised input.
+    /// True if a product takes quantised input.
     pub fn takes_integers(&self) -> bool {
         match self {
             Self::Dense(gated) => gated.takes_integers(),
@@ -164,11 +164,11 @@ impl<F: Format> Ends<F> {
     }
 }
 
-/// The tensors that were asked for.
+/// The loaded tensors.
 pub(crate) struct Weights<F: Format = Packed> {
     pub layers: Vec<Layer<F>>,
     pub ends: Option<Ends<F>>,
-    /// What the angle of each rotary pair is divided by, in global layers.
+    /// Divisors of the angles of the rotary pairs, in global layers.
     pub rope_factors: Option<Vec<f32>>,
 }
 
@@ -205,9 +205,9 @@ impl<F: Format> Weights<F> {
 
 /// Rows of a tensor, which may hold the rows of several matrices.
 struct Rows {
-    /// Its name without what follows the last full stop.
+    /// Its name up to the last full stop.
     tensor: String,
-    /// How many it has.
+    /// Number of its rows.
     of: usize,
     rows: Range<usize>,
 }
@@ -222,7 +222,7 @@ impl Rows {
     }
 }
 
-/// Where a row of queries or keys goes, so that rotary pairs are halves of a head.
+/// The row that a row of queries or keys goes to, so that rotary pairs are halves of a head.
 fn rotary_place(config: &Config) -> impl Fn(usize) -> usize {
     let &Config {
         head_width,
@@ -257,8 +257,8 @@ impl<F: Format> Loader<'_, F> {
         })
     }
 
-    /// What the angle of each rotary pair is divided by. A model with two sets of factors takes the
-    /// one for long texts if its context is longer than that of its training was.
+    /// Divisors of the angles of the rotary pairs. A model with two sets of factors takes the one
+    /// for long texts if its context is longer than that of its training.
     fn rope_factors(&mut self) -> Result<Option<Vec<f32>>> {
         let long = self.config.context > self.config.original_context;
         let by_length = if long {
@@ -335,7 +335,7 @@ impl<F: Format> Loader<'_, F> {
             feed_forward,
             ..
         } = *self.config;
-        // Of each kind the matrices of all experts lie one below the other.
+        // The matrices of a kind of all experts lie one below the other.
         let piece = |tensor: &str, rows: usize, expert: usize| Rows {
             tensor: name(tensor),
             of: experts.count * rows,
@@ -367,7 +367,7 @@ impl<F: Format> Loader<'_, F> {
         })
     }
 
-    /// Where gate and up are: a file without a gate may have both in the tensor called up.
+    /// The tensors of gate and up: a file without a gate may have both in the tensor called up.
     fn gate_and_up(&self, gate: &str, up: &str) -> (Rows, Rows) {
         let rows = self.config.feed_forward;
         let weight = |tensor: &str| self.gguf.entry(&format!("{tensor}.weight"));
@@ -406,7 +406,7 @@ impl<F: Format> Loader<'_, F> {
         self.format.matrix(&mut self.reader, &entry, place)
     }
 
-    /// What is added to a matrix's products, where the file has it; ordered like its rows.
+    /// The bias of a matrix, if the file has it; ordered like the matrix's rows.
     fn bias(&mut self, rows: &Rows, place: impl Fn(usize) -> usize) -> Result<Option<F::Vector>> {
         let name = format!("{}.bias", rows.tensor);
         if !self.gguf.has(&name) {
@@ -446,7 +446,7 @@ impl<F: Format> Loader<'_, F> {
         Ok(values)
     }
 
-    /// A tensor (a bias, say) of what is loaded that the decoder would leave out.
+    /// A tensor (a bias, say) of the loaded part that the decoder would leave out.
     fn unknown(&self) -> Option<&str> {
         let part = |name: &str| match name.strip_prefix("blk.") {
             Some(rest) => rest.split('.').next().map(str::to_owned),

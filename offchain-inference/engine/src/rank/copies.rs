@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a response copies from the question or from itself.
+//! Copies in a response, from the question or from itself.
 //!
-//! A model finds copied text probable whatever it says: a response that says the question again, or
-//! itself over and over, would be the most probable of all.
+//! A model finds any copied text probable: a response that repeats the question, or itself over and
+//! over, would be the most probable of all.
 
 use std::collections::HashSet;
 
-/// Letters and digits in a row that make a copy: five words or so. Shorter agreements are a language's
-/// usual phrases, or names.
+/// Letters and digits in a row that make a copy: five words or so. Shorter agreements are a
+/// language's usual phrases, or names.
 const LENGTH: usize = 24;
 
 /// A part of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Segment<'a> {
     pub(super) text: &'a str,
-    /// Whether it stood in the question, or earlier in the response.
+    /// True if it stood in the question, or earlier in the response.
     pub(super) copied: bool,
 }
 
@@ -45,7 +45,7 @@ pub(super) fn segments<'a>(question: &str, response: &'a str) -> Vec<Segment<'a>
     for word in letters.chunk_by(|a, b| a.end == b.start) {
         let place = next..next + word.len();
         next = place.end;
-        // Where words have no spaces between them, what looks like a word is a sentence.
+        // In a language without spaces between words, such a word may be a sentence.
         if word.len() < LENGTH && !copied[place.clone()].iter().all(|&copied| copied) {
             copied[place].fill(false);
         }
@@ -55,8 +55,8 @@ pub(super) fn segments<'a>(question: &str, response: &'a str) -> Vec<Segment<'a>
     for (letters, copied) in letters.windows(2).zip(copied.windows(2)) {
         if let ([before, after], &[was, is]) = (letters, copied) {
             if was != is {
-                // Spaces go with the word that follows them, as in tokens; what else stands there
-                // is no part of the copy.
+                // Spaces go with the word that follows them, as in tokens. Other characters in
+                // between are no part of the copy.
                 let between = &response[before.end..after.start];
                 let skipped = if is { between.trim_end().len() } else { 0 };
                 let end = before.end + skipped;
@@ -154,7 +154,7 @@ mod tests {
             prop_assert!(segments.windows(2).all(|pair| pair[0].copied != pair[1].copied));
         }
 
-        /// However a text is repeated, no more than one time of it is new.
+        /// A text repeated any number of times is new only once.
         #[test]
         fn repetition_adds_nothing_new(text in "([a-z]{3,9} ){8,12}", times in 2usize..6) {
             let often = vec![text.clone(); times].join("\n");

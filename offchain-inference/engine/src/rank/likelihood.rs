@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! How probable the model finds a response.
+//! The probability of a response to the model.
 
 use super::{
     copies::{segments, Segment},
@@ -16,22 +16,22 @@ use crate::{
 /// The mean log-probability of a response's tokens given the conversation, as
 /// `exp(mean) ∈ (0, 1]`: the geometric mean of the tokens' probabilities.
 ///
-/// Of what the response copies (see [`Quoting::discount_copies`]) the log-probabilities count and the
-/// number of tokens does not: `Σ ln p / number of new tokens`. So to copy never makes a response
-/// better, and costs next to nothing where it was to be expected.
+/// Copies (see [`Quoting::discount_copies`]) count with their log-probabilities but not with their
+/// number of tokens: `Σ ln p / number of new tokens`. So copying never makes a response better, and
+/// an expected copy costs next to nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Likelihood {
     /// The precautions around responses.
     pub quoting: Quoting,
-    /// Subtract three quarters of the log-probability that the same tokens have after an empty
-    /// question, and score `sigmoid(mean)`: what the conversation tells about the response, a
-    /// pointwise mutual information per token. Twice the work. What is copied is as probable as
-    /// can be before anything is said, so nothing is subtracted there.
+    /// Subtract three quarters of the log-probability of the same tokens after an empty question,
+    /// and score `sigmoid(mean)`: the information of the conversation about the response, a
+    /// pointwise mutual information per token. Twice the work. Nothing is subtracted for copies,
+    /// which are already as probable as can be.
     pub minus_unconditional: bool,
 }
 
 /// The part of the unconditional log-probability that is subtracted. All of it makes worse choices
-/// among sound answers, half of it leaves fluent nonsense its advantage (`docs/ranking.md`).
+/// among sound answers; half of it leaves fluent nonsense its advantage (`docs/ranking.md`).
 const UNCONDITIONAL: f64 = 0.75;
 
 impl Ranker for Likelihood {
@@ -86,7 +86,7 @@ impl Ranker for Likelihood {
     }
 }
 
-/// Where a segment of a response is in the tree.
+/// A segment of a response, with its places in the tree.
 struct Piece {
     given: NodeId,
     alone: Option<NodeId>,

@@ -30,7 +30,7 @@ use std::{fmt, str::FromStr};
 pub struct Task<'a> {
     /// The conversation up to the responses.
     pub messages: &'a [Message],
-    /// What is to be scored.
+    /// The responses to score.
     pub responses: &'a [String],
 }
 
@@ -82,7 +82,7 @@ impl RankerKind {
         self.with(Quoting::default())
     }
 
-    /// The ranker with other precautions, to measure what they are good for.
+    /// The ranker with other precautions, to measure their effect.
     pub fn with(self, quoting: Quoting) -> Box<dyn Ranker> {
         match self {
             Self::Judge => Box::new(Judge { quoting }),

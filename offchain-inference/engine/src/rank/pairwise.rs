@@ -23,7 +23,7 @@ pub struct Pairwise {
     /// The precautions around responses.
     pub quoting: Quoting,
     /// With more responses than this plus one, each meets only this many others, so that the cost
-    /// grows no longer with the square.
+    /// grows in proportion to the responses instead of their square.
     pub max_opponents: usize,
 }
 
@@ -131,7 +131,7 @@ fn advantage(answer: &Evaluation) -> Option<f64> {
     }
 }
 
-/// Who meets whom, `i < j`: all pairs, or each the next ones in a circle.
+/// Pairs `i < j` of responses that meet: all, or each with the next ones in a circle.
 fn pairs(n: usize, max_opponents: usize) -> Vec<(usize, usize)> {
     // Each distance in the circle gives everyone two opponents.
     let reach = if n <= max_opponents.saturating_add(1) {
@@ -240,7 +240,7 @@ mod tests {
             }
         }
 
-        /// Nothing that comes from a model makes the strengths anything but finite and positive.
+        /// The strengths are finite and positive for any outcomes of a model.
         #[test]
         fn any_outcomes_give_finite_strengths(
             outcomes in proptest::collection::vec((0usize..7, 0usize..7, prop_oneof![Just(f64::NAN), -1.0f64..2.0]), 0..30)

@@ -4,13 +4,13 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Why a reference set is of no use.
+/// A reference set that cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum QuantilesError {
-    /// No score at all.
+    /// There is no score.
     #[error("the reference set is empty")]
     Empty,
-    /// A score outside [0, 1].
+    /// A score is outside [0, 1].
     #[error("reference score {0} is not between 0 and 1")]
     OutOfRange(f64),
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! How responses get into prompts.
+//! Quoting of responses in prompts.
 
 use crate::{
     backend::{Backend, BackendError},
@@ -12,13 +12,12 @@ use crate::{
 pub struct Quoting {
     /// Control tokens in a response are plain characters.
     pub literal: bool,
-    /// Where a ranker shows a response in a prompt of its own, lines that it cannot contain stand
-    /// around it.
+    /// A response in a ranker's own prompt stands between lines that it cannot contain.
     pub fenced: bool,
     /// Longer responses are cut, in tokens.
     pub max_tokens: usize,
-    /// Where a ranker scores the probability of a response, the number of tokens that it copies from the
-    /// question or from itself does not count in its favour.
+    /// Tokens that a response copies from the question or from itself do not count in its favour
+    /// where a ranker scores its probability.
     pub discount_copies: bool,
 }
 
@@ -34,7 +33,7 @@ impl Default for Quoting {
 }
 
 impl Quoting {
-    /// Everything off, as a program would do it that pastes strings together.
+    /// Everything off, like a program that pastes strings together.
     pub fn none() -> Self {
         Self {
             literal: false,
@@ -49,7 +48,7 @@ impl Quoting {
         self.quote(self.cut(backend, response))
     }
 
-    /// As much of a response as is read.
+    /// The part of a response that is read.
     pub(super) fn cut<'a>(&self, backend: &dyn Backend, response: &'a str) -> &'a str {
         if self.max_tokens == usize::MAX {
             response
@@ -76,7 +75,7 @@ impl Quoting {
     }
 }
 
-/// Stands in a message for what is inserted later; a noncharacter, removed from everything else.
+/// Placeholder in a message for text inserted later; a noncharacter, removed from everything else.
 pub(super) const SLOT: char = '\u{fdd2}';
 
 /// Renders `messages` for a reply and cuts the prompt at each [`SLOT`] in the data.

@@ -2,9 +2,9 @@
 //! Tokenizers built from the metadata of a GGUF file: byte-level BPE (`tokenizer.ggml.model =
 //! "gpt2"`) and SentencePiece-like (`"llama"`), with the same result as llama.cpp on the same file.
 //!
-//! Special tokens are recognised in a text only where the caller says that the text is a template
-//! ([`Specials::Parse`]). In everything else ([`Specials::Literal`]) `<|im_end|>` is eleven
-//! characters like any others, and no sequence of merges can end in a special token.
+//! Special tokens are recognised in a text only if the caller says that the text is a template
+//! ([`Specials::Parse`]). In all other text ([`Specials::Literal`]) `<|im_end|>` is ten characters
+//! like any others, and no sequence of merges can end in a special token.
 
 mod bpe;
 mod pretokenize;
@@ -33,7 +33,7 @@ use vocab::Vocab;
 /// The number of a token in the vocabulary.
 pub type TokenId = u32;
 
-/// Why a tokenizer could not be built.
+/// An error in building a tokenizer.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenizerError {
     /// The GGUF file lacks a key.
@@ -53,10 +53,10 @@ pub enum TokenizerError {
     OutOfRange(TokenId, usize),
 }
 
-/// Whether special tokens that are written out in a text count as such.
+/// Treatment of special tokens that are written out in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Specials {
-    /// They do: the text is a template's.
+    /// They are special tokens: the text is a template's.
     Parse,
     /// They are plain characters: the text is a person's or a model's.
     Literal,
@@ -142,7 +142,7 @@ impl Tokenizer {
             }
         }
         let texts = texts.iter().map(string).collect::<Result<Vec<_>, _>>()?;
-        // As llama.cpp names them, so that several are several.
+        // llama.cpp's names for them, so that different ones stay different.
         let texts: Vec<Cow<'_, str>> = (0..)
             .zip(texts)
             .map(|(id, text)| match text {
@@ -236,7 +236,7 @@ impl Tokenizer {
         self.vocab.len()
     }
 
-    /// Whether there is no token at all.
+    /// True if there is no token at all.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -251,12 +251,12 @@ impl Tokenizer {
         self.eos
     }
 
-    /// Whether `token` ends a generation.
+    /// True if `token` ends a generation.
     pub fn ends_generation(&self, token: TokenId) -> bool {
         self.end_of_generation.contains(&token)
     }
 
-    /// Whether only a template may bring `token` into a prompt.
+    /// True if only a template may bring `token` into a prompt.
     pub fn is_special(&self, token: TokenId) -> bool {
         self.vocab.is_special(token)
     }
@@ -271,7 +271,7 @@ impl Tokenizer {
         self.vocab.id(text)
     }
 
-    /// What kind of token this is; `None` outside the vocabulary.
+    /// The kind of a token; `None` outside the vocabulary.
     pub fn token_kind(&self, token: TokenId) -> Option<TokenKind> {
         self.vocab.kind(token)
     }
@@ -289,8 +289,8 @@ impl Tokenizer {
             .map(|(_, text, _)| text)
     }
 
-    /// Tokenises `text` as the beginning of a sequence, with the token that begins a text where
-    /// the model wants one.
+    /// Tokenises `text` as the beginning of a sequence, with the token that begins a text if the
+    /// model wants one.
     pub fn encode(&self, text: &str, specials: Specials) -> Vec<TokenId> {
         let part = match specials {
             Specials::Parse => Part::Template(text.into()),
@@ -311,7 +311,7 @@ impl Tokenizer {
         tokens
     }
 
-    /// Tokenises what follows a prompt: nothing is added in front.
+    /// Tokenises the continuation of a prompt: nothing is added in front.
     pub fn encode_continuation(&self, prompt: &Prompt) -> Vec<TokenId> {
         self.encode_fragments(prompt, false)
     }
@@ -467,8 +467,8 @@ fn flush(run: &mut String, out: &mut Vec<Fragment>) {
     }
 }
 
-/// Whether a model of this name was trained without the white space behind special tokens. Nothing but
-/// the name says so, for llama.cpp too.
+/// True if a model of this name was trained without the white space behind special tokens. Only the
+/// name says so, for llama.cpp too.
 fn strips_after_specials(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name.contains("phi-3") || name.contains("phi3")

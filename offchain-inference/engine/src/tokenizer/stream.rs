@@ -35,8 +35,8 @@ impl<'a> TokenStream<'a> {
         text
     }
 
-    /// What is left at the end: U+FFFD where a character was cut short. Left out by who stops a model
-    /// in the middle.
+    /// The rest at the end: U+FFFD for a character that was cut short. Not called if the caller
+    /// stops a model in the middle.
     pub fn finish(self) -> String {
         String::from_utf8_lossy(&self.pending).into_owned()
     }

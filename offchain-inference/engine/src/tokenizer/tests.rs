@@ -193,7 +193,7 @@ fn every_way_to_cut_text_is_that_of_llama_cpp() {
                 "{name} {text:?} {literal:?}"
             );
             let mut parsed = tokenizer.encode(text, Specials::Parse);
-            // Where the text begins with it, llama.cpp has the first token twice.
+            // If the text begins with it, llama.cpp has the first token twice.
             if tokenizer.add_bos && text.starts_with("<s>") {
                 parsed.insert(0, 1);
             }
@@ -237,7 +237,7 @@ fn a_value_of_the_wrong_type_is_said_in_one_line() {
 }
 
 #[test]
-#[ignore = "writes what llama.cpp is asked about"]
+#[ignore = "writes the questions for llama.cpp"]
 fn the_vocabularies_are_written() {
     let folder = PathBuf::from(std::env::var_os("STARLING_TOKENIZERS").unwrap());
     let texts = serde_json::to_string(&texts()).unwrap();

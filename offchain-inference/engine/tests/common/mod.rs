@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Models and data for the tests. A model that is not in the store is fetched; a test whose model
-//! cannot be had fails and says so. The end-to-end tests of the swarm share this folder.
+//! is missing fails and says so. The end-to-end tests of the swarm share this folder.
 #![allow(dead_code)]
 
 pub mod server;
@@ -40,7 +40,7 @@ pub fn backend_with(name: &str, options: &LoadOptions) -> LocalBackend {
     LocalBackend::load(&model(name), options).unwrap()
 }
 
-/// The folder of the evaluation data that `scripts/data` fetches: `$STARLING_DATA`. `None` where it
+/// The folder of the evaluation data that `scripts/data` fetches: `$STARLING_DATA`; `None` if that
 /// is not set.
 pub fn data() -> Option<PathBuf> {
     std::env::var_os("STARLING_DATA").map(PathBuf::from)

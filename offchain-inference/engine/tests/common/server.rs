@@ -24,7 +24,7 @@ sys.stdin.read()
 /// llama.cpp's server in a child process, ended when dropped.
 pub struct Server {
     child: Child,
-    /// Where it answers, up to the version.
+    /// Its base URL, up to the version.
     pub url: String,
 }
 
@@ -34,7 +34,7 @@ impl Server {
         Self::start_at(model, 0)
     }
 
-    /// The same on this port, 0 for any that is free.
+    /// As [`Self::start`], on this port; 0 for any that is free.
     pub fn start_at(model: &Path, port: u16) -> Self {
         let packages = Path::new(env!("CARGO_TARGET_TMPDIR")).join("xllamacpp");
         if !packages.is_dir() {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The command `compare`: every way to place layers on the same instances, as a page.
+//! The command `compare`: all methods of placing layers on the same instances, as a page.
 
 mod fingerprints;
 
+use starling_console::outln;
 use std::{fs, path::PathBuf, sync::atomic::AtomicBool};
 
 use anyhow::{Context, Result};
@@ -40,7 +41,7 @@ pub struct Args {
     seeds: u64,
 }
 
-/// Ways to place, in the order of the columns.
+/// Methods of placing layers, in the order of the columns.
 const METHODS: [&str; 11] = [
     "random",
     "Petals",
@@ -55,7 +56,7 @@ const METHODS: [&str; 11] = [
     "plan, trimmed",
 ];
 
-/// What the methods reach on one instance, in milliseconds; infinite where a layer has no holder.
+/// The results of the methods on one instance, in milliseconds; infinite if a layer has no holder.
 struct Row {
     name: String,
     best_known: Option<f64>,
@@ -63,7 +64,7 @@ struct Row {
     seconds: f64,
 }
 
-/// Seconds of the processor that this thread has used; 0 where the system does not tell.
+/// Seconds of the processor that this thread has used; 0 if the system does not tell.
 fn processor_seconds() -> f64 {
     let stat = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanoseconds = stat.split_whitespace().next();
@@ -139,7 +140,7 @@ impl Row {
             _ => "–".into(),
         });
         let ratios: Vec<_> = ratios.collect();
-        println!(
+        outln!(
             "| {} | {} | {best:.3} | {:.2} |",
             self.name,
             ratios.join(" | "),
@@ -157,21 +158,21 @@ fn planned(picture: &Picture, evaluations: u64) -> starling_planner::Planned {
 }
 
 fn head(reference: &str) {
-    println!(
+    outln!(
         "| instance | {} | {reference} ms | CPU s |\n|---|{}---|---|",
         METHODS.join(" | "),
         "---|".repeat(METHODS.len())
     );
 }
 
-/// Geometric means of the plan against the others; instances on which one leaves a layer without a
-/// holder are left out of its mean.
+/// Geometric means of the plan against the others. A mean leaves out the instances on which one of
+/// the two leaves a layer without a holder.
 fn summary(rows: &[Row]) {
-    println!("\n| plan against | geometric mean | worst | instances |\n|---|---|---|---|");
+    outln!("\n| plan against | geometric mean | worst | instances |\n|---|---|---|---|");
     let line = |name: &str, ratios: Vec<f64>| {
         let worst = ratios.iter().copied().fold(0.0, f64::max);
         let mean = geometric_mean(ratios.iter().copied());
-        println!("| {name} | {mean:.3} | {worst:.3} | {} |", ratios.len());
+        outln!("| {name} | {mean:.3} | {worst:.3} | {} |", ratios.len());
     };
     for (column, name) in METHODS.iter().enumerate().take(9) {
         let ratio = |row: &Row| row.scores[9] / row.scores[column];
@@ -204,13 +205,13 @@ fn summary(rows: &[Row]) {
 impl Args {
     /// Prints the page.
     pub fn run(self) -> Result<()> {
-        println!("{INTRODUCTION}");
+        outln!("{INTRODUCTION}");
         self.named()?;
         let topologies = self.topologies()?;
         self.drawn(&topologies)?;
         self.speed()?;
         fingerprints::page(&topologies)?;
-        println!("{LIMITS}");
+        outln!("{LIMITS}");
         Ok(())
     }
 
@@ -222,8 +223,8 @@ impl Args {
             .map(|entry| Ok(entry?.path()))
             .collect::<Result<_>>()?;
         files.sort();
-        println!("\n## Named instances\n");
-        println!(
+        outln!("\n## Named instances\n");
+        outln!(
             "G over the best known G of the file, {} evaluations a search; Petals and random are means of three draws. \
              Round-trip times are measured (drawn in `geo`), devices drawn.\n",
             self.evaluations
@@ -259,8 +260,8 @@ impl Args {
     }
 
     fn drawn(&self, topologies: &[(Topology, bool)]) -> Result<()> {
-        println!("\n## Drawn instances\n");
-        println!(
+        outln!("\n## Drawn instances\n");
+        outln!(
             "G over that of the plan, {} evaluations a search. Round-trip times are measured, nodes, devices and the last \
              miles of clouds drawn; the constants of the search were not chosen on these draws.\n",
             self.evaluations
@@ -298,9 +299,9 @@ impl Args {
     }
 
     fn speed(&self) -> Result<()> {
-        println!("\n## Time\n");
-        println!("Seconds of one processor core.\n");
-        println!("| what | seconds |\n|---|---|");
+        outln!("\n## Time\n");
+        outln!("Seconds of one processor core.\n");
+        outln!("| what | seconds |\n|---|---|");
         let picture = |name: &str| {
             let file = self.data.join("instances").join(format!("{name}.json"));
             Instance::read(&file)?.picture()
@@ -310,7 +311,7 @@ impl Args {
             let before = processor_seconds();
             planned(&picture, 10_000);
             let seconds = processor_seconds() - before;
-            println!("| a plan of `{name}`, 10,000 evaluations | {seconds:.3} |");
+            outln!("| a plan of `{name}`, 10,000 evaluations | {seconds:.3} |");
         }
         let large = picture("world-500-l80")?;
         let costs = Costs::new(&large);
@@ -321,12 +322,12 @@ impl Args {
             evaluator.score(&placement, Switch::AtEnds);
         }
         let seconds = (processor_seconds() - before) / 20.0;
-        println!("| an evaluation of `world-500-l80` with 16 clients | {seconds:.5} |");
+        outln!("| an evaluation of `world-500-l80` with 16 clients | {seconds:.5} |");
         let hundred = picture("world-100-l80")?;
         let before = processor_seconds();
         Fingerprint::new(&hundred);
         let seconds = processor_seconds() - before;
-        println!("| the fingerprint of `world-100-l80` | {seconds:.4} |");
+        outln!("| the fingerprint of `world-100-l80` | {seconds:.4} |");
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Instances drawn from topologies: round-trip times are measured ones, devices are drawn from
-//! classes.
+//! Instances drawn from topologies: round-trip times are measured, devices are drawn from classes.
 
+use starling_console::outln;
 use std::{fs, path::PathBuf};
 
 use anyhow::{ensure, Context, Result};
@@ -22,16 +22,16 @@ pub struct Args {
     /// The model.
     #[arg(long, value_enum)]
     model: ModelShape,
-    /// How many nodes.
+    /// Number of nodes.
     #[arg(long)]
     nodes: usize,
-    /// Seed of what is drawn.
+    /// Seed of the drawing.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// No data centres among the nodes.
     #[arg(long)]
     home: bool,
-    /// A last mile of 4 to 25 ms for each home, where the topology is one of clouds.
+    /// A last mile of 4 to 25 ms for each home, if the topology is one of clouds.
     #[arg(long)]
     last_mile: bool,
 }
@@ -144,7 +144,7 @@ impl Topology {
         })
     }
 
-    /// How many nodes it has.
+    /// The number of its nodes.
     pub fn nodes(&self) -> usize {
         self.rows.len() + 1
     }
@@ -158,18 +158,18 @@ impl Topology {
     }
 }
 
-/// What is drawn.
+/// Options of a drawing.
 #[derive(Clone, Copy, Debug)]
 pub struct Drawing {
     /// The model.
     pub model: ModelShape,
-    /// How many nodes.
+    /// Number of nodes.
     pub nodes: usize,
-    /// Seed of what is drawn.
+    /// Seed of the drawing.
     pub seed: u64,
-    /// Whether there are no data centres.
+    /// True if there are no data centres.
     pub home: bool,
-    /// Whether homes have a last mile.
+    /// True if homes have a last mile.
     pub last_mile: bool,
 }
 
@@ -272,7 +272,7 @@ impl Args {
             home: self.home,
             last_mile: self.last_mile,
         };
-        println!("{}", serde_json::to_string(&drawing.draw(&topology))?);
+        outln!("{}", serde_json::to_string(&drawing.draw(&topology))?);
         Ok(())
     }
 }

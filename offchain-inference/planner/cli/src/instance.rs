@@ -16,7 +16,7 @@ pub struct Instance {
     pub name: String,
     /// The model.
     pub model: ModelEntry,
-    /// Microseconds that a stage takes besides network and layers.
+    /// Microseconds of a stage besides network and layers.
     #[serde(default = "millisecond")]
     pub hop_us: f64,
     /// The nodes.
@@ -148,7 +148,7 @@ impl Matrix {
                 let due = n - 1 - i;
                 ensure!(
                     row.len() == due,
-                    "row {i} of rtt_tenth_ms has {} values; {due} are due",
+                    "row {i} of rtt_tenth_ms has {} values instead of {due}",
                     row.len()
                 );
             }
@@ -156,8 +156,8 @@ impl Matrix {
         Ok(Self { n, full, rows })
     }
 
-    /// What the first node measured to the second. An empty place is no claim; what is no number
-    /// is a bad one.
+    /// The first node's measurement to the second. An empty place is no claim; one that is no
+    /// number is a bad one.
     fn claim(&self, i: usize, j: usize) -> Option<f64> {
         debug_assert!(i < self.n && j < self.n);
         if self.full {

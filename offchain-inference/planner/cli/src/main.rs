@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `starling-plan`: plans where the layers of a model go in a swarm, and compares ways to do it.
+//! `starling-plan`: places the layers of a model on a swarm, and compares methods.
 
 mod compare;
 mod draw;
@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Plans where the layers of a model go in a swarm, and compares ways to do it.
+/// Places the layers of a model on a swarm, and compares methods.
 ///
 /// Exit status: 0 on success, 1 on failure, 2 on wrong usage.
 #[derive(Parser)]
@@ -36,7 +36,7 @@ enum Command {
     /// Make and verify libraries of schemas.
     #[command(subcommand)]
     Schemas(schemas::Schemas),
-    /// Compare ways to place layers, and print the page of results.
+    /// Compare methods of placing layers, and print the page of results.
     Compare(compare::Args),
     /// Draw an instance from a topology.
     Draw(draw::Args),

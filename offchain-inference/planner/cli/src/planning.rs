@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The commands `plan` and `score`.
 
+use starling_console::outln;
 use std::{path::PathBuf, sync::atomic::AtomicBool};
 
 use anyhow::{ensure, Context, Result};
@@ -25,18 +26,18 @@ pub struct Args {
     /// The instance.
     #[arg(long, value_name = "FILE")]
     instance: PathBuf,
-    /// Placements that the search may evaluate; 500 a node by default, at most 50,000, and fewer in
+    /// Placements that the search may evaluate; by default 500 a node, at most 50,000, and fewer in
     /// large swarms.
     #[arg(long, value_name = "N")]
     evaluations: Option<u64>,
-    /// How much throughput counts against latency, in eighths: 0 for latency alone, 8 for
-    /// throughput alone.
+    /// Weight of throughput against latency, in eighths: 0 for latency alone, 8 for throughput
+    /// alone.
     #[arg(long, value_name = "EIGHTHS", default_value_t = 4, value_parser = clap::value_parser!(u8).range(0..=8))]
     throughput: u8,
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// Draw the topology and the placement to files that begin so.
+    /// Draw the topology and the placement to files whose names begin with this.
     #[arg(long, value_name = "PREFIX")]
     svg: Option<String>,
     /// A library of schemas, whose nearest are candidates.
@@ -59,7 +60,7 @@ pub struct ScoreArgs {
     /// The first layer of each node's span; the best known of the instance by default.
     #[arg(long, value_name = "LAYER,…", value_delimiter = ',')]
     starts: Vec<u16>,
-    /// How many layers each node holds; as many as its memory takes by default.
+    /// The number of layers of each node; as many as its memory takes by default.
     #[arg(long, value_name = "LAYERS,…", value_delimiter = ',')]
     lengths: Vec<u16>,
 }
@@ -67,11 +68,11 @@ pub struct ScoreArgs {
 /// A placement and its score, as printed.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// Who found it.
+    /// The method that found it.
     pub origin: String,
     /// The first layer of each node's span.
     pub starts: Vec<u16>,
-    /// How many layers each node holds.
+    /// The number of layers of each node.
     pub lengths: Vec<u16>,
     /// G in milliseconds, pipelines entered at the ends of spans.
     pub score: f64,
@@ -79,7 +80,7 @@ pub struct Report {
     pub score_full: f64,
     /// Mean milliseconds of a token.
     pub token_ms: f64,
-    /// The same, with pipelines that may change nodes at every border.
+    /// As `token_ms`, with pipelines that may change nodes at every border.
     pub token_ms_full: f64,
     /// Tokens a second through the weakest layer.
     pub tokens_s: f64,
@@ -112,7 +113,7 @@ impl Report {
     }
 }
 
-/// What `plan` prints.
+/// The output of `plan`.
 #[derive(Serialize)]
 struct Output {
     name: String,
@@ -121,7 +122,7 @@ struct Output {
     /// The best placement in which every node holds as many layers as its memory takes.
     #[serde(flatten)]
     plan: Report,
-    /// A placement with shorter spans, where one is better.
+    /// A placement with shorter spans, if one is better.
     #[serde(skip_serializing_if = "Option::is_none")]
     trimmed: Option<Report>,
     /// The simple rules.
@@ -185,7 +186,7 @@ impl Args {
                 .collect(),
         };
         if self.json {
-            println!("{}", serde_json::to_string(&output)?);
+            outln!("{}", serde_json::to_string(&output)?);
         } else {
             output.print();
         }
@@ -195,14 +196,19 @@ impl Args {
 
 impl Output {
     fn print(&self) {
-        println!("{}: {} evaluations", self.name, self.evaluations);
+        outln!("{}: {} evaluations", self.name, self.evaluations);
         let rows = std::iter::once(&self.plan)
             .chain(&self.trimmed)
             .chain(&self.candidates);
         for row in rows {
-            println!(
+            outln!(
                 "{:12} G {:9.3} ms  T {:8.2} ms  {:9.1} tokens/s  risk {:.4}  uncovered {}",
-                row.origin, row.score, row.token_ms, row.tokens_s, row.risk, row.uncovered
+                row.origin,
+                row.score,
+                row.token_ms,
+                row.tokens_s,
+                row.risk,
+                row.uncovered
             );
         }
     }
@@ -216,13 +222,13 @@ impl ScoreArgs {
         let placement = given(&instance, &picture, &self.starts, &self.lengths)?;
         let costs = Costs::new(&picture);
         let report = Report::new(&costs, Objective::default(), "given".into(), &placement);
-        println!("{}", serde_json::to_string(&report)?);
+        outln!("{}", serde_json::to_string(&report)?);
         Ok(())
     }
 }
 
-/// The placement of starts and lengths that are given; by default the best known of the instance,
-/// and all that memory takes.
+/// The placement of the given starts and lengths; by default the best known of the instance, and
+/// all that memory takes.
 pub fn given(
     instance: &Instance,
     picture: &Picture,
@@ -290,7 +296,7 @@ mod tests {
 
     #[test]
     fn the_best_known_placements_score_as_their_files_say() {
-        // The clients of larger files were drawn, and the drawing is not in the file.
+        // The clients of larger files were drawn; the files do not record them.
         for instance in instances()
             .iter()
             .filter(|i| i.nodes.len() <= REPORTED_CLIENTS)

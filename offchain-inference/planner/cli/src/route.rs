@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The command `route`.
 
+use starling_console::outln;
 use std::path::PathBuf;
 
 use anyhow::{ensure, Context, Result};
@@ -21,7 +22,7 @@ pub struct Args {
     /// The first layer of each node's span; the best known of the instance by default.
     #[arg(long, value_name = "LAYER,…", value_delimiter = ',')]
     starts: Vec<u16>,
-    /// How many layers each node holds; as many as its memory takes by default.
+    /// The number of layers of each node; as many as its memory takes by default.
     #[arg(long, value_name = "LAYERS,…", value_delimiter = ',')]
     lengths: Vec<u16>,
     /// Print JSON.
@@ -41,7 +42,7 @@ struct Output {
     client: usize,
     token_ms: f64,
     stages: Vec<Stage>,
-    /// What the best pipeline would take if the layers were placed for this client alone.
+    /// The time of the best pipeline if the layers were placed for this client alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     private_token_ms: Option<f64>,
 }
@@ -73,18 +74,20 @@ impl Args {
             private_token_ms: private.map(|(_, time)| time * 1e3),
         };
         if self.json {
-            println!("{}", serde_json::to_string(&output)?);
+            outln!("{}", serde_json::to_string(&output)?);
             return Ok(());
         }
-        println!("node {}: {:.2} ms a token", output.client, output.token_ms);
+        outln!("node {}: {:.2} ms a token", output.client, output.token_ms);
         for stage in &output.stages {
-            println!(
+            outln!(
                 "  layers {}..{} on node {}",
-                stage.start, stage.end, stage.node
+                stage.start,
+                stage.end,
+                stage.node
             );
         }
         if let Some(time) = output.private_token_ms {
-            println!("placed for this client alone: {time:.2} ms");
+            outln!("placed for this client alone: {time:.2} ms");
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The commands `fingerprint` and `schemas`.
 
+use starling_console::outln;
 use std::{fs, path::PathBuf, sync::atomic::AtomicBool};
 
 use anyhow::{anyhow, bail, ensure, Context, Result};
@@ -41,7 +42,7 @@ impl FingerprintArgs {
             "capacity": print.capacity,
             "bars": { "h0_tenth_ms": bars.h0, "h1_tenth_ms": bars.h1 },
         });
-        println!("{output}");
+        outln!("{output}");
         Ok(())
     }
 }
@@ -75,7 +76,7 @@ pub struct MakeArgs {
     evaluations: Option<u64>,
 }
 
-/// A library and who may have signed it.
+/// A library and its trusted publishers.
 #[derive(clap::Args)]
 pub struct LibraryArgs {
     /// The library.
@@ -94,7 +95,7 @@ pub fn hex(text: &str) -> Result<[u8; 32]> {
     let text = text.trim().trim_start_matches("0x");
     ensure!(
         text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()),
-        "64 hexadecimal digits are due"
+        "64 hexadecimal digits are needed"
     );
     let mut bytes = [0; 32];
     for (byte, place) in bytes.iter_mut().zip((0..).step_by(2)) {
@@ -114,7 +115,7 @@ impl Schemas {
             Self::Make(args) => args.run(),
             Self::Verify(args) => {
                 let library = args.open()?;
-                println!("{} schemas follow from their swarms", library.schemas.len());
+                outln!("{} schemas follow from their swarms", library.schemas.len());
                 Ok(())
             },
         }
@@ -122,7 +123,7 @@ impl Schemas {
 }
 
 impl LibraryArgs {
-    /// A library and who may have signed it.
+    /// A library and its trusted publishers.
     pub fn new(library: PathBuf, genesis: [u8; 32], publisher: Vec<[u8; 32]>) -> Self {
         Self {
             library,
@@ -167,14 +168,14 @@ impl MakeArgs {
         let bytes = Library::new(schemas).sign(&self.genesis, &key);
         fs::write(&self.out, &bytes)
             .with_context(|| format!("cannot write {}", self.out.display()))?;
-        println!("library   {}", printed(&library::hash(&bytes)));
-        println!("publisher {}", printed(&key.public.to_bytes()));
+        outln!("library   {}", printed(&library::hash(&bytes)));
+        outln!("publisher {}", printed(&key.public.to_bytes()));
         Ok(())
     }
 
     fn key(&self) -> Result<Keypair> {
         let file = self.key.display();
-        // Nothing of what the file holds is told.
+        // The error tells nothing of the file's content.
         let text = fs::read_to_string(&self.key).with_context(|| format!("cannot read {file}"))?;
         let seed = hex(&text).map_err(|_| anyhow!("{file} holds no 64 hexadecimal digits"))?;
         let secret =

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Pictures as SVG: where nodes are, what they hold, and the bars of their fingerprint.
+//! Pictures as SVG: the places and spans of nodes, and the bars of their fingerprint.
 
 use std::fmt::Write;
 
@@ -93,7 +93,7 @@ pub fn barcodes(bars: &Barcodes) -> String {
     canvas.finish()
 }
 
-/// What each node holds: one row a node, by start, coloured by speed.
+/// The spans of the nodes: one row a node, by start, coloured by speed.
 pub fn placement(picture: &Picture, placement: &Placement) -> String {
     let layers = f64::from(picture.model().layers);
     let mut order: Vec<_> = (0..placement.0.len()).collect();
@@ -120,8 +120,8 @@ pub fn placement(picture: &Picture, placement: &Placement) -> String {
     canvas.finish()
 }
 
-/// Where nodes are: distances on paper follow round-trip times as far as a plane allows. The colour
-/// is the start of the span.
+/// The places of the nodes: distances on paper follow round-trip times as far as a plane allows.
+/// The colour is the start of the span.
 pub fn topology(picture: &Picture, placement: &Placement) -> String {
     let places = plane(picture);
     let mut canvas = Canvas::new(WIDTH);
@@ -140,7 +140,7 @@ pub fn topology(picture: &Picture, placement: &Placement) -> String {
     canvas.finish()
 }
 
-/// How fast a node is, from 0 to 1 on a logarithmic scale.
+/// The speed of a node, from 0 to 1 on a logarithmic scale.
 fn speed(picture: &Picture, node: usize) -> f64 {
     let time = |node: usize| (picture.nodes()[node].layer_ns as f64).ln();
     let all = || (0..picture.nodes().len()).map(time);

@@ -7,7 +7,7 @@ fn server(span: Range<usize>, rate: f64) -> Server {
     Server { span, rate }
 }
 
-/// Rates of all layers, weakest first: what every move raises.
+/// Rates of all layers, weakest first: every move raises them.
 fn sorted(layers: usize, servers: &[Server]) -> Vec<u64> {
     let mut rates = Load::of(layers, servers).0;
     rates.sort_unstable();
@@ -35,7 +35,7 @@ proptest! {
             prop_assert!(span.end <= layers && span.len() == length.min(layers));
             servers.push(server(span, rate));
             let after = Load::of(layers, &servers);
-            // Every server covers something new for as long as something is uncovered.
+            // Every server covers a new layer for as long as one is uncovered.
             prop_assert!(before.uncovered() == 0 || after.uncovered() < before.uncovered());
             prop_assert!(after.weakest() >= before.weakest());
         }
@@ -147,7 +147,7 @@ fn what_lies_outside_the_model_does_not_count() {
         relocate(6, &own, &[server(4..6, 5.0)], MOVE_BELOW),
         Some(0..2)
     );
-    // Those who are nowhere in the model do not follow.
+    // Servers outside the model do not follow.
     let nowhere = server(6..8, 10.0);
     let pile = server(0..2, 10.0);
     let mut others = [

@@ -2,7 +2,7 @@
 //! A biased random-key genetic algorithm (Gonçalves and Resende, 2011): a placement is written as
 //! one key in [0, 1) a node; children take each key from an elite parent with a fixed chance.
 //!
-//! In its memetic form the best of each generation climb, and what they reach is written back into
+//! In its memetic form the best of each generation climb, and their results are written back into
 //! their keys.
 
 use rand::Rng;
@@ -15,7 +15,7 @@ use crate::{
     placement::{Placement, Span},
 };
 
-/// How keys become a placement.
+/// The conversion of keys to a placement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decoder {
     /// A key is the start of its node's span.
@@ -27,9 +27,9 @@ pub enum Decoder {
 /// The algorithm and its parameters.
 #[derive(Clone, Copy, Debug)]
 pub struct Brkga {
-    /// How keys are read.
+    /// The conversion of keys.
     pub decoder: Decoder,
-    /// Whether the seeds are in the first population.
+    /// True if the seeds are in the first population.
     pub warm: bool,
     /// Evaluations of climbing for each of three elites a generation; 0 for none.
     pub climbing: u64,
@@ -205,7 +205,7 @@ fn encode(picture: &Picture, spans: &[Span]) -> Vec<f64> {
     .collect()
 }
 
-/// Every node with its full memory, from the start that its key says.
+/// Every node with its full memory, from the start that its key encodes.
 fn decode(picture: &Picture, keys: &[f64]) -> Vec<Span> {
     let layers = picture.model().layers;
     let both = keys.iter().zip(picture.nodes());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Climbing: single steps, taken where they make nothing worse.
+//! Climbing: single steps that make nothing worse.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -13,7 +13,7 @@ use crate::{greedy::Origin, placement::Placement};
 /// Climbs from the best of the seeds.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Climbing {
-    /// Whether the lengths of spans change, too.
+    /// True if the lengths of spans change, too.
     pub lengths: bool,
 }
 
@@ -30,9 +30,9 @@ impl Solver for Climbing {
     }
 }
 
-/// So many evaluations of climbing from a placement. With a `temperature`, steps are taken too that
-/// are worse by a share drawn below it; it falls to nothing as the evaluations are used, and the
-/// best on the way is what is found.
+/// Climbs from a placement for `evaluations` evaluations. With a `temperature`, steps may be worse
+/// by a share drawn below it, which falls to nothing as the evaluations are used; `found` keeps the
+/// best on the way.
 pub fn climb(
     search: &mut Search,
     found: &mut Found,

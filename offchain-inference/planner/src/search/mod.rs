@@ -3,8 +3,8 @@
 //!
 //! Solvers are small modules behind one trait, [`Solver`]. Each starts from the placements of
 //! simple rules, counts its evaluations and stops at its budget or at the caller's flag. [`plan`]
-//! runs several and answers with the best of all that they found and all that they started from, by
-//! its score with all clients: no input can make the answer worse than the best of the rules.
+//! runs several. Its answer is the best of all that they found and all that they started from, by
+//! its score with all clients: no input can make it worse than the best of the rules.
 
 mod annealing;
 mod brkga;
@@ -34,13 +34,13 @@ const SEARCHED_CLIENTS: usize = 32;
 /// Clients that a reported score counts.
 pub const REPORTED_CLIENTS: usize = 100;
 
-/// Steps that cost as much of a budget as one evaluation, whether they needed one or not.
+/// Steps that together cost a budget as much as one evaluation, even if they needed none.
 const FREE_STEPS: u64 = 16;
 
 /// Nodes from which on climbing alone finds more than a genetic algorithm with the same budget.
 const LARGE: usize = 48;
 
-/// How much a search may do.
+/// The limit of a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// Placements whose pipelines may be computed.
@@ -48,8 +48,8 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// 500 evaluations a node, at most 50,000, and fewer in large swarms, where one takes time with
-    /// the square of the nodes.
+    /// 500 evaluations a node, at most 50,000, and fewer in large swarms, where the time of one
+    /// grows with the square of the nodes.
     pub fn of(nodes: usize) -> Self {
         let nodes = nodes.max(1) as u64;
         let evaluations = (500 * nodes).min(50_000).min(500_000_000 / (nodes * nodes));
@@ -64,17 +64,17 @@ pub struct Planned {
     pub placement: Placement,
     /// Its score with all clients (at most [`REPORTED_CLIENTS`]).
     pub score: Score,
-    /// Who found it.
+    /// The solver that found it.
     pub origin: Origin,
-    /// The best of those in which every node holds as many layers as its memory takes.
+    /// The best placement in which every node holds as many layers as its memory takes.
     pub full: Placement,
     /// Its score.
     pub full_score: Score,
-    /// Who found it.
+    /// The solver that found it.
     pub full_origin: Origin,
     /// Placements whose pipelines were computed.
     pub evaluations: u64,
-    /// Whether the caller's flag ended the search early. Only an uninterrupted plan is the same on
+    /// True if the caller's flag ended the search early. Only an uninterrupted plan is the same on
     /// every machine.
     pub interrupted: bool,
 }
@@ -88,16 +88,16 @@ pub struct Found {
     pub total: f64,
 }
 
-/// One way to search.
+/// A method of search.
 pub trait Solver {
-    /// Who it is.
+    /// Its name.
     fn origin(&self) -> Origin;
 
-    /// Searches from `seeds`, of which there is at least one, until the search's budget is used.
+    /// Searches from `seeds`, at least one, until the search's budget is used.
     fn solve(&self, search: &mut Search, seeds: &[Placement], rng: &mut ChaCha8Rng) -> Found;
 }
 
-/// What solvers work with.
+/// The state that solvers work with.
 pub struct Search<'a> {
     picture: &'a Picture,
     evaluator: Evaluator<'a>,
@@ -126,7 +126,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Lets the next solver use so many more evaluations.
+    /// Lets the next solver use this many more evaluations.
     pub fn allow(&mut self, evaluations: u64) {
         self.until = self.evaluator.evaluations() + evaluations;
         self.looked_at = 0;
@@ -148,13 +148,13 @@ impl<'a> Search<'a> {
         self.picture
     }
 
-    /// The total of spans, `None` where it is beyond `limit`.
+    /// The total of spans; `None` if it is beyond `limit`.
     pub(crate) fn total(&mut self, spans: &[Span], limit: f64) -> Option<f64> {
         self.looked_at += 1;
         self.evaluator.total_within(spans, limit)
     }
 
-    /// Scores a placement whatever it is.
+    /// Scores a placement without any limit.
     pub(crate) fn found(&mut self, spans: Vec<Span>) -> Found {
         let total = self.total(&spans, f64::INFINITY).unwrap_or(f64::INFINITY);
         Found { spans, total }
@@ -190,7 +190,7 @@ pub fn plan(
     let mut rng = ChaCha8Rng::from_seed(picture.hash());
     let mut search = Search::new(picture, &costs, *objective, stop);
     let mut best = Best::new(picture, &costs, *objective);
-    // Spans of full memory: what the searches write.
+    // Spans of full memory, which all searches but the last keep.
     let mut full: Vec<_> = seeds
         .iter()
         .map(|(_, seed)| Placement::full(picture, &seed.starts()))

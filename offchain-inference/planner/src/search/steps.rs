@@ -24,9 +24,9 @@ fn put(picture: &Picture, spans: &mut [Span], node: usize, start: i32) {
     spans[node] = Span::of(start.clamp(0, last) as u16, length);
 }
 
-/// Moves one node to a place by chance (15 %), to another's border (45 %), lets two change
-/// places (30 %), or lets two that follow each other change their order, so that what both hold
-/// stays held (10 %). Lengths stay.
+/// Moves one node to a random place (15 %), to another's border (45 %), lets two change places (30
+/// %), or lets two that follow each other change their order, so that the layers of both stay held
+/// (10 %). Lengths stay.
 pub fn shift(picture: &Picture, spans: &mut [Span], rng: &mut ChaCha8Rng) -> Step {
     let node = rng.random_range(0..spans.len());
     let other = rng.random_range(0..spans.len());
@@ -54,7 +54,7 @@ pub fn shift(picture: &Picture, spans: &mut [Span], rng: &mut ChaCha8Rng) -> Ste
         },
         60..90 => alone,
         _ => {
-            // Whoever follows, looked for from a node by chance on.
+            // The next node that follows, searched from a random one on.
             let places = (other..spans.len()).chain(0..other);
             let follows = |&next: &usize| next != node && spans[next].start == first.end;
             let Some(next) = places.into_iter().find(follows) else {
@@ -69,8 +69,8 @@ pub fn shift(picture: &Picture, spans: &mut [Span], rng: &mut ChaCha8Rng) -> Ste
     }
 }
 
-/// Changes the length of one node's span at its start or its end, or moves its end to where
-/// another begins or its start to where another ends.
+/// Changes the length of one node's span at its start or its end, moves its end to another's start,
+/// or its start to another's end.
 pub fn trim(picture: &Picture, spans: &mut [Span], rng: &mut ChaCha8Rng) -> Step {
     let n = spans.len();
     let node = rng.random_range(0..n);

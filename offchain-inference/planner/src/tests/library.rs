@@ -92,7 +92,7 @@ proptest! {
         prop_assert_eq!(library.nearest(&picture, 5), vec![0]);
         let carried = library.transfer(0, &picture).unwrap();
         prop_assert!(carried.is_full(&picture));
-        // Nodes that are alike may change places; what is held by how many stays.
+        // Similar nodes may change places; the number of holders of each layer stays.
         if covered && picture.nodes().len() == 1 {
             prop_assert_eq!(carried, placement);
         }

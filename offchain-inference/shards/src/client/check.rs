@@ -10,9 +10,9 @@ use super::{
     Hub,
 };
 use crate::{
+    auth::Account,
     config::PipelineConfig,
     integrity::{compare, Evidence, Exhibit, SignedOutput},
-    transport::Peer,
     wire::WireFormat,
     LOG_TARGET,
 };
@@ -51,13 +51,14 @@ impl Check {
     /// Whether another holder's results agree. `None` if there is no other holder, or it fails.
     fn make(&self, hub: &Arc<Hub>) -> Option<bool> {
         let link = &self.link;
-        let mut asked = vec![link.peer.clone()];
+        // Two nodes of one agent must not outvote the node of another.
+        let mut asked = vec![link.account];
         let second = self.other(hub, &mut asked)?;
         let mut ours = vec![];
         self.outputs
             .read(0..self.outputs.len(), link.width, &mut ours);
         let verdict = compare(&ours, &second.rows, link.width, link.wire);
-        let mut verdicts = vec![(&link.peer, verdict), (&second.link.peer, verdict)];
+        let mut verdicts = vec![(link, verdict), (&second.link, verdict)];
         let third = if verdict.agrees {
             None
         } else {
@@ -71,14 +72,15 @@ impl Check {
             if of_first.agrees != of_second.agrees {
                 let agreed = if of_first.agrees { of_first } else { of_second };
                 verdicts = vec![
-                    (&link.peer, of_first),
-                    (&second.link.peer, of_second),
-                    (&third.link.peer, agreed),
+                    (link, of_first),
+                    (&second.link, of_second),
+                    (&third.link, agreed),
                 ];
             }
         }
-        for (peer, verdict) in verdicts {
-            let trust = hub.peers.compared(peer, &verdict);
+        for (link, verdict) in verdicts {
+            let trust = hub.peers.compared(&link.account, &verdict);
+            let peer = &link.peer;
             if !verdict.agrees {
                 log::warn!(
                     target: LOG_TARGET,
@@ -93,8 +95,8 @@ impl Check {
         Some(verdict.agrees)
     }
 
-    /// Has a holder that is not in `asked` compute the inputs.
-    fn other(&self, hub: &Arc<Hub>, asked: &mut Vec<Peer>) -> Option<Again> {
+    /// Has a holder whose agent is not in `asked` compute the inputs.
+    fn other(&self, hub: &Arc<Hub>, asked: &mut Vec<Account>) -> Option<Again> {
         let Link {
             model,
             layers,
@@ -106,7 +108,8 @@ impl Check {
             .peers
             .candidates(model, &*hub.directory, self.config.only_bonded);
         candidates.retain(|candidate| {
-            !asked.contains(&candidate.peer)
+            let account = hub.peers.account(&candidate.peer);
+            account.is_some_and(|account| !asked.contains(&account))
                 && candidate.layers.start <= layers.start
                 && candidate.layers.end >= layers.end
         });
@@ -115,7 +118,6 @@ impl Check {
         candidates.retain(|candidate| candidate.trust > 0.0 && candidate.trust >= best / 2.0);
         let random = getrandom::u32().unwrap_or_default() as usize;
         let other = candidates.get(random.checked_rem(candidates.len())?)?;
-        asked.push(other.peer.clone());
         let target = Target {
             peer: other.peer.clone(),
             model: *model,
@@ -125,6 +127,7 @@ impl Check {
             expected: other.rtt + layers.len() as f64 / other.throughput,
         };
         let second = hub.open(target, self.config.request_timeout).ok()?;
+        asked.push(second.account);
         let len = self.outputs.len();
         let mut track = SequenceState::default();
         let pace = Pace {

@@ -17,7 +17,7 @@ use starling_planner::routing::Straggler;
 
 use super::Hub;
 use crate::{
-    auth::Signed,
+    auth::{Account, Signed},
     integrity::{Claim, Digest},
     message::{
         self, Attest, Branch, Edit, Message, Next, Opened, Output, Part, Refusal, Request,
@@ -163,6 +163,8 @@ struct Outgoing {
 /// A client's session with one server. Closes the session when dropped.
 pub(crate) struct Link {
     pub peer: Peer,
+    /// The server's agent.
+    pub account: Account,
     pub model: ModelId,
     pub layers: Range<usize>,
     pub wire: WireFormat,
@@ -195,9 +197,10 @@ pub(crate) struct Target {
 }
 
 impl Link {
-    pub fn new(hub: Arc<Hub>, target: Target, opened: Opened) -> Arc<Self> {
+    pub fn new(hub: Arc<Hub>, target: Target, account: Account, opened: Opened) -> Arc<Self> {
         let link = Arc::new(Self {
             peer: target.peer,
+            account,
             model: target.model,
             layers: target.layers,
             wire: target.wire,
@@ -322,7 +325,7 @@ impl Link {
                 outgoing.upstream = Some((from.peer.clone(), outgoing.sequence));
                 self.tell(&Message::Upstream {
                     session: self.session(),
-                    peer: from.peer.as_bytes().to_vec(),
+                    peer: from.peer.clone(),
                 });
                 false
             },
@@ -471,6 +474,7 @@ impl Link {
         let held = Duration::from_micros(held.into()).min(took);
         let wire = (!waiter.pushed).then(|| took.saturating_sub(held));
         let layers = self.layers.len();
+        self.hub.accounts.gave(&self.account, waiter.rows, layers);
         self.hub
             .peers
             .measured(&self.peer, &self.model, layers, waiter.rows, held, wire);

@@ -29,6 +29,7 @@ use self::{
     pushes::Pushes,
 };
 use crate::{
+    accounts::Accounts,
     auth::{Directory, Identity, Signed},
     integrity::{Case, Evidence, Exhibit},
     message::{self, Announcement, Done, Open, Request, Response, SessionId, Span},
@@ -64,6 +65,7 @@ pub(crate) struct Hub {
     pub directory: Arc<dyn Directory>,
     identity: Arc<dyn Identity>,
     pub metrics: Metrics,
+    pub accounts: Arc<Accounts>,
     pub peers: Peers,
     pub pushes: Pushes,
     links: Mutex<HashMap<(Peer, SessionId), Weak<Link>>>,
@@ -79,6 +81,7 @@ impl Hub {
         directory: Arc<dyn Directory>,
         identity: Arc<dyn Identity>,
         metrics: Metrics,
+        accounts: Arc<Accounts>,
         checks: SyncSender<Check>,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -86,6 +89,7 @@ impl Hub {
             directory,
             identity,
             metrics,
+            accounts,
             peers: Peers::default(),
             pushes: Pushes::default(),
             links: Mutex::default(),
@@ -182,6 +186,9 @@ impl Hub {
         target: Target,
         timeout: Duration,
     ) -> Result<Arc<Link>, OpenError> {
+        // Only a node that was announced is asked; its connection may have broken since.
+        let account = self.peers.account(&target.peer);
+        let account = account.ok_or(LinkError::Disconnected)?;
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce).map_err(|_| OpenError::NoAgent)?;
         let body = Open {
@@ -195,7 +202,7 @@ impl Hub {
         let open = Signed::new(body, &*self.identity, &network, &local, Some(&target.peer))
             .ok_or(OpenError::NoAgent)?;
         match self.ask(&target.peer, &Request::Open(open), timeout)? {
-            Response::Opened(opened) => Ok(Link::new(self.clone(), target, opened)),
+            Response::Opened(opened) => Ok(Link::new(self.clone(), target, account, opened)),
             _ => Err(LinkError::Malformed.into()),
         }
     }

@@ -59,13 +59,13 @@ struct Known {
     held: HashMap<ModelId, Held>,
     /// Seconds.
     rtt: Option<f64>,
+    /// The agent of its last announcement.
+    account: Option<Account>,
     standing: Standing,
 }
 
-/// Reliability and trust of a node.
+/// Reliability of a node.
 struct Standing {
-    /// Trust by comparison of its results; 0 excludes the node for good.
-    trust: f64,
     /// Reliability by its failures, at the time of the last one.
     reliability: f64,
     failed: Option<Instant>,
@@ -77,7 +77,6 @@ struct Standing {
 impl Default for Standing {
     fn default() -> Self {
         Self {
-            trust: 1.0,
             reliability: 1.0,
             failed: None,
             in_a_row: 0,
@@ -113,10 +112,13 @@ impl Standing {
     }
 }
 
-/// Announcements, measurements and trust of all known nodes.
+/// Announcements and measurements of all known nodes, and trust in their agents.
 #[derive(Default)]
 pub(crate) struct Peers {
     known: Mutex<HashMap<Peer, Known>>,
+    /// Trust in agents by comparison of their results, if it is below 1; 0 excludes an agent for
+    /// good. A node's identity is free, and an account's bond is not.
+    trust: Mutex<HashMap<Account, f64>>,
     news: Condvar,
 }
 
@@ -125,6 +127,7 @@ impl Peers {
     pub fn heard(&self, peer: &Peer, signed: Signed<Announcement>, rtt: Duration) {
         let mut all = self.known.lock();
         let known = all.entry(peer.clone()).or_default();
+        known.account = Some(signed.account);
         let throughput = known
             .held
             .get(&signed.body.model)
@@ -187,6 +190,11 @@ impl Peers {
         }
     }
 
+    /// The agent of a node's last announcement.
+    pub fn account(&self, peer: &Peer) -> Option<Account> {
+        self.known.lock().get(peer)?.account
+    }
+
     /// The round-trip time, in seconds.
     pub fn rtt(&self, peer: &Peer) -> Option<f64> {
         self.known.lock().get(peer)?.rtt
@@ -228,18 +236,28 @@ impl Peers {
         }
     }
 
-    /// Records a comparison with another node. Returns the remaining trust.
-    pub fn compared(&self, peer: &Peer, verdict: &Verdict) -> f64 {
-        let mut all = self.known.lock();
-        let standing = &mut all.entry(peer.clone()).or_default().standing;
-        standing.trust = trust_after(standing.trust, verdict);
-        standing.trust
+    /// Records a comparison of an agent's results with those of another. Returns the remaining
+    /// trust.
+    pub fn compared(&self, account: &Account, verdict: &Verdict) -> f64 {
+        let mut all = self.trust.lock();
+        let trust = trust_after(all.get(account).copied().unwrap_or(1.0), verdict);
+        if trust < 1.0 {
+            all.insert(*account, trust);
+        } else {
+            all.remove(account);
+        }
+        trust
     }
 
-    /// Trust by comparisons, in [0, 1].
+    /// Trust in an agent by comparisons, in [0, 1].
+    pub fn trust_in(&self, account: &Account) -> f64 {
+        self.trust.lock().get(account).copied().unwrap_or(1.0)
+    }
+
+    /// Trust in the agent of a node.
     pub fn trust(&self, peer: &Peer) -> f64 {
-        let all = self.known.lock();
-        all.get(peer).map_or(1.0, |known| known.standing.trust)
+        let account = self.account(peer);
+        account.map_or(1.0, |account| self.trust_in(&account))
     }
 
     /// Usable nodes that hold parts of `model`.
@@ -271,7 +289,7 @@ impl Peers {
                     },
                     bond: agent.as_ref().map_or(0, |agent| agent.bond),
                     rating: agent.map(|agent| agent.rating),
-                    trust: known.standing.trust * known.standing.reliability(now),
+                    trust: self.trust_in(&held.account) * known.standing.reliability(now),
                 })
             })
             .collect()
@@ -305,8 +323,7 @@ impl Peers {
         let now = Instant::now();
         self.known.lock().retain(|_, known| {
             known.held.retain(|_, held| held.is_fresh(now));
-            let standing = &known.standing;
-            !known.held.is_empty() || standing.trust < 1.0 || standing.reliability(now) < 0.9
+            !known.held.is_empty() || known.standing.reliability(now) < 0.9
         });
     }
 }
@@ -329,6 +346,7 @@ fn mean(before: Option<f64>, newest: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{integrity::compare, message::Span, wire::WireFormat};
 
     #[test]
     fn failures_cost_reliability_for_a_while_and_a_growing_pause() {
@@ -346,5 +364,39 @@ mod tests {
         }
         assert!(standing.is_due(at(3 + 64)), "the pause is bounded");
         assert!(standing.reliability(at(3)) > 0.0, "failing excludes nobody");
+    }
+
+    #[test]
+    fn trust_is_the_accounts_and_survives_its_nodes() {
+        let peers = Peers::default();
+        let announce = |peer: u8, account: u8| {
+            let signed = Signed {
+                account: [account; 32],
+                key: [account; 32],
+                body: Announcement {
+                    model: [1; 32],
+                    layers: Span { start: 0, end: 2 },
+                    throughput: 1.0,
+                    free_positions: 1,
+                    free_sessions: 1,
+                    wires: vec![],
+                    time: 0,
+                },
+                signature: [0; 64],
+            };
+            peers.heard(&Peer::new([peer]), signed, Duration::ZERO);
+        };
+        let trust = |peer: u8| peers.trust(&Peer::new([peer]));
+        announce(1, 7);
+        announce(2, 8);
+        let wrong = compare(&[1.0], &[-1.0], 1, WireFormat::F32);
+        assert!(peers.compared(&[7; 32], &wrong) < 0.5);
+        peers.compared(&[7; 32], &wrong);
+        assert_eq!((trust(1), trust(2)), (0.0, 1.0));
+        // Another identity of the same agent inherits what it did, and a silent one is forgotten.
+        peers.disconnected(&Peer::new([1]));
+        peers.tidy();
+        announce(3, 7);
+        assert_eq!(trust(3), 0.0);
     }
 }

@@ -252,6 +252,10 @@ impl Trunk for Pipeline {
         session
     }
 
+    fn free_rows(&self, _: &PipelineSession) -> usize {
+        self.0.free_rows()
+    }
+
     fn forward(
         &self,
         batch: &mut [Step<'_, PipelineSession>],
@@ -297,6 +301,26 @@ impl Trunk for Pipeline {
 }
 
 impl Inner {
+    /// Rows that the servers of the route compute in the time of its round trips.
+    fn free_rows(&self) -> usize {
+        let plan = self.plan.lock();
+        let (mut round_trips, mut a_row) = (0.0, 0.0);
+        for link in &plan.links {
+            let peers = &self.hub.peers;
+            let layers = link.layers.len();
+            let rtt = peers.rtt(&link.peer);
+            let Some((rtt, expected)) = rtt.zip(peers.expected(&link.peer, &self.model, layers, 1))
+            else {
+                return 0;
+            };
+            round_trips += rtt;
+            a_row += expected - rtt;
+        }
+        // Infinite where nothing is known, and not a number before the first route: both become 0
+        // or the limit.
+        ((round_trips / a_row) as usize).min(self.config.guesses)
+    }
+
     /// The rows that a step adds before layer 0, if the step is valid.
     fn input(
         self: &Arc<Self>,

@@ -376,7 +376,7 @@ impl Run<'_, '_> {
             },
         );
         Ok(Some(Next {
-            peer: link.peer.as_bytes().to_vec(),
+            peer: link.peer.clone(),
             session: link.session(),
             sequence,
         }))

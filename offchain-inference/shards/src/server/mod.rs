@@ -15,18 +15,19 @@ use std::{
         Arc,
     },
     thread::JoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use parking_lot::{Mutex, RwLock};
 
 use self::{
     outgoing::Outgoing,
-    queue::{Job, Key, Queue, Terms},
-    quota::{Nonces, Rates},
+    queue::{Job, Key, Queue, Room, Terms},
+    quota::{Nonces, Noted, Rates},
     span::Span,
 };
 use crate::{
+    accounts::Accounts,
     auth::{Account, Directory, Identity, Signed, Statement},
     config::ServiceConfig,
     integrity::Claim,
@@ -54,7 +55,7 @@ pub(crate) struct Server {
     metrics: Metrics,
     spans: RwLock<HashMap<ModelId, Running>>,
     /// Locked while a session is opened, so that the limit on sessions holds.
-    opening: Mutex<Nonces<[u8; 16]>>,
+    opening: Mutex<Nonces<Account, [u8; 16]>>,
     requests: Mutex<Rates<Peer>>,
     messages: Mutex<Rates<Peer>>,
     outgoing: Outgoing,
@@ -68,12 +69,14 @@ impl Server {
         identity: Arc<dyn Identity>,
         config: ServiceConfig,
         metrics: Metrics,
+        accounts: Arc<Accounts>,
     ) -> Arc<Self> {
         let config = Arc::new(RwLock::new(config));
         let outgoing = Outgoing {
             transport: transport.clone(),
             config: config.clone(),
             metrics: metrics.clone(),
+            accounts,
         };
         Arc::new(Self {
             transport,
@@ -149,8 +152,17 @@ impl Server {
     pub fn announcement(&self, model: &ModelId) -> Option<Announcement> {
         let spans = self.spans.read();
         let span = &spans.get(model)?.span;
-        let sessions: usize = spans.values().map(|s| s.span.queue.sessions(None)).sum();
-        let free = self.config.read().max_sessions.saturating_sub(sessions);
+        let (most, after) = {
+            let config = self.config.read();
+            (config.max_sessions, config.yield_after)
+        };
+        // Sessions that would yield count as free.
+        let sessions = spans
+            .values()
+            .flat_map(|running| running.span.queue.usefulness())
+            .filter(|(_, _, useful)| useful.elapsed() < after)
+            .count();
+        let free = most.saturating_sub(sessions);
         Some(Announcement {
             model: *model,
             layers: message::Span::new(&span.model.layers())?,
@@ -211,10 +223,6 @@ impl Server {
             return Err(Refusal::BadSignature);
         }
         let mut nonces = self.opening.lock();
-        let expires = open.body.time.saturating_add(skew);
-        if !nonces.remember(open.body.nonce, expires, now) {
-            return Err(Refusal::Replayed);
-        }
         let spans = self.spans.read();
         let span = spans.get(&open.body.model).ok_or(Refusal::NotHeld)?;
         let (held, asked) = (span.span.model.layers(), open.body.layers.range());
@@ -224,10 +232,36 @@ impl Server {
         let sessions = |account: Option<&Account>| -> usize {
             spans.values().map(|s| s.span.queue.sessions(account)).sum()
         };
-        if sessions(None) >= config.max_sessions
-            || sessions(Some(&open.account)) >= config.max_sessions_per_agent
-        {
+        if sessions(Some(&open.account)) >= config.max_sessions_per_agent {
             return Err(Refusal::TooManySessions);
+        }
+        let yielding = if sessions(None) >= config.max_sessions {
+            let all = spans
+                .values()
+                .flat_map(|running| running.span.queue.usefulness());
+            let accounts = &self.outgoing.accounts;
+            let balance = |account: &Account| accounts.balance(account);
+            let found = yielding(
+                all.collect(),
+                &open.account,
+                config.yield_after,
+                Instant::now(),
+                balance,
+            );
+            Some(found.ok_or(Refusal::TooManySessions)?)
+        } else {
+            None
+        };
+        // Only what opens a session takes memory.
+        let expires = open.body.time.saturating_add(skew);
+        match nonces.remember(&open.account, open.body.nonce, expires, now) {
+            Noted::New => {},
+            Noted::Known => return Err(Refusal::Replayed),
+            Noted::Full => return Err(Refusal::TooFast),
+        }
+        if let Some(key) = yielding {
+            spans.values().any(|running| running.span.queue.end(&key));
+            log::debug!(target: LOG_TARGET, "session {:x} of {} gives way", key.1, key.0);
         }
         let session = getrandom::u64().map_err(|_| Refusal::Failed)?;
         let terms = Terms {
@@ -271,9 +305,9 @@ impl Server {
     pub fn work(&self, from: Peer, work: Work, bytes: usize) {
         self.metrics.count_bytes("received", "server", bytes);
         let arrived = Instant::now();
-        let (rate, max_bytes) = {
+        let (rate, room) = {
             let config = self.config.read();
-            (config.messages_per_second, config.max_waiting_bytes)
+            (config.messages_per_second, Room::of(&config))
         };
         let sequence = work.sequence;
         let key = (from, work.session);
@@ -293,7 +327,7 @@ impl Server {
                     bytes,
                     arrived,
                 };
-                span.queue.push(&key, job, max_bytes)
+                span.queue.push(&key, job, room)
             }),
         };
         if let Err(refusal) = result {
@@ -309,9 +343,9 @@ impl Server {
     /// Takes in rows that another server passes on. Never blocks.
     pub fn pushed(&self, from: Peer, push: Push, bytes: usize) {
         self.metrics.count_bytes("received", "server", bytes);
-        let (rate, max_bytes) = {
+        let (rate, room) = {
             let config = self.config.read();
-            (config.messages_per_second, config.max_waiting_bytes)
+            (config.messages_per_second, Room::of(&config))
         };
         let allowed = self
             .messages
@@ -324,7 +358,7 @@ impl Server {
                 let Err((Refusal::UnknownSession, push)) = result else {
                     break;
                 };
-                result = running.span.queue.pushed(&from, push, max_bytes);
+                result = running.span.queue.pushed(&from, push, room);
             }
             result.map_err(|(refusal, _)| refusal)
         } else {
@@ -337,8 +371,7 @@ impl Server {
     }
 
     /// Lets `peer` push rows into a session.
-    pub fn upstream(&self, from: Peer, session: SessionId, peer: Vec<u8>) {
-        let peer = Peer::new(peer);
+    pub fn upstream(&self, from: Peer, session: SessionId, peer: Peer) {
         self.of_session((from, session), |queue, key| {
             queue.set_upstream(key, peer.clone())
         });
@@ -351,9 +384,17 @@ impl Server {
 
     /// Applies `act` to a session, in the queue that holds it.
     fn of_session(&self, key: Key, act: impl Fn(&Queue, &Key) -> bool) {
+        let rate = self.config.read().messages_per_second;
+        let allowed = self
+            .messages
+            .lock()
+            .take(&key.0, rate, 2.0 * rate, Instant::now());
         let spans = self.spans.read();
         let mut queues = spans.values().map(|running| &running.span.queue);
-        if !queues.any(|queue| act(queue, &key)) {
+        if !allowed {
+            queues.any(|queue| queue.end(&key));
+            self.outgoing.refused(&key.0, &Refusal::TooFast);
+        } else if !queues.any(|queue| act(queue, &key)) {
             self.metrics.refuse(&Refusal::UnknownSession);
         }
     }
@@ -382,9 +423,68 @@ impl Server {
     }
 }
 
+/// The session that gives way to a new one: the one that was least recently useful, if that is long
+/// ago. Otherwise an agent that has given this node more than it took gets the place of the agent
+/// that owes most.
+fn yielding(
+    sessions: Vec<(Key, Account, Instant)>,
+    newcomer: &Account,
+    after: Duration,
+    now: Instant,
+    balance: impl Fn(&Account) -> i128,
+) -> Option<Key> {
+    let idle = |useful: &Instant| now.saturating_duration_since(*useful) >= after;
+    let oldest = sessions.iter().min_by_key(|(_, _, useful)| *useful);
+    let oldest = oldest.filter(|(_, _, useful)| idle(useful));
+    let debtor = || {
+        let owing = sessions
+            .iter()
+            .map(|session| (balance(&session.1), session.2, session))
+            .filter(|(balance, ..)| *balance < 0);
+        let most = owing.min_by_key(|(balance, useful, _)| (*balance, *useful));
+        most.filter(|_| balance(newcomer) > 0)
+            .map(|(_, _, session)| session)
+    };
+    oldest.or_else(debtor).map(|(key, _, _)| key.clone())
+}
+
 impl Running {
     fn stop(self) {
         self.span.queue.stop();
         crate::join(self.thread);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_useful_session_or_the_greatest_debtor_gives_way() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let session = |n: u8, useful| ((Peer::new([n]), n.into()), [n; 32], at(useful));
+        let sessions = || {
+            vec![
+                session(1, 30),
+                session(2, 20),
+                session(3, 25),
+                session(4, 24),
+            ]
+        };
+        let balance = |account: &Account| match account[0] {
+            3 => -10,
+            4 => -9,
+            7 => 1,
+            _ => 0,
+        };
+        let found = |newcomer: u8, now| {
+            let after = Duration::from_secs(10);
+            yielding(sessions(), &[newcomer; 32], after, at(now), balance).map(|key| key.1)
+        };
+        assert_eq!(found(8, 29), None, "all were useful lately");
+        assert_eq!(found(8, 30), Some(2));
+        assert_eq!(found(7, 29), Some(3), "who gave displaces who owes");
+        assert_eq!(found(4, 29), None);
     }
 }

@@ -15,8 +15,9 @@ use std::{
 
 use parking_lot::RwLock;
 
-use super::queue::{Key, Queue};
+use super::queue::{Held, Key, Queue, Room};
 use crate::{
+    accounts::Accounts,
     config::ServiceConfig,
     message::{self, Done, Message, Next, Push, Refusal},
     metrics::Metrics,
@@ -36,6 +37,7 @@ pub(crate) struct Outgoing {
     pub transport: Arc<dyn Transport>,
     pub config: Arc<RwLock<ServiceConfig>>,
     pub metrics: Metrics,
+    pub accounts: Arc<Accounts>,
 }
 
 /// A session's senders: to its client, and to the servers after this one.
@@ -97,7 +99,7 @@ impl Outgoing {
     /// Sends an output to the next server, now or later, unless that server did not take the last
     /// one. The client brings rows that are not passed on.
     pub fn pass_on(&self, lanes: &mut Lanes, next: Next, data: &[u8]) {
-        let peer = Peer::new(next.peer);
+        let peer = next.peer;
         let payload = message::encode(&Message::Push(Push {
             session: next.session,
             sequence: next.sequence,
@@ -159,7 +161,7 @@ enum Taken {
 struct Lane(Option<Slow>);
 
 struct Slow {
-    queue: SyncSender<(Peer, Vec<u8>)>,
+    queue: SyncSender<(Peer, Vec<u8>, Held)>,
     /// Bytes of waiting messages.
     waiting: Arc<AtomicUsize>,
 }
@@ -192,10 +194,11 @@ impl Lane {
                 return Taken::Not;
             },
         };
-        let bytes = payload.len();
+        let (bytes, room) = (payload.len(), Room::of(&out.config.read()));
+        let held = Held::new(&out.metrics.waiting_bytes, bytes);
         let before = slow.waiting.fetch_add(bytes, Ordering::AcqRel);
-        let fits = before.saturating_add(bytes) <= out.config.read().max_waiting_bytes;
-        if fits && slow.queue.try_send((to.clone(), payload)).is_ok() {
+        let fits = before.saturating_add(bytes) <= room.of_one && held.all() <= room.of_all;
+        if fits && slow.queue.try_send((to.clone(), payload, held)).is_ok() {
             return Taken::Later;
         }
         slow.waiting.fetch_sub(bytes, Ordering::AcqRel);
@@ -207,13 +210,14 @@ impl Slow {
     fn start(
         mut send: impl FnMut(Peer, Vec<u8>) -> bool + Send + 'static,
     ) -> Result<Self, ServiceError> {
-        let (queue, queued) = sync_channel::<(Peer, Vec<u8>)>(WAITING);
+        let (queue, queued) = sync_channel::<(Peer, Vec<u8>, Held)>(WAITING);
         let waiting = Arc::new(AtomicUsize::new(0));
         let left = waiting.clone();
         crate::spawn("shards-waits", move || {
-            for (peer, payload) in queued {
+            for (peer, payload, held) in queued {
                 let bytes = payload.len();
                 let goes_on = send(peer, payload);
+                drop(held);
                 left.fetch_sub(bytes, Ordering::AcqRel);
                 if !goes_on {
                     return;
@@ -274,11 +278,12 @@ mod tests {
             transport: Arc::new(Stuck(Mutex::new(sender))),
             config: Arc::default(),
             metrics: Metrics::new(None).unwrap(),
+            accounts: Arc::default(),
         };
         let mut lanes = Lanes::default();
         for (sequence, peer) in [b"one", b"one", b"one", b"two", b"two"].iter().enumerate() {
             let next = Next {
-                peer: peer.to_vec(),
+                peer: Peer::new(*peer),
                 session: 7,
                 sequence: sequence as u64,
             };

@@ -15,6 +15,7 @@ use prometheus::Gauge;
 
 use crate::{
     auth::Account,
+    config::ServiceConfig,
     integrity::Claim,
     message::{Push, Refusal, SessionId, Work},
     transport::Peer,
@@ -24,9 +25,72 @@ use crate::{
 /// Number of recent answer parts of a session that the server can sign for.
 const CLAIMS: usize = 256;
 
-/// Maximum number of messages of a session that wait for rows from its upstream, and of rows that
-/// arrive before their messages.
-const AWAITED: usize = 64;
+/// Maximum number of waiting messages of a session, and of rows that arrive before their messages.
+const WAITING: usize = 64;
+
+/// Maximum number of edits of waiting messages that are joined.
+const JOINED_EDITS: usize = 1_024;
+
+/// Limits on waiting bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    /// Of one agent.
+    pub of_one: usize,
+    /// Of all agents, in all queues and outgoing lanes.
+    pub of_all: usize,
+}
+
+impl Room {
+    /// The limits of a configuration.
+    pub fn of(config: &ServiceConfig) -> Self {
+        Self {
+            of_one: config.max_waiting_bytes,
+            of_all: config.max_all_waiting_bytes,
+        }
+    }
+}
+
+/// A number of held bytes, which a gauge counts for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Held {
+    bytes: usize,
+    gauge: Gauge,
+}
+
+impl Held {
+    /// Counts `bytes` more.
+    pub fn new(gauge: &Gauge, bytes: usize) -> Self {
+        gauge.add(bytes as f64);
+        Self {
+            bytes,
+            gauge: gauge.clone(),
+        }
+    }
+
+    fn set(&mut self, bytes: usize) {
+        self.gauge.add(bytes as f64 - self.bytes as f64);
+        self.bytes = bytes;
+    }
+
+    fn add(&mut self, bytes: usize) {
+        self.set(self.bytes.saturating_add(bytes));
+    }
+
+    fn sub(&mut self, bytes: usize) {
+        self.set(self.bytes.saturating_sub(bytes));
+    }
+
+    /// All bytes that the gauge counts.
+    pub fn all(&self) -> usize {
+        self.gauge.get() as usize
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
 
 /// Key of a session: its number is unique on this server, but only its peer may use it.
 pub(crate) type Key = (Peer, SessionId);
@@ -55,6 +119,13 @@ impl Job {
     fn is_complete(&self) -> bool {
         self.work.data.len() == self.bytes
     }
+
+    /// Whether `next` can be joined to this message: both change branches, and compute nothing.
+    fn takes(&self, next: &Self) -> bool {
+        let computes = |job: &Self| job.rows > 0 || !job.work.parts.is_empty();
+        let edits = self.work.edits.len().saturating_add(next.work.edits.len());
+        !computes(self) && !computes(next) && edits <= JOINED_EDITS
+    }
 }
 
 /// A message to compute now.
@@ -70,8 +141,11 @@ struct Slot {
     /// Number of the next message.
     next: u64,
     waiting: VecDeque<Job>,
-    waiting_bytes: usize,
+    /// Memory of waiting messages and of early rows.
+    held: Held,
     last_used: Instant,
+    /// Time at which rows were last computed, or else of opening.
+    useful: Instant,
     /// The peer that may push rows.
     upstream: Option<Peer>,
     /// Rows that arrived before their messages.
@@ -106,12 +180,14 @@ pub(crate) struct Queue {
     state: Mutex<State>,
     wake: Condvar,
     open: Gauge,
+    held: Gauge,
 }
 
 impl Queue {
-    /// Creates a queue. `open` counts the sessions of all queues.
-    pub fn new(open: Gauge) -> Self {
+    /// Creates a queue. `open` counts the sessions of all queues, `held` their waiting bytes.
+    pub fn new(open: Gauge, held: Gauge) -> Self {
         Self {
+            held,
             state: Mutex::default(),
             wake: Condvar::new(),
             open,
@@ -124,8 +200,9 @@ impl Queue {
             terms,
             next: 0,
             waiting: VecDeque::new(),
-            waiting_bytes: 0,
+            held: Held::new(&self.held, 0),
             last_used: Instant::now(),
+            useful: Instant::now(),
             upstream: None,
             early: BTreeMap::new(),
             claims: VecDeque::new(),
@@ -162,30 +239,39 @@ impl Queue {
     }
 
     /// Adds a message behind the others of its session.
-    pub fn push(&self, key: &Key, mut job: Job, max_bytes: usize) -> Result<(), Refusal> {
+    pub fn push(&self, key: &Key, mut job: Job, room: Room) -> Result<(), Refusal> {
         let mut state = self.state.lock();
+        let fits = state.fits(key, job.work.held(), room);
         let slot = state.slots.get_mut(key).ok_or(Refusal::UnknownSession)?;
         if job.work.sequence != slot.next {
             return Err(Refusal::OutOfOrder);
         }
-        let own = job.work.data.len();
-        if slot.waiting_bytes.saturating_add(own) > max_bytes {
+        if !fits {
             return Err(Refusal::Busy);
         }
-        let awaited = slot.waiting.iter().filter(|job| !job.is_complete());
-        if job.work.pushed && awaited.count() >= AWAITED {
+        slot.last_used = Instant::now();
+        // Clients drop branches one by one, and faster than a slow pass ends.
+        if let Some(last) = slot.waiting.back_mut().filter(|last| last.takes(&job)) {
+            slot.held.add(size_of_val(job.work.edits.as_slice()));
+            last.work.edits.append(&mut job.work.edits);
+            if let Some(data) = slot.early.remove(&slot.next) {
+                slot.held.sub(data.len());
+            }
+            slot.next = slot.next.saturating_add(1);
+            return Ok(());
+        }
+        if slot.waiting.len() >= WAITING {
             return Err(Refusal::Busy);
         }
+        slot.held.add(job.work.held());
         if let Some(data) = slot.early.remove(&slot.next) {
             if job.work.pushed && data.len() == job.bytes {
                 job.work.data = data;
             } else {
-                slot.waiting_bytes = slot.waiting_bytes.saturating_sub(data.len());
+                slot.held.sub(data.len());
             }
         }
         slot.next = slot.next.saturating_add(1);
-        slot.waiting_bytes = slot.waiting_bytes.saturating_add(own);
-        slot.last_used = Instant::now();
         slot.waiting.push_back(job);
         state.make_ready(key);
         drop(state);
@@ -202,7 +288,7 @@ impl Queue {
         if slot.upstream.as_ref() != Some(&peer) {
             // Rows that another peer sent too early are dropped.
             let freed: usize = slot.early.values().map(Vec::len).sum();
-            slot.waiting_bytes = slot.waiting_bytes.saturating_sub(freed);
+            slot.held.sub(freed);
             slot.early.clear();
             slot.upstream = Some(peer);
         }
@@ -210,23 +296,25 @@ impl Queue {
     }
 
     /// Takes in rows from a session's upstream. Refused rows are dropped, and the session goes on.
-    pub fn pushed(&self, from: &Peer, push: Push, max_bytes: usize) -> Result<(), (Refusal, Push)> {
+    pub fn pushed(&self, from: &Peer, push: Push, room: Room) -> Result<(), (Refusal, Push)> {
         let mut state = self.state.lock();
         let found = state
             .slots
-            .iter_mut()
+            .iter()
             .find(|(key, slot)| key.1 == push.session && slot.upstream.as_ref() == Some(from));
-        let Some((key, slot)) = found else {
+        let Some(key) = found.map(|(key, _)| key.clone()) else {
             return Err((Refusal::UnknownSession, push));
         };
-        let key = key.clone();
-        let bytes = slot.waiting_bytes.saturating_add(push.data.len());
-        if bytes > max_bytes {
+        let bytes = push.data.len();
+        if !state.fits(&key, bytes, room) {
             return Err((Refusal::Busy, push));
         }
+        let Some(slot) = state.slots.get_mut(&key) else {
+            return Err((Refusal::UnknownSession, push));
+        };
         if push.sequence >= slot.next {
             let ahead = push.sequence - slot.next;
-            if ahead >= AWAITED as u64 || slot.early.contains_key(&push.sequence) {
+            if ahead >= WAITING as u64 || slot.early.contains_key(&push.sequence) {
                 return Err((Refusal::OutOfOrder, push));
             }
             slot.early.insert(push.sequence, push.data);
@@ -243,8 +331,7 @@ impl Queue {
             job.work.data = push.data;
             job.arrived = Instant::now();
         }
-        slot.waiting_bytes = bytes;
-        slot.last_used = Instant::now();
+        slot.held.add(bytes);
         state.make_ready(&key);
         drop(state);
         self.wake.notify_one();
@@ -269,7 +356,7 @@ impl Queue {
         let later = slot.early.split_off(&before);
         freed += slot.early.values().map(Vec::len).sum::<usize>();
         slot.early = later;
-        slot.waiting_bytes = slot.waiting_bytes.saturating_sub(freed);
+        slot.held.sub(freed);
         slot.last_used = Instant::now();
         state.make_ready(key);
         drop(state);
@@ -342,7 +429,7 @@ impl Queue {
     }
 
     /// Waits for messages of up to `max_rows` rows together (but at least one message), or for
-    /// sessions that ended or had no message for `idle`.
+    /// sessions that ended, had no message for `idle`, or awaited pushed rows for that time.
     pub fn next(&self, max_rows: usize, idle: Duration) -> Option<Turn> {
         let mut state = self.state.lock();
         loop {
@@ -350,7 +437,7 @@ impl Queue {
                 return None;
             }
             let now = Instant::now();
-            let idle_since = |slot: &Slot| now.saturating_duration_since(slot.last_used);
+            let idle_since = |slot: &Slot| now.saturating_duration_since(slot.silent_since());
             let expired: Vec<_> = state
                 .slots
                 .iter()
@@ -376,15 +463,27 @@ impl Queue {
         }
     }
 
-    /// Records that messages of these sessions were computed just now.
-    pub fn used<'a>(&self, keys: impl Iterator<Item = &'a Key>) {
+    /// Records that messages of these sessions, with rows or without, were computed just now.
+    pub fn used(&self, keys: &[(Key, bool)]) {
         let mut state = self.state.lock();
         let now = Instant::now();
-        for key in keys {
+        for (key, rows) in keys {
             if let Some(slot) = state.slots.get_mut(key) {
                 slot.last_used = now;
+                if *rows {
+                    slot.useful = now;
+                }
             }
         }
+    }
+
+    /// All sessions, with their accounts and the times when they were last useful.
+    pub fn usefulness(&self) -> Vec<(Key, Account, Instant)> {
+        let state = self.state.lock();
+        let slots = state.slots.iter();
+        slots
+            .map(|(key, slot)| (key.clone(), slot.terms.account, slot.useful))
+            .collect()
     }
 }
 
@@ -393,9 +492,30 @@ impl Slot {
     fn is_ready(&self) -> bool {
         self.waiting.front().is_some_and(Job::is_complete)
     }
+
+    /// Time since which nothing useful has happened. Neither other messages nor pushes renew the
+    /// time that the first message awaits its rows.
+    fn silent_since(&self) -> Instant {
+        let awaiting = self.waiting.front().filter(|job| !job.is_complete());
+        awaiting.map_or(self.last_used, |job| job.arrived.min(self.last_used))
+    }
 }
 
 impl State {
+    /// Whether a session's agent may hold `more` bytes.
+    fn fits(&self, key: &Key, more: usize, room: Room) -> bool {
+        let Some(slot) = self.slots.get(key) else {
+            return true;
+        };
+        let account = slot.terms.account;
+        let own = self.slots.values();
+        let own: usize = own
+            .filter(|slot| slot.terms.account == account)
+            .map(|slot| slot.held.bytes)
+            .fold(more, usize::saturating_add);
+        own <= room.of_one && slot.held.all().saturating_add(more) <= room.of_all
+    }
+
     /// Gives a session a turn, if it needs one and has none.
     fn make_ready(&mut self, key: &Key) {
         if self.slots.get(key).is_some_and(Slot::is_ready) && !self.ready.contains(key) {
@@ -431,7 +551,7 @@ impl State {
             }
             if let Some(job) = slot.waiting.pop_front() {
                 rows = rows.saturating_add(job.rows);
-                slot.waiting_bytes = slot.waiting_bytes.saturating_sub(job.work.data.len());
+                slot.held.sub(job.work.held());
                 if slot.is_ready() {
                     self.ready.push_back(key.clone());
                 }
@@ -452,13 +572,17 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::{Edit, Part};
 
     fn key(n: u8) -> Key {
         (Peer::new([n]), n.into())
     }
 
     fn queue(sessions: u8) -> Queue {
-        let queue = Queue::new(Gauge::new("open", "open").unwrap());
+        let queue = Queue::new(
+            Gauge::new("open", "open").unwrap(),
+            Gauge::new("held", "held").unwrap(),
+        );
         for n in 0..sessions {
             let terms = Terms {
                 account: [n % 2; 32],
@@ -488,6 +612,18 @@ mod tests {
         }
     }
 
+    const FIXED: usize = size_of::<Work>();
+
+    const PLENTY: Room = room(1 << 20);
+
+    /// Room for one message of so many rows.
+    const fn room(rows: usize) -> Room {
+        Room {
+            of_one: FIXED + rows,
+            of_all: 1 << 20,
+        }
+    }
+
     const IDLE: Duration = Duration::from_secs(3600);
 
     fn turn(queue: &Queue) -> Vec<(u8, u64)> {
@@ -502,7 +638,7 @@ mod tests {
     fn sessions_take_turns_and_go_together() {
         let queue = queue(3);
         for (n, sequence, rows) in [(0, 0, 2), (0, 1, 2), (1, 0, 8), (2, 0, 6), (0, 2, 1)] {
-            queue.push(&key(n), job(sequence, rows), 99).unwrap();
+            queue.push(&key(n), job(sequence, rows), PLENTY).unwrap();
         }
         assert_eq!(turn(&queue), [(0, 0), (2, 0)], "as many as fit, one each");
         assert_eq!(turn(&queue), [(1, 0)], "the passed-over one comes first");
@@ -513,8 +649,8 @@ mod tests {
     #[test]
     fn a_message_longer_than_a_pass_is_taken_alone() {
         let queue = queue(2);
-        queue.push(&key(0), job(0, 20), 99).unwrap();
-        queue.push(&key(1), job(0, 1), 99).unwrap();
+        queue.push(&key(0), job(0, 20), PLENTY).unwrap();
+        queue.push(&key(1), job(0, 1), PLENTY).unwrap();
         assert_eq!(turn(&queue), [(0, 0)]);
         assert_eq!(turn(&queue), [(1, 0)]);
     }
@@ -522,18 +658,24 @@ mod tests {
     #[test]
     fn messages_out_of_order_too_many_or_of_nobody_are_refused() {
         let queue = queue(1);
-        assert_eq!(queue.push(&key(0), job(1, 1), 9), Err(Refusal::OutOfOrder));
-        assert_eq!(queue.push(&key(0), job(0, 5), 9), Ok(()));
-        assert_eq!(queue.push(&key(0), job(0, 1), 9), Err(Refusal::OutOfOrder));
-        assert_eq!(queue.push(&key(0), job(1, 5), 9), Err(Refusal::Busy));
+        assert_eq!(
+            queue.push(&key(0), job(1, 1), room(9)),
+            Err(Refusal::OutOfOrder)
+        );
+        assert_eq!(queue.push(&key(0), job(0, 5), room(9)), Ok(()));
+        assert_eq!(
+            queue.push(&key(0), job(0, 1), room(9)),
+            Err(Refusal::OutOfOrder)
+        );
+        assert_eq!(queue.push(&key(0), job(1, 5), room(9)), Err(Refusal::Busy));
         let stranger = (Peer::new([9]), 0);
         assert_eq!(
-            queue.push(&stranger, job(0, 1), 9),
+            queue.push(&stranger, job(0, 1), room(9)),
             Err(Refusal::UnknownSession)
         );
         assert_eq!(turn(&queue).len(), 1);
         assert_eq!(
-            queue.push(&key(0), job(1, 9), 9),
+            queue.push(&key(0), job(1, 9), room(9)),
             Ok(()),
             "there is room again"
         );
@@ -546,8 +688,8 @@ mod tests {
             (queue.sessions(None), queue.sessions(Some(&[1; 32]))),
             (4, 2)
         );
-        queue.push(&key(0), job(0, 1), 9).unwrap();
-        queue.push(&key(1), job(0, 1), 9).unwrap();
+        queue.push(&key(0), job(0, 1), room(9)).unwrap();
+        queue.push(&key(1), job(0, 1), room(9)).unwrap();
         assert!(queue.end(&key(0)));
         assert!(!queue.end(&key(0)));
         queue.end_peer(&Peer::new([3]));
@@ -563,7 +705,7 @@ mod tests {
     #[test]
     fn an_idle_session_ends_and_one_with_a_waiting_message_does_not() {
         let queue = queue(2);
-        queue.push(&key(0), job(0, 1), 9).unwrap();
+        queue.push(&key(0), job(0, 1), room(9)).unwrap();
         let turn = queue.next(8, Duration::ZERO).unwrap();
         assert_eq!(
             (turn.expired, turn.ended, turn.tasks.len()),
@@ -592,19 +734,23 @@ mod tests {
         let queue = queue(2);
         let upstream = Peer::new([9]);
         assert!(queue.set_upstream(&key(0), upstream.clone()) && queue.has(&upstream));
-        let pushed = |push| queue.pushed(&upstream, push, 99).map_err(|(why, _)| why);
-        queue.push(&key(0), awaiting(0, 2), 99).unwrap();
-        queue.push(&key(0), job(1, 3), 99).unwrap();
-        queue.push(&key(1), job(0, 1), 99).unwrap();
+        let pushed = |push| {
+            queue
+                .pushed(&upstream, push, PLENTY)
+                .map_err(|(why, _)| why)
+        };
+        queue.push(&key(0), awaiting(0, 2), PLENTY).unwrap();
+        queue.push(&key(0), job(1, 3), PLENTY).unwrap();
+        queue.push(&key(1), job(0, 1), PLENTY).unwrap();
         assert_eq!(turn(&queue), [(1, 0)], "the other session does not wait");
         pushed(push(0, 2, 4)).unwrap();
-        queue.push(&key(0), awaiting(2, 4), 99).unwrap();
+        queue.push(&key(0), awaiting(2, 4), PLENTY).unwrap();
         pushed(push(0, 0, 2)).unwrap();
         assert_eq!(turn(&queue), [(0, 0)]);
         assert_eq!(turn(&queue), [(0, 1)]);
         let last = queue.next(8, IDLE).unwrap().tasks.remove(0);
         assert_eq!(last.job.work.data, [7; 4]);
-        assert_eq!(queue.state.lock().slots[&key(0)].waiting_bytes, 0);
+        assert_eq!(queue.state.lock().slots[&key(0)].held.bytes, 0);
     }
 
     #[test]
@@ -612,35 +758,35 @@ mod tests {
         let queue = queue(2);
         let upstream = Peer::new([9]);
         queue.set_upstream(&key(0), upstream.clone());
-        queue.push(&key(0), awaiting(0, 2), 20).unwrap();
-        let refused = |from: &Peer, push| queue.pushed(from, push, 20).unwrap_err().0;
+        queue.push(&key(0), awaiting(0, 2), room(20)).unwrap();
+        let refused = |from: &Peer, push| queue.pushed(from, push, room(20)).unwrap_err().0;
         let unknown = Refusal::UnknownSession;
         assert_eq!(refused(&Peer::new([8]), push(0, 0, 2)), unknown);
         assert_eq!(refused(&key(0).0, push(0, 0, 2)), unknown);
         assert_eq!(refused(&upstream, push(1, 0, 2)), unknown);
         assert_eq!(refused(&upstream, push(0, 0, 3)), Refusal::BadPush);
         assert_eq!(refused(&upstream, push(0, 0, 21)), Refusal::Busy);
-        let far = AWAITED as u64 + 1;
+        let far = WAITING as u64 + 1;
         assert_eq!(refused(&upstream, push(0, far, 2)), Refusal::OutOfOrder);
-        queue.pushed(&upstream, push(0, 0, 2), 20).unwrap();
+        queue.pushed(&upstream, push(0, 0, 2), room(20)).unwrap();
         assert_eq!(refused(&upstream, push(0, 0, 2)), Refusal::OutOfOrder);
-        queue.pushed(&upstream, push(0, 1, 2), 20).unwrap();
+        queue.pushed(&upstream, push(0, 1, 2), room(20)).unwrap();
         assert_eq!(refused(&upstream, push(0, 1, 2)), Refusal::OutOfOrder);
         // A new upstream inherits nothing from the previous one.
         queue.set_upstream(&key(0), Peer::new([8]));
         assert_eq!(refused(&upstream, push(0, 1, 2)), unknown);
-        assert_eq!(queue.state.lock().slots[&key(0)].waiting_bytes, 2);
+        assert_eq!(queue.state.lock().slots[&key(0)].held.bytes, FIXED + 2);
     }
 
     #[test]
     fn messages_that_await_rows_are_few_and_end_with_an_idle_session() {
         let queue = queue(1);
-        for sequence in 0..AWAITED as u64 {
-            queue.push(&key(0), awaiting(sequence, 2), 99).unwrap();
+        for sequence in 0..WAITING as u64 {
+            queue.push(&key(0), awaiting(sequence, 2), PLENTY).unwrap();
         }
-        let next = AWAITED as u64;
+        let next = WAITING as u64;
         assert_eq!(
-            queue.push(&key(0), awaiting(next, 2), 99),
+            queue.push(&key(0), awaiting(next, 2), PLENTY),
             Err(Refusal::Busy)
         );
         let turn = queue.next(8, Duration::ZERO).unwrap();
@@ -653,10 +799,10 @@ mod tests {
         let upstream = Peer::new([9]);
         queue.set_upstream(&key(0), upstream.clone());
         for sequence in 0..3 {
-            queue.push(&key(0), awaiting(sequence, 2), 99).unwrap();
+            queue.push(&key(0), awaiting(sequence, 2), PLENTY).unwrap();
         }
-        queue.pushed(&upstream, push(0, 1, 2), 99).unwrap();
-        queue.pushed(&upstream, push(0, 4, 2), 99).unwrap();
+        queue.pushed(&upstream, push(0, 1, 2), PLENTY).unwrap();
+        queue.pushed(&upstream, push(0, 4, 2), PLENTY).unwrap();
         assert!(queue.skip(&key(0), 2));
         for sequence in 0..2 {
             let task = queue.next(8, IDLE).unwrap().tasks.remove(0);
@@ -666,7 +812,91 @@ mod tests {
         assert!(queue.state.lock().ready.is_empty(), "the third is awaited");
         queue.skip(&key(0), 9);
         assert_eq!(turn(&queue), [(0, 2)]);
-        assert_eq!(queue.state.lock().slots[&key(0)].waiting_bytes, 0);
+        assert_eq!(queue.state.lock().slots[&key(0)].held.bytes, 0);
         assert!(!queue.skip(&(Peer::new([5]), 0), 9));
+    }
+
+    #[test]
+    fn every_kind_of_waiting_memory_counts_for_the_agent_and_for_all() {
+        let queue = queue(4);
+        // Sessions 0 and 2 are of one agent.
+        let mut edits = job(0, 0);
+        edits.work.edits = vec![Edit::Drop(1); 100];
+        edits.work.parts = vec![
+            Part {
+                branch: 0,
+                position: 0,
+                rows: 0
+            };
+            100
+        ];
+        let size = edits.work.held();
+        assert!(size >= FIXED + 100 * (size_of::<Edit>() + size_of::<Part>()));
+        let of_one = Room {
+            of_one: size + FIXED + 5,
+            of_all: 1 << 20,
+        };
+        queue.push(&key(0), edits, of_one).unwrap();
+        assert_eq!(queue.push(&key(2), job(0, 6), of_one), Err(Refusal::Busy));
+        assert_eq!(queue.push(&key(2), job(0, 5), of_one), Ok(()));
+        let of_all = Room {
+            of_one: 1 << 20,
+            of_all: size + 2 * FIXED + 5,
+        };
+        assert_eq!(queue.held.get() as usize, size + FIXED + 5);
+        assert_eq!(queue.push(&key(1), job(0, 1), of_all), Err(Refusal::Busy));
+        assert_eq!(queue.push(&key(1), job(0, 0), of_all), Ok(()));
+        queue.end(&key(0));
+        assert_eq!(queue.held.get() as usize, 2 * FIXED + 5);
+        queue.stop();
+        assert_eq!(queue.held.get(), 0.0);
+    }
+
+    #[test]
+    fn waiting_messages_are_few_whatever_they_are_and_edits_are_joined() {
+        let queue = queue(1);
+        let part = Part {
+            branch: 0,
+            position: 0,
+            rows: 1,
+        };
+        for sequence in 0..WAITING as u64 {
+            let mut job = job(sequence, 1);
+            job.work.parts.push(part);
+            queue.push(&key(0), job, PLENTY).unwrap();
+        }
+        let mut edits = job(WAITING as u64, 0);
+        edits.work.edits.push(Edit::Drop(1));
+        assert_eq!(queue.push(&key(0), edits, PLENTY), Err(Refusal::Busy));
+        turn(&queue);
+        for n in 0..300 {
+            let mut edits = job(WAITING as u64 + n, 0);
+            edits.work.edits.push(Edit::Drop(n as u32));
+            queue.push(&key(0), edits, PLENTY).unwrap();
+        }
+        assert_eq!(queue.state.lock().slots[&key(0)].waiting.len(), WAITING);
+        for _ in 1..WAITING {
+            turn(&queue);
+        }
+        let last = queue.next(8, IDLE).unwrap().tasks.remove(0);
+        assert_eq!(last.job.work.edits.len(), 300);
+        assert_eq!(queue.held.get(), 0.0);
+    }
+
+    #[test]
+    fn neither_messages_nor_pushes_renew_the_wait_for_rows() {
+        let queue = queue(1);
+        let upstream = Peer::new([9]);
+        queue.set_upstream(&key(0), upstream.clone());
+        queue.push(&key(0), awaiting(0, 2), PLENTY).unwrap();
+        let since = |queue: &Queue| queue.state.lock().slots[&key(0)].silent_since();
+        let first = since(&queue);
+        queue.pushed(&upstream, push(0, 1, 2), PLENTY).unwrap();
+        queue.push(&key(0), job(1, 0), PLENTY).unwrap();
+        queue.used(&[(key(0), false)]);
+        assert_eq!(since(&queue), first);
+        queue.pushed(&upstream, push(0, 0, 2), PLENTY).unwrap();
+        assert!(since(&queue) >= first, "it is no longer awaited");
+        assert_eq!(turn(&queue), [(0, 0)]);
     }
 }

@@ -7,11 +7,12 @@ use std::{
     time::Instant,
 };
 
-/// Maximum number of buckets; beyond it, full buckets are forgotten.
+/// Maximum number of buckets, and of accounts with nonces; beyond it, full buckets and expired
+/// nonces are forgotten.
 const MAX_KEYS: usize = 4_096;
 
-/// Maximum number of nonces that are kept.
-const MAX_NONCES: usize = 65_536;
+/// Maximum number of nonces of an account that are kept.
+const MAX_NONCES: usize = 1_024;
 
 #[derive(Clone, Copy)]
 struct Bucket {
@@ -63,26 +64,69 @@ impl<K: Eq + Hash + Clone> Rates<K> {
     }
 }
 
-/// Recently used nonces.
-#[derive(Default)]
-pub(crate) struct Nonces<N> {
+/// Recently used nonces of each account.
+pub(crate) struct Nonces<A, N> {
+    of: HashMap<A, Used<N>>,
+}
+
+struct Used<N> {
     known: HashSet<N>,
     order: VecDeque<(u64, N)>,
 }
 
-impl<N: Eq + Hash + Clone> Nonces<N> {
-    /// Remembers `nonce` until `expires`; later its message is refused for its age. Returns false
-    /// if the nonce is known already, or if the memory is full. Times are in milliseconds.
-    pub fn remember(&mut self, nonce: N, expires: u64, now: u64) -> bool {
+/// Whether a nonce was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Noted {
+    /// For the first time.
+    New,
+    /// It is known already.
+    Known,
+    /// The account has used too many in this time, or too many accounts have.
+    Full,
+}
+
+impl<A, N> Default for Nonces<A, N> {
+    fn default() -> Self {
+        Self { of: HashMap::new() }
+    }
+}
+
+impl<A: Eq + Hash + Clone, N: Eq + Hash + Clone> Nonces<A, N> {
+    /// Remembers `nonce` of `account` until `expires`; later its message is refused for its age.
+    /// Times are in milliseconds. No account can use up the memory of another.
+    pub fn remember(&mut self, account: &A, nonce: N, expires: u64, now: u64) -> Noted {
+        if self.of.len() >= MAX_KEYS && !self.of.contains_key(account) {
+            self.of.retain(|_, used| {
+                used.forget(now);
+                !used.known.is_empty()
+            });
+            if self.of.len() >= MAX_KEYS {
+                return Noted::Full;
+            }
+        }
+        let used = self.of.entry(account.clone()).or_insert_with(|| Used {
+            known: HashSet::new(),
+            order: VecDeque::new(),
+        });
+        used.forget(now);
+        if used.known.contains(&nonce) {
+            return Noted::Known;
+        }
+        if used.known.len() >= MAX_NONCES {
+            return Noted::Full;
+        }
+        used.known.insert(nonce.clone());
+        used.order.push_back((expires, nonce));
+        Noted::New
+    }
+}
+
+impl<N: Eq + Hash> Used<N> {
+    fn forget(&mut self, now: u64) {
         while let Some((_, old)) = self.order.front().filter(|(until, _)| *until < now) {
             self.known.remove(old);
             self.order.pop_front();
         }
-        if self.known.len() >= MAX_NONCES || !self.known.insert(nonce.clone()) {
-            return false;
-        }
-        self.order.push_back((expires, nonce));
-        true
     }
 }
 
@@ -123,19 +167,27 @@ mod tests {
     #[test]
     fn a_nonce_is_good_once_while_its_message_could_be() {
         let mut nonces = Nonces::default();
-        assert!(nonces.remember(7, 100, 0));
-        assert!(!nonces.remember(7, 100, 100));
-        assert!(nonces.remember(8, 200, 101));
-        assert_eq!(nonces.known.len(), 1, "the old one is forgotten");
+        assert_eq!(nonces.remember(&1, 7, 100, 0), Noted::New);
+        assert_eq!(nonces.remember(&1, 7, 100, 100), Noted::Known);
+        assert_eq!(nonces.remember(&2, 7, 100, 100), Noted::New);
+        assert_eq!(nonces.remember(&1, 8, 200, 101), Noted::New);
+        assert_eq!(nonces.of[&1].known.len(), 1, "the old one is forgotten");
     }
 
     #[test]
-    fn nonces_take_bounded_memory() {
+    fn an_account_that_uses_up_its_nonces_keeps_nobody_else_out() {
         let mut nonces = Nonces::default();
-        let taken = (0..MAX_NONCES + 5)
-            .filter(|&n| nonces.remember(n, 10, 0))
-            .count();
-        assert_eq!(taken, MAX_NONCES);
-        assert!(nonces.remember(MAX_NONCES, 30, 20));
+        for n in 0..MAX_NONCES {
+            assert_eq!(nonces.remember(&0, n, 10, 0), Noted::New);
+        }
+        assert_eq!(nonces.remember(&0, MAX_NONCES, 10, 0), Noted::Full);
+        assert_eq!(nonces.remember(&1, 0, 10, 0), Noted::New);
+        assert_eq!(nonces.remember(&0, MAX_NONCES, 30, 20), Noted::New);
+        for account in 2..MAX_KEYS {
+            assert_eq!(nonces.remember(&account, 0, 30, 20), Noted::New);
+        }
+        assert_eq!(nonces.remember(&MAX_KEYS, 0, 30, 5), Noted::Full);
+        assert_eq!(nonces.remember(&MAX_KEYS, 0, 90, 60), Noted::New);
+        assert_eq!(nonces.of.len(), 1);
     }
 }

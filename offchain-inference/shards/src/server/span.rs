@@ -129,7 +129,10 @@ impl Span {
         let throughput = measure(&model)?;
         Ok(Self {
             id,
-            queue: Arc::new(Queue::new(outgoing.metrics.sessions.clone())),
+            queue: Arc::new(Queue::new(
+                outgoing.metrics.sessions.clone(),
+                outgoing.metrics.waiting_bytes.clone(),
+            )),
             throughput: AtomicU64::new(throughput.to_bits()),
             model,
             directory,
@@ -196,7 +199,11 @@ impl Span {
             if stopped {
                 sessions.clear();
             }
-            let keys: Vec<_> = turn.tasks.iter().map(|task| task.key.clone()).collect();
+            let used: Vec<_> = turn
+                .tasks
+                .iter()
+                .map(|task| (task.key.clone(), task.job.rows > 0))
+                .collect();
             for answer in self.compute(&mut sessions, turn.tasks) {
                 if answer.result.is_err() {
                     self.queue.end(&answer.key);
@@ -206,7 +213,7 @@ impl Span {
                     self.answer(&mut held.lanes, answer);
                 }
             }
-            self.queue.used(keys.iter());
+            self.queue.used(&used);
             let now = self.model.cache_positions_used() as f64;
             metrics.positions.add(now - positions);
             positions = now;
@@ -295,6 +302,10 @@ impl Span {
             .forward_layers(layers, &mut steps)
             .map_err(refusal)?;
         let took = started.elapsed();
+        for Prepared { task, .. } in ready.iter() {
+            let accounts = &self.outgoing.accounts;
+            accounts.took(&task.terms.account, task.job.rows, count);
+        }
         let metrics = &self.outgoing.metrics;
         observe(&metrics.pass_seconds, took);
         metrics.pass_rows.observe(rows as f64);

@@ -105,6 +105,48 @@ fn answers_and_scores_of_a_real_model_are_those_of_the_whole() {
     }
 }
 
+#[test]
+fn guesses_save_round_trips_and_change_no_text() {
+    let path = smollm2();
+    let whole = backend(Swarm::new(&path).whole());
+    let options = GenerateOptions {
+        max_tokens: 24,
+        sampling: Sampling::greedy(),
+        ..GenerateOptions::default()
+    };
+    let prompt = Prompt::data("1, 2, 3, 4, 5, 1, 2, 3, 4, 5, 1, 2, 3, 4, 5, 1, 2,");
+    let expected = whole
+        .generate(&prompt, &options, &Cancel::new(), &mut |_| {})
+        .unwrap();
+    let mut swarm = Swarm::new(&path);
+    let servers = [swarm.server(0..15), swarm.server(15..30)];
+    // Far longer than a row takes to compute.
+    swarm.network.set_delay(Duration::from_millis(50));
+    let user = swarm.node();
+    let rows = || servers[0].service.metrics().served_rows.get();
+    let mut passes = vec![];
+    for guesses in [0, 16] {
+        let config = PipelineConfig {
+            guesses,
+            remembered: 0,
+            ..config()
+        };
+        let pipeline = backend(swarm.pipeline(&user, config));
+        let before = rows();
+        let done = pipeline
+            .generate(&prompt, &options, &Cancel::new(), &mut |_| {})
+            .unwrap();
+        assert_eq!(done.tokens, expected.tokens);
+        // Rows of wrong guesses are computed for nothing, and no others.
+        let least = (done.prompt_tokens.unwrap() + done.tokens.len() - 1) as f64;
+        assert!(rows() - before >= least);
+        assert_eq!(guesses > 0, rows() - before > least || done.passes < 23);
+        passes.push(done.passes);
+    }
+    assert_eq!(passes[0], 23);
+    assert!(passes[1] <= 8, "{passes:?}");
+}
+
 /// An operation on sequences.
 #[derive(Clone, Debug)]
 enum Act {

@@ -496,7 +496,7 @@ fn rows_are_pushed_by_whom_the_client_names_and_nobody_else() {
     let tell = |from: &Client, peer: &Peer| {
         from.send_bytes(message::encode(&Message::Upstream {
             session,
-            peer: peer.as_bytes().to_vec(),
+            peer: peer.clone(),
         }));
     };
     let counted = |refusal, by: f64, act: &dyn Fn()| {
@@ -546,7 +546,7 @@ fn an_output_goes_on_to_whom_the_client_names() {
     let pushed = next.pushes();
     let mut first = work(session, 0, &[(0, 0, 2)]);
     first.next = Some(Next {
-        peer: next.endpoint.local().as_bytes().to_vec(),
+        peer: next.endpoint.local(),
         session: 77,
         sequence: 5,
     });
@@ -556,7 +556,7 @@ fn an_output_goes_on_to_whom_the_client_names() {
     // A message of an unknown session costs only its rows.
     let mut second = work(session, 1, &[(0, 2, 1)]);
     second.next = Some(Next {
-        peer: b"nobody".to_vec(),
+        peer: Peer::new(*b"nobody"),
         session: 77,
         sequence: 6,
     });
@@ -689,4 +689,151 @@ fn a_user_whom_nobody_serves_is_told_why() {
         error.downcast_ref(),
         Some(&PipelineError::Open(OpenError::NoAgent))
     );
+}
+
+/// Sends a gibibyte of the worst that one client with a session may send, straight to the server.
+#[test]
+fn a_client_at_its_worst_makes_the_server_hold_little() {
+    const SENT: usize = 1 << 30;
+    const MOST: f64 = (64u32 << 20) as f64;
+    let scene = Scene::new(ServiceConfig {
+        max_sessions_per_agent: 8,
+        ..unhurried()
+    });
+    let client = scene.client(100, true);
+    let from = client.endpoint.local();
+    let upstream = Peer::new(*b"upstream");
+    let service = &scene.server.service;
+    let metrics = service.metrics();
+    let (mut sent, mut most) = (0, 0f64);
+    let mut send = |from: &Peer, message: &Message| {
+        let payload = message::encode(message);
+        sent += payload.len();
+        service.message(from.clone(), payload);
+        most = most.max(metrics.waiting_bytes.get());
+        sent
+    };
+    // Rows that never come keep the work from being done.
+    let stuck = || {
+        let session = scene.opened(&client).session;
+        service.message(
+            from.clone(),
+            message::encode(&Message::Upstream {
+                session,
+                peer: upstream.clone(),
+            }),
+        );
+        let mut first = work(session, 0, &[(0, 0, 1)]);
+        to_push(&mut first);
+        service.message(from.clone(), message::encode(&Message::Work(first)));
+        session
+    };
+    let long = Peer::new(vec![7; 4 << 20]);
+    for round in 0.. {
+        let session = stuck();
+        let mut edits = work(session, 1, &[(0, 0, 1)]);
+        edits.edits = vec![Edit::Drop(1); 1_024];
+        edits.next = Some(Next {
+            peer: from.clone(),
+            session,
+            sequence: 0,
+        });
+        for sequence in 1..40 {
+            edits.sequence = sequence;
+            send(&from, &Message::Work(edits.clone()));
+        }
+        for sequence in 40..50 {
+            let data = vec![0; 4 << 20];
+            let push = Push {
+                session,
+                sequence,
+                data,
+            };
+            send(&upstream, &Message::Push(push));
+        }
+        let mut named = work(session, 40, &[(0, 0, 1)]);
+        named.next = Some(Next {
+            peer: long.clone(),
+            session,
+            sequence: 0,
+        });
+        send(&from, &Message::Work(named));
+        let peer = long.clone();
+        let sent = send(&from, &Message::Upstream { session, peer });
+        if sent >= SENT {
+            assert!(round > 0);
+            break;
+        }
+        // The six oldest sessions stay; the newest makes room for the next attempt.
+        if round >= 6 {
+            send(&from, &Message::Close(session));
+        }
+    }
+    assert!(most > 1e6 && most < MOST, "{most} bytes were held");
+    assert!(scene.counted(&Refusal::Malformed) > 0.0 && scene.counted(&Refusal::Busy) > 0.0);
+    service.disconnected(&from);
+    eventually("the release", || metrics.waiting_bytes.get() == 0.0);
+}
+
+#[test]
+fn messages_that_compute_nothing_are_limited_in_rate_too() {
+    let scene = Scene::new(ServiceConfig {
+        messages_per_second: 5.0,
+        ..unhurried()
+    });
+    let client = scene.client(100, true);
+    let session = scene.opened(&client).session;
+    for _ in 0..60 {
+        client.send_bytes(message::encode(&Message::Skip { session, before: 0 }));
+    }
+    eventually("the refusal", || scene.counted(&Refusal::TooFast) > 0.0);
+    let metrics = scene.server.service.metrics();
+    eventually("the session's end", || metrics.sessions.get() == 0.0);
+}
+
+#[test]
+fn a_session_that_computes_nothing_yields_to_a_new_one() {
+    let scene = Scene::new(ServiceConfig {
+        max_sessions: 2,
+        yield_after: Duration::ZERO,
+        ..unhurried()
+    });
+    let (hoarder, other) = (scene.client(100, true), scene.client(101, true));
+    let [idle, busy] = [0, 1].map(|_| scene.opened(&hoarder).session);
+    assert!(hoarder.done(work(busy, 0, &[(0, 0, 1)])).is_ok());
+    // A message without rows makes a session no more useful; later messages show that it was taken.
+    hoarder.send(work(idle, 0, &[]));
+    assert!(hoarder.done(work(busy, 1, &[(0, 1, 1)])).is_ok());
+    let new = scene.opened(&other).session;
+    assert!(other.done(work(new, 0, &[(0, 0, 1)])).is_ok());
+    assert!(hoarder.done(work(busy, 2, &[(0, 2, 1)])).is_ok());
+    assert_eq!(
+        hoarder.done(work(idle, 1, &[(0, 0, 1)])),
+        Err(Refusal::UnknownSession)
+    );
+    assert_eq!(scene.counted(&Refusal::TooManySessions), 0.0);
+}
+
+#[test]
+fn only_what_opens_a_session_uses_its_nonce_up() {
+    let scene = Scene::new(ServiceConfig {
+        max_sessions_per_agent: 1,
+        ..unhurried()
+    });
+    let client = scene.client(100, true);
+    let ask = |open: &Open| client.ask(&Request::Open(scene.sign(&client, open.clone())));
+    let mut open = scene.open();
+    open.model = [9; 32];
+    assert_eq!(ask(&open), Response::Refused(Refusal::NotHeld));
+    open.model = MODEL;
+    let Response::Opened(first) = ask(&open) else {
+        panic!("the nonce is unused");
+    };
+    let second = scene.open();
+    assert_eq!(ask(&second), Response::Refused(Refusal::TooManySessions));
+    client.send_bytes(message::encode(&Message::Close(first.session)));
+    let metrics = scene.server.service.metrics();
+    eventually("the session's end", || metrics.sessions.get() == 0.0);
+    assert_eq!(ask(&open), Response::Refused(Refusal::Replayed));
+    assert!(matches!(ask(&second), Response::Opened(_)));
 }

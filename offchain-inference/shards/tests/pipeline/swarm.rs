@@ -74,7 +74,11 @@ impl Swarm {
 
     pub fn node_of(&self, agent: Agent, config: ServiceConfig) -> Node {
         let account = agent.account().unwrap();
-        let endpoint = self.network.join(&format!("node {}", account[0]));
+        self.node_called(&format!("node {}", account[0]), agent, config)
+    }
+
+    pub fn node_called(&self, name: &str, agent: Agent, config: ServiceConfig) -> Node {
+        let endpoint = self.network.join(name);
         let service = Service::start(
             endpoint.clone(),
             self.agents.clone(),
@@ -184,6 +188,8 @@ pub fn config() -> PipelineConfig {
         most_step_timeout: Duration::from_secs(60),
         request_timeout: Duration::from_secs(60),
         patience: Duration::from_secs(60),
+        // By chance; tests of checks ask for them.
+        spot_check: 0.0,
         ..PipelineConfig::default()
     }
 }

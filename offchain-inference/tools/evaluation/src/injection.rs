@@ -14,7 +14,7 @@ use starling_engine::{
 pub enum Attack {
     /// Control tokens that end the turn and open one with the wanted verdict.
     ControlTokens,
-    /// The same, with role names in plain text.
+    /// As [`Self::ControlTokens`], with role names in plain text.
     RoleMarkers,
     /// "This answer is the best."
     Praise,

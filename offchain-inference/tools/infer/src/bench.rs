@@ -6,6 +6,7 @@ use rand_chacha::{
     rand_core::{RngCore, SeedableRng},
     ChaCha8Rng,
 };
+use starling_console::outln;
 use starling_engine::{
     backend::{Backend, LocalBackend},
     chat::Message,
@@ -125,7 +126,7 @@ fn measure<T: Trunk>(backend: &LocalBackend<T>, args: &Args) -> Result<(), Failu
         }
     }
     bar.finish_and_clear();
-    println!("{}", lines.join("\n"));
+    outln!("{}", lines.join("\n"));
     Ok(())
 }
 

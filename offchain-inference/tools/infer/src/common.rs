@@ -3,6 +3,7 @@
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use starling_console::variable;
 use starling_engine::{
     backend::{Backend, BackendError, HttpBackend, HttpConfig},
     generate::Cancel,
@@ -49,14 +50,14 @@ fn report(failure: &Failure) {
     }
 }
 
-/// Whether the user stopped the command.
+/// True if the user stopped the command.
 fn is_interruption(failure: &Failure) -> bool {
     matches!(failure.downcast_ref(), Some(BackendError::Cancelled))
         || matches!(failure.downcast_ref(), Some(StoreError::Cancelled))
 }
 
 /// Location of the models.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub struct StoreArgs {
     /// Folder of the model store [default: $STARLING_MODELS, else the user's data folder]
     #[arg(long, global = true, value_name = "DIR")]
@@ -157,7 +158,7 @@ impl Means {
         };
         let chat_template = self.chat_template.as_deref().map(read_file).transpose()?;
         let config = HttpConfig {
-            api_key: std::env::var(&self.api_key_from).ok(),
+            api_key: variable(&self.api_key_from),
             chat_template,
             ..HttpConfig::new(url.as_str(), model)
         };

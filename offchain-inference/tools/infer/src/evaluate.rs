@@ -2,6 +2,7 @@
 //! `starling-infer eval`.
 
 use crate::common::{cancel_on_interrupt, item_bar, read_file, Failure, Means, StoreArgs};
+use starling_console::outln;
 use starling_engine::{backend::Backend, generate::Cancel, rank::RankerKind};
 use starling_evaluation::{evaluate, evaluate_ranker, paired, Items, Measure, Task};
 use std::{fmt::Write, path::PathBuf, time::Instant};
@@ -69,7 +70,7 @@ pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
         measured.push((model_label(model), rows));
     }
     let table = table(&measured) + &comparison(&measured);
-    print!("{table}");
+    outln!("{}", table.to_string().trim_end());
     if let Some(path) = &args.output {
         let earlier = if path.exists() {
             read_file(path)? + "\n"

@@ -5,6 +5,7 @@ use crate::{
     common::{cancel_on_interrupt, item_bar, Failure, Means, StoreArgs},
     evaluate::model_label,
 };
+use starling_console::outln;
 use starling_engine::rank::{Quoting, RankerKind};
 use starling_evaluation::injection::{measure, Attack};
 use starling_evaluation::{Items, Task};
@@ -39,8 +40,8 @@ pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
         return Err("HellaSwag has choices".into());
     };
     let cancel = cancel_on_interrupt()?;
-    println!("| model | ranker | defences | attack | score moved by | 95 % interval | beats the right answer |");
-    println!("|---|---|---|---|---|---|---|");
+    outln!("| model | ranker | defences | attack | score moved by | 95 % interval | beats the right answer |");
+    outln!("|---|---|---|---|---|---|---|");
     for model in &args.model {
         let backend = args.means.backend(store, model)?;
         for &kind in &args.rankers {
@@ -61,7 +62,7 @@ pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
                 bar.finish_and_clear();
                 for effect in effects {
                     let name = effect.attack.map_or("none", Attack::name);
-                    println!(
+                    outln!(
                         "| {} | {kind} | {label} | {name} | {:+.4} | {:+.4} – {:+.4} | {:.0} % |",
                         model_label(model),
                         effect.moved.value,

@@ -8,6 +8,11 @@ pub mod generate;
 pub mod injection;
 pub mod models;
 pub mod rank;
+mod recommend;
 pub mod tokenize;
 
-pub use common::{cancel_on_interrupt, exit_code, item_bar, model_path, Failure, StoreArgs};
+pub use starling_engine::generate::Cancel;
+
+pub use common::{
+    cancel_on_interrupt, exit_code, item_bar, model_path, Failure, FetchBar, StoreArgs,
+};

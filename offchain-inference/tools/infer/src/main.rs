@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let store = &cli.store;
     exit_code(match cli.command {
-        Command::Models(command) => models::run(store, command),
+        Command::Models(command) => models::run(store, false, command),
         Command::Generate(args) => generate::run(store, args),
         Command::Rank(args) => rank::run(store, args),
         Command::Calibrate(args) => rank::calibrate(store, args),

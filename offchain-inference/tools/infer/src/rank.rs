@@ -5,6 +5,7 @@ use crate::common::{
     cancel_on_interrupt, default_ranker, item_bar, read_file, Failure, ModelArgs, StoreArgs,
 };
 use serde::{Deserialize, Serialize};
+use starling_console::outln;
 use starling_engine::{
     chat::Message,
     rank::{self, Quantiles, RankerKind},
@@ -114,12 +115,12 @@ pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
             .for_each(|score| *score = reference.scores.quantile(*score));
     }
     if args.json {
-        println!("{}", serde_json::to_string(&scores)?);
+        outln!("{}", serde_json::to_string(&scores)?);
     } else {
         let mut order: Vec<_> = scores.iter().zip(&responses).collect();
         order.sort_by(|a, b| b.0.total_cmp(a.0));
         for (score, response) in order {
-            println!("{score:.6}  {}", shown(response));
+            outln!("{score:.6}  {}", shown(response));
         }
     }
     Ok(())

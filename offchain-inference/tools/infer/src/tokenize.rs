@@ -2,6 +2,7 @@
 //! `starling-infer tokenize`.
 
 use crate::common::{model_path, text_or_stdin, Failure, StoreArgs};
+use starling_console::outln;
 use starling_engine::{
     gguf::Gguf,
     tokenizer::{Specials, Tokenizer},
@@ -33,7 +34,7 @@ pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
     let tokens = tokenizer.encode(&text_or_stdin(args.text)?, specials);
     if args.ids {
         let ids: Vec<_> = tokens.iter().map(ToString::to_string).collect();
-        println!("{}", ids.join(" "));
+        outln!("{}", ids.join(" "));
     } else {
         for &token in &tokens {
             let special = if tokenizer.is_special(token) {
@@ -41,7 +42,7 @@ pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
             } else {
                 ""
             };
-            println!(
+            outln!(
                 "{token:>7} {:?}{special}",
                 tokenizer.token_text(token).unwrap_or_default()
             );

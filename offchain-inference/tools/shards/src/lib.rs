@@ -3,6 +3,7 @@
 
 pub mod calibrate;
 pub mod evidence;
+pub mod guesses;
 pub mod recover;
 pub mod speed;
 mod split;
@@ -44,15 +45,21 @@ impl Source {
         Ok(Model::load_from(&self.gguf, options)?)
     }
 
-    /// The first tokens of the contexts of HellaSwag's first `n` items.
-    fn texts(&self, data: &Path, n: usize, tokens: usize) -> Result<Vec<Vec<TokenId>>, Failure> {
+    /// The contexts of HellaSwag's first `n` items.
+    fn contexts(&self, data: &Path, n: usize) -> Result<Vec<String>, Failure> {
         let Items::Choices(items) = Task::HellaSwag.load(data, n)? else {
             return Err("HellaSwag has no choices".into());
         };
-        let texts: Vec<_> = items
+        Ok(items.into_iter().map(|item| item.context).collect())
+    }
+
+    /// The first tokens of these contexts.
+    fn texts(&self, data: &Path, n: usize, tokens: usize) -> Result<Vec<Vec<TokenId>>, Failure> {
+        let contexts = self.contexts(data, n)?;
+        let texts: Vec<_> = contexts
             .iter()
-            .map(|item| {
-                let prompt = Prompt::data(item.context.as_str());
+            .map(|context| {
+                let prompt = Prompt::data(context.as_str());
                 let mut text = self.tokenizer.encode_prompt(&prompt);
                 text.truncate(tokens);
                 text

@@ -4,7 +4,7 @@
 
 use clap::{Parser, Subcommand};
 use starling_infer::{exit_code, StoreArgs};
-use starling_shards_tool::{calibrate, evidence, recover, speed, wires, OutputArgs};
+use starling_shards_tool::{calibrate, evidence, guesses, recover, speed, wires, OutputArgs};
 use std::process::ExitCode;
 
 /// Measures models that are cut into spans: the effects of wire formats, the distance of honest
@@ -30,8 +30,10 @@ enum Command {
     Wires(wires::Args),
     /// Measure the distance of honest and of cheating servers, against the tolerances.
     Calibrate(calibrate::Args),
-    /// Show who signed contradicting outputs and, with a model, who is wrong.
+    /// Show the signers of contradicting outputs and, with a model, the wrong one.
     Evidence(evidence::Args),
+    /// Measure what guessed tokens save a pipeline with network delay.
+    Guesses(guesses::Args),
     /// Measure the time that a pipeline needs to go on after a server fails.
     Recover(recover::Args),
     /// Measure the speed of pipelines against the unsplit model, with and without network delay.
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Command::Wires(args) => wires::run(store, output, args),
         Command::Calibrate(args) => calibrate::run(store, output, args),
         Command::Evidence(args) => evidence::run(store, output, args),
+        Command::Guesses(args) => guesses::run(store, output, args),
         Command::Recover(args) => recover::run(store, output, args),
         Command::Speed(args) => speed::run(store, output, args),
     })

@@ -114,7 +114,7 @@ impl Bench<'_> {
             ..LoadOptions::default()
         };
         let whole = source.load(&options)?;
-        let mut table = Table::new(
+        let mut table = Table::new(format!("recover {}", source.label), 
             format!(
                 "{}: {} spans, each held by two nodes, wire {}, {} threads a node; a server of the middle \
                  span fails; medians of {} rounds (least – most)",
@@ -185,6 +185,7 @@ impl Bench<'_> {
             // On a busy machine a server may look like a straggler, and be replaced before it
             // fails.
             replan: false,
+            spot_check: 0.0,
             ..PipelineConfig::default()
         });
         let half = usize::from(self.args.decode) / 2;

@@ -93,6 +93,7 @@ impl Course {
             swarm.pipeline(PipelineConfig {
                 wire: bench.args.wire,
                 push_from,
+                spot_check: 0.0,
                 ..PipelineConfig::default()
             })
         };
@@ -197,6 +198,7 @@ impl Bench<'_> {
         bar.finish_and_clear();
         let mut table =
             Table::new(
+                format!("speed {}", self.source.label),
                 format!(
                 "{}: {} tokens after {prompt}, wire {}, {} threads a node, medians of {} rounds \
                  (least – most); ratios within a round",
@@ -273,6 +275,7 @@ impl Bench<'_> {
         course.swarm.delay(0);
         bar.finish_and_clear();
         let mut table = Table::new(
+            format!("speed-delays {}", self.source.label),
             format!(
                 "{}: {} spans, wire {}, delay added to each round trip between nodes; {} steps \
                  after {} tokens, medians of {} rounds. Petals (arXiv 2209.01188, BLOOM-176B on \
@@ -340,7 +343,7 @@ impl Bench<'_> {
             bar.inc(1);
         }
         bar.finish_and_clear();
-        let mut table = Table::new(
+        let mut table = Table::new(format!("speed-batches {}", self.source.label), 
             format!(
                 "{}: prefill of {len} tokens for each sequence of a batch, to the first tokens, {} spans, \
                  wire {}, medians of {} rounds",

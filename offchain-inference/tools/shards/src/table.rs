@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Tables for people and for programs.
 
+use starling_console::outln;
 use starling_infer::Failure;
 use std::{fs::OpenOptions, io::Write, path::PathBuf};
 
@@ -10,6 +11,10 @@ pub struct OutputArgs {
     /// Append the tables to this file, too
     #[arg(short, long, global = true, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Replace the tables of the same names in this page of Markdown, too. Each lies between lines
+    /// `<!-- table: NAME MODEL -->` and `<!-- /table -->`. Others are left out
+    #[arg(long, global = true, value_name = "PAGE")]
+    refresh: Option<PathBuf>,
     /// Format of the tables
     #[arg(long, global = true, value_enum, default_value_t = Format::Markdown)]
     format: Format,
@@ -23,14 +28,21 @@ enum Format {
 
 /// Rows under a title.
 pub(super) struct Table {
+    /// Name in pages: of the measurement, and of the model.
+    name: String,
     title: String,
     columns: &'static [&'static str],
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    pub fn new(title: impl Into<String>, columns: &'static [&'static str]) -> Self {
+    pub fn new(
+        name: impl Into<String>,
+        title: impl Into<String>,
+        columns: &'static [&'static str],
+    ) -> Self {
         Self {
+            name: name.into(),
             title: title.into(),
             columns,
             rows: vec![],
@@ -42,8 +54,12 @@ impl Table {
     }
 
     fn markdown(&self) -> String {
+        format!("{}\n\n{}", self.title, self.cells())
+    }
+
+    fn cells(&self) -> String {
         let line = |cells: &[&str]| format!("| {} |\n", cells.join(" | "));
-        let mut text = format!("{}\n\n", self.title);
+        let mut text = String::new();
         text.push_str(&line(self.columns));
         text.push_str(&format!("|{}\n", "---|".repeat(self.columns.len())));
         for row in &self.rows {
@@ -63,6 +79,15 @@ impl Table {
     }
 }
 
+/// `page` with another table of this name; `None` if it has none.
+fn replaced(page: &str, name: &str, table: &str) -> Option<String> {
+    const END: &str = "<!-- /table -->";
+    let begin = format!("<!-- table: {name} -->\n");
+    let (before, rest) = page.split_once(&begin)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{begin}{table}{END}{after}"))
+}
+
 impl OutputArgs {
     /// Writes a finished table, so that a later failure does not lose it.
     pub(super) fn write(&self, table: &Table) -> Result<(), Failure> {
@@ -70,7 +95,7 @@ impl OutputArgs {
             Format::Markdown => table.markdown(),
             Format::Csv => table.csv()?,
         };
-        println!("{text}");
+        outln!("{text}");
         if let Some(path) = &self.output {
             OpenOptions::new()
                 .append(true)
@@ -79,6 +104,34 @@ impl OutputArgs {
                 .and_then(|mut file| writeln!(file, "{text}"))
                 .map_err(|error| format!("{}: {error}", path.display()))?;
         }
+        if let Some(page) = &self.refresh {
+            let failed = |error: std::io::Error| format!("{}: {error}", page.display());
+            let text = std::fs::read_to_string(page).map_err(failed)?;
+            match replaced(&text, &table.name, &table.cells()) {
+                Some(text) => std::fs::write(page, text).map_err(failed)?,
+                None => eprintln!("{} has no table {:?}", page.display(), table.name),
+            }
+        }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_replaces_the_one_of_its_name() {
+        let mut table = Table::new("speed m", "title", &["a", "b"]);
+        table.row(["1".into(), "2".into()]);
+        let page = "x\n<!-- table: speed n -->\nold\n<!-- /table -->\n\n<!-- table: speed m -->\n\
+                    old\n<!-- /table -->\ny\n";
+        let new = replaced(page, &table.name, &table.cells()).unwrap();
+        assert_eq!(
+            new,
+            "x\n<!-- table: speed n -->\nold\n<!-- /table -->\n\n<!-- table: speed m -->\n\
+             | a | b |\n|---|---|\n| 1 | 2 |\n<!-- /table -->\ny\n"
+        );
+        assert_eq!(replaced(page, "speed o", ""), None);
     }
 }

@@ -137,6 +137,7 @@ fn errors(
     }
     bar.finish_and_clear();
     let mut table = Table::new(
+        format!("wires-error {}", source.label),
         format!(
             "{}: error of one transfer, ‖x − x̂‖ / ‖x‖ of each of {} rows (tokens)",
             source.label,
@@ -242,7 +243,7 @@ fn tokens(
         Ok::<_, Failure>(texts)
     };
     let reference = generate(WireFormat::F32)?;
-    let mut table = Table::new(
+    let mut table = Table::new(format!("wires-tokens {}", source.label), 
         format!(
             "{}: greedy tokens changed, {} spans, {} prompts, {} tokens at most; *same prefix*: the \
              next token differs after the same tokens",
@@ -325,6 +326,7 @@ fn accuracy(
     cancel: &Cancel,
 ) -> Result<Table, Failure> {
     let mut table = Table::new(
+        format!("wires-accuracy {}", source.label),
         format!("{}: accuracy with {} spans", source.label, args.spans),
         &["task", "wire", "n", "measure", "value", "95 % interval"],
     );

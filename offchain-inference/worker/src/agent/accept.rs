@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! Which requests an agent answers.
+//! The agent's choice of the requests that it answers.
 
 use super::Request;
 use crate::config::Accept;
@@ -11,6 +11,7 @@ pub fn refusal(accept: &Accept, request: &Request) -> Option<String> {
         min_prompt_bytes,
         max_prompt_bytes,
         min_fee,
+        max_slash,
         topics,
         refuse,
     } = accept;
@@ -29,6 +30,12 @@ pub fn refusal(accept: &Accept, request: &Request) -> Option<String> {
         return Some(format!(
             "the fee is {}, but the agent asks for at least {}",
             request.fee, min.0
+        ));
+    }
+    if let Some(max) = max_slash.filter(|max| request.slash > max.0) {
+        return Some(format!(
+            "a round without delivery costs {}, but the agent risks at most {}",
+            request.slash, max.0
         ));
     }
     if !topics.is_empty() && !topics.iter().any(|topic| topic.0.is_match(&request.prompt)) {
@@ -51,6 +58,7 @@ mod tests {
             prompt: prompt.into(),
             max_tokens: 8,
             fee,
+            slash: fee / 2,
         };
         refusal(&accept, &request)
     }
@@ -58,7 +66,7 @@ mod tests {
     #[test]
     fn every_filter_counts() {
         assert_eq!(refused("", "", 0), None);
-        let filters = "min_prompt_bytes = 3\nmax_prompt_bytes = 12\nmin_fee = 5\n\
+        let filters = "min_prompt_bytes = 3\nmax_prompt_bytes = 12\nmin_fee = 5\nmax_slash = 4\n\
             topics = ['(?i)rust', 'crab']\nrefuse = ['game']";
         assert_eq!(refused(filters, "What is Rust", 5), None);
         assert_eq!(refused(filters, "crab", 5), None);
@@ -66,6 +74,7 @@ mod tests {
             ("ru", 5, "at least 3"),
             ("What is rust, please?", 5, "at most 12"),
             ("rust", 4, "fee is 4"),
+            ("rust", 10, "costs 5, but the agent risks at most 4"),
             ("python", 9, "none of the topics"),
             ("rust game", 9, "\"game\""),
         ] {

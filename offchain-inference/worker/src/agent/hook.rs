@@ -18,7 +18,7 @@ use wait_timeout::ChildExt;
 use super::Signals;
 use crate::config::{Command, Limits};
 
-/// How often a running program is checked.
+/// Time between two checks of a running program.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The place of a hook in the work of an agent.
@@ -53,8 +53,8 @@ pub struct Input<'a> {
     pub text: &'a str,
 }
 
-/// Runs a program with `input` on its standard input, and returns its standard output. The program
-/// is killed when `signals` tell it to end.
+/// Runs a program with `input` on its standard input, and returns its standard output. Kills the
+/// program if `signals` tell it to end.
 pub fn command(
     command: &Command,
     input: &Input,
@@ -68,7 +68,7 @@ pub fn command(
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        // A group of its own, so that the processes it starts end with it.
+        // A group of its own, so that processes that the program starts end with it.
         .process_group(0)
         .spawn()
         .map_err(|error| format!("cannot start {program}: {error}"))?;
@@ -138,7 +138,7 @@ pub fn http(url: &str, input: &Input, limits: Limits) -> Result<String, String> 
     text(body.map_err(|error| format!("{url}: {error}"))?, limit, url)
 }
 
-/// Reads at most one byte more than `limit`, by which the caller knows that it was too much.
+/// Reads at most one byte more than `limit`, so that the caller notices an excess.
 fn read(source: impl Read, limit: usize) -> Result<Vec<u8>, String> {
     let mut bytes = vec![];
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);

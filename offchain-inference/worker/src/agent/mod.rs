@@ -21,7 +21,7 @@ use std::{
 };
 
 use starling_engine::{
-    backend::BackendError,
+    backend::{Backend, BackendError},
     chat::Message,
     generate::{Cancel, Finish, GenerateOptions},
     rank::{self, Quantiles, RankerKind},
@@ -52,6 +52,8 @@ pub struct Request {
     pub max_tokens: u32,
     /// The fee that the requester pays.
     pub fee: Balance,
+    /// The loss of an agent that commits and does not deliver.
+    pub slash: Balance,
 }
 
 /// The reply of an agent to a request.
@@ -63,12 +65,12 @@ pub enum Reply {
     Pass(String),
 }
 
-/// Why a job of an agent failed.
+/// The failure of a job of an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The job was cancelled.
     Cancelled,
-    /// Something is broken, but may work again later.
+    /// A part is broken, but may work again later.
     Broken(String),
 }
 
@@ -100,7 +102,7 @@ impl Signals {
         self.cancel.cancel();
     }
 
-    /// Whether the job has to end.
+    /// True if the job has to end.
     pub fn is_set(&self) -> bool {
         self.cancel.is_cancelled()
     }
@@ -109,7 +111,7 @@ impl Signals {
         self.hurry.load(Ordering::Relaxed)
     }
 
-    /// Whether nobody needs the result.
+    /// True if nobody needs the result.
     fn is_cancelled(&self) -> bool {
         self.is_set() && !self.is_hurry()
     }
@@ -133,8 +135,8 @@ struct Ranker {
 }
 
 impl Agent {
-    /// Creates an agent. Its models are loaded when they are needed; those that `previous` has
-    /// already are taken over. `shards` reaches the layers of other nodes.
+    /// Creates an agent. Its models are loaded when they are needed; those that `previous` already
+    /// has are taken over. `shards` reaches the layers of other nodes.
     pub fn new(
         config: Config,
         previous: Option<&Self>,
@@ -298,23 +300,25 @@ impl Agent {
         Ok(generated.text)
     }
 
-    /// Scores `responses` to `prompt`; `own` is the agent's own response.
+    /// Scores `responses` to `prompt`, of each at most `max_tokens` tokens; `own` is the agent's own
+    /// response.
     pub fn rank(
         &self,
         prompt: &str,
         own: &str,
         responses: &[String],
+        max_tokens: u32,
         signals: &Signals,
     ) -> Result<Vec<Score>, Failure> {
         let Some(ranker) = &self.ranker else {
             return Ok(ranking::by_similarity(own, responses));
         };
-        let outcome = ranker.rank(prompt, responses, &signals.cancel);
+        let outcome = ranker.rank(prompt, responses, max_tokens, &signals.cancel);
         self.judge(&ranker.name, &outcome);
         outcome
     }
 
-    /// Notes whether the module works.
+    /// Notes the success or failure of a module.
     fn judge<T>(&self, module: &str, outcome: &Result<T, Failure>) {
         match outcome {
             Ok(_) => self.problems.solved(&topic(module)),
@@ -322,6 +326,18 @@ impl Agent {
             Err(Failure::Cancelled) => {},
         }
     }
+}
+
+/// The beginnings of responses that the requester asked for, in the tokens of the ranker's model. A
+/// longer response would hold up its rankers, and must not gain by its length. Where the tokens are
+/// not known, the chain's bound of bytes must do.
+fn cut(backend: &dyn Backend, responses: &[String], max_tokens: u32) -> Vec<String> {
+    if !backend.knows_tokens() {
+        return responses.to_vec();
+    }
+    let most = usize::try_from(max_tokens).unwrap_or(usize::MAX);
+    let beginnings = responses.iter().map(|text| backend.cut(text, most));
+    beginnings.map(str::to_owned).collect()
 }
 
 fn topic(module: &str) -> String {
@@ -381,13 +397,15 @@ impl Ranker {
         &self,
         prompt: &str,
         responses: &[String],
+        max_tokens: u32,
         cancel: &Cancel,
     ) -> Result<Vec<Score>, Failure> {
         let backend = self.model.backend().map_err(Failure::Broken)?;
         let messages = [Message::user(prompt)];
+        let responses = cut(backend.as_ref(), responses, max_tokens);
         let task = rank::Task {
             messages: &messages,
-            responses,
+            responses: &responses,
         };
         let raw = self
             .kind
@@ -427,6 +445,7 @@ mod tests {
             prompt: prompt.into(),
             max_tokens: 16,
             fee: 10,
+            slash: 1,
         }
     }
 
@@ -469,7 +488,7 @@ mod tests {
         ));
         let answer = both.respond(&request("b"), &Signals::default());
         assert_eq!(answer, Ok(Reply::Text("c".into())));
-        // No other module has an answer, so that the failure stands: it may work later.
+        // No other module has an answer, so the failure stands: it may work later.
         let answer = both.respond(&request("a"), &Signals::default());
         assert!(matches!(answer, Err(Failure::Broken(reason)) if reason.contains("/nowhere")));
         assert_eq!(both.problems.active().len(), 1);
@@ -480,7 +499,7 @@ mod tests {
         let agent = agent(EXPERT);
         let responses = ["hi, friend".to_owned(), "no".to_owned()];
         let scores = agent
-            .rank("hello", "hi, friend", &responses, &Signals::default())
+            .rank("hello", "hi, friend", &responses, 64, &Signals::default())
             .unwrap();
         assert!(scores[0] > scores[1]);
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! A model, loaded when it is first needed and again after it failed.
+//! A model, loaded on its first use and again after it failed.
 
 use std::{fs, sync::Arc};
 
@@ -16,7 +16,7 @@ use crate::{
     file::ModelFile,
 };
 
-/// Where a model is and how it is run. Models with equal specifications are loaded once.
+/// The place of a model and its settings. Models with equal specifications are loaded once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Specification {
     place: Place,
@@ -24,7 +24,7 @@ pub struct Specification {
     niceness: u8,
 }
 
-/// Where a model is computed.
+/// The place where a model is computed.
 #[derive(Clone, Debug, PartialEq)]
 enum Place {
     /// On this node.
@@ -33,7 +33,7 @@ enum Place {
         device: Device,
         cache: Option<Size>,
     },
-    /// Its layers on other nodes, so that only its ends are loaded from the file.
+    /// Its layers are on other nodes; only its ends are loaded from the file.
     Pipeline {
         file: ModelFile,
         pipeline: PipelineConfig,
@@ -129,8 +129,9 @@ fn connect(endpoint: &Endpoint) -> Result<HttpBackend, String> {
     let mut config = HttpConfig::new(&endpoint.url, &endpoint.model);
     if let Some(variable) = &endpoint.api_key_env {
         let key = std::env::var(variable);
-        let key = key.map_err(|_| format!("the environment has no variable {variable}"))?;
-        config.api_key = Some(key);
+        let key = key.ok().filter(|key| !key.is_empty());
+        let missing = || format!("the environment has no variable {variable}, or an empty one");
+        config.api_key = Some(key.ok_or_else(missing)?);
     }
     if let Some(path) = &endpoint.chat_template {
         let template = fs::read_to_string(path);
@@ -161,7 +162,7 @@ impl Model {
         }
     }
 
-    /// Where the model is and how it is run.
+    /// The place of the model and its settings.
     pub fn specification(&self) -> &Specification {
         &self.specification
     }
@@ -202,7 +203,7 @@ mod tests {
         fs::write(&path, "x").unwrap();
         assert!(error().contains("SHA-256"), "{}", error());
         fs::write(&path, "").unwrap();
-        // The right file at last; that it is no model is another matter.
+        // The right file at last; it fails later because it is no model.
         assert!(error().contains("GGUF"), "{}", error());
     }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! Answers without a model: the first pattern that matches and has an answer gives it.
+//! Answers without a model: the first matching pattern with an answer gives it.
 
 use super::arithmetic;
 use crate::config::Reply;

@@ -25,7 +25,7 @@ pub fn apply(
         let topic = format!("step {} {stage} the primary module", index + 1);
         let outcome = run(step, stage, request, &text, signals);
         if signals.is_cancelled() {
-            // Nobody waits for the text any more, and the step is not to blame for its end.
+            // Nobody waits for the text any more. The step is not to blame for its end.
             return text;
         }
         problems.note(&topic, outcome).unwrap_or(text)
@@ -96,6 +96,7 @@ mod tests {
             prompt: "p".into(),
             max_tokens: 1,
             fee: 0,
+            slash: 0,
         };
         let problems = Problems::default();
         let apply = |steps: &[Step], stage| {

@@ -17,6 +17,9 @@ pub struct Accept {
     pub max_prompt_bytes: Option<usize>,
     /// Lowest fee, in the smallest unit.
     pub min_fee: Option<Amount>,
+    /// Highest slash of an agent that commits and does not deliver, in the smallest unit. A round
+    /// reserves it from the bond.
+    pub max_slash: Option<Amount>,
     /// The prompt matches one of these regular expressions; an empty list accepts all topics.
     pub topics: Vec<Pattern>,
     /// The prompt matches none of these regular expressions.

@@ -17,6 +17,7 @@ mod steps;
 mod values;
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -34,7 +35,7 @@ pub use schema::schema;
 pub use serve::{Layers, Serve};
 pub use shards::Shards;
 pub use steps::{Command, Limits, Step, Template, Trim};
-pub use values::{Amount, Niceness, Pattern, Sha256, Share, Size, Time, True};
+pub use values::{Account, Amount, Niceness, Pattern, Sha256, Share, Size, Time, True};
 
 /// Why a configuration file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -68,8 +69,13 @@ pub enum ConfigError {
 /// Configuration of an agent.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(title = "Starling agent")]
+#[schemars(title = "Starling agent", extend("required" = ["accounts"]))]
 pub struct Config {
+    /// Accounts of the agents that this node works for.
+    // By default none, so that `check` and not the parser names the missing key.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub accounts: BTreeSet<Account>,
     /// Number of jobs that are computed at a time.
     #[serde(default = "one")]
     pub workers: NonZeroUsize,
@@ -161,6 +167,13 @@ impl Config {
         if self.primary.is_empty() && self.serve.is_empty() {
             return Err(
                 "the agent has no primary module ([[primary]]) and nothing to serve ([[serve]])"
+                    .into(),
+            );
+        }
+        if self.accounts.is_empty() {
+            return Err(
+                "the file names no account: list those of the agents that this node works for at \
+                 its top, as in `accounts = [\"5F…\"]`"
                     .into(),
             );
         }

@@ -30,6 +30,8 @@ pub struct Shards {
     pub max_sessions_per_agent: usize,
     /// Share of the rows that a second node computes too, for comparison.
     pub spot_check: Share,
+    /// Most guessed tokens that a pass verifies where round trips are long; 0 guesses none.
+    pub guesses: usize,
     /// How long to look for nodes that hold missing layers.
     pub patience: Time,
     /// Least round-trip time of a node to which the one before it passes rows on, instead of
@@ -48,6 +50,7 @@ impl Default for Shards {
             max_sessions: service.max_sessions,
             max_sessions_per_agent: service.max_sessions_per_agent,
             spot_check: Share(pipeline.spot_check),
+            guesses: pipeline.guesses,
             patience: Time(pipeline.patience),
             push_from: Time(pipeline.push_from),
         }
@@ -72,6 +75,7 @@ impl Shards {
             wire: wire.or(self.wire).unwrap_or_default(),
             only_bonded: self.only_bonded,
             spot_check: self.spot_check.get(),
+            guesses: self.guesses,
             patience: self.patience.0,
             push_from: self.push_from.0,
             ..PipelineConfig::default()

@@ -4,7 +4,16 @@ use super::*;
 use starling_shards::{PipelineConfig, ServiceConfig};
 use std::time::Duration;
 
+/// A file that names an account, as all have to.
 fn parse(text: &str) -> Result<Config, String> {
+    let accounts = match text.contains("accounts") {
+        true => "",
+        false => "accounts = [\"Alice\"]\n",
+    };
+    load(&format!("{accounts}{text}"))
+}
+
+fn load(text: &str) -> Result<Config, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("agent.toml");
     fs::write(&path, text).unwrap();
@@ -20,6 +29,19 @@ fn a_model_name_is_enough() {
     assert_eq!(config.niceness.get(), 10);
     assert_eq!(config.primary[0].name(), "m");
     assert_eq!(config.ranked_by().unwrap().unwrap().0.name(), "m");
+}
+
+#[test]
+fn an_agent_without_an_account_is_refused() {
+    for text in [MODEL, &format!("accounts = []\n{MODEL}")] {
+        let error = load(text).unwrap_err();
+        assert!(error.contains("accounts = [\"5F…\"]"), "{error}");
+        assert!(error.contains("agent.toml"), "{error}");
+    }
+    let error = load(&format!("accounts = [\"Mallory\"]\n{MODEL}")).unwrap_err();
+    assert!(error.contains("\"Mallory\" is not the address"), "{error}");
+    let config = load(&format!("accounts = [\"Alice\", \"alice\"]\n{MODEL}")).unwrap();
+    assert_eq!(config.accounts.len(), 1);
 }
 
 #[test]

@@ -12,7 +12,11 @@ use serde::{
     de::{self, Visitor},
     Deserialize, Deserializer,
 };
+use sp_core::crypto::Ss58Codec;
+use sp_keyring::Sr25519Keyring;
 use starling_primitives::Balance;
+
+use crate::AccountId;
 
 /// The longest time, far from where adding it to a clock overflows.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
@@ -60,6 +64,29 @@ impl<T> Visitor<'_> for Text<T> {
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
         (self.1)(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+    }
+}
+
+/// An account by its address, or by its name if it is one for development.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(
+    with = "String",
+    extend("examples" = ["5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY", "Alice"])
+)]
+pub struct Account(pub AccountId);
+
+impl TryFrom<String> for Account {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let is_named = |key: &Sr25519Keyring| key.to_string().eq_ignore_ascii_case(&text);
+        if let Some(key) = Sr25519Keyring::iter().find(is_named) {
+            return Ok(Self(key.to_account_id()));
+        }
+        AccountId::from_ss58check(&text)
+            .map(Self)
+            .map_err(|error| format!("{text:?} is not the address of an account: {error}"))
     }
 }
 
@@ -251,6 +278,21 @@ mod tests {
         assert_eq!(size("1 MB"), Ok(1_000_000));
         for wrong in ["", "much", "-1 MiB", "1 XiB", "2s"] {
             assert!(size(wrong).unwrap_err().contains("192 MiB"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_account_has_an_address_or_a_name() {
+        let account = |text: &str| read(text).map(|Account(account)| account);
+        let alice = Sr25519Keyring::Alice.to_account_id();
+        let polkadot = alice.to_ss58check_with_version(0u8.into());
+        for text in ["Alice", "alice", &alice.to_ss58check(), &polkadot] {
+            assert_eq!(account(text), Ok(alice.clone()), "{text}");
+        }
+        let mistyped = alice.to_ss58check().replace("KutQY", "KutQX");
+        for wrong in ["", "Mallory", "//Alice", &mistyped] {
+            let error = account(wrong).unwrap_err();
+            assert!(error.contains("not the address of an account"), "{error}");
         }
     }
 

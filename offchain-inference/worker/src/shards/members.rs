@@ -22,13 +22,14 @@ use starling_primitives::{
 };
 use starling_shards::auth::{Account, AgentRecord, Directory, Identity, Key};
 
-use crate::{AccountId, LOG_TARGET};
+use crate::{AccountId, Accounts, LOG_TARGET};
 
 /// Reads the agents from the state after the best block, once per block, and signs with the
 /// keystore.
 pub struct Members<Block, C> {
     client: Arc<C>,
     keystore: KeystorePtr,
+    accounts: Accounts,
     genesis: H256,
     known: Mutex<Known>,
     block: PhantomData<Block>,
@@ -48,12 +49,13 @@ where
     C: ProvideRuntimeApi<Block> + HeaderBackend<Block> + Send + Sync + 'static,
     C::Api: RoundsApi<Block, AccountId>,
 {
-    /// Creates the directory from parts of the node.
-    pub fn new(client: Arc<C>, keystore: KeystorePtr) -> Self {
+    /// Creates the directory from parts of the node. It signs for an agent of `accounts`.
+    pub fn new(client: Arc<C>, keystore: KeystorePtr, accounts: Accounts) -> Self {
         Self {
             genesis: client.info().genesis_hash,
             client,
             keystore,
+            accounts,
             known: Mutex::default(),
             block: PhantomData,
         }
@@ -80,26 +82,40 @@ where
         })
     }
 
-    /// The first key of the keystore that serves an active agent, or else one of any agent.
     fn find_own(&self, at: H256) -> Option<(Account, Key)> {
-        let mut found = None;
-        for key in self.keystore.sr25519_public_keys(INFERENCE) {
+        let keys = self.keystore.sr25519_public_keys(INFERENCE).into_iter();
+        let agents = keys.filter_map(|key| {
             let agent = self.client.runtime_api().agent_of(at, key.into());
-            let Ok(Some(account)) = agent else {
-                continue;
-            };
-            let own = Some((account.clone().into(), key.0));
-            if self.read(at, &account).is_some_and(|view| view.active) {
-                return own;
-            }
-            found = found.or(own);
-        }
-        found
+            Some((agent.ok()??, key.0))
+        });
+        let is_active = |account: &AccountId| {
+            let view = self.read(at, account);
+            view.is_some_and(|view| view.active)
+        };
+        own(agents, &self.accounts, is_active)
     }
 
     fn own(&self) -> Option<(Account, Key)> {
         self.after_best(|known, at| *known.own.get_or_insert_with(|| self.find_own(at)))
     }
+}
+
+/// Of the agents of the keystore's keys, the first active one of `accounts`, or else the first one.
+fn own(
+    agents: impl Iterator<Item = (AccountId, Key)>,
+    accounts: &Accounts,
+    is_active: impl Fn(&AccountId) -> bool,
+) -> Option<(Account, Key)> {
+    let mut found = None;
+    for (account, key) in agents.filter(|(account, _)| accounts.contains(account)) {
+        let active = is_active(&account);
+        let own = Some((account.into(), key));
+        if active {
+            return own;
+        }
+        found = found.or(own);
+    }
+    found
 }
 
 fn record(account: Account, view: AgentView) -> AgentRecord {
@@ -170,6 +186,35 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_node_signs_for_an_account_that_its_configuration_names() {
+        let accounts = Accounts::default();
+        let choose = |agents: &[u8], active: &[u8]| {
+            let agents = agents
+                .iter()
+                .map(|id| (AccountId::new([*id; 32]), [*id; 32]));
+            let is_active = |account: &AccountId| {
+                let mut active = active.iter().map(|id| AccountId::new([*id; 32]));
+                active.any(|one| one == *account)
+            };
+            let (account, key) = own(agents, &accounts, is_active)?;
+            assert_eq!(account, key);
+            Some(account[0])
+        };
+        assert_eq!(choose(&[1, 2, 3], &[1, 2, 3]), None);
+        accounts.configure(
+            &toml::from_str(&format!(
+                "accounts = [\"{}\", \"{}\"]",
+                AccountId::new([2; 32]),
+                AccountId::new([3; 32])
+            ))
+            .unwrap(),
+        );
+        assert_eq!(choose(&[1, 2, 3], &[1, 3]), Some(3));
+        assert_eq!(choose(&[1, 2, 3], &[1]), Some(2));
+        assert_eq!(choose(&[1], &[1]), None);
+    }
 
     #[test]
     fn an_agent_is_as_the_chain_says() {

@@ -37,8 +37,8 @@ pub struct Shards {
 }
 
 impl Shards {
-    /// Starts to serve the layers of `config`. Proofs that a server computed wrongly are stored in
-    /// the folder `evidence`.
+    /// Starts to serve the layers of `config`. Proofs of a server's wrong computations are stored
+    /// in the folder `evidence`.
     pub fn start(
         network: Network,
         config: &Config,
@@ -90,7 +90,7 @@ fn record(archive: &Archive, case: &Case) -> Result<(), String> {
     match path {
         Some(path) => log::warn!(
             target: LOG_TARGET,
-            "{what}: {}; `starling-shards evidence` shows who they are",
+            "{what}: {}; `starling-shards evidence` shows the agents",
             path.display()
         ),
         None => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! Serves the layers that the configuration names, or chooses them.
+//! Serves the configured layers, or chooses layers.
 
 use std::{
     collections::BTreeMap,
@@ -126,7 +126,7 @@ struct State {
     layers: usize,
     /// The served layers; `None` while the node looks for other servers.
     span: Option<Range<usize>>,
-    /// When to look at the layers of others; `None` if the configuration names the layers.
+    /// The time to look at the layers of others; `None` if the configuration names the layers.
     look: Option<Instant>,
 }
 
@@ -174,7 +174,7 @@ impl Tender {
         });
     }
 
-    /// Fulfils an order, and returns when to look again.
+    /// Fulfils an order, and returns the time of the next check.
     fn tend(&mut self, order: &Order) -> Result<Option<Instant>, String> {
         let now = Instant::now();
         if !self.served.contains_key(&order.name) {

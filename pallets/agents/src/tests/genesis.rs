@@ -32,6 +32,20 @@ fn a_genesis_agent_that_is_there_twice_is_refused() {
 }
 
 #[test]
+#[should_panic(expected = "3 has session keys in the genesis and is not an agent")]
+fn session_keys_of_an_account_that_is_no_agent_are_refused() {
+    Chain::with_agents(&[(1, 100), (2, 200)])
+        .and_keys_of(3)
+        .run(|| {});
+}
+
+#[test]
+fn fewer_validators_than_an_election_needs_still_begin_a_chain() {
+    MinValidators::set(3);
+    Chain::with_agents(&[(1, 100)]).run(|| assert_eq!(Authorities::get(), [1]));
+}
+
+#[test]
 fn the_genesis_is_written_as_json() {
     let json = serde_json::json!({
         "agents": [{

@@ -14,14 +14,14 @@ fn the_mocks_parameters_are_sound() {
 }
 
 #[test]
-#[should_panic(expected = "longest round")]
+#[should_panic(expected = "UnbondingTooShort")]
 fn a_bond_must_not_come_back_before_a_round_can_end() {
     LongestRound::set(UnbondingPeriod::get());
     integrity_test();
 }
 
 #[test]
-#[should_panic(expected = "MinBond")]
+#[should_panic(expected = "NoBond")]
 fn a_bond_must_be_something() {
     MinBond::set(0);
     integrity_test();
@@ -35,14 +35,14 @@ fn it_must_be_possible_to_unbond() {
 }
 
 #[test]
-#[should_panic(expected = "MinValidators must be above zero")]
+#[should_panic(expected = "NoValidator")]
 fn there_must_be_a_validator() {
     MinValidators::set(0);
     integrity_test();
 }
 
 #[test]
-#[should_panic(expected = "exceed MaxValidators")]
+#[should_panic(expected = "TooManyValidators")]
 fn the_least_number_of_validators_must_be_possible() {
     MinValidators::set(MaxValidators::get() + 1);
     integrity_test();

@@ -78,7 +78,7 @@ fn apply(op: &Op, open: &mut Open) -> DispatchResult {
             if let Some(index) = open.iter().position(|(owner, _)| *owner == who) {
                 let (_, amount) = open.remove(index);
                 if slashed {
-                    <Agents as AgentRegistry<_>>::slash_reserved(&who, amount);
+                    keep(<Agents as AgentRegistry<_>>::slash_reserved(&who, amount));
                 } else {
                     <Agents as AgentRegistry<_>>::release(&who, amount);
                 }

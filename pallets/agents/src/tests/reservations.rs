@@ -38,14 +38,15 @@ fn a_released_reservation_costs_nothing() {
 }
 
 #[test]
-fn a_slashed_reservation_goes_to_the_treasury() {
+fn a_slashed_reservation_is_the_callers() {
     Chain::new().run(|| {
         register(1, 150);
         assert_ok!(reserve(1, 40));
         assert_ok!(reserve(1, 20));
         let treasury = free(TREASURY);
-        assert_eq!(<Registry as AgentRegistry<_>>::slash_reserved(&1, 40), 40);
-        assert_eq!(free(TREASURY), treasury + 40);
+        let credit = <Registry as AgentRegistry<_>>::slash_reserved(&1, 40);
+        assert_eq!(free(TREASURY), treasury, "the caller decides who gets it");
+        assert_eq!(keep(credit), 40);
         assert_eq!(held(1), 110);
         assert_eq!(<Registry as AgentRegistry<_>>::bond(&1), 110);
         assert_eq!(<Registry as AgentRegistry<_>>::reservations(&1), (1, 20));
@@ -62,7 +63,7 @@ fn an_agent_slashed_below_the_minimum_is_out_of_new_rounds_but_stays_in_its_open
         register(1, 100);
         assert_ok!(reserve(1, 40));
         assert_ok!(reserve(1, 20));
-        <Registry as AgentRegistry<_>>::slash_reserved(&1, 40);
+        keep(<Registry as AgentRegistry<_>>::slash_reserved(&1, 40));
         assert!(!<Registry as AgentRegistry<_>>::is_active(&1));
         assert_noop!(reserve(1, 1), Error::<Test>::NotActive);
         assert_eq!(<Registry as AgentRegistry<_>>::agent_of(&key(1)), Some(1));
@@ -77,7 +78,7 @@ fn chilling_does_not_end_what_is_open() {
         assert_ok!(reserve(1, 40));
         assert_ok!(Agents::chill(RuntimeOrigin::signed(1)));
         assert_eq!(<Registry as AgentRegistry<_>>::reservations(&1), (1, 40));
-        <Registry as AgentRegistry<_>>::slash_reserved(&1, 40);
+        keep(<Registry as AgentRegistry<_>>::slash_reserved(&1, 40));
         assert_eq!(<Registry as AgentRegistry<_>>::bond(&1), 60);
     });
 }

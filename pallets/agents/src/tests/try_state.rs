@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-use frame_support::{assert_ok, traits::fungible::MutateHold};
+use frame_support::{assert_ok, traits::fungible::MutateHold, BoundedVec};
 use starling_primitives::traits::AgentRegistry;
 
-use crate::{mock::*, ActiveCount, Agent, Agents as Registered, Candidates, KeyOwner};
+use crate::{
+    mock::*, ActiveCount, Agent, Agents as Registered, Bar, Barred, Candidates, Debts, KeyOwner,
+    Seats,
+};
 
 /// The error of `do_try_state` after `f` broke the state.
 fn broken(f: impl FnOnce()) -> String {
@@ -77,6 +80,29 @@ fn a_broken_state_is_noticed() {
         (
             || Candidates::<Test>::mutate(|list| list[1].who = 7),
             "a candidate is not an agent",
+        ),
+        (
+            || Seats::<Test>::mutate(|seats| seats[1] = seats[0].clone()),
+            "a validator has two seats",
+        ),
+        (
+            || Seats::<Test>::mutate(|seats| seats[1].proven = false),
+            "unproven validators can stop finality",
+        ),
+        (
+            || {
+                let bar = Bar {
+                    who: 1,
+                    until: 9,
+                    offence: false,
+                };
+                Barred::<Test>::put(BoundedVec::truncate_from(vec![bar.clone(), bar]));
+            },
+            "an agent is barred twice",
+        ),
+        (
+            || Debts::<Test>::insert(1, 0),
+            "a debt that no round has a claim on",
         ),
     ] {
         assert!(broken(f).contains(expected), "{expected}");

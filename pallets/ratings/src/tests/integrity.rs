@@ -25,19 +25,19 @@ fn a_window_must_not_be_empty() {
 }
 
 #[test]
-#[should_panic(expected = "a rating is at most 1")]
+#[should_panic(expected = "RatingAboveOne")]
 fn an_initial_rating_is_a_rating() {
     integrity_test_with(|parameters| parameters.initial_rating = ONE + 1);
 }
 
 #[test]
-#[should_panic(expected = "a spread is at most 1")]
+#[should_panic(expected = "SpreadAboveOne")]
 fn a_spread_must_be_possible() {
     integrity_test_with(|parameters| parameters.min_spread = ONE + 1);
 }
 
 #[test]
-#[should_panic(expected = "weigh nothing")]
+#[should_panic(expected = "NewcomersWeighNothing")]
 fn newcomers_must_weigh_something() {
     integrity_test_with(|parameters| parameters.weight_floor = parameters.initial_rating);
 }

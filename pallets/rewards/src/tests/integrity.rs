@@ -19,39 +19,39 @@ fn the_mocks_parameters_are_sound() {
 }
 
 #[test]
-#[should_panic(expected = "share more than the pot")]
+#[should_panic(expected = "SharesExceedPot")]
 fn shares_must_not_exceed_the_pot() {
     integrity_test_with(|parameters| parameters.rankers = Permill::from_parts(300_001));
 }
 
 #[test]
-#[should_panic(expected = "MinFee")]
+#[should_panic(expected = "NoFee")]
 fn a_request_must_cost_something() {
     MinFee::set(0);
     integrity_test_with(|_| {});
 }
 
 #[test]
-#[should_panic(expected = "owns all agents gains")]
+#[should_panic(expected = "SelfDealingGains")]
 fn a_subsidy_that_pays_a_requester_to_ask_itself_is_refused() {
     integrity_test_with(|parameters| parameters.subsidy = Permill::from_percent(12));
 }
 
 #[test]
-#[should_panic(expected = "owns all agents gains")]
+#[should_panic(expected = "SelfDealingGains")]
 fn forfeits_that_pay_a_requester_to_ask_itself_are_refused() {
     integrity_test_with(|parameters| parameters.forfeits = Permill::from_percent(25));
 }
 
 #[test]
-#[should_panic(expected = "owns all agents gains at a fee of 100000")]
+#[should_panic(expected = "SelfDealingGains")]
 fn the_least_fee_counts_for_a_ticket_has_a_minimum() {
     MinTicket::set(1_100);
     integrity_test_with(|_| {});
 }
 
 #[test]
-#[should_panic(expected = "owns all agents gains")]
+#[should_panic(expected = "SelfDealingGains")]
 fn a_ticket_that_is_a_share_of_the_fee_counts_with_that_share() {
     MinTicket::set(1);
     integrity_test_with(|parameters| parameters.forfeits = Permill::from_percent(25));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+use frame_support::traits::tokens::imbalance::Imbalance;
 use proptest::prelude::*;
 use sp_runtime::{PerThing, Permill};
 use starling_primitives::{traits::Rewards as _, Balance};
@@ -53,7 +54,11 @@ proptest! {
             settle(rest, forfeits, |rest, forfeits| {
                 Rewards::pay_rankers(fee, rest, forfeits, &rankers)
             });
-            settle(rest, forfeits, Rewards::pay_nobody);
+            let delivered: Vec<_> = rankers.iter().map(|(who, _)| *who).collect();
+            settle(rest, forfeits, |rest, forfeits| {
+                let (slashes, forfeits) = forfeits.split(winner.into());
+                Rewards::pay_delivered(fee, rest, forfeits, slashes, &delivered)
+            });
         });
     }
 }

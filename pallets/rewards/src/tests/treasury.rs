@@ -60,7 +60,13 @@ fn what_not_even_the_treasury_can_take_is_burnt() {
         ));
         assert_err!(Rewards::do_try_state(), "the treasury is gone");
         let issued = Balances::total_issuance();
-        let paid = Rewards::pay_nobody(credit(EXISTENTIAL_DEPOSIT - 1), credit(0));
+        let paid = Rewards::pay_delivered(
+            0,
+            credit(EXISTENTIAL_DEPOSIT - 1),
+            credit(0),
+            credit(0),
+            &[],
+        );
         assert_eq!(
             paid,
             Paid {

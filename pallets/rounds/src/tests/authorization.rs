@@ -10,7 +10,7 @@ fn a_message_goes_before_any_tip_and_once_a_slot() {
     run(|| {
         let id = ask();
         next_block();
-        let sealed = slot(id, &1).seal(&secret(id, 1), "text").unwrap();
+        let sealed = seal(id, 1, "text");
         let valid = validate(commit_call(id, 1, sealed, &secret(id, 1))).unwrap();
         assert_eq!(
             valid.priority,
@@ -103,7 +103,7 @@ fn each_call(check: impl Fn(Call<Test>)) {
         blocks(10);
         let id = ask();
         next_block();
-        let sealed = slot(id, &1).seal(&secret(id, 1), &answer(1)).unwrap();
+        let sealed = seal(id, 1, &answer(1));
         check(commit_call(id, 1, sealed, &secret(id, 1)));
         check(pass_call(id, 1));
         AGENTS.for_each(|who| commit(id, who));

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-use frame_support::assert_ok;
+use frame_support::{assert_ok, traits::Get};
 use sp_runtime::transaction_validity::{InvalidTransaction, UnknownTransaction};
+use starling_primitives::sealing;
 
 use crate::{mock::*, *};
 
 fn sealed(id: u64, who: u64) -> Vec<u8> {
-    slot(id, &who).seal(&secret(id, who), &answer(who)).unwrap()
+    seal(id, who, &answer(who))
 }
 
 fn call(id: u64, who: u64) -> Call<Test> {
@@ -92,7 +93,7 @@ fn the_length_of_a_sealed_response_is_bounded() {
     run(|| {
         let id = ask();
         next_block();
-        let most = MaxResponse::get() as usize + 16;
+        let most = MaxSealed::<Test>::get() as usize;
         let of = |len| commit_call(id, 1, vec![1; len], &[2; 32]);
         assert_refused(
             of(most + 1),
@@ -101,6 +102,28 @@ fn the_length_of_a_sealed_response_is_bounded() {
         );
         assert_refused(of(0), custom(Error::ResponseEmpty), Error::ResponseEmpty);
         assert_ok!(send(of(most)));
+    });
+}
+
+#[test]
+fn a_response_of_more_tokens_than_asked_for_is_refused() {
+    run(|| {
+        MaxResponse::set(1_000);
+        let origin = RuntimeOrigin::signed(REQUESTER);
+        assert_ok!(Rounds_::request(origin, b"why?".to_vec(), FEE, 16, 4, 8));
+        next_block();
+        let of = |who, len: usize| commit_call(0, who, vec![1; len], &[2; 32]);
+        let most = (16 * 8 + sealing::OVERHEAD) as usize;
+        assert_refused(
+            of(1, most + 1),
+            custom(Error::MoreThanMaxTokens),
+            Error::MoreThanMaxTokens,
+        );
+        assert_ok!(send(of(1, most)));
+        let text = "a".repeat(16 * 8);
+        let key = secret(0, 2);
+        let sealed = slot(0, &2).seal(&key, &text, 16 * 8, sealing::Format::Padded);
+        assert_ok!(send(commit_call(0, 2, sealed.unwrap(), &key)));
     });
 }
 

@@ -3,6 +3,7 @@
 use crate::{mock::*, *};
 
 use frame_support::assert_ok;
+use starling_primitives::traits::AgentRegistry;
 
 /// The agents by their draws, the lowest first.
 fn by_draw(id: u64) -> Vec<AccountId> {
@@ -15,8 +16,7 @@ fn by_draw(id: u64) -> Vec<AccountId> {
 }
 
 fn call(id: u64, who: AccountId) -> Call<Test> {
-    let sealed = slot(id, &who).seal(&secret(id, who), "text").unwrap();
-    commit_call(id, who, sealed, &secret(id, who))
+    commit_call(id, who, seal(id, who, "text"), &secret(id, who))
 }
 
 fn inside(id: u64) -> Vec<AccountId> {
@@ -130,5 +130,35 @@ fn the_draw_follows_from_the_hash_of_the_request_s_block() {
         let draw = Rounds_::draw_of(id, &round(id), &1).unwrap();
         blocks(2);
         assert_eq!(Rounds_::draw_of(id, &round(id), &1), Some(draw));
+    });
+}
+
+#[test]
+fn a_bond_that_grows_after_the_request_does_not_improve_the_draw() {
+    run(|| {
+        // The agents have registered before any round that may still be open.
+        blocks(22);
+        let id = ask_with(FEE, 4, 4).unwrap();
+        // Nobody knows the draws in the block of the request.
+        assert_ok!(Agents::bond_extra(RuntimeOrigin::signed(1), BOND));
+        next_block();
+        let draws = |id| {
+            AGENTS
+                .map(|who| Rounds_::draw_of(id, &round(id), &who))
+                .collect::<Vec<_>>()
+        };
+        let before = draws(id);
+        let last = by_draw(id)[7];
+        assert_ok!(Agents::bond_extra(RuntimeOrigin::signed(last), 900 * BOND));
+        register(9, 1_000 * BOND).unwrap();
+        assert_eq!(draws(id), before);
+        let newcomer = Rounds_::draw_of(id, &round(id), &9).unwrap();
+        assert!(before.iter().all(|draw| draw.unwrap() < newcomer));
+        // It counts for the next request, and not even the part that stays after an unbonding did.
+        assert_ok!(Agents::unbond(RuntimeOrigin::signed(last), 890 * BOND));
+        assert_eq!(draws(id), before);
+        let next = ask_with(FEE, 4, 4).unwrap();
+        let drawn = <Agents as AgentRegistry<_>>::bond_at(&last, round(next).requested_at);
+        assert_eq!(drawn, bond(last));
     });
 }

@@ -25,39 +25,18 @@ fn a_younger_round_does_not_reveal_before_an_older_one() {
 }
 
 #[test]
-fn not_even_a_round_that_waits_for_nobody_reveals_before_an_older_one() {
-    run(|| {
-        let older = ask();
-        next_block();
-        AGENTS.for_each(|who| Agents::chill(RuntimeOrigin::signed(who)).unwrap());
-        let younger = ask();
-        assert_eq!(round(younger).terms.active, 0);
-        AGENTS.for_each(|who| Agents::unchill(RuntimeOrigin::signed(who)).unwrap());
-        next_block();
-        AGENTS.for_each(|who| commit(younger, who));
-        blocks(2);
-        assert_eq!(phase(younger), Phase::Committing);
-        while !phase(older).is_final() {
-            assert_eq!(phase(younger), Phase::Committing);
-            next_block();
-        }
-        assert_eq!(phase(younger), Phase::Revealing, "in the same block");
-    });
-}
-
-#[test]
 fn a_block_ends_only_so_many_phases_and_the_others_wait() {
     run(|| {
         MaxTransitions::set(2);
         let ids: Vec<_> = (0..5).map(|_| ask()).collect();
         blocks(CommitWindow::get() + 1);
-        let over = || ids.iter().filter(|id| phase(**id).is_final()).count();
+        let over = || ids.iter().filter(|id| is_over(**id)).count();
         assert_eq!(over(), 2);
         // Round 3 waits, so that its deadline moves along: a commit is still in time.
         commit(ids[3], 1);
         next_block();
         assert_eq!(over(), 4);
-        assert!(!phase(ids[4]).is_final(), "the younger ones later");
+        assert!(!is_over(ids[4]), "the younger ones later");
         next_block();
         assert_eq!(over(), 5);
     });
@@ -69,7 +48,7 @@ fn a_block_ends_only_rounds_of_so_many_agents() {
         MaxTransitionAgents::set(16);
         let ids: Vec<_> = (0..5).map(|_| ask()).collect();
         blocks(CommitWindow::get() + 1);
-        let over = || ids.iter().filter(|id| phase(**id).is_final()).count();
+        let over = || ids.iter().filter(|id| is_over(**id)).count();
         assert_eq!(over(), 2, "two of eight places each");
         next_block();
         assert_eq!(over(), 4);

@@ -20,3 +20,5 @@ mod reveal;
 mod runtime_api;
 mod scale;
 mod scores;
+mod silence;
+mod slots;

@@ -80,7 +80,7 @@ fn board() -> JobBoard<AccountId> {
 
 fn entry(id: u64, who: AccountId) -> VaultEntry<AccountId> {
     let key = secret(id, who);
-    let sealed = slot(id, &who).seal(&key, &answer(who)).expect("it seals");
+    let sealed = seal(id, who, &answer(who));
     VaultEntry {
         round: id,
         agent: who,

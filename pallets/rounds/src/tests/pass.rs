@@ -80,6 +80,7 @@ fn a_pass_is_refused_like_a_commit() {
             InvalidTransaction::Stale,
             Error::AlreadySent,
         );
+        (4..=6).for_each(|who| commit(id, who));
         blocks(CommitWindow::get());
         assert_refused(pass_call(id, 3), InvalidTransaction::Stale, Error::TooLate);
     });

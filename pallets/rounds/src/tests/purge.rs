@@ -17,6 +17,7 @@ fn items() -> usize {
         + Responses::<Test>::iter().count()
         + Entries::<Test>::iter().count()
         + Ended::<Test>::iter().count()
+        + Void::<Test>::iter().count()
 }
 
 #[test]
@@ -44,13 +45,30 @@ fn after_the_retention_period_nothing_is_left_and_the_deposit_is_back() {
 }
 
 #[test]
-fn a_failed_round_leaves_nothing_either() {
+fn a_round_with_too_few_commits_is_purged_at_once_whatever_a_block_has_to_do() {
     run(|| {
         let id = ask();
         next_block();
         (1..=3).for_each(|who| commit(id, who));
         (4..=8).for_each(|who| drop(send(pass_call(id, who)).unwrap()));
         next_block();
+        // A page of five items a block: three for each commit, and one for each pass.
+        assert_eq!(items(), 3 + 14 - 5);
+        blocks(2);
+        assert_eq!(items(), 0);
+        assert_eq!(on_hold(REQUESTER), 0);
+        assert_eq!(Rounds_::stored_rounds(), 0);
+        let expected = Event::Purged { round: id };
+        assert!(events().contains(&expected));
+    });
+}
+
+#[test]
+fn a_round_that_failed_later_can_be_read_for_its_retention_period() {
+    run(|| {
+        let id = ask();
+        to_ranking(id, 5);
+        blocks(RankWindow::get());
         let over = round(id).since;
         assert_eq!(round(id).deadline, over + RetentionPeriod::get());
         while Rounds_::now() <= over + RetentionPeriod::get() {
@@ -88,15 +106,36 @@ fn a_purge_takes_no_more_weight_than_is_left() {
 }
 
 #[test]
-fn above_half_of_the_storage_a_purge_is_mandatory() {
+fn above_half_of_the_storage_the_oldest_goes_before_its_time() {
     run(|| {
-        for _ in 0..6 {
-            ask();
-            blocks(CommitWindow::get() + 1);
-        }
-        // Six are more than half of ten: one of them goes each block, without any weight left.
-        blocks(RetentionPeriod::get() + 4);
+        RetentionPeriod::set(1_000);
+        let ids: Vec<_> = (0..6)
+            .map(|_| {
+                let id = ask();
+                play(id, 4, honest);
+                blocks(3);
+                id
+            })
+            .collect();
+        // Six are more than half of ten. A page goes each block, without any weight left.
+        blocks(5);
         assert_eq!(Rounds_::stored_rounds(), 5);
+        assert!(!Rounds::<Test>::contains_key(ids[0]));
+        assert!(ids[1..].iter().all(Rounds::<Test>::contains_key));
+        blocks(5);
+        assert_eq!(Rounds_::stored_rounds(), 5, "and no more than that");
+    });
+}
+
+#[test]
+fn a_day_has_room_for_more_rounds_than_are_stored() {
+    run(|| {
+        RetentionPeriod::set(1_000);
+        PurgePage::set(40);
+        for _ in 0..2 * MaxStoredRounds::get() {
+            let id = ask();
+            play(id, 4, honest);
+        }
     });
 }
 
@@ -104,13 +143,13 @@ fn above_half_of_the_storage_a_purge_is_mandatory() {
 fn the_oldest_goes_first() {
     run(|| {
         let first = ask();
-        blocks(3);
+        play(first, 4, honest);
         let second = ask();
-        blocks(CommitWindow::get() + 4);
-        while Rounds_::purge(100).is_none() {
-            next_block();
+        play(second, 4, honest);
+        while Rounds::<Test>::contains_key(first) {
+            assert!(Rounds::<Test>::contains_key(second));
+            next_block_with_idle(PLENTY);
         }
-        assert!(!Rounds::<Test>::contains_key(first));
         assert!(Rounds::<Test>::contains_key(second));
     });
 }

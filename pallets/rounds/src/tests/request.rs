@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 use frame_support::{assert_noop, assert_ok};
+use starling_primitives::sealing;
 
 use crate::{mock::*, *};
 
@@ -72,8 +73,8 @@ fn the_request_fee_is_the_weight_of_the_messages_of_every_place() {
     run(|| {
         let (response, rankings) = (MaxResponse::get(), MaxRankings::get());
         let weights = [
-            <() as WeightInfo>::authorize_commit(response + 16),
-            <() as WeightInfo>::commit(response + 16),
+            <() as WeightInfo>::authorize_commit(response + sealing::OVERHEAD),
+            <() as WeightInfo>::commit(response + sealing::OVERHEAD),
             <() as WeightInfo>::authorize_reveal(),
             <() as WeightInfo>::reveal(response),
             <() as WeightInfo>::authorize_commit_scores(),
@@ -99,6 +100,7 @@ fn a_request_cannot_be_cancelled() {
         "reveal",
         "commit_scores",
         "disclose",
+        "report",
     ];
     assert_eq!(Call::<Test>::get_call_names(), calls);
 }
@@ -178,15 +180,50 @@ fn too_many_open_rounds_are_refused() {
 #[test]
 fn too_many_stored_rounds_are_refused() {
     run(|| {
-        RetentionPeriod::set(1_000);
-        while Rounds_::stored_rounds() < u64::from(MaxStoredRounds::get()) {
+        MaxStoredRounds::set(3);
+        (0..3).for_each(|_| {
             ask();
-            blocks(CommitWindow::get() + 1);
-        }
-        assert!(Agenda::<Test>::get().is_empty());
+        });
         assert_noop!(
             request(b"why?", FEE, 16, 4, 8),
             Error::<Test>::TooManyRounds
         );
+    });
+}
+
+#[test]
+fn more_responses_than_there_are_active_agents_are_refused() {
+    run(|| {
+        assert_ok!(Agents::chill(RuntimeOrigin::signed(8)));
+        assert_noop!(request(b"why?", FEE, 16, 8, 8), Error::<Test>::TooFewAgents);
+        assert_ok!(request(b"why?", FEE, 16, 7, 8));
+        // An agent does not answer itself.
+        let of_an_agent = |min| {
+            let origin = RuntimeOrigin::signed(1);
+            Rounds_::request(origin, b"why?".to_vec(), FEE, 16, min, 8)
+        };
+        assert_noop!(of_an_agent(7), Error::<Test>::TooFewAgents);
+        assert_ok!(of_an_agent(6));
+        AGENTS
+            .take(7)
+            .for_each(|who| Agents::chill(RuntimeOrigin::signed(who)).unwrap());
+        assert_noop!(request(b"why?", FEE, 16, 4, 8), Error::<Test>::TooFewAgents);
+    });
+}
+
+#[test]
+fn a_high_fee_reserves_no_more_than_the_maximum_slash() {
+    run(|| {
+        MaxSlash::set(BOND / 10);
+        AGENTS.for_each(|who| Tickets::buy(RuntimeOrigin::signed(who), 100_000).unwrap());
+        let id = ask_with(9_500_000, 4, 8).unwrap();
+        assert_eq!(round(id).terms.slash, BOND / 10);
+        let other = ask();
+        next_block();
+        for who in AGENTS {
+            commit(id, who);
+            // With a tenth of its fee reserved, an agent had no bond left for another round.
+            commit(other, who);
+        }
     });
 }

@@ -56,6 +56,27 @@ fn a_key_that_opens_nothing_valid_counts_as_arrived() {
     });
 }
 
+#[test]
+fn a_response_without_padding_opens_too_and_the_length_of_others_is_hidden() {
+    run(|| {
+        let id = ask();
+        next_block();
+        let plain = seal_bytes(id, 1, b"old");
+        assert_ok!(send(commit_call(id, 1, plain, &secret(id, 1))));
+        for (who, text) in [(2, "yes"), (3, "no")] {
+            let sealed = seal(id, who, text);
+            assert_ok!(send(commit_call(id, who, sealed, &secret(id, who))));
+        }
+        (4..=8).for_each(|who| commit(id, who));
+        let length = |who: u64| Sealed::<Test>::get(id, who).unwrap().len();
+        assert!((3..=8).all(|who| length(who) == length(2)));
+        next_block();
+        (1..=8).for_each(|who| reveal(id, who));
+        let text = |who: u64| Responses::<Test>::get(id, who).unwrap().into_inner();
+        assert_eq!([1, 2, 3].map(text), [&b"old"[..], b"yes", b"no"]);
+    });
+}
+
 fn seal_bytes(id: u64, who: u64, bytes: &[u8]) -> Vec<u8> {
     use chacha20poly1305::{
         aead::{Aead, Payload},

@@ -17,9 +17,11 @@ fn each_phase_has_a_task_for_an_agent() {
         let id = ask();
         let respond = Task::Respond {
             prompt: b"why?".to_vec(),
-            max_tokens: 16,
+            max_tokens: TOKENS,
             fee: FEE,
+            slash: round(id).terms.slash,
             max_bytes: MaxResponse::get(),
+            format: starling_primitives::sealing::Format::Padded,
         };
         assert_eq!(task(id, 1), Some(respond.clone()), "work may begin at once");
         next_block();
@@ -38,6 +40,7 @@ fn each_phase_has_a_task_for_an_agent() {
             prompt,
             seed,
             responses,
+            max_tokens: TOKENS,
         }) = task(id, 1)
         else {
             panic!()

@@ -11,14 +11,14 @@ fn the_mocks_parameters_are_sound() {
 }
 
 #[test]
-#[should_panic(expected = "MinTicket")]
+#[should_panic(expected = "FreeTicket")]
 fn a_ticket_must_cost_something() {
     MinTicket::set(0);
     <Tickets as Hooks<_>>::integrity_test();
 }
 
 #[test]
-#[should_panic(expected = "Sybil")]
+#[should_panic(expected = "TicketTooCheap")]
 fn a_ticket_must_cost_a_hundredth_of_the_reward() {
     TicketShare::set(Permill::from_parts(9_999));
     <Tickets as Hooks<_>>::integrity_test();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Feed-forward sublayers of several experts: only those that a row takes are computed for it.
+//! Feed-forward sublayers of several experts. A row is computed only by the experts that it takes.
 //!
 //! The rows of a pass are sorted by expert, so that an expert's weights are read once for all rows
-//! that take it. A row's sum runs from its likeliest expert to the last, whatever else is in the pass.
+//! that take it. A row's sum runs from its likeliest expert to the last, in every pass.
 
 use std::{
     ops::Range,
@@ -42,7 +42,7 @@ pub(crate) fn choose(logits: &[f32], experts: &Experts) -> Vec<(usize, f32)> {
         .collect()
 }
 
-/// Which rows each expert computes. A slot is a row at an expert; an expert's slots lie together.
+/// The rows of each expert. A slot is a row at an expert; an expert's slots lie together.
 #[derive(Default)]
 struct Plan {
     /// The row of each slot, and its share.
@@ -77,12 +77,12 @@ impl Plan {
     }
 }
 
-/// What a pass through experts writes.
+/// The buffers that a pass through experts writes.
 pub(super) struct ExpertBuffers {
     experts: Experts,
     /// The router's logits.
     logits: Buffer<f32>,
-    /// What the gate of the shared expert says of each row.
+    /// The logit of the shared expert's gate for each row.
     shared: Buffer<f32>,
     plan: RwLock<Plan>,
     /// One row a slot.
@@ -107,7 +107,7 @@ impl ExpertBuffers {
 }
 
 impl Run<'_> {
-    /// Adds what the experts make of the normed stream to the residual stream.
+    /// Adds the experts' output for the normed stream to the residual stream.
     pub(super) unsafe fn add_experts(&self, crew: &Crew<'_>, routed: &Routed) {
         let Some(buffers) = &self.workspace.experts else {
             return;

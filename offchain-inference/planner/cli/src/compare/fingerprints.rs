@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Whether a fingerprint chooses a good schema: libraries, queries and rules to choose by.
+//! The test of fingerprints as keys to good schemas: libraries, queries and rules of choice.
 
+use starling_console::outln;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
@@ -22,7 +23,7 @@ const SEEDED: u64 = 2_000;
 /// Schemas that a rule chooses.
 const CHOSEN: usize = 5;
 
-/// How schemas are chosen.
+/// Rules that choose schemas.
 const RULES: [&str; 7] = [
     "H0, H1 and capacity (the format)",
     "H0 and H1",
@@ -33,7 +34,7 @@ const RULES: [&str; 7] = [
     "all evaluated exactly",
 ];
 
-/// What rules compare of a swarm.
+/// The features of a swarm that the rules compare.
 struct Features {
     print: Fingerprint,
     quantiles: Vec<f64>,
@@ -54,7 +55,7 @@ impl Features {
         }
     }
 
-    /// How far two swarms are apart by a rule that is not by chance.
+    /// The distance of two swarms by a rule that is not by chance.
     fn distance(&self, other: &Self, rule: usize) -> f64 {
         let (mut a, mut b) = (self.print.clone(), other.print.clone());
         for print in [&mut a, &mut b] {
@@ -87,11 +88,11 @@ fn drawing(nodes: usize, seed: u64, last_mile: bool) -> Drawing {
     }
 }
 
-/// What was found for one query: totals over that of the reference.
+/// The results for one query: totals over that of the reference.
 struct Query {
     greedy: f64,
     seeded: f64,
-    /// Nearest one, best of those chosen, and a search that they seed, for each rule.
+    /// For each rule: the nearest schema, the best of those chosen, and a search that they seed.
     rules: Vec<[f64; 3]>,
 }
 
@@ -188,17 +189,17 @@ fn search(picture: &Picture, seeds: &[(Origin, Placement)]) -> Placement {
 }
 
 fn print(queries: &[Query], schemas: usize) {
-    println!("\n## Does persistent homology choose a good schema?\n");
-    println!(
+    outln!("\n## Does persistent homology choose a good schema?\n");
+    outln!(
         "A model of 80 layers, {schemas} schemas of 24 to 40 nodes of four topologies, {} queries of 24 to 40 nodes, some of a fifth \
          topology that no schema is of. G over that of a plan with {REFERENCE} evaluations; schemas are carried over and \
          repaired, a search has {SEEDED} evaluations.\n",
         queries.len()
     );
-    println!(
+    outln!(
         "| chosen by | nearest | best of {CHOSEN} | a search that they seed |\n|---|---|---|---|"
     );
-    println!(
+    outln!(
         "| no library: the simple rules | {:.3} | – | {:.3} |",
         geometric_mean(queries.iter().map(|q| q.greedy)),
         geometric_mean(queries.iter().map(|q| q.seeded)),
@@ -208,7 +209,7 @@ fn print(queries: &[Query], schemas: usize) {
             let values = queries.iter().map(|q| q.rules[rule][column]);
             geometric_mean(values.filter(|v| v.is_finite()))
         };
-        println!(
+        outln!(
             "| {name} | {:.3} | {:.3} | {:.3} |",
             mean(0),
             mean(1),
@@ -222,7 +223,7 @@ fn print(queries: &[Query], schemas: usize) {
         let spread = gaps.iter().map(|g| (g - mean).powi(2)).sum::<f64>() / (count - 1.0);
         format!("{mean:+.4} ± {:.4}", (spread / count).sqrt())
     };
-    println!(
+    outln!(
         "\nPaired over the queries, ln of a search's G (mean ± standard error): with schemas chosen by the format, less\n\
          without a library {}, less with quantiles of RTT and capacity {}, less by chance {}.",
         paired(&|q| q.rules[0][2], &|q| q.seeded),
