@@ -5,10 +5,8 @@
 #![allow(clippy::result_large_err)]
 
 mod agent;
-mod chain_metrics;
 mod cli;
 mod client;
-mod clock;
 mod command;
 mod endpoints;
 mod key;

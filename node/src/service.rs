@@ -34,13 +34,12 @@ use sp_runtime::traits::Block as _;
 use sp_timestamp::InherentDataProvider as TimestampProvider;
 use starling_network::Protocols;
 use starling_runtime::{apis::RuntimeApi, opaque::Block, Hash};
+use starling_watch::{rounds, Clock};
 use substrate_prometheus_endpoint::Registry;
 
 use crate::{
     agent::{self, AgentOptions},
-    chain_metrics,
     client::{FullBackend, FullClient, FullPool, HostFunctions},
-    clock::Clock,
     endpoints::Endpoints,
     rpc,
 };
@@ -337,7 +336,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
     let enable_grandpa = !config.disable_grandpa;
     let prometheus = config.prometheus_registry().cloned();
     if let Some(registry) = prometheus.clone() {
-        let metrics = chain_metrics::run(client.clone(), registry);
+        let metrics = rounds::run(client.clone(), registry);
         let spawner = task_manager.spawn_handle();
         spawner.spawn("chain-metrics", Some("starling"), metrics);
     }

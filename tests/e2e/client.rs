@@ -9,6 +9,8 @@ use starling_tests::{
     Node,
 };
 
+use crate::played::enrol;
+
 const UNIT: &str = "000000000000";
 
 /// Runs the client against `node` to its end.
@@ -201,13 +203,12 @@ async fn a_request_is_listed_and_shown() -> Result<()> {
     let pauper = ["ask", "--suri", "//Pauper", "Why?"];
     assert_fails(&node, &pauper, 4, "the account cannot pay the fee").await?;
 
-    let asked = json(
-        &node,
-        &["ask", "--dev", "eve", "--no-wait", "Why is the sky blue?"],
-    )
-    .await?;
+    let question = ["ask", "--dev", "eve", "--no-wait", "Why is the sky blue?"];
+    assert_fails(&node, &question, 4, "(Rounds.TooFewAgents)").await?;
+    enrol(&node.api().await?).await?;
+    let asked = json(&node, &question).await?;
     assert_eq!(asked["round"], 0);
-    // No answers arrive, because this node runs no agent.
+    // No answers arrive, because these agents have no node.
     let waiting = ["rounds", "watch", "0", "--timeout", "1"];
     assert_fails(&node, &waiting, 7, "timeout after 1 s: round 0 is not over").await?;
     let list = json(&node, &["rounds", "list", "--open"]).await?;

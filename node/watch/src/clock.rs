@@ -86,7 +86,7 @@ fn median<'a>(ages: impl Iterator<Item = &'a i64>) -> Option<i64> {
 }
 
 /// Accepts the same announcements as the default, and compares their slots with the clock.
-pub(crate) struct Clock {
+pub struct Clock {
     slot_duration: SlotDuration,
     ages: Ages,
     wrong: bool,
@@ -94,7 +94,12 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    pub(crate) fn new(
+    /// A judge of the clock of a chain whose slots are this long. Its gauge goes to `registry`.
+    ///
+    /// # Errors
+    ///
+    /// The gauge is registered already.
+    pub fn new(
         slot_duration: SlotDuration,
         registry: Option<&Registry>,
     ) -> Result<Self, PrometheusError> {

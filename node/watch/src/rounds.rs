@@ -8,7 +8,7 @@ use codec::Decode;
 use frame_system::EventRecord;
 use futures::StreamExt;
 use pallet_rounds::Event;
-use sc_client_api::{BlockchainEvents, StorageProvider};
+use sc_client_api::{Backend, BlockchainEvents, StorageProvider};
 use sp_api::ProvideRuntimeApi;
 use sp_blockchain::HeaderBackend;
 use sp_core::storage::StorageKey;
@@ -18,13 +18,11 @@ use starling_primitives::{
     round::{BlockNumber, Phase, Settlement},
     Balance, RoundId,
 };
-use starling_runtime::{Hash, Runtime, RuntimeEvent, UNIT};
+use starling_runtime::{opaque::Block, AccountId, Hash, Runtime, RuntimeEvent, UNIT};
 use substrate_prometheus_endpoint::{
     register, Counter, CounterVec, Gauge, HistogramOpts, HistogramVec, Opts, PrometheusError,
     Registry, F64, U64,
 };
-
-use crate::client::FullClient;
 
 const LOG_TARGET: &str = "starling::metrics";
 
@@ -169,7 +167,10 @@ fn observe(metrics: &Metrics, before: Option<(Phase, BlockNumber)>, block: Block
 }
 
 /// The events of a block; `None` if the state is not here, or another runtime wrote it.
-fn events(client: &FullClient, block: Hash) -> Option<Vec<RuntimeEvent>> {
+fn events<B: Backend<Block>>(
+    client: &impl StorageProvider<Block, B>,
+    block: Hash,
+) -> Option<Vec<RuntimeEvent>> {
     let key = [twox_128(b"System"), twox_128(b"Events")].concat();
     let stored = client.storage(block, &StorageKey(key)).ok()??;
     let records = Vec::<Box<EventRecord<RuntimeEvent, Hash>>>::decode(&mut stored.0.as_slice());
@@ -178,7 +179,15 @@ fn events(client: &FullClient, block: Hash) -> Option<Vec<RuntimeEvent>> {
 }
 
 /// Follows the final chain until the node ends.
-pub(crate) async fn run(client: Arc<FullClient>, registry: Registry) {
+pub async fn run<B, C>(client: Arc<C>, registry: Registry)
+where
+    B: Backend<Block>,
+    C: BlockchainEvents<Block>
+        + HeaderBackend<Block>
+        + ProvideRuntimeApi<Block>
+        + StorageProvider<Block, B>,
+    C::Api: RoundsApi<Block, AccountId>,
+{
     let metrics = match Metrics::new(&registry) {
         Ok(metrics) => metrics,
         Err(error) => {
@@ -192,7 +201,7 @@ pub(crate) async fn run(client: Arc<FullClient>, registry: Registry) {
         let blocks = notification.tree_route.iter().chain([&notification.hash]);
         for &block in blocks {
             let number = client.number(block).ok().flatten();
-            match number.zip(events(&client, block)) {
+            match number.zip(events(&*client, block)) {
                 Some((number, events)) => {
                     for event in events {
                         if let RuntimeEvent::Rounds(event) = event {
