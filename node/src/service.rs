@@ -34,7 +34,7 @@ use sp_runtime::traits::Block as _;
 use sp_timestamp::InherentDataProvider as TimestampProvider;
 use starling_network::Protocols;
 use starling_runtime::{apis::RuntimeApi, opaque::Block, Hash};
-use starling_watch::{rounds, Clock};
+use starling_watch::{rounds, Clock, Votes};
 use substrate_prometheus_endpoint::Registry;
 
 use crate::{
@@ -377,7 +377,17 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
         prometheus,
     };
     if role.is_authority() {
-        running.author(slot_duration, select_chain, block_import, force_authoring)?;
+        let votes = Votes::default();
+        let follow = votes.clone().follow(link.justification_stream());
+        let spawner = task_manager.spawn_handle();
+        spawner.spawn("votes", Some("starling"), follow);
+        running.author(
+            slot_duration,
+            select_chain,
+            block_import,
+            votes,
+            force_authoring,
+        )?;
     }
     if enable_grandpa {
         let config = sc_consensus_grandpa::Config {
@@ -436,12 +446,13 @@ struct Running<'a> {
 }
 
 impl Running<'_> {
-    /// Authors blocks with Aura.
+    /// Authors blocks with Aura, and brings `votes` on chain in them.
     fn author(
         &self,
         slot_duration: SlotDuration,
         select_chain: FullSelectChain,
         block_import: GrandpaBlockImport<FullBackend, Block, FullClient, FullSelectChain>,
+        votes: Votes,
         force_authoring: bool,
     ) -> Result<(), ServiceError> {
         let proposer_factory = sc_basic_authorship::ProposerFactory::new(
@@ -460,8 +471,12 @@ impl Running<'_> {
                 proposer_factory,
                 sync_oracle: self.sync.clone(),
                 justification_sync_link: self.sync.clone(),
-                create_inherent_data_providers: move |_, ()| async move {
-                    Ok(inherent_data(slot_duration))
+                create_inherent_data_providers: move |_, ()| {
+                    let votes = votes.clone();
+                    async move {
+                        let (slot, timestamp) = inherent_data(slot_duration);
+                        Ok((slot, timestamp, votes))
+                    }
                 },
                 force_authoring,
                 backoff_authoring_blocks: None::<()>,

@@ -133,6 +133,20 @@ pub trait Sessions<AccountId> {
     fn owners() -> Vec<AccountId>;
 }
 
+/// Votes on finality, as far as the blocks of the present session have brought them.
+pub trait Votes<AccountId> {
+    /// Ends `session`: the validators whose votes its blocks brought. `None` if they brought none, or
+    /// if whose they are is not known. Forgets them.
+    fn take(session: u32) -> Option<Vec<AccountId>>;
+}
+
+/// A chain whose blocks bring no votes.
+impl<AccountId> Votes<AccountId> for () {
+    fn take(_: u32) -> Option<Vec<AccountId>> {
+        None
+    }
+}
+
 /// No sessions, for a chain without validators.
 impl<AccountId> Sessions<AccountId> for () {
     fn current() -> u32 {

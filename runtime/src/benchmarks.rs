@@ -9,7 +9,7 @@ use sp_storage::TrackedStorageKey;
 
 use crate::{
     Agents, AllPalletsWithSystem, Balances, Grandpa, Multisig, Parameters, Proxy, Rewards, Rounds,
-    Runtime, Sudo, Tickets, Timestamp, Utility,
+    Runtime, Sudo, Tickets, Timestamp, Utility, Votes,
 };
 
 use frame_system_benchmarking::{extensions::Pallet as SystemExtensions, Pallet as SystemBench};
@@ -31,6 +31,7 @@ frame_benchmarking::define_benchmarks!(
     [pallet_tickets, Tickets]
     [pallet_timestamp, Timestamp]
     [pallet_utility, Utility]
+    [pallet_votes, Votes]
 );
 
 /// The list of benchmarks, and the storage of every pallet.

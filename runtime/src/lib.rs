@@ -201,6 +201,8 @@ mod runtime {
     pub type Historical = pallet_session::historical::Pallet<Runtime>;
     #[runtime::pallet_index(7)]
     pub type Offences = pallet_offences::Pallet<Runtime>;
+    #[runtime::pallet_index(8)]
+    pub type Votes = pallet_votes::Pallet<Runtime>;
 
     #[runtime::pallet_index(32)]
     pub type Tickets = pallet_tickets::Pallet<Runtime>;

@@ -362,6 +362,10 @@ fn every_call_of_the_protocol_has_a_weight_that_was_measured() {
         "pallet_tickets",
         include_str!("weights/pallet_tickets.rs"),
     );
+    check::<pallet_votes::Call<Runtime>, <Runtime as pallet_votes::Config>::WeightInfo>(
+        "pallet_votes",
+        include_str!("weights/pallet_votes.rs"),
+    );
 }
 
 /// Sets the parameters as the admin.

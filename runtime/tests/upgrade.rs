@@ -458,7 +458,7 @@ fn the_validators_of_the_old_runtime_have_proven_seats() {
     chain.state.execute_with(|| {
         let seats = pallet_agents::Seats::<Runtime>::get();
         assert_eq!(seats.len(), AGENTS.len());
-        assert!(seats.iter().all(|seat| seat.proven));
+        assert!(seats.iter().all(|seat| seat.proven()));
     });
 }
 

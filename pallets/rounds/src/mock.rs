@@ -165,6 +165,7 @@ impl pallet_agents::Config for Test {
     type MaxValidators = frame_support::traits::ConstU32<4>;
     type MinValidators = frame_support::traits::ConstU32<1>;
     type Sessions = ();
+    type Votes = ();
 }
 
 impl pallet_tickets::Config for Test {

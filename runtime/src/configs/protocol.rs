@@ -19,6 +19,7 @@ use super::{
     deposit,
     governance::{RootOrMajority, RootOrTwoThirds},
     offences::SessionsOfRuntime,
+    votes::VotesOfRuntime,
 };
 use crate::{
     parameters, weights, AccountId, Agents, Balance, Balances, Ratings, Rewards, Rounds, Runtime,
@@ -69,6 +70,7 @@ impl pallet_agents::Config for Runtime {
     type MaxValidators = ConstU32<64>;
     type MinValidators = parameters::MinValidators;
     type Sessions = SessionsOfRuntime;
+    type Votes = VotesOfRuntime;
 }
 
 impl pallet_tickets::Config for Runtime {

@@ -6,3 +6,4 @@ pub mod pallet_protocol_parameters;
 pub mod pallet_rewards;
 pub mod pallet_rounds;
 pub mod pallet_tickets;
+pub mod pallet_votes;
