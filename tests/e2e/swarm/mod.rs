@@ -2,6 +2,7 @@
 //! Four validators with agents, on one machine.
 
 mod ask;
+mod capture;
 mod clock;
 mod deaths;
 mod dishonest;
