@@ -32,6 +32,7 @@ use sp_core::storage::Storage;
 use sp_keystore::KeystorePtr;
 use sp_runtime::traits::Block as _;
 use sp_timestamp::InherentDataProvider as TimestampProvider;
+use starling_guard::Guard;
 use starling_network::Protocols;
 use starling_runtime::{apis::RuntimeApi, opaque::Block, Hash};
 use starling_watch::{rounds, Clock, Votes};
@@ -331,6 +332,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
     )?;
 
     let role = config.role;
+    let base = config.base_path.config_dir(config.chain_spec.id());
     let force_authoring = config.force_authoring;
     let name = config.network.node_name.clone();
     let enable_grandpa = !config.disable_grandpa;
@@ -366,6 +368,10 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
     })?;
     task_manager.keep_alive(endpoints.serve(&methods)?);
 
+    let guard = match role.is_authority() && enable_grandpa {
+        true => Some(guard(&mut task_manager, &base, voter_state.clone(), &link)?),
+        false => None,
+    };
     let running = Running {
         client,
         pool: transaction_pool,
@@ -397,7 +403,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
             local_role: role,
             name: Some(name),
             // A full node follows the votes but casts none.
-            keystore: role.is_authority().then(|| keystore_container.keystore()),
+            keystore: guard.map(|guard| guard.over(keystore_container.keystore())),
             telemetry: handle(&telemetry),
             protocol_name: grandpa_protocol,
         };
@@ -405,6 +411,23 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
     }
 
     Ok(task_manager)
+}
+
+/// Keeps this node from contradicting votes that it has forgotten.
+fn guard(
+    task_manager: &mut TaskManager,
+    base: &Path,
+    voter_state: SharedVoterState,
+    link: &LinkHalf<Block, FullClient, FullSelectChain>,
+) -> Result<Arc<Guard>, ServiceError> {
+    let guard = Guard::open(&base.join("last-vote"))
+        .map_err(|error| ServiceError::Application(error.into()))?;
+    let set = link.shared_authority_set().clone();
+    let watch = guard.clone().watch(voter_state, move || set.set_id());
+    let spawner = task_manager.spawn_handle();
+    spawner.spawn("vote-guard", Some("starling"), watch);
+    task_manager.keep_alive(guard.until_end());
+    Ok(guard)
 }
 
 /// Builds the RPC methods for each server.
