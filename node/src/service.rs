@@ -33,9 +33,10 @@ use sp_keystore::KeystorePtr;
 use sp_runtime::traits::Block as _;
 use sp_timestamp::InherentDataProvider as TimestampProvider;
 use starling_guard::Guard;
+use starling_inherents::{Author, Votes};
 use starling_network::Protocols;
 use starling_runtime::{apis::RuntimeApi, opaque::Block, Hash};
-use starling_watch::{rounds, Clock, Votes};
+use starling_watch::{rounds, Clock};
 use substrate_prometheus_endpoint::Registry;
 
 use crate::{
@@ -485,6 +486,7 @@ impl Running<'_> {
             self.prometheus.as_ref(),
             self.telemetry.clone(),
         );
+        let author = Author::new(self.client.clone(), self.keystore.clone());
         let aura = sc_consensus_aura::start_aura::<AuraPair, _, _, _, _, _, _, _, _, _, _>(
             StartAuraParams {
                 slot_duration,
@@ -494,11 +496,12 @@ impl Running<'_> {
                 proposer_factory,
                 sync_oracle: self.sync.clone(),
                 justification_sync_link: self.sync.clone(),
-                create_inherent_data_providers: move |_, ()| {
-                    let votes = votes.clone();
+                create_inherent_data_providers: move |parent, ()| {
+                    let (author, votes) = (author.clone(), votes.clone());
                     async move {
                         let (slot, timestamp) = inherent_data(slot_duration);
-                        Ok((slot, timestamp, votes))
+                        let output = author.output(parent, *slot);
+                        Ok((slot, timestamp, output, votes))
                     }
                 },
                 force_authoring,

@@ -13,7 +13,7 @@ use crate::{Balance, RoundId};
 
 const DOMAIN: &[u8] = b"starling/draw/1";
 
-/// `H(hash of the request's block ‖ round ‖ agent) / bond`. Lower is better.
+/// `H(randomness after the request's block ‖ round ‖ agent) / bond`. Lower is better.
 pub fn draw<AccountId: Encode>(
     request_block: H256,
     round: RoundId,

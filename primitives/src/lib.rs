@@ -34,6 +34,7 @@ extern crate alloc;
 pub mod agreement;
 pub mod api;
 pub mod assignment;
+pub mod beacon;
 pub mod commitment;
 pub mod crypto;
 pub mod deadline;

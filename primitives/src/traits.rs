@@ -15,7 +15,7 @@ use crate::{
     rewards::Paid,
     round::BlockNumber,
     rules::Rule,
-    Balance, InferenceKey,
+    Balance, InferenceKey, H256,
 };
 
 /// A pallet whose constants must fit together.
@@ -131,6 +131,12 @@ pub trait Sessions<AccountId> {
 
     /// All accounts with session keys. Walks over the storage: for the genesis alone.
     fn owners() -> Vec<AccountId>;
+}
+
+/// The chain's randomness.
+pub trait Randomness {
+    /// The value after the last block. Nobody could choose it.
+    fn value() -> H256;
 }
 
 /// Votes on finality, as far as the blocks of the present session have brought them.

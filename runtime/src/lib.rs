@@ -177,6 +177,10 @@ mod runtime {
     #[runtime::pallet_index(3)]
     pub type Authorship = pallet_authorship::Pallet<Runtime>;
 
+    // Before Session, which may change Aura's set at the beginning of a block.
+    #[runtime::pallet_index(9)]
+    pub type Beacon = pallet_beacon::Pallet<Runtime>;
+
     #[runtime::pallet_index(10)]
     pub type Balances = pallet_balances::Pallet<Runtime>;
     #[runtime::pallet_index(11)]

@@ -314,8 +314,8 @@ pub(crate) struct GrindingArgs {
     /// Shares of the attackers among the agents.
     #[arg(long, value_delimiter = ',', default_value = "0.2,0.33", value_parser = share)]
     fractions: Vec<f64>,
-    /// Numbers of blocks that the author chooses from; the first one is the baseline.
-    #[arg(long, value_delimiter = ',', default_value = "1,4,16,64", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Numbers of slots in a row that belong to colluding authors; the first one is the baseline.
+    #[arg(long, value_delimiter = ',', default_value = "1,2,4,8", value_parser = clap::value_parser!(u32).range(1..))]
     candidates: Vec<u32>,
     #[command(flatten)]
     counted: Counted,

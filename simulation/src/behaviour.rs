@@ -72,7 +72,7 @@ pub struct Revealing<'a> {
     /// The round.
     pub round: RoundId,
     /// The hash of the last block of Committing.
-    pub commit_hash: H256,
+    pub commit_randomness: H256,
     /// The accounts of the swarm.
     pub accounts: &'a [AccountId],
     /// The keys that are public, by agent.
@@ -443,7 +443,7 @@ fn friendly_rankings(me: &Me, state: &Revealing, withheld: &[usize]) -> usize {
         .collect();
     revealed.sort();
     let keys: Vec<Secret> = revealed.iter().map(|(_, _, key)| *key).collect();
-    let seed = assignment_seed(state.round, state.commit_hash, &keys);
+    let seed = assignment_seed(state.round, state.commit_randomness, &keys);
     let n = revealed.len() as u32;
     let assignment = Assignment::new(seed, n, rankings(n, state.rankings.0, state.rankings.1));
     let friends: Vec<_> = revealed

@@ -2,7 +2,7 @@
 //! The chain: the real runtime, executed natively, block after block.
 //!
 //! Follows the order of a node: `initialize_block` with the author's slot in the digest, the
-//! timestamp, extrinsics until the block is full, and `finalize_block`. Except for the genesis
+//! inherents, extrinsics until the block is full, and `finalize_block`. Except for the genesis
 //! block, nothing is written into the state in any other way.
 
 use anyhow::{anyhow, bail, ensure, Result};
@@ -12,13 +12,17 @@ use frame_support::{
 };
 use pallet_protocol_parameters::InForce;
 use sp_consensus_aura::{Slot, AURA_ENGINE_ID};
-use sp_core::H256;
+use sp_core::{sr25519, H256};
 use sp_io::TestExternalities;
 use sp_runtime::{
     generic::{Digest, DigestItem, Era},
     traits::{BlakeTwo256, Hash as _, Header as _},
     transaction_validity::{InvalidTransaction, TransactionValidityError},
     BuildStorage, DispatchError, MultiAddress, MultiSignature, Perbill, TransactionOutcome,
+};
+use starling_primitives::{
+    beacon::{self, Output},
+    traits::Randomness as _,
 };
 use starling_runtime::{
     configs::RuntimeBlockWeights,
@@ -89,9 +93,9 @@ pub struct Block {
     pub hooks: Weight,
     /// Total weight.
     pub weight: Weight,
-    /// Bytes of the extrinsics, without the timestamp.
+    /// Bytes of the extrinsics, without the inherents.
     pub bytes: usize,
-    /// Number of extrinsics, without the timestamp.
+    /// Number of extrinsics, without the inherents.
     pub extrinsics: usize,
     /// Bytes of the trie nodes that it touches, if they were measured.
     pub proof: Option<usize>,
@@ -112,7 +116,7 @@ pub struct Chain {
     head: Header,
     genesis: H256,
     slot: u64,
-    validators: u64,
+    validators: Vec<Keys>,
 }
 
 impl Chain {
@@ -136,16 +140,16 @@ impl Chain {
             genesis: head.hash(),
             head,
             slot: FIRST_SLOT,
-            validators: validators.len() as u64,
+            validators,
         };
         // A transaction signs the hash of the genesis block, which the state holds from block 1 on.
         chain.author(&mut Vec::new(), Authoring::default())?;
         let leave = RuntimeCall::Agents(pallet_agents::Call::chill {});
-        let leave: Vec<_> = validators
+        let validators = chain.validators.clone();
+        let leave = validators
             .iter()
-            .map(|validator| (validator, leave.clone()))
-            .collect();
-        chain.send(leave)?;
+            .map(|validator| (validator, leave.clone()));
+        chain.send(leave.collect())?;
         Ok(chain)
     }
 
@@ -166,7 +170,7 @@ impl Chain {
 
     /// Index of the validator that authors the next block.
     pub fn next_author(&self) -> usize {
-        (self.slot.wrapping_add(1) % self.validators) as usize
+        (self.slot.wrapping_add(1) % self.validators.len() as u64) as usize
     }
 
     /// Reads the state after the last block. Writes by `read` are discarded.
@@ -238,8 +242,8 @@ impl Chain {
         self.adopt(queue, built)
     }
 
-    /// Like [`Self::author`], but the author builds `candidates` different blocks and publishes the
-    /// one whose hash is `best` for it.
+    /// Like [`Self::author`], but the next `candidates` slots belong to colluding authors. They leave
+    /// out the slots before the one after which the randomness is `best` for them.
     pub fn grind(
         &mut self,
         queue: &mut Vec<UncheckedExtrinsic>,
@@ -248,36 +252,35 @@ impl Chain {
         mut best: impl FnMut(H256) -> f64,
     ) -> Result<Block> {
         let mut chosen = (f64::NEG_INFINITY, 0);
-        for nonce in 0..candidates {
-            let built = self.build(queue, authoring, nonce);
+        for skipped in 0..candidates {
+            let built = self.build(queue, authoring, skipped);
             self.state.reset_overlay();
-            let value = best(built.header.hash());
+            let value = best(built.randomness);
             if value > chosen.0 {
-                chosen = (value, nonce);
+                chosen = (value, skipped);
             }
         }
         let built = self.build(queue, authoring, chosen.1);
         self.adopt(queue, built)
     }
 
-    fn build(&mut self, queue: &[UncheckedExtrinsic], authoring: Authoring, nonce: u32) -> Built {
+    /// Builds the next block of an author, or one that many slots later.
+    fn build(&mut self, queue: &[UncheckedExtrinsic], authoring: Authoring, skipped: u32) -> Built {
         let ahead = match authoring.author {
             None => 1,
             Some(author) => {
                 let next = self.next_author() as u64;
-                let turn = author as u64 % self.validators;
-                1 + (turn + self.validators - next) % self.validators
+                let validators = self.validators.len() as u64;
+                let turn = author as u64 % validators;
+                1 + (turn + validators - next) % validators
             },
         };
-        let slot = self.slot + ahead;
-        let mut logs = vec![DigestItem::PreRuntime(
+        let slot = self.slot + ahead + u64::from(skipped);
+        let logs = vec![DigestItem::PreRuntime(
             AURA_ENGINE_ID,
             Slot::from(slot).encode(),
         )];
-        if nonce > 0 {
-            // An item that the author may write into its block only to change the hash.
-            logs.push(DigestItem::PreRuntime(*b"nonc", nonce.encode()));
-        }
+        let output = self.output(slot);
         let header = Header::new(
             self.head.number + 1,
             Default::default(),
@@ -285,7 +288,7 @@ impl Chain {
             self.head.hash(),
             Digest { logs },
         );
-        let work = || execute(&header, slot, queue, authoring.fill);
+        let work = || execute(&header, slot, output, queue, authoring.fill);
         let (mut built, proof) = if authoring.prove {
             let (built, proof) = self.state.execute_and_prove(work);
             (built, Some(proof.encoded_size()))
@@ -295,6 +298,19 @@ impl Chain {
         built.slot = slot;
         built.block.proof = proof;
         built
+    }
+
+    /// The output of a slot's author.
+    fn output(&mut self, slot: u64) -> Option<Output> {
+        let (authorities, seed) = self.read(|| {
+            let authorities = pallet_aura::Authorities::<Runtime>::get();
+            (authorities, pallet_beacon::Seed::<Runtime>::get())
+        });
+        let place = slot.checked_rem(authorities.len() as u64)?;
+        let author: sr25519::Public = authorities.get(place as usize)?.clone().into();
+        let mut keys = self.validators.iter();
+        let author = keys.find(|keys| keys.authority() == author)?;
+        Some(author.output(&beacon::input(self.genesis, seed, slot)))
     }
 
     fn adopt(&mut self, queue: &mut Vec<UncheckedExtrinsic>, built: Built) -> Result<Block> {
@@ -311,23 +327,33 @@ impl Chain {
 /// A block that is not part of the chain yet.
 struct Built {
     header: Header,
+    randomness: H256,
     slot: u64,
     taken: usize,
     block: Block,
 }
 
 /// Executes a block. Runs inside the externalities.
-fn execute(header: &Header, slot: u64, queue: &[UncheckedExtrinsic], fill: Perbill) -> Built {
+fn execute(
+    header: &Header,
+    slot: u64,
+    output: Option<Output>,
+    queue: &[UncheckedExtrinsic],
+    fill: Perbill,
+) -> Built {
     Executive::initialize_block(header);
     let hooks = System::block_weight().total();
     let now = RuntimeCall::Timestamp(pallet_timestamp::Call::set {
         now: slot * SLOT_DURATION,
     });
-    let inherent = Executive::apply_extrinsic(UncheckedExtrinsic::new_bare(now));
-    assert!(
-        matches!(inherent, Ok(Ok(()))),
-        "the timestamp was refused: {inherent:?}"
-    );
+    let reveal = output.map(|output| RuntimeCall::Beacon(pallet_beacon::Call::reveal { output }));
+    for call in [now].into_iter().chain(reveal) {
+        let inherent = Executive::apply_extrinsic(UncheckedExtrinsic::new_bare(call));
+        assert!(
+            matches!(inherent, Ok(Ok(()))),
+            "an inherent was refused: {inherent:?}"
+        );
+    }
 
     let limits = RuntimeBlockWeights::get();
     // If the hooks alone take that much, the author has to fill the block.
@@ -369,6 +395,7 @@ fn execute(header: &Header, slot: u64, queue: &[UncheckedExtrinsic], fill: Perbi
     };
     Built {
         header,
+        randomness: starling_runtime::Beacon::value(),
         slot,
         taken,
         block,

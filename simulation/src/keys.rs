@@ -3,9 +3,9 @@
 
 use rand_chacha_03::{rand_core::SeedableRng, ChaCha8Rng};
 use schnorrkel::context::{attach_rng, signing_context};
-use sp_core::{ed25519, sr25519, Pair as _};
+use sp_core::{crypto::VrfSecret as _, ed25519, sr25519, sr25519::vrf::VrfSignData, Pair as _};
 use sp_io::hashing::blake2_256;
-use starling_primitives::{InferenceKey, InferenceSignature};
+use starling_primitives::{beacon::Output, InferenceKey, InferenceSignature};
 use starling_runtime::AccountId;
 
 /// The account key of an actor, its inference key, and its key for votes on finality.
@@ -35,6 +35,11 @@ impl Keys {
     /// The key that signs blocks, if the actor is a validator.
     pub fn authority(&self) -> sr25519::Public {
         self.account.public()
+    }
+
+    /// What that key reveals for the randomness.
+    pub fn output(&self, input: &VrfSignData) -> Output {
+        self.account.vrf_sign(input).into()
     }
 
     /// The key for votes on finality, which the simulation does not use.

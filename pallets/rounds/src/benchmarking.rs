@@ -82,8 +82,8 @@ fn open<T: Config>(agents: u32) -> RoundId {
     Pallet::<T>::do_request(requester, prompt, fee, tokens, min_responses, max_responses)
         .expect("the request is good");
     Rounds::<T>::mutate_extant(id, |round| {
-        round.request_hash = Some(H256::repeat_byte(1));
-        round.commit_hash = Some(H256::repeat_byte(2));
+        round.request_randomness = Some(H256::repeat_byte(1));
+        round.commit_randomness = Some(H256::repeat_byte(2));
         round.terms.min_responses = 1;
         round.terms.active = u32::MAX;
     });
@@ -523,7 +523,7 @@ mod benchmarks {
             Pallet::<T>::schedule(due).expect("there is room");
         }
         let waiting: Vec<RoundId> = (0..u64::from(r)).collect();
-        Unhashed::<T>::put(BoundedVec::truncate_from(waiting));
+        Undrawn::<T>::put(BoundedVec::truncate_from(waiting));
         let authors = (0..a).map(|author| Authored {
             author: agent::<T>(author),
             at: now,
@@ -533,12 +533,12 @@ mod benchmarks {
         #[block]
         {
             Pallet::<T>::do_note_author(agent::<T>(10_000));
-            Pallet::<T>::note_hashes();
+            Pallet::<T>::note_randomness();
             Pallet::<T>::reserve();
             Pallet::<T>::run_agenda();
         }
 
-        assert!(Unhashed::<T>::get().is_empty());
+        assert!(Undrawn::<T>::get().is_empty());
     }
 
     /// The most expensive end of Committing: giving everything back.
@@ -608,7 +608,7 @@ mod benchmarks {
         let mut round = get::<T>(id);
         Pallet::<T>::unschedule(id);
         CommittingRounds::<T>::kill();
-        Unhashed::<T>::kill();
+        Undrawn::<T>::kill();
         round.phase = Phase::Done;
         round.deadline = now.saturating_sub(1);
         Rounds::<T>::insert(id, round);

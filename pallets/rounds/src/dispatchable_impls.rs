@@ -15,7 +15,7 @@ use crate::{
     Absent, Agenda, CommittingRounds, Config, Counts, Draws, Due, EndedQueue, Entries, Error,
     Event, HoldReason, MaxSealed, NextRound, Pallet, Participant, ParticipantOf, Participants,
     Phase, Prices, Prompts, Ranking, Response, Responses, Round, RoundOf, Rounds, ScoresOf, Sealed,
-    Terms, Unhashed, VoidQueue, WeightInfo,
+    Terms, Undrawn, VoidQueue, WeightInfo,
 };
 
 /// Result of the check of a commit.
@@ -84,7 +84,7 @@ impl<T: Config> Pallet<T> {
         };
         Self::schedule(due).map_err(|_| Error::<T>::TooManyRounds)?;
         CommittingRounds::<T>::try_append(id).map_err(|_| Error::<T>::TooManyRounds)?;
-        Unhashed::<T>::try_append(id).map_err(|_| Error::<T>::TooManyRounds)?;
+        Undrawn::<T>::try_append(id).map_err(|_| Error::<T>::TooManyRounds)?;
 
         T::Currency::hold(&HoldReason::Fee.into(), &requester, fee)?;
         T::Currency::hold(&HoldReason::Deposit.into(), &requester, terms.deposit)?;
@@ -99,8 +99,8 @@ impl<T: Config> Pallet<T> {
             phase: Phase::Committing,
             since: now,
             deadline,
-            request_hash: None,
-            commit_hash: None,
+            request_randomness: None,
+            commit_randomness: None,
             seed: None,
             rankings: 0,
             counts: Counts::default(),
@@ -257,7 +257,7 @@ impl<T: Config> Pallet<T> {
             T::Tickets::can_spend(agent, round.terms.ticket),
             Error::NoTicket
         );
-        // A draw follows from the hash of a block, so it does not exist in that block.
+        // A draw follows from the randomness after a block, so it does not exist in that block.
         let draw = Self::draw_of(id, &round, agent).ok_or(Error::TooEarly)?;
         // The complement, so that the highest draw is the first key.
         let draw = U256::MAX.saturating_sub(draw).to_big_endian();
@@ -368,11 +368,13 @@ impl<T: Config> Pallet<T> {
 
     /// The draw of an agent in a round; `None` in the block of the request.
     pub fn draw_of(id: RoundId, round: &RoundOf<T>, agent: &T::AccountId) -> Option<U256> {
-        let hash = round
-            .request_hash
-            .or_else(|| Self::hash_of(round.requested_at))?;
+        // The pool checks a message for the next block, before that block has begun.
+        let value = round.request_randomness.or_else(|| {
+            let next = round.requested_at.checked_add(1)?;
+            (Self::now() == next).then(T::Randomness::value)
+        })?;
         let bond = T::Agents::bond_at(agent, round.requested_at);
-        Some(draw::draw(hash, id, agent, bond))
+        Some(draw::draw(value, id, agent, bond))
     }
 
     /// Number of stored rounds, including open ones.

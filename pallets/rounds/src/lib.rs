@@ -59,7 +59,7 @@ pub mod pallet {
     use sp_runtime::{traits::Get, Permill, SaturatedConversion};
     use starling_primitives::{
         sealing,
-        traits::{AgentRegistry, Ratings, Rewards, Tickets},
+        traits::{AgentRegistry, Randomness, Ratings, Rewards, Tickets},
         Balance, RoundId, Salt, Secret, H256,
     };
 
@@ -98,6 +98,9 @@ pub mod pallet {
         /// The authorities of the chain. A deadline counts only once more than a third of them have
         /// authored in the phase.
         type Authorities: ValidatorSet<Self::AccountId, ValidatorId = Self::AccountId>;
+
+        /// The randomness that decides draws and assignments.
+        type Randomness: Randomness;
 
         /// Price of weight: a requester pays for the messages of its round.
         type WeightToFee: WeightToFee<Balance = Balance>;
@@ -342,10 +345,10 @@ pub mod pallet {
     pub type CommittingRounds<T: Config> =
         StorageValue<_, BoundedVec<RoundId, T::MaxOpenRounds>, ValueQuery>;
 
-    /// The rounds that wait for the hash of the last block: of their request, or of their last
-    /// Committing block.
+    /// The rounds that wait for the randomness after the last block: that of their request, or their
+    /// last Committing one.
     #[pallet::storage]
-    pub type Unhashed<T: Config> =
+    pub type Undrawn<T: Config> =
         StorageValue<_, BoundedVec<RoundId, T::MaxOpenRounds>, ValueQuery>;
 
     /// The last block of each recent author.
@@ -584,7 +587,7 @@ pub mod pallet {
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn on_initialize(_: BlockNumberFor<T>) -> Weight {
-            Self::note_hashes();
+            Self::note_randomness();
             Self::mandatory_purge()
                 .saturating_add(Self::hear_inactive())
                 .saturating_add(Self::reserve())
@@ -814,12 +817,6 @@ pub mod pallet {
         /// The number of this block.
         pub(crate) fn now() -> BlockNumber {
             frame_system::Pallet::<T>::block_number().saturated_into()
-        }
-
-        /// The hash of a block, if it is still known.
-        pub(crate) fn hash_of(block: BlockNumber) -> Option<H256> {
-            let hash = frame_system::Pallet::<T>::block_hash(BlockNumberFor::<T>::from(block));
-            (hash != H256::zero()).then_some(hash)
         }
 
         /// The hash of the genesis block.

@@ -196,6 +196,14 @@ impl pallet_rewards::Config for Test {
     type MaxResponses = MaxResponses;
 }
 
+/// Stands for the beacon, of which a mock has no authors.
+pub struct ParentHash;
+impl starling_primitives::traits::Randomness for ParentHash {
+    fn value() -> H256 {
+        System::parent_hash()
+    }
+}
+
 impl crate::Config for Test {
     type WeightInfo = ();
     type RuntimeHoldReason = RuntimeHoldReason;
@@ -205,6 +213,7 @@ impl crate::Config for Test {
     type Ratings = Ratings;
     type Rewards = Rewards;
     type Authorities = MockSession;
+    type Randomness = ParentHash;
     type WeightToFee = IdentityFee<Balance>;
     type MinFee = MinFee;
     type MaxPrompt = MaxPrompt;

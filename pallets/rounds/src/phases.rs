@@ -16,7 +16,7 @@ use starling_primitives::{
 
 use crate::{
     BlockNumber, Config, Due, Ended, EndedQueue, Entries, Entry, Event, Failure, Pallet,
-    ParticipantOf, Participants, Phase, Ranking, Response, RoundOf, Rounds, Unhashed, Void,
+    ParticipantOf, Participants, Phase, Ranking, Response, RoundOf, Rounds, Undrawn, Void,
     VoidQueue,
 };
 
@@ -52,7 +52,7 @@ impl<T: Config> Pallet<T> {
         } else {
             // There is one place for each open round, so there is room. Without the hash the seed
             // would be weaker, but never missing.
-            let _ = Unhashed::<T>::try_append(id);
+            let _ = Undrawn::<T>::try_append(id);
             let agents = round.counts.commits;
             Self::begin(id, round, Phase::Revealing, T::RevealWindow::get(), agents);
         }
@@ -77,7 +77,7 @@ impl<T: Config> Pallet<T> {
                 .collect();
         agents.sort_by(|(left, ..), (right, ..)| left.cmp(right));
         let keys: Vec<Secret> = agents.iter().map(|(_, _, key)| *key).collect();
-        let seed = assignment_seed(id, round.commit_hash.unwrap_or_default(), &keys);
+        let seed = assignment_seed(id, round.commit_randomness.unwrap_or_default(), &keys);
 
         let n = round.counts.valid;
         let k = assignment::rankings(n, T::MinRankings::get(), T::MaxRankings::get());

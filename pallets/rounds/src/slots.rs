@@ -13,7 +13,7 @@ use starling_primitives::{slots, Balance, RoundId};
 
 use crate::{
     Agenda, CommittingRounds, Config, Error, Event, Failure, Pallet, Phase, Prices, Requests,
-    RoundOf, Rounds, Unhashed,
+    RoundOf, Rounds, Undrawn,
 };
 
 impl<T: Config> Pallet<T> {
@@ -82,7 +82,7 @@ impl<T: Config> Pallet<T> {
 
     /// Ends a round that loses its slot. Nobody has committed, so its fee goes back whole.
     fn outbid(id: RoundId, round: RoundOf<T>) {
-        Unhashed::<T>::mutate(|waiting| waiting.retain(|other| *other != id));
+        Undrawn::<T>::mutate(|waiting| waiting.retain(|other| *other != id));
         Self::deposit_event(Event::Outbid {
             round: id,
             requester: round.requester.clone(),

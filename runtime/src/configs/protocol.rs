@@ -22,8 +22,9 @@ use super::{
     votes::VotesOfRuntime,
 };
 use crate::{
-    parameters, weights, AccountId, Agents, Balance, Balances, Ratings, Rewards, Rounds, Runtime,
-    RuntimeCall, RuntimeHoldReason, Session, Tickets, TxExtension, UncheckedExtrinsic, UNIT,
+    parameters, weights, AccountId, Agents, Balance, Balances, Beacon, Ratings, Rewards, Rounds,
+    Runtime, RuntimeCall, RuntimeHoldReason, Session, Tickets, TxExtension, UncheckedExtrinsic,
+    UNIT,
 };
 
 /// Maximum length of a prompt, in bytes.
@@ -106,6 +107,7 @@ impl pallet_rounds::Config for Runtime {
     type Ratings = Ratings;
     type Rewards = Rewards;
     type Authorities = Session;
+    type Randomness = Beacon;
     type WeightToFee = IdentityFee<Balance>;
     type MinFee = parameters::MinFee;
     type MaxPrompt = ConstU32<MAX_PROMPT>;

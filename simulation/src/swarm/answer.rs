@@ -82,7 +82,7 @@ impl Swarm {
         let accounts = self.accounts.clone();
         let state = Revealing {
             round: id,
-            commit_hash: match round.commit_hash {
+            commit_randomness: match round.commit_randomness {
                 Some(hash) => hash,
                 // The round has just left Committing with the last block.
                 None => self.chain.head_hash(),

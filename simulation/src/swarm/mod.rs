@@ -77,12 +77,12 @@ pub enum Plot {
         /// Number of validators.
         validators: usize,
     },
-    /// Some validators belong to the attackers. They build several blocks and publish the one whose
-    /// hash draws most of the group into the round.
+    /// The first validators belong to the attackers. Those whose slots come in a row leave out some,
+    /// and put a request into the block after which the randomness draws most of the group.
     Grind {
         /// Number of validators.
         validators: usize,
-        /// Number of blocks each time.
+        /// Maximum number of slots in a row.
         candidates: u32,
     },
 }

@@ -124,7 +124,7 @@ fn the_draw_follows_from_the_hash_of_the_request_s_block() {
         assert_eq!(Rounds_::draw_of(id, &round(id), &1), None);
         next_block();
         assert_eq!(
-            round(id).request_hash,
+            round(id).request_randomness,
             Some(System::block_hash(u64::from(block)))
         );
         let draw = Rounds_::draw_of(id, &round(id), &1).unwrap();
