@@ -24,6 +24,7 @@ use sc_executor::WasmExecutor;
 use serde_json::Value;
 use sp_consensus_aura::{Slot as AuraSlot, AURA_ENGINE_ID};
 use sp_core::{
+    crypto::VrfSecret,
     traits::{CallContext, CodeExecutor, RuntimeCode, WrappedRuntimeCode},
     H256,
 };
@@ -36,6 +37,7 @@ use sp_runtime::{
 };
 use starling_primitives::{
     api::{runtime_decl_for_rounds_api::RoundsApiV2, Task},
+    beacon::{input, Output},
     messages::{payload, Message},
     round::Phase,
     sealing::{Format, Slot},
@@ -137,6 +139,11 @@ impl Chain {
             now: self.slot * SLOT_DURATION,
         };
         let mut extrinsics = vec![UncheckedExtrinsic::new_bare(now.into())];
+        if self.old.is_none() {
+            let output = self.output();
+            let reveal = pallet_beacon::Call::reveal { output };
+            extrinsics.push(UncheckedExtrinsic::new_bare(reveal.into()));
+        }
         extrinsics.extend(transactions);
         self.head = if self.old.is_some() {
             self.ask_old::<sp_runtime::ExtrinsicInclusionMode>("Core_initialize_block", &header);
@@ -157,6 +164,18 @@ impl Chain {
             })
         };
         self.state.commit_all().unwrap();
+    }
+
+    /// The output of the author of the present slot.
+    fn output(&mut self) -> Output {
+        let (genesis, slot) = (self.genesis, self.slot);
+        self.state.execute_with(|| {
+            let authorities = pallet_aura::Authorities::<Runtime>::get();
+            let public = &authorities[slot as usize % authorities.len()];
+            let author = AGENTS.iter().find(|who| who.public() == **public).unwrap();
+            let seed = pallet_beacon::Seed::<Runtime>::get();
+            author.pair().vrf_sign(&input(genesis, seed, slot)).into()
+        })
     }
 
     /// The first transaction of `who`, for the old runtime.

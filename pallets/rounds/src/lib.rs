@@ -348,6 +348,8 @@ pub mod pallet {
     /// The rounds that wait for the randomness after the last block: that of their request, or their
     /// last Committing one.
     #[pallet::storage]
+    // Its name in the first release: a round may wait while the chain is upgraded.
+    #[pallet::storage_prefix = "Unhashed"]
     pub type Undrawn<T: Config> =
         StorageValue<_, BoundedVec<RoundId, T::MaxOpenRounds>, ValueQuery>;
 
