@@ -44,11 +44,13 @@ async fn ask(node: &Node, idle: &[Played]) -> Result<View> {
     let (api, rpc) = (node.api().await?, node.rpc().await?);
     let id = opened(&send(&api, &request("Is it so?", UNIT, 32), &bob()).await?).await?;
     let mut blocks = api.stream_blocks().await?;
-    // If they passed before Alice answers, the round would end: it could not succeed any more.
+    // If they passed before Alice answers, the round would end: it could not succeed any more. While
+    // she is chilled, nobody waits for her.
     let now = loop {
         let at = next_block(&mut blocks).await?;
         let view = round(&rpc, &at, id).await?.context("it is open")?;
-        if view.round.counts.heard > 0 {
+        let others = usize::try_from(view.round.terms.active)? > idle.len();
+        if view.round.counts.heard > 0 || !others {
             break at.block_number();
         }
     };
