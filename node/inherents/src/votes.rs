@@ -10,14 +10,14 @@ use pallet_votes::{Evidence, INHERENT_IDENTIFIER};
 use parking_lot::Mutex;
 use sc_consensus_grandpa::GrandpaJustificationStream;
 use sp_inherents::{Error, InherentData, InherentDataProvider, InherentIdentifier};
-use starling_runtime::{opaque::Block, Header};
+use starling_runtime::{opaque::Block, BlockNumber, Hash};
 
 /// Number of justifications that may wait before a warning.
 const QUEUE: usize = 1_000;
 
 /// The newest justification of this node. Clones share it.
 #[derive(Clone, Default)]
-pub struct Votes(Arc<Mutex<Option<Evidence<Header>>>>);
+pub struct Votes(Arc<Mutex<Option<Evidence<Hash, BlockNumber>>>>);
 
 impl Votes {
     /// Keeps the newest of `justifications`, until the node ends.

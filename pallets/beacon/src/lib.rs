@@ -33,7 +33,7 @@ pub mod pallet {
     use frame_support::pallet_prelude::*;
     use frame_system::pallet_prelude::*;
     use sp_consensus_aura::{sr25519::AuthorityId, Slot};
-    use sp_inherents::{InherentData, InherentIdentifier, MakeFatalError, ProvideInherent};
+    use sp_inherents::{InherentData, InherentIdentifier, MakeFatalError};
     use starling_primitives::{beacon::Output, H256};
 
     /// The version of the storage. See `docs/upgrades.md`.

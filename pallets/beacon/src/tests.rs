@@ -2,10 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use frame_support::{
-    assert_noop, assert_ok,
-    traits::{Hooks, ProvideInherent},
-};
+use frame_support::{assert_noop, assert_ok, inherent::ProvideInherent, traits::Hooks};
 use sp_inherents::InherentData;
 use sp_runtime::DispatchError;
 use starling_primitives::beacon::{Output, EPOCH};

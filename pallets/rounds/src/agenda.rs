@@ -12,7 +12,7 @@ use frame_support::{
     traits::{Get, ValidatorSet},
     weights::Weight,
 };
-use starling_primitives::{deadline, RoundId};
+use starling_primitives::{deadline, traits::Randomness, RoundId};
 
 use crate::{
     Agenda, Authored, Authors, BlockNumber, CommittingRounds, Config, Due, Pallet, Phase, Prices,

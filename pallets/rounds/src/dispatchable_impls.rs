@@ -7,7 +7,7 @@ use sp_core::U256;
 use starling_primitives::{
     assignment::Assignment,
     draw, rewards, sealing,
-    traits::{AgentRegistry, Tickets},
+    traits::{AgentRegistry, Randomness, Tickets},
     Balance, Position, RoundId, Salt, Score, Secret, H256,
 };
 

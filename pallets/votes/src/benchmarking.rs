@@ -4,14 +4,11 @@
 #![allow(clippy::expect_used)] // A benchmark that cannot be set up must stop.
 
 use alloc::vec::Vec;
-use codec::{Decode, Encode};
+use codec::Encode;
 use frame_benchmarking::v2::*;
 use frame_support::traits::{Get, Hooks};
-use frame_system::{
-    pallet_prelude::{BlockNumberFor, HeaderFor},
-    RawOrigin,
-};
-use sp_consensus_grandpa::{AuthorityId, Commit, GrandpaJustification, SetId};
+use frame_system::{pallet_prelude::BlockNumberFor, RawOrigin};
+use sp_consensus_grandpa::{AuthorityId, SetId};
 use sp_runtime::{
     traits::{One, Zero},
     RuntimeAppPublic,
@@ -22,24 +19,18 @@ use super::*;
 const ROUND: u64 = 1;
 
 /// The votes of `voters` for the genesis block, in a set of them.
-fn votes<T: Config>(voters: &[AuthorityId], set: SetId) -> Commit<HeaderFor<T>> {
+fn votes<T: Config>(voters: &[AuthorityId], set: SetId) -> Vec<VoteOf<T>> {
     const PRECOMMIT: u8 = 1;
-    let block = (
-        frame_system::BlockHash::<T>::get(BlockNumberFor::<T>::zero()),
-        BlockNumberFor::<T>::zero(),
-    );
-    let votes: Vec<_> = voters
-        .iter()
-        .map(|id| {
-            let message = (PRECOMMIT, block, ROUND, set).encode();
-            let signature = id.sign(&message).expect("the keystore has the key");
-            (block, signature, id.clone())
-        })
-        .collect();
-    let bytes = (ROUND, (block, votes), Vec::<HeaderFor<T>>::new()).encode();
-    GrandpaJustification::decode(&mut bytes.as_slice())
-        .expect("the encoding of a justification")
-        .commit
+    let number = BlockNumberFor::<T>::zero();
+    let hash = frame_system::BlockHash::<T>::get(number);
+    let payload = (PRECOMMIT, (hash, number), ROUND, set).encode();
+    let vote = |voter: &AuthorityId| Vote {
+        hash,
+        number,
+        voter: voter.clone(),
+        signature: voter.sign(&payload).expect("the keystore has the key"),
+    };
+    voters.iter().map(vote).collect()
 }
 
 #[benchmarks]
@@ -57,10 +48,10 @@ mod benchmarks {
             .expect("no change is pending");
         pallet_grandpa::Pallet::<T>::on_finalize(now);
         let set = pallet_grandpa::CurrentSetId::<T>::get();
-        let commit = votes::<T>(&voters, set);
+        let votes = votes::<T>(&voters, set);
 
         #[extrinsic_call]
-        _(RawOrigin::None, ROUND, commit);
+        _(RawOrigin::None, ROUND, votes);
 
         assert_eq!(Voters::<T>::get().len(), voters.len());
     }

@@ -17,7 +17,7 @@ mod tests;
 mod vote_impls;
 pub mod weights;
 
-pub use inherent_impls::{Evidence, INHERENT_IDENTIFIER};
+pub use inherent_impls::{Evidence, Vote, VoteOf, INHERENT_IDENTIFIER};
 pub use pallet::*;
 pub use weights::WeightInfo;
 
@@ -25,11 +25,12 @@ pub use weights::WeightInfo;
 #[allow(clippy::expect_used)]
 #[frame_support::pallet]
 pub mod pallet {
-    use super::{Evidence, WeightInfo, INHERENT_IDENTIFIER};
+    use super::{Evidence, VoteOf, WeightInfo, INHERENT_IDENTIFIER};
+    use alloc::vec::Vec;
     use frame_support::{pallet_prelude::*, BoundedBTreeSet};
     use frame_system::pallet_prelude::*;
-    use sp_consensus_grandpa::{AuthorityId, Commit, RoundNumber};
-    use sp_inherents::{InherentData, InherentIdentifier, MakeFatalError, ProvideInherent};
+    use sp_consensus_grandpa::{AuthorityId, RoundNumber};
+    use sp_inherents::{InherentData, InherentIdentifier, MakeFatalError};
 
     /// The version of the storage. See `docs/upgrades.md`.
     const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
@@ -77,16 +78,16 @@ pub mod pallet {
         /// `BadOrigin` with any signature, [`Error::NoVotes`], [`Error::WrongVote`].
         #[pallet::call_index(0)]
         #[pallet::weight((
-            <T as Config>::WeightInfo::note(u32::try_from(commit.precommits.len()).unwrap_or(u32::MAX)),
+            <T as Config>::WeightInfo::note(u32::try_from(votes.len()).unwrap_or(u32::MAX)),
             DispatchClass::Mandatory
         ))]
         pub fn note(
             origin: OriginFor<T>,
             #[pallet::compact] round: RoundNumber,
-            commit: Commit<HeaderFor<T>>,
+            votes: Vec<VoteOf<T>>,
         ) -> DispatchResult {
             ensure_none(origin)?;
-            Self::do_note(round, &commit)
+            Self::do_note(round, &votes)
         }
     }
 
@@ -97,10 +98,10 @@ pub mod pallet {
         const INHERENT_IDENTIFIER: InherentIdentifier = INHERENT_IDENTIFIER;
 
         fn create_inherent(data: &InherentData) -> Option<Self::Call> {
-            let evidence: Evidence<HeaderFor<T>> =
+            let evidence: Evidence<T::Hash, BlockNumberFor<T>> =
                 data.get_data(&INHERENT_IDENTIFIER).ok().flatten()?;
-            let (round, commit) = Self::news(evidence)?;
-            Some(Call::note { round, commit })
+            let (round, votes) = Self::news(evidence)?;
+            Some(Call::note { round, votes })
         }
 
         fn is_inherent(call: &Self::Call) -> bool {

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A chain with GRANDPA and three blocks.
 
+use codec::Encode;
 use frame_support::{
     derive_impl,
     traits::{ConstU32, ConstU64},
 };
-use sp_consensus_grandpa::{AuthorityId, Commit, GrandpaJustification};
+use sp_consensus_grandpa::AuthorityId;
 use sp_core::{crypto::UncheckedFrom, ed25519, Pair, H256};
 use sp_io::TestExternalities;
-use sp_runtime::{testing::Header, BuildStorage};
+use sp_runtime::BuildStorage;
+
+use crate::Vote;
 
 pub type Block = frame_system::mocking::MockBlock<Test>;
 
@@ -53,23 +56,18 @@ pub fn hash(block: u64) -> H256 {
     H256::repeat_byte(u8::try_from(block).expect("a small number"))
 }
 
-/// The commit with a vote of each of `voters` for `block`, signed for a round and a set.
-pub fn commit(voters: &[u8], block: (u64, H256), round: u64, set: u64) -> Commit<Header> {
+/// A vote of each of `voters` for `block`, signed for a round and a set.
+pub fn votes(voters: &[u8], block: (u64, H256), round: u64, set: u64) -> Vec<Vote<H256, u64>> {
     const PRECOMMIT: u8 = 1;
-    use codec::{Decode, Encode};
     let (number, hash) = block;
-    let votes: Vec<_> = voters
-        .iter()
-        .map(|&n| {
-            let vote = (hash, number);
-            let signature = pair(n).sign(&(PRECOMMIT, vote, round, set).encode());
-            (vote, signature, pair(n).public())
-        })
-        .collect();
-    let bytes = (round, (hash, number, votes), Vec::<Header>::new()).encode();
-    GrandpaJustification::<Header>::decode(&mut bytes.as_slice())
-        .expect("the encoding of a justification")
-        .commit
+    let payload = (PRECOMMIT, (hash, number), round, set).encode();
+    let vote = |n: &u8| Vote {
+        hash,
+        number,
+        voter: id(*n),
+        signature: pair(*n).sign(&payload).into(),
+    };
+    voters.iter().map(vote).collect()
 }
 
 /// A chain of four validators at block 4.

@@ -6,12 +6,11 @@ use core::marker::PhantomData;
 use frame_support::ensure;
 use frame_system::pallet_prelude::{BlockNumberFor, HeaderFor};
 use sp_consensus_grandpa::{
-    check_message_signature, AuthorityId, AuthorityList, AuthoritySignature, Commit, Message,
-    Precommit, RoundNumber, SetId,
+    check_message_signature, AuthorityId, AuthorityList, Message, Precommit, RoundNumber, SetId,
 };
 use sp_runtime::{DispatchError, DispatchResult};
 
-use crate::{Config, Error, Pallet, Since, Voters};
+use crate::{Config, Error, Pallet, Since, VoteOf, Voters};
 
 /// Those who vote in this session, and on what.
 pub(crate) struct Electorate<T: Config> {
@@ -23,21 +22,19 @@ pub(crate) struct Electorate<T: Config> {
 
 impl<T: Config> Electorate<T> {
     /// Whether this is a vote of the present set on a block of this chain.
-    pub(crate) fn accepts(
-        &self,
-        round: RoundNumber,
-        vote: Precommit<HeaderFor<T>>,
-        voter: &AuthorityId,
-        signature: &AuthoritySignature,
-    ) -> bool {
+    pub(crate) fn accepts(&self, round: RoundNumber, vote: &VoteOf<T>) -> bool {
+        let precommit = Precommit::<HeaderFor<T>> {
+            target_hash: vote.hash,
+            target_number: vote.number,
+        };
         // The signature last: it costs the most.
-        self.authorities.iter().any(|(key, _)| key == voter)
-            && vote.target_number >= self.since
-            && frame_system::BlockHash::<T>::get(vote.target_number) == vote.target_hash
+        self.authorities.iter().any(|(key, _)| *key == vote.voter)
+            && vote.number >= self.since
+            && frame_system::BlockHash::<T>::get(vote.number) == vote.hash
             && check_message_signature(
-                &Message::<HeaderFor<T>>::Precommit(vote),
-                voter,
-                signature,
+                &Message::<HeaderFor<T>>::Precommit(precommit),
+                &vote.voter,
+                &vote.signature,
                 round,
                 self.set,
             )
@@ -55,15 +52,13 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    pub(crate) fn do_note(round: RoundNumber, commit: &Commit<HeaderFor<T>>) -> DispatchResult {
-        ensure!(!commit.precommits.is_empty(), Error::<T>::NoVotes);
+    pub(crate) fn do_note(round: RoundNumber, votes: &[VoteOf<T>]) -> DispatchResult {
+        ensure!(!votes.is_empty(), Error::<T>::NoVotes);
         let electorate = Self::electorate();
         Voters::<T>::try_mutate(|voters| {
-            for vote in &commit.precommits {
-                let accepted =
-                    electorate.accepts(round, vote.precommit.clone(), &vote.id, &vote.signature);
-                ensure!(accepted, Error::<T>::WrongVote);
-                let noted = voters.try_insert(vote.id.clone());
+            for vote in votes {
+                ensure!(electorate.accepts(round, vote), Error::<T>::WrongVote);
+                let noted = voters.try_insert(vote.voter.clone());
                 ensure!(noted == Ok(true), Error::<T>::WrongVote);
             }
             Ok::<_, DispatchError>(())
