@@ -14,7 +14,7 @@ use sp_consensus_aura::{
     sr25519::{AuthorityId, AuthorityPair},
     AuraApi, Slot,
 };
-use sp_core::{crypto::key_types::AURA, storage::StorageKey};
+use sp_core::{crypto::key_types::AURA, sr25519, storage::StorageKey};
 use sp_inherents::{Error, InherentData, InherentDataProvider, InherentIdentifier};
 use sp_keystore::KeystorePtr;
 use starling_primitives::beacon;
@@ -65,7 +65,8 @@ impl<Client> Author<Client> {
         let Some(author) = slot_author::<AuthorityPair>(slot, &authorities) else {
             return Ok(None);
         };
-        if !self.keystore.has_keys(&[(author.as_ref().to_vec(), AURA)]) {
+        let author: &sr25519::Public = author.as_ref();
+        if !self.keystore.has_keys(&[(author.0.to_vec(), AURA)]) {
             return Ok(None);
         }
         let key = StorageKey(Seed::<Runtime>::hashed_key().to_vec());
@@ -78,9 +79,7 @@ impl<Client> Author<Client> {
             None => Hash::zero(),
         };
         let input = beacon::input(self.client.info().genesis_hash, seed, slot.into());
-        let signed = self
-            .keystore
-            .sr25519_vrf_sign(AURA, author.as_ref(), &input);
+        let signed = self.keystore.sr25519_vrf_sign(AURA, author, &input);
         Ok(signed.map_err(|error| error.to_string())?.map(Into::into))
     }
 }
