@@ -172,7 +172,8 @@ impl Chain {
         self.state.execute_with(|| {
             let authorities = pallet_aura::Authorities::<Runtime>::get();
             let public = &authorities[slot as usize % authorities.len()];
-            let author = AGENTS.iter().find(|who| who.public() == **public).unwrap();
+            let public: &sp_core::sr25519::Public = public.as_ref();
+            let author = AGENTS.iter().find(|who| who.public() == *public).unwrap();
             let seed = pallet_beacon::Seed::<Runtime>::get();
             author.pair().vrf_sign(&input(genesis, seed, slot)).into()
         })

@@ -84,7 +84,7 @@ async fn attack() -> Result<()> {
 /// Makes an account an agent with this bond and session keys, whose seeds lie under `base`.
 async fn enter(node: &Node, base: &Path, uri: &str, key: &Keypair, bond: &str) -> Result<()> {
     let api = node.api().await?;
-    if key.public_key() != ferdie().public_key() {
+    if key.public_key().0 != ferdie().public_key().0 {
         let funds = send(&api, &transfer(key, 5_000 * UNIT), &ferdie()).await?;
         funds.wait_for_success().await?;
     }
