@@ -5,6 +5,7 @@ mod ask;
 mod clock;
 mod deaths;
 mod dishonest;
+mod gateway;
 mod honest;
 mod late;
 mod lost_finality;
