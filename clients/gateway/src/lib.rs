@@ -38,6 +38,12 @@ pub mod server;
 pub mod store;
 pub mod stream;
 
+/// The value at a path such as `/error/code`, or null.
+pub(crate) fn at<'a>(value: &'a serde_json::Value, path: &str) -> &'a serde_json::Value {
+    static NULL: serde_json::Value = serde_json::Value::Null;
+    value.pointer(path).unwrap_or(&NULL)
+}
+
 /// Tells the operator of trouble, on standard error. Never has a key or a text of a caller.
 pub(crate) fn say(words: &str) {
     eprintln!("gateway: {words}");

@@ -17,6 +17,7 @@ use sp_core::crypto::Ss58Codec;
 use tokio::{sync::mpsc, time::timeout_at};
 
 use crate::{
+    at,
     config::STANDARD_MODEL,
     conversation::{Message, Role},
     desk::{Caller, Identity, State},
@@ -94,7 +95,7 @@ impl Call {
     }
 
     fn token(&self) -> Option<&Value> {
-        let token = &self.params["_meta"]["progressToken"];
+        let token = at(&self.params, "/_meta/progressToken");
         Some(token).filter(|token| token.is_string() || token.is_i64())
     }
 }
@@ -131,7 +132,7 @@ pub async fn answer(
 
 fn initialize(params: &Value) -> Value {
     let [newest, ..] = VERSIONS;
-    let wanted = params["protocolVersion"].as_str();
+    let wanted = at(params, "/protocolVersion").as_str();
     let version = wanted.filter(|wanted| VERSIONS.contains(wanted));
     json!({
         "protocolVersion": version.unwrap_or(newest),
@@ -209,10 +210,10 @@ async fn use_tool(
     call: &Call,
     notes: &mpsc::Sender<Value>,
 ) -> Answered {
-    let arguments = &call.params["arguments"];
-    let done = match call.params["name"].as_str().unwrap_or_default() {
+    let arguments = at(&call.params, "/arguments");
+    let done = match at(&call.params, "/name").as_str().unwrap_or_default() {
         "ask_swarm" => ask_swarm(gateway, caller, call, notes).await,
-        "get_round" => match arguments["round"].as_u64() {
+        "get_round" => match at(arguments, "/round").as_u64() {
             Some(round) => get_round(gateway, round).await,
             None => Err(invalid("round", "the number of a round is needed")),
         },
@@ -243,7 +244,7 @@ fn failed(failure: &Failure) -> Value {
         return pending(*round, Value::Null);
     }
     let body = failure.body();
-    let message = body["error"]["message"].as_str().unwrap_or_default();
+    let message = at(&body, "/error/message").as_str().unwrap_or_default();
     said(message, body.clone(), true)
 }
 
@@ -266,12 +267,12 @@ async fn ask_swarm(
     call: &Call,
     notes: &mpsc::Sender<Value>,
 ) -> Result<Value, Failure> {
-    let arguments = &call.params["arguments"];
-    let question = arguments["question"].as_str();
+    let arguments = at(&call.params, "/arguments");
+    let question = at(arguments, "/question").as_str();
     let question = question.ok_or_else(|| invalid("question", "a text is needed"))?;
-    let number = |field: &str| match &arguments[field] {
-        Value::Null => Ok(None),
-        value => value
+    let number = |field: &str| match arguments.get(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => value
             .as_u64()
             .map(Some)
             .ok_or_else(|| invalid(field, "a number is needed")),
@@ -287,7 +288,7 @@ async fn ask_swarm(
     };
     let wait = number("wait_seconds")?.unwrap_or(WAIT).min(MAX_WAIT);
     let mut terms = gateway.model(STANDARD_MODEL)?.clone();
-    match &arguments["fee"] {
+    match at(arguments, "/fee") {
         Value::Null => {},
         Value::String(fee) => {
             let fee = gateway.currency.parse(fee);
@@ -363,7 +364,7 @@ async fn get_round(gateway: &Gateway, round: u64) -> Result<Value, Failure> {
         return Err(failure);
     }
     if outcome.phase() != "done" {
-        let progress = json!({ "phase": outcome.phase(), "why": outcome.report["why"] });
+        let progress = json!({ "phase": outcome.phase(), "why": at(&outcome.report, "/why") });
         return Ok(pending(round, progress));
     }
     let job = gateway.desk.job_of(round);
@@ -376,9 +377,9 @@ async fn get_round(gateway: &Gateway, round: u64) -> Result<Value, Failure> {
 
 async fn list_agents(gateway: &Gateway) -> Result<Value, Failure> {
     let chain = gateway.desk.node.chain().await?;
-    let at = chain.best().await.map_err(unreachable)?;
-    let registered = at.registrations().await.map_err(unreachable)?;
-    let views = registered.iter().map(|(who, _)| at.agent(who));
+    let best = chain.best().await.map_err(unreachable)?;
+    let registered = best.registrations().await.map_err(unreachable)?;
+    let views = registered.iter().map(|(who, _)| best.agent(who));
     let views = try_join_all(views).await.map_err(unreachable)?;
     let agents: Vec<_> = registered
         .iter()
@@ -397,13 +398,13 @@ async fn list_agents(gateway: &Gateway) -> Result<Value, Failure> {
     let lines: Vec<_> = agents
         .iter()
         .map(|agent| {
-            let state = if agent["active"] == true {
+            let state = if at(agent, "/active") == true {
                 "active"
             } else {
                 "not active"
             };
-            let text = |field: &str| agent[field].as_str().unwrap_or_default().to_owned();
-            format!("{} with {} is {state}", text("agent"), text("model"))
+            let text = |field: &str| at(agent, field).as_str().unwrap_or_default().to_owned();
+            format!("{} with {} is {state}", text("/agent"), text("/model"))
         })
         .collect();
     Ok(said(&lines.join("\n"), json!({ "agents": agents }), false))

@@ -4,6 +4,7 @@
 use serde_json::{json, Value};
 
 use crate::{
+    at,
     completion::cut_at,
     failure::{Failure, RoundFailure},
     store::Cost,
@@ -19,23 +20,23 @@ pub struct Outcome {
 impl Outcome {
     /// The number of the round.
     pub fn round(&self) -> u64 {
-        self.report["round"].as_u64().unwrap_or_default()
+        at(&self.report, "/round").as_u64().unwrap_or_default()
     }
 
     /// The phase in lower case.
     pub fn phase(&self) -> &str {
-        self.report["phase"].as_str().unwrap_or_default()
+        at(&self.report, "/phase").as_str().unwrap_or_default()
     }
 
     /// The failure, if the round has no answer.
     pub fn failure(&self) -> Option<Failure> {
-        let reason = match self.report["failure"].as_str()? {
+        let reason = match at(&self.report, "/failure").as_str()? {
             "NoRankings" => RoundFailure::NoRankings,
             "BelowThreshold" => RoundFailure::BelowThreshold,
             // `Outbid` is no answer either: a higher offer took the slot.
             _ => RoundFailure::TooFewAnswers,
         };
-        let refund = self.report["settlement"]["refunded"].as_str();
+        let refund = at(&self.report, "/settlement/refunded").as_str();
         Some(Failure::Round {
             round: self.round(),
             reason,
@@ -45,10 +46,13 @@ impl Outcome {
 
     /// At most `n` valid answers, the winner's first, each up to the first of the texts `stop`.
     pub fn texts(&self, n: usize, stop: &[String]) -> Vec<String> {
-        let candidates = self.report["candidates"].as_array().into_iter().flatten();
+        let candidates = at(&self.report, "/candidates")
+            .as_array()
+            .into_iter()
+            .flatten();
         candidates
-            .filter(|candidate| candidate["state"] == "valid")
-            .filter_map(|candidate| candidate["text"].as_str())
+            .filter(|candidate| at(candidate, "/state") == "valid")
+            .filter_map(|candidate| at(candidate, "/text").as_str())
             .take(n)
             .map(|text| cut_at(text, stop).to_owned())
             .collect()
@@ -56,33 +60,35 @@ impl Outcome {
 
     /// The field `starling` of an answer.
     pub fn details(&self, block: Option<u32>, cost: Option<&Cost>, dropped_turns: usize) -> Value {
-        let listed = self.report["candidates"].as_array();
+        let listed = at(&self.report, "/candidates").as_array();
         let listed = listed.map(Vec::as_slice).unwrap_or_default();
-        let winner = listed.iter().find(|candidate| candidate["won"] == true);
+        let winner = listed
+            .iter()
+            .find(|candidate| at(candidate, "/won") == true);
         let candidates: Vec<_> = listed
             .iter()
             .map(|candidate| {
                 json!({
-                    "agent": candidate["agent"]["address"],
-                    "model": candidate["model"],
-                    "text": candidate["text"],
-                    "score": candidate["score"],
-                    "paid": candidate["paid"],
+                    "agent": at(candidate, "/agent/address"),
+                    "model": at(candidate, "/model"),
+                    "text": at(candidate, "/text"),
+                    "score": at(candidate, "/score"),
+                    "paid": at(candidate, "/paid"),
                 })
             })
             .collect();
-        let terms = &self.report["terms"];
+        let terms = at(&self.report, "/terms");
         json!({
             "round": self.round(),
             "block": block,
             "phase": self.phase(),
-            "winner": winner.map(|winner| &winner["agent"]["address"]),
-            "score": winner.map(|winner| &winner["score"]),
-            "why": self.report["why"],
+            "winner": winner.map(|winner| at(winner, "/agent/address")),
+            "score": winner.map(|winner| at(winner, "/score")),
+            "why": at(&self.report, "/why"),
             "cost": {
-                "fee": terms["fee"],
+                "fee": at(terms, "/fee"),
                 "burnt": cost.map(|cost| cost.burnt.to_string()),
-                "on_hold": terms["deposit"],
+                "on_hold": at(terms, "/deposit"),
             },
             "candidates": candidates,
             "dropped_turns": dropped_turns,

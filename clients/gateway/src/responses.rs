@@ -3,7 +3,7 @@
 
 use serde_json::{json, Value};
 
-use crate::failure::Failure;
+use crate::{at, failure::Failure};
 
 /// A response.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,8 +59,8 @@ pub fn object(response: &Response, details: Value) -> Value {
     // The codes of OpenAI's own errors are a closed list, of which one fits.
     let error = match &response.status {
         Status::Failed(failure) => {
-            let error = &failure.body()["error"];
-            json!({ "code": "server_error", "message": error["message"] })
+            let body = failure.body();
+            json!({ "code": "server_error", "message": at(&body, "/error/message") })
         },
         _ => Value::Null,
     };
