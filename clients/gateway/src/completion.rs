@@ -187,7 +187,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn chunks_join_to_the_texts_and_end_each_choice_once(texts in prop::collection::vec(any::<String>(), 1..4)) {
+        fn chunks_join_to_the_texts_and_end_each_choice_once(
+            texts in prop::collection::vec(any::<String>(), 1..4),
+        ) {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             let chunks = chunks(&answer(&texts), &json!({ "round": 7 }));
             for (index, text) in texts.iter().enumerate() {

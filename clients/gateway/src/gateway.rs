@@ -91,9 +91,9 @@ impl Gateway {
                      into the configuration",
                 )
             },
-            (Some(_), false) => {
-                return usage("the keys of the configuration pay: pass no signer beside them")
-            },
+            (Some(_), false) => return usage(
+                "the keys of the configuration pay: pass no signer beside them, nor STARLING_SURI",
+            ),
             _ => {},
         }
         let mut accounts = BTreeMap::new();

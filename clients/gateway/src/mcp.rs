@@ -182,7 +182,8 @@ fn tools() -> Value {
             "name": "get_round",
             "title": "Show a round",
             "description": format!(
-                "Returns the answer of a round and its candidates, or the round's progress. {CAUTION}"
+                "Returns the answer of a round and its candidates, or the round's progress. \
+                 {CAUTION}"
             ),
             "inputSchema": {
                 "type": "object",
