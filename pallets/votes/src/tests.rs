@@ -47,7 +47,7 @@ fn a_block_brings_the_votes_that_the_chain_does_not_know() {
         let first = votes(&[1, 2, 3], (2, hash(2)), ROUND, 0);
         let Some(Call::note {
             round,
-            commit: votes,
+            votes,
         }) = inherent(first.clone())
         else {
             panic!("there are votes");

@@ -88,23 +88,21 @@ async fn enter(node: &Node, base: &Path, uri: &str, key: &Keypair, bond: &str) -
         let funds = send(&api, &transfer(key, 5_000 * UNIT), &ferdie()).await?;
         funds.wait_for_success().await?;
     }
-    let register = starling(
-        node,
-        &[
-            "agent",
-            "register",
-            "--suri",
-            uri,
-            "--inference-key",
-            uri,
-            "--bond",
-            bond,
-            "--model=patterns",
-            "--model-hash",
-            &"0".repeat(64),
-        ],
-    );
-    let registered = register.await?;
+    let hash = "0".repeat(64);
+    let register = [
+        "agent",
+        "register",
+        "--suri",
+        uri,
+        "--inference-key",
+        uri,
+        "--bond",
+        bond,
+        "--model=patterns",
+        "--model-hash",
+        &hash,
+    ];
+    let registered = starling(node, &register).await?;
     ensure!(registered.code == Some(0), "{}", registered.stderr);
     let keys = make_keys("local", base, key).await?;
     let announced = send(&api, &set_keys(&keys)?, key).await?;

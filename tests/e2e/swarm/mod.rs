@@ -6,6 +6,7 @@ mod capture;
 mod clock;
 mod deaths;
 mod dishonest;
+mod gateway;
 mod honest;
 mod late;
 mod lost_finality;
