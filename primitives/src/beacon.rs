@@ -125,25 +125,6 @@ mod tests {
     }
 
     #[test]
-    fn print_vector() {
-        let pair = Pair::from_seed(&[1; 32]);
-        let asked = input(H256::repeat_byte(7), H256::zero(), 5);
-        let output: Output = pair.vrf_sign(&asked).into();
-        let hex = |bytes: &[u8]| {
-            bytes
-                .iter()
-                .map(|b| format!("{b:02x}"))
-                .collect::<std::string::String>()
-        };
-        std::println!(
-            "VEC {} {} {}",
-            hex(&pair.public().0),
-            hex(&output.pre_output),
-            hex(&output.proof)
-        );
-    }
-
-    #[test]
     fn the_accumulator_depends_on_every_output_and_their_order() {
         let seed = H256::repeat_byte(1);
         let outputs: Vec<_> = (0..4).map(|n| output(n, seed, 5).1).collect();

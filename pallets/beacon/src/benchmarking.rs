@@ -21,11 +21,11 @@ const SLOT: u64 = 5;
 const GENESIS: H256 = H256::repeat_byte(7);
 
 /// The author with the secret of 32 bytes 1. A runtime has no host function that signs for it.
-const AUTHOR: [u8; 32] = hex!("AUTHOR_HEX");
+const AUTHOR: [u8; 32] = hex!("189dac29296d31814dc8c56cf3d36a0543372bba7538fa322a4aebfebc39e056");
 /// Its output for the slot, with the first seed.
 const OUTPUT: Output = Output {
-    pre_output: hex!("PRE_OUTPUT_HEX"),
-    proof: hex!("PROOF_HEX"),
+    pre_output: hex!("949e5dc0274cff326c24c8db1a8939f3bbcd591cb1cf5e3e3c5f5dee08a5ec0b"),
+    proof: hex!("b3d9e0eb8778a2e2e3a47af9e5bc0cf7b008b0eb4f976311d6c16918ed92d6055e989fe3657d6a4b7bfcf8158e10e616e46c72624a91d0a1719cdd9c372e5001"),
 };
 
 fn author() -> AuthorityId {
