@@ -409,6 +409,9 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
             protocol_name: grandpa_protocol,
         };
         running.vote(config, link, grandpa_notifications, voter_state)?;
+    } else {
+        // Its protocol is offered to peers: without a reader, litep2p ends each connection.
+        task_manager.keep_alive(grandpa_notifications);
     }
 
     Ok(task_manager)

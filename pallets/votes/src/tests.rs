@@ -45,7 +45,11 @@ fn ids(voters: &[u8]) -> Vec<AuthorityId> {
 fn a_block_brings_the_votes_that_the_chain_does_not_know() {
     chain().execute_with(|| {
         let first = votes(&[1, 2, 3], (2, hash(2)), ROUND, 0);
-        let Some(Call::note { round, votes: taken }) = inherent(first.clone()) else {
+        let Some(Call::note {
+            round,
+            votes: taken,
+        }) = inherent(first.clone())
+        else {
             panic!("there are votes");
         };
         assert_eq!((round, &taken), (ROUND, &first));

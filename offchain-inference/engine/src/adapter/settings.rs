@@ -60,11 +60,25 @@ const STARTS: [&str; 3] = ["gaussian", "eva", "orthogonal"];
 struct Ordered<T>(Vec<(String, T)>);
 
 /// A JSON value that keeps the order of objects.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug)]
 enum Node {
     Object(Ordered<Node>),
     Other(Value),
+}
+
+impl<'de> Deserialize<'de> for Node {
+    /// Not by serde's `untagged`: with serde_json's `arbitrary_precision`, which other crates of a
+    /// program may switch on, a number looks like an object there.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Box::<serde_json::value::RawValue>::deserialize(deserializer)?;
+        let text = text.get();
+        if text.starts_with('{') {
+            serde_json::from_str(text).map(Self::Object)
+        } else {
+            serde_json::from_str(text).map(Self::Other)
+        }
+        .map_err(serde::de::Error::custom)
+    }
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Ordered<T> {
