@@ -181,7 +181,11 @@ pub async fn submit(chain: &Chain, call: &Call, signer: &Keypair) -> Result<Subm
                 }),
                 first => return Ok(Submitted { progress, first }),
             },
-            Err(error) => Err(of_submission(error)),
+            Err(error) => match of_submission(error) {
+                refused @ Error::Refused(_) => Err(refused),
+                // It may be in the pool all the same, where a second one would pay again.
+                lost => return Err(lost),
+            },
         };
         // The node's interfaces word a refusal in many ways; a nonce that is taken is a fact.
         if tries == TRIES || chain.next_nonce(signer).await? <= nonce {
