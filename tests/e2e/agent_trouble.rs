@@ -76,6 +76,16 @@ async fn buy_tickets(node: &Node) -> Result<()> {
     Ok(())
 }
 
+/// A development chain whose agent, Alice, has tickets and this configuration, and agents without a
+/// node.
+async fn dev_with_agent(folder: &Path, config: &Path) -> Result<(Node, Vec<Played>)> {
+    let agent = format!("--agent-config={}", config.display());
+    let node = Node::start(&folder.join("base"), ["--dev", &agent]).await?;
+    buy_tickets(&node).await?;
+    let idle = enrol(&node.api().await?).await?;
+    Ok((node, idle))
+}
+
 /// Answers one completion like an OpenAI-compatible server.
 async fn complete(connection: TcpStream) -> Result<()> {
     let mut connection = BufReader::new(connection);
@@ -119,17 +129,7 @@ async fn a_missing_model_is_reported_once_and_its_return_too() -> Result<()> {
         fs::rename(&new, &config)
     };
     write(WRONG, "")?;
-    let base = folder.path().join("base");
-    let node = Node::start(
-        &base,
-        [
-            "--dev".to_owned(),
-            format!("--agent-config={}", config.display()),
-        ],
-    )
-    .await?;
-    buy_tickets(&node).await?;
-    let idle = enrol(&node.api().await?).await?;
+    let (node, idle) = dev_with_agent(folder.path(), &config).await?;
 
     // No model, a wrong file, and no server.
     let missing = ["model \"smollm2-135m-instruct\": ", "has not been fetched"];
@@ -259,16 +259,7 @@ async fn nobody_works_for_an_account_that_the_configuration_does_not_name() -> R
     let folder = tempfile::tempdir()?;
     let config = folder.path().join("agent.toml");
     fs::write(&config, ACCOUNTS.to_owned() + TOML_OF_AN_EXPERT)?;
-    let node = Node::start(
-        &folder.path().join("base"),
-        [
-            "--dev".to_owned(),
-            format!("--agent-config={}", config.display()),
-        ],
-    )
-    .await?;
-    buy_tickets(&node).await?;
-    let idle = enrol(&node.api().await?).await?;
+    let (node, idle) = dev_with_agent(folder.path(), &config).await?;
     let hash = "0".repeat(64);
     for arguments in [
         &[
@@ -341,16 +332,7 @@ async fn a_node_whose_agent_works_ends_without_waiting_for_it() -> Result<()> {
         server.local_addr()?
     );
     fs::write(&config, ACCOUNTS.to_owned() + &hook + TOML_OF_AN_EXPERT)?;
-    let node = Node::start(
-        &folder.path().join("base"),
-        [
-            "--dev".to_owned(),
-            format!("--agent-config={}", config.display()),
-        ],
-    )
-    .await?;
-    buy_tickets(&node).await?;
-    enrol(&node.api().await?).await?;
+    let (node, _idle) = dev_with_agent(folder.path(), &config).await?;
     let asked = request("Is it so?", UNIT, 32);
     opened(&send(&node.api().await?, &asked, &bob()).await?).await?;
     let _called = server.accept().await?;

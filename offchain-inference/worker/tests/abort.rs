@@ -17,7 +17,7 @@ use std::{
 };
 
 use codec::{Decode, Encode};
-use futures::{executor::block_on, StreamExt};
+use futures::{channel::mpsc::UnboundedReceiver, executor::block_on, StreamExt};
 use parking_lot::Mutex;
 use sp_core::H256;
 use starling_primitives::{
@@ -28,6 +28,7 @@ use starling_primitives::{
 };
 use starling_worker::{
     chain::{At, Chain, Standing},
+    executor::Finished,
     AccountId, Accounts, Worker,
 };
 
@@ -328,6 +329,14 @@ impl Chain for OneRound {
     }
 }
 
+/// A worker with its configuration and its vault in this folder.
+fn start(folder: &Path, chain: Arc<OneRound>) -> (Worker, UnboundedReceiver<Finished>) {
+    let config = folder.join("agent.toml");
+    fs::write(&config, self::config()).unwrap();
+    let vault = folder.join("vault.redb");
+    Worker::start(chain, None, Accounts::default(), &config, &vault, None).unwrap()
+}
+
 /// The child: works until the round is over, or until it dies.
 #[test]
 #[ignore = "started by the other test"]
@@ -335,18 +344,7 @@ fn child() {
     let folder = PathBuf::from(env::var_os(FOLDER).expect("a folder"));
     let abort_at = env::var(ABORT_AT).unwrap().parse().unwrap();
     let chain = Arc::new(OneRound::open(&folder, abort_at));
-    let config = folder.join("agent.toml");
-    fs::write(&config, self::config()).unwrap();
-    let vault = folder.join("vault.redb");
-    let (mut worker, mut finished) = Worker::start(
-        chain.clone(),
-        None,
-        Accounts::default(),
-        &config,
-        &vault,
-        None,
-    )
-    .unwrap();
+    let (mut worker, mut finished) = start(&folder, chain.clone());
     while chain.state().phase < 4 {
         chain.advance();
         worker.on_block();
@@ -400,11 +398,7 @@ fn nothing_is_lost_whenever_the_process_aborts() {
 fn finality_without_anything_to_write_does_not_end_the_troubles_of_the_vault() {
     let folder = tempfile::tempdir().unwrap();
     let chain = Arc::new(OneRound::open(folder.path(), 0));
-    let config = folder.path().join("agent.toml");
-    fs::write(&config, self::config()).unwrap();
-    let vault = folder.path().join("vault.redb");
-    let (mut worker, _finished) =
-        Worker::start(chain, None, Accounts::default(), &config, &vault, None).unwrap();
+    let (mut worker, _finished) = start(folder.path(), chain);
     worker.problems().found("the vault", "full".into());
     worker.on_finalized();
     assert!(worker.problems().active().contains_key("the vault"));
@@ -414,18 +408,7 @@ fn finality_without_anything_to_write_does_not_end_the_troubles_of_the_vault() {
 fn nothing_is_dropped_while_the_runtime_is_newer_than_the_state() {
     let folder = tempfile::tempdir().unwrap();
     let chain = Arc::new(OneRound::open(folder.path(), 0));
-    let config = folder.path().join("agent.toml");
-    fs::write(&config, self::config()).unwrap();
-    let vault = folder.path().join("vault.redb");
-    let (mut worker, mut finished) = Worker::start(
-        chain.clone(),
-        None,
-        Accounts::default(),
-        &config,
-        &vault,
-        None,
-    )
-    .unwrap();
+    let (mut worker, mut finished) = start(folder.path(), chain.clone());
     // The response is in the vault when the code changes.
     chain.advance();
     worker.on_block();
