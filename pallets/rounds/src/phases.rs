@@ -171,7 +171,12 @@ impl<T: Config> Pallet<T> {
                 continue;
             };
             let participant = Participants::<T>::get(id, &entry.agent);
-            let Some(Ranking::Disclosed(scores)) = participant.map(|them| them.ranking) else {
+            let Some(ParticipantOf::<T> {
+                response: Response::Valid { weight, .. },
+                ranking: Ranking::Disclosed(scores),
+                ..
+            }) = participant
+            else {
                 continue;
             };
             let mut deviations = Deviations::default();
@@ -181,7 +186,7 @@ impl<T: Config> Pallet<T> {
                         .map(|entry| entry.tally)
                         .unwrap_or_default()
                 });
-                rating::deviate(&mut deviations, *score, tally, mean);
+                rating::deviate(&mut deviations, weight, *score, tally, mean);
             }
             T::Ratings::record(&entry.agent, deviations);
         }
