@@ -94,7 +94,12 @@ parameter_types! {
     pub static MessagePriority: u64 = 1 << 60;
     pub static Author: Option<AccountId> = Some(1);
     pub static Authorities: Vec<AccountId> = vec![1];
-    pub static RewardRules: pallet_rewards::Parameters = pallet_rewards::Parameters::production();
+    // Losers keep a part and the pot gets one, so that every rule moves money.
+    pub static RewardRules: pallet_rewards::Parameters = pallet_rewards::Parameters {
+        loser: Permill::from_percent(10),
+        forfeits: Permill::from_percent(20),
+        ..pallet_rewards::Parameters::production()
+    };
     pub static RatingRules: pallet_ratings::Parameters = pallet_ratings::Parameters::dev();
     pub const TreasuryId: PalletId = PalletId(*b"strl/trs");
     /// Events of this pallet in the block before this one.

@@ -83,7 +83,7 @@ impl pallet_tickets::Config for Runtime {
 }
 
 impl pallet_ratings::Config for Runtime {
-    type Window = ConstU32<50>;
+    type Window = ConstU32<10>;
     type Parameters = parameters::Ratings;
 }
 

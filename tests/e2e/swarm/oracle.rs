@@ -210,11 +210,10 @@ pub fn settle(view: &RoundView<AccountId>, ratings: &BTreeMap<AccountId, u64>) -
     let lost = |response: &ResponseView<AccountId>| match &response.text {
         None => ticket,
         Some(_) if Some(&response.agent) == winner.as_ref() => 0,
-        Some(_) => share(100_000, ticket),
+        Some(_) => ticket,
     };
-    let forfeits = view.responses.iter().map(lost).sum();
-    let into_pot = share(200_000, forfeits);
-    let pot = fee + subsidy + into_pot;
+    let forfeits: Balance = view.responses.iter().map(lost).sum();
+    let pot = fee + subsidy;
     let rankers = share(200_000, pot);
     let points = |response: &ResponseView<AccountId>| {
         let ranked = response.scores.is_some() && response.weight.is_some_and(|weight| weight > 0);
@@ -241,7 +240,7 @@ pub fn settle(view: &RoundView<AccountId>, ratings: &BTreeMap<AccountId, u64>) -
         let gain = (ranked + won) as i128 - (lost(response) + penalty) as i128;
         settlement.gains.insert(response.agent.clone(), gain);
     }
-    settlement.treasury = (pot - paid + forfeits - into_pot + slashed) as i128;
+    settlement.treasury = (pot - paid + forfeits + slashed) as i128;
     settlement
 }
 
