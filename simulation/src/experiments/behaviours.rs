@@ -257,10 +257,10 @@ pub fn matrix(options: &Options, runner: Runner) -> Result<Vec<Outcome>> {
 }
 
 /// Number of rounds that agreement is computed from, the same as the chain remembers.
-const WINDOW: usize = 50;
+const WINDOW: usize = 10;
 
-/// Number of recent rounds for agents that must not live on their past.
-const RECENT: usize = 10;
+/// Number of rounds of a longer memory.
+const LONG: usize = 50;
 
 /// Results of one way to choose.
 #[derive(Clone, Copy, Default)]
@@ -355,7 +355,7 @@ fn cell(attack: Attack, fraction: f64, options: &Options, step: &dyn Fn()) -> Re
         for _ in 0..options.rounds {
             let last = |rounds: usize| &history[history.len().saturating_sub(rounds)..];
             let known = Known {
-                recent: Method::Floored.weights(last(RECENT), options.agents),
+                long: Method::Floored.weights(last(LONG), options.agents),
                 agreement: Method::Agreement.rate(last(WINDOW), options.agents),
             };
             let played = play(&mut swarm, &mut rng)?;
