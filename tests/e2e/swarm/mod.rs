@@ -8,6 +8,7 @@ mod deaths;
 mod dishonest;
 mod gateway;
 mod honest;
+mod kills;
 mod late;
 mod lost_finality;
 mod models;

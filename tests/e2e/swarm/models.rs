@@ -23,7 +23,7 @@ const FEE: u128 = 10 * UNIT;
 
 /// A model of the store with a fixed sampling seed: with bad luck, all responses might stay below
 /// the threshold.
-fn model(name: &str, temperature: f32) -> String {
+pub(super) fn model(name: &str, temperature: f32) -> String {
     format!(
         "threads = 1\nniceness = 0\n[[primary]]\nmodel = {name:?}\nmax_tokens = 16\n\
          [primary.sampling]\ntemperature = {temperature}\nseed = 1\n"
