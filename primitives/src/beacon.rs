@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The rules of the chain's randomness.
 //!
-//! The author of each block reveals the output of a verifiable random function (VRF, as of schnorrkel)
-//! of its key, over a seed and its slot. Key, seed and slot fix the output, so an author has no choice
-//! but to reveal it or to leave out its block. An accumulator hashes all outputs; the value after a
-//! block decides the draws of that block, and becomes the next epoch's seed. No hash of a block enters:
-//! a block can be signed again, which gives another hash each time.
+//! The author of each block reveals the output of a verifiable random function (VRF, as of
+//! schnorrkel) of its key, over a seed and its slot. Key, seed and slot fix the output, so an
+//! author has no choice but to reveal it or to leave out its block. An accumulator hashes all
+//! outputs; the value after a block decides the draws of that block, and becomes the next epoch's
+//! seed. No hash of a block enters: a block can be signed again, which gives another hash each
+//! time.
 
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};

@@ -36,7 +36,8 @@ impl<AccountId: Encode> Slot<'_, AccountId> {
     }
 }
 
-/// `H(domain ‖ round ‖ randomness after the last Committing block ‖ H(revealed keys, in agent order))`.
+/// `H(domain ‖ round ‖ randomness after the last Committing block ‖ H(revealed keys, in agent
+/// order))`.
 ///
 /// This randomness is fixed before any key is public, and the keys are bound before it exists.
 pub fn assignment_seed(round: RoundId, last_committing: H256, keys: &[Secret]) -> H256 {

@@ -26,8 +26,8 @@ use crate::{
 )]
 pub enum Mean {
     /// The *other* rankers' scores by their weights, at least two scores; with fewer, or without
-    /// weight, the response does not count. With its own score in the mean, a lone ranker would have
-    /// `σ = 0`; without weights, a majority that weighs nothing would rate everybody.
+    /// weight, the response does not count. With its own score in the mean, a lone ranker would
+    /// have `σ = 0`; without weights, a majority that weighs nothing would rate everybody.
     #[codec(index = 0)]
     OfOthers,
     /// All rankers' scores, as in the paper.
@@ -58,8 +58,8 @@ pub struct Deviations {
     pub count: u32,
 }
 
-/// Adds `d_ij² = (x_ij − x̄_j)²` for one response that a ranker of this weight scored. `tally` holds
-/// all scores of the response, this one included.
+/// Adds `d_ij² = (x_ij − x̄_j)²` for one response that a ranker of this weight scored. `tally`
+/// holds all scores of the response, this one included.
 pub fn deviate(deviations: &mut Deviations, weight: u64, score: Score, tally: &Tally, mean: Mean) {
     // The mean as a sum and its divisor.
     let (count, divisor, sum) = match mean {

@@ -141,8 +141,8 @@ pub trait Randomness {
 
 /// Votes on finality, as far as the blocks of the present session have brought them.
 pub trait Votes<AccountId> {
-    /// Ends `session`: the validators whose votes its blocks brought. `None` if they brought none, or
-    /// if whose they are is not known. Forgets them.
+    /// Ends `session`: the validators whose votes its blocks brought. `None` if they brought none,
+    /// or if whose they are is not known. Forgets them.
     fn take(session: u32) -> Option<Vec<AccountId>>;
 }
 

@@ -242,8 +242,8 @@ impl Chain {
         self.adopt(queue, built)
     }
 
-    /// Like [`Self::author`], but the next `candidates` slots belong to colluding authors. They leave
-    /// out the slots before the one after which the randomness is `best` for them.
+    /// Like [`Self::author`], but the next `candidates` slots belong to colluding authors. They
+    /// leave out the slots before the one after which the randomness is `best` for them.
     pub fn grind(
         &mut self,
         queue: &mut Vec<UncheckedExtrinsic>,

@@ -17,7 +17,8 @@ pub enum Weights {
     Equal,
     /// Weights as on chain, by the deviations from the others' means.
     Chain,
-    /// The same by five times as many rounds: what an agent did before it began to lie weighs longer.
+    /// The same by five times as many rounds: what an agent did before it began to lie weighs
+    /// longer.
     Long,
     /// By the share of pairs that a ranker orders like the others, over a window of rounds.
     Agreement,

@@ -9,8 +9,8 @@ use sp_keystore::{Error, Keystore, KeystorePtr};
 
 use crate::{record::Vote, Guard};
 
-/// A keystore that writes votes down before it signs them, and has no keys for votes while the guard is
-/// silent. It is the inner keystore in everything else.
+/// A keystore that writes votes down before it signs them, and has no keys for votes while the
+/// guard is silent. It is the inner keystore in everything else.
 pub(crate) struct Guarded {
     inner: KeystorePtr,
     guard: Arc<Guard>,

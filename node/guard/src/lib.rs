@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Keeps a validator that was killed from contradicting its own votes.
 //!
-//! GRANDPA writes each vote to the database before it sends it. The database keeps writes in memory for
-//! a moment, so a node that is killed may forget a vote that others have, and cast another one in the
-//! same round. The chain punishes that.
+//! GRANDPA writes each vote to the database before it sends it. The database keeps writes in memory
+//! for a moment, so a node that is killed may forget a vote that others have, and cast another one
+//! in the same round. The chain punishes that.
 //!
-//! A [`Guard`] writes set and round to a file before the key signs. The file goes when the node ends in
-//! order. Where it is still there at the start, the node follows the votes without casting any, until
-//! it is in a later round than the file names. If finality needs this very validator, no later round
-//! comes; so after [`PATIENCE`] it votes again.
+//! A [`Guard`] writes set and round to a file before the key signs. The file goes when the node
+//! ends in order. Where it is still there at the start, the node follows the votes without casting
+//! any, until it is in a later round than the file names. If finality needs this very validator, no
+//! later round comes; so after [`PATIENCE`] it votes again.
 
 mod keystore;
 mod record;
@@ -67,7 +67,8 @@ impl Guard {
         Arc::new(Guarded::new(keystore, self.clone()))
     }
 
-    /// Lets the node vote once it is in a later round than the last vote, or a later set. Ends then.
+    /// Lets the node vote once it is in a later round than the last vote, or a later set. Ends
+    /// then.
     pub async fn watch(self: Arc<Self>, voter: SharedVoterState, set: impl Fn() -> u64 + Send) {
         let Some(last) = self.last else { return };
         log::warn!(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The votes that made the newest block final here. A node that authors puts them into its blocks, so
-//! that the chain knows who votes.
+//! The votes that made the newest block final here. A node that authors puts them into its blocks,
+//! so that the chain knows who votes.
 
 use std::sync::Arc;
 

@@ -175,8 +175,8 @@ impl<T: Config> Pallet<T> {
         ActiveKeys::<T>::insert(index, BoundedVec::truncate_from(keys));
     }
 
-    /// Notes who authored and who voted in session `index`, which has just ended, and takes the seats
-    /// of those who have been silent.
+    /// Notes who authored and who voted in session `index`, which has just ended, and takes the
+    /// seats of those who have been silent.
     pub(crate) fn judge(index: SessionIndex) {
         let authors = Authors::<T>::take();
         let voters = T::Votes::take(index);
@@ -212,8 +212,8 @@ impl<T: Config> Pallet<T> {
         Self::chill_silent(silent, index, validators);
     }
 
-    /// Chills silent validators: at most as many as may leave at once, first the unproven ones, then
-    /// those that have been silent for longest.
+    /// Chills silent validators: at most as many as may leave at once, first the unproven ones,
+    /// then those that have been silent for longest.
     fn chill_silent(mut silent: Vec<Seat<T::AccountId>>, ended: SessionIndex, validators: u32) {
         let barred = Barred::<T>::get();
         // An offender is kept from authoring.

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The rules of who sits among the validators.
 //!
-//! A validator is *proven* once it has authored a block and voted on finality in completed sessions of
-//! its seat. The rules bound the number of seats whose owners might run no node, or one that does not
-//! vote, whatever money buys: finality goes on without them.
+//! A validator is *proven* once it has authored a block and voted on finality in completed sessions
+//! of its seat. The rules bound the number of seats whose owners might run no node, or one that
+//! does not vote, whatever money buys: finality goes on without them.
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use sp_staking::SessionIndex;
 
-/// Number of times that all validators must have had a slot before one that used none is silent, and
-/// before one whose vote came into none is mute. A slot is missed by chance; this many hardly are.
+/// Number of times that all validators must have had a slot before one that used none is silent,
+/// and before one whose vote came into none is mute. A slot is missed by chance; this many hardly
+/// are.
 pub const SILENT_TURNS: u32 = 3;
 
 /// Number of sessions for which a silent validator has no seat. Without it, bonds without nodes
@@ -53,8 +54,8 @@ pub struct Seat<AccountId> {
 pub struct Served {
     /// Whether the validator authored.
     pub authored: bool,
-    /// Whether a block brought a vote of it. `None` if the session's blocks brought no votes at all,
-    /// as when finality stands still: then nobody is judged by them.
+    /// Whether a block brought a vote of it. `None` if the session's blocks brought no votes at
+    /// all, as when finality stands still: then nobody is judged by them.
     pub voted: Option<bool>,
     /// Number of blocks.
     pub blocks: u32,

@@ -77,8 +77,8 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Whether even with the commits of all agents that the round still waits for there would be too
-    /// few. Such a round shows nothing when it ends, so it waits for no older one.
+    /// Whether even with the commits of all agents that the round still waits for there would be
+    /// too few. Such a round shows nothing when it ends, so it waits for no older one.
     pub(crate) fn is_hopeless(round: &RoundOf<T>) -> bool {
         let waited_for = round.terms.active.saturating_sub(round.counts.heard);
         round.counts.commits.saturating_add(waited_for) < round.terms.min_responses

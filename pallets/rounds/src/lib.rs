@@ -345,8 +345,8 @@ pub mod pallet {
     pub type CommittingRounds<T: Config> =
         StorageValue<_, BoundedVec<RoundId, T::MaxOpenRounds>, ValueQuery>;
 
-    /// The rounds that wait for the randomness after the last block: that of their request, or their
-    /// last Committing one.
+    /// The rounds that wait for the randomness after the last block: that of their request, or
+    /// their last Committing one.
     #[pallet::storage]
     // Its name in the first release: a round may wait while the chain is upgraded.
     #[pallet::storage_prefix = "Unhashed"]
@@ -375,8 +375,8 @@ pub mod pallet {
     #[pallet::storage]
     pub type Requests<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, u32, ValueQuery>;
 
-    /// The burnt payments of the rounds in Committing. A higher offer gives it back to the round that
-    /// it displaces.
+    /// The burnt payments of the rounds in Committing. A higher offer gives it back to the round
+    /// that it displaces.
     #[pallet::storage]
     pub type Prices<T: Config> = StorageMap<_, Twox64Concat, RoundId, Balance, ValueQuery>;
 
@@ -636,10 +636,10 @@ pub mod pallet {
         ///   anything is public. If some are not revealed, the round goes on with the others.
         /// - `max_responses`: maximum number of agents in the round.
         ///
-        /// Emits `Requested`, and `Outbid` for a round that lost its slot. Errors: `InvalidPrompt`, `PromptTooLong`, `FeeTooLow`,
-        /// `InvalidMaxTokens`, `InvalidMinResponses`, `TooManyResponses`, `TooFewAgents`,
-        /// `TooManyRounds`, `TooManyRequests`, `SlotTooExpensive`, or an error of the currency if
-        /// the account cannot pay.
+        /// Emits `Requested`, and `Outbid` for a round that lost its slot. Errors: `InvalidPrompt`,
+        /// `PromptTooLong`, `FeeTooLow`, `InvalidMaxTokens`, `InvalidMinResponses`,
+        /// `TooManyResponses`, `TooFewAgents`, `TooManyRounds`, `TooManyRequests`,
+        /// `SlotTooExpensive`, or an error of the currency if the account cannot pay.
         #[pallet::call_index(0)]
         #[pallet::weight(T::WeightInfo::request(prompt.len() as u32))]
         pub fn request(

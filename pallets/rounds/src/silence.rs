@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Agents that a round waits for in vain: those that are no longer active, and those that are silent.
+//! Agents that a round waits for in vain: those that are no longer active, and those that are
+//! silent.
 
 use frame_support::{
     pallet_prelude::*,

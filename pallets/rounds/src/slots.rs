@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The slots of open rounds: their price, their bound for one account, and offers that displace each
-//! other.
+//! The slots of open rounds: their price, their bound for one account, and offers that displace
+//! each other.
 
 use frame_support::{
     pallet_prelude::*,

@@ -57,8 +57,8 @@ impl<H: Header> From<GrandpaJustification<H>> for Evidence<H::Hash, H::Number> {
 }
 
 impl<T: Config> Pallet<T> {
-    /// The votes that the chain does not know yet, if there are any. Votes of another set, and those
-    /// for blocks that this chain lacks, are left out.
+    /// The votes that the chain does not know yet, if there are any. Votes of another set, and
+    /// those for blocks that this chain lacks, are left out.
     pub(crate) fn news(
         evidence: Evidence<T::Hash, BlockNumberFor<T>>,
     ) -> Option<(RoundNumber, Vec<VoteOf<T>>)> {

@@ -26,8 +26,8 @@ use crate::{
 pub enum Attack {
     /// A ring whose share of the authors leaves out the others' messages.
     CensoringAuthor,
-    /// A ring in rounds with half as many places as agents. Its share of the authors chooses among the
-    /// slots that its validators have in a row.
+    /// A ring in rounds with half as many places as agents. Its share of the authors chooses among
+    /// the slots that its validators have in a row.
     GrindingAuthor,
     /// The same ring in the same rounds, without authors: the baseline of grinding.
     FullRounds,

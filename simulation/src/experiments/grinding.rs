@@ -2,11 +2,11 @@
 //! The gain of colluding authors that leave out slots, and put a request into the block after which
 //! the randomness draws most of their own agents into a full round.
 //!
-//! The draws follow from the randomness after the request's block. Each author's output is fixed, so
-//! authors can only leave out blocks. With the next slots in a row they know what each of them would
-//! give. The seed of the assignment contains the agents' keys, which the authors do not know. Here the
-//! attackers have a row of slots at every request, so the results show the value of one row. Other
-//! authors than theirs end a row.
+//! The draws follow from the randomness after the request's block. Each author's output is fixed,
+//! so authors can only leave out blocks. With the next slots in a row they know what each of them
+//! would give. The seed of the assignment contains the agents' keys, which the authors do not know.
+//! Here the attackers have a row of slots at every request, so the results show the value of one
+//! row. Other authors than theirs end a row.
 
 use anyhow::Result;
 use serde::Serialize;

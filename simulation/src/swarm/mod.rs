@@ -77,8 +77,8 @@ pub enum Plot {
         /// Number of validators.
         validators: usize,
     },
-    /// The first validators belong to the attackers. Those whose slots come in a row leave out some,
-    /// and put a request into the block after which the randomness draws most of the group.
+    /// The first validators belong to the attackers. Those whose slots come in a row leave out
+    /// some, and put a request into the block after which the randomness draws most of the group.
     Grind {
         /// Number of validators.
         validators: usize,

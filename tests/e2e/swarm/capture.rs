@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Strangers with higher bonds than all validators: two with nodes that author and never vote, and two
-//! without nodes. Finality goes on.
+//! Strangers with higher bonds than all validators: two with nodes that author and never vote, and
+//! two without nodes. Finality goes on.
 
 use std::{path::Path, time::Duration};
 

@@ -147,8 +147,8 @@ impl Scores {
         self.agents.keys().filter(from).count()
     }
 
-    /// d = x − x̄ of a ranker's scores. x̄ is the weighted mean of the others' scores, at least two of
-    /// them; equation (4).
+    /// d = x − x̄ of a ranker's scores. x̄ is the weighted mean of the others' scores, at least two
+    /// of them; equation (4).
     pub fn deviations(&self, agent: &AccountId) -> Vec<f64> {
         let ranker = self
             .agents

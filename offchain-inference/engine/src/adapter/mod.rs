@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! LoRA adapters: `y = W x + s · B (A x)` for matrices of a model's layers, with A `[rank × in]` and
-//! B `[out × rank]`.
+//! LoRA adapters: `y = W x + s · B (A x)` for matrices of a model's layers, with A `[rank × in]`
+//! and B `[out × rank]`.
 //!
 //! The method is that of [Hu et al.](https://arxiv.org/abs/2106.09685). Two formats are read: the
 //! folders of PEFT (`LoraConfig`, `save_pretrained`) and the GGUF files of llama.cpp
@@ -149,7 +149,8 @@ impl Adapter {
         gguf::read(path).map(|(adapter, family)| (adapter, Some(family)))
     }
 
-    /// Writes a PEFT folder with f32 values. `folder` must not exist; nothing is there until all is.
+    /// Writes a PEFT folder with f32 values. `folder` must not exist; nothing is there until all
+    /// is.
     ///
     /// # Errors
     /// [`Error::Write`] if the folder exists or cannot be written; [`Error::Adapter`] if the rows

@@ -61,7 +61,8 @@ impl Target {
         module.rsplit('.').next().unwrap_or(module)
     }
 
-    /// The target of a tensor of a layer in GGUF's names. phi3 has gate and up under the name of up.
+    /// The target of a tensor of a layer in GGUF's names. phi3 has gate and up under the name of
+    /// up.
     pub(super) fn of_tensor(architecture: Architecture, tensor: &str) -> Option<Self> {
         Some(match tensor {
             "attn_q" => Self::Query,

@@ -558,8 +558,8 @@ impl Run<'_> {
         });
     }
 
-    /// activation(gate) · up of `rows` rows of `x`: 32 columns, so that they can be quantised at once.
-    /// With `layer` the rows are those of the pass.
+    /// activation(gate) · up of `rows` rows of `x`: 32 columns, so that they can be quantised at
+    /// once. With `layer` the rows are those of the pass.
     #[allow(clippy::too_many_arguments)]
     unsafe fn gate_group(
         &self,

@@ -325,8 +325,8 @@ impl Model {
     /// Only the pairs of the loaded layers are kept.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if a pair of the adapter does not fit the model, or is not finite once
-    /// it is scaled; [`Error::Resources`] if there is no memory for it.
+    /// [`Error::Unsupported`] if a pair of the adapter does not fit the model, or is not finite
+    /// once it is scaled; [`Error::Resources`] if there is no memory for it.
     pub fn with_adapter(&self, adapter: &Adapter) -> Result<Self> {
         let prefixes = self.inner.cache.prefixes();
         let adapted = Adapted::new(adapter, self.config(), self.layers(), prefixes)?;

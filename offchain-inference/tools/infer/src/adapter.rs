@@ -29,8 +29,8 @@ pub struct Convert {
     input: PathBuf,
     /// Folder to write, which must not exist
     output: PathBuf,
-    /// The base model: a model of the store, or the path of a GGUF file. The adapter must fit it, and
-    /// its SHA-256 is written into the new one. Needed for GGUF adapters of llama models
+    /// The base model: a model of the store, or the path of a GGUF file. The adapter must fit it,
+    /// and its SHA-256 is written into the new one. Needed for GGUF adapters of llama models
     #[arg(short, long)]
     model: Option<String>,
 }

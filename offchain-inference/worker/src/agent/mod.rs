@@ -300,8 +300,8 @@ impl Agent {
         Ok(generated.text)
     }
 
-    /// Scores `responses` to `prompt`, of each at most `max_tokens` tokens; `own` is the agent's own
-    /// response.
+    /// Scores `responses` to `prompt`, of each at most `max_tokens` tokens; `own` is the agent's
+    /// own response.
     pub fn rank(
         &self,
         prompt: &str,
