@@ -65,7 +65,7 @@ pub trait AgentRegistry<AccountId> {
     fn bond(who: &AccountId) -> Balance;
 
     /// The bond with which `who` takes part in a draw of a request in `block`: its bond, without
-    /// what was added in a later block.
+    /// what was added in that block or later.
     fn bond_at(who: &AccountId, block: BlockNumber) -> Balance;
 
     /// Whether [`Self::reserve`] would succeed. This is tested before an agent's message is let

@@ -77,7 +77,9 @@ impl<T: Config> AgentRegistry<T::AccountId> for Pallet<T> {
     fn bond_at(who: &T::AccountId, block: u32) -> Balance {
         let bond = Self::bond(who);
         match Growths::<T>::get(who) {
-            Some(growth) if growth.at > BlockNumberFor::<T>::from(block) => growth.before.min(bond),
+            Some(growth) if growth.at >= BlockNumberFor::<T>::from(block) => {
+                growth.before.min(bond)
+            },
             _ => bond,
         }
     }

@@ -117,7 +117,7 @@ fn sybils_that_come_first_do_not_keep_a_larger_bond_out() {
 }
 
 #[test]
-fn the_draw_follows_from_the_hash_of_the_request_s_block() {
+fn the_draw_follows_from_the_randomness_after_the_request_s_block() {
     run(|| {
         let id = ask();
         let block = round(id).requested_at;
@@ -139,8 +139,10 @@ fn a_bond_that_grows_after_the_request_does_not_improve_the_draw() {
         // The agents have registered before any round that may still be open.
         blocks(22);
         let id = ask_with(FEE, 4, 4).unwrap();
-        // Nobody knows the draws in the block of the request.
-        assert_ok!(Agents::bond_extra(RuntimeOrigin::signed(1), BOND));
+        // The author of the request's block knows its own output, and so the draws.
+        assert_ok!(Agents::bond_extra(RuntimeOrigin::signed(1), 900 * BOND));
+        let drawn = <Agents as AgentRegistry<_>>::bond_at(&1, round(id).requested_at);
+        assert_eq!(drawn, BOND);
         next_block();
         let draws = |id| {
             AGENTS
@@ -157,6 +159,7 @@ fn a_bond_that_grows_after_the_request_does_not_improve_the_draw() {
         // It counts for the next request, and not even the part that stays after an unbonding did.
         assert_ok!(Agents::unbond(RuntimeOrigin::signed(last), 890 * BOND));
         assert_eq!(draws(id), before);
+        next_block();
         let next = ask_with(FEE, 4, 4).unwrap();
         let drawn = <Agents as AgentRegistry<_>>::bond_at(&last, round(next).requested_at);
         assert_eq!(drawn, bond(last));
