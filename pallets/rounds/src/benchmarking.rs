@@ -72,7 +72,7 @@ fn open<T: Config>(agents: u32) -> RoundId {
     let fee = T::MinFee::get();
     let min_responses = T::MinResponses::get();
     let max_responses = agents.max(min_responses);
-    let costs = Pallet::<T>::request_fee(max_responses)
+    let costs = Pallet::<T>::request_fee(max_responses, T::Agents::active_count())
         .saturating_add(Pallet::<T>::deposit_of(max_responses))
         .saturating_add(fee)
         .saturating_mul(2);
@@ -255,7 +255,7 @@ mod benchmarks {
         let fee = T::MinFee::get()
             .saturating_add(1)
             .max(Pallet::<T>::slot_price());
-        let costs = Pallet::<T>::request_fee(n)
+        let costs = Pallet::<T>::request_fee(n, T::Agents::active_count())
             .saturating_add(Pallet::<T>::slot_price())
             .saturating_mul(2)
             .saturating_add(Pallet::<T>::deposit_of(n))

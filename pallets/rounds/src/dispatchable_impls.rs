@@ -18,6 +18,12 @@ use crate::{
     Terms, Undrawn, VoidQueue, WeightInfo,
 };
 
+/// Length of an agent's message without its text or its scores, at most: call, proof and
+/// extensions, in bytes.
+pub(crate) const MESSAGE_LENGTH: u32 = 256;
+/// Length of a score and its position, in bytes.
+const SCORE_LENGTH: u32 = 4;
+
 /// Result of the check of a commit.
 pub(crate) struct Admission<T: Config> {
     round: RoundOf<T>,
@@ -330,22 +336,65 @@ impl<T: Config> Pallet<T> {
         Ok((round, participant))
     }
 
-    /// The requester's payment for the agents' messages: the weight of `max_responses` full sets.
-    pub fn request_fee(max_responses: u32) -> Balance {
-        let (response, rankings) = (T::MaxResponse::get(), T::MaxRankings::get());
-        let set = [
-            T::WeightInfo::authorize_commit(MaxSealed::<T>::get()),
-            T::WeightInfo::commit(MaxSealed::<T>::get()),
-            T::WeightInfo::authorize_reveal(),
-            T::WeightInfo::reveal(response),
-            T::WeightInfo::authorize_commit_scores(),
-            T::WeightInfo::commit_scores(),
-            T::WeightInfo::authorize_disclose(rankings),
-            T::WeightInfo::disclose(rankings),
-        ]
-        .into_iter()
-        .fold(Weight::zero(), |sum, weight| sum.saturating_add(weight));
-        T::WeightToFee::weight_to_fee(&set.saturating_mul(max_responses.into()))
+    /// The requester's payment for the messages of `active` agents, by weight and by length.
+    ///
+    /// `max_responses` of them send full sets, and each of the others may pass. While a full round
+    /// takes better draws, commits with worse ones leave it; they are paid for, too.
+    pub fn request_fee(max_responses: u32, active: u32) -> Balance {
+        let (sealed, response) = (MaxSealed::<T>::get(), T::MaxResponse::get());
+        let rankings = T::MaxRankings::get();
+        let commit = Self::price_of(
+            [
+                T::WeightInfo::authorize_commit(sealed),
+                T::WeightInfo::commit(sealed),
+            ],
+            MESSAGE_LENGTH.saturating_add(sealed),
+        );
+        let others = [
+            Self::price_of(
+                [
+                    T::WeightInfo::authorize_reveal(),
+                    T::WeightInfo::reveal(response),
+                ],
+                MESSAGE_LENGTH,
+            ),
+            Self::price_of(
+                [
+                    T::WeightInfo::authorize_commit_scores(),
+                    T::WeightInfo::commit_scores(),
+                ],
+                MESSAGE_LENGTH,
+            ),
+            Self::price_of(
+                [
+                    T::WeightInfo::authorize_disclose(rankings),
+                    T::WeightInfo::disclose(rankings),
+                ],
+                MESSAGE_LENGTH.saturating_add(rankings.saturating_mul(SCORE_LENGTH)),
+            ),
+        ];
+        let set = others
+            .into_iter()
+            .fold(commit, |sum, price| sum.saturating_add(price));
+        let pass = Self::price_of(
+            [T::WeightInfo::authorize_pass(), T::WeightInfo::pass()],
+            MESSAGE_LENGTH,
+        );
+        let passes = active.saturating_sub(max_responses);
+        let displaced = draw::displaced(max_responses, active);
+        set.saturating_mul(max_responses.into())
+            .saturating_add(pass.saturating_mul(passes.into()))
+            .saturating_add(commit.saturating_mul(displaced.into()))
+    }
+
+    /// The price of a message of this length, with the weights of its authorization and its call.
+    fn price_of(weights: [Weight; 2], length: u32) -> Balance {
+        let weight = weights
+            .into_iter()
+            .fold(Weight::zero(), |sum, weight| sum.saturating_add(weight));
+        let length = Weight::from_parts(length.into(), 0);
+        T::WeightToFee::weight_to_fee(&weight)
+            .saturating_add(T::LengthToFee::weight_to_fee(&length))
     }
 
     /// The requester's deposit while its round is stored.

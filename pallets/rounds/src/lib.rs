@@ -105,6 +105,10 @@ pub mod pallet {
         /// Price of weight: a requester pays for the messages of its round.
         type WeightToFee: WeightToFee<Balance = Balance>;
 
+        /// Price of length: the reference time of its weight is a number of bytes, as in
+        /// `pallet-transaction-payment`.
+        type LengthToFee: WeightToFee<Balance = Balance>;
+
         /// Minimum fee of a request.
         #[pallet::constant]
         type MinFee: Get<Balance>;

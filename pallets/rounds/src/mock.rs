@@ -220,6 +220,7 @@ impl crate::Config for Test {
     type Authorities = MockSession;
     type Randomness = ParentHash;
     type WeightToFee = IdentityFee<Balance>;
+    type LengthToFee = IdentityFee<Balance>;
     type MinFee = MinFee;
     type MaxPrompt = MaxPrompt;
     type MaxResponse = MaxResponse;
@@ -599,6 +600,12 @@ pub fn ask_with(fee: Balance, min: u32, max: u32) -> Result<RoundId, DispatchErr
         max,
     )?;
     Ok(id)
+}
+
+/// The request fee with the agents of the genesis.
+pub fn request_fee(max_responses: u32) -> Balance {
+    let agents = AGENTS.count().try_into().expect("a few");
+    Rounds_::request_fee(max_responses, agents)
 }
 
 pub fn round(id: RoundId) -> RoundOf<Test> {

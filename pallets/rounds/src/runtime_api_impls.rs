@@ -82,7 +82,8 @@ impl<T: Config> Pallet<T> {
     /// and the deposit.
     pub fn request_cost(max_responses: u32) -> (Balance, Balance) {
         (
-            Self::request_fee(max_responses).saturating_add(Self::slot_price()),
+            Self::request_fee(max_responses, T::Agents::active_count())
+                .saturating_add(Self::slot_price()),
             Self::deposit_of(max_responses),
         )
     }

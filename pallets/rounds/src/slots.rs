@@ -55,7 +55,8 @@ impl<T: Config> Pallet<T> {
             Self::outbid(id, round);
         }
         Self::count_request(requester)?;
-        let payment = Self::request_fee(max_responses).saturating_add(price);
+        let active = T::Agents::active_count();
+        let payment = Self::request_fee(max_responses, active).saturating_add(price);
         // Dropped, and so burnt.
         drop(Self::withdraw(requester, payment)?);
         Ok(payment)

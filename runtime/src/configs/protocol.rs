@@ -7,14 +7,15 @@
 use frame_support::{
     parameter_types,
     traits::{ConstU128, ConstU32, ConstU64},
-    weights::IdentityFee,
+    weights::{ConstantMultiplier, IdentityFee, Weight, WeightToFee},
     PalletId,
 };
 use frame_system::EnsureRoot;
-use sp_runtime::{generic::Era, Permill};
+use sp_runtime::{generic::Era, FixedPointNumber, Permill};
 use starling_primitives::sealing;
 
 use super::{
+    accounts::TransactionByteFee,
     consensus::MAX_AUTHORITIES,
     deposit,
     governance::{RootOrMajority, RootOrTwoThirds},
@@ -23,8 +24,8 @@ use super::{
 };
 use crate::{
     parameters, weights, AccountId, Agents, Balance, Balances, Beacon, Ratings, Rewards, Rounds,
-    Runtime, RuntimeCall, RuntimeHoldReason, Session, Tickets, TxExtension, UncheckedExtrinsic,
-    UNIT,
+    Runtime, RuntimeCall, RuntimeHoldReason, Session, Tickets, TransactionPayment, TxExtension,
+    UncheckedExtrinsic, UNIT,
 };
 
 /// Maximum length of a prompt, in bytes.
@@ -33,6 +34,18 @@ pub const MAX_PROMPT: u32 = 4_096;
 pub const MAX_RESPONSE: u32 = 4_096;
 /// Maximum length of a sealed response with its padding, in bytes.
 const MAX_SEALED: u32 = MAX_RESPONSE.saturating_add(sealing::OVERHEAD);
+
+/// The price of weight in a transaction: that of the present fullness of blocks.
+pub struct CongestedWeight;
+
+impl WeightToFee for CongestedWeight {
+    type Balance = Balance;
+
+    fn weight_to_fee(weight: &Weight) -> Balance {
+        TransactionPayment::next_fee_multiplier()
+            .saturating_mul_int(IdentityFee::<Balance>::weight_to_fee(weight))
+    }
+}
 
 parameter_types! {
     /// Identifier that the treasury's account is derived from.
@@ -108,7 +121,8 @@ impl pallet_rounds::Config for Runtime {
     type Rewards = Rewards;
     type Authorities = Session;
     type Randomness = Beacon;
-    type WeightToFee = IdentityFee<Balance>;
+    type WeightToFee = CongestedWeight;
+    type LengthToFee = ConstantMultiplier<Balance, TransactionByteFee>;
     type MinFee = parameters::MinFee;
     type MaxPrompt = ConstU32<MAX_PROMPT>;
     type MaxResponse = ConstU32<MAX_RESPONSE>;

@@ -34,7 +34,7 @@ impl Ledger {
 
     #[track_caller]
     fn requester_paid(&self, amount: Balance) {
-        self.gained(REQUESTER, -((amount + Rounds_::request_fee(8)) as i128));
+        self.gained(REQUESTER, -((amount + request_fee(8)) as i128));
     }
 
     #[track_caller]
@@ -48,7 +48,7 @@ impl Ledger {
 
     #[track_caller]
     fn minted(&self, amount: Balance) {
-        let burnt = Rounds_::request_fee(8);
+        let burnt = request_fee(8);
         assert_eq!(
             Balances::total_issuance(),
             self.issued + amount - burnt,
@@ -530,7 +530,7 @@ fn the_paper_s_winner_takes_all() {
         ledger.requester_paid(FEE);
         ledger.treasury_gained(0);
         let lost = 4 * round(id).terms.ticket;
-        let burnt = lost + Rounds_::request_fee(8);
+        let burnt = lost + request_fee(8);
         assert_eq!(Balances::total_issuance(), ledger.issued - burnt);
         assert_eq!(settlement(id).burnt, lost);
     });
