@@ -120,6 +120,13 @@ pub struct Limits {
     pub open: usize,
 }
 
+impl Limits {
+    /// The number of rounds that may be open at a time on a chain that allows an account `most`.
+    pub fn open_of(&self, most: u32) -> usize {
+        self.open.min(usize::try_from(most).unwrap_or(usize::MAX))
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -262,6 +269,16 @@ mod tests {
         let ids: Vec<_> = terms.iter().map(|terms| terms.id.as_str()).collect();
         assert_eq!(ids, ["starling", "starling-careful"]);
         assert_eq!(terms[1].fee, Some(4_000_000_000_000));
+    }
+
+    #[test]
+    fn no_key_opens_more_rounds_than_the_chain_allows() {
+        let open = |open| Limits {
+            open,
+            ..Limits::default()
+        };
+        assert_eq!(open(100).open_of(16), 16);
+        assert_eq!(open(8).open_of(16), 8);
     }
 
     #[test]

@@ -183,7 +183,7 @@ impl Gateway {
             terms: terms.clone(),
         };
         Ok(Asked {
-            job: self.desk.ask(caller, question, identity)?,
+            job: self.desk.ask(caller, question, identity, bounds.max_requests)?,
             deadline: deadline(self.patience),
             dropped_turns: prompt.dropped_turns,
             terms,
