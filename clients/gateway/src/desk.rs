@@ -86,6 +86,8 @@ pub struct Question {
     pub max_tokens: u32,
     /// The terms of the model.
     pub terms: Terms,
+    /// The id of the response that the conversation goes on from.
+    pub previous: Option<String>,
 }
 
 /// The marks by which a repeated request is known.
@@ -291,6 +293,7 @@ impl Desk {
             body,
             asked: now,
             model: question.terms.id.clone(),
+            previous: question.previous.clone(),
             cost: Cost::default(),
             transaction: None,
             round: None,
@@ -727,6 +730,7 @@ mod tests {
                 max_tokens: 64,
                 reasoning: false,
             },
+            previous: None,
         }
     }
 

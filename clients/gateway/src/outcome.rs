@@ -6,6 +6,7 @@ use serde_json::{json, Value};
 use crate::{
     at,
     completion::cut_at,
+    conversation::{earlier, Message},
     failure::{Failure, RoundFailure},
     store::Cost,
 };
@@ -56,6 +57,13 @@ impl Outcome {
             .take(n)
             .map(|text| cut_at(text, stop).to_owned())
             .collect()
+    }
+
+    /// The conversation with the answer as its last message. `None` if there is no answer.
+    pub fn conversation(&self) -> Option<Vec<Message>> {
+        let prompt = at(&self.report, "/prompt").as_str()?;
+        let answer = at(&self.report, "/answer").as_str()?;
+        Some(earlier(prompt, answer)).filter(|_| self.phase() == "done")
     }
 
     /// The field `starling` of an answer.
@@ -111,6 +119,7 @@ mod tests {
         Outcome {
             report: json!({
                 "round": 7, "phase": "done", "failure": null, "why": "It won.",
+                "prompt": "Why?", "answer": "One. Two.",
                 "terms": { "fee": "10", "deposit": "4" },
                 "candidates": [
                     candidate("A", "valid", json!("One. Two."), true),
@@ -126,6 +135,19 @@ mod tests {
         assert_eq!(outcome().texts(1, &[]), ["One. Two."]);
         assert_eq!(outcome().texts(9, &[".".to_owned()]), ["One", "Three"]);
         assert!(outcome().failure().is_none());
+    }
+
+    #[test]
+    fn a_conversation_goes_on_from_an_answer_alone() {
+        let said = outcome().conversation().unwrap();
+        let texts: Vec<_> = said.iter().map(|message| message.text.as_str()).collect();
+        assert_eq!(texts, ["Why?", "One. Two."]);
+        let mut open = outcome();
+        open.report["phase"] = json!("ranking");
+        assert_eq!(open.conversation(), None);
+        let mut failed = outcome();
+        failed.report["answer"] = Value::Null;
+        assert_eq!(failed.conversation(), None);
     }
 
     #[test]

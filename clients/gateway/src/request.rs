@@ -48,6 +48,8 @@ pub struct Request {
     pub stream: bool,
     /// Whether to answer before the round is over, see `POST /v1/responses`.
     pub background: bool,
+    /// The id of the response that the conversation goes on from.
+    pub previous: Option<String>,
     /// The given fields without effect.
     pub ignored: Vec<&'static str>,
 }
@@ -81,6 +83,7 @@ pub fn completion(body: &[u8]) -> Result<Request, Failure> {
         n: number_of_answers(given("n"))?,
         stream: boolean(given("stream"), "stream")?,
         background: false,
+        previous: None,
         ignored: ignored(&body),
     })
 }
@@ -93,18 +96,22 @@ pub fn response(body: &[u8]) -> Result<Request, Failure> {
     if boolean(given("stream"), "stream")? {
         return Err(unsupported("stream", "stream with /v1/chat/completions"));
     }
-    for (field, reason) in [
-        (
-            "previous_response_id",
-            "send the whole conversation as `input`",
-        ),
-        ("conversation", "send the whole conversation as `input`"),
-        ("prompt", "send the whole conversation as `input`"),
-    ] {
+    for field in ["conversation", "prompt"] {
         if given(field).is_some() {
+            let reason = "send the conversation as `input`, or go on with `previous_response_id`";
             return Err(unsupported(field, reason));
         }
     }
+    let previous = match given("previous_response_id") {
+        None => None,
+        Some(Value::String(id)) => Some(id.clone()),
+        Some(_) => {
+            return Err(invalid(
+                "previous_response_id",
+                "the id of a response is needed",
+            ))
+        },
+    };
     let format = given("text").and_then(|text| text.get("format"));
     if format.is_some_and(|format| format.get("type").is_none_or(|kind| kind != "text")) {
         return Err(unsupported("text.format", "an answer is text"));
@@ -133,6 +140,7 @@ pub fn response(body: &[u8]) -> Result<Request, Failure> {
         n: 1,
         stream: false,
         background: boolean(given("background"), "background")?,
+        previous,
         ignored: ignored(&body),
     })
 }
@@ -209,6 +217,9 @@ fn read_message(place: &str, message: &Value) -> Result<Message, Failure> {
             .collect::<Result<_, _>>()?,
         _ => return Err(invalid(content, "the content is neither a text nor a list")),
     };
+    if text.trim().is_empty() {
+        return Err(invalid(content, "the message is empty"));
+    }
     Ok(Message { role, text })
 }
 
@@ -382,6 +393,10 @@ mod tests {
                 json!({ "messages": [{ "role": "user" }] }),
                 "messages[0].content",
             ),
+            (
+                json!({ "messages": [{ "role": "user", "content": " \n" }] }),
+                "messages[0].content",
+            ),
             (json!({ "n": 0 }), "n"),
             (json!({ "n": 129 }), "n"),
             (json!({ "model": 3 }), "model"),
@@ -432,10 +447,7 @@ mod tests {
         }
         for (changes, param) in [
             (json!({ "stream": true }), "stream"),
-            (
-                json!({ "previous_response_id": "resp" }),
-                "previous_response_id",
-            ),
+            (json!({ "conversation": "conv" }), "conversation"),
             (json!({ "tools": [{}] }), "tools"),
             (
                 json!({ "text": { "format": { "type": "json_schema" } } }),
@@ -450,6 +462,11 @@ mod tests {
             assert_eq!(failure.code(), "unsupported_parameter");
             assert_eq!(failure.body()["error"]["param"], param);
         }
+        let next =
+            json!({ "model": "starling", "input": "Why?", "previous_response_id": "resp-1" });
+        assert_eq!(asked(next).unwrap().previous.as_deref(), Some("resp-1"));
+        let wrong = json!({ "model": "starling", "input": "Why?", "previous_response_id": 7 });
+        assert_eq!(asked(wrong).unwrap_err().code(), "invalid_value");
         let nothing = asked(json!({ "model": "starling" })).unwrap_err();
         assert_eq!(nothing.code(), "invalid_value");
     }

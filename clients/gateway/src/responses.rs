@@ -14,6 +14,8 @@ pub struct Response {
     pub created: u64,
     /// The name of the model in the request.
     pub model: String,
+    /// The id of the response that the conversation went on from.
+    pub previous: Option<String>,
     /// Whether the request asked not to wait.
     pub background: bool,
     /// The state.
@@ -77,7 +79,7 @@ pub fn object(response: &Response, details: Value) -> Value {
         "metadata": {},
         "output": output,
         "parallel_tool_calls": false,
-        "previous_response_id": null,
+        "previous_response_id": response.previous,
         "temperature": null,
         "text": { "format": { "type": "text" } },
         "tool_choice": "none",
@@ -98,6 +100,7 @@ mod tests {
             id: "resp-0abc0102-7".to_owned(),
             created: 5,
             model: "starling".to_owned(),
+            previous: Some("resp-0abc0102-6".to_owned()),
             background: true,
             status,
         };
@@ -109,6 +112,7 @@ mod tests {
         let object = of(Status::Completed("So.".to_owned()));
         assert_eq!(object["status"], "completed");
         assert_eq!(object["output"][0]["content"][0]["text"], "So.");
+        assert_eq!(object["previous_response_id"], "resp-0abc0102-6");
         assert_eq!(of(Status::Queued)["output"], json!([]));
         assert_eq!(of(Status::InProgress)["status"], "in_progress");
     }

@@ -23,7 +23,7 @@ use crate::{
     config::Config,
     desk::{self, Caller, Identity, Job},
     failure::Failure,
-    gateway::{Asked, Gateway},
+    gateway::{Asked, Asking, Gateway},
     guard::{is_json, Guard},
     mcp,
     request::{self, Request, MAX_BODY},
@@ -156,15 +156,12 @@ impl Server {
         identity: Identity,
     ) -> Result<Asked> {
         let terms = self.gateway.model(&request.model)?.clone();
-        self.gateway
-            .ask(
-                caller,
-                terms,
-                &request.messages,
-                request.max_tokens,
-                identity,
-            )
-            .await
+        let asking = Asking {
+            messages: &request.messages,
+            previous: request.previous.as_deref(),
+            max_tokens: request.max_tokens,
+        };
+        self.gateway.ask(caller, terms, asking, identity).await
     }
 }
 
@@ -328,6 +325,7 @@ async fn responded(server: &Server, headers: &HeaderMap, body: Body) -> Result {
         id: completion::id("resp", server.genesis(), round),
         created: asked.job.record().asked,
         model: request.model,
+        previous: request.previous,
         background: request.background,
         status,
     };
@@ -373,6 +371,7 @@ async fn response(State(server): Shared, headers: HeaderMap, Path(id): Path<Stri
             id,
             created: record.as_ref().map_or(0, |record| record.asked),
             model: model.unwrap_or(crate::config::STANDARD_MODEL).to_owned(),
+            previous: record.as_ref().and_then(|record| record.previous.clone()),
             background: true,
             status,
         };
