@@ -29,6 +29,8 @@ pub struct Config {
     /// The longest time that a caller waits for the end of a round, in seconds.
     #[serde(default = "patience")]
     pub patience: u64,
+    /// The folder of the model store, whose tokenizers count tokens [default: the user's store].
+    pub store: Option<PathBuf>,
 }
 
 /// An API key and its limits.
@@ -145,6 +147,7 @@ impl Default for Config {
             hosts: vec![],
             origins: vec![],
             patience: patience(),
+            store: None,
         }
     }
 }

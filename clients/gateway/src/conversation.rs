@@ -261,7 +261,10 @@ mod tests {
         let prompt = flatten(&messages, 10_000).unwrap();
         let turns = read(&prompt);
         assert!(turns.len() <= MAX_TURNS);
-        assert_eq!(turns.len() + prompt.dropped_turns, messages.len());
+        assert_eq!(
+            turns.len().saturating_add(prompt.dropped_turns),
+            messages.len()
+        );
         assert_eq!(turns.last().map(String::as_str), Some("user: 100"));
     }
 

@@ -47,21 +47,42 @@ impl Outcome {
 
     /// At most `n` valid answers, the winner's first, each up to the first of the texts `stop`.
     pub fn texts(&self, n: usize, stop: &[String]) -> Vec<String> {
-        let candidates = at(&self.report, "/candidates")
-            .as_array()
-            .into_iter()
-            .flatten();
-        candidates
-            .filter(|candidate| at(candidate, "/state") == "valid")
+        self.valid()
             .filter_map(|candidate| at(candidate, "/text").as_str())
             .take(n)
             .map(|text| cut_at(text, stop).to_owned())
             .collect()
     }
 
+    /// The prompt.
+    pub fn prompt(&self) -> Option<&str> {
+        at(&self.report, "/prompt").as_str()
+    }
+
+    /// The maximum length of an answer, in tokens.
+    pub fn max_tokens(&self) -> Option<usize> {
+        let tokens = at(&self.report, "/terms/max_tokens").as_u64()?;
+        usize::try_from(tokens).ok()
+    }
+
+    /// The announced hashes of the models behind the valid answers, the winner's first.
+    pub fn model_hashes(&self) -> impl Iterator<Item = Option<&str>> {
+        self.valid()
+            .map(|candidate| at(candidate, "/model_hash").as_str())
+    }
+
+    /// The candidates with a valid answer, the winner first.
+    fn valid(&self) -> impl Iterator<Item = &Value> {
+        let candidates = at(&self.report, "/candidates").as_array();
+        candidates
+            .into_iter()
+            .flatten()
+            .filter(|candidate| at(candidate, "/state") == "valid")
+    }
+
     /// The conversation with the answer as its last message. `None` if there is no answer.
     pub fn conversation(&self) -> Option<Vec<Message>> {
-        let prompt = at(&self.report, "/prompt").as_str()?;
+        let prompt = self.prompt()?;
         let answer = at(&self.report, "/answer").as_str()?;
         Some(earlier(prompt, answer)).filter(|_| self.phase() == "done")
     }

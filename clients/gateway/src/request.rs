@@ -46,6 +46,8 @@ pub struct Request {
     pub n: usize,
     /// Whether to stream the answer.
     pub stream: bool,
+    /// Whether a stream tells the numbers of tokens.
+    pub include_usage: bool,
     /// Whether to answer before the round is over, see `POST /v1/responses`.
     pub background: bool,
     /// The id of the response that the conversation goes on from.
@@ -82,6 +84,7 @@ pub fn completion(body: &[u8]) -> Result<Request, Failure> {
         stop: stop(given("stop"))?,
         n: number_of_answers(given("n"))?,
         stream: boolean(given("stream"), "stream")?,
+        include_usage: include_usage(given("stream_options"))?,
         background: false,
         previous: None,
         ignored: ignored(&body),
@@ -139,6 +142,7 @@ pub fn response(body: &[u8]) -> Result<Request, Failure> {
         stop: vec![],
         n: 1,
         stream: false,
+        include_usage: false,
         background: boolean(given("background"), "background")?,
         previous,
         ignored: ignored(&body),
@@ -269,6 +273,12 @@ fn stop(value: Option<&Value>) -> Result<Vec<String>, Failure> {
         .ok_or_else(|| invalid("stop", "at most four texts are taken, none empty"))
 }
 
+fn include_usage(options: Option<&Value>) -> Result<bool, Failure> {
+    let field = "include_usage";
+    let value = options.and_then(|options| options.get(field));
+    boolean(value, &format!("stream_options.{field}"))
+}
+
 fn boolean(value: Option<&Value>, field: &str) -> Result<bool, Failure> {
     match value {
         None | Some(Value::Null) => Ok(false),
@@ -335,7 +345,7 @@ mod tests {
     fn fields_are_read() {
         let request = read(json!({
             "max_tokens": 5, "max_completion_tokens": 9, "stop": "\n", "temperature": 0.2,
-            "seed": 1, "stream": true, "n": 3,
+            "seed": 1, "stream": true, "n": 3, "stream_options": { "include_usage": true },
             "tools": [{}], "tool_choice": "none", "logprobs": false,
             "response_format": { "type": "text" },
         }))
@@ -344,6 +354,7 @@ mod tests {
         assert_eq!(request.stop, ["\n"]);
         assert_eq!(request.ignored, ["seed", "temperature"]);
         assert_eq!((request.stream, request.n), (true, 3));
+        assert!(request.include_usage);
     }
 
     #[test]
@@ -409,6 +420,10 @@ mod tests {
             (json!({ "stop": [""] }), "stop"),
             (json!({ "stop": ["1", "2", "3", "4", "5"] }), "stop"),
             (json!({ "stream": "yes" }), "stream"),
+            (
+                json!({ "stream_options": { "include_usage": 1 } }),
+                "stream_options.include_usage",
+            ),
         ] {
             assert_eq!(refusal(changes), ("invalid_value", param.to_owned()));
         }

@@ -3,7 +3,7 @@
 
 use serde_json::{json, Value};
 
-use crate::{at, failure::Failure};
+use crate::{at, failure::Failure, usage::Usage};
 
 /// A response.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +20,8 @@ pub struct Response {
     pub background: bool,
     /// The state.
     pub status: Status,
+    /// The numbers of tokens, if they are known.
+    pub usage: Option<Usage>,
 }
 
 /// The state of a response.
@@ -66,7 +68,7 @@ pub fn object(response: &Response, details: Value) -> Value {
         },
         _ => Value::Null,
     };
-    json!({
+    let mut object = json!({
         "id": response.id,
         "object": "response",
         "created_at": response.created,
@@ -87,7 +89,11 @@ pub fn object(response: &Response, details: Value) -> Value {
         "top_p": null,
         "truncation": "disabled",
         "starling": details,
-    })
+    });
+    if let (Some(usage), Some(fields)) = (&response.usage, object.as_object_mut()) {
+        fields.insert("usage".to_owned(), usage.of_response());
+    }
+    object
 }
 
 #[cfg(test)]
@@ -103,6 +109,7 @@ mod tests {
             previous: Some("resp-0abc0102-6".to_owned()),
             background: true,
             status,
+            usage: None,
         };
         object(&response, json!({ "round": 7 }))
     }
@@ -113,6 +120,7 @@ mod tests {
         assert_eq!(object["status"], "completed");
         assert_eq!(object["output"][0]["content"][0]["text"], "So.");
         assert_eq!(object["previous_response_id"], "resp-0abc0102-6");
+        assert!(object.get("usage").is_none());
         assert_eq!(of(Status::Queued)["output"], json!([]));
         assert_eq!(of(Status::InProgress)["status"], "in_progress");
     }
