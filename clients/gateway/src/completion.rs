@@ -3,6 +3,8 @@
 
 use serde_json::{json, Value};
 
+use crate::usage::Usage;
+
 /// The answer of a round.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -14,6 +16,18 @@ pub struct Answer {
     pub model: String,
     /// The texts, the winner's first. Each becomes a choice.
     pub texts: Vec<String>,
+    /// The numbers of tokens, if they are known.
+    pub usage: Option<Usage>,
+}
+
+impl Answer {
+    /// The reason why a choice ends. Where the tokens are not known, a cut text looks like any other.
+    fn finish_reason(&self, index: usize) -> &'static str {
+        match &self.usage {
+            Some(usage) if usage.is_cut(index) => "length",
+            _ => "stop",
+        }
+    }
 }
 
 /// An id that names the chain and the round, such as `chatcmpl-0abc0102-7`.
@@ -35,9 +49,6 @@ pub fn chain_name(genesis: &[u8]) -> String {
 }
 
 /// The object `chat.completion`. `details` goes to the field `starling`.
-///
-/// There is no `usage`: the gateway has no tokenizer of the winner's model, and invents no numbers.
-/// For the same reason `finish_reason` is always `stop`.
 pub fn completion(answer: &Answer, details: Value) -> Value {
     let choices: Vec<_> = answer
         .texts
@@ -48,18 +59,22 @@ pub fn completion(answer: &Answer, details: Value) -> Value {
                 "index": index,
                 "message": { "role": "assistant", "content": text, "refusal": null },
                 "logprobs": null,
-                "finish_reason": "stop",
+                "finish_reason": answer.finish_reason(index),
             })
         })
         .collect();
-    json!({
+    let mut completion = json!({
         "id": answer.id,
         "object": "chat.completion",
         "created": answer.created,
         "model": answer.model,
         "choices": choices,
         "starling": details,
-    })
+    });
+    if let (Some(usage), Some(fields)) = (&answer.usage, completion.as_object_mut()) {
+        fields.insert("usage".to_owned(), usage.of_completion());
+    }
+    completion
 }
 
 /// A chunk of a stream: `delta` of one choice, and `details` in the field `starling`.
@@ -108,9 +123,24 @@ pub fn chunks(answer: &Answer, details: &Value) -> Vec<Value> {
             ));
         }
         let details = (index == last).then(|| details.clone());
-        chunks.push(chunk(answer, index, json!({}), Some("stop"), details));
+        let reason = answer.finish_reason(index);
+        chunks.push(chunk(answer, index, json!({}), Some(reason), details));
     }
     chunks
+}
+
+/// The chunk after the last choice, for a caller that wants the numbers of tokens. `None` if they are
+/// not known.
+pub fn usage_chunk(answer: &Answer) -> Option<Value> {
+    let usage = answer.usage.as_ref()?;
+    Some(json!({
+        "id": answer.id,
+        "object": "chat.completion.chunk",
+        "created": answer.created,
+        "model": answer.model,
+        "choices": [],
+        "usage": usage.of_completion(),
+    }))
 }
 
 /// Number of words in a piece of a streamed text.
@@ -155,6 +185,7 @@ mod tests {
             created: 5,
             model: "starling".to_owned(),
             texts: texts.iter().map(|text| (*text).to_owned()).collect(),
+            usage: None,
         }
     }
 
@@ -167,6 +198,26 @@ mod tests {
         assert_eq!(object["choices"][0]["finish_reason"], "stop");
         assert_eq!(object["starling"]["round"], 7);
         assert!(object.get("usage").is_none());
+    }
+
+    #[test]
+    fn known_tokens_are_told_and_show_which_text_was_cut() {
+        let mut answer = answer(&["One.", "Two."]);
+        assert_eq!(usage_chunk(&answer), None);
+        answer.usage = Some(Usage {
+            prompt: 5,
+            answers: vec![2, 3],
+            limit: 3,
+        });
+        let object = completion(&answer, Value::Null);
+        assert_eq!(object["usage"]["total_tokens"], 10);
+        assert_eq!(object["choices"][0]["finish_reason"], "stop");
+        assert_eq!(object["choices"][1]["finish_reason"], "length");
+        let chunk = usage_chunk(&answer).unwrap();
+        assert_eq!(
+            (&chunk["choices"], &chunk["usage"]),
+            (&json!([]), &object["usage"])
+        );
     }
 
     #[test]

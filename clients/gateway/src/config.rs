@@ -29,6 +29,8 @@ pub struct Config {
     /// The longest time that a caller waits for the end of a round, in seconds.
     #[serde(default = "patience")]
     pub patience: u64,
+    /// The folder of the model store, whose tokenizers count tokens [default: the user's store].
+    pub store: Option<PathBuf>,
 }
 
 /// An API key and its limits.
@@ -120,6 +122,13 @@ pub struct Limits {
     pub open: usize,
 }
 
+impl Limits {
+    /// The number of rounds that may be open at a time on a chain that allows an account `most`.
+    pub fn open_of(&self, most: u32) -> usize {
+        self.open.min(usize::try_from(most).unwrap_or(usize::MAX))
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -138,6 +147,7 @@ impl Default for Config {
             hosts: vec![],
             origins: vec![],
             patience: patience(),
+            store: None,
         }
     }
 }
@@ -262,6 +272,16 @@ mod tests {
         let ids: Vec<_> = terms.iter().map(|terms| terms.id.as_str()).collect();
         assert_eq!(ids, ["starling", "starling-careful"]);
         assert_eq!(terms[1].fee, Some(4_000_000_000_000));
+    }
+
+    #[test]
+    fn no_key_opens_more_rounds_than_the_chain_allows() {
+        let open = |open| Limits {
+            open,
+            ..Limits::default()
+        };
+        assert_eq!(open(100).open_of(16), 16);
+        assert_eq!(open(8).open_of(16), 8);
     }
 
     #[test]

@@ -42,6 +42,9 @@ use crate::{
 /// The time in which a repeat without a key of its own joins the first request, in seconds.
 const REPEATABLE: u64 = 10 * 60;
 
+/// The failure of a question while too many others of its caller are open.
+const TOO_MANY_OPEN: Failure = Failure::TooManyOpen { retry_after: 5 };
+
 /// The pause before a node that was lost is tried again.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -52,7 +55,8 @@ pub struct Caller {
     /// The limits.
     pub limits: Limits,
     signer: Keypair,
-    /// Held while a transaction is signed and sent, so that each gets a nonce of its own.
+    /// Held while a question is checked and its transaction signed and sent, so that each gets a nonce
+    /// and a place of its own.
     sender: tokio::sync::Mutex<()>,
 }
 
@@ -82,6 +86,8 @@ pub struct Question {
     pub max_tokens: u32,
     /// The terms of the model.
     pub terms: Terms,
+    /// The id of the response that the conversation goes on from.
+    pub previous: Option<String>,
 }
 
 /// The marks by which a repeated request is known.
@@ -225,12 +231,14 @@ impl Desk {
         Ok(desk)
     }
 
-    /// Takes a question, or joins an earlier one of which this is a repeat.
+    /// Takes a question, or joins an earlier one of which this is a repeat. The chain allows an
+    /// account `most` open rounds.
     pub fn ask(
         self: &Arc<Self>,
         caller: &Arc<Caller>,
         question: Question,
         identity: Identity,
+        most: u32,
     ) -> Result<Arc<Job>, Failure> {
         let now = now();
         let idempotency = identity
@@ -275,8 +283,8 @@ impl Desk {
             return Ok(job.clone());
         }
         let open = of_caller().filter(|job| !job.state.borrow().is_end());
-        if open.count() >= caller.limits.open {
-            return Err(Failure::TooManyOpen { retry_after: 5 });
+        if open.count() >= caller.limits.open_of(most) {
+            return Err(TOO_MANY_OPEN);
         }
         let record = Record {
             id: id.clone(),
@@ -285,6 +293,7 @@ impl Desk {
             body,
             asked: now,
             model: question.terms.id.clone(),
+            previous: question.previous.clone(),
             cost: Cost::default(),
             transaction: None,
             round: None,
@@ -336,6 +345,17 @@ impl Desk {
         }
     }
 
+    /// The number of transactions of this caller that have left, and are in no block that was seen.
+    fn unseen(&self, caller: &Caller) -> usize {
+        let jobs = lock(&self.jobs);
+        let unseen = jobs.values().filter(|job| {
+            let record = lock(&job.record);
+            let has_left = record.transaction.is_some() && record.round.is_none();
+            record.caller == caller.name && has_left && !job.state.borrow().is_end()
+        });
+        unseen.count()
+    }
+
     /// Checks a question, keeps it, and sends its transaction.
     async fn send(
         &self,
@@ -343,6 +363,11 @@ impl Desk {
         job: &Job,
         question: Question,
     ) -> Result<(Chain, follow::Asked), Failure> {
+        // Two questions at once would both see the last place that the chain has for the account.
+        let _one_at_a_time = caller.sender.lock().await;
+        // Counted before the block is read: what gets into a block meanwhile counts twice, and not
+        // never.
+        let unseen = self.unseen(caller);
         let (chain, at, bounds) = self.node.best().await?;
         let request = request(&question, &bounds, &caller.limits)?;
         let (burnt, on_hold) = at
@@ -359,6 +384,10 @@ impl Desk {
             return Err(Failure::SwarmBusy);
         }
         let account = caller.account();
+        let open = at.open_requests(&account).await.map_err(unreachable)?;
+        if !has_place(open, unseen, bounds.max_requests) {
+            return Err(TOO_MANY_OPEN);
+        }
         let spendable = at.spendable(&account).await.map_err(unreachable)?;
         if spendable < cost.sum() {
             let money = |amount| chain.currency().format(amount);
@@ -388,7 +417,6 @@ impl Desk {
             *record = kept;
             Ok(())
         };
-        let _one_at_a_time = caller.sender.lock().await;
         let call = request.call();
         match follow::send(&chain, &call, &caller.signer, &mut keep).await {
             Ok(asked) => Ok((chain, asked)),
@@ -523,6 +551,14 @@ fn request(question: &Question, bounds: &Bounds, limits: &Limits) -> Result<Requ
         min_responses: terms.min_responses.unwrap_or(bounds.min_responses),
         max_responses: terms.max_responses,
     })
+}
+
+/// Whether the chain, which allows an account `most` open rounds, has a place for one more beside
+/// those that are `open` and the requests in no block yet. It would refuse the request in a block, and
+/// the transaction's fee would be lost.
+fn has_place(open: u32, unseen: usize, most: u32) -> bool {
+    let unseen = u32::try_from(unseen).unwrap_or(u32::MAX);
+    open.saturating_add(unseen) < most
 }
 
 /// The failure of a transaction that the pool refused, so that nothing has left.
@@ -694,6 +730,7 @@ mod tests {
                 max_tokens: 64,
                 reasoning: false,
             },
+            previous: None,
         }
     }
 
@@ -703,6 +740,7 @@ mod tests {
         min_fee: 5,
         min_responses: 2,
         max_open: 64,
+        max_requests: 16,
     };
 
     #[test]
@@ -725,6 +763,16 @@ mod tests {
         let mut long = question(9, None);
         long.prompt = "Why??".to_owned();
         assert_eq!(refused(&long, &limits), "context_length_exceeded");
+    }
+
+    #[test]
+    fn a_question_waits_for_a_place_that_the_chain_has_for_its_account() {
+        assert!(has_place(15, 0, 16) && has_place(0, 15, 16));
+        for (open, unseen) in [(16, 0), (0, 16), (8, 8), (15, 1), (0, usize::MAX)] {
+            assert!(!has_place(open, unseen, 16), "{open} {unseen}");
+        }
+        assert_eq!(TOO_MANY_OPEN.code(), "rate_limit_exceeded");
+        assert!(!TOO_MANY_OPEN.paid());
     }
 
     #[test]

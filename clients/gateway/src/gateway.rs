@@ -13,7 +13,7 @@ use starling_primitives::RoundId;
 use tokio::time::{timeout_at, Instant};
 
 use crate::{
-    api_key,
+    api_key, completion,
     config::{self, Config, Limits, Terms},
     conversation::{flatten, Message},
     desk::{reported, Caller, Desk, Identity, Job, Question, State},
@@ -60,6 +60,16 @@ pub enum Fault {
     /// The counters.
     #[error("the counters: {0}")]
     Metrics(#[from] prometheus::Error),
+}
+
+/// What a request asks.
+pub struct Asking<'a> {
+    /// The messages.
+    pub messages: &'a [Message],
+    /// The id of the response that they go on from.
+    pub previous: Option<&'a str>,
+    /// The maximum length of an answer, in tokens.
+    pub max_tokens: Option<u32>,
 }
 
 /// A question that was asked.
@@ -171,23 +181,50 @@ impl Gateway {
         &self,
         caller: &Arc<Caller>,
         terms: Terms,
-        messages: &[Message],
-        max_tokens: Option<u32>,
+        asking: Asking<'_>,
         identity: Identity,
     ) -> Result<Asked, Failure> {
+        let mut messages = match asking.previous {
+            Some(id) => self.earlier(id).await?,
+            None => vec![],
+        };
+        messages.extend_from_slice(asking.messages);
         let (_, _, bounds) = self.desk.node.best().await?;
-        let prompt = flatten(messages, bounds.max_prompt)?;
+        let prompt = flatten(&messages, bounds.max_prompt)?;
+        let standard = terms.max_tokens.min(bounds.max_tokens);
         let question = Question {
             prompt: prompt.text,
-            max_tokens: max_tokens.unwrap_or(terms.max_tokens.min(bounds.max_tokens)),
+            max_tokens: asking.max_tokens.unwrap_or(standard),
             terms: terms.clone(),
+            previous: asking.previous.map(str::to_owned),
         };
         Ok(Asked {
-            job: self.desk.ask(caller, question, identity)?,
+            job: self
+                .desk
+                .ask(caller, question, identity, bounds.max_requests)?,
             deadline: deadline(self.patience),
             dropped_turns: prompt.dropped_turns,
             terms,
         })
+    }
+
+    /// The conversation of an earlier response, with its answer. All of it is public on chain, so that
+    /// anybody may go on from any response.
+    async fn earlier(&self, id: &str) -> Result<Vec<Message>, Failure> {
+        let round = completion::round_of("resp", &self.desk.node.genesis().0, id);
+        let round = round.ok_or_else(|| no_previous("this chain has no response with this id"))?;
+        let outcome =
+            match self.round(round).await {
+                Ok(outcome) => outcome,
+                Err(Failure::UnknownRound) => return Err(no_previous(
+                    "the chain has removed this response, or never had it; send the conversation \
+                     as `input`",
+                )),
+                // It is of the earlier round. Of this question nothing has left.
+                Err(failure) if failure.paid() => return Err(no_previous(NO_ANSWER)),
+                Err(failure) => return Err(failure),
+            };
+        outcome.conversation().ok_or_else(|| no_previous(NO_ANSWER))
     }
 
     /// A round for programs: the object of `starling rounds show --json`.
@@ -205,6 +242,15 @@ impl Gateway {
             State::Failed(failure) => Err(failure),
             _ => Err(Failure::Pending { round: Some(round) }),
         }
+    }
+}
+
+const NO_ANSWER: &str = "this response has no answer to go on from";
+
+fn no_previous(message: &str) -> Failure {
+    Failure::InvalidValue {
+        param: "previous_response_id".to_owned(),
+        message: message.to_owned(),
     }
 }
 

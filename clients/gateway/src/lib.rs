@@ -11,6 +11,7 @@
 //! | [`completion`], [`stream`] | the answer of a round as OpenAI objects, whole or in chunks |
 //! | [`responses`] | the object `response` |
 //! | [`outcome`] | the outcome of a round for programs |
+//! | [`usage`] | numbers of tokens, where a tokenizer is known |
 //! | [`failure`] | the error table: status, headers and error object |
 //! | [`config`], [`api_key`] | keys, models and limits |
 //! | [`guard`] | who may call: `Host`, `Origin`, type of the body |
@@ -37,6 +38,7 @@ pub mod responses;
 pub mod server;
 pub mod store;
 pub mod stream;
+pub mod usage;
 
 /// The value at a path such as `/error/code`, or null.
 pub(crate) fn at<'a>(value: &'a serde_json::Value, path: &str) -> &'a serde_json::Value {

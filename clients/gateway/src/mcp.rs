@@ -22,7 +22,7 @@ use crate::{
     conversation::{Message, Role},
     desk::{Caller, Identity, State},
     failure::Failure,
-    gateway::{deadline, Asked, Gateway},
+    gateway::{deadline, Asked, Asking, Gateway},
     node::unreachable,
     outcome::Outcome,
     stream::details,
@@ -308,9 +308,12 @@ async fn ask_swarm(
     }];
     // Hosts of MCP repeat no call by themselves.
     let identity = Identity::default();
-    let mut asked = gateway
-        .ask(caller, terms, &messages, max_tokens, identity)
-        .await?;
+    let asking = Asking {
+        messages: &messages,
+        previous: None,
+        max_tokens,
+    };
+    let mut asked = gateway.ask(caller, terms, asking, identity).await?;
     // Without the number of the round the caller could not find the answer.
     asked.deadline = deadline(Duration::from_secs(wait.max(WAIT)));
     let end = deadline(Duration::from_secs(wait));

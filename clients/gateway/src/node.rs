@@ -33,6 +33,8 @@ pub struct Bounds {
     pub min_responses: u32,
     /// The maximum number of open rounds.
     pub max_open: u32,
+    /// The maximum number of open rounds of one account.
+    pub max_requests: u32,
 }
 
 impl Bounds {
@@ -46,6 +48,7 @@ impl Bounds {
             min_fee: at.constant("Rounds", "MinFee")?,
             min_responses: at.constant("Rounds", "MinResponses")?,
             max_open: at.constant("Rounds", "MaxOpenRounds")?,
+            max_requests: at.constant("Rounds", "MaxRequests")?,
         })
     }
 }

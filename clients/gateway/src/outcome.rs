@@ -6,6 +6,7 @@ use serde_json::{json, Value};
 use crate::{
     at,
     completion::cut_at,
+    conversation::{earlier, Message},
     failure::{Failure, RoundFailure},
     store::Cost,
 };
@@ -46,16 +47,44 @@ impl Outcome {
 
     /// At most `n` valid answers, the winner's first, each up to the first of the texts `stop`.
     pub fn texts(&self, n: usize, stop: &[String]) -> Vec<String> {
-        let candidates = at(&self.report, "/candidates")
-            .as_array()
-            .into_iter()
-            .flatten();
-        candidates
-            .filter(|candidate| at(candidate, "/state") == "valid")
+        self.valid()
             .filter_map(|candidate| at(candidate, "/text").as_str())
             .take(n)
             .map(|text| cut_at(text, stop).to_owned())
             .collect()
+    }
+
+    /// The prompt.
+    pub fn prompt(&self) -> Option<&str> {
+        at(&self.report, "/prompt").as_str()
+    }
+
+    /// The maximum length of an answer, in tokens.
+    pub fn max_tokens(&self) -> Option<usize> {
+        let tokens = at(&self.report, "/terms/max_tokens").as_u64()?;
+        usize::try_from(tokens).ok()
+    }
+
+    /// The announced hashes of the models behind the valid answers, the winner's first.
+    pub fn model_hashes(&self) -> impl Iterator<Item = Option<&str>> {
+        self.valid()
+            .map(|candidate| at(candidate, "/model_hash").as_str())
+    }
+
+    /// The candidates with a valid answer, the winner first.
+    fn valid(&self) -> impl Iterator<Item = &Value> {
+        let candidates = at(&self.report, "/candidates").as_array();
+        candidates
+            .into_iter()
+            .flatten()
+            .filter(|candidate| at(candidate, "/state") == "valid")
+    }
+
+    /// The conversation with the answer as its last message. `None` if there is no answer.
+    pub fn conversation(&self) -> Option<Vec<Message>> {
+        let prompt = self.prompt()?;
+        let answer = at(&self.report, "/answer").as_str()?;
+        Some(earlier(prompt, answer)).filter(|_| self.phase() == "done")
     }
 
     /// The field `starling` of an answer.
@@ -111,6 +140,7 @@ mod tests {
         Outcome {
             report: json!({
                 "round": 7, "phase": "done", "failure": null, "why": "It won.",
+                "prompt": "Why?", "answer": "One. Two.",
                 "terms": { "fee": "10", "deposit": "4" },
                 "candidates": [
                     candidate("A", "valid", json!("One. Two."), true),
@@ -126,6 +156,19 @@ mod tests {
         assert_eq!(outcome().texts(1, &[]), ["One. Two."]);
         assert_eq!(outcome().texts(9, &[".".to_owned()]), ["One", "Three"]);
         assert!(outcome().failure().is_none());
+    }
+
+    #[test]
+    fn a_conversation_goes_on_from_an_answer_alone() {
+        let said = outcome().conversation().unwrap();
+        let texts: Vec<_> = said.iter().map(|message| message.text.as_str()).collect();
+        assert_eq!(texts, ["Why?", "One. Two."]);
+        let mut open = outcome();
+        open.report["phase"] = json!("ranking");
+        assert_eq!(open.conversation(), None);
+        let mut failed = outcome();
+        failed.report["answer"] = Value::Null;
+        assert_eq!(failed.conversation(), None);
     }
 
     #[test]

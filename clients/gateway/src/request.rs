@@ -46,8 +46,12 @@ pub struct Request {
     pub n: usize,
     /// Whether to stream the answer.
     pub stream: bool,
+    /// Whether a stream tells the numbers of tokens.
+    pub include_usage: bool,
     /// Whether to answer before the round is over, see `POST /v1/responses`.
     pub background: bool,
+    /// The id of the response that the conversation goes on from.
+    pub previous: Option<String>,
     /// The given fields without effect.
     pub ignored: Vec<&'static str>,
 }
@@ -80,7 +84,9 @@ pub fn completion(body: &[u8]) -> Result<Request, Failure> {
         stop: stop(given("stop"))?,
         n: number_of_answers(given("n"))?,
         stream: boolean(given("stream"), "stream")?,
+        include_usage: include_usage(given("stream_options"))?,
         background: false,
+        previous: None,
         ignored: ignored(&body),
     })
 }
@@ -93,18 +99,22 @@ pub fn response(body: &[u8]) -> Result<Request, Failure> {
     if boolean(given("stream"), "stream")? {
         return Err(unsupported("stream", "stream with /v1/chat/completions"));
     }
-    for (field, reason) in [
-        (
-            "previous_response_id",
-            "send the whole conversation as `input`",
-        ),
-        ("conversation", "send the whole conversation as `input`"),
-        ("prompt", "send the whole conversation as `input`"),
-    ] {
+    for field in ["conversation", "prompt"] {
         if given(field).is_some() {
+            let reason = "send the conversation as `input`, or go on with `previous_response_id`";
             return Err(unsupported(field, reason));
         }
     }
+    let previous = match given("previous_response_id") {
+        None => None,
+        Some(Value::String(id)) => Some(id.clone()),
+        Some(_) => {
+            return Err(invalid(
+                "previous_response_id",
+                "the id of a response is needed",
+            ))
+        },
+    };
     let format = given("text").and_then(|text| text.get("format"));
     if format.is_some_and(|format| format.get("type").is_none_or(|kind| kind != "text")) {
         return Err(unsupported("text.format", "an answer is text"));
@@ -132,7 +142,9 @@ pub fn response(body: &[u8]) -> Result<Request, Failure> {
         stop: vec![],
         n: 1,
         stream: false,
+        include_usage: false,
         background: boolean(given("background"), "background")?,
+        previous,
         ignored: ignored(&body),
     })
 }
@@ -209,6 +221,9 @@ fn read_message(place: &str, message: &Value) -> Result<Message, Failure> {
             .collect::<Result<_, _>>()?,
         _ => return Err(invalid(content, "the content is neither a text nor a list")),
     };
+    if text.trim().is_empty() {
+        return Err(invalid(content, "the message is empty"));
+    }
     Ok(Message { role, text })
 }
 
@@ -256,6 +271,12 @@ fn stop(value: Option<&Value>) -> Result<Vec<String>, Failure> {
     texts
         .filter(|texts| texts.len() <= 4 && texts.iter().all(|text| !text.is_empty()))
         .ok_or_else(|| invalid("stop", "at most four texts are taken, none empty"))
+}
+
+fn include_usage(options: Option<&Value>) -> Result<bool, Failure> {
+    let field = "include_usage";
+    let value = options.and_then(|options| options.get(field));
+    boolean(value, &format!("stream_options.{field}"))
 }
 
 fn boolean(value: Option<&Value>, field: &str) -> Result<bool, Failure> {
@@ -324,7 +345,7 @@ mod tests {
     fn fields_are_read() {
         let request = read(json!({
             "max_tokens": 5, "max_completion_tokens": 9, "stop": "\n", "temperature": 0.2,
-            "seed": 1, "stream": true, "n": 3,
+            "seed": 1, "stream": true, "n": 3, "stream_options": { "include_usage": true },
             "tools": [{}], "tool_choice": "none", "logprobs": false,
             "response_format": { "type": "text" },
         }))
@@ -333,6 +354,7 @@ mod tests {
         assert_eq!(request.stop, ["\n"]);
         assert_eq!(request.ignored, ["seed", "temperature"]);
         assert_eq!((request.stream, request.n), (true, 3));
+        assert!(request.include_usage);
     }
 
     #[test]
@@ -382,6 +404,10 @@ mod tests {
                 json!({ "messages": [{ "role": "user" }] }),
                 "messages[0].content",
             ),
+            (
+                json!({ "messages": [{ "role": "user", "content": " \n" }] }),
+                "messages[0].content",
+            ),
             (json!({ "n": 0 }), "n"),
             (json!({ "n": 129 }), "n"),
             (json!({ "model": 3 }), "model"),
@@ -394,6 +420,10 @@ mod tests {
             (json!({ "stop": [""] }), "stop"),
             (json!({ "stop": ["1", "2", "3", "4", "5"] }), "stop"),
             (json!({ "stream": "yes" }), "stream"),
+            (
+                json!({ "stream_options": { "include_usage": 1 } }),
+                "stream_options.include_usage",
+            ),
         ] {
             assert_eq!(refusal(changes), ("invalid_value", param.to_owned()));
         }
@@ -432,10 +462,7 @@ mod tests {
         }
         for (changes, param) in [
             (json!({ "stream": true }), "stream"),
-            (
-                json!({ "previous_response_id": "resp" }),
-                "previous_response_id",
-            ),
+            (json!({ "conversation": "conv" }), "conversation"),
             (json!({ "tools": [{}] }), "tools"),
             (
                 json!({ "text": { "format": { "type": "json_schema" } } }),
@@ -450,6 +477,11 @@ mod tests {
             assert_eq!(failure.code(), "unsupported_parameter");
             assert_eq!(failure.body()["error"]["param"], param);
         }
+        let next =
+            json!({ "model": "starling", "input": "Why?", "previous_response_id": "resp-1" });
+        assert_eq!(asked(next).unwrap().previous.as_deref(), Some("resp-1"));
+        let wrong = json!({ "model": "starling", "input": "Why?", "previous_response_id": 7 });
+        assert_eq!(asked(wrong).unwrap_err().code(), "invalid_value");
         let nothing = asked(json!({ "model": "starling" })).unwrap_err();
         assert_eq!(nothing.code(), "invalid_value");
     }

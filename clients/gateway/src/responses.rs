@@ -3,7 +3,7 @@
 
 use serde_json::{json, Value};
 
-use crate::{at, failure::Failure};
+use crate::{at, failure::Failure, usage::Usage};
 
 /// A response.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,10 +14,14 @@ pub struct Response {
     pub created: u64,
     /// The name of the model in the request.
     pub model: String,
+    /// The id of the response that the conversation went on from.
+    pub previous: Option<String>,
     /// Whether the request asked not to wait.
     pub background: bool,
     /// The state.
     pub status: Status,
+    /// The numbers of tokens, if they are known.
+    pub usage: Option<Usage>,
 }
 
 /// The state of a response.
@@ -64,7 +68,7 @@ pub fn object(response: &Response, details: Value) -> Value {
         },
         _ => Value::Null,
     };
-    json!({
+    let mut object = json!({
         "id": response.id,
         "object": "response",
         "created_at": response.created,
@@ -77,7 +81,7 @@ pub fn object(response: &Response, details: Value) -> Value {
         "metadata": {},
         "output": output,
         "parallel_tool_calls": false,
-        "previous_response_id": null,
+        "previous_response_id": response.previous,
         "temperature": null,
         "text": { "format": { "type": "text" } },
         "tool_choice": "none",
@@ -85,7 +89,11 @@ pub fn object(response: &Response, details: Value) -> Value {
         "top_p": null,
         "truncation": "disabled",
         "starling": details,
-    })
+    });
+    if let (Some(usage), Some(fields)) = (&response.usage, object.as_object_mut()) {
+        fields.insert("usage".to_owned(), usage.of_response());
+    }
+    object
 }
 
 #[cfg(test)]
@@ -98,8 +106,10 @@ mod tests {
             id: "resp-0abc0102-7".to_owned(),
             created: 5,
             model: "starling".to_owned(),
+            previous: Some("resp-0abc0102-6".to_owned()),
             background: true,
             status,
+            usage: None,
         };
         object(&response, json!({ "round": 7 }))
     }
@@ -109,6 +119,8 @@ mod tests {
         let object = of(Status::Completed("So.".to_owned()));
         assert_eq!(object["status"], "completed");
         assert_eq!(object["output"][0]["content"][0]["text"], "So.");
+        assert_eq!(object["previous_response_id"], "resp-0abc0102-6");
+        assert!(object.get("usage").is_none());
         assert_eq!(of(Status::Queued)["output"], json!([]));
         assert_eq!(of(Status::InProgress)["status"], "in_progress");
     }

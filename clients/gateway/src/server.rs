@@ -23,12 +23,14 @@ use crate::{
     config::Config,
     desk::{self, Caller, Identity, Job},
     failure::Failure,
-    gateway::{Asked, Gateway},
+    gateway::{Asked, Asking, Gateway},
     guard::{is_json, Guard},
     mcp,
+    outcome::Outcome,
     request::{self, Request, MAX_BODY},
     responses::{self, Status},
     stream::{details, Story},
+    usage::{Tokenizers, Usage},
 };
 
 /// The time in which a stream waits for a block before its status line, so that refusals have a
@@ -42,6 +44,7 @@ const BUFFER: usize = 64;
 pub struct Server {
     gateway: Arc<Gateway>,
     guard: Guard,
+    tokenizers: Arc<Tokenizers>,
 }
 
 type Shared = State<Arc<Server>>;
@@ -54,7 +57,11 @@ pub async fn serve(
     config: &Config,
 ) -> std::io::Result<()> {
     let guard = Guard::new(listener.local_addr()?, &config.hosts, &config.origins);
-    let server = Arc::new(Server { gateway, guard });
+    let server = Arc::new(Server {
+        gateway,
+        guard,
+        tokenizers: Tokenizers::load(config.store.clone()),
+    });
     axum::serve(listener, router(server, &config.origins)).await
 }
 
@@ -149,6 +156,13 @@ impl Server {
             })
     }
 
+    /// A response with the winner's answer.
+    fn completed(&self, outcome: &Outcome) -> (Status, Option<Usage>) {
+        let texts = outcome.texts(1, &[]);
+        let usage = self.tokenizers.count(outcome, &texts);
+        (Status::Completed(texts.concat()), usage)
+    }
+
     async fn ask(
         &self,
         caller: &Arc<Caller>,
@@ -156,15 +170,12 @@ impl Server {
         identity: Identity,
     ) -> Result<Asked> {
         let terms = self.gateway.model(&request.model)?.clone();
-        self.gateway
-            .ask(
-                caller,
-                terms,
-                &request.messages,
-                request.max_tokens,
-                identity,
-            )
-            .await
+        let asking = Asking {
+            messages: &request.messages,
+            previous: request.previous.as_deref(),
+            max_tokens: request.max_tokens,
+        };
+        self.gateway.ask(caller, terms, asking, identity).await
     }
 }
 
@@ -239,11 +250,13 @@ async fn completed(server: &Server, headers: &HeaderMap, body: Body) -> Result {
         streamed(server, asked, request).await?
     } else {
         let outcome = Waiting::until(&asked, asked.outcome()).await?;
+        let texts = outcome.texts(request.n, &request.stop);
         let answer = Answer {
             id: completion::id("chatcmpl", server.genesis(), outcome.round()),
             created: asked.job.record().asked,
             model: request.model,
-            texts: outcome.texts(request.n, &request.stop),
+            usage: server.tokenizers.count(&outcome, &texts),
+            texts,
         };
         let object = completion::completion(&answer, asked.details(&outcome));
         let mut response = Json(object).into_response();
@@ -273,6 +286,8 @@ async fn streamed(server: &Server, asked: Asked, request: Request) -> Result {
         genesis: server.genesis().to_vec(),
         n: request.n,
         stop: request.stop,
+        include_usage: request.include_usage,
+        tokenizers: server.tokenizers.clone(),
     };
     tokio::spawn(story.tell(to));
     let mut response = event_stream(from);
@@ -308,28 +323,28 @@ async fn responded(server: &Server, headers: &HeaderMap, body: Body) -> Result {
     let request = request::response(&body)?;
     let identity = identity(headers, "responses", &body);
     let asked = server.ask(&caller, &request, identity).await?;
-    let (round, status, details) = if request.background {
+    let completed = |outcome: &Outcome| {
+        let (status, usage) = server.completed(outcome);
+        (outcome.round(), status, usage, asked.details(outcome))
+    };
+    let (round, status, usage, details) = if request.background {
         match Waiting::until(&asked, asked.in_block()).await? {
-            desk::State::Over(outcome) => {
-                let text = outcome.texts(1, &[]).concat();
-                let details = asked.details(&outcome);
-                (outcome.round(), Status::Completed(text), details)
-            },
-            desk::State::Open(open) => (open.round, Status::Queued, details(&open)),
+            desk::State::Over(outcome) => completed(&outcome),
+            desk::State::Open(open) => (open.round, Status::Queued, None, details(&open)),
             _ => return Err(asked.pending()),
         }
     } else {
         let outcome = Waiting::until(&asked, asked.outcome()).await?;
-        let text = outcome.texts(1, &[]).concat();
-        let details = asked.details(&outcome);
-        (outcome.round(), Status::Completed(text), details)
+        completed(&outcome)
     };
     let response = responses::Response {
         id: completion::id("resp", server.genesis(), round),
         created: asked.job.record().asked,
         model: request.model,
+        previous: request.previous,
         background: request.background,
         status,
+        usage,
     };
     let mut response = Json(responses::object(&response, details)).into_response();
     set(&mut response, "starling-round", &round.to_string());
@@ -350,22 +365,22 @@ async fn response(State(server): Shared, headers: HeaderMap, Path(id): Path<Stri
             completion::round_of("resp", server.genesis(), &id).ok_or(Failure::UnknownRound)?;
         let job = server.gateway.desk.job_of(round);
         let record = job.as_ref().map(|job| job.record());
-        let (status, details) = match server.gateway.round(round).await {
+        let (status, usage, details) = match server.gateway.round(round).await {
             Ok(outcome) => {
                 let block = record.as_ref().and_then(|record| record.block);
                 let cost = record.as_ref().map(|record| &record.cost);
                 let details = outcome.details(block, cost, 0);
-                let status = match (outcome.phase(), outcome.failure()) {
-                    (_, Some(failure)) => Status::Failed(failure),
-                    ("done", _) => Status::Completed(outcome.texts(1, &[]).concat()),
-                    _ => Status::InProgress,
+                let (status, usage) = match (outcome.phase(), outcome.failure()) {
+                    (_, Some(failure)) => (Status::Failed(failure), None),
+                    ("done", _) => server.completed(&outcome),
+                    _ => (Status::InProgress, None),
                 };
-                (status, details)
+                (status, usage, details)
             },
             Err(failure @ Failure::Round { .. }) => {
-                (Status::Failed(failure), json!({ "round": round }))
+                (Status::Failed(failure), None, json!({ "round": round }))
             },
-            Err(Failure::Pending { .. }) => (Status::InProgress, json!({ "round": round })),
+            Err(Failure::Pending { .. }) => (Status::InProgress, None, json!({ "round": round })),
             Err(failure) => return Err(failure),
         };
         let model = record.as_ref().map(|record| record.model.as_str());
@@ -373,8 +388,10 @@ async fn response(State(server): Shared, headers: HeaderMap, Path(id): Path<Stri
             id,
             created: record.as_ref().map_or(0, |record| record.asked),
             model: model.unwrap_or(crate::config::STANDARD_MODEL).to_owned(),
+            previous: record.as_ref().and_then(|record| record.previous.clone()),
             background: true,
             status,
+            usage,
         };
         Ok(Json(responses::object(&response, details)).into_response())
     };

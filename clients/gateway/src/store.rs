@@ -42,6 +42,9 @@ pub struct Record {
     pub asked: u64,
     /// The name of the model in the request.
     pub model: String,
+    /// The id of the response that the conversation went on from.
+    #[serde(default)]
+    pub previous: Option<String>,
     /// The payments.
     pub cost: Cost,
     /// The transaction that was signed last.
@@ -305,6 +308,7 @@ mod tests {
             body: "b".into(),
             asked: 100,
             model: "starling".into(),
+            previous: None,
             cost: Cost {
                 fee,
                 burnt: 2,

@@ -13,11 +13,12 @@ use tokio::{
 };
 
 use crate::{
-    completion::{chunk, chunks, id, Answer},
+    completion::{chunk, chunks, id, usage_chunk, Answer},
     desk::{Open, State},
     failure::Failure,
     gateway::{deadline, Asked},
     outcome::Outcome,
+    usage::{Tokenizers, Usage},
 };
 
 /// The time of silence after which a comment shows that the connection lives.
@@ -53,6 +54,10 @@ pub struct Story {
     pub n: usize,
     /// The texts that end an answer.
     pub stop: Vec<String>,
+    /// Whether to tell the numbers of tokens.
+    pub include_usage: bool,
+    /// The tokenizers to count with.
+    pub tokenizers: Arc<Tokenizers>,
 }
 
 impl Story {
@@ -95,13 +100,14 @@ impl Story {
         }
     }
 
-    fn answer(&self, round: u64, texts: Vec<String>) -> Answer {
+    fn answer(&self, round: u64, texts: Vec<String>, usage: Option<Usage>) -> Answer {
         let record = self.asked.job.record();
         Answer {
             id: id("chatcmpl", &self.genesis, round),
             created: record.asked,
             model: self.asked.terms.id.clone(),
             texts,
+            usage,
         }
     }
 
@@ -119,14 +125,15 @@ impl Story {
     }
 
     fn progress(&self, open: &Open, delta: Value) -> String {
-        let answer = self.answer(open.round, vec![]);
+        let answer = self.answer(open.round, vec![], None);
         event(&chunk(&answer, 0, delta, None, Some(details(open))))
     }
 
     /// The events of an answer. `begins` if nothing was told before, as for a repeat.
     fn end(&self, begins: bool, outcome: &Arc<Outcome>) -> String {
         let texts = outcome.texts(self.n, &self.stop);
-        let answer = self.answer(outcome.round(), texts);
+        let usage = self.tokenizers.count(outcome, &texts);
+        let answer = self.answer(outcome.round(), texts, usage);
         let mut events = String::new();
         if begins {
             let begin = json!({ "role": "assistant", "content": "" });
@@ -134,6 +141,10 @@ impl Story {
         }
         for object in chunks(&answer, &self.asked.details(outcome)) {
             events.push_str(&event(&object));
+        }
+        let usage = usage_chunk(&answer).filter(|_| self.include_usage);
+        if let Some(usage) = usage {
+            events.push_str(&event(&usage));
         }
         events.push_str(DONE);
         events

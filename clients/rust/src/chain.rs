@@ -323,6 +323,12 @@ impl At {
         Ok(account.map_or(0, |account| account.spendable(least)))
     }
 
+    /// The number of open rounds that an account asked for.
+    pub async fn open_requests(&self, who: &AccountId32) -> Result<u32> {
+        let open = self.of_account("Rounds", "Requests", who).await?;
+        Ok(open.unwrap_or_default())
+    }
+
     /// A constant of a pallet.
     pub fn constant<T: Decode>(&self, pallet: &str, name: &str) -> Result<T> {
         let place = format!("{pallet}.{name}");
