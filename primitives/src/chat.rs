@@ -167,7 +167,7 @@ impl fmt::Display for Fault {
             Self::OutOfTurn(turn) => {
                 write!(
                     f,
-                    "turn {turn} is out of order: the user begins, and user and assistant take turns"
+                    "turn {turn} is out of order: the user begins, and the two take turns"
                 )
             },
             Self::NoText(turn) => write!(f, "turn {turn} has no text"),
