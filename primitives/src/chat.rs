@@ -14,7 +14,7 @@ use alloc::{
 };
 use core::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 
 /// The beginning of a chat prompt of version 1. Its first character is one that nobody types.
@@ -24,7 +24,7 @@ pub const MARKER: &str = "\u{1}chat/1\n";
 pub const MAX_TURNS: usize = 64;
 
 /// The author of a turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// The program that asks.
