@@ -14,7 +14,7 @@ use alloc::{
 };
 use core::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 
 /// The beginning of a chat prompt of version 1. Its first character is one that nobody types.
@@ -24,7 +24,7 @@ pub const MARKER: &str = "\u{1}chat/1\n";
 pub const MAX_TURNS: usize = 64;
 
 /// The author of a turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// The program that asks.
@@ -167,7 +167,7 @@ impl fmt::Display for Fault {
             Self::OutOfTurn(turn) => {
                 write!(
                     f,
-                    "turn {turn} is out of order: the user begins, and user and assistant take turns"
+                    "turn {turn} is out of order: the user begins, and the two take turns"
                 )
             },
             Self::NoText(turn) => write!(f, "turn {turn} has no text"),

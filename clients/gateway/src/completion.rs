@@ -21,7 +21,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The reason why a choice ends. Where the tokens are not known, a cut text looks like any other.
+    /// The reason why a choice ends. Where tokens are not known, a cut text looks like any other.
     fn finish_reason(&self, index: usize) -> &'static str {
         match &self.usage {
             Some(usage) if usage.is_cut(index) => "length",
@@ -129,8 +129,8 @@ pub fn chunks(answer: &Answer, details: &Value) -> Vec<Value> {
     chunks
 }
 
-/// The chunk after the last choice, for a caller that wants the numbers of tokens. `None` if they are
-/// not known.
+/// The chunk after the last choice, for a caller that wants the numbers of tokens. `None` if they
+/// are not known.
 pub fn usage_chunk(answer: &Answer) -> Option<Value> {
     let usage = answer.usage.as_ref()?;
     Some(json!({

@@ -29,8 +29,9 @@ pub struct Prompt {
 ///
 /// One user message goes as it is, after the system messages if there are any. A longer
 /// conversation goes as a chat prompt, in which no text can pass for a message of another author:
-/// the system messages become its first turn, and messages of one author in a row one turn. If it does
-/// not fit, the oldest turns after the system's are left out, a question with its answer each time.
+/// the system messages become its first turn, and messages of one author in a row one turn. If it
+/// does not fit, the oldest turns after the system's are left out, a question with its answer each
+/// time.
 pub fn flatten(messages: &[Message], max: usize) -> Result<Prompt, Failure> {
     if messages.last().map(|message| message.role) != Some(Role::User) {
         return Err(invalid("messages", "the last message must be the user's"));
@@ -51,7 +52,7 @@ pub fn flatten(messages: &[Message], max: usize) -> Result<Prompt, Failure> {
     let system = turns(&system).pop();
     let mut turns = turns(&rest);
     let all = turns.len();
-    // A conversation begins with the user; a greeting of the program before it tells agents nothing.
+    // A conversation begins with the user. A greeting of the program tells agents nothing.
     if turns.first().map(|turn| turn.role) == Some(Role::Assistant) {
         turns.remove(0);
     }

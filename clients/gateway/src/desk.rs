@@ -55,8 +55,8 @@ pub struct Caller {
     /// The limits.
     pub limits: Limits,
     signer: Keypair,
-    /// Held while a question is checked and its transaction signed and sent, so that each gets a nonce
-    /// and a place of its own.
+    /// Held while a question is checked and its transaction signed and sent, so that each gets a
+    /// nonce and a place of its own.
     sender: tokio::sync::Mutex<()>,
 }
 
@@ -554,8 +554,8 @@ fn request(question: &Question, bounds: &Bounds, limits: &Limits) -> Result<Requ
 }
 
 /// Whether the chain, which allows an account `most` open rounds, has a place for one more beside
-/// those that are `open` and the requests in no block yet. It would refuse the request in a block, and
-/// the transaction's fee would be lost.
+/// those that are `open` and the requests in no block yet. It would refuse the request in a block,
+/// and the transaction's fee would be lost.
 fn has_place(open: u32, unseen: usize, most: u32) -> bool {
     let unseen = u32::try_from(unseen).unwrap_or(u32::MAX);
     open.saturating_add(unseen) < most

@@ -208,8 +208,8 @@ impl Gateway {
         })
     }
 
-    /// The conversation of an earlier response, with its answer. All of it is public on chain, so that
-    /// anybody may go on from any response.
+    /// The conversation of an earlier response, with its answer. All of it is public on chain, so
+    /// that anybody may go on from any response.
     async fn earlier(&self, id: &str) -> Result<Vec<Message>, Failure> {
         let round = completion::round_of("resp", &self.desk.node.genesis().0, id);
         let round = round.ok_or_else(|| no_previous("this chain has no response with this id"))?;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Numbers of tokens, by the tokenizers of the models in the store.
 //!
-//! A round has no such numbers, and none are estimated. The gateway counts what it can count: it has
-//! the texts, and where the model store has the file that an agent announces, the tokenizer, too.
+//! A round has no such numbers, and none are estimated. The gateway counts what it can count: it
+//! has the texts, and where the model store has the file that an agent announces, the tokenizer,
+//! too.
 
 use std::{
     collections::HashMap,

@@ -6,7 +6,7 @@ use std::{fs, path::Path, process::Stdio};
 use anyhow::{ensure, Context, Result};
 use futures::future::try_join_all;
 use serde_json::{json, Value};
-use starling_primitives::round::Phase;
+use starling_primitives::{chat::Chat, round::Phase};
 use starling_tests::node::command_of;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -195,15 +195,15 @@ async fn programs_ask_over_http_and_pay_once_whatever_breaks() -> Result<()> {
     let gateway = pays_once(gateway, &swarm, folder.path(), &sign).await?;
     streams(&gateway, &swarm).await?;
     answers_many(&gateway).await?;
-    answers_later(&gateway).await?;
+    answers_later(&gateway, &swarm).await?;
     speaks_mcp(&gateway, &swarm).await?;
 
-    // One request in `pays_once`, one in `streams`, four in `answers_many`, one in `answers_later`,
+    // One request in `pays_once`, one in `streams`, four in `answers_many`, two in `answers_later`,
     // two in `speaks_mcp`.
-    assert_eq!(requested(&swarm).await?, 9);
+    assert_eq!(requested(&swarm).await?, 10);
     let metrics = gateway.get("/metrics").await?.body;
     for line in [
-        r#"starling_gateway_rounds_total{outcome="answered"} 9"#,
+        r#"starling_gateway_rounds_total{outcome="answered"} 10"#,
         "starling_gateway_repeated_total 2",
         "starling_gateway_open_rounds 0",
     ] {
@@ -341,7 +341,7 @@ async fn answers_many(gateway: &Gateway) -> Result<()> {
     Ok(())
 }
 
-async fn answers_later(gateway: &Gateway) -> Result<()> {
+async fn answers_later(gateway: &Gateway, swarm: &Swarm) -> Result<()> {
     let body = json!({ "model": "starling", "input": "What is a nest?", "background": true });
     let key = [("idempotency-key", "nest")];
     let queued = gateway
@@ -366,8 +366,24 @@ async fn answers_later(gateway: &Gateway) -> Result<()> {
     let done = done.await??;
     assert_eq!(done["status"], "completed", "{done}");
     let text = &done["output"][0]["content"][0]["text"];
-    assert!(text.as_str().is_some_and(|text| !text.is_empty()), "{done}");
-    Ok(())
+    let text = text.as_str().context("a text")?;
+    assert!(!text.is_empty(), "{done}");
+
+    // The next question has the whole conversation.
+    let body = json!({ "model": "starling", "input": "And an egg?", "previous_response_id": id });
+    let next = gateway.send("POST /v1/responses", &[], &body).await?.ok()?;
+    assert_eq!(next["previous_response_id"], id);
+    let round = next["starling"]["round"].as_u64().context("a round")?;
+    let (_, view) = swarm.ended(round).await?;
+    let prompt = String::from_utf8(view.prompt)?;
+    let chat = Chat::read(&prompt)?.context("a conversation")?;
+    let said: Vec<&str> = chat.turns().iter().map(|turn| turn.text.as_str()).collect();
+    assert_eq!(said, ["What is a nest?", text, "And an egg?"]);
+    let nowhere = json!({
+        "model": "starling", "input": "And an egg?", "previous_response_id": "resp-00000000-0",
+    });
+    let refused = gateway.send("POST /v1/responses", &[], &nowhere).await?;
+    refused.assert_failed(400, "invalid_value", false)
 }
 
 async fn speaks_mcp(gateway: &Gateway, swarm: &Swarm) -> Result<()> {

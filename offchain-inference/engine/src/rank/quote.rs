@@ -115,8 +115,8 @@ const LINE_ENDS: [char; 7] = [
 
 /// The conversation as one text, for prompts that talk about it. A single question stands alone.
 ///
-/// All lines of a turn but the first are indented. So no text can pass for another turn, which begins
-/// a line with its author.
+/// All lines of a turn but the first are indented. So no text can pass for another turn, which
+/// begins a line with its author.
 pub(super) fn transcript(messages: &[Message]) -> String {
     let text = match messages {
         [only] => only.content.clone(),

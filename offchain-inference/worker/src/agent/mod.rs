@@ -301,8 +301,8 @@ impl Agent {
         Ok(generated.text)
     }
 
-    /// Scores `responses` to the question of `prompt`, of each at most `max_tokens` tokens; `own` is
-    /// the agent's own response.
+    /// Scores `responses` to the question of `prompt`, of each at most `max_tokens` tokens; `own`
+    /// is the agent's own response.
     pub fn rank(
         &self,
         prompt: &str,
@@ -491,9 +491,9 @@ mod tests {
         };
         let answer = reply(r#"[["user","bye"],["assistant","So."],["user","hello"]]"#);
         assert_eq!(answer, Ok(Reply::Text("hi, friend".into())));
-        let secret = reply(
-            r#"[["user","\u0073\u0065\u0063\u0072\u0065\u0074"],["assistant","So."],["user","hello"]]"#,
-        );
+        let word = r"\u0073\u0065\u0063\u0072\u0065\u0074";
+        let hidden = format!(r#"[["user","{word}"],["assistant","So."],["user","hello"]]"#);
+        let secret = reply(&hidden);
         assert!(matches!(secret, Ok(Reply::Pass(reason)) if reason.contains("secret")));
         // No conversation: one question, which no pattern matches.
         let broken = reply(r#"[["assistant","So."],["user","hello"]]"#);

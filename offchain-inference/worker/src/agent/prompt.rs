@@ -22,7 +22,8 @@ pub struct Prompt {
 
 impl From<&str> for Prompt {
     /// Reads a prompt of the chain. One that is no chat prompt is a question, and so is one that
-    /// only begins like a chat prompt: anybody can write a prompt, and all agents must read the same.
+    /// only begins like a chat prompt: anybody can write a prompt, and all agents must read the
+    /// same.
     fn from(text: &str) -> Self {
         let mut prompt = Self {
             bytes: text.len(),
@@ -73,7 +74,7 @@ impl Prompt {
         system.chain(earlier).collect()
     }
 
-    /// All that the prompt says, for filters. The format of a chat prompt would hide words from them.
+    /// All that the prompt says, for filters, from which JSON would hide words.
     pub fn text(&self) -> Cow<'_, str> {
         if self.system.is_none() && self.earlier.is_empty() {
             return Cow::Borrowed(&self.question);
