@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use starling_primitives::fixed::ONE;
-use starling_runtime::parameters::Preset;
+use starling_runtime::{parameters::Preset, UNIT};
 use starling_simulation::{
     ability::Ability,
     behaviour::Kind,
@@ -14,6 +14,7 @@ use starling_simulation::{
         behaviours::{self, Attack, Cell},
         grinding, ratings, scale,
         scenario::{self, Scenario},
+        seats::{self, Conduct, Outcome, Row},
         short,
         sweep::{self, Parameter},
         sybil::{self, Case, CaseOptions, SurfaceOptions},
@@ -316,6 +317,78 @@ fn a_grinding_author_gets_seats_and_no_more_than_it_has_agents() -> Result<()> {
     assert!((chance.seats - 0.25).abs() < 0.1, "{chance:?}");
     assert_eq!(chance.seats_gain, 0.0);
     assert!(ground.seats > 0.4 && ground.seats <= 0.5, "{ground:?}");
+    Ok(())
+}
+
+/// Seven honest validators with equal bonds, and the owner of a share of all bonds.
+fn seats(conduct: Conduct, fraction: f64) -> Result<(Vec<Row>, Outcome)> {
+    let options = seats::Options {
+        parameters: Preset::Production.parameters(),
+        validators: 7,
+        bond: 1_000 * UNIT,
+        attacker_bond: 1_000 * UNIT,
+        conducts: vec![conduct],
+        fractions: vec![fraction],
+        sessions: 8,
+        seed: 1,
+    };
+    let rows = seats::play(&options, QUIET)?.concat();
+    let outcome = seats::outcome(&rows, &options);
+    Ok((rows, outcome.expect("there are sessions")))
+}
+
+#[test]
+fn capture_needs_a_third_of_equal_bonds_and_more_than_a_session() -> Result<()> {
+    let (_, below) = seats(Conduct::Capture, 0.3)?;
+    assert_eq!((below.bonds, below.most_seats), (3, 3), "{below:?}");
+    assert_eq!((below.captured, below.stalled), (None, 0), "{below:?}");
+    let (rows, above) = seats(Conduct::Capture, 0.4)?;
+    assert_eq!(above.bonds, 4);
+    let first = rows.iter().find(|row| row.attackers > 0);
+    let first = first.map(|row| row.session);
+    assert!(above.captured > first, "{above:?}");
+    assert_eq!((above.lost, above.honest_lost), (0.0, 0.0));
+    Ok(())
+}
+
+#[test]
+fn bonds_without_nodes_or_votes_stop_no_finality_and_lose_their_seats() -> Result<()> {
+    for conduct in [Conduct::Silent, Conduct::HalfSilent] {
+        let (rows, outcome) = seats(conduct, 0.5)?;
+        assert_eq!(outcome.bonds, 7);
+        assert!(outcome.most_seats > 0, "{outcome:?}");
+        assert_eq!(
+            (outcome.captured, outcome.stalled),
+            (None, 0),
+            "{outcome:?}"
+        );
+        assert_eq!(outcome.honest_lost, 0.0);
+        let chilled = rows.last().map_or(0, |row| row.chilled);
+        assert!(chilled >= outcome.most_seats, "{conduct:?}: {chilled}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_lone_equivocator_loses_a_hundredth_and_its_seat_whatever_keys_it_announces() -> Result<()> {
+    for conduct in [Conduct::Equivocator, Conduct::Rotating] {
+        let (rows, outcome) = seats(conduct, 0.0)?;
+        assert_eq!((outcome.bonds, outcome.most_seats), (1, 1), "{outcome:?}");
+        assert_eq!((outcome.lost, outcome.honest_lost), (10.0, 0.0));
+        assert_eq!((outcome.last_seats, outcome.stalled), (0, 0), "{outcome:?}");
+        assert!(rows.iter().any(|row| row.disabled == 1), "{conduct:?}");
+        assert!(rows.last().is_some_and(|row| row.chilled == 1));
+    }
+    Ok(())
+}
+
+#[test]
+fn equivocators_that_are_many_lose_more_than_a_hundredth_each() -> Result<()> {
+    let (_, outcome) = seats(Conduct::Equivocator, 0.3)?;
+    // Three of ten are as many as finality bears: 1 % and 99 % of (2/3)².
+    let each = outcome.lost / outcome.bonds as f64;
+    assert!((each - 450.0).abs() < 1.0, "{outcome:?}");
+    assert_eq!((outcome.honest_lost, outcome.stalled), (0.0, 0));
     Ok(())
 }
 
