@@ -4,11 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use sp_runtime::DispatchError;
 use starling_primitives::fixed::ONE;
-use starling_runtime::{parameters::Preset, UNIT};
+use starling_runtime::{parameters::Preset, Balance, Runtime, UNIT};
 use starling_simulation::{
     ability::Ability,
     behaviour::Kind,
+    chain::Rejection,
     changes::Changes,
     experiments::{
         behaviours::{self, Attack, Cell},
@@ -317,6 +319,107 @@ fn a_grinding_author_gets_seats_and_no_more_than_it_has_agents() -> Result<()> {
     assert!((chance.seats - 0.25).abs() < 0.1, "{chance:?}");
     assert_eq!(chance.seats_gain, 0.0);
     assert!(ground.seats > 0.4 && ground.seats <= 0.5, "{ground:?}");
+    Ok(())
+}
+
+#[test]
+fn silence_is_reported_and_stops_no_round() -> Result<()> {
+    let cell = cell(Attack::Agents(Kind::Silent), 0.2)?;
+    let fine = Preset::Production.parameters().min_ticket as f64 / UNIT as f64;
+    assert!(
+        (cell.attacker_income + fine).abs() < 1e-6,
+        "it loses {} a round",
+        -cell.attacker_income
+    );
+    assert!(cell.honest_income > 0.0, "{}", cell.honest_income);
+    assert_eq!((cell.no_winner, cell.refused), (0.0, 0.0));
+    Ok(())
+}
+
+#[test]
+fn rankers_that_weigh_nothing_turn_no_rating_round_however_many_they_are() -> Result<()> {
+    let cell = cell(Attack::Agents(Kind::Weightless), 0.6)?;
+    let floor = Preset::Production.parameters().ratings.weight_floor as f64 / ONE as f64;
+    assert!(cell.attacker_rating < floor, "{}", cell.attacker_rating);
+    assert!(
+        cell.honest_rating > floor + 0.1,
+        "honest agents rate {}",
+        cell.honest_rating
+    );
+    assert!(
+        cell.attacker_beside < cell.honest_beside,
+        "they earn {} by ranking and honest agents {}",
+        cell.attacker_beside,
+        cell.honest_beside
+    );
+    Ok(())
+}
+
+#[test]
+fn a_response_longer_than_asked_for_gets_no_place() -> Result<()> {
+    let cell = cell(Attack::Agents(Kind::LongWinded), 0.2)?;
+    assert_eq!((cell.attackers, cell.refused), (2, 2.0));
+    assert_eq!((cell.attacker_wins, cell.no_winner), (0.0, 0.0));
+    assert!(cell.attacker_income <= 0.0, "{}", cell.attacker_income);
+    Ok(())
+}
+
+/// Six honest agents and four attackers that are silent, with the windows of production.
+fn flooded(fee: Balance) -> Result<Swarm> {
+    let mut agents = vec![Spec::honest(Ability::default()); 6];
+    let attacker = Spec {
+        kind: Kind::Silent,
+        attacker: true,
+        ..Spec::honest(Ability::default())
+    };
+    agents.resize(10, attacker);
+    Swarm::new(Config {
+        fee,
+        ..Config::new(Preset::Production.parameters(), agents, 1)
+    })
+}
+
+#[test]
+fn a_filler_of_slots_burns_520_and_a_higher_offer_still_gets_a_slot() -> Result<()> {
+    let mut swarm = flooded(100 * UNIT)?;
+    let attackers = |swarm: &mut Swarm| swarm.wealth()[6..].iter().sum::<f64>();
+    let before = attackers(&mut swarm);
+    let flood = swarm.flood(36 * UNIT, 4, 65)?;
+    assert_eq!(flood.opened, 64);
+    assert!(flood.refused.is_some());
+    let played = swarm.play()?;
+    assert!(played.done, "the honest request is answered");
+    let lost = before - attackers(&mut swarm);
+    assert!(lost > 520.0, "all slots cost {lost}");
+    Ok(())
+}
+
+#[test]
+fn a_request_for_more_answers_than_there_are_agents_locks_no_bond() -> Result<()> {
+    let mut swarm = flooded(20 * UNIT)?;
+    // The agents besides the requester's own are nine.
+    let flood = swarm.flood(9_900 * UNIT, 10, 1)?;
+    assert_eq!(flood.opened, 0);
+    let expected: DispatchError = pallet_rounds::Error::<Runtime>::TooFewAgents.into();
+    assert!(
+        matches!(&flood.refused, Some(Rejection::Failed(error)) if *error == expected),
+        "{flood:?}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_request_with_a_high_fee_locks_a_tenth_of_the_least_bond_at_most() -> Result<()> {
+    let mut swarm = flooded(9_900 * UNIT)?;
+    let mut most = 0;
+    swarm.play_observed(|chain| {
+        let reserved = chain.read(|| {
+            let agents = pallet_agents::Agents::<Runtime>::iter_values();
+            agents.map(|agent| agent.reserved).max()
+        });
+        most = most.max(reserved.unwrap_or(0));
+    })?;
+    assert_eq!(most, Preset::Production.parameters().min_bond / 10);
     Ok(())
 }
 
