@@ -425,10 +425,15 @@ fn a_request_with_a_high_fee_locks_a_tenth_of_the_least_bond_at_most() -> Result
 
 /// Seven honest validators with equal bonds, and the owner of a share of all bonds.
 fn seats(conduct: Conduct, fraction: f64) -> Result<(Vec<Row>, Outcome)> {
+    seats_beside(1_000 * UNIT, conduct, fraction)
+}
+
+/// The same, with this bond of each honest validator.
+fn seats_beside(bond: Balance, conduct: Conduct, fraction: f64) -> Result<(Vec<Row>, Outcome)> {
     let options = seats::Options {
         parameters: Preset::Production.parameters(),
         validators: 7,
-        bond: 1_000 * UNIT,
+        bond,
         attacker_bond: 1_000 * UNIT,
         conducts: vec![conduct],
         fractions: vec![fraction],
@@ -451,6 +456,16 @@ fn capture_needs_a_third_of_equal_bonds_and_more_than_a_session() -> Result<()> 
     let first = first.map(|row| row.session);
     assert!(above.captured > first, "{above:?}");
     assert_eq!((above.lost, above.honest_lost), (0.0, 0.0));
+    Ok(())
+}
+
+/// A seat has one vote whatever its bond, and costs the least bond as long as one is free.
+#[test]
+fn larger_bonds_of_others_make_no_third_of_the_seats_dearer_while_seats_are_free() -> Result<()> {
+    let (_, outcome) = seats_beside(10_000 * UNIT, Conduct::Capture, 0.055)?;
+    assert_eq!(outcome.bonds, 4);
+    assert!(outcome.stake < 0.06, "{outcome:?}");
+    assert!(outcome.captured.is_some(), "{outcome:?}");
     Ok(())
 }
 
