@@ -442,8 +442,8 @@ impl Stage {
         (set, voters.collect())
     }
 
-    /// Lets the next block bring the votes of this session on the last block, if they are enough for
-    /// finality.
+    /// Lets the next block bring the votes of this session on the last block, if they are enough
+    /// for finality.
     fn vote(&mut self) -> Result<()> {
         let (hash, number) = (self.chain.head_hash(), self.chain.number());
         let conduct = self.conduct;

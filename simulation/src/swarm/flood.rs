@@ -18,8 +18,8 @@ pub struct Flood {
 }
 
 impl Swarm {
-    /// Lets the attackers ask, all of them in turn, until `most` rounds are open or the chain refuses
-    /// a request. They want `responses` answers, no more and no less.
+    /// Lets the attackers ask, all of them in turn, until `most` rounds are open or the chain
+    /// refuses a request. They want `responses` answers, no more and no less.
     pub fn flood(&mut self, fee: Balance, responses: u32, most: usize) -> Result<Flood> {
         let request = RuntimeCall::Rounds(pallet_rounds::Call::request {
             prompt: b"Is anybody there?".to_vec(),
