@@ -5,7 +5,7 @@
 //! inherents, extrinsics until the block is full, and `finalize_block`. Except for the genesis
 //! block, nothing is written into the state in any other way.
 
-use anyhow::{anyhow, bail, ensure, Result};
+use anyhow::{anyhow, bail, ensure, Context, Result};
 use codec::Encode;
 use frame_support::{
     dispatch::GetDispatchInfo, storage::with_transaction_unchecked, weights::Weight,
@@ -28,7 +28,7 @@ use starling_runtime::{
     configs::RuntimeBlockWeights,
     parameters::{Parameters, Preset},
     AccountId, AgentsConfig, Balance, BalancesConfig, BlockNumber, Executive, Header,
-    ParametersConfig, Runtime, RuntimeCall, RuntimeGenesisConfig, SessionConfig, SessionKeys,
+    ParametersConfig, Runtime, RuntimeCall, RuntimeGenesisConfig, Session, SessionConfig,
     SignedPayload, System, UncheckedExtrinsic, SLOT_DURATION, UNIT,
 };
 
@@ -117,16 +117,42 @@ pub struct Chain {
     genesis: H256,
     slot: u64,
     validators: Vec<Keys>,
+    /// The other agents, which may become validators.
+    agents: Vec<Keys>,
 }
 
 impl Chain {
     /// A chain with its genesis block and two more, in which the validators leave the swarm. They
     /// keep authoring blocks, and no round waits for them.
     pub fn new(genesis: Genesis) -> Result<Self> {
-        let validators: Vec<Keys> = (0..genesis.validators.max(1))
-            .map(|index| Keys::of(&format!("validator {index}")))
+        let bonds = genesis.agents.iter().map(|(_, bond)| *bond);
+        // Above all others, so that these validators are in the first session.
+        let bond = bonds.max().unwrap_or(0).max(genesis.parameters.min_bond) + UNIT;
+        let validators: Vec<(Keys, Balance)> = (0..genesis.validators.max(1))
+            .map(|index| (Keys::of(&format!("validator {index}")), bond))
             .collect();
-        let mut state = genesis_state(&genesis, &validators)?;
+        let mut parameters = genesis.parameters;
+        // They leave the swarm and go on to author.
+        parameters.min_validators = validators.len().try_into()?;
+        let mut chain = Self::start(parameters, validators, genesis.agents, &genesis.accounts)?;
+        let leave = RuntimeCall::Agents(pallet_agents::Call::chill {});
+        let validators = chain.validators.clone();
+        let leave = validators
+            .iter()
+            .map(|validator| (validator, leave.clone()));
+        chain.send(leave.collect())?;
+        Ok(chain)
+    }
+
+    /// A chain with its genesis block and one more, of these validators and other agents with their
+    /// bonds, and of other accounts that hold funds.
+    pub fn start(
+        parameters: Parameters,
+        validators: Vec<(Keys, Balance)>,
+        agents: Vec<(Keys, Balance)>,
+        accounts: &[AccountId],
+    ) -> Result<Self> {
+        let mut state = genesis_state(parameters, &validators, &agents, accounts)?;
         let root = *state.as_backend().root();
         let head = Header::new(
             0,
@@ -135,21 +161,19 @@ impl Chain {
             Default::default(),
             Default::default(),
         );
+        let keys = |bonded: Vec<(Keys, Balance)>| -> Vec<Keys> {
+            bonded.into_iter().map(|(keys, _)| keys).collect()
+        };
         let mut chain = Self {
             state,
             genesis: head.hash(),
             head,
             slot: FIRST_SLOT,
-            validators,
+            validators: keys(validators),
+            agents: keys(agents),
         };
         // A transaction signs the hash of the genesis block, which the state holds from block 1 on.
         chain.author(&mut Vec::new(), Authoring::default())?;
-        let leave = RuntimeCall::Agents(pallet_agents::Call::chill {});
-        let validators = chain.validators.clone();
-        let leave = validators
-            .iter()
-            .map(|validator| (validator, leave.clone()));
-        chain.send(leave.collect())?;
         Ok(chain)
     }
 
@@ -264,6 +288,25 @@ impl Chain {
         self.adopt(queue, built)
     }
 
+    /// Like [`Self::author`], in the next slot whose author is awake and not disabled. Also returns
+    /// the number of slots before it that stay empty.
+    pub fn author_awake(
+        &mut self,
+        queue: &mut Vec<UncheckedExtrinsic>,
+        is_awake: impl Fn(&AccountId) -> bool,
+    ) -> Result<(Block, u32)> {
+        let (validators, disabled) =
+            self.read(|| (Session::validators(), Session::disabled_validators()));
+        let next = self.slot + 1;
+        let empty = (0..validators.len()).find(|ahead| {
+            let place = (next + *ahead as u64) % validators.len() as u64;
+            !disabled.contains(&(place as u32)) && is_awake(&validators[place as usize])
+        });
+        let empty = empty.context("all validators are asleep or disabled")? as u32;
+        let built = self.build(queue, Authoring::default(), empty);
+        Ok((self.adopt(queue, built)?, empty))
+    }
+
     /// Builds the next block of an author, or one that many slots later.
     fn build(&mut self, queue: &[UncheckedExtrinsic], authoring: Authoring, skipped: u32) -> Built {
         let ahead = match authoring.author {
@@ -308,7 +351,7 @@ impl Chain {
         });
         let place = slot.checked_rem(authorities.len() as u64)?;
         let author: sr25519::Public = authorities.get(place as usize)?.clone().into();
-        let mut keys = self.validators.iter();
+        let mut keys = self.validators.iter().chain(&self.agents);
         let author = keys.find(|keys| keys.authority() == author)?;
         Some(author.output(&beacon::input(self.genesis, seed, slot)))
     }
@@ -412,7 +455,12 @@ fn apply(
     })
 }
 
-fn genesis_state(genesis: &Genesis, validators: &[Keys]) -> Result<TestExternalities> {
+fn genesis_state(
+    parameters: Parameters,
+    validators: &[(Keys, Balance)],
+    agents: &[(Keys, Balance)],
+    accounts: &[AccountId],
+) -> Result<TestExternalities> {
     let model = |keys: &Keys, bond: Balance| pallet_agents::GenesisAgent {
         account: keys.account_id(),
         inference_key: keys.inference_key(),
@@ -420,27 +468,20 @@ fn genesis_state(genesis: &Genesis, validators: &[Keys]) -> Result<TestExternali
         model_hash: H256::zero(),
         bond,
     };
-    let bonds = genesis.agents.iter().map(|(_, bond)| *bond);
-    // Above all others, so that these validators are in the first session.
-    let bond = bonds.max().unwrap_or(0).max(genesis.parameters.min_bond) + UNIT;
-    let agents: Vec<(&Keys, Balance)> = validators
-        .iter()
-        .map(|keys| (keys, bond))
-        .chain(genesis.agents.iter().map(|(keys, bond)| (keys, *bond)))
-        .collect();
-    let others = genesis.accounts.iter().map(|who| (who.clone(), ENDOWMENT));
+    let bonded: Vec<&(Keys, Balance)> = validators.iter().chain(agents).collect();
+    let others = accounts.iter().map(|who| (who.clone(), ENDOWMENT));
     let config = RuntimeGenesisConfig {
         parameters: ParametersConfig {
             preset: Some(Preset::Production),
         },
         agents: AgentsConfig {
-            agents: agents
+            agents: bonded
                 .iter()
                 .map(|(keys, bond)| model(keys, *bond))
                 .collect(),
         },
         balances: BalancesConfig {
-            balances: agents
+            balances: bonded
                 .iter()
                 .map(|(keys, bond)| (keys.account_id(), bond + ENDOWMENT))
                 .chain(others)
@@ -450,13 +491,7 @@ fn genesis_state(genesis: &Genesis, validators: &[Keys]) -> Result<TestExternali
         session: SessionConfig {
             keys: validators
                 .iter()
-                .map(|keys| {
-                    let session = SessionKeys {
-                        aura: keys.authority().into(),
-                        grandpa: keys.finality().into(),
-                    };
-                    (keys.account_id(), keys.account_id(), session)
-                })
+                .map(|(keys, _)| (keys.account_id(), keys.account_id(), keys.session()))
                 .collect(),
             ..Default::default()
         },
@@ -464,9 +499,6 @@ fn genesis_state(genesis: &Genesis, validators: &[Keys]) -> Result<TestExternali
     };
     let mut storage = config.build_storage().map_err(|error| anyhow!(error))?;
     // The parameters of a scenario have no name that a genesis block could hold.
-    let mut parameters = genesis.parameters.clone();
-    // They leave the swarm and go on to author.
-    parameters.min_validators = validators.len().try_into()?;
     storage.top.insert(
         InForce::<Runtime>::hashed_key().to_vec(),
         parameters.encode(),

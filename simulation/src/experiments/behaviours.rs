@@ -38,6 +38,9 @@ pub enum Attack {
     Agents(Kind),
 }
 
+/// Length in tokens that a request allows if agents try longer responses.
+const SHORT: u32 = 64;
+
 /// More slots in a row than its validators have.
 const CANDIDATES: u32 = 16;
 
@@ -324,6 +327,7 @@ fn config(attack: Attack, fraction: f64, options: &Options, seed: u64) -> Config
             };
         },
         Attack::FullRounds => config.max_responses = half,
+        Attack::Agents(Kind::LongWinded) => config.max_tokens = SHORT,
         Attack::SelfDealing | Attack::Agents(_) => {},
     }
     config
@@ -486,7 +490,7 @@ mod tests {
         }
         let mut names: Vec<String> = all.iter().map(|attack| attack.name()).collect();
         names.dedup();
-        assert_eq!(names.len(), 17);
+        assert_eq!(names.len(), 20);
         assert!("never".parse::<Attack>().is_err_and(|error| error
             .to_string()
             .starts_with("it must be one of lazy, constant, ")));

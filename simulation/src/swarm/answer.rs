@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use rand::{seq::IndexedRandom, Rng};
 use starling_primitives::{messages::Message, sealing::Format, RoundId};
-use starling_runtime::{configs::MAX_RESPONSE, Runtime, UncheckedExtrinsic};
+use starling_runtime::{configs::MAX_RESPONSE, Runtime, RuntimeCall, UncheckedExtrinsic};
 
 use super::{any_owes, message, open, Draft, Swarm};
 use crate::behaviour::{Answer, Move, Revealing};
@@ -23,6 +23,10 @@ impl Swarm {
                     Answer::Pass => {
                         let message = self.pass(id, index);
                         self.pool.push((Some(index), message));
+                        draft.moves[0] = Some(Move::Never);
+                        continue;
+                    },
+                    Answer::Silence => {
                         draft.moves[0] = Some(Move::Never);
                         continue;
                     },
@@ -58,6 +62,25 @@ impl Swarm {
                 let message = self.commit(id, index, &drafts[index]);
                 self.pool.push((Some(index), message));
             }
+        }
+        Ok(())
+    }
+
+    /// Lets others report the agents that kept silent, one each.
+    pub(super) fn report_silence(&mut self, id: RoundId, drafts: &mut [Draft]) -> Result<()> {
+        let silent = |draft: &Draft| draft.answer == Some(Answer::Silence);
+        let (silent, others): (Vec<usize>, Vec<usize>) =
+            (0..drafts.len()).partition(|index| silent(&drafts[*index]));
+        let unreported = silent.into_iter().filter(|index| !drafts[*index].reported);
+        let pairs: Vec<(usize, usize)> = others.into_iter().zip(unreported).collect();
+        for (reporter, index) in pairs {
+            let report = RuntimeCall::Rounds(pallet_rounds::Call::report {
+                round: id,
+                agent: self.accounts[index].clone(),
+            });
+            let report = self.chain.sign(&self.members[reporter].keys, report)?;
+            self.pool.push((Some(reporter), report));
+            drafts[index].reported = true;
         }
         Ok(())
     }
@@ -121,7 +144,9 @@ impl Swarm {
 
     fn text(&self, index: usize, quality: f64) -> String {
         let mut text = format!("A response of quality {quality:.6} by agent {index}.");
-        let missing = self.config.response_bytes.saturating_sub(text.len());
+        let own = self.members[index].behaviour.response_bytes();
+        let length = own.unwrap_or(self.config.response_bytes);
+        let missing = length.saturating_sub(text.len());
         text.extend(std::iter::repeat_n(' ', missing));
         text
     }

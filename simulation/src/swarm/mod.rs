@@ -2,6 +2,7 @@
 //! A swarm that plays rounds on a chain.
 
 mod answer;
+mod flood;
 mod rank;
 mod report;
 mod request;
@@ -26,6 +27,7 @@ use starling_runtime::{
     RuntimeCall, UncheckedExtrinsic, UNIT,
 };
 
+pub use flood::Flood;
 pub use report::{Given, Played};
 
 use crate::{
@@ -102,6 +104,8 @@ pub struct Config {
     pub max_responses: Option<u32>,
     /// Length of a response in bytes.
     pub response_bytes: usize,
+    /// Maximum length of a response in tokens.
+    pub max_tokens: u32,
     /// The attackers' actions besides taking part.
     pub plot: Plot,
     /// Share of a block that an author fills.
@@ -122,6 +126,8 @@ impl Config {
             fee: 20 * UNIT,
             max_responses: None,
             response_bytes: 64,
+            // Enough for the longest response of an experiment.
+            max_tokens: 2_048,
             plot: Plot::None,
             fill: Perbill::one(),
             prove: false,
@@ -149,6 +155,8 @@ struct Draft {
     /// Its decisions about commit, reveal, scores and disclosure.
     moves: [Option<Move>; 4],
     scores: Option<CommittedScores>,
+    /// True if others have reported its silence.
+    reported: bool,
 }
 
 /// A message that waits for a block, with the agent that sent it; none for the requester.
@@ -315,6 +323,9 @@ impl Swarm {
             .read(|| pallet_rounds::Rounds::<Runtime>::get(id))
             .context("an open round is stored")?;
         self.send_late(id, round.phase, drafts)?;
+        if round.phase > pallet_rounds::Phase::Committing {
+            self.report_silence(id, drafts)?;
+        }
         match round.phase {
             pallet_rounds::Phase::Committing => self.answer(id, drafts),
             pallet_rounds::Phase::Revealing => self.reveal(id, &round, drafts),

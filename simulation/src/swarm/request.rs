@@ -19,8 +19,7 @@ impl Swarm {
         let call = RuntimeCall::Rounds(pallet_rounds::Call::request {
             prompt: b"What is the answer?".to_vec(),
             fee: self.config.fee,
-            // Enough for the longest response of an experiment.
-            max_tokens: 2_048,
+            max_tokens: self.config.max_tokens,
             min_responses: rounds.min_responses,
             max_responses: max_responses.max(rounds.min_responses),
         });
