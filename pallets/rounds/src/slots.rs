@@ -9,7 +9,7 @@ use frame_support::{
         tokens::{Fortitude, Precision, Preservation},
     },
 };
-use starling_primitives::{slots, Balance, RoundId};
+use starling_primitives::{slots, traits::AgentRegistry, Balance, RoundId};
 
 use crate::{
     Agenda, CommittingRounds, Config, Error, Event, Failure, Pallet, Phase, Prices, Requests,
