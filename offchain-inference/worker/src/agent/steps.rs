@@ -3,7 +3,7 @@
 //! Auxiliary processing around the primary module (arXiv 2409.08386, section 3.1). A step that
 //! fails is skipped: it never costs the round.
 
-use minijinja::{context, Environment};
+use minijinja::{context, Environment, Value};
 
 use super::{
     arithmetic,
@@ -50,6 +50,7 @@ fn run(
     };
     match step {
         Step::Template { template } => {
+            let history = Value::from_serialize(&history);
             let variables = context! { history, prompt, text, round => request.round };
             Environment::new()
                 .render_str(template.as_str(), variables)
