@@ -18,7 +18,7 @@ async fn only_the_first_round_waits_for_an_agent_that_says_nothing() -> Result<(
         expert("A starling is a bird."),
     ])
     .await?;
-    register(swarm.node()?, "//Ferdie", "1000").await?;
+    register(swarm.node()?, "//Ferdie", "1010").await?;
     let rpc = swarm.node()?.rpc().await?;
     let silent = super::AccountId::new(account_id(&ferdie()).0);
 
@@ -40,6 +40,6 @@ async fn only_the_first_round_waits_for_an_agent_that_says_nothing() -> Result<(
         panic!("three rounds")
     };
     assert!(first > 3 * second.max(third), "{lengths:?}");
-    assert_eq!(bonds, [999 * UNIT; 3], "it pays once");
+    assert_eq!(bonds, [1_009 * UNIT; 3], "it pays once");
     Ok(())
 }
