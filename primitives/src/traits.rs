@@ -7,7 +7,7 @@
 //! must be spent, and burns itself when dropped. So nothing can be lost or paid twice between two
 //! accounts.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use sp_runtime::DispatchResult;
 
 use crate::{
@@ -60,6 +60,12 @@ pub trait AgentRegistry<AccountId> {
     /// The ordinal of the activation that made `who` active; `None` if it is not active. An agent
     /// that has been active ever since `activations()` was `w` has an ordinal below `w`.
     fn activation(who: &AccountId) -> Option<u64>;
+
+    /// The active agents. Walks over the storage: for authors and tests alone.
+    fn active() -> Box<dyn Iterator<Item = AccountId>>;
+
+    /// Gives `who`, if it is active, the ordinal of an activation in this block.
+    fn renew(who: &AccountId);
 
     /// The bond of `who`, including reserved but not unbonding amounts.
     fn bond(who: &AccountId) -> Balance;

@@ -59,8 +59,11 @@ impl<T: Config> Pallet<T> {
             Error::<T>::InvalidMinResponses
         );
         // The requester's own agent may not answer, and nobody waits for it.
-        let own = u32::from(T::Agents::is_active(&requester));
-        let active = T::Agents::active_count().saturating_sub(own);
+        let is_counted =
+            T::Agents::is_active(&requester) && !Self::rests(NextRound::<T>::get(), &requester);
+        let active = T::Agents::active_count()
+            .saturating_sub(Self::resting_count())
+            .saturating_sub(u32::from(is_counted));
         ensure!(min_responses <= active, Error::<T>::TooFewAgents);
         ensure!(
             Self::stored_rounds() < T::MaxStoredRounds::get().into(),
@@ -140,7 +143,7 @@ impl<T: Config> Pallet<T> {
         if let Some((draw, other)) = displaced {
             Self::displace(id, &mut round, draw, other);
         }
-        Self::hear(&mut round, &agent);
+        Self::hear(id, &mut round, &agent);
         round.counts.commits = round.counts.commits.saturating_add(1);
         Participants::<T>::insert(
             id,
@@ -153,14 +156,15 @@ impl<T: Config> Pallet<T> {
         );
         Sealed::<T>::insert(id, &agent, sealed);
         Draws::<T>::insert(id, (draw, agent.clone()), ());
-        Self::deposit_event(Event::Committed { round: id, agent });
         Self::store(id, round);
+        Self::wake(&agent);
+        Self::deposit_event(Event::Committed { round: id, agent });
         Ok(())
     }
 
     pub(crate) fn do_pass(id: RoundId, agent: T::AccountId) -> DispatchResult {
         let mut round = Self::check_pass(id, &agent)?;
-        Self::hear(&mut round, &agent);
+        Self::hear(id, &mut round, &agent);
         Absent::<T>::insert(id, &agent, ());
         Self::deposit_event(Event::Passed { round: id, agent });
         Self::store(id, round);
@@ -284,7 +288,7 @@ impl<T: Config> Pallet<T> {
         let round = Self::round_in(id, Phase::Committing)?;
         ensure!(!Self::is_heard(id, agent), Error::AlreadySent);
         ensure!(T::Agents::inference_key(agent).is_some(), Error::NotAgent);
-        ensure!(Self::is_expected(&round, agent), Error::NotExpected);
+        ensure!(Self::is_expected(id, &round, agent), Error::NotExpected);
         Ok(round)
     }
 
@@ -446,15 +450,16 @@ impl<T: Config> Pallet<T> {
         Participants::<T>::contains_key(id, agent) || Absent::<T>::contains_key(id, agent)
     }
 
-    /// Whether the round waits for the agent: it has been active ever since the request, and is not
-    /// the requester's own.
-    pub(crate) fn is_expected(round: &RoundOf<T>, agent: &T::AccountId) -> bool {
+    /// Whether the round waits for the agent: it has been active and not at rest ever since the
+    /// request, and is not the requester's own.
+    pub(crate) fn is_expected(id: RoundId, round: &RoundOf<T>, agent: &T::AccountId) -> bool {
         *agent != round.requester
             && T::Agents::activation(agent).is_some_and(|ordinal| ordinal < round.terms.activations)
+            && !Self::rests(id, agent)
     }
 
-    fn hear(round: &mut RoundOf<T>, agent: &T::AccountId) {
-        if Self::is_expected(round, agent) {
+    fn hear(id: RoundId, round: &mut RoundOf<T>, agent: &T::AccountId) {
+        if Self::is_expected(id, round, agent) {
             round.counts.heard = round.counts.heard.saturating_add(1);
         }
     }

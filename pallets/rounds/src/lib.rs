@@ -32,6 +32,8 @@ mod types;
 pub mod weights;
 
 pub use pallet::*;
+pub use silence::SilentPage;
+use silence::SILENCE;
 pub use starling_primitives::round::{
     BlockNumber, Counts, Failure, Phase, Round, Settlement, Terms,
 };
@@ -48,6 +50,7 @@ pub mod pallet {
     use super::*;
     use alloc::vec::Vec;
     use frame_support::{
+        inherent::MakeFatalError,
         pallet_prelude::*,
         traits::{
             fungible::{hold, Balanced},
@@ -375,6 +378,20 @@ pub mod pallet {
     pub type Inactive<T: Config> =
         StorageValue<_, BoundedVec<(T::AccountId, u64), ConstU32<256>>, ValueQuery>;
 
+    /// The agents that no round waits for from some round on, because they were silent.
+    #[pallet::storage]
+    pub type Resting<T: Config> =
+        CountedStorageMap<_, Blake2_128Concat, T::AccountId, Rest, OptionQuery>;
+
+    /// The last rounds that waited for somebody in vain up to their deadline, and whose silent
+    /// agents no block has reported yet.
+    #[pallet::storage]
+    pub type Unheard<T: Config> = StorageValue<_, BoundedVec<RoundId, ConstU32<8>>, ValueQuery>;
+
+    /// The last block that reported silent agents.
+    #[pallet::storage]
+    pub type LastReport<T: Config> = StorageValue<_, BlockNumber, ValueQuery>;
+
     /// Number of open rounds of each requester that has one.
     #[pallet::storage]
     pub type Requests<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, u32, ValueQuery>;
@@ -502,6 +519,16 @@ pub mod pallet {
             /// The fine.
             amount: Balance,
         },
+        /// The author of the block reported an agent that was silent in a round that waited for it.
+        /// Its fine is burnt.
+        Silent {
+            /// The round.
+            round: RoundId,
+            /// The agent.
+            agent: T::AccountId,
+            /// The fine.
+            amount: Balance,
+        },
     }
 
     #[pallet::error]
@@ -578,6 +605,8 @@ pub mod pallet {
         /// The agent has committed or passed, or the round did not wait for it, or it was fined
         /// already.
         NotSilent,
+        /// This block has reported agents already.
+        AlreadyReported,
     }
 
     /// Maximum length of a sealed response: `MaxResponse`, the header of its padding and the
@@ -816,6 +845,44 @@ pub mod pallet {
         pub fn report(origin: OriginFor<T>, round: RoundId, agent: T::AccountId) -> DispatchResult {
             let reporter = ensure_signed(origin)?;
             Self::do_report(reporter, round, agent)
+        }
+
+        /// Reports agents that were silent in a round whose Committing lasted to its deadline.
+        ///
+        /// Authors put it into their blocks, at most once. Each agent loses `SilenceFine`, as far as
+        /// its bond is free, and no round waits for it before it has rested and commits again.
+        /// Agents that were not silent are skipped: what an author knows may have changed when the
+        /// block begins. With fewer agents than fit, there are no more silent ones in the round.
+        ///
+        /// Emits `Silent`. Errors: `BadOrigin` with any signature, `AlreadyReported`.
+        #[pallet::call_index(7)]
+        #[pallet::weight((
+            T::WeightInfo::report().saturating_mul(u64::from(SilentPage::get()).saturating_add(1)),
+            DispatchClass::Mandatory,
+        ))]
+        pub fn silence(
+            origin: OriginFor<T>,
+            round: RoundId,
+            agents: BoundedVec<T::AccountId, SilentPage>,
+        ) -> DispatchResult {
+            ensure_none(origin)?;
+            Self::do_silence(round, agents)
+        }
+    }
+
+    #[pallet::inherent]
+    impl<T: Config> ProvideInherent for Pallet<T> {
+        type Call = Call<T>;
+        type Error = MakeFatalError<()>;
+        const INHERENT_IDENTIFIER: InherentIdentifier = SILENCE;
+
+        fn create_inherent(_: &InherentData) -> Option<Self::Call> {
+            let (round, agents) = Self::silent_agents()?;
+            Some(Call::silence { round, agents })
+        }
+
+        fn is_inherent(call: &Self::Call) -> bool {
+            matches!(call, Call::silence { .. })
         }
     }
 

@@ -47,6 +47,7 @@ impl<T: Config> Pallet<T> {
 
     /// Checks `min_responses` on commits, before anything is public.
     pub(crate) fn end_committing(id: RoundId, round: RoundOf<T>) {
+        Self::note_silence(id, &round);
         if round.counts.commits < round.terms.min_responses {
             Self::fail(id, round, Failure::TooFewCommits);
         } else {

@@ -138,7 +138,7 @@ impl pallet_rounds::Config for Runtime {
     type ApprovalThreshold = parameters::ApprovalThreshold;
     type MinSlash = parameters::MinSlash;
     type SlashShare = parameters::SlashShare;
-    type SilenceFine = parameters::MinTicket;
+    type SilenceFine = parameters::MinSlash;
     type MaxSlash = parameters::MaxSlash;
     type CommitShare = CommitShare;
     type DepositBase = RoundDeposit;

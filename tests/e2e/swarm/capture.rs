@@ -88,6 +88,15 @@ async fn enter(node: &Node, base: &Path, uri: &str, key: &Keypair, bond: &str) -
         let funds = send(&api, &transfer(key, 5_000 * UNIT), &ferdie()).await?;
         funds.wait_for_success().await?;
     }
+    register(node, uri, bond).await?;
+    let keys = make_keys("local", base, key).await?;
+    let announced = send(&api, &set_keys(&keys)?, key).await?;
+    announced.wait_for_success().await?;
+    Ok(())
+}
+
+/// Makes an account an agent with this bond.
+pub(super) async fn register(node: &Node, uri: &str, bond: &str) -> Result<()> {
     let hash = "0".repeat(64);
     let register = [
         "agent",
@@ -104,9 +113,6 @@ async fn enter(node: &Node, base: &Path, uri: &str, key: &Keypair, bond: &str) -
     ];
     let registered = starling(node, &register).await?;
     ensure!(registered.code == Some(0), "{}", registered.stderr);
-    let keys = make_keys("local", base, key).await?;
-    let announced = send(&api, &set_keys(&keys)?, key).await?;
-    announced.wait_for_success().await?;
     Ok(())
 }
 

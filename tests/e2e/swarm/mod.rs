@@ -14,6 +14,7 @@ mod lost_finality;
 mod models;
 mod oracle;
 mod shards;
+mod silent;
 mod split;
 mod twenty;
 mod up;
