@@ -12,7 +12,7 @@ import { events } from "./stream.js";
  * @typedef {{ round: number, prompt: string, requester: Account, phase: string,
  *   failure: string | null, words: string, thousandths: number, requested_at: number,
  *   since: number, deadline: number, fee: string, winner: Account | null,
- *   ratings: { agent: string, rating: number }[] }} Listed
+ *   answer: string | null, ratings: { agent: string, rating: number }[] }} Listed
  */
 /** @typedef {{ by: string, score: number, rating: number | null, weight: number | null }} Ranking */
 /**

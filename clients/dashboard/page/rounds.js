@@ -26,12 +26,24 @@ export function phases(thousandths) {
   return h("div", { class: "phases" }, ...bars);
 }
 
+/**
+ * The number of blocks within which a share of the rounds ended.
+ *
+ * @param {Listed[]} over
+ * @param {number} part
+ */
+export function within(over, part) {
+  const took = over.map(({ since, requested_at }) => since - requested_at).sort((a, b) => a - b);
+  return took[Math.max(Math.ceil(took.length * part) - 1, 0)];
+}
+
 /** @param {import("./app.js").Room} room */
 function card(room) {
   const line = slot((/** @type {Listed} */ one) => {
+    const took = `after ${one.since - one.requested_at} blocks`;
     const end = one.winner
-      ? h("span", { class: "won" }, `won by ${one.winner.name}`)
-      : one.failure && h("span", { class: "bad" }, `failed: ${one.failure}`);
+      ? h("span", { class: "won" }, `won by ${one.winner.name} ${took}`)
+      : one.failure && h("span", { class: "bad" }, `failed ${took}: ${one.failure}`);
     return [
       h(
         "p",
@@ -42,6 +54,7 @@ function card(room) {
         end || null,
       ),
       h("p", {}, stranger(one.prompt, "excerpt")),
+      one.answer === null ? null : h("blockquote", { class: "best" }, stranger(one.answer, "excerpt")),
       isOver(one.phase) ? null : phases(one.thousandths),
       isOver(one.phase) ? null : h("p", { class: "small" }, one.words),
     ];
@@ -57,6 +70,7 @@ export function roundsPage(main, room) {
   const over = h("ul", { class: "cards", id: "over" });
   const noneOpen = h("p", { class: "quiet" }, "None is open.");
   const noneOver = h("p", { class: "quiet" }, "The chain stores none.");
+  const pace = h("p", { class: "quiet small" });
   const none = [noneOpen, noneOver];
   main.append(
     h("h1", {}, "Rounds"),
@@ -66,6 +80,7 @@ export function roundsPage(main, room) {
     open,
     h("h2", {}, "Over"),
     noneOver,
+    pace,
     over,
   );
   for (const words of none) words.hidden = true;
@@ -74,10 +89,14 @@ export function roundsPage(main, room) {
   const setOver = keyed(over, key, () => card(room));
   poll(1, room.signal, trouble, async () => {
     const { data } = await rounds(room.signal);
-    const isOpen = (/** @type {Listed} */ one) => !isOver(one.phase);
-    setOpen(data.filter(isOpen));
-    setOver(data.filter((one) => !isOpen(one)));
-    noneOpen.hidden = data.some(isOpen);
-    noneOver.hidden = !data.every(isOpen);
+    const ended = data.filter(({ phase }) => isOver(phase));
+    const going = data.filter(({ phase }) => !isOver(phase));
+    setOpen(going);
+    setOver(ended);
+    noneOpen.hidden = going.length > 0;
+    noneOver.hidden = ended.length > 0;
+    pace.textContent = ended.length
+      ? `Of these ${ended.length}, half ended within ${within(ended, 0.5)} blocks and 95 % within ${within(ended, 0.95)}.`
+      : "";
   });
 }

@@ -14,7 +14,7 @@ export const open = () =>
 
 /** What a keyboard must reach. */
 const REACHABLE =
-  "a[href], button:not([disabled]), input, select, textarea, summary, [tabindex='0']";
+  "a[href], button:not([disabled]), input, select, textarea, summary, .scroll";
 
 /**
  * A page that notes every fault: an error, a refusal of the policy, a request to another origin.

@@ -38,6 +38,7 @@ function listed(round, phase = "done", thousandths = 1000) {
     deadline: 10 * round + 9,
     fee: "1000000000000",
     winner: phase === "done" ? agents[2] : null,
+    answer: phase === "done" ? HOSTILE : null,
     ratings: agents.map(({ address }, index) => ({ agent: address, rating: 0.9 - 0.1 * index + 0.01 * round })),
   };
 }

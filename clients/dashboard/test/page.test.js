@@ -9,6 +9,7 @@ import { thousandths } from "../page/ask.js";
 import { floor } from "../page/chart.js";
 import { money, printable, share } from "../page/format.js";
 import { scores } from "../page/matrix.js";
+import { within } from "../page/rounds.js";
 import { events } from "../page/stream.js";
 import { report } from "./fake.js";
 
@@ -87,6 +88,14 @@ test("the scale of a chart begins below its least number", () => {
   assert.equal(of(0.87, 0.93), 0.8);
   assert.equal(of(1), 0.9);
   assert.equal(of(0), 0);
+});
+
+test("the pace of rounds is their median and 95th percentile", () => {
+  const took = (/** @type {number[]} */ ...blocks) =>
+    blocks.map((since) => /** @type {any} */ ({ requested_at: 10, since: 10 + since }));
+  assert.equal(within(took(7), 0.5), 7);
+  assert.equal(within(took(9, 5, 7), 0.5), 7);
+  assert.equal(within(took(9, 5, 7, 6), 0.95), 9);
 });
 
 test("each phase is a quarter of the bar", () => {

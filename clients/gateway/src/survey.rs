@@ -10,6 +10,7 @@ use starling_client::{
     chain::{Registration, Tickets},
     progress::progress,
     report::phase_name,
+    text::excerpt,
     AccountId32,
 };
 use starling_primitives::{
@@ -24,6 +25,9 @@ use crate::{completion::chain_name, failure::Failure, gateway::Gateway, node::un
 
 /// The number of the newest rounds in the list. Open rounds are in it, however old.
 const LISTED: RoundId = 32;
+
+/// The most characters of a prompt or an answer in the list.
+const EXCERPT: usize = 200;
 
 /// What was read at the newest block, once for all who ask.
 #[derive(Default)]
@@ -128,6 +132,12 @@ fn of_round(view: &RoundView<AccountId32>, name: impl Fn(&AccountId32) -> String
         Phase::Failed(failure) => Some(format!("{failure:?}")),
         _ => None,
     };
+    let line = |text: &[u8]| excerpt(&String::from_utf8_lossy(text), EXCERPT);
+    let won = view
+        .responses
+        .iter()
+        .find(|response| round.winner.as_ref() == Some(&response.agent));
+    let answer = won.and_then(|won| won.text.as_deref()).map(line);
     let ratings: Vec<_> = view
         .responses
         .iter()
@@ -138,7 +148,7 @@ fn of_round(view: &RoundView<AccountId32>, name: impl Fn(&AccountId32) -> String
         .collect();
     json!({
         "round": view.id,
-        "prompt": String::from_utf8_lossy(&view.prompt),
+        "prompt": line(&view.prompt),
         "requester": account(&round.requester),
         "phase": phase_name(round.phase),
         "failure": failure,
@@ -149,6 +159,7 @@ fn of_round(view: &RoundView<AccountId32>, name: impl Fn(&AccountId32) -> String
         "deadline": round.deadline,
         "fee": round.terms.fee.to_string(),
         "winner": round.winner.as_ref().map(account),
+        "answer": answer,
         "ratings": ratings,
     })
 }
@@ -191,7 +202,7 @@ mod tests {
     fn view(phase: Phase, winner: Option<u8>) -> RoundView<AccountId32> {
         let response = |index: u8, rating: Option<u64>| ResponseView {
             agent: account(index),
-            text: None,
+            text: Some(format!("answer {index}").into_bytes()),
             spoiled: false,
             position: None,
             rating,
@@ -250,19 +261,31 @@ mod tests {
         assert_eq!(listed["fee"], (1u64 << 60).to_string());
         let ratings = json!([{ "agent": account(1).to_ss58check(), "rating": 0.5 }]);
         assert_eq!(listed["ratings"], ratings);
-        assert!(listed["winner"].is_null() && listed["failure"].is_null());
+        for none in ["winner", "failure", "answer"] {
+            assert!(listed[none].is_null(), "{none}");
+        }
     }
 
     #[test]
     fn an_end_names_its_winner_or_its_failure() {
         let done = of_round(&view(Phase::Done, Some(1)), |_| "Bob".to_owned());
         assert_eq!(done["winner"]["address"], account(1).to_ss58check());
+        assert_eq!(done["answer"], "answer 1");
         let failed = Phase::Failed(RoundFailure::NoRankings);
         let failed = of_round(&view(failed, None), |_| "Bob".to_owned());
         assert_eq!(
             (&failed["phase"], &failed["failure"]),
             (&json!("failed"), &json!("NoRankings"))
         );
+    }
+
+    #[test]
+    fn long_prompts_are_cut_in_the_list() {
+        let mut long = view(Phase::Committing, None);
+        long.prompt = vec![b'a'; 4_096];
+        let listed = of_round(&long, |_| "Eve".to_owned());
+        let prompt = listed["prompt"].as_str().unwrap();
+        assert_eq!(prompt.chars().count(), EXCERPT);
     }
 
     #[tokio::test]
