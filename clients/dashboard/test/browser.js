@@ -2,6 +2,7 @@
 /** Chromium for the tests, and what holds on every page. */
 
 import assert from "node:assert/strict";
+import axe from "axe-core";
 import puppeteer from "puppeteer-core";
 
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
@@ -50,6 +51,20 @@ export async function fits(page, width) {
     return { wide: scrollWidth, seen: clientWidth };
   });
   assert(wide <= seen, `${page.url()} is ${wide} wide in ${seen}`);
+}
+
+/**
+ * Looks for what keeps people from a page: contrast, names, structure.
+ *
+ * @param {import("puppeteer-core").Page} page
+ */
+export async function accessible(page) {
+  await page.evaluate(axe.source);
+  const found = await page.evaluate(async () => {
+    const { violations } = await /** @type {any} */ (globalThis).axe.run();
+    return violations.map((/** @type {any} */ one) => [one.id, one.nodes[0].failureSummary, one.nodes[0].html.slice(0, 120)]);
+  });
+  assert.deepEqual(found, [], page.url());
 }
 
 /**

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { fits, open, reachable, visit } from "./browser.js";
+import { accessible, fits, open, reachable, visit } from "./browser.js";
 import { HOSTILE, KEY, report, start } from "./fake.js";
 
 const PAGES = {
@@ -52,6 +52,7 @@ for (const [path, ready] of Object.entries(PAGES)) {
       });
       const [lighter, darker] = scheme === "light" ? [ground, text] : [text, ground];
       assert(brightness(lighter) > 180 && brightness(darker) < 60, `${scheme}: ${ground} ${text}`);
+      await accessible(page);
     }
     await fits(page, 1280);
     await fits(page, 360);
@@ -115,6 +116,7 @@ test("the cost is shown before a question is sent, and the answer stays text", a
   assert.equal(answer, SHOWN);
   await page.$eval(".answer details", (one) => one.setAttribute("open", ""));
   await assertTextStayedText(page);
+  await accessible(page);
   await fits(page, 360);
   assert.deepEqual(gateway.asked[0]?.body.messages, [{ role: "user", content: "Why?" }]);
 
