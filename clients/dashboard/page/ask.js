@@ -13,8 +13,12 @@ import { phases } from "./rounds.js";
 /** Phases in their order, for the bar. */
 const ORDER = ["committing", "revealing", "ranking", "disclosing"];
 
-/** What was said, while the page is open. @type {{ messages: Message[], talk: Element[] }} */
-const kept = { messages: [], talk: [] };
+/**
+ * What was said, while the tab is open, and whether an answer is awaited.
+ *
+ * @type {{ messages: Message[], talk: Element[], asking: boolean }}
+ */
+const kept = { messages: [], talk: [], asking: false };
 
 /** @param {{ phase: string, arrived: number, expected: number }} progress */
 export function thousandths({ phase, arrived, expected }) {
@@ -100,7 +104,6 @@ export function askPage(main, room) {
   });
   model.addEventListener("change", () => refresh().catch((error) => tell(trouble, error)));
 
-  let asking = false;
   let priced = "";
 
   async function refresh() {
@@ -114,7 +117,8 @@ export function askPage(main, room) {
       priced = of;
     }
     price.set(now);
-    send.disabled = asking;
+    send.disabled = kept.asking;
+    anew.disabled = kept.asking;
   }
 
   poll(5, room.signal, trouble, async () => {
@@ -126,7 +130,6 @@ export function askPage(main, room) {
   });
 
   function forget() {
-    if (asking) return;
     kept.messages = [];
     kept.talk = [];
     talk.replaceChildren();
@@ -137,7 +140,7 @@ export function askPage(main, room) {
   function submitted(event) {
     event.preventDefault();
     const text = question.value.trim();
-    if (asking || !text || send.disabled) return;
+    if (!text || send.disabled) return;
     const turn = h("section", { class: "card" }, h("h2", {}, "You"), stranger(text));
     const answer = h("section", { class: "card answer" });
     kept.talk.push(turn, answer);
@@ -154,8 +157,9 @@ export function askPage(main, room) {
    * @param {HTMLElement} place
    */
   async function run(words, place) {
-    asking = true;
+    kept.asking = true;
     send.disabled = true;
+    anew.disabled = true;
     const status = h("p", { role: "status" }, "Sending the request");
     const bar = h("div", {});
     const said = h("blockquote", { class: "best", hidden: true });
@@ -193,7 +197,7 @@ export function askPage(main, room) {
         place.append(h("button", { type: "button", click: again }, "Look again, without paying twice"));
       }
     }
-    asking = false;
+    kept.asking = false;
     await refresh().catch(() => {});
   }
 }

@@ -4,6 +4,15 @@
 import { h } from "./elements.js";
 import { Failed } from "./gateway.js";
 
+/** No round comes back, and no key becomes right by itself. */
+const LASTING = [
+  "invalid_api_key",
+  "round_not_found",
+  "too_few_answers",
+  "no_rankings",
+  "below_threshold",
+];
+
 /**
  * Waits, and then until the page is seen.
  *
@@ -45,8 +54,7 @@ export async function poll(seconds, signal, trouble, work) {
     } catch (error) {
       if (signal.aborted) return;
       tell(trouble, error);
-      // No round comes back, and no key becomes right by itself.
-      if (error instanceof Failed && ["round_not_found", "invalid_api_key"].includes(error.code)) return;
+      if (error instanceof Failed && LASTING.includes(error.code)) return;
     }
     await pause(seconds, signal);
   }

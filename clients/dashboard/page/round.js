@@ -3,7 +3,7 @@
 
 import { facts, h, slot, stranger, table } from "./elements.js";
 import { decimal, money, share, short } from "./format.js";
-import { round } from "./gateway.js";
+import { Failed, round } from "./gateway.js";
 import { matrix } from "./matrix.js";
 import { poll, tell, troubles } from "./poll.js";
 import { isOver } from "./rounds.js";
@@ -121,7 +121,8 @@ export function roundPage(main, room, id) {
     try {
       one = await round(id, room.signal);
     } catch (error) {
-      if (!shown || room.signal.aborted) throw error;
+      const isGone = error instanceof Failed && error.code === "round_not_found";
+      if (!shown || !isGone) throw error;
       tell(note, "The chain has removed this round. The page shows what it last was.");
       return true;
     }

@@ -7,9 +7,13 @@ import puppeteer from "puppeteer-core";
 
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
+/** Far longer than a page needs, so that a busy machine fails nobody, in milliseconds. */
+const PATIENCE = 120_000;
+
 export const open = () =>
   puppeteer.launch({
     executablePath: CHROMIUM,
+    timeout: PATIENCE,
     args: ["--no-sandbox", "--disable-dev-shm-usage"],
   });
 
@@ -25,6 +29,7 @@ const REACHABLE =
  */
 export async function visit(browser, url) {
   const page = await browser.newPage();
+  page.setDefaultTimeout(PATIENCE);
   /** @type {string[]} */
   const faults = [];
   page.on("pageerror", (error) => faults.push(String(error)));

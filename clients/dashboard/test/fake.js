@@ -145,8 +145,9 @@ export async function start({ keys = false, cuts = false } = {}) {
         const event = (/** @type {unknown} */ object) => response.write(`data: ${JSON.stringify(object)}\n\n`);
         const progress = { round: 7, block: 70, phase: "revealing", arrived: 1, expected: 4 };
         event({ choices: [{ delta: { role: "assistant", content: "" } }], starling: progress });
-        response.write(": round 7\n\n");
-        if (cuts && asked.length === 1) return setTimeout(() => response.destroy(), 50);
+        const cut = cuts && asked.length === 1;
+        response.write(": round 7\n\n", () => cut && response.destroy());
+        if (cut) return;
         event({ choices: [{ delta: { content: HOSTILE } }] });
         event({ choices: [{ delta: {}, finish_reason: "stop" }], starling: details() });
         return response.end("data: [DONE]\n\n");

@@ -39,9 +39,9 @@ macro_rules! file {
     };
 }
 
-const INDEX: File = file!("index.html");
+static INDEX: File = file!("index.html");
 
-const FILES: [File; 15] = [
+static FILES: [File; 15] = [
     file!("agents.js"),
     file!("app.js"),
     file!("ask.js"),
@@ -76,10 +76,9 @@ fn find(path: &str) -> Option<&'static File> {
     if let Some(name) = path.strip_prefix(FOLDER) {
         return FILES.iter().find(|file| file.name == name);
     }
-    let round = path
-        .strip_prefix("/round/")
-        .and_then(|round| round.parse::<u64>().ok());
-    let is_page = matches!(path, "/" | "/ask" | "/agents" | "/settings") || round.is_some();
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_page = matches!(path, "/" | "/ask" | "/agents" | "/settings")
+        || path.strip_prefix("/round/").is_some_and(is_number);
     is_page.then_some(&INDEX)
 }
 
@@ -161,6 +160,7 @@ mod tests {
             "/round/",
             "/round/x",
             "/round/-1",
+            "/round/+1",
             "/round/7/",
             "/page/",
             "/page/index.html",
