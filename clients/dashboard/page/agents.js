@@ -26,11 +26,16 @@ const history = new Map();
  * @param {Agent[]} now
  */
 export function learn(known, listed, now) {
-  const note = (/** @type {string} */ agent, /** @type {number} */ round, /** @type {number} */ rating) => {
+  const note = (
+    /** @type {string} */ agent,
+    /** @type {number} */ round,
+    /** @type {number} */ rating,
+  ) => {
     const of = known.get(agent) ?? new Map();
     known.set(agent, of.set(round, rating));
   };
-  for (const { round, ratings } of listed) for (const { agent, rating } of ratings) note(agent, round, rating);
+  for (const { round, ratings } of listed)
+    for (const { agent, rating } of ratings) note(agent, round, rating);
   const next = Math.max(-1, ...listed.map(({ round }) => round)) + 1;
   for (const { agent, rating } of now) if (rating !== null) note(agent, next, rating);
 }
@@ -56,7 +61,18 @@ function state({ active, chilled }) {
 export function agentsPage(main, room) {
   const trouble = troubles();
   const currency = room.currency();
-  const heads = ["agent", "state", "model", "rating", "weight", "bond", "reserved", "free tickets", "staked", "open rounds"];
+  const heads = [
+    "agent",
+    "state",
+    "model",
+    "rating",
+    "weight",
+    "bond",
+    "reserved",
+    "free tickets",
+    "staked",
+    "open rounds",
+  ];
   const drawn = slot((/** @type {ReturnType<typeof lines>} */ all) => [
     all.length
       ? chart("Ratings over rounds", all)
@@ -65,7 +81,17 @@ export function agentsPage(main, room) {
   const listed = slot((/** @type {Agent[]} */ all) => [
     table(
       "Agents",
-      h("thead", {}, h("tr", {}, ...heads.map((head, index) => h("th", { scope: "col", class: index > 2 ? "number" : "" }, head)))),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          ...heads.map((head, index) =>
+            h("th", { scope: "col", class: index > 2 ? "number" : "" }, head),
+          ),
+        ),
+      ),
       h(
         "tbody",
         {},
@@ -96,7 +122,11 @@ export function agentsPage(main, room) {
     h("h1", {}, "Agents"),
     trouble,
     h("h2", {}, "Ratings over rounds"),
-    h("p", { class: "quiet small" }, "As of the assignment of each stored round, and now at the right end."),
+    h(
+      "p",
+      { class: "quiet small" },
+      "As of the assignment of each stored round, and now at the right end.",
+    ),
     drawn.node,
     h("h2", {}, "All agents"),
     listed.node,

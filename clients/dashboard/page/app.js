@@ -65,7 +65,8 @@ function show() {
 
 /** Links of the page show another page without a new document, so that what was said stays. */
 document.addEventListener("click", (event) => {
-  const plain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
+  const plain =
+    event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
   const link = event.target instanceof Element ? event.target.closest("a") : null;
   const href = link?.getAttribute("href") ?? "";
   if (!plain || event.defaultPrevented || !href.startsWith("/")) return;
@@ -96,7 +97,8 @@ async function watch() {
       (behind > BEHIND && `finality is ${behind} blocks behind`);
     state.replaceChildren(
       h("span", { class: trouble ? "bad" : "won" }, trouble || "healthy"),
-      `, block ${now.block}, final ${now.final_block}, ${now.open_rounds} open of ${now.next_round} rounds`,
+      `, block ${now.block}, final ${now.final_block}, `,
+      `${now.open_rounds} open of ${now.next_round} rounds`,
     );
   });
 }

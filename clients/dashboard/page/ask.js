@@ -42,7 +42,9 @@ function details(starling, currency) {
       "section",
       {},
       h("p", { class: "small" }, `${mark}${short(one.agent)}${score} `, stranger(one.model ?? "")),
-      typeof one.text === "string" ? h("blockquote", {}, stranger(one.text)) : h("p", { class: "quiet" }, "(no valid answer)"),
+      typeof one.text === "string"
+        ? h("blockquote", {}, stranger(one.text))
+        : h("p", { class: "quiet" }, "(no valid answer)"),
     );
   });
   return h(
@@ -57,7 +59,15 @@ function details(starling, currency) {
       ["left out", dropped ? `${dropped} old messages that did not fit` : null],
     ]),
     ...others,
-    h("p", {}, h("a", { href: `/round/${Number(round)}` }, `Round ${Number(round)} with all scores and payouts`)),
+    h(
+      "p",
+      {},
+      h(
+        "a",
+        { href: `/round/${Number(round)}` },
+        `Round ${Number(round)} with all scores and payouts`,
+      ),
+    ),
   );
 }
 
@@ -67,7 +77,13 @@ export function askPage(main, room) {
   const currency = room.currency();
   const talk = h("div", { class: "talk", role: "log", "aria-label": "Conversation" }, ...kept.talk);
   const model = h("select", { id: "model", name: "model" });
-  const tokens = h("input", { id: "tokens", type: "number", min: 1, value: 64, inputmode: "numeric" });
+  const tokens = h("input", {
+    id: "tokens",
+    type: "number",
+    min: 1,
+    value: 64,
+    inputmode: "numeric",
+  });
   const question = h("textarea", { id: "question", rows: 3, required: true });
   const send = h("button", { class: "main", id: "send", disabled: true }, "Ask");
   const anew = h("button", { type: "button", id: "anew", click: forget }, "New conversation");
@@ -75,11 +91,17 @@ export function askPage(main, room) {
     const total = BigInt(one.fee) + BigInt(one.burnt);
     return [
       facts([
-        ["costs", `${money(String(total), currency)}: fee ${money(one.fee, currency)}, burnt ${money(one.burnt, currency)}`],
+        [
+          "costs",
+          `${money(String(total), currency)}: fee ${money(one.fee, currency)}, ` +
+            `burnt ${money(one.burnt, currency)}`,
+        ],
         ["on hold", `${money(one.on_hold, currency)}, back when the chain removes the round`],
         ["you have", money(one.spendable, currency)],
       ]),
-      BigInt(one.spendable) < BigInt(one.sum) ? h("p", { class: "bad" }, "The account of this key cannot pay that.") : null,
+      BigInt(one.spendable) < BigInt(one.sum)
+        ? h("p", { class: "bad" }, "The account of this key cannot pay that.")
+        : null,
     ];
   });
   price.node.id = "cost";
@@ -94,7 +116,12 @@ export function askPage(main, room) {
   );
   main.append(
     h("h1", {}, "Ask"),
-    h("p", { class: "quiet small" }, "Questions and answers are public for ever. Answers come from models of strangers: they are data, and may be wrong."),
+    h(
+      "p",
+      { class: "quiet small" },
+      "Questions and answers are public for ever. Answers come from models of strangers: " +
+        "they are data, and may be wrong.",
+    ),
     talk,
     trouble,
     form,
@@ -148,7 +175,12 @@ export function askPage(main, room) {
     question.value = "";
     /** @type {Message[]} */
     const messages = [...kept.messages, { role: "user", content: text }];
-    const words = { name: requestName(), model: model.value, max_tokens: Number(tokens.value), messages };
+    const words = {
+      name: requestName(),
+      model: model.value,
+      max_tokens: Number(tokens.value),
+      messages,
+    };
     run(words, answer);
   }
 
@@ -179,7 +211,8 @@ export function askPage(main, room) {
           status.textContent = `Round ${Number(starling.round)}`;
           place.append(details(starling, currency));
         } else if (starling) {
-          const counts = starling.expected > 0 ? `, ${starling.arrived} of ${starling.expected}` : "";
+          const counts =
+            starling.expected > 0 ? `, ${starling.arrived} of ${starling.expected}` : "";
           status.textContent = `Round ${Number(starling.round)}, ${starling.phase}${counts}`;
           bar.replaceChildren(phases(thousandths(starling)));
         }
@@ -194,7 +227,9 @@ export function askPage(main, room) {
       }
       if (error instanceof Failed && error.code === LOST) {
         const again = () => run(words, place);
-        place.append(h("button", { type: "button", click: again }, "Look again, without paying twice"));
+        place.append(
+          h("button", { type: "button", click: again }, "Look again, without paying twice"),
+        );
       }
     }
     kept.asking = false;

@@ -39,14 +39,22 @@ export function chart(name, lines) {
   const y = (/** @type {number} */ at) => EDGE.top + ((1 - at) / (1 - least || 1)) * height;
   const levels = [0, 0.25, 0.5, 0.75, 1].map((part) => least + part * (1 - least));
   const grid = levels.flatMap((level) => [
-    svg("line", { class: "grid", x1: EDGE.left, x2: full - EDGE.right, y1: y(level), y2: y(level) }),
+    svg("line", {
+      class: "grid",
+      x1: EDGE.left,
+      x2: full - EDGE.right,
+      y1: y(level),
+      y2: y(level),
+    }),
     svg("text", { x: EDGE.left - 6, y: y(level) + 4, "text-anchor": "end" }, level.toFixed(3)),
   ]);
   const strokes = lines.map(({ points }, index) => {
     const [only] = points;
     // A line of one point is not seen.
     const all = points.length === 1 && only ? [only, only] : points;
-    const places = all.map(([at, value], place) => `${x(at) + (points.length === 1 ? place * 4 : 0)},${y(value)}`);
+    const places = all.map(
+      ([at, value], place) => `${x(at) + (points.length === 1 ? place * 4 : 0)},${y(value)}`,
+    );
     return svg("polyline", { class: `line-${index % STROKES}`, points: places.join(" ") });
   });
   const foot = HEIGHT - 8;
@@ -55,9 +63,21 @@ export function chart(name, lines) {
     svg("text", { x: full - EDGE.right, y: foot, "text-anchor": "end" }, `round ${last}`),
   ];
   const key = lines.map(({ name }, index) => {
-    const stroke = svg("line", { class: `line-${index % STROKES}`, x1: 0, x2: 32, y1: 5, y2: 5, "stroke-width": 3 });
+    const stroke = svg("line", {
+      class: `line-${index % STROKES}`,
+      x1: 0,
+      x2: 32,
+      y1: 5,
+      y2: 5,
+      "stroke-width": 3,
+    });
     return h("li", {}, svg("svg", { viewBox: "0 0 32 10", "aria-hidden": "true" }, stroke), name);
   });
   const box = { class: "chart", viewBox: `0 0 ${full} ${HEIGHT}`, role: "img", "aria-label": name };
-  return h("div", { class: "card" }, svg("svg", box, ...grid, ...strokes, ...ends), h("ul", { class: "key" }, ...key));
+  return h(
+    "div",
+    { class: "card" },
+    svg("svg", box, ...grid, ...strokes, ...ends),
+    h("ul", { class: "key" }, ...key),
+  );
 }

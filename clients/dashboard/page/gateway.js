@@ -14,7 +14,10 @@ import { events } from "./stream.js";
  *   since: number, deadline: number, fee: string, winner: Account | null,
  *   answer: string | null, ratings: { agent: string, rating: number }[] }} Listed
  */
-/** @typedef {{ by: string, score: number, rating: number | null, weight: number | null }} Ranking */
+/**
+ * @typedef {{ by: string, score: number, rating: number | null,
+ *   weight: number | null }} Ranking
+ */
 /**
  * @typedef {{ agent: Account, model: string | null, won: boolean, text: string | null,
  *   state: string, score: number | null, rankings: Ranking[], rating: number | null,
@@ -69,7 +72,11 @@ export const apiKey = {
 function failure(body) {
   const message = typeof body?.error?.message === "string" ? body.error.message : "no reason";
   const round = body?.starling?.round;
-  return new Failed(message, String(body?.error?.code ?? ""), Number.isInteger(round) ? round : null);
+  return new Failed(
+    message,
+    String(body?.error?.code ?? ""),
+    Number.isInteger(round) ? round : null,
+  );
 }
 
 /**
@@ -112,8 +119,7 @@ export const agents = (signal) => read("/v1/agents", signal);
 export const models = (signal) => read("/v1/models", signal);
 
 /** @type {(model: string, signal?: AbortSignal) => Promise<Cost>} */
-export const cost = (model, signal) =>
-  read(`/v1/models/${encodeURIComponent(model)}/cost`, signal);
+export const cost = (model, signal) => read(`/v1/models/${encodeURIComponent(model)}/cost`, signal);
 
 /** A name for a request, by which its repeat is known. */
 export function requestName() {

@@ -29,7 +29,11 @@ export function matrix(candidates) {
   const rows = scores(candidates);
   if (rows.length === 0) return h("p", { class: "quiet" }, "No scores are disclosed.");
   const answers = candidates.map(({ agent, won }) =>
-    h("th", { scope: "col", class: won ? "number won" : "number" }, `${won ? "★ " : ""}${agent.name}`),
+    h(
+      "th",
+      { scope: "col", class: won ? "number won" : "number" },
+      `${won ? "★ " : ""}${agent.name}`,
+    ),
   );
   const body = rows.map(({ by, weight, given }) => {
     const cells = given.map((score) => {
@@ -43,7 +47,17 @@ export function matrix(candidates) {
   const means = candidates.map(({ score }) => h("td", { class: "number" }, decimal(score, 4)));
   return table(
     "Matrix of scores",
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "ranker"), h("th", { scope: "col", class: "number" }, "weight"), ...answers)),
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        h("th", { scope: "col" }, "ranker"),
+        h("th", { scope: "col", class: "number" }, "weight"),
+        ...answers,
+      ),
+    ),
     h("tbody", {}, ...body),
     h("tfoot", {}, h("tr", {}, h("th", { scope: "row" }, "mean by weight"), h("td", {}), ...means)),
   );

@@ -24,7 +24,11 @@ function answer({ agent, model, won, text, state, score }) {
       "h3",
       { class: won ? "won" : "" },
       `${won ? "★ " : ""}${agent.name} `,
-      h("span", { class: "quiet small" }, typeof score === "number" ? `score ${decimal(score, 4)}` : ""),
+      h(
+        "span",
+        { class: "quiet small" },
+        typeof score === "number" ? `score ${decimal(score, 4)}` : "",
+      ),
     ),
     model ? h("p", { class: "quiet small" }, stranger(model)) : null,
     text === null
@@ -40,13 +44,29 @@ function answer({ agent, model, won, text, state, score }) {
 function ledger(candidates, currency) {
   const heads = ["agent", "score", "rating", "weight", "paid", "slashed"];
   const rows = candidates.map(({ agent, won, score, rating, weight, paid, slashed }) => {
-    const numbers = [decimal(score, 4), decimal(rating, 4), decimal(weight, 4), money(paid, currency), money(slashed, currency)];
+    const numbers = [
+      decimal(score, 4),
+      decimal(rating, 4),
+      decimal(weight, 4),
+      money(paid, currency),
+      money(slashed, currency),
+    ];
     const name = h("th", { scope: "row", title: agent.address }, `${won ? "★ " : ""}${agent.name}`);
     return h("tr", {}, name, ...numbers.map((text) => h("td", { class: "number" }, text)));
   });
   return table(
     "Agents and payouts",
-    h("thead", {}, h("tr", {}, ...heads.map((head, index) => h("th", { scope: "col", class: index ? "number" : "" }, head)))),
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        ...heads.map((head, index) =>
+          h("th", { scope: "col", class: index ? "number" : "" }, head),
+        ),
+      ),
+    ),
     h("tbody", {}, ...rows),
   );
 }
@@ -58,7 +78,12 @@ function ledger(candidates, currency) {
  * @param {Currency} currency
  */
 function payouts({ settlement, terms }, currency) {
-  if (!settlement) return h("p", { class: "quiet" }, "Not known: the round is not over, or the node has dropped its last block.");
+  if (!settlement)
+    return h(
+      "p",
+      { class: "quiet" },
+      "Not known: the round is not over, or the node has dropped its last block.",
+    );
   const paid = [
     ["to the winner", "winner"],
     ["to the rankers", "rankers"],
@@ -71,7 +96,10 @@ function payouts({ settlement, terms }, currency) {
   const bars = paid.flatMap(([words, name]) => {
     const value = share(amount(String(name)), sum);
     const text = `${money(amount(String(name)), currency)}, ${(value * 100).toFixed(1)} %`;
-    return [h("dt", {}, String(words)), h("dd", {}, text, h("meter", { min: 0, max: 1, value, "aria-label": String(words) }))];
+    return [
+      h("dt", {}, String(words)),
+      h("dd", {}, text, h("meter", { min: 0, max: 1, value, "aria-label": String(words) })),
+    ];
   });
   return h(
     "div",
@@ -99,7 +127,11 @@ export function roundPage(main, room, id) {
       ["asked by", `${one.requester.name} (${short(one.requester.address)})`],
       ["fee", money(one.terms.fee, currency)],
       ["on hold", `${money(one.terms.deposit, currency)} until the round is removed`],
-      ["answers", `${one.terms.min_responses} to ${one.terms.max_responses}, at most ${one.terms.max_tokens} tokens each`],
+      [
+        "answers",
+        `${one.terms.min_responses} to ${one.terms.max_responses}, ` +
+          `at most ${one.terms.max_tokens} tokens each`,
+      ],
       ["blocks", one.blocks.map(({ phase, block }) => `${phase} ${block}`).join(", ")],
     ]),
   ]);
@@ -108,8 +140,14 @@ export function roundPage(main, room, id) {
     ...(all.length ? all.map(answer) : [h("p", { class: "quiet" }, "None is committed.")]),
   ]);
   const given = slot((/** @type {Candidate[]} */ all) => [h("h2", {}, "Scores"), matrix(all)]);
-  const agents = slot((/** @type {Candidate[]} */ all) => [h("h2", {}, "Agents"), ledger(all, currency)]);
-  const moved = slot((/** @type {Report} */ one) => [h("h2", {}, "Payouts"), payouts(one, currency)]);
+  const agents = slot((/** @type {Candidate[]} */ all) => [
+    h("h2", {}, "Agents"),
+    ledger(all, currency),
+  ]);
+  const moved = slot((/** @type {Report} */ one) => [
+    h("h2", {}, "Payouts"),
+    payouts(one, currency),
+  ]);
   const title = h("h1", {}, `Round ${id}`);
   const note = h("p", { class: "quiet small" });
   main.append(title, trouble, head.node, answers.node, given.node, agents.node, moved.node, note);

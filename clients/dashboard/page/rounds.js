@@ -49,12 +49,18 @@ function card(room) {
         "p",
         {},
         h("a", { href: `/round/${one.round}` }, `Round ${one.round}`),
-        h("span", { class: "quiet small" }, ` block ${one.requested_at} by ${one.requester.name}, `),
+        h(
+          "span",
+          { class: "quiet small" },
+          ` block ${one.requested_at} by ${one.requester.name}, `,
+        ),
         h("span", { class: "quiet small" }, `${money(one.fee, room.currency())} `),
         end || null,
       ),
       h("p", {}, stranger(one.prompt, "excerpt")),
-      one.answer === null ? null : h("blockquote", { class: "best" }, stranger(one.answer, "excerpt")),
+      one.answer === null
+        ? null
+        : h("blockquote", { class: "best" }, stranger(one.answer, "excerpt")),
       isOver(one.phase) ? null : phases(one.thousandths),
       isOver(one.phase) ? null : h("p", { class: "small" }, one.words),
     ];
@@ -96,7 +102,8 @@ export function roundsPage(main, room) {
     noneOpen.hidden = going.length > 0;
     noneOver.hidden = ended.length > 0;
     pace.textContent = ended.length
-      ? `Of these ${ended.length}, half ended within ${within(ended, 0.5)} blocks and 95 % within ${within(ended, 0.95)}.`
+      ? `Of these ${ended.length}, half ended within ${within(ended, 0.5)} blocks ` +
+        `and 95 % within ${within(ended, 0.95)}.`
       : "";
   });
 }

@@ -17,7 +17,9 @@ export function settingsPage(main, room) {
     said.replaceChildren();
     try {
       await models(room.signal);
-      said.replaceChildren(apiKey.get() ? "The gateway takes this key." : "The gateway takes calls without a key.");
+      said.replaceChildren(
+        apiKey.get() ? "The gateway takes this key." : "The gateway takes calls without a key.",
+      );
       room.again();
     } catch (error) {
       tell(said, error);
@@ -33,8 +35,18 @@ export function settingsPage(main, room) {
       "form",
       { submit: save },
       h("label", {}, "API key", key),
-      h("p", { class: "quiet small" }, "It stays in this tab and is gone when the tab closes. It goes to this gateway alone. A gateway for one machine needs none."),
-      h("div", { class: "row" }, h("button", { class: "main", id: "save" }, "Save"), h("button", { type: "button", id: "forget", click: forget }, "Forget")),
+      h(
+        "p",
+        { class: "quiet small" },
+        "It stays in this tab and is gone when the tab closes. It goes to this gateway alone. " +
+          "A gateway for one machine needs none.",
+      ),
+      h(
+        "div",
+        { class: "row" },
+        h("button", { class: "main", id: "save" }, "Save"),
+        h("button", { type: "button", id: "forget", click: forget }, "Forget"),
+      ),
     ),
     said,
   );

@@ -18,8 +18,7 @@ export const open = () =>
   });
 
 /** What a keyboard must reach. */
-const REACHABLE =
-  "a[href], button:not([disabled]), input, select, textarea, summary, .scroll";
+const REACHABLE = "a[href], button:not([disabled]), input, select, textarea, summary, .scroll";
 
 /**
  * A page that notes every fault: an error, a refusal of the policy, a request to another origin.
@@ -36,7 +35,8 @@ export async function visit(browser, url) {
   page.on("console", (message) => {
     const text = message.text();
     // A status of the gateway is told by the page, and is no fault of it.
-    if (message.type() === "error" && !text.startsWith("Failed to load resource")) faults.push(text);
+    if (message.type() === "error" && !text.startsWith("Failed to load resource"))
+      faults.push(text);
   });
   page.on("request", (request) => {
     if (new URL(request.url()).origin !== new URL(url).origin) faults.push(request.url());
@@ -67,7 +67,11 @@ export async function accessible(page) {
   await page.evaluate(axe.source);
   const found = await page.evaluate(async () => {
     const { violations } = await /** @type {any} */ (globalThis).axe.run();
-    return violations.map((/** @type {any} */ one) => [one.id, one.nodes[0].failureSummary, one.nodes[0].html.slice(0, 120)]);
+    return violations.map((/** @type {any} */ one) => [
+      one.id,
+      one.nodes[0].failureSummary,
+      one.nodes[0].html.slice(0, 120),
+    ]);
   });
   assert.deepEqual(found, [], page.url());
 }

@@ -41,7 +41,9 @@ for (const [path, ready] of Object.entries(PAGES)) {
     await page.waitForSelector(ready);
     await assertTextStayedText(page);
     if (path !== "/settings" && path !== "/ask") {
-      const texts = await page.$$eval("main .stranger", (found) => found.map((one) => one.textContent));
+      const texts = await page.$$eval("main .stranger", (found) =>
+        found.map((one) => one.textContent),
+      );
       assert(texts.includes(SHOWN), texts.join());
     }
     for (const scheme of ["light", "dark"]) {
@@ -131,7 +133,7 @@ test("the cost is shown before a question is sent, and the answer stays text", a
   await page.close();
 });
 
-test("a question whose connection broke is looked for again under the same name", async (context) => {
+test("a question of a broken connection is looked for again under the same name", async (context) => {
   const cut = await start({ cuts: true });
   context.after(() => cut.close());
   const { page } = await visit(browser, `${cut.url}/ask`);
@@ -154,12 +156,16 @@ test("a gateway with keys gets the key of the settings", async (context) => {
   await page.locator("[role=alert] a").click();
   await page.locator("#key").fill(KEY);
   await page.locator("#save").click();
-  await page.waitForFunction(() => document.querySelector("#said")?.textContent?.includes("takes this key"));
+  await page.waitForFunction(() =>
+    document.querySelector("#said")?.textContent?.includes("takes this key"),
+  );
   await page.locator("nav a[href='/']").click();
   await page.waitForSelector("#over li");
   await page.locator("nav a[href='/settings']").click();
   await page.locator("#forget").click();
-  await page.waitForFunction(() => document.querySelector("#said")?.textContent?.includes("missing or wrong"));
+  await page.waitForFunction(() =>
+    document.querySelector("#said")?.textContent?.includes("missing or wrong"),
+  );
   assert.equal(await page.evaluate(() => sessionStorage.length + localStorage.length), 0);
   await page.close();
 });

@@ -39,7 +39,10 @@ function listed(round, phase = "done", thousandths = 1000) {
     fee: "1000000000000",
     winner: phase === "done" ? agents[2] : null,
     answer: phase === "done" ? HOSTILE : null,
-    ratings: agents.map(({ address }, index) => ({ agent: address, rating: 0.9 - 0.1 * index + 0.01 * round })),
+    ratings: agents.map(({ address }, index) => ({
+      agent: address,
+      rating: 0.9 - 0.1 * index + 0.01 * round,
+    })),
   };
 }
 
@@ -49,7 +52,9 @@ export function report(round) {
   const candidates = agents.map((agent, column) => {
     const rankings = agents.flatMap(({ name }, row) => {
       const weight = weights[row] ?? 0;
-      return row === column ? [] : [{ by: name, score: 0.2 + 0.1 * row + 0.05 * column, rating: 0.9, weight }];
+      return row === column
+        ? []
+        : [{ by: name, score: 0.2 + 0.1 * row + 0.05 * column, rating: 0.9, weight }];
     });
     const total = rankings.reduce((sum, { weight }) => sum + weight, 0);
     const score = rankings.reduce((sum, { weight, score }) => sum + weight * score, 0) / total;
@@ -76,19 +81,39 @@ export function report(round) {
     why: HOSTILE,
     answer: HOSTILE,
     candidates,
-    terms: { fee: "1000000000000", deposit: "5159200000000", ticket: "20", max_tokens: 64, min_responses: 2, max_responses: 8 },
-    settlement: {
-      refunded: "0", forfeited: "0", slashed: "0", subsidy: "0",
-      winner: "700000000000", rankers: "200000000000", treasury: "100000000000", burnt: "0",
+    terms: {
+      fee: "1000000000000",
+      deposit: "5159200000000",
+      ticket: "20",
+      max_tokens: 64,
+      min_responses: 2,
+      max_responses: 8,
     },
-    blocks: [{ phase: "committing", block: 70 }, { phase: "done", block: 76 }],
+    settlement: {
+      refunded: "0",
+      forfeited: "0",
+      slashed: "0",
+      subsidy: "0",
+      winner: "700000000000",
+      rankers: "200000000000",
+      treasury: "100000000000",
+      burnt: "0",
+    },
+    blocks: [
+      { phase: "committing", block: 70 },
+      { phase: "done", block: 76 },
+    ],
   };
 }
 
 /** @type {Record<string, () => unknown>} */
 const READS = {
   "/v1/swarm": () => ({
-    chain: "00000000", block: 120, final_block: 118, open_rounds: 1, next_round: 9,
+    chain: "00000000",
+    block: 120,
+    final_block: 118,
+    open_rounds: 1,
+    next_round: 9,
     currency: { symbol: "STAR", decimals: 12 },
   }),
   "/v1/rounds": () => ({
@@ -99,22 +124,47 @@ const READS = {
   "/v1/agents": () => ({
     block: 120,
     data: agents.map(({ name, address }, index) => ({
-      agent: address, name, model: HOSTILE, active: index !== 3, chilled: index === 3,
-      bond: "100000000000000", reserved: "0", rating: 0.9 - 0.1 * index, weight: 0.4,
-      open_rounds: 1, tickets: { free: "10000000000000", staked: "0" },
+      agent: address,
+      name,
+      model: HOSTILE,
+      active: index !== 3,
+      chilled: index === 3,
+      bond: "100000000000000",
+      reserved: "0",
+      rating: 0.9 - 0.1 * index,
+      weight: 0.4,
+      open_rounds: 1,
+      tickets: { free: "10000000000000", staked: "0" },
     })),
   }),
   "/v1/models": () => ({ data: [{ id: "starling" }, { id: "starling-careful" }] }),
   "/v1/models/starling/cost": () => ({
-    model: "starling", fee: "1000000000000", burnt: "24844695848", on_hold: "5159200000000",
-    sum: "6184044695848", spendable: "99000000000000", max_tokens: 64, most_tokens: 256,
+    model: "starling",
+    fee: "1000000000000",
+    burnt: "24844695848",
+    on_hold: "5159200000000",
+    sum: "6184044695848",
+    spendable: "99000000000000",
+    max_tokens: 64,
+    most_tokens: 256,
   }),
 };
 
 const details = () => ({
-  round: 7, block: 70, phase: "done", winner: agents[2]?.address, score: 0.5, why: HOSTILE,
+  round: 7,
+  block: 70,
+  phase: "done",
+  winner: agents[2]?.address,
+  score: 0.5,
+  why: HOSTILE,
   cost: { fee: "1000000000000", burnt: "24844695848", on_hold: "5159200000000" },
-  candidates: agents.map(({ address }) => ({ agent: address, model: HOSTILE, text: HOSTILE, score: 0.5, paid: "1" })),
+  candidates: agents.map(({ address }) => ({
+    agent: address,
+    model: HOSTILE,
+    text: HOSTILE,
+    score: 0.5,
+    paid: "1",
+  })),
   dropped_turns: 0,
 });
 
@@ -135,14 +185,17 @@ export async function start({ keys = false, cuts = false } = {}) {
     };
     if (path.startsWith("/v1/")) {
       if (keys && request.headers.authorization !== `Bearer ${KEY}`) {
-        return json(401, { error: { message: "the API key is missing or wrong", code: "invalid_api_key" } });
+        return json(401, {
+          error: { message: "the API key is missing or wrong", code: "invalid_api_key" },
+        });
       }
       if (path === "/v1/chat/completions") {
         let body = "";
         for await (const part of request) body += part;
         asked.push({ name: String(request.headers["idempotency-key"]), body: JSON.parse(body) });
         response.writeHead(200, { "content-type": "text/event-stream" });
-        const event = (/** @type {unknown} */ object) => response.write(`data: ${JSON.stringify(object)}\n\n`);
+        const event = (/** @type {unknown} */ object) =>
+          response.write(`data: ${JSON.stringify(object)}\n\n`);
         const progress = { round: 7, block: 70, phase: "revealing", arrived: 1, expected: 4 };
         event({ choices: [{ delta: { role: "assistant", content: "" } }], starling: progress });
         const cut = cuts && asked.length === 1;
@@ -153,7 +206,9 @@ export async function start({ keys = false, cuts = false } = {}) {
         return response.end("data: [DONE]\n\n");
       }
       const read = READS[path];
-      return read ? json(200, read()) : json(404, { error: { message: "there is none", code: "round_not_found" } });
+      return read
+        ? json(200, read())
+        : json(404, { error: { message: "there is none", code: "round_not_found" } });
     }
     const name = path.startsWith("/page/") ? path.slice("/page/".length) : "index.html";
     const type = TYPES[/** @type {keyof typeof TYPES} */ (name.split(".").at(-1))];

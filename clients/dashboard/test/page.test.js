@@ -46,7 +46,7 @@ async function read(parts) {
 }
 
 test("events are read whatever the borders of the parts, and comments are left out", async () => {
-  const text = ": round 7\n\ndata: {\"a\":\"ü\"}\n\ndata: [DONE]\n\n";
+  const text = ': round 7\n\ndata: {"a":"ü"}\n\ndata: [DONE]\n\n';
   const bytes = new TextEncoder().encode(text);
   for (let border = 0; border <= bytes.length; border += 1) {
     const stream = new ReadableStream({
@@ -65,7 +65,10 @@ test("events are read whatever the borders of the parts, and comments are left o
 
 test("the matrix has a row for each ranker, the heaviest first", () => {
   const rows = scores(report(7).candidates);
-  assert.deepEqual(rows.map(({ weight }) => weight), [0.4, 0.3, 0.2, 0.1]);
+  assert.deepEqual(
+    rows.map(({ weight }) => weight),
+    [0.4, 0.3, 0.2, 0.1],
+  );
   rows.forEach(({ given }, row) => assert.equal(given.indexOf(null), row));
 });
 
@@ -77,7 +80,15 @@ test("ratings of removed rounds stay, and the newest is at the right end", () =>
   learn(known, [round(2, 0.5), round(1, 0.4)], [agent]);
   learn(known, [round(3, 0.6), round(2, 0.5)], [{ ...agent, rating: 0.8 }]);
   assert.deepEqual(lines(known, [agent]), [
-    { name: "Alice", points: [[1, 0.4], [2, 0.5], [3, 0.6], [4, 0.8]] },
+    {
+      name: "Alice",
+      points: [
+        [1, 0.4],
+        [2, 0.5],
+        [3, 0.6],
+        [4, 0.8],
+      ],
+    },
   ]);
   assert.deepEqual(lines(new Map(), [agent]), []);
 });
@@ -111,8 +122,17 @@ test("no file names another origin, and none has a way from text to HTML", async
   for (const name of await readdir(PAGE)) {
     const text = await readFile(new URL(name, PAGE), "utf8");
     const origins = [...text.matchAll(/https?:\/\/[^\s"'`)]+/g)].map(([found]) => found);
-    assert.deepEqual(origins.filter((found) => found !== "http://www.w3.org/2000/svg"), [], name);
-    assert.doesNotMatch(text, /innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|DOMParser|srcdoc/, name);
-    if (name.endsWith(".html")) assert.doesNotMatch(text, /<style|\sstyle=|\son[a-z]+=|<script(?![^>]*src=)/, name);
+    assert.deepEqual(
+      origins.filter((found) => found !== "http://www.w3.org/2000/svg"),
+      [],
+      name,
+    );
+    assert.doesNotMatch(
+      text,
+      /innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|DOMParser|srcdoc/,
+      name,
+    );
+    if (name.endsWith(".html"))
+      assert.doesNotMatch(text, /<style|\sstyle=|\son[a-z]+=|<script(?![^>]*src=)/, name);
   }
 });

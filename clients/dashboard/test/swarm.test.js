@@ -68,7 +68,10 @@ async function json(path) {
  */
 async function draw(page, name) {
   if (!PICTURES) return;
-  for (const [scheme, width] of /** @type {const} */ ([["light", 1000], ["dark", 360]])) {
+  for (const [scheme, width] of /** @type {const} */ ([
+    ["light", 1000],
+    ["dark", 360],
+  ])) {
     await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
     await page.setViewport({ width, height: 640 });
     const path = /** @type {`${string}.png`} */ (join(PICTURES, `${name}-${scheme}.png`));
@@ -117,7 +120,10 @@ test("a question is priced, asked, watched and told", { timeout: 4 * PATIENCE },
     if (told) round = Number(await told.$eval("a", (one) => one.pathname.split("/").at(-1)));
   }
   assert(round !== undefined, "the swarm found no answer");
-  const asked = await page.$$eval(".talk > :not(.answer) .stranger", (all) => all.at(-1)?.textContent);
+  const asked = await page.$$eval(
+    ".talk > :not(.answer) .stranger",
+    (all) => all.at(-1)?.textContent,
+  );
   assert.equal(asked, QUESTION);
   await draw(page, "ask");
 
@@ -156,7 +162,12 @@ test("agents have models and ratings over rounds", async () => {
   await page.close();
 });
 
-for (const [path, ready] of [["/", "#over li"], ["/agents", "tbody tr"], ["/ask", "#cost dl"], ["/settings", "#key"]]) {
+for (const [path, ready] of [
+  ["/", "#over li"],
+  ["/agents", "tbody tr"],
+  ["/ask", "#cost dl"],
+  ["/settings", "#key"],
+]) {
   test(`${path} fits 360 pixels and needs no mouse`, { timeout: PATIENCE }, async () => {
     const { page, faults } = await visit(browser, url + path);
     await page.waitForSelector(ready ?? "", { timeout: PATIENCE });
