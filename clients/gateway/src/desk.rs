@@ -20,12 +20,12 @@ use starling_client::{
     progress::progress,
     report::{report, Context},
     transaction::{self, Fate, Request, Signed},
-    AccountId32, Chain, Error, Keypair,
+    AccountId32, At, Chain, Error, Keypair,
 };
 use starling_primitives::{
     api::RoundView,
     round::{BlockNumber, Phase},
-    RoundId, H256,
+    Balance, RoundId, H256,
 };
 use tokio::sync::watch;
 
@@ -88,6 +88,17 @@ pub struct Question {
     pub terms: Terms,
     /// The id of the response that the conversation goes on from.
     pub previous: Option<String>,
+}
+
+/// The cost of a question before it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quote {
+    /// The payments.
+    pub cost: Cost,
+    /// The amount that the caller's account can spend.
+    pub spendable: Balance,
+    /// What the chain accepts.
+    pub bounds: Bounds,
 }
 
 /// The marks by which a repeated request is known.
@@ -310,6 +321,18 @@ impl Desk {
         Ok(job)
     }
 
+    /// The cost of a question on these terms, and what its caller can spend. Sends nothing.
+    pub async fn quote(&self, caller: &Caller, terms: &Terms) -> Result<Quote, Failure> {
+        let (_, at, bounds) = self.node.best().await?;
+        let fee = fee(terms, &bounds, &caller.limits)?;
+        let account = caller.account();
+        Ok(Quote {
+            cost: cost(&at, fee, terms.max_responses).await?,
+            spendable: at.spendable(&account).await.map_err(unreachable)?,
+            bounds,
+        })
+    }
+
     /// The job with this round, if the desk has it.
     pub fn job_of(&self, round: RoundId) -> Option<Arc<Job>> {
         let jobs = lock(&self.jobs);
@@ -370,15 +393,7 @@ impl Desk {
         let unseen = self.unseen(caller);
         let (chain, at, bounds) = self.node.best().await?;
         let request = request(&question, &bounds, &caller.limits)?;
-        let (burnt, on_hold) = at
-            .request_cost(request.max_responses)
-            .await
-            .map_err(unreachable)?;
-        let cost = Cost {
-            fee: request.fee,
-            burnt,
-            on_hold,
-        };
+        let cost = cost(&at, request.fee, request.max_responses).await?;
         let open = at.open_rounds().await.map_err(unreachable)?;
         if u32::try_from(open.len()).map_or(true, |open| open >= bounds.max_open) {
             return Err(Failure::SwarmBusy);
@@ -521,9 +536,18 @@ impl Desk {
     }
 }
 
-/// The request of a question. Fails if the chain or the caller's limits do not allow it.
-fn request(question: &Question, bounds: &Bounds, limits: &Limits) -> Result<Request, Failure> {
-    let terms = &question.terms;
+/// The payments of a question with this fee.
+async fn cost(at: &At, fee: Balance, max_responses: u32) -> Result<Cost, Failure> {
+    let (burnt, on_hold) = at.request_cost(max_responses).await.map_err(unreachable)?;
+    Ok(Cost {
+        fee,
+        burnt,
+        on_hold,
+    })
+}
+
+/// The fee of a question. Fails if the caller's limits do not allow it.
+fn fee(terms: &Terms, bounds: &Bounds, limits: &Limits) -> Result<Balance, Failure> {
     let fee = terms.fee.unwrap_or(bounds.min_fee);
     if limits.max_fee.is_some_and(|most| fee > most) {
         return Err(Failure::InvalidValue {
@@ -531,6 +555,13 @@ fn request(question: &Question, bounds: &Bounds, limits: &Limits) -> Result<Requ
             message: "the fee of this model is above the limit of this API key".to_owned(),
         });
     }
+    Ok(fee)
+}
+
+/// The request of a question. Fails if the chain or the caller's limits do not allow it.
+fn request(question: &Question, bounds: &Bounds, limits: &Limits) -> Result<Request, Failure> {
+    let terms = &question.terms;
+    let fee = fee(terms, bounds, limits)?;
     if question.max_tokens > bounds.max_tokens {
         return Err(Failure::InvalidValue {
             param: "max_tokens".to_owned(),

@@ -22,6 +22,7 @@ use crate::{
     node::{unreachable, Node},
     outcome::Outcome,
     store::{self, Store},
+    survey::Survey,
 };
 
 /// The name of the caller of a gateway without keys.
@@ -37,6 +38,7 @@ pub struct Gateway {
     pub patience: Duration,
     /// The currency of the chain.
     pub currency: Currency,
+    pub(crate) survey: Survey,
     models: Vec<Terms>,
     callers: HashMap<String, Arc<Caller>>,
     local: Option<Arc<Caller>>,
@@ -126,6 +128,7 @@ impl Gateway {
         Ok(Arc::new(Self {
             models: config.terms(&currency)?,
             currency,
+            survey: Survey::default(),
             callers,
             local: local.map(|key| Arc::new(Caller::new(LOCAL, Limits::default(), key))),
             patience: Duration::from_secs(config.patience),
@@ -173,6 +176,24 @@ impl Gateway {
             .map(|model| self.model_object(model))
             .collect();
         json!({ "object": "list", "data": models })
+    }
+
+    /// The cost of a question to a model before it is asked.
+    pub async fn cost(&self, caller: &Caller, model: &str) -> Result<Value, Failure> {
+        let terms = self.model(model)?;
+        let quote = self.desk.quote(caller, terms).await?;
+        let cost = &quote.cost;
+        Ok(json!({
+            "object": "cost",
+            "model": terms.id,
+            "fee": cost.fee.to_string(),
+            "burnt": cost.burnt.to_string(),
+            "on_hold": cost.on_hold.to_string(),
+            "sum": cost.sum().to_string(),
+            "spendable": quote.spendable.to_string(),
+            "max_tokens": terms.max_tokens.min(quote.bounds.max_tokens),
+            "most_tokens": quote.bounds.max_tokens,
+        }))
     }
 
     /// Asks a question, or joins the earlier request that this one repeats. Returns before anything

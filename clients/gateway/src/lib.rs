@@ -19,12 +19,14 @@
 //! | [`store`] | requests and spending on disk |
 //! | [`desk`] | questions that are paid once and followed to their end |
 //! | [`gateway`], [`server`], [`mcp`] | callers and models, HTTP, MCP |
+//! | [`survey`], [`dashboard`] | what the dashboard reads, and its files |
 //! | [`metrics`] | counters for Prometheus |
 
 pub mod api_key;
 pub mod completion;
 pub mod config;
 pub mod conversation;
+pub mod dashboard;
 pub mod desk;
 pub mod failure;
 pub mod gateway;
@@ -38,6 +40,7 @@ pub mod responses;
 pub mod server;
 pub mod store;
 pub mod stream;
+pub mod survey;
 pub mod usage;
 
 /// The value at a path such as `/error/code`, or null.

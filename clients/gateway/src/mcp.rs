@@ -11,9 +11,7 @@ use std::{
     time::Duration,
 };
 
-use futures::future::try_join_all;
 use serde_json::{json, Value};
-use sp_core::crypto::Ss58Codec;
 use tokio::{sync::mpsc, time::timeout_at};
 
 use crate::{
@@ -23,7 +21,6 @@ use crate::{
     desk::{Caller, Identity, State},
     failure::Failure,
     gateway::{deadline, Asked, Asking, Gateway},
-    node::unreachable,
     outcome::Outcome,
     stream::details,
 };
@@ -380,27 +377,12 @@ async fn get_round(gateway: &Gateway, round: u64) -> Result<Value, Failure> {
 }
 
 async fn list_agents(gateway: &Gateway) -> Result<Value, Failure> {
-    let chain = gateway.desk.node.chain().await?;
-    let best = chain.best().await.map_err(unreachable)?;
-    let registered = best.registrations().await.map_err(unreachable)?;
-    let views = registered.iter().map(|(who, _)| best.agent(who));
-    let views = try_join_all(views).await.map_err(unreachable)?;
-    let agents: Vec<_> = registered
-        .iter()
-        .zip(views)
-        .map(|((who, agent), view)| {
-            let rating = view.map(|view| view.rating as f64 / (1u64 << 32) as f64);
-            json!({
-                "agent": who.to_ss58check(),
-                "model": agent.model_name(),
-                "active": agent.activation.is_some(),
-                "bond": agent.bond.to_string(),
-                "rating": rating,
-            })
-        })
-        .collect();
+    let listed = gateway.agents().await?;
+    let agents = at(&listed, "/data");
     let lines: Vec<_> = agents
-        .iter()
+        .as_array()
+        .into_iter()
+        .flatten()
         .map(|agent| {
             let state = if at(agent, "/active") == true {
                 "active"

@@ -24,7 +24,15 @@ const OUTCOMES: [(Ended, &str); 4] = [
 ];
 
 /// The endpoints with a counter.
-pub const ENDPOINTS: [&str; 5] = ["chat_completions", "responses", "rounds", "models", "mcp"];
+pub const ENDPOINTS: [&str; 7] = [
+    "chat_completions",
+    "responses",
+    "rounds",
+    "models",
+    "mcp",
+    "swarm",
+    "agents",
+];
 
 /// The statuses with a counter.
 const STATUSES: [u16; 10] = [200, 400, 401, 402, 403, 404, 424, 429, 500, 503];

@@ -6,7 +6,7 @@ use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time:
 use axum::{
     body::{to_bytes, Body},
     extract::{Path, Request as HttpRequest, State},
-    http::{header, HeaderMap, HeaderName, HeaderValue, Method, StatusCode},
+    http::{header, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri},
     middleware::{from_fn_with_state, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -21,6 +21,7 @@ use crate::{
     api_key,
     completion::{self, Answer},
     config::Config,
+    dashboard,
     desk::{self, Caller, Identity, Job},
     failure::Failure,
     gateway::{Asked, Asking, Gateway},
@@ -80,13 +81,18 @@ fn router(server: Arc<Server>, origins: &[String]) -> Router {
     Router::new()
         .route("/v1/models", get(models))
         .route("/v1/models/{id}", get(model))
+        .route("/v1/models/{id}/cost", get(cost))
         .route("/v1/chat/completions", post(chat))
         .route("/v1/responses", post(respond))
         .route("/v1/responses/{id}", get(response))
+        .route("/v1/swarm", get(swarm))
+        .route("/v1/agents", get(agents))
+        .route("/v1/rounds", get(rounds))
         .route("/v1/rounds/{id}", get(round))
         .route("/healthz", get(health))
         .route("/metrics", get(metrics))
         .route("/mcp", post(mcp))
+        .fallback(page)
         .layer(cors)
         .layer(from_fn_with_state(server.clone(), admit))
         .with_state(server)
@@ -230,6 +236,15 @@ async fn model(State(server): Shared, headers: HeaderMap, Path(id): Path<String>
         server.caller(&headers)?;
         let model = server.gateway.model(&id)?;
         Ok(Json(server.gateway.model_object(model)).into_response())
+    };
+    server.counted("models", work).await
+}
+
+async fn cost(State(server): Shared, headers: HeaderMap, Path(id): Path<String>) -> Response {
+    let work = async {
+        let caller = server.caller(&headers)?;
+        let cost = server.gateway.cost(&caller, &id).await?;
+        Ok(Json(cost).into_response())
     };
     server.counted("models", work).await
 }
@@ -398,6 +413,30 @@ async fn response(State(server): Shared, headers: HeaderMap, Path(id): Path<Stri
     server.counted("responses", work).await
 }
 
+async fn swarm(State(server): Shared, headers: HeaderMap) -> Response {
+    let work = async {
+        server.caller(&headers)?;
+        Ok(Json(server.gateway.swarm().await?).into_response())
+    };
+    server.counted("swarm", work).await
+}
+
+async fn agents(State(server): Shared, headers: HeaderMap) -> Response {
+    let work = async {
+        server.caller(&headers)?;
+        Ok(Json(server.gateway.agents().await?).into_response())
+    };
+    server.counted("agents", work).await
+}
+
+async fn rounds(State(server): Shared, headers: HeaderMap) -> Response {
+    let work = async {
+        server.caller(&headers)?;
+        Ok(Json(server.gateway.rounds().await?).into_response())
+    };
+    server.counted("rounds", work).await
+}
+
 async fn round(State(server): Shared, headers: HeaderMap, Path(id): Path<String>) -> Response {
     let work = async {
         server.caller(&headers)?;
@@ -406,6 +445,13 @@ async fn round(State(server): Shared, headers: HeaderMap, Path(id): Path<String>
         Ok(Json(outcome.report).into_response())
     };
     server.counted("rounds", work).await
+}
+
+async fn page(method: Method, uri: Uri) -> Response {
+    match method {
+        Method::GET | Method::HEAD => dashboard::respond(uri.path()),
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 async fn health(State(server): Shared) -> Response {

@@ -197,6 +197,7 @@ async fn programs_ask_over_http_and_pay_once_whatever_breaks() -> Result<()> {
     answers_many(&gateway).await?;
     answers_later(&gateway, &swarm).await?;
     speaks_mcp(&gateway, &swarm).await?;
+    shows_itself(&gateway).await?;
 
     // One request in `pays_once`, one in `streams`, four in `answers_many`, two in `answers_later`,
     // two in `speaks_mcp`.
@@ -384,6 +385,44 @@ async fn answers_later(gateway: &Gateway, swarm: &Swarm) -> Result<()> {
     });
     let refused = gateway.send("POST /v1/responses", &[], &nowhere).await?;
     refused.assert_failed(400, "invalid_value", false)
+}
+
+/// What the dashboard reads, and the dashboard itself.
+async fn shows_itself(gateway: &Gateway) -> Result<()> {
+    let state = gateway.get("/v1/swarm").await?.ok()?;
+    assert_eq!(state["currency"]["symbol"], "STAR", "{state}");
+    let rounds = gateway.get("/v1/rounds").await?.ok()?;
+    let listed = rounds["data"].as_array().context("no list")?;
+    let newest = listed.first().context("no round")?;
+    let next = state["next_round"].as_u64().context("no number")?;
+    assert_eq!(newest["round"], next - 1, "{rounds}");
+    assert_eq!(newest["phase"], "done", "{rounds}");
+    let ratings = newest["ratings"].as_array().context("no ratings")?;
+    assert!(!ratings.is_empty(), "{rounds}");
+    let agents = gateway.get("/v1/agents").await?.ok()?;
+    assert_eq!(agents["data"].as_array().map(Vec::len), Some(4), "{agents}");
+
+    let cost = gateway.get("/v1/models/starling/cost").await?.ok()?;
+    let amount = |name: &str| -> Result<u128> {
+        let text = cost[name].as_str().context("no amount")?;
+        Ok(text.parse()?)
+    };
+    let sum = amount("fee")? + amount("burnt")? + amount("on_hold")?;
+    assert_eq!(amount("sum")?, sum);
+    assert!(amount("spendable")? > sum, "{cost}");
+    let unknown = gateway.get("/v1/models/owl/cost").await?;
+    unknown.assert_failed(404, "model_not_found", false)?;
+
+    for path in ["/", "/round/0", "/page/app.js"] {
+        let page = gateway.get(path).await?;
+        assert_eq!(page.status, 200, "{path}");
+        let policy = "content-security-policy: default-src 'none'; script-src 'self';";
+        assert!(page.head.contains(policy), "{}", page.head);
+    }
+    assert_eq!(gateway.get("/nowhere").await?.status, 404);
+    let stranger = [("host", "evil.example")];
+    let refused = gateway.send("GET /", &stranger, &Value::Null).await?;
+    refused.assert_failed(403, "forbidden", false)
 }
 
 async fn speaks_mcp(gateway: &Gateway, swarm: &Swarm) -> Result<()> {
