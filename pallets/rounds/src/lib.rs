@@ -33,7 +33,7 @@ pub mod weights;
 
 pub use pallet::*;
 pub use silence::SilentPage;
-use silence::SILENCE;
+use silence::{SILENCE, SILENT_PAGE};
 pub use starling_primitives::round::{
     BlockNumber, Counts, Failure, Phase, Round, Settlement, Terms,
 };
@@ -857,7 +857,7 @@ pub mod pallet {
         /// Emits `Silent`. Errors: `BadOrigin` with any signature, `AlreadyReported`.
         #[pallet::call_index(7)]
         #[pallet::weight((
-            T::WeightInfo::report().saturating_mul(u64::from(SilentPage::get()).saturating_add(1)),
+            T::WeightInfo::report().saturating_mul(u64::from(SILENT_PAGE).saturating_add(1)),
             DispatchClass::Mandatory,
         ))]
         pub fn silence(

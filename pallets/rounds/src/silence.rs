@@ -25,7 +25,9 @@ use crate::{
 pub(crate) const SILENCE: InherentIdentifier = *b"strlslnt";
 
 /// Maximum number of silent agents that a block reports.
-pub type SilentPage = ConstU32<4>;
+pub(crate) const SILENT_PAGE: u32 = 4;
+/// The same as a type.
+pub type SilentPage = ConstU32<SILENT_PAGE>;
 
 /// Number of blocks that a silent agent rests at least.
 const REST: BlockNumber = 600;
@@ -128,7 +130,7 @@ impl<T: Config> Pallet<T> {
         let id = Unheard::<T>::get().first().copied()?;
         let silent = Rounds::<T>::get(id).map_or_else(Default::default, |round| {
             let agents = T::Agents::active();
-            let page = SilentPage::get() as usize;
+            let page = SILENT_PAGE as usize;
             let silent = agents.filter(|who| Self::is_silent(id, &round, who));
             BoundedVec::truncate_from(silent.take(page).collect())
         });

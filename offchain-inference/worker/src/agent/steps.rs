@@ -3,7 +3,7 @@
 //! Auxiliary processing around the primary module (arXiv 2409.08386, section 3.1). A step that
 //! fails is skipped: it never costs the round.
 
-use minijinja::{context, Environment, Value};
+use minijinja::{context, Environment};
 
 use super::{
     arithmetic,
@@ -50,7 +50,10 @@ fn run(
     };
     match step {
         Step::Template { template } => {
-            let history = Value::from_serialize(&history);
+            let history: Vec<_> = history
+                .iter()
+                .map(|turn| turn.map(str::to_owned).to_vec())
+                .collect();
             let variables = context! { history, prompt, text, round => request.round };
             Environment::new()
                 .render_str(template.as_str(), variables)
