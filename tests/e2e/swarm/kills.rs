@@ -8,10 +8,8 @@ use std::{collections::BTreeMap, env, str::FromStr, time::Duration};
 
 use anyhow::{ensure, Context, Result};
 use futures::future::try_join_all;
-use sp_core::{
-    bytes::to_hex,
-    hashing::{blake2_64, twox_128},
-};
+use sp_core::bytes::to_hex;
+use sp_io::hashing::{blake2_256, twox_128};
 use starling_primitives::{round::Phase, Balance};
 use starling_runtime::UNIT;
 use starling_tests::{
@@ -41,9 +39,10 @@ fn variable<T: FromStr>(name: &str, default: T) -> Result<T> {
 
 /// The victim of a kill, and the moment after its round is opened.
 fn drawn(seed: u64, kill: u32) -> (usize, Duration) {
-    let drawn = u64::from_le_bytes(blake2_64(
-        &[seed, kill.into()].map(u64::to_le_bytes).concat(),
-    ));
+    let hash = blake2_256(&[seed, kill.into()].map(u64::to_le_bytes).concat());
+    let drawn = hash
+        .iter()
+        .fold(0, |sum: u64, byte| (sum << 1) ^ u64::from(*byte));
     let victim = usize::try_from(drawn % NAMES.len() as u64).unwrap_or_default();
     (victim, Duration::from_millis(drawn / 4 % LATEST))
 }
