@@ -33,7 +33,7 @@ use sp_keyring::Sr25519Keyring::{self, Alice, Bob, Charlie, Dave, Eve};
 use sp_runtime::{
     generic::{Digest, DigestItem},
     traits::{BlakeTwo256, Hash as _, Header as _},
-    ApplyExtrinsicResult, MultiAddress, MultiSignature, StateVersion,
+    ApplyExtrinsicResult, MultiAddress, MultiSignature, Permill, StateVersion,
 };
 use starling_primitives::{
     api::{runtime_decl_for_rounds_api::RoundsApiV2, Task},
@@ -370,9 +370,17 @@ fn with_an_open_round() -> Chain {
 }
 
 /// Asserts that the state of the old runtime is unchanged.
+/// The parameters of the first release, which its chains keep.
+fn old_parameters() -> starling_runtime::parameters::Parameters {
+    let mut parameters = Preset::Dev.parameters();
+    parameters.rewards.loser = Permill::from_percent(10);
+    parameters.rewards.forfeits = Permill::from_percent(20);
+    parameters
+}
+
 fn assert_old_state(chain: &mut Chain) {
     chain.state.execute_with(|| {
-        assert_eq!(Parameters::in_force(), Preset::Dev.parameters());
+        assert_eq!(Parameters::in_force(), old_parameters());
         let view = Rounds::round_view(ROUND).unwrap();
         assert_eq!(view.round.phase, Phase::Committing);
         assert_eq!(view.round.terms.fee, FEE);

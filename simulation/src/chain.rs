@@ -8,7 +8,10 @@
 use anyhow::{anyhow, bail, ensure, Context, Result};
 use codec::Encode;
 use frame_support::{
-    dispatch::GetDispatchInfo, storage::with_transaction_unchecked, weights::Weight,
+    dispatch::GetDispatchInfo,
+    inherent::{InherentData, ProvideInherent},
+    storage::with_transaction_unchecked,
+    weights::Weight,
 };
 use pallet_protocol_parameters::InForce;
 use sp_consensus_aura::{Slot, AURA_ENGINE_ID};
@@ -28,7 +31,7 @@ use starling_runtime::{
     configs::RuntimeBlockWeights,
     parameters::{Parameters, Preset},
     AccountId, AgentsConfig, Balance, BalancesConfig, BlockNumber, Executive, Header,
-    ParametersConfig, Runtime, RuntimeCall, RuntimeGenesisConfig, Session, SessionConfig,
+    ParametersConfig, Rounds, Runtime, RuntimeCall, RuntimeGenesisConfig, Session, SessionConfig,
     SignedPayload, System, UncheckedExtrinsic, SLOT_DURATION, UNIT,
 };
 
@@ -390,7 +393,8 @@ fn execute(
         now: slot * SLOT_DURATION,
     });
     let reveal = output.map(|output| RuntimeCall::Beacon(pallet_beacon::Call::reveal { output }));
-    for call in [now].into_iter().chain(reveal) {
+    let silence = Rounds::create_inherent(&InherentData::new()).map(RuntimeCall::Rounds);
+    for call in [now].into_iter().chain(reveal).chain(silence) {
         let inherent = Executive::apply_extrinsic(UncheckedExtrinsic::new_bare(call));
         assert!(
             matches!(inherent, Ok(Ok(()))),

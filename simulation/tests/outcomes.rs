@@ -273,8 +273,8 @@ fn a_withholding_ring_has_nothing_to_choose_where_all_rank_all_and_else_earns_le
     // to its end.
     let later = cell(withholding, 0.4)?.blocks - cell(ring, 0.4)?.blocks;
     assert!(later < 1.01, "{later} blocks");
-    let withholding = cell_of(three_rankings(), withholding, 0.4, 4)?;
-    let ring = cell_of(three_rankings(), ring, 0.4, 4)?;
+    let withholding = cell_of(three_rankings(), withholding, 0.4, 12)?;
+    let ring = cell_of(three_rankings(), ring, 0.4, 12)?;
     assert!(
         withholding.blocks > ring.blocks + 1.01,
         "nothing was withheld"
@@ -323,16 +323,18 @@ fn a_grinding_author_gets_seats_and_no_more_than_it_has_agents() -> Result<()> {
 }
 
 #[test]
-fn silence_is_reported_and_stops_no_round() -> Result<()> {
-    let cell = cell(Attack::Agents(Kind::Silent), 0.2)?;
-    let fine = Preset::Production.parameters().min_ticket as f64 / UNIT as f64;
+fn silence_is_reported_once_and_delays_no_round_after_that() -> Result<()> {
+    let silent = cell(Attack::Agents(Kind::Silent), 0.2)?;
+    let honest = cell(Attack::Agents(Kind::Honest), 0.2)?;
+    assert!(silent.attacker_income.abs() < 1e-6, "it rests");
+    assert!(silent.honest_income > 0.0, "{}", silent.honest_income);
+    assert_eq!((silent.no_winner, silent.refused), (0.0, 0.0));
     assert!(
-        (cell.attacker_income + fine).abs() < 1e-6,
-        "it loses {} a round",
-        -cell.attacker_income
+        silent.blocks < honest.blocks + 0.1,
+        "{} blocks instead of {}",
+        silent.blocks,
+        honest.blocks
     );
-    assert!(cell.honest_income > 0.0, "{}", cell.honest_income);
-    assert_eq!((cell.no_winner, cell.refused), (0.0, 0.0));
     Ok(())
 }
 
@@ -560,8 +562,9 @@ fn the_same_seed_gives_the_same_rounds() -> Result<()> {
         let mut swarm = Swarm::new(Config::new(short(Preset::Production), agents, seed))?;
         swarm.play()?;
         let played = swarm.play()?;
-        let hashes: Vec<_> = played.blocks.iter().map(|block| block.hash).collect();
-        Ok((played.scores, played.winner, hashes))
+        // The hashes of blocks differ, because the authors' proofs have random nonces. Nothing
+        // follows from them.
+        Ok((played.scores, played.winner, played.weights))
     };
     assert_eq!(play(1)?, play(1)?);
     assert_ne!(play(1)?.0, play(2)?.0);

@@ -379,6 +379,24 @@ mod benchmarks {
     }
 
     #[benchmark]
+    fn silence(n: Linear<0, { SILENT_PAGE }>) {
+        let id = open::<T>(T::MaxResponses::get());
+        let agents: Vec<_> = (0..n)
+            .map(|index| enrol::<T>(index, &get::<T>(id), 2))
+            .collect();
+        Rounds::<T>::mutate_extant(id, |round| {
+            round.terms.activations = u64::MAX;
+            round.phase = Phase::Revealing;
+        });
+        Unheard::<T>::put(BoundedVec::truncate_from(vec![id]));
+
+        #[extrinsic_call]
+        _(RawOrigin::None, id, BoundedVec::truncate_from(agents));
+
+        assert_eq!(Resting::<T>::count(), n);
+    }
+
+    #[benchmark]
     fn reveal(b: Linear<1, { T::MaxResponse::get() }>) {
         let id = revealing::<T>(2, b);
         let who = agent::<T>(0);

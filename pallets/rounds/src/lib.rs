@@ -857,7 +857,7 @@ pub mod pallet {
         /// Emits `Silent`. Errors: `BadOrigin` with any signature, `AlreadyReported`.
         #[pallet::call_index(7)]
         #[pallet::weight((
-            T::WeightInfo::report().saturating_mul(u64::from(SILENT_PAGE).saturating_add(1)),
+            T::WeightInfo::silence(SILENT_PAGE),
             DispatchClass::Mandatory,
         ))]
         pub fn silence(

@@ -66,25 +66,6 @@ impl Swarm {
         Ok(())
     }
 
-    /// Lets others report the agents that kept silent, one each.
-    pub(super) fn report_silence(&mut self, id: RoundId, drafts: &mut [Draft]) -> Result<()> {
-        let silent = |draft: &Draft| draft.answer == Some(Answer::Silence);
-        let (silent, others): (Vec<usize>, Vec<usize>) =
-            (0..drafts.len()).partition(|index| silent(&drafts[*index]));
-        let unreported = silent.into_iter().filter(|index| !drafts[*index].reported);
-        let pairs: Vec<(usize, usize)> = others.into_iter().zip(unreported).collect();
-        for (reporter, index) in pairs {
-            let report = RuntimeCall::Rounds(pallet_rounds::Call::report {
-                round: id,
-                agent: self.accounts[index].clone(),
-            });
-            let report = self.chain.sign(&self.members[reporter].keys, report)?;
-            self.pool.push((Some(reporter), report));
-            drafts[index].reported = true;
-        }
-        Ok(())
-    }
-
     pub(super) fn reveal(
         &mut self,
         id: RoundId,

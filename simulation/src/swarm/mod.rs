@@ -155,8 +155,6 @@ struct Draft {
     /// Its decisions about commit, reveal, scores and disclosure.
     moves: [Option<Move>; 4],
     scores: Option<CommittedScores>,
-    /// True if others have reported its silence.
-    reported: bool,
 }
 
 /// A message that waits for a block, with the agent that sent it; none for the requester.
@@ -323,9 +321,6 @@ impl Swarm {
             .read(|| pallet_rounds::Rounds::<Runtime>::get(id))
             .context("an open round is stored")?;
         self.send_late(id, round.phase, drafts)?;
-        if round.phase > pallet_rounds::Phase::Committing {
-            self.report_silence(id, drafts)?;
-        }
         match round.phase {
             pallet_rounds::Phase::Committing => self.answer(id, drafts),
             pallet_rounds::Phase::Revealing => self.reveal(id, &round, drafts),

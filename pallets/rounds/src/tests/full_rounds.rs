@@ -29,6 +29,8 @@ fn inside(id: u64) -> Vec<AccountId> {
 fn the_lowest_draws_stay_in_whatever_order_they_come() {
     for reverse in [false, true] {
         run(|| {
+            // Bonds of the request's own block do not count.
+            next_block();
             let id = ask_with(FEE, 4, 4).unwrap();
             next_block();
             let order = by_draw(id);
@@ -49,6 +51,7 @@ fn the_lowest_draws_stay_in_whatever_order_they_come() {
 #[test]
 fn a_displaced_agent_gets_everything_back_and_is_not_waited_for() {
     run(|| {
+        next_block();
         let id = ask_with(FEE, 4, 4).unwrap();
         next_block();
         let order = by_draw(id);
@@ -82,6 +85,7 @@ fn a_displaced_agent_gets_everything_back_and_is_not_waited_for() {
 #[test]
 fn a_higher_draw_does_not_get_in() {
     run(|| {
+        next_block();
         let id = ask_with(FEE, 4, 4).unwrap();
         next_block();
         let order = by_draw(id);
@@ -103,6 +107,7 @@ fn sybils_that_come_first_do_not_keep_a_larger_bond_out() {
                 });
                 blocks(*round);
                 register(9, 100 * BOND).unwrap();
+                next_block();
                 let id = match ask_with(FEE, 4, 4) {
                     Ok(id) => id,
                     Err(_) => return false,

@@ -161,6 +161,7 @@ fn a_request_cannot_be_cancelled() {
         "commit_scores",
         "disclose",
         "report",
+        "silence",
     ];
     assert_eq!(Call::<Test>::get_call_names(), calls);
 }
