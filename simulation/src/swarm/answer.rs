@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use rand::{seq::IndexedRandom, Rng};
 use starling_primitives::{messages::Message, sealing::Format, RoundId};
-use starling_runtime::{configs::MAX_RESPONSE, Runtime, RuntimeCall, UncheckedExtrinsic};
+use starling_runtime::{configs::MAX_RESPONSE, Runtime, UncheckedExtrinsic};
 
 use super::{any_owes, message, open, Draft, Swarm};
 use crate::behaviour::{Answer, Move, Revealing};

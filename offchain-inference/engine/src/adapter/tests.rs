@@ -45,12 +45,15 @@ fn targets(config: &Config) -> Vec<Target> {
         .collect()
 }
 
+/// Rows, columns and values of a matrix.
+type Dense = (usize, usize, Vec<f32>);
+
 /// An adapter's files in the making, so that they can be wrong.
 #[derive(Clone)]
 struct Draft {
     architecture: &'static str,
     /// A and B by layer and target: rows, columns, values.
-    pairs: BTreeMap<(usize, Target), [(usize, usize, Vec<f32>); 2]>,
+    pairs: BTreeMap<(usize, Target), [Dense; 2]>,
     settings: Value,
     metadata: HashMap<String, String>,
     /// More tensors, by name.
