@@ -50,7 +50,7 @@ pub enum Key {
 
 #[derive(clap::Args)]
 pub struct Serve {
-    /// Address to listen on; without a [[key]] in the configuration only of this machine
+    /// Address to listen on; without a `[[key]]` in the configuration only of this machine
     #[arg(long, default_value = LISTEN, value_name = "ADDRESS")]
     listen: SocketAddr,
     /// Configuration with keys, models, hosts and origins
