@@ -54,7 +54,7 @@ fn an_adapter_is_read_with_the_configuration() {
             "candle",
         ),
         ("model = \"m\"\nbase_unknown = true", "`adapter`"),
-        ("model = \"m\"\nadapter = 3", "adapter"),
+        ("model = \"m\"\nadapter = 3", "integer `3`"),
         (
             "model = \"m\"\nshards = true\nadapter = \"known\"",
             "adapter",

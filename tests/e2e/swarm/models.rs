@@ -9,7 +9,7 @@ use super::{
     account, complete, expert,
     honest::{check_settlement, texts},
     keys,
-    oracle::Scores,
+    oracle::{Scores, TODAY},
     Swarm,
 };
 
@@ -74,7 +74,7 @@ async fn four_agents_with_two_models_answer_and_rank() -> Result<()> {
         );
     }
     assert!(Scores::of(&view).is_complete(), "{view:?}");
-    check_settlement(&swarm, &api, &at, &view).await
+    check_settlement(&swarm, &api, &at, &view, TODAY).await
 }
 
 /// The format of SmolLM2's training conversations.

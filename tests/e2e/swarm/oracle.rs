@@ -191,9 +191,33 @@ fn has_delivered(response: &ResponseView<AccountId>) -> bool {
     response.text.is_some() && response.scores.is_some()
 }
 
+/// What losers leave, in parts per million.
+#[derive(Clone, Copy)]
+pub struct Losers {
+    /// The part of a ticket that a loser forfeits.
+    pub forfeit: u128,
+    /// The part of it that returns to the pot.
+    pub returned: u128,
+}
+
+/// The parameters of chains that begin with this release.
+pub const TODAY: Losers = Losers {
+    forfeit: 1_000_000,
+    returned: 0,
+};
+/// Those of the first release, which its chains keep.
+pub const FIRST_RELEASE: Losers = Losers {
+    forfeit: 100_000,
+    returned: 200_000,
+};
+
 /// Transfers of a round with a winner. `ratings` are those before the round, with 32 fractional
 /// bits.
-pub fn settle(view: &RoundView<AccountId>, ratings: &BTreeMap<AccountId, u64>) -> Settlement {
+pub fn settle(
+    view: &RoundView<AccountId>,
+    ratings: &BTreeMap<AccountId, u64>,
+    losers: Losers,
+) -> Settlement {
     let scores = Scores::of(view);
     // A hash decides between equal responses, which is left to the chain.
     let winner = if scores.gap() > 1e-6 {
@@ -210,10 +234,11 @@ pub fn settle(view: &RoundView<AccountId>, ratings: &BTreeMap<AccountId, u64>) -
     let lost = |response: &ResponseView<AccountId>| match &response.text {
         None => ticket,
         Some(_) if Some(&response.agent) == winner.as_ref() => 0,
-        Some(_) => ticket,
+        Some(_) => share(losers.forfeit, ticket),
     };
     let forfeits: Balance = view.responses.iter().map(lost).sum();
-    let pot = fee + subsidy;
+    let into_pot = share(losers.returned, forfeits);
+    let pot = fee + subsidy + into_pot;
     let rankers = share(200_000, pot);
     let points = |response: &ResponseView<AccountId>| {
         let ranked = response.scores.is_some() && response.weight.is_some_and(|weight| weight > 0);
@@ -240,7 +265,7 @@ pub fn settle(view: &RoundView<AccountId>, ratings: &BTreeMap<AccountId, u64>) -
         let gain = (ranked + won) as i128 - (lost(response) + penalty) as i128;
         settlement.gains.insert(response.agent.clone(), gain);
     }
-    settlement.treasury = (pot - paid + forfeits + slashed) as i128;
+    settlement.treasury = (pot - paid + forfeits - into_pot + slashed) as i128;
     settlement
 }
 
