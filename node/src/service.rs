@@ -32,6 +32,8 @@ use sp_core::storage::Storage;
 use sp_keystore::KeystorePtr;
 use sp_runtime::traits::Block as _;
 use sp_timestamp::InherentDataProvider as TimestampProvider;
+use starling_guard::Guard;
+use starling_inherents::{Author, Votes};
 use starling_network::Protocols;
 use starling_runtime::{apis::RuntimeApi, opaque::Block, Hash};
 use starling_watch::{rounds, Clock};
@@ -331,6 +333,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
     )?;
 
     let role = config.role;
+    let base = config.base_path.config_dir(config.chain_spec.id());
     let force_authoring = config.force_authoring;
     let name = config.network.node_name.clone();
     let enable_grandpa = !config.disable_grandpa;
@@ -366,6 +369,10 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
     })?;
     task_manager.keep_alive(endpoints.serve(&methods)?);
 
+    let guard = match role.is_authority() && enable_grandpa {
+        true => Some(guard(&mut task_manager, &base, voter_state.clone(), &link)?),
+        false => None,
+    };
     let running = Running {
         client,
         pool: transaction_pool,
@@ -377,7 +384,17 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
         prometheus,
     };
     if role.is_authority() {
-        running.author(slot_duration, select_chain, block_import, force_authoring)?;
+        let votes = Votes::default();
+        let follow = votes.clone().follow(link.justification_stream());
+        let spawner = task_manager.spawn_handle();
+        spawner.spawn("votes", Some("starling"), follow);
+        running.author(
+            slot_duration,
+            select_chain,
+            block_import,
+            votes,
+            force_authoring,
+        )?;
     }
     if enable_grandpa {
         let config = sc_consensus_grandpa::Config {
@@ -387,14 +404,34 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
             local_role: role,
             name: Some(name),
             // A full node follows the votes but casts none.
-            keystore: role.is_authority().then(|| keystore_container.keystore()),
+            keystore: guard.map(|guard| guard.over(keystore_container.keystore())),
             telemetry: handle(&telemetry),
             protocol_name: grandpa_protocol,
         };
         running.vote(config, link, grandpa_notifications, voter_state)?;
+    } else {
+        // Its protocol is offered to peers: without a reader, litep2p ends each connection.
+        task_manager.keep_alive(grandpa_notifications);
     }
 
     Ok(task_manager)
+}
+
+/// Keeps this node from contradicting votes that it has forgotten.
+fn guard(
+    task_manager: &mut TaskManager,
+    base: &Path,
+    voter_state: SharedVoterState,
+    link: &LinkHalf<Block, FullClient, FullSelectChain>,
+) -> Result<Arc<Guard>, ServiceError> {
+    let guard = Guard::open(&base.join("last-vote"))
+        .map_err(|error| ServiceError::Application(error.into()))?;
+    let set = link.shared_authority_set().clone();
+    let watch = guard.clone().watch(voter_state, move || set.set_id());
+    let spawner = task_manager.spawn_handle();
+    spawner.spawn("vote-guard", Some("starling"), watch);
+    task_manager.keep_alive(guard.until_end());
+    Ok(guard)
 }
 
 /// Builds the RPC methods for each server.
@@ -436,12 +473,13 @@ struct Running<'a> {
 }
 
 impl Running<'_> {
-    /// Authors blocks with Aura.
+    /// Authors blocks with Aura, and brings `votes` on chain in them.
     fn author(
         &self,
         slot_duration: SlotDuration,
         select_chain: FullSelectChain,
         block_import: GrandpaBlockImport<FullBackend, Block, FullClient, FullSelectChain>,
+        votes: Votes,
         force_authoring: bool,
     ) -> Result<(), ServiceError> {
         let proposer_factory = sc_basic_authorship::ProposerFactory::new(
@@ -451,6 +489,7 @@ impl Running<'_> {
             self.prometheus.as_ref(),
             self.telemetry.clone(),
         );
+        let author = Author::new(self.client.clone(), self.keystore.clone());
         let aura = sc_consensus_aura::start_aura::<AuraPair, _, _, _, _, _, _, _, _, _, _>(
             StartAuraParams {
                 slot_duration,
@@ -460,8 +499,13 @@ impl Running<'_> {
                 proposer_factory,
                 sync_oracle: self.sync.clone(),
                 justification_sync_link: self.sync.clone(),
-                create_inherent_data_providers: move |_, ()| async move {
-                    Ok(inherent_data(slot_duration))
+                create_inherent_data_providers: move |parent, ()| {
+                    let (author, votes) = (author.clone(), votes.clone());
+                    async move {
+                        let (slot, timestamp) = inherent_data(slot_duration);
+                        let output = author.output(parent, *slot);
+                        Ok((slot, timestamp, output, votes))
+                    }
                 },
                 force_authoring,
                 backoff_authoring_blocks: None::<()>,

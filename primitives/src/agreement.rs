@@ -6,24 +6,25 @@ use crate::{selection::Tally, Score};
 /// A ranker's agreement with the others over its pairs: `c = agreed / pairs`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Agreement {
-    /// Pairs in the same order by the ranker and by the other rankers' means.
+    /// Pairs in the same order by the ranker and by the other rankers' weighted means.
     pub agreed: u32,
     /// All pairs of responses that the ranker scored.
     pub pairs: u32,
 }
 
-/// Counts the pairs of `scored`, which holds the ranker's score of each response with the
-/// response's tally, that score included.
+/// Counts the pairs of `scored`, which holds the score of each response by a ranker of this weight
+/// with the response's tally, that score included.
 ///
-/// Equal scores never agree. Neither do pairs that the others cannot order, because their means are
-/// equal or nobody else scored one of the two. A ranker that says nothing, or has nobody to agree
-/// with, must not earn.
-pub fn agreement(scored: &[(Score, Tally)]) -> Agreement {
+/// The others' means are weighted: rankers without weight decide nobody's pay. Equal scores never
+/// agree. Neither do pairs that the others cannot order, because their means are equal or nobody
+/// else with weight scored one of the two. A ranker that says nothing, or has nobody to agree with,
+/// must not earn.
+pub fn agreement(weight: u64, scored: &[(Score, Tally)]) -> Agreement {
     let mut agreement = Agreement::default();
     for (index, first) in scored.iter().enumerate() {
         for second in scored.iter().skip(index.saturating_add(1)) {
             agreement.pairs = agreement.pairs.saturating_add(1);
-            if agree(first, second) {
+            if agree(weight, first, second) {
                 agreement.agreed = agreement.agreed.saturating_add(1);
             }
         }
@@ -44,21 +45,18 @@ pub fn points(rating: u64, agreement: Agreement) -> u64 {
         .map_or(0, |points| u64::try_from(points).unwrap_or(u64::MAX))
 }
 
-fn agree((own_a, tally_a): &(Score, Tally), (own_b, tally_b): &(Score, Tally)) -> bool {
+fn agree(
+    weight: u64,
+    (own_a, tally_a): &(Score, Tally),
+    (own_b, tally_b): &(Score, Tally),
+) -> bool {
     let own = own_a.cmp(own_b);
-    let (total_a, count_a) = others(*own_a, tally_a);
-    let (total_b, count_b) = others(*own_b, tally_b);
-    let left = total_a.saturating_mul(count_b);
-    let right = total_b.saturating_mul(count_a);
-    own.is_ne() && count_a > 0 && count_b > 0 && left.cmp(&right) == own
-}
-
-/// Sum and number of the other rankers' scores.
-fn others(own: Score, tally: &Tally) -> (u64, u64) {
-    (
-        tally.total.saturating_sub(own.0.into()).into(),
-        tally.count.saturating_sub(1).into(),
-    )
+    let others_a = tally_a.without(weight, *own_a);
+    let others_b = tally_b.without(weight, *own_b);
+    own.is_ne()
+        && others_a.disclosed > 0
+        && others_b.disclosed > 0
+        && others_a.compare(&others_b) == own
 }
 
 #[cfg(test)]
@@ -84,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_ranker_that_orders_like_the_others_gets_its_rating() {
-        let all = agreement(&scored(&[(1, &[5, 6]), (2, &[7, 8]), (3, &[9, 9])]));
+        let all = agreement(ONE, &scored(&[(1, &[5, 6]), (2, &[7, 8]), (3, &[9, 9])]));
         assert_eq!(
             all,
             Agreement {
@@ -97,7 +95,7 @@ mod tests {
 
     #[test]
     fn equal_scores_never_agree() {
-        let flat = agreement(&scored(&[(4, &[5]), (4, &[7]), (4, &[9])]));
+        let flat = agreement(ONE, &scored(&[(4, &[5]), (4, &[7]), (4, &[9])]));
         assert_eq!(
             flat,
             Agreement {
@@ -105,7 +103,7 @@ mod tests {
                 pairs: 3
             }
         );
-        let equal_means = agreement(&scored(&[(4, &[5]), (6, &[5])]));
+        let equal_means = agreement(ONE, &scored(&[(4, &[5]), (6, &[5])]));
         assert_eq!(
             equal_means,
             Agreement {
@@ -114,7 +112,7 @@ mod tests {
             }
         );
         assert_eq!(points(ONE, flat), 0);
-        let equal_to_both = agreement(&scored(&[(4, &[5]), (4, &[5])]));
+        let equal_to_both = agreement(ONE, &scored(&[(4, &[5]), (4, &[5])]));
         assert_eq!(
             equal_to_both.agreed, 0,
             "not even where the others do the same"
@@ -123,13 +121,43 @@ mod tests {
 
     #[test]
     fn nobody_agrees_alone() {
-        let alone = agreement(&scored(&[(4, &[]), (6, &[5]), (9, &[7])]));
+        let alone = agreement(ONE, &scored(&[(4, &[]), (6, &[5]), (9, &[7])]));
         assert_eq!(
             alone,
             Agreement {
                 agreed: 1,
                 pairs: 3
             }
+        );
+    }
+
+    #[test]
+    fn rankers_without_weight_order_nothing() {
+        let tally = |honest: u16, liars: u16| {
+            let mut tally = Tally::default();
+            tally.add(ONE, Score(honest));
+            tally.add(ONE / 3, Score(honest));
+            (0..5).for_each(|_| tally.add(0, Score(liars)));
+            tally
+        };
+        let (low, high) = (tally(1, 9), tally(9, 1));
+        let of = |weight, first, second| {
+            agreement(weight, &[(Score(first), low), (Score(second), high)]).agreed
+        };
+        assert_eq!(
+            of(ONE / 3, 1, 9),
+            1,
+            "an honest ranker agrees with the other one"
+        );
+        assert_eq!(
+            of(0, 9, 1),
+            0,
+            "five that weigh nothing do not agree with each other"
+        );
+        assert_eq!(
+            of(0, 1, 9),
+            1,
+            "one that weighs nothing may agree with the others"
         );
     }
 
@@ -176,7 +204,7 @@ mod tests {
             let unlike: Vec<_> = means.iter().rev().enumerate().map(|(i, x)| own(i, *x)).collect();
             let count = |list: &[(u16, [u16; 1])]| {
                 let list: Vec<(u16, &[u16])> = list.iter().map(|(a, b)| (*a, &b[..])).collect();
-                agreement(&scored(&list))
+                agreement(ONE, &scored(&list))
             };
             prop_assert_eq!(count(&like).agreed, count(&like).pairs);
             prop_assert_eq!(count(&unlike).agreed, 0);

@@ -36,9 +36,10 @@ impl<AccountId: Encode> Slot<'_, AccountId> {
     }
 }
 
-/// `H(domain ‖ round ‖ hash of the last Committing block ‖ H(revealed keys, in agent order))`.
+/// `H(domain ‖ round ‖ randomness after the last Committing block ‖ H(revealed keys, in agent
+/// order))`.
 ///
-/// This hash is fixed before any key is public, and the keys are bound before this hash exists.
+/// This randomness is fixed before any key is public, and the keys are bound before it exists.
 pub fn assignment_seed(round: RoundId, last_committing: H256, keys: &[Secret]) -> H256 {
     let keys: Vec<u8> = keys.concat();
     let preimage = (SEED_DOMAIN, round, last_committing, blake2_256(&keys));

@@ -13,7 +13,7 @@ use crate::{Balance, RoundId};
 
 const DOMAIN: &[u8] = b"starling/draw/1";
 
-/// `H(hash of the request's block ‖ round ‖ agent) / bond`. Lower is better.
+/// `H(randomness after the request's block ‖ round ‖ agent) / bond`. Lower is better.
 pub fn draw<AccountId: Encode>(
     request_block: H256,
     round: RoundId,
@@ -24,4 +24,39 @@ pub fn draw<AccountId: Encode>(
     U256::from_big_endian(&hash)
         .checked_div(bond.into())
         .unwrap_or(U256::MAX)
+}
+
+/// Number of agents that a round with so many places displaces, at least in the mean, if `active`
+/// agents with random draws come one after the other: `n · ⌈log2(active / n)⌉`, above the exact
+/// `Σ n / i` over `i` from `n + 1` to `active`.
+pub fn displaced(places: u32, active: u32) -> u32 {
+    let ratio = active.div_ceil(places.max(1)).max(1);
+    let doublings = ratio
+        .checked_next_power_of_two()
+        .map_or(u32::BITS, u32::ilog2);
+    places.saturating_mul(doublings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_fewer_are_displaced_than_in_the_mean(places in 1..600u32, active in 0..3_000u32) {
+            let mean: f64 = (places + 1..=active).map(|i| f64::from(places) / f64::from(i)).sum();
+            let bound = f64::from(displaced(places, active));
+            prop_assert!(mean <= bound, "{mean} and {bound}");
+            prop_assert!(active > places || bound == 0.0);
+        }
+    }
+
+    #[test]
+    fn any_numbers_have_a_bound() {
+        assert_eq!(displaced(0, u32::MAX), 0);
+        assert_eq!(displaced(1, u32::MAX), 32);
+        assert_eq!(displaced(u32::MAX, u32::MAX), 0);
+        assert_eq!(displaced(u32::MAX / 2, u32::MAX), u32::MAX - 1);
+    }
 }

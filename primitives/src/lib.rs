@@ -19,6 +19,7 @@
 //! | [`rewards`] | splitting a pot [4.1.1] |
 //! | [`slots`] | the price of a slot for an open round |
 //! | [`ticket`] | the price of a ticket [4.1] |
+//! | [`chat`] | a conversation as the prompt of a round |
 //! | [`rules`] | the rules that the parameters of a chain keep together |
 //! | [`deadline`] | the condition under which a deadline counts |
 //!
@@ -34,6 +35,8 @@ extern crate alloc;
 pub mod agreement;
 pub mod api;
 pub mod assignment;
+pub mod beacon;
+pub mod chat;
 pub mod commitment;
 pub mod crypto;
 pub mod deadline;

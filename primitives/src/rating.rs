@@ -25,8 +25,9 @@ use crate::{
     TypeInfo,
 )]
 pub enum Mean {
-    /// The *other* rankers' scores, at least two; with fewer the response does not count. With its
-    /// own score in the mean, a lone ranker would have `σ = 0`.
+    /// The *other* rankers' scores by their weights, at least two scores; with fewer, or without
+    /// weight, the response does not count. With its own score in the mean, a lone ranker would
+    /// have `σ = 0`; without weights, a majority that weighs nothing would rate everybody.
     #[codec(index = 0)]
     OfOthers,
     /// All rankers' scores, as in the paper.
@@ -57,24 +58,28 @@ pub struct Deviations {
     pub count: u32,
 }
 
-/// Adds `d_ij² = (x_ij − x̄_j)²` for one response that the ranker scored. `tally` holds all scores
-/// of the response, this one included.
-pub fn deviate(deviations: &mut Deviations, score: Score, tally: &Tally, mean: Mean) {
-    let (count, total) = match mean {
-        Mean::OfOthers => (
-            tally.count.saturating_sub(1),
-            tally.total.saturating_sub(score.0.into()),
-        ),
-        Mean::OfAll => (tally.count, tally.total),
+/// Adds `d_ij² = (x_ij − x̄_j)²` for one response that a ranker of this weight scored. `tally`
+/// holds all scores of the response, this one included.
+pub fn deviate(deviations: &mut Deviations, weight: u64, score: Score, tally: &Tally, mean: Mean) {
+    // The mean as a sum and its divisor.
+    let (count, divisor, sum) = match mean {
+        Mean::OfOthers => {
+            let others = tally.without(weight, score);
+            (others.count, others.disclosed, others.weighted)
+        },
+        Mean::OfAll => (tally.count, tally.count.into(), tally.total.into()),
     };
-    if count < 2 {
+    if count < 2 || divisor == 0 {
         return;
     }
     // |x − Σ/m| = |m·x − Σ| / m, scaled by 2^32 / 65535.
-    let scaled = u64::from(count).saturating_mul(score.0.into());
-    let difference = scaled.abs_diff(total.into());
-    let unit = u64::from(count).saturating_mul(u16::MAX.into());
-    let deviation = u128::from(crate::fixed::ratio(difference, unit));
+    let scaled = u128::from(divisor).saturating_mul(score.0.into());
+    let unit = u128::from(divisor).saturating_mul(u16::MAX.into());
+    let deviation = scaled
+        .abs_diff(sum)
+        .saturating_mul(ONE.into())
+        .checked_div(unit)
+        .unwrap_or_default();
     deviations.squares = deviations
         .squares
         .saturating_add(deviation.saturating_mul(deviation));
@@ -157,11 +162,18 @@ mod tests {
     #[test]
     fn with_fewer_than_two_others_a_response_does_not_count() {
         let mut deviations = Deviations::default();
-        deviate(&mut deviations, Score(5), &of(&[5]), Mean::OfOthers);
-        deviate(&mut deviations, Score(5), &of(&[5, 900]), Mean::OfOthers);
+        deviate(&mut deviations, ONE, Score(5), &of(&[5]), Mean::OfOthers);
+        deviate(
+            &mut deviations,
+            ONE,
+            Score(5),
+            &of(&[5, 900]),
+            Mean::OfOthers,
+        );
         assert_eq!(deviations, Deviations::default());
         deviate(
             &mut deviations,
+            ONE,
             Score(5),
             &of(&[5, 900, 900]),
             Mean::OfOthers,
@@ -204,17 +216,56 @@ mod tests {
         assert!(weights(&[], floor).is_empty());
     }
 
-    /// One round: the ranker's score of each response, with the others' scores.
-    type Round = Vec<(u16, Vec<u16>)>;
+    #[test]
+    fn rankers_without_weight_rate_nobody() {
+        let mut tally = Tally::default();
+        let honest = [(ONE / 2, 60_000), (ONE / 4, 60_000), (ONE / 4, 60_000)];
+        let liars = [(0, 0); 5];
+        for (weight, score) in honest.into_iter().chain(liars) {
+            tally.add(weight, Score(score));
+        }
+        let of = |weight, score| {
+            let mut deviations = Deviations::default();
+            deviate(
+                &mut deviations,
+                weight,
+                Score(score),
+                &tally,
+                Mean::OfOthers,
+            );
+            deviations
+        };
+        assert_eq!(
+            of(ONE / 2, 60_000),
+            Deviations {
+                squares: 0,
+                count: 1
+            }
+        );
+        assert!(of(0, 0).squares > 1 << 63, "they themselves are measured");
+        assert_eq!(
+            of(ONE, 60_000).count,
+            0,
+            "a ranker with all the weight has nobody to differ from"
+        );
+    }
+
+    /// One round: the ranker's score of each response, with the others' weights and scores.
+    type Round = Vec<(u16, Vec<(u64, u16)>)>;
 
     fn rounds() -> impl Strategy<Value = Vec<Round>> {
-        let response = (any::<u16>(), prop::collection::vec(any::<u16>(), 0..16));
+        let other = (0..=ONE, any::<u16>());
+        let response = (any::<u16>(), prop::collection::vec(other, 0..16));
         prop::collection::vec(prop::collection::vec(response, 1..17), 0..12)
     }
 
     proptest! {
         #[test]
-        fn agrees_with_floats_to_four_digits(rounds in rounds(), with_own in any::<bool>()) {
+        fn agrees_with_floats_to_four_digits(
+            rounds in rounds(),
+            weight in 0..=ONE,
+            with_own in any::<bool>(),
+        ) {
             let mean_of = if with_own { Mean::OfAll } else { Mean::OfOthers };
             let unit = |score: u16| f64::from(score) / 65535.0;
             let (mut squares, mut count) = (0f64, 0u32);
@@ -222,12 +273,21 @@ mod tests {
             for round in &rounds {
                 let mut deviations = Deviations::default();
                 for (own, others) in round {
-                    let mut all = others.clone();
-                    all.push(*own);
-                    deviate(&mut deviations, Score(*own), &of(&all), mean_of);
-                    let meant = if with_own { &all } else { others };
-                    if meant.len() >= 2 {
-                        let mean = meant.iter().map(|x| unit(*x)).sum::<f64>() / meant.len() as f64;
+                    let mut tally = Tally::default();
+                    tally.add(weight, Score(*own));
+                    others.iter().for_each(|(weight, score)| tally.add(*weight, Score(*score)));
+                    deviate(&mut deviations, weight, Score(*own), &tally, mean_of);
+                    let meant: Vec<(f64, f64)> = if with_own {
+                        let all = others.iter().map(|(_, score)| *score).chain([*own]);
+                        all.map(|score| (1.0, unit(score))).collect()
+                    } else {
+                        let others = others.iter();
+                        others.map(|(weight, score)| (*weight as f64, unit(*score))).collect()
+                    };
+                    let weights = meant.iter().map(|(weight, _)| weight).sum::<f64>();
+                    if meant.len() >= 2 && weights > 0.0 {
+                        let sum = meant.iter().map(|(weight, score)| weight * score).sum::<f64>();
+                        let mean = sum / weights;
                         squares += (unit(*own) - mean).powi(2);
                         count += 1;
                     }

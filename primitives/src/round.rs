@@ -161,10 +161,10 @@ pub struct Round<AccountId> {
     /// it, or too many rounds change phase in that block. For a finished round, the block after
     /// which it may be purged.
     pub deadline: BlockNumber,
-    /// The hash of the request's block, from the next block on. The draws follow from it.
-    pub request_hash: Option<H256>,
-    /// The hash of the last Committing block, from the next block on.
-    pub commit_hash: Option<H256>,
+    /// The randomness after the request's block, from the next block on. The draws follow from it.
+    pub request_randomness: Option<H256>,
+    /// The randomness after the last Committing block, from the next block on.
+    pub commit_randomness: Option<H256>,
     /// The seed of the assignment, from Ranking on.
     pub seed: Option<H256>,
     /// Number of responses that each agent ranks: `k`.

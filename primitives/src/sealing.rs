@@ -10,8 +10,8 @@
 //! keys. So an agent also commits to the key itself, with [`Slot::key_commitment`], before it can
 //! know which text would be better.
 //!
-//! The length of a ciphertext is public long before its key, and tells "yes" from "no". So a text is
-//! padded before it is sealed: see [`padded_len`]. Texts without padding open, too: those of the
+//! The length of a ciphertext is public long before its key, and tells "yes" from "no". So a text
+//! is padded before it is sealed: see [`padded_len`]. Texts without padding open, too: those of the
 //! first release were sealed so.
 
 use alloc::vec::Vec;
@@ -37,8 +37,8 @@ const HEADER: u32 = 5;
 /// bytes.
 pub const OVERHEAD: u32 = TAG.saturating_add(HEADER);
 
-/// Length of the shortest padded text with its header, in bytes. Each longer one is twice as long as
-/// the one before it.
+/// Length of the shortest padded text with its header, in bytes. Each longer one is twice as long
+/// as the one before it.
 pub const SHORTEST: u32 = 64;
 
 /// Maximum length of a response for each token that the requester asks for, in bytes. A token of
@@ -177,8 +177,8 @@ pub fn max_bytes(max_tokens: u32, most: u32) -> u32 {
         .min(most)
 }
 
-/// Length to which a text of `len` bytes is padded, with its header: the next of 64, 128, 256 and so
-/// on, or that of the longest text of the round if that is shorter.
+/// Length to which a text of `len` bytes is padded, with its header: the next of 64, 128, 256 and
+/// so on, or that of the longest text of the round if that is shorter.
 pub fn padded_len(len: u32, max_bytes: u32) -> u32 {
     let needed = len.saturating_add(HEADER);
     let bucket = needed

@@ -48,6 +48,18 @@ impl Tally {
         self.count = self.count.saturating_add(1);
     }
 
+    /// The tally without one of its scores, by a ranker of this weight: those of the others.
+    pub fn without(&self, weight: u64, score: Score) -> Self {
+        let weighted = u128::from(weight).saturating_mul(score.0.into());
+        Self {
+            assigned: self.assigned.saturating_sub(weight),
+            disclosed: self.disclosed.saturating_sub(weight),
+            weighted: self.weighted.saturating_sub(weighted),
+            total: self.total.saturating_sub(score.0.into()),
+            count: self.count.saturating_sub(1),
+        }
+    }
+
     /// Whether the response can win: rankers with weight have scored it, and they hold at least
     /// half of the weight that was assigned to it.
     pub fn is_eligible(&self) -> bool {

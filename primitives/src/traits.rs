@@ -7,7 +7,7 @@
 //! must be spent, and burns itself when dropped. So nothing can be lost or paid twice between two
 //! accounts.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use sp_runtime::DispatchResult;
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     rewards::Paid,
     round::BlockNumber,
     rules::Rule,
-    Balance, InferenceKey,
+    Balance, InferenceKey, H256,
 };
 
 /// A pallet whose constants must fit together.
@@ -61,11 +61,17 @@ pub trait AgentRegistry<AccountId> {
     /// that has been active ever since `activations()` was `w` has an ordinal below `w`.
     fn activation(who: &AccountId) -> Option<u64>;
 
+    /// The active agents. Walks over the storage: for authors and tests alone.
+    fn active() -> Box<dyn Iterator<Item = AccountId>>;
+
+    /// Gives `who`, if it is active, the ordinal of an activation in this block.
+    fn renew(who: &AccountId);
+
     /// The bond of `who`, including reserved but not unbonding amounts.
     fn bond(who: &AccountId) -> Balance;
 
     /// The bond with which `who` takes part in a draw of a request in `block`: its bond, without
-    /// what was added in a later block.
+    /// what was added in that block or later.
     fn bond_at(who: &AccountId, block: BlockNumber) -> Balance;
 
     /// Whether [`Self::reserve`] would succeed. This is tested before an agent's message is let
@@ -131,6 +137,26 @@ pub trait Sessions<AccountId> {
 
     /// All accounts with session keys. Walks over the storage: for the genesis alone.
     fn owners() -> Vec<AccountId>;
+}
+
+/// The chain's randomness.
+pub trait Randomness {
+    /// The value after the last block. Nobody could choose it.
+    fn value() -> H256;
+}
+
+/// Votes on finality, as far as the blocks of the present session have brought them.
+pub trait Votes<AccountId> {
+    /// Ends `session`: the validators whose votes its blocks brought. `None` if they brought none,
+    /// or if whose they are is not known. Forgets them.
+    fn take(session: u32) -> Option<Vec<AccountId>>;
+}
+
+/// A chain whose blocks bring no votes.
+impl<AccountId> Votes<AccountId> for () {
+    fn take(_: u32) -> Option<Vec<AccountId>> {
+        None
+    }
 }
 
 /// No sessions, for a chain without validators.

@@ -8,8 +8,8 @@ use frame_support::traits::{StorageInfo, StorageInfoTrait, WhitelistedStorageKey
 use sp_storage::TrackedStorageKey;
 
 use crate::{
-    Agents, AllPalletsWithSystem, Balances, Grandpa, Multisig, Parameters, Proxy, Rewards, Rounds,
-    Runtime, Sudo, Tickets, Timestamp, Utility,
+    Agents, AllPalletsWithSystem, Balances, Beacon, Grandpa, Multisig, Parameters, Proxy, Rewards,
+    Rounds, Runtime, Sudo, Tickets, Timestamp, Utility, Votes,
 };
 
 use frame_system_benchmarking::{extensions::Pallet as SystemExtensions, Pallet as SystemBench};
@@ -21,6 +21,7 @@ frame_benchmarking::define_benchmarks!(
     [frame_system_extensions, SystemExtensions::<Runtime>]
     [pallet_agents, Agents]
     [pallet_balances, Balances]
+    [pallet_beacon, Beacon]
     [pallet_grandpa, Grandpa]
     [pallet_multisig, Multisig]
     [pallet_protocol_parameters, Parameters]
@@ -31,6 +32,7 @@ frame_benchmarking::define_benchmarks!(
     [pallet_tickets, Tickets]
     [pallet_timestamp, Timestamp]
     [pallet_utility, Utility]
+    [pallet_votes, Votes]
 );
 
 /// The list of benchmarks, and the storage of every pallet.

@@ -177,6 +177,10 @@ mod runtime {
     #[runtime::pallet_index(3)]
     pub type Authorship = pallet_authorship::Pallet<Runtime>;
 
+    // Before Session, which may change Aura's set at the beginning of a block.
+    #[runtime::pallet_index(9)]
+    pub type Beacon = pallet_beacon::Pallet<Runtime>;
+
     #[runtime::pallet_index(10)]
     pub type Balances = pallet_balances::Pallet<Runtime>;
     #[runtime::pallet_index(11)]
@@ -201,6 +205,8 @@ mod runtime {
     pub type Historical = pallet_session::historical::Pallet<Runtime>;
     #[runtime::pallet_index(7)]
     pub type Offences = pallet_offences::Pallet<Runtime>;
+    #[runtime::pallet_index(8)]
+    pub type Votes = pallet_votes::Pallet<Runtime>;
 
     #[runtime::pallet_index(32)]
     pub type Tickets = pallet_tickets::Pallet<Runtime>;

@@ -28,6 +28,13 @@ pub type Migrations = (
     V1<Ratings>,
     V1<Rewards>,
     V1With<pallet_rounds::migration::CountRequests<Runtime>, Rounds>,
+    VersionedMigration<
+        1,
+        2,
+        pallet_ratings::migration::ShortenWindows<Runtime>,
+        Ratings,
+        <Runtime as frame_system::Config>::DbWeight,
+    >,
 );
 
 /// Version 1 fixes the bytes of the first release. Every variant of an enum gets the index of its

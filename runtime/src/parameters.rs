@@ -170,8 +170,8 @@ impl Get<BlockNumber> for LongestRound {
     }
 }
 
-/// Maximum slash of a round: a tenth of the least bond. Every active agent can be in ten rounds at a
-/// time, whatever their fees.
+/// Maximum slash of a round: a tenth of the least bond. Every active agent can be in ten rounds at
+/// a time, whatever their fees.
 pub struct MaxSlash;
 
 impl Get<Balance> for MaxSlash {

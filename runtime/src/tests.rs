@@ -350,6 +350,10 @@ fn every_call_of_the_protocol_has_a_weight_that_was_measured() {
         "pallet_agents",
         include_str!("weights/pallet_agents.rs"),
     );
+    check::<pallet_beacon::Call<Runtime>, <Runtime as pallet_beacon::Config>::WeightInfo>(
+        "pallet_beacon",
+        include_str!("weights/pallet_beacon.rs"),
+    );
     check::<pallet_rewards::Call<Runtime>, <Runtime as pallet_rewards::Config>::WeightInfo>(
         "pallet_rewards",
         include_str!("weights/pallet_rewards.rs"),
@@ -361,6 +365,10 @@ fn every_call_of_the_protocol_has_a_weight_that_was_measured() {
     check::<pallet_tickets::Call<Runtime>, <Runtime as pallet_tickets::Config>::WeightInfo>(
         "pallet_tickets",
         include_str!("weights/pallet_tickets.rs"),
+    );
+    check::<pallet_votes::Call<Runtime>, <Runtime as pallet_votes::Config>::WeightInfo>(
+        "pallet_votes",
+        include_str!("weights/pallet_votes.rs"),
     );
 }
 

@@ -24,6 +24,7 @@ use sc_executor::WasmExecutor;
 use serde_json::Value;
 use sp_consensus_aura::{Slot as AuraSlot, AURA_ENGINE_ID};
 use sp_core::{
+    crypto::VrfSecret,
     traits::{CallContext, CodeExecutor, RuntimeCode, WrappedRuntimeCode},
     H256,
 };
@@ -32,10 +33,11 @@ use sp_keyring::Sr25519Keyring::{self, Alice, Bob, Charlie, Dave, Eve};
 use sp_runtime::{
     generic::{Digest, DigestItem},
     traits::{BlakeTwo256, Hash as _, Header as _},
-    ApplyExtrinsicResult, MultiAddress, MultiSignature, StateVersion,
+    ApplyExtrinsicResult, MultiAddress, MultiSignature, Permill, StateVersion,
 };
 use starling_primitives::{
     api::{runtime_decl_for_rounds_api::RoundsApiV2, Task},
+    beacon::{input, Output},
     messages::{payload, Message},
     round::Phase,
     sealing::{Format, Slot},
@@ -137,6 +139,11 @@ impl Chain {
             now: self.slot * SLOT_DURATION,
         };
         let mut extrinsics = vec![UncheckedExtrinsic::new_bare(now.into())];
+        if self.old.is_none() {
+            let output = self.output();
+            let reveal = pallet_beacon::Call::reveal { output };
+            extrinsics.push(UncheckedExtrinsic::new_bare(reveal.into()));
+        }
         extrinsics.extend(transactions);
         self.head = if self.old.is_some() {
             self.ask_old::<sp_runtime::ExtrinsicInclusionMode>("Core_initialize_block", &header);
@@ -157,6 +164,19 @@ impl Chain {
             })
         };
         self.state.commit_all().unwrap();
+    }
+
+    /// The output of the author of the present slot.
+    fn output(&mut self) -> Output {
+        let (genesis, slot) = (self.genesis, self.slot);
+        self.state.execute_with(|| {
+            let authorities = pallet_aura::Authorities::<Runtime>::get();
+            let public = &authorities[slot as usize % authorities.len()];
+            let public: &sp_core::sr25519::Public = public.as_ref();
+            let author = AGENTS.iter().find(|who| who.public() == *public).unwrap();
+            let seed = pallet_beacon::Seed::<Runtime>::get();
+            author.pair().vrf_sign(&input(genesis, seed, slot)).into()
+        })
     }
 
     /// The first transaction of `who`, for the old runtime.
@@ -350,9 +370,17 @@ fn with_an_open_round() -> Chain {
 }
 
 /// Asserts that the state of the old runtime is unchanged.
+/// The parameters of the first release, which its chains keep.
+fn old_parameters() -> starling_runtime::parameters::Parameters {
+    let mut parameters = Preset::Dev.parameters();
+    parameters.rewards.loser = Permill::from_percent(10);
+    parameters.rewards.forfeits = Permill::from_percent(20);
+    parameters
+}
+
 fn assert_old_state(chain: &mut Chain) {
     chain.state.execute_with(|| {
-        assert_eq!(Parameters::in_force(), Preset::Dev.parameters());
+        assert_eq!(Parameters::in_force(), old_parameters());
         let view = Rounds::round_view(ROUND).unwrap();
         assert_eq!(view.round.phase, Phase::Committing);
         assert_eq!(view.round.terms.fee, FEE);
@@ -400,7 +428,8 @@ fn every_pallet_of_the_protocol_gets_its_version_once() {
                 version::<Rounds>(),
             ];
             for (name, version) in versions {
-                assert_eq!(version, StorageVersion::new(1), "{name}");
+                let latest = if name == "Ratings" { 2 } else { 1 };
+                assert_eq!(version, StorageVersion::new(latest), "{name}");
             }
         }
         let weight = <Migrations as OnRuntimeUpgrade>::on_runtime_upgrade();
@@ -458,7 +487,7 @@ fn the_validators_of_the_old_runtime_have_proven_seats() {
     chain.state.execute_with(|| {
         let seats = pallet_agents::Seats::<Runtime>::get();
         assert_eq!(seats.len(), AGENTS.len());
-        assert!(seats.iter().all(|seat| seat.proven));
+        assert!(seats.iter().all(|seat| seat.proven()));
     });
 }
 

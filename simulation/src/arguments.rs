@@ -10,7 +10,10 @@ use clap::{Args, Subcommand};
 use serde::{de::value, Deserialize, Serialize};
 use starling_engine::ActivationBits;
 use starling_evaluation::Task;
-use starling_runtime::parameters::{Parameters, Preset};
+use starling_runtime::{
+    parameters::{Parameters, Preset},
+    Balance, UNIT,
+};
 use starling_simulation::{
     ability::Ability,
     behaviour::Kind,
@@ -20,6 +23,7 @@ use starling_simulation::{
         behaviours::{self, Attack},
         grinding, injection, quality, ratings, scale,
         scenario::{self, Scenario},
+        seats::{self, Conduct},
         short,
         sweep::{self, Parameter},
         sybil, POOR,
@@ -49,6 +53,8 @@ pub(crate) enum Experiment {
     Behaviours(BehavioursArgs),
     /// Measure the gain of a block author that chooses among several blocks for a full round.
     Grinding(GrindingArgs),
+    /// Measure the seats of validators that bonds buy, and what their owner can do with them.
+    Seats(SeatsArgs),
     /// Measure the effects of the main parameters.
     Sweep(SweepArgs),
     /// Measure how often poor answers with prompt injections win, with real models.
@@ -90,6 +96,7 @@ impl Experiment {
                 print(&behaviours::run(&args.options(stage)?, *runner, output)?)
             },
             Self::Grinding(args) => print(&grinding::run(&args.options(stage)?, *runner, output)?),
+            Self::Seats(args) => print(&seats::run(&args.options(stage)?, *runner, output)?),
             Self::Sweep(args) => print(&sweep::run(&args.options(stage), *runner, output)?),
             Self::Injection(args) => {
                 print(&injection::run(&args.options(stage)?, *runner, output)?)
@@ -314,8 +321,8 @@ pub(crate) struct GrindingArgs {
     /// Shares of the attackers among the agents.
     #[arg(long, value_delimiter = ',', default_value = "0.2,0.33", value_parser = share)]
     fractions: Vec<f64>,
-    /// Numbers of blocks that the author chooses from; the first one is the baseline.
-    #[arg(long, value_delimiter = ',', default_value = "1,4,16,64", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Numbers of slots in a row that belong to colluding authors; the first one is the baseline.
+    #[arg(long, value_delimiter = ',', default_value = "1,2,4,8", value_parser = clap::value_parser!(u32).range(1..))]
     candidates: Vec<u32>,
     #[command(flatten)]
     counted: Counted,
@@ -336,6 +343,50 @@ impl GrindingArgs {
             rounds: self.counted.rounds,
             seeds: stage.seeds(self.counted.seeds),
             poor: POOR,
+        })
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct SeatsArgs {
+    /// What the owner of the bonds does; all of it if left out.
+    #[arg(long, value_delimiter = ',', value_parser = named::<Conduct>)]
+    conducts: Vec<Conduct>,
+    /// Its shares of all bonds, below 1; it has one bond at least.
+    #[arg(long, value_delimiter = ',', default_value = "0.1,0.2,0.3,0.33,0.35,0.4,0.5,0.6", value_parser = share)]
+    fractions: Vec<f64>,
+    /// Number of honest validators.
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(4..=64))]
+    validators: u32,
+    /// Bond of an honest validator, in STAR.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1_000..))]
+    bond: u32,
+    /// Each bond of the other owner, in STAR.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1_000..))]
+    attacker_bond: u32,
+    /// Number of sessions.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    sessions: u32,
+}
+
+impl SeatsArgs {
+    fn options(self, stage: &Stage) -> Result<seats::Options> {
+        ensure!(
+            self.fractions.iter().all(|share| *share < 1.0),
+            "the shares of all bonds must be below 1"
+        );
+        Ok(seats::Options {
+            parameters: Preset::Production.parameters(),
+            validators: self.validators as usize,
+            bond: Balance::from(self.bond) * UNIT,
+            attacker_bond: Balance::from(self.attacker_bond) * UNIT,
+            conducts: match self.conducts.is_empty() {
+                true => Conduct::ALL.into(),
+                false => self.conducts,
+            },
+            fractions: self.fractions,
+            sessions: self.sessions,
+            seed: stage.seed,
         })
     }
 }

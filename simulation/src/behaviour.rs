@@ -11,7 +11,7 @@ use starling_primitives::{
     commitment::assignment_seed,
     RoundId, Secret, H256,
 };
-use starling_runtime::AccountId;
+use starling_runtime::{configs::MAX_RESPONSE, AccountId};
 
 use crate::ability::Ability;
 
@@ -43,6 +43,8 @@ pub enum Answer {
     Copy,
     /// Pass without an answer.
     Pass,
+    /// Say nothing: neither commit nor pass.
+    Silence,
 }
 
 /// An agent's decision about a message that it owes.
@@ -72,7 +74,7 @@ pub struct Revealing<'a> {
     /// The round.
     pub round: RoundId,
     /// The hash of the last block of Committing.
-    pub commit_hash: H256,
+    pub commit_randomness: H256,
     /// The accounts of the swarm.
     pub accounts: &'a [AccountId],
     /// The keys that are public, by agent.
@@ -88,6 +90,11 @@ pub trait Behaviour: Send {
     /// Answers a request.
     fn respond(&mut self, me: &Me, rng: &mut ChaCha8Rng) -> Answer {
         Answer::Quality(me.ability.respond(rng))
+    }
+
+    /// Length of its responses in bytes; `None` means that of the swarm.
+    fn response_bytes(&self) -> Option<usize> {
+        None
     }
 
     /// Decides about the response.
@@ -168,11 +175,18 @@ pub enum Kind {
     WithholdingRing,
     /// A ring that ranks honestly for its first forty rounds.
     RatingFarmer,
+    /// Neither commits nor passes, so that every round waits for it.
+    Silent,
+    /// Scores 0 or 1 at random until its rating is below the floor. Then scores 1 for what it finds
+    /// poor and 0 for the rest, to make those look wrong that rank well.
+    Weightless,
+    /// Commits the longest response that the chain allows to any request.
+    LongWinded,
 }
 
 impl Kind {
     /// All kinds but the honest one.
-    pub const DISHONEST: [Self; 13] = [
+    pub const DISHONEST: [Self; 16] = [
         Self::Lazy,
         Self::Constant,
         Self::Buggy,
@@ -186,6 +200,9 @@ impl Kind {
         Self::Late,
         Self::WithholdingRing,
         Self::RatingFarmer,
+        Self::Silent,
+        Self::Weightless,
+        Self::LongWinded,
     ];
 
     /// The behaviour of this kind.
@@ -214,6 +231,9 @@ impl Kind {
                 decided: None,
             }),
             Self::RatingFarmer => Box::new(Ring { honest_rounds: 40 }),
+            Self::Silent => Box::new(Silent),
+            Self::Weightless => Box::new(Weightless { random_rounds: 15 }),
+            Self::LongWinded => Box::new(LongWinded),
         }
     }
 
@@ -348,6 +368,40 @@ impl Behaviour for Copycat {
     }
 }
 
+struct Silent;
+
+impl Behaviour for Silent {
+    fn respond(&mut self, _: &Me, _: &mut ChaCha8Rng) -> Answer {
+        Answer::Silence
+    }
+}
+
+struct Weightless {
+    random_rounds: u32,
+}
+
+impl Behaviour for Weightless {
+    fn score(&mut self, me: &Me, seen: &[Seen], rng: &mut ChaCha8Rng) -> Vec<f64> {
+        let scores = match me.rounds < self.random_rounds {
+            true => random_scores(seen, rng),
+            false => honest_scores(me, seen, rng),
+        };
+        // Extremes, which no honest ranker gives: they keep its rating below the floor.
+        scores
+            .into_iter()
+            .map(|score| (1.0 - score).round())
+            .collect()
+    }
+}
+
+struct LongWinded;
+
+impl Behaviour for LongWinded {
+    fn response_bytes(&self) -> Option<usize> {
+        Some(MAX_RESPONSE as usize)
+    }
+}
+
 struct Mute {
     reveal: Move,
     disclose: Move,
@@ -443,7 +497,7 @@ fn friendly_rankings(me: &Me, state: &Revealing, withheld: &[usize]) -> usize {
         .collect();
     revealed.sort();
     let keys: Vec<Secret> = revealed.iter().map(|(_, _, key)| *key).collect();
-    let seed = assignment_seed(state.round, state.commit_hash, &keys);
+    let seed = assignment_seed(state.round, state.commit_randomness, &keys);
     let n = revealed.len() as u32;
     let assignment = Assignment::new(seed, n, rankings(n, state.rankings.0, state.rankings.1));
     let friends: Vec<_> = revealed

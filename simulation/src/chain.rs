@@ -2,17 +2,20 @@
 //! The chain: the real runtime, executed natively, block after block.
 //!
 //! Follows the order of a node: `initialize_block` with the author's slot in the digest, the
-//! timestamp, extrinsics until the block is full, and `finalize_block`. Except for the genesis
+//! inherents, extrinsics until the block is full, and `finalize_block`. Except for the genesis
 //! block, nothing is written into the state in any other way.
 
-use anyhow::{anyhow, bail, ensure, Result};
+use anyhow::{anyhow, bail, ensure, Context, Result};
 use codec::Encode;
 use frame_support::{
-    dispatch::GetDispatchInfo, storage::with_transaction_unchecked, weights::Weight,
+    dispatch::GetDispatchInfo,
+    inherent::{InherentData, ProvideInherent},
+    storage::with_transaction_unchecked,
+    weights::Weight,
 };
 use pallet_protocol_parameters::InForce;
 use sp_consensus_aura::{Slot, AURA_ENGINE_ID};
-use sp_core::H256;
+use sp_core::{sr25519, H256};
 use sp_io::TestExternalities;
 use sp_runtime::{
     generic::{Digest, DigestItem, Era},
@@ -20,11 +23,15 @@ use sp_runtime::{
     transaction_validity::{InvalidTransaction, TransactionValidityError},
     BuildStorage, DispatchError, MultiAddress, MultiSignature, Perbill, TransactionOutcome,
 };
+use starling_primitives::{
+    beacon::{self, Output},
+    traits::Randomness as _,
+};
 use starling_runtime::{
     configs::RuntimeBlockWeights,
     parameters::{Parameters, Preset},
     AccountId, AgentsConfig, Balance, BalancesConfig, BlockNumber, Executive, Header,
-    ParametersConfig, Runtime, RuntimeCall, RuntimeGenesisConfig, SessionConfig, SessionKeys,
+    ParametersConfig, Rounds, Runtime, RuntimeCall, RuntimeGenesisConfig, Session, SessionConfig,
     SignedPayload, System, UncheckedExtrinsic, SLOT_DURATION, UNIT,
 };
 
@@ -89,9 +96,9 @@ pub struct Block {
     pub hooks: Weight,
     /// Total weight.
     pub weight: Weight,
-    /// Bytes of the extrinsics, without the timestamp.
+    /// Bytes of the extrinsics, without the inherents.
     pub bytes: usize,
-    /// Number of extrinsics, without the timestamp.
+    /// Number of extrinsics, without the inherents.
     pub extrinsics: usize,
     /// Bytes of the trie nodes that it touches, if they were measured.
     pub proof: Option<usize>,
@@ -112,17 +119,43 @@ pub struct Chain {
     head: Header,
     genesis: H256,
     slot: u64,
-    validators: u64,
+    validators: Vec<Keys>,
+    /// The other agents, which may become validators.
+    agents: Vec<Keys>,
 }
 
 impl Chain {
     /// A chain with its genesis block and two more, in which the validators leave the swarm. They
     /// keep authoring blocks, and no round waits for them.
     pub fn new(genesis: Genesis) -> Result<Self> {
-        let validators: Vec<Keys> = (0..genesis.validators.max(1))
-            .map(|index| Keys::of(&format!("validator {index}")))
+        let bonds = genesis.agents.iter().map(|(_, bond)| *bond);
+        // Above all others, so that these validators are in the first session.
+        let bond = bonds.max().unwrap_or(0).max(genesis.parameters.min_bond) + UNIT;
+        let validators: Vec<(Keys, Balance)> = (0..genesis.validators.max(1))
+            .map(|index| (Keys::of(&format!("validator {index}")), bond))
             .collect();
-        let mut state = genesis_state(&genesis, &validators)?;
+        let mut parameters = genesis.parameters;
+        // They leave the swarm and go on to author.
+        parameters.min_validators = validators.len().try_into()?;
+        let mut chain = Self::start(parameters, validators, genesis.agents, &genesis.accounts)?;
+        let leave = RuntimeCall::Agents(pallet_agents::Call::chill {});
+        let validators = chain.validators.clone();
+        let leave = validators
+            .iter()
+            .map(|validator| (validator, leave.clone()));
+        chain.send(leave.collect())?;
+        Ok(chain)
+    }
+
+    /// A chain with its genesis block and one more, of these validators and other agents with their
+    /// bonds, and of other accounts that hold funds.
+    pub fn start(
+        parameters: Parameters,
+        validators: Vec<(Keys, Balance)>,
+        agents: Vec<(Keys, Balance)>,
+        accounts: &[AccountId],
+    ) -> Result<Self> {
+        let mut state = genesis_state(parameters, &validators, &agents, accounts)?;
         let root = *state.as_backend().root();
         let head = Header::new(
             0,
@@ -131,21 +164,19 @@ impl Chain {
             Default::default(),
             Default::default(),
         );
+        let keys = |bonded: Vec<(Keys, Balance)>| -> Vec<Keys> {
+            bonded.into_iter().map(|(keys, _)| keys).collect()
+        };
         let mut chain = Self {
             state,
             genesis: head.hash(),
             head,
             slot: FIRST_SLOT,
-            validators: validators.len() as u64,
+            validators: keys(validators),
+            agents: keys(agents),
         };
         // A transaction signs the hash of the genesis block, which the state holds from block 1 on.
         chain.author(&mut Vec::new(), Authoring::default())?;
-        let leave = RuntimeCall::Agents(pallet_agents::Call::chill {});
-        let leave: Vec<_> = validators
-            .iter()
-            .map(|validator| (validator, leave.clone()))
-            .collect();
-        chain.send(leave)?;
         Ok(chain)
     }
 
@@ -166,7 +197,7 @@ impl Chain {
 
     /// Index of the validator that authors the next block.
     pub fn next_author(&self) -> usize {
-        (self.slot.wrapping_add(1) % self.validators) as usize
+        (self.slot.wrapping_add(1) % self.validators.len() as u64) as usize
     }
 
     /// Reads the state after the last block. Writes by `read` are discarded.
@@ -238,8 +269,8 @@ impl Chain {
         self.adopt(queue, built)
     }
 
-    /// Like [`Self::author`], but the author builds `candidates` different blocks and publishes the
-    /// one whose hash is `best` for it.
+    /// Like [`Self::author`], but the next `candidates` slots belong to colluding authors. They
+    /// leave out the slots before the one after which the randomness is `best` for them.
     pub fn grind(
         &mut self,
         queue: &mut Vec<UncheckedExtrinsic>,
@@ -248,36 +279,54 @@ impl Chain {
         mut best: impl FnMut(H256) -> f64,
     ) -> Result<Block> {
         let mut chosen = (f64::NEG_INFINITY, 0);
-        for nonce in 0..candidates {
-            let built = self.build(queue, authoring, nonce);
+        for skipped in 0..candidates {
+            let built = self.build(queue, authoring, skipped);
             self.state.reset_overlay();
-            let value = best(built.header.hash());
+            let value = best(built.randomness);
             if value > chosen.0 {
-                chosen = (value, nonce);
+                chosen = (value, skipped);
             }
         }
         let built = self.build(queue, authoring, chosen.1);
         self.adopt(queue, built)
     }
 
-    fn build(&mut self, queue: &[UncheckedExtrinsic], authoring: Authoring, nonce: u32) -> Built {
+    /// Like [`Self::author`], in the next slot whose author is awake and not disabled. Also returns
+    /// the number of slots before it that stay empty.
+    pub fn author_awake(
+        &mut self,
+        queue: &mut Vec<UncheckedExtrinsic>,
+        is_awake: impl Fn(&AccountId) -> bool,
+    ) -> Result<(Block, u32)> {
+        let (validators, disabled) =
+            self.read(|| (Session::validators(), Session::disabled_validators()));
+        let next = self.slot + 1;
+        let empty = (0..validators.len()).find(|ahead| {
+            let place = (next + *ahead as u64) % validators.len() as u64;
+            !disabled.contains(&(place as u32)) && is_awake(&validators[place as usize])
+        });
+        let empty = empty.context("all validators are asleep or disabled")? as u32;
+        let built = self.build(queue, Authoring::default(), empty);
+        Ok((self.adopt(queue, built)?, empty))
+    }
+
+    /// Builds the next block of an author, or one that many slots later.
+    fn build(&mut self, queue: &[UncheckedExtrinsic], authoring: Authoring, skipped: u32) -> Built {
         let ahead = match authoring.author {
             None => 1,
             Some(author) => {
                 let next = self.next_author() as u64;
-                let turn = author as u64 % self.validators;
-                1 + (turn + self.validators - next) % self.validators
+                let validators = self.validators.len() as u64;
+                let turn = author as u64 % validators;
+                1 + (turn + validators - next) % validators
             },
         };
-        let slot = self.slot + ahead;
-        let mut logs = vec![DigestItem::PreRuntime(
+        let slot = self.slot + ahead + u64::from(skipped);
+        let logs = vec![DigestItem::PreRuntime(
             AURA_ENGINE_ID,
             Slot::from(slot).encode(),
         )];
-        if nonce > 0 {
-            // An item that the author may write into its block only to change the hash.
-            logs.push(DigestItem::PreRuntime(*b"nonc", nonce.encode()));
-        }
+        let output = self.output(slot);
         let header = Header::new(
             self.head.number + 1,
             Default::default(),
@@ -285,7 +334,7 @@ impl Chain {
             self.head.hash(),
             Digest { logs },
         );
-        let work = || execute(&header, slot, queue, authoring.fill);
+        let work = || execute(&header, slot, output, queue, authoring.fill);
         let (mut built, proof) = if authoring.prove {
             let (built, proof) = self.state.execute_and_prove(work);
             (built, Some(proof.encoded_size()))
@@ -295,6 +344,19 @@ impl Chain {
         built.slot = slot;
         built.block.proof = proof;
         built
+    }
+
+    /// The output of a slot's author.
+    fn output(&mut self, slot: u64) -> Option<Output> {
+        let (authorities, seed) = self.read(|| {
+            let authorities = pallet_aura::Authorities::<Runtime>::get();
+            (authorities, pallet_beacon::Seed::<Runtime>::get())
+        });
+        let place = slot.checked_rem(authorities.len() as u64)?;
+        let author: sr25519::Public = authorities.get(place as usize)?.clone().into();
+        let mut keys = self.validators.iter().chain(&self.agents);
+        let author = keys.find(|keys| keys.authority() == author)?;
+        Some(author.output(&beacon::input(self.genesis, seed, slot)))
     }
 
     fn adopt(&mut self, queue: &mut Vec<UncheckedExtrinsic>, built: Built) -> Result<Block> {
@@ -311,23 +373,34 @@ impl Chain {
 /// A block that is not part of the chain yet.
 struct Built {
     header: Header,
+    randomness: H256,
     slot: u64,
     taken: usize,
     block: Block,
 }
 
 /// Executes a block. Runs inside the externalities.
-fn execute(header: &Header, slot: u64, queue: &[UncheckedExtrinsic], fill: Perbill) -> Built {
+fn execute(
+    header: &Header,
+    slot: u64,
+    output: Option<Output>,
+    queue: &[UncheckedExtrinsic],
+    fill: Perbill,
+) -> Built {
     Executive::initialize_block(header);
     let hooks = System::block_weight().total();
     let now = RuntimeCall::Timestamp(pallet_timestamp::Call::set {
         now: slot * SLOT_DURATION,
     });
-    let inherent = Executive::apply_extrinsic(UncheckedExtrinsic::new_bare(now));
-    assert!(
-        matches!(inherent, Ok(Ok(()))),
-        "the timestamp was refused: {inherent:?}"
-    );
+    let reveal = output.map(|output| RuntimeCall::Beacon(pallet_beacon::Call::reveal { output }));
+    let silence = Rounds::create_inherent(&InherentData::new()).map(RuntimeCall::Rounds);
+    for call in [now].into_iter().chain(reveal).chain(silence) {
+        let inherent = Executive::apply_extrinsic(UncheckedExtrinsic::new_bare(call));
+        assert!(
+            matches!(inherent, Ok(Ok(()))),
+            "an inherent was refused: {inherent:?}"
+        );
+    }
 
     let limits = RuntimeBlockWeights::get();
     // If the hooks alone take that much, the author has to fill the block.
@@ -369,6 +442,7 @@ fn execute(header: &Header, slot: u64, queue: &[UncheckedExtrinsic], fill: Perbi
     };
     Built {
         header,
+        randomness: starling_runtime::Beacon::value(),
         slot,
         taken,
         block,
@@ -385,7 +459,12 @@ fn apply(
     })
 }
 
-fn genesis_state(genesis: &Genesis, validators: &[Keys]) -> Result<TestExternalities> {
+fn genesis_state(
+    parameters: Parameters,
+    validators: &[(Keys, Balance)],
+    agents: &[(Keys, Balance)],
+    accounts: &[AccountId],
+) -> Result<TestExternalities> {
     let model = |keys: &Keys, bond: Balance| pallet_agents::GenesisAgent {
         account: keys.account_id(),
         inference_key: keys.inference_key(),
@@ -393,27 +472,20 @@ fn genesis_state(genesis: &Genesis, validators: &[Keys]) -> Result<TestExternali
         model_hash: H256::zero(),
         bond,
     };
-    let bonds = genesis.agents.iter().map(|(_, bond)| *bond);
-    // Above all others, so that these validators are in the first session.
-    let bond = bonds.max().unwrap_or(0).max(genesis.parameters.min_bond) + UNIT;
-    let agents: Vec<(&Keys, Balance)> = validators
-        .iter()
-        .map(|keys| (keys, bond))
-        .chain(genesis.agents.iter().map(|(keys, bond)| (keys, *bond)))
-        .collect();
-    let others = genesis.accounts.iter().map(|who| (who.clone(), ENDOWMENT));
+    let bonded: Vec<&(Keys, Balance)> = validators.iter().chain(agents).collect();
+    let others = accounts.iter().map(|who| (who.clone(), ENDOWMENT));
     let config = RuntimeGenesisConfig {
         parameters: ParametersConfig {
             preset: Some(Preset::Production),
         },
         agents: AgentsConfig {
-            agents: agents
+            agents: bonded
                 .iter()
                 .map(|(keys, bond)| model(keys, *bond))
                 .collect(),
         },
         balances: BalancesConfig {
-            balances: agents
+            balances: bonded
                 .iter()
                 .map(|(keys, bond)| (keys.account_id(), bond + ENDOWMENT))
                 .chain(others)
@@ -423,13 +495,7 @@ fn genesis_state(genesis: &Genesis, validators: &[Keys]) -> Result<TestExternali
         session: SessionConfig {
             keys: validators
                 .iter()
-                .map(|keys| {
-                    let session = SessionKeys {
-                        aura: keys.authority().into(),
-                        grandpa: keys.finality().into(),
-                    };
-                    (keys.account_id(), keys.account_id(), session)
-                })
+                .map(|(keys, _)| (keys.account_id(), keys.account_id(), keys.session()))
                 .collect(),
             ..Default::default()
         },
@@ -437,9 +503,6 @@ fn genesis_state(genesis: &Genesis, validators: &[Keys]) -> Result<TestExternali
     };
     let mut storage = config.build_storage().map_err(|error| anyhow!(error))?;
     // The parameters of a scenario have no name that a genesis block could hold.
-    let mut parameters = genesis.parameters.clone();
-    // They leave the swarm and go on to author.
-    parameters.min_validators = validators.len().try_into()?;
     storage.top.insert(
         InForce::<Runtime>::hashed_key().to_vec(),
         parameters.encode(),

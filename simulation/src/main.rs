@@ -17,8 +17,8 @@ use arguments::{Experiment, Stage};
 
 /// Simulates swarms of honest and dishonest agents on the real runtime.
 ///
-/// Every command writes tables (CSV) and plots (SVG) into the folder for results, and prints its main
-/// table. The same options and seed give the same results.
+/// Every command writes tables (CSV) and plots (SVG) into the folder for results, and prints its
+/// main table. The same options and seed give the same results.
 #[derive(Parser)]
 #[command(name = "starling-sim", version)]
 struct Cli {

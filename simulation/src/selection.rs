@@ -17,8 +17,9 @@ pub enum Weights {
     Equal,
     /// Weights as on chain, by the deviations from the others' means.
     Chain,
-    /// The same by the last rounds alone: an agent that starts to lie is found out sooner.
-    Recent,
+    /// The same by five times as many rounds: what an agent did before it began to lie weighs
+    /// longer.
+    Long,
     /// By the share of pairs that a ranker orders like the others, over a window of rounds.
     Agreement,
 }
@@ -26,8 +27,8 @@ pub enum Weights {
 /// Knowledge of each agent from earlier rounds.
 #[derive(Clone, Debug)]
 pub struct Known {
-    /// Weight by the last rounds alone.
-    pub recent: Vec<f64>,
+    /// Weight by five times as many rounds.
+    pub long: Vec<f64>,
     /// Agreement in the order of pairs, from −1 (none) to 1 (all).
     pub agreement: Vec<f64>,
 }
@@ -71,7 +72,7 @@ impl Selection {
         Self::By(Weights::Chain, Centre::Mean),
         Self::By(Weights::Chain, Centre::Median),
         Self::By(Weights::Chain, Centre::Ranks),
-        Self::By(Weights::Recent, Centre::Mean),
+        Self::By(Weights::Long, Centre::Mean),
         Self::By(Weights::Agreement, Centre::Mean),
         Self::By(Weights::Agreement, Centre::Median),
         Self::By(Weights::Agreement, Centre::Ranks),
@@ -108,7 +109,7 @@ impl Selection {
                 let weight = |ranker: usize| match weights {
                     Weights::Equal => 1.0,
                     Weights::Chain => played.weights.get(&ranker).copied().unwrap_or(0.0),
-                    Weights::Recent => of(&known.recent, ranker),
+                    Weights::Long => of(&known.long, ranker),
                     Weights::Agreement => of(&known.agreement, ranker),
                 };
                 by(played, weight, centre, rng)
@@ -270,8 +271,8 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let mut choose =
             |selection: Selection, known: &Known| selection.choose(&played(), known, &mut rng);
-        let known = |recent: [f64; 6], agreement: [f64; 6]| Known {
-            recent: recent.into(),
+        let known = |long: [f64; 6], agreement: [f64; 6]| Known {
+            long: long.into(),
             agreement: agreement.into(),
         };
         let alike = known([1.0; 6], [1.0; 6]);
@@ -282,7 +283,7 @@ mod tests {
             for weights in [
                 Weights::Equal,
                 Weights::Chain,
-                Weights::Recent,
+                Weights::Long,
                 Weights::Agreement,
             ] {
                 assert_eq!(choose(Selection::By(weights, centre), &alike), Some(who));
@@ -292,7 +293,7 @@ mod tests {
         let honest = [0.0, 0.0, 0.0, 1.0, 1.0, -1.0];
         for (weights, known) in [
             (Weights::Agreement, known([1.0; 6], honest)),
-            (Weights::Recent, known(honest, [1.0; 6])),
+            (Weights::Long, known(honest, [1.0; 6])),
         ] {
             assert_eq!(
                 choose(Selection::By(weights, Centre::Mean), &known),

@@ -44,8 +44,8 @@ async fn ask(node: &Node, idle: &[Played]) -> Result<View> {
     let (api, rpc) = (node.api().await?, node.rpc().await?);
     let id = opened(&send(&api, &request("Is it so?", UNIT, 32), &bob()).await?).await?;
     let mut blocks = api.stream_blocks().await?;
-    // If they passed before Alice answers, the round would end: it could not succeed any more. While
-    // she is chilled, nobody waits for her.
+    // If they passed before Alice answers, the round would end: it could not succeed any more.
+    // While she is chilled, nobody waits for her.
     let now = loop {
         let at = next_block(&mut blocks).await?;
         let view = round(&rpc, &at, id).await?.context("it is open")?;

@@ -15,21 +15,25 @@ use subxt::{
     rpcs::methods::legacy::Bytes,
     utils::AccountId32,
 };
-use subxt_signer::sr25519::dev::{alice, bob};
+use subxt_signer::sr25519::{
+    dev::{alice, bob},
+    Keypair,
+};
 
 /// Output of `starling-node key session --json`.
 #[derive(Deserialize)]
-struct Rotated {
+pub(crate) struct Rotated {
     keys: Bytes,
     proof: Bytes,
 }
 
-/// Makes session keys in the keystore of a development chain under `base`.
-async fn make_keys(base: &Path, owner: &str) -> Result<Rotated> {
+/// Makes session keys in the keystore of a chain under `base`.
+pub(crate) async fn make_keys(chain: &str, base: &Path, owner: &Keypair) -> Result<Rotated> {
+    let owner = account_id(owner);
     let made = run([
         "key",
         "session",
-        "--chain=dev",
+        &format!("--chain={chain}"),
         &format!("--base-path={}", base.display()),
         &format!("--owner={owner}"),
         "--json",
@@ -39,7 +43,8 @@ async fn make_keys(base: &Path, owner: &str) -> Result<Rotated> {
     Ok(serde_json::from_str(&made.stdout)?)
 }
 
-fn set_keys(rotated: &Rotated) -> Result<Call> {
+/// The call that announces session keys.
+pub(crate) fn set_keys(rotated: &Rotated) -> Result<Call> {
     let (aura, grandpa) = rotated
         .keys
         .0
@@ -62,7 +67,7 @@ async fn rotated_keys_take_over_and_the_chain_goes_on() -> Result<()> {
     let node = Node::start(base.path(), ["--dev"]).await?;
     let api = node.api().await?;
     // The node runs, and no unsafe method is called.
-    let rotated = make_keys(base.path(), &account_id(&alice()).to_string()).await?;
+    let rotated = make_keys("dev", base.path(), &alice()).await?;
     let keys = &rotated.keys.0;
     let (aura, grandpa) = keys
         .split_at_checked(32)
@@ -102,7 +107,7 @@ async fn rotated_keys_take_over_and_the_chain_goes_on() -> Result<()> {
 async fn keys_without_proof_of_ownership_are_refused() -> Result<()> {
     let base = tempfile::tempdir()?;
     // Before the node's first start.
-    let of_bob = make_keys(base.path(), &account_id(&bob()).to_string()).await?;
+    let of_bob = make_keys("dev", base.path(), &bob()).await?;
     let node = Node::start(base.path(), ["--dev"]).await?;
     let api = node.api().await?;
     let before = next_keys(&api.at_current_block().await?).await?;

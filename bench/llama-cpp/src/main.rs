@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Starling's engine beside llama.cpp, in one process, on one file, with the same number of threads.
+//! Starling's engine beside llama.cpp, in one process, on one file, with the same number of
+//! threads.
 
 mod agree;
 mod peer;

@@ -16,7 +16,7 @@ pub struct Connection {
     url: Option<String>,
     /// Allow an unencrypted connection to another machine
     #[arg(long, global = true)]
-    insecure: bool,
+    pub insecure: bool,
     /// Print JSON
     #[arg(long, global = true)]
     pub json: bool,
@@ -28,17 +28,20 @@ impl Connection {
         self.url.is_some()
     }
 
+    /// The address of the node.
+    pub fn url(&self) -> String {
+        self.url
+            .clone()
+            .or_else(|| variable("STARLING_URL"))
+            .unwrap_or_else(|| DEFAULT_URL.into())
+    }
+
     /// Connects, and runs `work`.
     pub async fn run<F: Future<Output = Result<()>>>(
         &self,
         work: impl FnOnce(Chain) -> F,
     ) -> Result<()> {
-        let url = self
-            .url
-            .clone()
-            .or_else(|| variable("STARLING_URL"))
-            .unwrap_or_else(|| DEFAULT_URL.into());
-        let chain = Chain::connect(&url, self.insecure).await?;
+        let chain = Chain::connect(&self.url(), self.insecure).await?;
         match work(chain.clone()).await {
             Ok(()) => Ok(()),
             Err(error) => Err(chain.diagnose(error).await),

@@ -33,7 +33,8 @@ pub struct Args {
     /// Maximum length of an answer, in tokens of the agent's model
     #[arg(long, default_value_t = 64, value_name = "N")]
     max_tokens: u32,
-    /// Minimum number of sealed answers; with fewer the round ends and shows none [default: the minimum of the chain]
+    /// Minimum number of sealed answers; with fewer the round ends and shows none [default: the
+    /// minimum of the chain]
     #[arg(long, value_name = "N")]
     min_responses: Option<u32>,
     /// Maximum number of answers; their message fees are prepaid

@@ -5,7 +5,9 @@ mod agent;
 mod arguments;
 mod ask;
 mod console;
+mod gateway;
 mod key;
+mod mcp;
 mod model;
 mod rounds;
 mod table;
@@ -64,6 +66,10 @@ enum Command {
     /// Generate and inspect keys, and write an inference key into the keystore of a node.
     #[command(subcommand)]
     Key(key::Command),
+    /// Serve the swarm to programs for OpenAI's API and for MCP, over HTTP.
+    Gateway(gateway::Args),
+    /// Serve the swarm to an MCP host, on standard input and output.
+    Mcp(mcp::Args),
     /// Run four validators with models on this machine, ask them, and stop them.
     Up(up::Args),
     /// Print the completion script of a shell.
@@ -85,6 +91,13 @@ fn main() -> ExitCode {
         Command::Rounds(command) => online(rounds::run(connection, command)),
         Command::Model(args) => model::run(connection.json, args),
         Command::Key(command) => outcome(key::run(connection.json, command)),
+        Command::Gateway(args) => match args.command {
+            Some(gateway::Command::Key(command)) => {
+                outcome(gateway::run_key(connection.json, &command))
+            },
+            None => online(gateway::run(connection, args.serve)),
+        },
+        Command::Mcp(args) => online(mcp::run(connection, args)),
         Command::Up(args) => online(up::run(connection, args)),
         Command::Completions { shell } => {
             let mut command = Cli::command();

@@ -10,7 +10,7 @@ use starling_client::{
     follow::{self, BestChain},
     progress::name as phase_name,
     report::{report, Context},
-    text::excerpt,
+    text::{excerpt, question},
     Chain, Result,
 };
 use starling_primitives::RoundId;
@@ -117,7 +117,7 @@ async fn list(connection: &Connection, chain: &Chain, limit: u64, open: bool) ->
             chain.name(&round.requester),
             chain.currency().format(round.terms.fee),
             round.counts.commits.to_string(),
-            excerpt(&String::from_utf8_lossy(&view.prompt), 60),
+            excerpt(&question(&String::from_utf8_lossy(&view.prompt)), 60),
         ]);
     }
     outln!("{table}");

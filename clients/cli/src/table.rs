@@ -163,6 +163,7 @@ mod tests {
         Candidate {
             agent: account(name),
             model: Some("gemma".into()),
+            model_hash: None,
             won,
             text: text.map(Into::into),
             state: if text.is_some() { "valid" } else { "spoiled" },

@@ -94,6 +94,12 @@ impl Chain {
             .unwrap_or_else(|| account::short(account))
     }
 
+    /// Whether the node has the blocks of its peers.
+    pub async fn is_synced(&self) -> Result<bool> {
+        let health = self.methods.system_health().await.map_err(protocol)?;
+        Ok(!health.is_syncing)
+    }
+
     /// The best block, which may not be final.
     pub async fn best(&self) -> Result<At> {
         let hash = self.methods.chain_get_block_hash(None).await;
@@ -310,6 +316,19 @@ impl At {
         self.of_all_accounts("Tickets", "Accounts").await
     }
 
+    /// The amount that an account can spend without being removed.
+    pub async fn spendable(&self, who: &AccountId32) -> Result<Balance> {
+        let account: Option<AccountInfo> = self.of_account("System", "Account", who).await?;
+        let least = self.constant("Balances", "ExistentialDeposit")?;
+        Ok(account.map_or(0, |account| account.spendable(least)))
+    }
+
+    /// The number of open rounds that an account asked for.
+    pub async fn open_requests(&self, who: &AccountId32) -> Result<u32> {
+        let open = self.of_account("Rounds", "Requests", who).await?;
+        Ok(open.unwrap_or_default())
+    }
+
     /// A constant of a pallet.
     pub fn constant<T: Decode>(&self, pallet: &str, name: &str) -> Result<T> {
         let place = format!("{pallet}.{name}");
@@ -372,6 +391,25 @@ impl At {
     }
 }
 
+/// An account, as `frame-system` and `pallet-balances` store it.
+#[derive(Decode)]
+struct AccountInfo {
+    _references: [u32; 4],
+    free: Balance,
+    reserved: Balance,
+    frozen: Balance,
+    _flags: u128,
+}
+
+impl AccountInfo {
+    /// The free amount without the frozen part that no hold covers, and without what keeps the
+    /// account.
+    fn spendable(&self, least: Balance) -> Balance {
+        let frozen = self.frozen.saturating_sub(self.reserved);
+        self.free.saturating_sub(frozen.max(least))
+    }
+}
+
 /// A registered agent, as `pallet-agents` stores it.
 #[derive(Clone, Debug, PartialEq, Eq, Decode)]
 pub struct Registration {
@@ -427,4 +465,23 @@ pub(crate) fn decode<T: Decode>(what: &str, bytes: &[u8]) -> Result<T> {
             "{what} cannot be decoded: {error}; the chain may run another release than this client"
         ))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frozen_and_last_amounts_are_not_spendable() {
+        let account = |frozen| AccountInfo {
+            _references: [0; 4],
+            free: 100,
+            reserved: 30,
+            frozen,
+            _flags: 0,
+        };
+        for (frozen, spendable) in [(0, 99), (30, 99), (70, 60), (200, 0)] {
+            assert_eq!(account(frozen).spendable(1), spendable, "{frozen}");
+        }
+    }
 }

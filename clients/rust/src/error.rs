@@ -84,7 +84,7 @@ pub(crate) fn of_events(error: TransactionEventsError, currency: &Currency) -> E
 
 /// The documentation of a pallet's error with the values of its constants, or the library's words
 /// for another error.
-fn dispatch_error(error: &DispatchError, currency: &Currency) -> String {
+pub(crate) fn dispatch_error(error: &DispatchError, currency: &Currency) -> String {
     let DispatchError::Module(module) = error else {
         return error.to_string();
     };

@@ -10,7 +10,7 @@ use subxt_signer::sr25519::Keypair;
 use crate::{
     chain::{at_header, Header, Headers},
     events::{BlockEvents, Event},
-    transaction::{self, look_into, Call, News, Status, Submitted},
+    transaction::{self, look_into, Call, Keep, News, Status, Submitted},
     At, Chain, Error, Result,
 };
 
@@ -18,7 +18,7 @@ use crate::{
 const MAX_GAP: usize = 256;
 
 /// Hears of the progress of a round.
-pub trait Watch {
+pub trait Watch: Send {
     /// The request is in this block as this round. The block is not final yet.
     fn requested(&mut self, _block: BlockNumber, _round: RoundId) {}
 
@@ -100,9 +100,41 @@ pub async fn ask(
     signer: &Keypair,
     watch: &mut dyn Watch,
 ) -> Result<RoundView<AccountId32>> {
-    let mut follower = Follower::new(chain, None).await?;
-    let submitted = transaction::submit(chain, request, signer).await?;
-    follower.run(chain, Some(submitted), watch).await
+    let asked = send(chain, request, signer, &mut |_| Ok(())).await?;
+    asked.end(chain, watch).await
+}
+
+/// A request that the node has taken.
+pub struct Asked {
+    follower: Follower,
+    submitted: Submitted,
+}
+
+/// Sends a request. `keep` gets each signed transaction before it is sent, see
+/// [`transaction::submit_kept`].
+pub async fn send(
+    chain: &Chain,
+    request: &Call,
+    signer: &Keypair,
+    keep: &mut Keep<'_>,
+) -> Result<Asked> {
+    let follower = Follower::new(chain, None).await?;
+    let submitted = transaction::submit_kept(chain, request, signer, keep).await?;
+    Ok(Asked {
+        follower,
+        submitted,
+    })
+}
+
+impl Asked {
+    /// Follows the round until its end is final.
+    pub async fn end(
+        mut self,
+        chain: &Chain,
+        watch: &mut dyn Watch,
+    ) -> Result<RoundView<AccountId32>> {
+        self.follower.run(chain, Some(self.submitted), watch).await
+    }
 }
 
 /// The error for a round that is not stored.

@@ -16,7 +16,9 @@ use crate::{
     chain::Registration,
     events::History,
     explain::{self, score},
-    progress, At, Chain, Result,
+    progress,
+    transaction::Model,
+    At, Chain, Result,
 };
 
 /// A round and its outcome. Amounts are in the smallest unit of the currency, as strings: the
@@ -63,6 +65,8 @@ pub struct Candidate {
     pub agent: Account,
     /// The announced name of its model.
     pub model: Option<String>,
+    /// The announced SHA-256 of its model's file, in hexadecimal.
+    pub model_hash: Option<String>,
     /// True if its answer won.
     pub won: bool,
     /// The answer, once it is revealed and valid.
@@ -141,8 +145,8 @@ pub struct PhaseBlock {
 pub struct Context {
     /// The names of accounts.
     pub names: BTreeMap<AccountId32, String>,
-    /// The announced names of the agents' models.
-    pub models: BTreeMap<AccountId32, String>,
+    /// The announced models of the agents.
+    pub models: BTreeMap<AccountId32, Model>,
     /// The minimum score of a winner.
     pub threshold: f64,
     /// The history of the round, unless the node has pruned a block.
@@ -163,9 +167,11 @@ impl Context {
         for response in &view.responses {
             let who = &response.agent;
             if let Some(agent) = at.registration(who).await? {
-                context
-                    .models
-                    .insert(who.clone(), Registration::model_name(&agent));
+                let model = Model {
+                    name: Registration::model_name(&agent),
+                    hash: agent.model_hash,
+                };
+                context.models.insert(who.clone(), model);
             }
         }
         let last = match view.round.phase.is_final() {
@@ -198,9 +204,11 @@ pub fn report(view: &RoundView<AccountId32>, context: &Context) -> Report {
     };
     let candidate = |response: &ResponseView<AccountId32>| {
         let who = &response.agent;
+        let model = context.models.get(who);
         Candidate {
             agent: account(who),
-            model: context.models.get(who).cloned(),
+            model: model.map(|model| model.name.clone()),
+            model_hash: model.map(|model| format!("{:?}", model.hash)),
             won: round.winner.as_ref() == Some(who),
             text: response.text.as_deref().map(text_of),
             state: state(response),
@@ -385,8 +393,8 @@ pub(crate) mod tests {
             phase: Phase::Done,
             since: 12,
             deadline: 100,
-            request_hash: None,
-            commit_hash: None,
+            request_randomness: None,
+            commit_randomness: None,
             seed: None,
             rankings: 3,
             counts: Counts::default(),
@@ -451,9 +459,13 @@ pub(crate) mod tests {
                 slashed: [(account(2), 30)].into(),
             },
         };
+        let model = Model {
+            name: "gemma".into(),
+            hash: starling_primitives::H256::repeat_byte(7),
+        };
         Context {
             names: [(account(1), "Bob".into())].into(),
-            models: [(account(1), "gemma".into())].into(),
+            models: [(account(1), model)].into(),
             threshold: 0.3,
             history: Some(history),
         }
@@ -469,6 +481,8 @@ pub(crate) mod tests {
             (first.agent.name.as_str(), first.model.as_deref()),
             ("Bob", Some("gemma"))
         );
+        let hash = format!("0x{}", "07".repeat(32));
+        assert_eq!(first.model_hash, Some(hash));
         let texts: Vec<_> = report
             .candidates
             .iter()

@@ -2,6 +2,7 @@
 //! Texts from strangers, made safe for a terminal.
 
 use icu_properties::{props::GeneralCategory, CodePointMapData};
+use starling_primitives::chat::Chat;
 
 /// Replaces every character that a terminal would act on, that would reorder the text or that
 /// would hide in it. Line breaks and tabs stay, and so do the joiners of emoji and of Persian.
@@ -28,6 +29,13 @@ pub fn excerpt(text: &str, width: usize) -> String {
     format!("{}…", cut.trim_end())
 }
 
+/// The question of a prompt: the last turn of a conversation.
+pub fn question(prompt: &str) -> String {
+    let chat = Chat::read(prompt).ok().flatten();
+    let last = chat.and_then(|chat| chat.into_turns().pop());
+    last.map_or_else(|| prompt.to_owned(), |turn| turn.text)
+}
+
 /// A number with `singular` or `plural` after it.
 pub fn count(number: u32, singular: &str, plural: &str) -> String {
     format!("{number} {}", if number == 1 { singular } else { plural })
@@ -47,6 +55,16 @@ fn is_invisible(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_question_of_a_conversation_is_its_last_turn() {
+        let list = r#"[["user","One?"],["assistant","1"],["user","Two?"]]"#;
+        let chat = format!("{}{list}", starling_primitives::chat::MARKER);
+        assert_eq!(question(&chat), "Two?");
+        for other in ["Why?", list] {
+            assert_eq!(question(other), other);
+        }
+    }
 
     #[test]
     fn characters_that_a_terminal_acts_on_are_replaced() {

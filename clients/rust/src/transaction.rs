@@ -8,7 +8,7 @@ use subxt::{
     client::OnlineClientAtBlockImpl,
     config::DefaultExtrinsicParamsBuilder,
     dynamic::{tx, Value},
-    error::{BackendError, ExtrinsicError, RpcError, TransactionProgressError},
+    error::{BackendError, DispatchError, ExtrinsicError, RpcError, TransactionProgressError},
     ext::scale_value::Composite,
     rpcs,
     tx::{DynamicPayload, TransactionInBlock, TransactionProgress, TransactionStatus},
@@ -20,7 +20,7 @@ use crate::{
     chain::protocol,
     error,
     events::{self, Event},
-    Chain, Error, Result,
+    At, Chain, Error, Result,
 };
 
 /// A call, by names.
@@ -160,39 +160,139 @@ pub struct Success {
 /// Number of nonces that are tried while other transactions of the account take them.
 const TRIES: usize = 32;
 
+/// Number of blocks in which a transaction can be included after it was signed.
+const MORTALITY: BlockNumber = 64;
+
+/// A signed transaction. Sending its bytes twice pays once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// The encoded transaction.
+    pub bytes: Vec<u8>,
+    /// Its hash.
+    pub hash: H256,
+    /// Its nonce.
+    pub nonce: u64,
+    /// The block as of which it was signed, which is final. Later blocks can include it.
+    pub signed_at: BlockNumber,
+    /// The last block that can include it.
+    pub last: BlockNumber,
+}
+
+impl Signed {
+    async fn new(chain: &Chain, call: &Call, signer: &Keypair, nonce: u64) -> Result<Self> {
+        let at = chain.finalized().await?;
+        let parameters = DefaultExtrinsicParamsBuilder::new()
+            .nonce(nonce)
+            .mortal(MORTALITY.into())
+            .build();
+        let mut transactions = at.inner.transactions();
+        let signed = transactions.create_signed(call, signer, parameters).await;
+        let signed = signed.map_err(protocol)?;
+        Ok(Self {
+            bytes: signed.encoded().to_vec(),
+            hash: H256(signed.hash().0),
+            nonce,
+            signed_at: at.number(),
+            last: at.number().saturating_add(MORTALITY),
+        })
+    }
+
+    /// Submits the transaction to the node, and waits for its first report.
+    ///
+    /// Fails with [`Error::Refused`] if the node's pool does not take it, as when it is in a block
+    /// already.
+    pub async fn send(&self, chain: &Chain) -> Result<Submitted> {
+        let transactions = chain.api.transactions().await.map_err(protocol)?;
+        let transaction = transactions.from_bytes(self.bytes.clone());
+        let mut progress = transaction
+            .submit_and_watch()
+            .await
+            .map_err(of_submission)?;
+        match progress.next().await {
+            Some(Ok(
+                TransactionStatus::Invalid { message } | TransactionStatus::Dropped { message },
+            )) => Err(Error::Refused(error::pool_words(&message))),
+            first => Ok(Submitted { progress, first }),
+        }
+    }
+}
+
 /// Signs `call` and submits it to the node. Another transaction of the account may take its nonce
 /// at the same time; the call then gets the next one.
 pub async fn submit(chain: &Chain, call: &Call, signer: &Keypair) -> Result<Submitted> {
-    let mut transactions = chain.api.transactions().await.map_err(protocol)?;
+    submit_kept(chain, call, signer, &mut |_| Ok(())).await
+}
+
+/// As [`submit`]. `keep` gets each signed transaction before it is sent, and stops it by an error.
+/// The node's pool has refused all of them but the last.
+pub async fn submit_kept(
+    chain: &Chain,
+    call: &Call,
+    signer: &Keypair,
+    keep: &mut Keep<'_>,
+) -> Result<Submitted> {
     let mut tries = 1;
     loop {
         // The node counts the transactions in its pool, which the last final block does not have.
         let nonce = chain.next_nonce(signer).await?;
-        let parameters = DefaultExtrinsicParamsBuilder::new().nonce(nonce).build();
-        let sent = transactions.sign_and_submit_then_watch(call, signer, parameters);
-        let refused = match sent.await {
-            Ok(mut progress) => match progress.next().await {
-                Some(Ok(
-                    refused @ (TransactionStatus::Invalid { .. }
-                    | TransactionStatus::Dropped { .. }),
-                )) => Ok(Submitted {
-                    progress,
-                    first: Some(Ok(refused)),
-                }),
-                first => return Ok(Submitted { progress, first }),
-            },
-            Err(error) => match of_submission(error) {
-                refused @ Error::Refused(_) => Err(refused),
-                // It may be in the pool all the same, where a second one would pay again.
-                lost => return Err(lost),
-            },
+        let signed = Signed::new(chain, call, signer, nonce).await?;
+        keep(&signed)?;
+        let refused = match signed.send(chain).await {
+            Err(refused @ Error::Refused(_)) => refused,
+            done => return done,
         };
         // The node's interfaces word a refusal in many ways; a nonce that is taken is a fact.
         if tries == TRIES || chain.next_nonce(signer).await? <= nonce {
-            return refused;
+            return Err(refused);
         }
         tries += 1;
     }
+}
+
+/// Keeps a signed transaction before it is sent.
+pub type Keep<'a> = dyn FnMut(&Signed) -> Result<()> + Send + 'a;
+
+/// The fate of a transaction in a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It succeeded; a request opened this round.
+    Succeeded(Option<RoundId>),
+    /// It failed, for this reason.
+    Failed(String),
+    /// It is in the block, and the node no longer has the block's events.
+    Unread,
+}
+
+/// The fate of a transaction in this block, if it is there.
+pub async fn fate(chain: &Chain, at: &At, hash: H256) -> Result<Option<Fate>> {
+    let extrinsics = at.inner.extrinsics().fetch().await.map_err(protocol)?;
+    for extrinsic in extrinsics.iter() {
+        let extrinsic = extrinsic.map_err(protocol)?;
+        if extrinsic.hash().0 != hash.0 {
+            continue;
+        }
+        let events = match extrinsic.events().await.map_err(protocol) {
+            Ok(events) => events,
+            Err(error) => {
+                return match chain.diagnose(error).await {
+                    Error::Protocol(_) => Ok(Some(Fate::Unread)),
+                    lost => Err(lost),
+                }
+            },
+        };
+        let mut round = None;
+        for event in events.iter() {
+            let event = event.map_err(protocol)?;
+            if (event.pallet_name(), event.event_name()) == ("System", "ExtrinsicFailed") {
+                let failed = DispatchError::decode_from(event.field_bytes(), at.inner.metadata());
+                let words = error::dispatch_error(&failed.map_err(protocol)?, chain.currency());
+                return Ok(Some(Fate::Failed(words)));
+            }
+            round = opened(&event)?.or(round);
+        }
+        return Ok(Some(Fate::Succeeded(round)));
+    }
+    Ok(None)
 }
 
 /// Signs `call`, sends it, and waits until it is in a final block.
@@ -256,16 +356,21 @@ async fn success(chain: &Chain, block: &InBlock) -> Result<Success> {
         .map_err(|error| error::of_events(error, chain.currency()))?;
     let mut round = None;
     for event in events.iter() {
-        let event = event.map_err(protocol)?;
-        let known = events::decode(event.pallet_name(), event.event_name(), event.field_bytes())?;
-        if let Some((id, Event::Requested { .. })) = known {
-            round = Some(id);
-        }
+        round = opened(&event.map_err(protocol)?)?.or(round);
     }
     let at = chain.at(H256(block.block_hash().0)).await?;
     Ok(Success {
         block: at.number(),
         round,
+    })
+}
+
+/// The round that an event says was opened.
+fn opened(event: &subxt::events::Event<'_, SubstrateConfig>) -> Result<Option<RoundId>> {
+    let known = events::decode(event.pallet_name(), event.event_name(), event.field_bytes())?;
+    Ok(match known {
+        Some((id, Event::Requested { .. })) => Some(id),
+        _ => None,
     })
 }
 

@@ -63,8 +63,8 @@ impl<'a> Page<'a> {
     }
 }
 
-/// Whether `host` leads to this node for certain. A foreign name may be one that its owner points at
-/// this machine, to make his page and the node one origin (DNS rebinding). An address cannot be
+/// Whether `host` leads to this node for certain. A foreign name may be one that its owner points
+/// at this machine, to make his page and the node one origin (DNS rebinding). An address cannot be
 /// pointed anywhere.
 fn is_own(host: &str) -> bool {
     is_loopback(host) || address(host).is_some()

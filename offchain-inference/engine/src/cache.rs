@@ -143,7 +143,7 @@ struct Known {
     last_used: u64,
 }
 
-/// Id of the page before (0: none), and the tokens.
+/// Id of the page before (or of the kind of prefix: see [`Cache::prefixes`]), and the tokens.
 type Key = (u64, PageTokens);
 
 /// The cache of one model.
@@ -189,6 +189,11 @@ impl Cache {
     fn positions_in(&self, bytes: usize) -> usize {
         let page = self.budget.geometry.bytes();
         bytes.checked_div(page).unwrap_or(0) * PAGE
+    }
+
+    /// A name under which prefixes are kept apart from all others; 0 is the model's own.
+    pub fn prefixes(&self) -> u64 {
+        self.tick()
     }
 
     fn tick(&self) -> u64 {
@@ -262,13 +267,13 @@ impl Pages {
         self.0.iter().map(|page| page.as_mut_ptr()).collect()
     }
 
-    /// The longest remembered prefix of `tokens`, and its length. Its end may lie within a page
-    /// that another sequence filled up in its own way.
-    pub fn recall(cache: &Cache, tokens: &[u32]) -> (Self, usize) {
+    /// The longest prefix of `tokens` that is remembered under `prefixes`, and its length. Its end
+    /// may lie within a page that another sequence filled up in its own way.
+    pub fn recall(cache: &Cache, prefixes: u64, tokens: &[u32]) -> (Self, usize) {
         let mut known = cache.known.lock().unwrap_or_else(PoisonError::into_inner);
         let now = cache.tick();
         let mut pages = Vec::new();
-        let mut parent = 0;
+        let mut parent = prefixes;
         for tokens in tokens.chunks_exact(PAGE) {
             let Some(entry) = key(parent, tokens).and_then(|key| known.get_mut(&key)) else {
                 break;
@@ -294,12 +299,12 @@ impl Pages {
     }
 
     /// Remembers the full pages of a sequence of `tokens` that starts at position 0.
-    pub fn remember(&self, cache: &Cache, tokens: &[u32]) {
+    pub fn remember(&self, cache: &Cache, prefixes: u64, tokens: &[u32]) {
         let mut known = cache.known.lock().unwrap_or_else(PoisonError::into_inner);
         let now = cache.tick();
         let mut parent: Option<(u64, Key)> = None;
         for (page, tokens) in self.0.iter().zip(tokens.chunks_exact(PAGE)) {
-            let Some(key) = key(parent.map_or(0, |(id, _)| id), tokens) else {
+            let Some(key) = key(parent.map_or(prefixes, |(id, _)| id), tokens) else {
                 break;
             };
             let id = match known.get_mut(&key) {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Guesses of the tokens to come, which one pass then verifies together.
 //!
-//! A pass over layers on other nodes takes a round trip, however few rows it has. Guessed tokens ride
-//! along: where the model draws the same tokens from their rows, those passes are saved. Where it
-//! draws another one, the rows after it are forgotten. The text is the same either way, token for
-//! token, because every token is drawn from the model's own logits (speculative decoding, Leviathan
-//! et al., arXiv 2211.17192, with the guesses of prompt lookup, Saxena 2023).
+//! A pass over layers on other nodes takes a round trip, however few rows it has. Guessed tokens
+//! ride along: where the model draws the same tokens from their rows, those passes are saved. Where
+//! it draws another one, the rows after it are forgotten. The text is the same either way, token
+//! for token, because every token is drawn from the model's own logits (speculative decoding,
+//! Leviathan et al., arXiv 2211.17192, with the guesses of prompt lookup, Saxena 2023).
 
 use crate::tokenizer::TokenId;
 

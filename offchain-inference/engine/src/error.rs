@@ -32,6 +32,14 @@ pub enum Error {
         /// The defect.
         reason: String,
     },
+    /// An adapter that is unsound, or not one that this engine runs.
+    #[error("the adapter {path} cannot be used: {reason}")]
+    Adapter {
+        /// The file or folder.
+        path: PathBuf,
+        /// The defect.
+        reason: String,
+    },
     /// A sound file that this engine cannot run.
     #[error("unsupported model: {0}")]
     Unsupported(String),

@@ -59,8 +59,8 @@ pub struct Generation {
     pub prompt_tokens: Option<usize>,
     /// Tokens of the prompt that an earlier request had computed.
     pub cached_tokens: usize,
-    /// Passes over the layers after the prompt's: at most one a token, fewer where guesses were right.
-    /// 0 for backends that do not tell.
+    /// Passes over the layers after the prompt's: at most one a token, fewer where guesses were
+    /// right. 0 for backends that do not tell.
     pub passes: usize,
     /// Time until the first token was drawn.
     pub prefill: Duration,

@@ -3,6 +3,7 @@
 //!
 //! The engine knows no chain.
 
+pub mod adapter;
 pub mod backend;
 mod cache;
 pub mod candle;

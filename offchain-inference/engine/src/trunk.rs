@@ -55,9 +55,9 @@ pub trait Trunk: Send + Sync {
     /// sequence computed and is still known. To be extended by `tokens[session.len()..]`.
     fn session_with_prefix(&self, tokens: &[u32]) -> Self::Session;
 
-    /// The number of further rows that a pass extending `session` computes in about the time of one:
-    /// so many guesses are worth a try. 0 where the layers are here, because every row takes its
-    /// time.
+    /// The number of further rows that a pass extending `session` computes in about the time of
+    /// one: so many guesses are worth a try. 0 where the layers are here, because every row takes
+    /// its time.
     fn free_rows(&self, _: &Self::Session) -> usize {
         0
     }

@@ -243,8 +243,8 @@ impl Store {
     }
 }
 
-/// Fetches and checks a file. A source that cannot be reached, or has another file, gives way to the
-/// next one.
+/// Fetches and checks a file. A source that cannot be reached, or has another file, gives way to
+/// the next one.
 fn fetch_verified(
     entry: &Entry,
     partial: &Path,

@@ -29,8 +29,8 @@ pub struct Entry {
     pub sha256: String,
     /// Best ranker for this model by our measurements.
     pub ranker: RankerKind,
-    /// Sources of the file. The first one that can be reached gives it. `source` in a manifest names
-    /// a single one.
+    /// Sources of the file. The first one that can be reached gives it. `source` in a manifest
+    /// names a single one.
     #[serde(alias = "source", deserialize_with = "one_or_more")]
     pub sources: Vec<Source>,
 }

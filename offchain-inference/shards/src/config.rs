@@ -78,8 +78,8 @@ pub struct PipelineConfig {
     /// Minimum round-trip time of a server for the server before it to pass rows on directly.
     /// Nearer servers get their rows through this node: that is as fast and costs fewer messages.
     pub push_from: Duration,
-    /// Maximum number of guessed tokens that a pass verifies. A guess saves a round trip where it is
-    /// right; a pass takes no more of them than are computed within the round trips.
+    /// Maximum number of guessed tokens that a pass verifies. A guess saves a round trip where it
+    /// is right; a pass takes no more of them than are computed within the round trips.
     pub guesses: usize,
     /// Number of past sequences whose caches are kept for later ones with the same prefix.
     pub remembered: usize,

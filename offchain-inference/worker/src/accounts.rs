@@ -28,8 +28,8 @@ impl Accounts {
         *self.0.write() = accounts.collect();
     }
 
-    /// Whether a key of the keystore belongs to another account. A key that serves no agent yet does
-    /// not: it may be registered at any time.
+    /// Whether a key of the keystore belongs to another account. A key that serves no agent yet
+    /// does not: it may be registered at any time.
     pub(crate) fn is_foreign(&self, standing: &Standing) -> bool {
         let agent = standing.agent.as_ref();
         agent.is_some_and(|(account, _)| !self.contains(account))

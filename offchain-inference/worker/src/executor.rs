@@ -23,7 +23,7 @@ use starling_primitives::{
 };
 
 use crate::{
-    agent::{ranking, Agent, Failure, Reply, Request, Signals},
+    agent::{ranking, Agent, Failure, Prompt, Reply, Request, Signals},
     jobs::{Job, JobId},
     metrics::{Metrics, Phase},
     problems::Problems,
@@ -145,7 +145,7 @@ impl Executor {
                 let started = Instant::now();
                 let request = Request {
                     round: key.round,
-                    prompt: String::from_utf8_lossy(prompt).into_owned(),
+                    prompt: Prompt::from(&*String::from_utf8_lossy(prompt)),
                     max_tokens: *max_tokens,
                     fee: *fee,
                     slash: *slash,

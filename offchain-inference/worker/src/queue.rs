@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! A bounded queue of jobs with its own threads. The earliest deadline comes first; among equals, the
-//! highest pay for a token.
+//! A bounded queue of jobs with its own threads. The earliest deadline comes first; among equals,
+//! the highest pay for a token.
 
 use std::{
     cmp::Reverse,
@@ -102,8 +102,8 @@ impl Queue {
         self.size
     }
 
-    /// Adds a job. A full queue rejects the job with the latest deadline, among equals that with the
-    /// lowest pay for a token, and returns it.
+    /// Adds a job. A full queue rejects the job with the latest deadline, among equals that with
+    /// the lowest pay for a token, and returns it.
     pub fn push(&self, job: Job) -> Option<JobId> {
         let mut state = self.shared.state.lock();
         let key = (job.deadline, Reverse(job.pay()), job.id.clone());

@@ -49,7 +49,7 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    fn next_activation() -> u64 {
+    pub(crate) fn next_activation() -> u64 {
         Activations::<T>::mutate(|next| {
             let ordinal = *next;
             next.saturating_inc();

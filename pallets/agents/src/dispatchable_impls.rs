@@ -143,7 +143,8 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Records the bond before it grows. Requests of this block and of earlier ones still draw with
-    /// it. Bonds of the genesis are in every draw.
+    /// it: the author of this block knows what its requests will draw. Bonds of the genesis are in
+    /// every draw.
     fn note_growth(who: &T::AccountId, bond: Balance) {
         let at = frame_system::Pallet::<T>::block_number();
         if at.is_zero() {

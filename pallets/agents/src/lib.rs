@@ -51,7 +51,7 @@ pub mod pallet {
     use sp_runtime::traits::Zero;
     use sp_staking::SessionIndex;
     use starling_primitives::{
-        traits::{Consistent, OnInactive, Sessions},
+        traits::{Consistent, OnInactive, Sessions, Votes},
         Balance, InferenceKey, InferenceSignature, H256,
     };
 
@@ -118,6 +118,9 @@ pub mod pallet {
 
         /// The sessions of the chain. An agent without session keys cannot be a validator.
         type Sessions: Sessions<Self::AccountId>;
+
+        /// The votes of validators on finality, as far as blocks bring them.
+        type Votes: Votes<Self::AccountId>;
     }
 
     /// Reasons why this pallet holds funds.
@@ -323,8 +326,8 @@ pub mod pallet {
             /// Number of these candidates.
             candidates: u32,
         },
-        /// A validator authored nothing while all others had several turns. It is chilled, and has
-        /// no seat for some sessions.
+        /// A validator authored nothing while all others had several turns, or no block brought its
+        /// vote while they brought others'. It is chilled, and has no seat for some sessions.
         Silent {
             /// The validator.
             who: T::AccountId,

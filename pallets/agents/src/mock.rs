@@ -22,8 +22,10 @@ use sp_runtime::{
     BuildStorage, KeyTypeId, RuntimeAppPublic,
 };
 use starling_primitives::{
-    crypto::InferencePair, messages::ownership_payload, traits::Sessions, Balance, InferenceKey,
-    InferenceSignature, H256,
+    crypto::InferencePair,
+    messages::ownership_payload,
+    traits::{Sessions, Votes},
+    Balance, InferenceKey, InferenceSignature, H256,
 };
 
 use crate::{GenesisAgent, ModelDescriptor};
@@ -92,6 +94,8 @@ parameter_types! {
     pub static Sizes: BTreeMap<u32, u32> = BTreeMap::new();
     /// Validators whose nodes do not run.
     pub static Offline: BTreeSet<AccountId> = BTreeSet::new();
+    /// Validators whose nodes author and do not vote.
+    pub static Mute: BTreeSet<AccountId> = BTreeSet::new();
     /// Validators that were kept from authoring.
     pub static Disabled: Vec<AccountId> = Vec::new();
 }
@@ -154,6 +158,20 @@ impl crate::Config for Test {
     type MaxValidators = MaxValidators;
     type MinValidators = MinValidators;
     type Sessions = SessionsOfTest;
+    type Votes = VotesOfTest;
+}
+
+/// The votes of all validators whose nodes run and vote.
+pub struct VotesOfTest;
+impl Votes<AccountId> for VotesOfTest {
+    fn take(_: u32) -> Option<Vec<AccountId>> {
+        let (offline, mute) = (Offline::get(), Mute::get());
+        let all = Authorities::get().into_iter();
+        let voters: Vec<_> = all
+            .filter(|who| !offline.contains(who) && !mute.contains(who))
+            .collect();
+        (!voters.is_empty()).then_some(voters)
+    }
 }
 
 pub struct SessionsOfTest;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Implementation of the registry for other pallets.
 
+use alloc::boxed::Box;
 use frame_support::{
     pallet_prelude::*,
     traits::{defensive_prelude::*, tokens::imbalance::Imbalance, DefensiveSaturating},
@@ -9,7 +10,7 @@ use frame_system::pallet_prelude::BlockNumberFor;
 use sp_runtime::Saturating;
 use starling_primitives::{
     rules::Rule,
-    traits::{holds, AgentRegistry, Consistent},
+    traits::{holds, AgentRegistry, Consistent, OnInactive},
     Balance, InferenceKey,
 };
 
@@ -62,6 +63,21 @@ impl<T: Config> AgentRegistry<T::AccountId> for Pallet<T> {
         ActiveCount::<T>::get()
     }
 
+    fn active() -> Box<dyn Iterator<Item = T::AccountId>> {
+        let active = Agents::<T>::iter().filter(|(_, agent)| agent.activation.is_some());
+        Box::new(active.map(|(who, _)| who))
+    }
+
+    fn renew(who: &T::AccountId) {
+        Agents::<T>::mutate(who, |agent| {
+            let Some(agent) = agent else { return };
+            if let Some(ordinal) = agent.activation {
+                T::OnInactive::on_inactive(who, ordinal);
+                agent.activation = Some(Self::next_activation());
+            }
+        });
+    }
+
     fn activations() -> u64 {
         Activations::<T>::get()
     }
@@ -77,7 +93,9 @@ impl<T: Config> AgentRegistry<T::AccountId> for Pallet<T> {
     fn bond_at(who: &T::AccountId, block: u32) -> Balance {
         let bond = Self::bond(who);
         match Growths::<T>::get(who) {
-            Some(growth) if growth.at > BlockNumberFor::<T>::from(block) => growth.before.min(bond),
+            Some(growth) if growth.at >= BlockNumberFor::<T>::from(block) => {
+                growth.before.min(bond)
+            },
             _ => bond,
         }
     }

@@ -7,10 +7,10 @@ use frame_system::pallet_prelude::BlockNumberFor;
 use pallet_authorship::EventHandler;
 use sp_runtime::{traits::UniqueSaturatedInto, Saturating};
 use sp_staking::SessionIndex;
-use starling_primitives::traits::Sessions;
+use starling_primitives::traits::{Sessions, Votes};
 
 use crate::{
-    seats::{leaving, Choice, Election, Seat, SILENCE_BAR},
+    seats::{leaving, Choice, Election, Seat, Served, SILENCE_BAR},
     ActiveKeys, Agents, Authors, Bar, Barred, Candidates, Config, Event, Pallet, Seats,
     SessionStart,
 };
@@ -111,7 +111,7 @@ impl<T: Config> Pallet<T> {
     ) -> Pool<T::AccountId> {
         let barred = Barred::<T>::get();
         let seat_of = |who: &T::AccountId| seats.iter().find(|seat| &seat.who == who);
-        let is_proven = |who: &T::AccountId| seat_of(who).is_some_and(|seat| seat.proven);
+        let is_proven = |who: &T::AccountId| seat_of(who).is_some_and(|seat| seat.proven());
 
         let mut proven: Vec<_> = candidates
             .iter()
@@ -121,7 +121,7 @@ impl<T: Config> Pallet<T> {
         let willing = proven.len();
         let mut leaving: Vec<_> = seats
             .iter()
-            .filter(|seat| seat.proven && !candidates.contains(&seat.who))
+            .filter(|seat| seat.proven() && !candidates.contains(&seat.who))
             .filter(|seat| T::Sessions::keys(&seat.who).is_some())
             .map(|seat| seat.who.clone())
             .collect();
@@ -133,7 +133,7 @@ impl<T: Config> Pallet<T> {
 
         let highest = || candidates.iter().take(max);
         let mut unproven: Vec<_> = highest()
-            .filter(|who| seat_of(who).is_some_and(|seat| !seat.proven))
+            .filter(|who| seat_of(who).is_some_and(|seat| !seat.proven()))
             .cloned()
             .collect();
         let seated = unproven.len();
@@ -175,10 +175,11 @@ impl<T: Config> Pallet<T> {
         ActiveKeys::<T>::insert(index, BoundedVec::truncate_from(keys));
     }
 
-    /// Notes who authored in session `index`, which has just ended, and takes the seats of those
-    /// who have been silent.
+    /// Notes who authored and who voted in session `index`, which has just ended, and takes the
+    /// seats of those who have been silent.
     pub(crate) fn judge(index: SessionIndex) {
         let authors = Authors::<T>::take();
+        let voters = T::Votes::take(index);
         let now = frame_system::Pallet::<T>::block_number();
         let start = SessionStart::<T>::mutate(|start| start.replace(now));
         // Nobody is judged by a session that was not seen from its first block, as when this code
@@ -197,7 +198,13 @@ impl<T: Config> Pallet<T> {
         let mut silent = Vec::new();
         Seats::<T>::mutate(|seats| {
             for seat in seats.iter_mut().filter(|seat| seat.since <= index) {
-                if seat.completed(authors.contains(&seat.who), blocks, validators) {
+                let session = Served {
+                    authored: authors.contains(&seat.who),
+                    voted: voters.as_ref().map(|voters| voters.contains(&seat.who)),
+                    blocks,
+                    validators,
+                };
+                if seat.completed(session) {
                     silent.push(seat.clone());
                 }
             }
@@ -205,8 +212,8 @@ impl<T: Config> Pallet<T> {
         Self::chill_silent(silent, index, validators);
     }
 
-    /// Chills silent validators: at most as many as may leave at once, first those that have never
-    /// authored, then those that have been silent for longest.
+    /// Chills silent validators: at most as many as may leave at once, first the unproven ones,
+    /// then those that have been silent for longest.
     fn chill_silent(mut silent: Vec<Seat<T::AccountId>>, ended: SessionIndex, validators: u32) {
         let barred = Barred::<T>::get();
         // An offender is kept from authoring.
@@ -214,7 +221,7 @@ impl<T: Config> Pallet<T> {
             let active = Agents::<T>::get(&seat.who).is_some_and(|agent| !agent.chilled);
             active && !barred.iter().any(|bar| bar.who == seat.who)
         });
-        silent.sort_by_key(|seat| (seat.proven, core::cmp::Reverse(seat.idle)));
+        silent.sort_by_key(|seat| (seat.proven(), core::cmp::Reverse(seat.unheard())));
         let limit = usize::try_from(leaving(validators)).unwrap_or(usize::MAX);
         // The first session that is not planned yet.
         let next = ended.saturating_add(2);

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The rules of who sits among the validators.
 //!
-//! A validator is *proven* once it has authored a block in a completed session of its seat. The
-//! rules bound the number of seats whose owners might run no node, whatever money buys: finality
-//! goes on without them.
+//! A validator is *proven* once it has authored a block and voted on finality in completed sessions
+//! of its seat. The rules bound the number of seats whose owners might run no node, or one that
+//! does not vote, whatever money buys: finality goes on without them.
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use sp_staking::SessionIndex;
 
-/// Number of times that all validators must have had a slot before one that used none is silent. A
-/// slot is missed by chance; this many hardly are.
+/// Number of times that all validators must have had a slot before one that used none is silent,
+/// and before one whose vote came into none is mute. A slot is missed by chance; this many hardly
+/// are.
 pub const SILENT_TURNS: u32 = 3;
 
 /// Number of sessions for which a silent validator has no seat. Without it, bonds without nodes
@@ -37,10 +38,29 @@ pub struct Seat<AccountId> {
     /// The first session of this seat.
     pub since: SessionIndex,
     /// Whether it has authored a block in a completed session of this seat.
-    pub proven: bool,
+    pub authored: bool,
+    /// Whether a block of a completed session of this seat has brought a vote of it.
+    pub voted: bool,
     /// Number of blocks in the completed sessions of this seat since the last one in which it
     /// authored.
     pub idle: u32,
+    /// Number of blocks in the completed sessions of this seat that brought votes, since the last
+    /// one that brought its own.
+    pub mute: u32,
+}
+
+/// A session that has ended, as far as it concerns one of its validators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// Whether the validator authored.
+    pub authored: bool,
+    /// Whether a block brought a vote of it. `None` if the session's blocks brought no votes at
+    /// all, as when finality stands still: then nobody is judged by them.
+    pub voted: Option<bool>,
+    /// Number of blocks.
+    pub blocks: u32,
+    /// Number of validators.
+    pub validators: u32,
 }
 
 impl<AccountId> Seat<AccountId> {
@@ -49,32 +69,57 @@ impl<AccountId> Seat<AccountId> {
         Self {
             who,
             since,
-            proven: false,
+            authored: false,
+            voted: false,
             idle: 0,
+            mute: 0,
         }
     }
 
     /// A seat whose owner is trusted to run a node: in the genesis, or in the first release.
     pub fn founding(who: AccountId) -> Self {
         Self {
-            proven: true,
+            authored: true,
+            voted: true,
             ..Self::new(who, 0)
         }
     }
 
-    /// Takes note of a session of this seat that had `blocks` blocks and `validators` validators.
-    /// Returns whether the validator has been silent for too long.
+    /// Whether its owner has shown that it runs a node that authors and votes.
+    pub fn proven(&self) -> bool {
+        self.authored && self.voted
+    }
+
+    /// Takes note of a session of this seat. Returns whether the validator has been silent or mute
+    /// for too long.
     ///
     /// Blocks are counted and not slots: while the chain stands still, nobody falls silent. Each
     /// block has a slot of its own, so in as many blocks as there are validators everyone had one.
-    pub fn completed(&mut self, authored: bool, blocks: u32, validators: u32) -> bool {
-        if authored {
-            self.proven = true;
-            self.idle = 0;
-            return false;
-        }
-        self.idle = self.idle.saturating_add(blocks);
-        self.idle >= validators.saturating_mul(SILENT_TURNS)
+    pub fn completed(&mut self, session: Served) -> bool {
+        let Served {
+            authored,
+            voted,
+            blocks,
+            validators,
+        } = session;
+        self.authored |= authored;
+        self.voted |= voted == Some(true);
+        self.idle = if authored {
+            0
+        } else {
+            self.idle.saturating_add(blocks)
+        };
+        self.mute = match voted {
+            Some(true) => 0,
+            Some(false) => self.mute.saturating_add(blocks),
+            None => self.mute,
+        };
+        self.unheard() >= validators.saturating_mul(SILENT_TURNS)
+    }
+
+    /// Number of blocks without a sign of life: the worse of both kinds.
+    pub fn unheard(&self) -> u32 {
+        self.idle.max(self.mute)
     }
 }
 
@@ -248,27 +293,58 @@ mod tests {
         assert_eq!(full.choose(), expected);
     }
 
+    fn served(authored: bool, voted: Option<bool>, blocks: u32, validators: u32) -> Served {
+        Served {
+            authored,
+            voted,
+            blocks,
+            validators,
+        }
+    }
+
     #[test]
     fn a_validator_that_authors_nothing_falls_silent_after_three_turns() {
+        let silent = served(false, Some(true), 60, 64);
         let mut seat = Seat::new((), 1);
-        assert!(!seat.completed(false, 60, 64));
-        assert!(!seat.completed(false, 60, 64));
-        assert!(!seat.completed(false, 60, 64));
-        assert!(seat.completed(false, 60, 64));
-        assert!(!seat.proven);
+        assert!(!seat.completed(silent));
+        assert!(!seat.completed(silent));
+        assert!(!seat.completed(silent));
+        assert!(seat.completed(silent));
+        assert!(!seat.proven());
 
-        assert!(!seat.completed(true, 60, 64));
-        assert!(seat.proven);
-        assert!(!seat.completed(false, 60, 64));
-        assert!(seat.completed(false, 60, 20));
-        assert!(seat.proven, "once proven, a seat stays so");
+        assert!(!seat.completed(served(true, Some(true), 60, 64)));
+        assert!(seat.proven());
+        assert!(!seat.completed(silent));
+        assert!(seat.completed(served(false, Some(true), 60, 20)));
+        assert!(seat.proven(), "once proven, a seat stays so");
+    }
+
+    #[test]
+    fn a_validator_that_authors_and_never_votes_is_not_proven_and_falls_silent() {
+        let mut seat = Seat::new((), 1);
+        assert!(seat.completed(served(true, Some(false), 60, 20)));
+        assert!(!seat.proven());
+
+        let mut founder = Seat::founding(());
+        assert!(!founder.completed(served(true, Some(false), 60, 64)));
+        assert!(!founder.completed(served(true, Some(true), 60, 64)));
+        assert_eq!(founder.mute, 0);
+    }
+
+    #[test]
+    fn where_finality_stands_still_nobody_is_judged_by_votes() {
+        let mut seat = Seat::new((), 1);
+        for _ in 0..1_000 {
+            assert!(!seat.completed(served(true, None, 60, 4)));
+        }
+        assert!(!seat.proven(), "and nobody is proven");
     }
 
     #[test]
     fn a_chain_that_stands_still_silences_nobody() {
         let mut seat = Seat::founding(());
         for _ in 0..1_000 {
-            assert!(!seat.completed(false, 0, 4));
+            assert!(!seat.completed(served(false, Some(false), 0, 4)));
         }
     }
 }

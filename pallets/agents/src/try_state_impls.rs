@@ -30,7 +30,7 @@ impl<T: Config> Pallet<T> {
         let seats = Seats::<T>::get();
         let owners: BTreeSet<_> = seats.iter().map(|seat| &seat.who).collect();
         ensure!(owners.len() == seats.len(), "a validator has two seats");
-        let unproven = seats.iter().filter(|seat| !seat.proven).count();
+        let unproven = seats.iter().filter(|seat| !seat.proven()).count();
         let size = u32::try_from(seats.len()).unwrap_or(u32::MAX);
         let bearable = usize::try_from(tolerated(size)).unwrap_or(usize::MAX);
         ensure!(

@@ -97,8 +97,8 @@ pub mod pallet {
         SharesExceedPot,
         /// The minimum fee must be above zero.
         NoFee,
-        /// A requester that owns all agents of its round would gain: lower the subsidy or the share of
-        /// forfeits, or raise the share of the treasury.
+        /// A requester that owns all agents of its round would gain: lower the subsidy or the share
+        /// of forfeits, or raise the share of the treasury.
         SelfDealingGains,
         /// Each window must have at least one block.
         EmptyWindow,

@@ -7,6 +7,7 @@
 
 extern crate alloc;
 
+pub mod migration;
 #[cfg(test)]
 mod mock;
 mod rating_impls;
@@ -30,7 +31,7 @@ pub mod pallet {
     use starling_primitives::traits::Consistent;
 
     /// The version of the storage. See `docs/upgrades.md`.
-    const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
+    const STORAGE_VERSION: StorageVersion = StorageVersion::new(2);
 
     #[pallet::pallet]
     #[pallet::storage_version(STORAGE_VERSION)]

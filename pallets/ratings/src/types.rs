@@ -35,7 +35,7 @@ impl Parameters {
     /// For a chain whose currency has a value. `min_fee` is the minimum fee of a request.
     pub const fn production(min_fee: Balance) -> Self {
         Self {
-            min_samples: 30,
+            min_samples: 20,
             // A ranker at random rates 0.71 in the simulation.
             initial_rating: percent(70),
             weight_floor: percent(60),

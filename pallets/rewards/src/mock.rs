@@ -35,7 +35,12 @@ pub const ENDOWMENT: Balance = 1_000;
 pub const STRANGER: AccountId = 77;
 
 parameter_types! {
-    pub static Chosen: Parameters = Parameters::production();
+    // Losers keep a part and the pot gets one, so that every rule moves money.
+    pub static Chosen: Parameters = Parameters {
+        loser: Permill::from_percent(10),
+        forfeits: Permill::from_percent(20),
+        ..Parameters::production()
+    };
     pub static MinFee: Balance = 100_000;
     pub static MaxResponses: u32 = 500;
     pub static MinTicket: Balance = 1_000;

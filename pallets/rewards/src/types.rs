@@ -39,8 +39,8 @@ impl Parameters {
             winner: Permill::from_percent(70),
             rankers: Permill::from_percent(20),
             subsidy: Permill::from_parts(5_000),
-            loser: Permill::from_percent(10),
-            forfeits: Permill::from_percent(20),
+            loser: Permill::from_percent(100),
+            forfeits: Permill::zero(),
             burn_forfeits: false,
             refund: Permill::from_percent(50),
         }

@@ -12,11 +12,11 @@ use frame_support::{
     traits::{Get, ValidatorSet},
     weights::Weight,
 };
-use starling_primitives::{deadline, RoundId};
+use starling_primitives::{deadline, traits::Randomness, RoundId};
 
 use crate::{
     Agenda, Authored, Authors, BlockNumber, CommittingRounds, Config, Due, Pallet, Phase, Prices,
-    Reserved, Room, RoundOf, Rounds, Unhashed, WeightInfo,
+    Reserved, Room, RoundOf, Rounds, Undrawn, WeightInfo,
 };
 
 impl<T: Config> Pallet<T> {
@@ -77,8 +77,8 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Whether even with the commits of all agents that the round still waits for there would be too
-    /// few. Such a round shows nothing when it ends, so it waits for no older one.
+    /// Whether even with the commits of all agents that the round still waits for there would be
+    /// too few. Such a round shows nothing when it ends, so it waits for no older one.
     pub(crate) fn is_hopeless(round: &RoundOf<T>) -> bool {
         let waited_for = round.terms.active.saturating_sub(round.counts.heard);
         round.counts.commits.saturating_add(waited_for) < round.terms.min_responses
@@ -192,17 +192,17 @@ impl<T: Config> Pallet<T> {
             .max(T::WeightInfo::rate(agents))
     }
 
-    /// Stores the hash of the last block in the rounds that wait for it.
-    pub(crate) fn note_hashes() {
-        let waiting = Unhashed::<T>::take();
+    /// Stores the randomness after the last block in the rounds that wait for it.
+    pub(crate) fn note_randomness() {
+        let waiting = Undrawn::<T>::take();
         if waiting.is_empty() {
             return;
         }
-        let hash = frame_system::Pallet::<T>::parent_hash();
+        let value = T::Randomness::value();
         for id in waiting {
             Rounds::<T>::mutate_extant(id, |round| match round.phase {
-                Phase::Committing => round.request_hash = Some(hash),
-                _ => round.commit_hash = Some(hash),
+                Phase::Committing => round.request_randomness = Some(value),
+                _ => round.commit_randomness = Some(value),
             });
         }
     }

@@ -72,7 +72,7 @@ fn open<T: Config>(agents: u32) -> RoundId {
     let fee = T::MinFee::get();
     let min_responses = T::MinResponses::get();
     let max_responses = agents.max(min_responses);
-    let costs = Pallet::<T>::request_fee(max_responses)
+    let costs = Pallet::<T>::request_fee(max_responses, T::Agents::active_count())
         .saturating_add(Pallet::<T>::deposit_of(max_responses))
         .saturating_add(fee)
         .saturating_mul(2);
@@ -82,8 +82,8 @@ fn open<T: Config>(agents: u32) -> RoundId {
     Pallet::<T>::do_request(requester, prompt, fee, tokens, min_responses, max_responses)
         .expect("the request is good");
     Rounds::<T>::mutate_extant(id, |round| {
-        round.request_hash = Some(H256::repeat_byte(1));
-        round.commit_hash = Some(H256::repeat_byte(2));
+        round.request_randomness = Some(H256::repeat_byte(1));
+        round.commit_randomness = Some(H256::repeat_byte(2));
         round.terms.min_responses = 1;
         round.terms.active = u32::MAX;
     });
@@ -255,7 +255,7 @@ mod benchmarks {
         let fee = T::MinFee::get()
             .saturating_add(1)
             .max(Pallet::<T>::slot_price());
-        let costs = Pallet::<T>::request_fee(n)
+        let costs = Pallet::<T>::request_fee(n, T::Agents::active_count())
             .saturating_add(Pallet::<T>::slot_price())
             .saturating_mul(2)
             .saturating_add(Pallet::<T>::deposit_of(n))
@@ -376,6 +376,24 @@ mod benchmarks {
         _(RawOrigin::Signed(reporter), id, who.clone());
 
         assert!(Absent::<T>::contains_key(id, &who));
+    }
+
+    #[benchmark]
+    fn silence(n: Linear<0, { SILENT_PAGE }>) {
+        let id = open::<T>(T::MaxResponses::get());
+        let agents: Vec<_> = (0..n)
+            .map(|index| enrol::<T>(index, &get::<T>(id), 2))
+            .collect();
+        Rounds::<T>::mutate_extant(id, |round| {
+            round.terms.activations = u64::MAX;
+            round.phase = Phase::Revealing;
+        });
+        Unheard::<T>::put(BoundedVec::truncate_from(vec![id]));
+
+        #[extrinsic_call]
+        _(RawOrigin::None, id, BoundedVec::truncate_from(agents));
+
+        assert_eq!(Resting::<T>::count(), n);
     }
 
     #[benchmark]
@@ -523,7 +541,7 @@ mod benchmarks {
             Pallet::<T>::schedule(due).expect("there is room");
         }
         let waiting: Vec<RoundId> = (0..u64::from(r)).collect();
-        Unhashed::<T>::put(BoundedVec::truncate_from(waiting));
+        Undrawn::<T>::put(BoundedVec::truncate_from(waiting));
         let authors = (0..a).map(|author| Authored {
             author: agent::<T>(author),
             at: now,
@@ -533,12 +551,12 @@ mod benchmarks {
         #[block]
         {
             Pallet::<T>::do_note_author(agent::<T>(10_000));
-            Pallet::<T>::note_hashes();
+            Pallet::<T>::note_randomness();
             Pallet::<T>::reserve();
             Pallet::<T>::run_agenda();
         }
 
-        assert!(Unhashed::<T>::get().is_empty());
+        assert!(Undrawn::<T>::get().is_empty());
     }
 
     /// The most expensive end of Committing: giving everything back.
@@ -608,7 +626,7 @@ mod benchmarks {
         let mut round = get::<T>(id);
         Pallet::<T>::unschedule(id);
         CommittingRounds::<T>::kill();
-        Unhashed::<T>::kill();
+        Undrawn::<T>::kill();
         round.phase = Phase::Done;
         round.deadline = now.saturating_sub(1);
         Rounds::<T>::insert(id, round);

@@ -7,7 +7,7 @@ use sp_core::U256;
 use starling_primitives::{
     assignment::Assignment,
     draw, rewards, sealing,
-    traits::{AgentRegistry, Tickets},
+    traits::{AgentRegistry, Randomness, Tickets},
     Balance, Position, RoundId, Salt, Score, Secret, H256,
 };
 
@@ -15,8 +15,14 @@ use crate::{
     Absent, Agenda, CommittingRounds, Config, Counts, Draws, Due, EndedQueue, Entries, Error,
     Event, HoldReason, MaxSealed, NextRound, Pallet, Participant, ParticipantOf, Participants,
     Phase, Prices, Prompts, Ranking, Response, Responses, Round, RoundOf, Rounds, ScoresOf, Sealed,
-    Terms, Unhashed, VoidQueue, WeightInfo,
+    Terms, Undrawn, VoidQueue, WeightInfo,
 };
+
+/// Length of an agent's message without its text or its scores, at most: call, proof and
+/// extensions, in bytes.
+pub(crate) const MESSAGE_LENGTH: u32 = 256;
+/// Length of a score and its position, in bytes.
+const SCORE_LENGTH: u32 = 4;
 
 /// Result of the check of a commit.
 pub(crate) struct Admission<T: Config> {
@@ -53,8 +59,11 @@ impl<T: Config> Pallet<T> {
             Error::<T>::InvalidMinResponses
         );
         // The requester's own agent may not answer, and nobody waits for it.
-        let own = u32::from(T::Agents::is_active(&requester));
-        let active = T::Agents::active_count().saturating_sub(own);
+        let is_counted =
+            T::Agents::is_active(&requester) && !Self::rests(NextRound::<T>::get(), &requester);
+        let active = T::Agents::active_count()
+            .saturating_sub(Self::resting_count())
+            .saturating_sub(u32::from(is_counted));
         ensure!(min_responses <= active, Error::<T>::TooFewAgents);
         ensure!(
             Self::stored_rounds() < T::MaxStoredRounds::get().into(),
@@ -84,7 +93,7 @@ impl<T: Config> Pallet<T> {
         };
         Self::schedule(due).map_err(|_| Error::<T>::TooManyRounds)?;
         CommittingRounds::<T>::try_append(id).map_err(|_| Error::<T>::TooManyRounds)?;
-        Unhashed::<T>::try_append(id).map_err(|_| Error::<T>::TooManyRounds)?;
+        Undrawn::<T>::try_append(id).map_err(|_| Error::<T>::TooManyRounds)?;
 
         T::Currency::hold(&HoldReason::Fee.into(), &requester, fee)?;
         T::Currency::hold(&HoldReason::Deposit.into(), &requester, terms.deposit)?;
@@ -99,8 +108,8 @@ impl<T: Config> Pallet<T> {
             phase: Phase::Committing,
             since: now,
             deadline,
-            request_hash: None,
-            commit_hash: None,
+            request_randomness: None,
+            commit_randomness: None,
             seed: None,
             rankings: 0,
             counts: Counts::default(),
@@ -134,7 +143,7 @@ impl<T: Config> Pallet<T> {
         if let Some((draw, other)) = displaced {
             Self::displace(id, &mut round, draw, other);
         }
-        Self::hear(&mut round, &agent);
+        Self::hear(id, &mut round, &agent);
         round.counts.commits = round.counts.commits.saturating_add(1);
         Participants::<T>::insert(
             id,
@@ -147,14 +156,15 @@ impl<T: Config> Pallet<T> {
         );
         Sealed::<T>::insert(id, &agent, sealed);
         Draws::<T>::insert(id, (draw, agent.clone()), ());
-        Self::deposit_event(Event::Committed { round: id, agent });
         Self::store(id, round);
+        Self::wake(&agent);
+        Self::deposit_event(Event::Committed { round: id, agent });
         Ok(())
     }
 
     pub(crate) fn do_pass(id: RoundId, agent: T::AccountId) -> DispatchResult {
         let mut round = Self::check_pass(id, &agent)?;
-        Self::hear(&mut round, &agent);
+        Self::hear(id, &mut round, &agent);
         Absent::<T>::insert(id, &agent, ());
         Self::deposit_event(Event::Passed { round: id, agent });
         Self::store(id, round);
@@ -257,7 +267,7 @@ impl<T: Config> Pallet<T> {
             T::Tickets::can_spend(agent, round.terms.ticket),
             Error::NoTicket
         );
-        // A draw follows from the hash of a block, so it does not exist in that block.
+        // A draw follows from the randomness after a block, so it does not exist in that block.
         let draw = Self::draw_of(id, &round, agent).ok_or(Error::TooEarly)?;
         // The complement, so that the highest draw is the first key.
         let draw = U256::MAX.saturating_sub(draw).to_big_endian();
@@ -278,7 +288,7 @@ impl<T: Config> Pallet<T> {
         let round = Self::round_in(id, Phase::Committing)?;
         ensure!(!Self::is_heard(id, agent), Error::AlreadySent);
         ensure!(T::Agents::inference_key(agent).is_some(), Error::NotAgent);
-        ensure!(Self::is_expected(&round, agent), Error::NotExpected);
+        ensure!(Self::is_expected(id, &round, agent), Error::NotExpected);
         Ok(round)
     }
 
@@ -330,22 +340,65 @@ impl<T: Config> Pallet<T> {
         Ok((round, participant))
     }
 
-    /// The requester's payment for the agents' messages: the weight of `max_responses` full sets.
-    pub fn request_fee(max_responses: u32) -> Balance {
-        let (response, rankings) = (T::MaxResponse::get(), T::MaxRankings::get());
-        let set = [
-            T::WeightInfo::authorize_commit(MaxSealed::<T>::get()),
-            T::WeightInfo::commit(MaxSealed::<T>::get()),
-            T::WeightInfo::authorize_reveal(),
-            T::WeightInfo::reveal(response),
-            T::WeightInfo::authorize_commit_scores(),
-            T::WeightInfo::commit_scores(),
-            T::WeightInfo::authorize_disclose(rankings),
-            T::WeightInfo::disclose(rankings),
-        ]
-        .into_iter()
-        .fold(Weight::zero(), |sum, weight| sum.saturating_add(weight));
-        T::WeightToFee::weight_to_fee(&set.saturating_mul(max_responses.into()))
+    /// The requester's payment for the messages of `active` agents, by weight and by length.
+    ///
+    /// `max_responses` of them send full sets, and each of the others may pass. While a full round
+    /// takes better draws, commits with worse ones leave it; they are paid for, too.
+    pub fn request_fee(max_responses: u32, active: u32) -> Balance {
+        let (sealed, response) = (MaxSealed::<T>::get(), T::MaxResponse::get());
+        let rankings = T::MaxRankings::get();
+        let commit = Self::price_of(
+            [
+                T::WeightInfo::authorize_commit(sealed),
+                T::WeightInfo::commit(sealed),
+            ],
+            MESSAGE_LENGTH.saturating_add(sealed),
+        );
+        let others = [
+            Self::price_of(
+                [
+                    T::WeightInfo::authorize_reveal(),
+                    T::WeightInfo::reveal(response),
+                ],
+                MESSAGE_LENGTH,
+            ),
+            Self::price_of(
+                [
+                    T::WeightInfo::authorize_commit_scores(),
+                    T::WeightInfo::commit_scores(),
+                ],
+                MESSAGE_LENGTH,
+            ),
+            Self::price_of(
+                [
+                    T::WeightInfo::authorize_disclose(rankings),
+                    T::WeightInfo::disclose(rankings),
+                ],
+                MESSAGE_LENGTH.saturating_add(rankings.saturating_mul(SCORE_LENGTH)),
+            ),
+        ];
+        let set = others
+            .into_iter()
+            .fold(commit, |sum, price| sum.saturating_add(price));
+        let pass = Self::price_of(
+            [T::WeightInfo::authorize_pass(), T::WeightInfo::pass()],
+            MESSAGE_LENGTH,
+        );
+        let passes = active.saturating_sub(max_responses);
+        let displaced = draw::displaced(max_responses, active);
+        set.saturating_mul(max_responses.into())
+            .saturating_add(pass.saturating_mul(passes.into()))
+            .saturating_add(commit.saturating_mul(displaced.into()))
+    }
+
+    /// The price of a message of this length, with the weights of its authorization and its call.
+    fn price_of(weights: [Weight; 2], length: u32) -> Balance {
+        let weight = weights
+            .into_iter()
+            .fold(Weight::zero(), |sum, weight| sum.saturating_add(weight));
+        let length = Weight::from_parts(length.into(), 0);
+        T::WeightToFee::weight_to_fee(&weight)
+            .saturating_add(T::LengthToFee::weight_to_fee(&length))
     }
 
     /// The requester's deposit while its round is stored.
@@ -368,11 +421,13 @@ impl<T: Config> Pallet<T> {
 
     /// The draw of an agent in a round; `None` in the block of the request.
     pub fn draw_of(id: RoundId, round: &RoundOf<T>, agent: &T::AccountId) -> Option<U256> {
-        let hash = round
-            .request_hash
-            .or_else(|| Self::hash_of(round.requested_at))?;
+        // The pool checks a message for the next block, before that block has begun.
+        let value = round.request_randomness.or_else(|| {
+            let next = round.requested_at.checked_add(1)?;
+            (Self::now() == next).then(T::Randomness::value)
+        })?;
         let bond = T::Agents::bond_at(agent, round.requested_at);
-        Some(draw::draw(hash, id, agent, bond))
+        Some(draw::draw(value, id, agent, bond))
     }
 
     /// Number of stored rounds, including open ones.
@@ -395,15 +450,16 @@ impl<T: Config> Pallet<T> {
         Participants::<T>::contains_key(id, agent) || Absent::<T>::contains_key(id, agent)
     }
 
-    /// Whether the round waits for the agent: it has been active ever since the request, and is not
-    /// the requester's own.
-    pub(crate) fn is_expected(round: &RoundOf<T>, agent: &T::AccountId) -> bool {
+    /// Whether the round waits for the agent: it has been active and not at rest ever since the
+    /// request, and is not the requester's own.
+    pub(crate) fn is_expected(id: RoundId, round: &RoundOf<T>, agent: &T::AccountId) -> bool {
         *agent != round.requester
             && T::Agents::activation(agent).is_some_and(|ordinal| ordinal < round.terms.activations)
+            && !Self::rests(id, agent)
     }
 
-    fn hear(round: &mut RoundOf<T>, agent: &T::AccountId) {
-        if Self::is_expected(round, agent) {
+    fn hear(id: RoundId, round: &mut RoundOf<T>, agent: &T::AccountId) {
+        if Self::is_expected(id, round, agent) {
             round.counts.heard = round.counts.heard.saturating_add(1);
         }
     }

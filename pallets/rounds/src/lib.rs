@@ -32,6 +32,8 @@ mod types;
 pub mod weights;
 
 pub use pallet::*;
+pub use silence::SilentPage;
+use silence::{SILENCE, SILENT_PAGE};
 pub use starling_primitives::round::{
     BlockNumber, Counts, Failure, Phase, Round, Settlement, Terms,
 };
@@ -48,6 +50,7 @@ pub mod pallet {
     use super::*;
     use alloc::vec::Vec;
     use frame_support::{
+        inherent::MakeFatalError,
         pallet_prelude::*,
         traits::{
             fungible::{hold, Balanced},
@@ -59,7 +62,7 @@ pub mod pallet {
     use sp_runtime::{traits::Get, Permill, SaturatedConversion};
     use starling_primitives::{
         sealing,
-        traits::{AgentRegistry, Ratings, Rewards, Tickets},
+        traits::{AgentRegistry, Randomness, Ratings, Rewards, Tickets},
         Balance, RoundId, Salt, Secret, H256,
     };
 
@@ -99,8 +102,15 @@ pub mod pallet {
         /// authored in the phase.
         type Authorities: ValidatorSet<Self::AccountId, ValidatorId = Self::AccountId>;
 
+        /// The randomness that decides draws and assignments.
+        type Randomness: Randomness;
+
         /// Price of weight: a requester pays for the messages of its round.
         type WeightToFee: WeightToFee<Balance = Balance>;
+
+        /// Price of length: the reference time of its weight is a number of bytes, as in
+        /// `pallet-transaction-payment`.
+        type LengthToFee: WeightToFee<Balance = Balance>;
 
         /// Minimum fee of a request.
         #[pallet::constant]
@@ -342,10 +352,12 @@ pub mod pallet {
     pub type CommittingRounds<T: Config> =
         StorageValue<_, BoundedVec<RoundId, T::MaxOpenRounds>, ValueQuery>;
 
-    /// The rounds that wait for the hash of the last block: of their request, or of their last
-    /// Committing block.
+    /// The rounds that wait for the randomness after the last block: that of their request, or
+    /// their last Committing one.
     #[pallet::storage]
-    pub type Unhashed<T: Config> =
+    // Its name in the first release: a round may wait while the chain is upgraded.
+    #[pallet::storage_prefix = "Unhashed"]
+    pub type Undrawn<T: Config> =
         StorageValue<_, BoundedVec<RoundId, T::MaxOpenRounds>, ValueQuery>;
 
     /// The last block of each recent author.
@@ -366,12 +378,26 @@ pub mod pallet {
     pub type Inactive<T: Config> =
         StorageValue<_, BoundedVec<(T::AccountId, u64), ConstU32<256>>, ValueQuery>;
 
+    /// The agents that no round waits for from some round on, because they were silent.
+    #[pallet::storage]
+    pub type Resting<T: Config> =
+        CountedStorageMap<_, Blake2_128Concat, T::AccountId, Rest, OptionQuery>;
+
+    /// The last rounds that waited for somebody in vain up to their deadline, and whose silent
+    /// agents no block has reported yet.
+    #[pallet::storage]
+    pub type Unheard<T: Config> = StorageValue<_, BoundedVec<RoundId, ConstU32<8>>, ValueQuery>;
+
+    /// The last block that reported silent agents.
+    #[pallet::storage]
+    pub type LastReport<T: Config> = StorageValue<_, BlockNumber, ValueQuery>;
+
     /// Number of open rounds of each requester that has one.
     #[pallet::storage]
     pub type Requests<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, u32, ValueQuery>;
 
-    /// The burnt payments of the rounds in Committing. A higher offer gives it back to the round that
-    /// it displaces.
+    /// The burnt payments of the rounds in Committing. A higher offer gives it back to the round
+    /// that it displaces.
     #[pallet::storage]
     pub type Prices<T: Config> = StorageMap<_, Twox64Concat, RoundId, Balance, ValueQuery>;
 
@@ -493,6 +519,16 @@ pub mod pallet {
             /// The fine.
             amount: Balance,
         },
+        /// The author of the block reported an agent that was silent in a round that waited for it.
+        /// Its fine is burnt.
+        Silent {
+            /// The round.
+            round: RoundId,
+            /// The agent.
+            agent: T::AccountId,
+            /// The fine.
+            amount: Balance,
+        },
     }
 
     #[pallet::error]
@@ -569,6 +605,8 @@ pub mod pallet {
         /// The agent has committed or passed, or the round did not wait for it, or it was fined
         /// already.
         NotSilent,
+        /// This block has reported agents already.
+        AlreadyReported,
     }
 
     /// Maximum length of a sealed response: `MaxResponse`, the header of its padding and the
@@ -584,7 +622,7 @@ pub mod pallet {
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn on_initialize(_: BlockNumberFor<T>) -> Weight {
-            Self::note_hashes();
+            Self::note_randomness();
             Self::mandatory_purge()
                 .saturating_add(Self::hear_inactive())
                 .saturating_add(Self::reserve())
@@ -631,10 +669,10 @@ pub mod pallet {
         ///   anything is public. If some are not revealed, the round goes on with the others.
         /// - `max_responses`: maximum number of agents in the round.
         ///
-        /// Emits `Requested`, and `Outbid` for a round that lost its slot. Errors: `InvalidPrompt`, `PromptTooLong`, `FeeTooLow`,
-        /// `InvalidMaxTokens`, `InvalidMinResponses`, `TooManyResponses`, `TooFewAgents`,
-        /// `TooManyRounds`, `TooManyRequests`, `SlotTooExpensive`, or an error of the currency if
-        /// the account cannot pay.
+        /// Emits `Requested`, and `Outbid` for a round that lost its slot. Errors: `InvalidPrompt`,
+        /// `PromptTooLong`, `FeeTooLow`, `InvalidMaxTokens`, `InvalidMinResponses`,
+        /// `TooManyResponses`, `TooFewAgents`, `TooManyRounds`, `TooManyRequests`,
+        /// `SlotTooExpensive`, or an error of the currency if the account cannot pay.
         #[pallet::call_index(0)]
         #[pallet::weight(T::WeightInfo::request(prompt.len() as u32))]
         pub fn request(
@@ -808,18 +846,50 @@ pub mod pallet {
             let reporter = ensure_signed(origin)?;
             Self::do_report(reporter, round, agent)
         }
+
+        /// Reports agents that were silent in a round whose Committing lasted to its deadline.
+        ///
+        /// Authors put it into their blocks, at most once. Each agent loses `SilenceFine`, as far as
+        /// its bond is free, and no round waits for it before it has rested and commits again.
+        /// Agents that were not silent are skipped: what an author knows may have changed when the
+        /// block begins. With fewer agents than fit, there are no more silent ones in the round.
+        ///
+        /// Emits `Silent`. Errors: `BadOrigin` with any signature, `AlreadyReported`.
+        #[pallet::call_index(7)]
+        #[pallet::weight((
+            T::WeightInfo::silence(SILENT_PAGE),
+            DispatchClass::Mandatory,
+        ))]
+        pub fn silence(
+            origin: OriginFor<T>,
+            round: RoundId,
+            agents: BoundedVec<T::AccountId, SilentPage>,
+        ) -> DispatchResult {
+            ensure_none(origin)?;
+            Self::do_silence(round, agents)
+        }
+    }
+
+    #[pallet::inherent]
+    impl<T: Config> ProvideInherent for Pallet<T> {
+        type Call = Call<T>;
+        type Error = MakeFatalError<()>;
+        const INHERENT_IDENTIFIER: InherentIdentifier = SILENCE;
+
+        fn create_inherent(_: &InherentData) -> Option<Self::Call> {
+            let (round, agents) = Self::silent_agents()?;
+            Some(Call::silence { round, agents })
+        }
+
+        fn is_inherent(call: &Self::Call) -> bool {
+            matches!(call, Call::silence { .. })
+        }
     }
 
     impl<T: Config> Pallet<T> {
         /// The number of this block.
         pub(crate) fn now() -> BlockNumber {
             frame_system::Pallet::<T>::block_number().saturated_into()
-        }
-
-        /// The hash of a block, if it is still known.
-        pub(crate) fn hash_of(block: BlockNumber) -> Option<H256> {
-            let hash = frame_system::Pallet::<T>::block_hash(BlockNumberFor::<T>::from(block));
-            (hash != H256::zero()).then_some(hash)
         }
 
         /// The hash of the genesis block.

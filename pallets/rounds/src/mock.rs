@@ -94,7 +94,12 @@ parameter_types! {
     pub static MessagePriority: u64 = 1 << 60;
     pub static Author: Option<AccountId> = Some(1);
     pub static Authorities: Vec<AccountId> = vec![1];
-    pub static RewardRules: pallet_rewards::Parameters = pallet_rewards::Parameters::production();
+    // Losers keep a part and the pot gets one, so that every rule moves money.
+    pub static RewardRules: pallet_rewards::Parameters = pallet_rewards::Parameters {
+        loser: Permill::from_percent(10),
+        forfeits: Permill::from_percent(20),
+        ..pallet_rewards::Parameters::production()
+    };
     pub static RatingRules: pallet_ratings::Parameters = pallet_ratings::Parameters::dev();
     pub const TreasuryId: PalletId = PalletId(*b"strl/trs");
     /// Events of this pallet in the block before this one.
@@ -165,6 +170,7 @@ impl pallet_agents::Config for Test {
     type MaxValidators = frame_support::traits::ConstU32<4>;
     type MinValidators = frame_support::traits::ConstU32<1>;
     type Sessions = ();
+    type Votes = ();
 }
 
 impl pallet_tickets::Config for Test {
@@ -195,6 +201,14 @@ impl pallet_rewards::Config for Test {
     type MaxResponses = MaxResponses;
 }
 
+/// Stands for the beacon, of which a mock has no authors.
+pub struct ParentHash;
+impl starling_primitives::traits::Randomness for ParentHash {
+    fn value() -> H256 {
+        System::parent_hash()
+    }
+}
+
 impl crate::Config for Test {
     type WeightInfo = ();
     type RuntimeHoldReason = RuntimeHoldReason;
@@ -204,7 +218,9 @@ impl crate::Config for Test {
     type Ratings = Ratings;
     type Rewards = Rewards;
     type Authorities = MockSession;
+    type Randomness = ParentHash;
     type WeightToFee = IdentityFee<Balance>;
+    type LengthToFee = IdentityFee<Balance>;
     type MinFee = MinFee;
     type MaxPrompt = MaxPrompt;
     type MaxResponse = MaxResponse;
@@ -584,6 +600,12 @@ pub fn ask_with(fee: Balance, min: u32, max: u32) -> Result<RoundId, DispatchErr
         max,
     )?;
     Ok(id)
+}
+
+/// The request fee with the agents of the genesis.
+pub fn request_fee(max_responses: u32) -> Balance {
+    let agents = AGENTS.count().try_into().expect("a few");
+    Rounds_::request_fee(max_responses, agents)
 }
 
 pub fn round(id: RoundId) -> RoundOf<Test> {

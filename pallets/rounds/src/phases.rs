@@ -16,7 +16,7 @@ use starling_primitives::{
 
 use crate::{
     BlockNumber, Config, Due, Ended, EndedQueue, Entries, Entry, Event, Failure, Pallet,
-    ParticipantOf, Participants, Phase, Ranking, Response, RoundOf, Rounds, Unhashed, Void,
+    ParticipantOf, Participants, Phase, Ranking, Response, RoundOf, Rounds, Undrawn, Void,
     VoidQueue,
 };
 
@@ -47,12 +47,13 @@ impl<T: Config> Pallet<T> {
 
     /// Checks `min_responses` on commits, before anything is public.
     pub(crate) fn end_committing(id: RoundId, round: RoundOf<T>) {
+        Self::note_silence(id, &round);
         if round.counts.commits < round.terms.min_responses {
             Self::fail(id, round, Failure::TooFewCommits);
         } else {
             // There is one place for each open round, so there is room. Without the hash the seed
             // would be weaker, but never missing.
-            let _ = Unhashed::<T>::try_append(id);
+            let _ = Undrawn::<T>::try_append(id);
             let agents = round.counts.commits;
             Self::begin(id, round, Phase::Revealing, T::RevealWindow::get(), agents);
         }
@@ -77,7 +78,7 @@ impl<T: Config> Pallet<T> {
                 .collect();
         agents.sort_by(|(left, ..), (right, ..)| left.cmp(right));
         let keys: Vec<Secret> = agents.iter().map(|(_, _, key)| *key).collect();
-        let seed = assignment_seed(id, round.commit_hash.unwrap_or_default(), &keys);
+        let seed = assignment_seed(id, round.commit_randomness.unwrap_or_default(), &keys);
 
         let n = round.counts.valid;
         let k = assignment::rankings(n, T::MinRankings::get(), T::MaxRankings::get());
@@ -171,7 +172,12 @@ impl<T: Config> Pallet<T> {
                 continue;
             };
             let participant = Participants::<T>::get(id, &entry.agent);
-            let Some(Ranking::Disclosed(scores)) = participant.map(|them| them.ranking) else {
+            let Some(ParticipantOf::<T> {
+                response: Response::Valid { weight, .. },
+                ranking: Ranking::Disclosed(scores),
+                ..
+            }) = participant
+            else {
                 continue;
             };
             let mut deviations = Deviations::default();
@@ -181,7 +187,7 @@ impl<T: Config> Pallet<T> {
                         .map(|entry| entry.tally)
                         .unwrap_or_default()
                 });
-                rating::deviate(&mut deviations, *score, tally, mean);
+                rating::deviate(&mut deviations, weight, *score, tally, mean);
             }
             T::Ratings::record(&entry.agent, deviations);
         }

@@ -2,10 +2,10 @@
 //! Removal of finished rounds.
 //!
 //! Rounds are purged in the order in which they ended, after `RetentionPeriod` blocks, with the
-//! weight that a block leaves over. Rounds that ended before anything became public go first, in the
-//! block after their end. If there are such rounds, or if more than half of `MaxStoredRounds` are
-//! stored, every block removes one page, whatever else it has to do; in the latter case the oldest
-//! rounds go before their time.
+//! weight that a block leaves over. Rounds that ended before anything became public go first, in
+//! the block after their end. If there are such rounds, or if more than half of `MaxStoredRounds`
+//! are stored, every block removes one page, whatever else it has to do; in the latter case the
+//! oldest rounds go before their time.
 
 use frame_support::{traits::Get, weights::Weight};
 use starling_primitives::RoundId;
@@ -39,8 +39,8 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Purges one page if storage fills up or there are rounds without anything to read. Returns the
-    /// used weight.
+    /// Purges one page if storage fills up or there are rounds without anything to read. Returns
+    /// the used weight.
     pub(crate) fn mandatory_purge() -> Weight {
         if !Self::is_half_full() && VoidQueue::<T>::get().len() == 0 {
             return Weight::zero();

@@ -78,11 +78,12 @@ impl<T: Config> Pallet<T> {
         T::Tickets::price(T::Rewards::reward(fee))
     }
 
-    /// The costs of a request besides its fee: the burnt amount, at the present price of a slot, and
-    /// the deposit.
+    /// The costs of a request besides its fee: the burnt amount, at the present price of a slot,
+    /// and the deposit.
     pub fn request_cost(max_responses: u32) -> (Balance, Balance) {
         (
-            Self::request_fee(max_responses).saturating_add(Self::slot_price()),
+            Self::request_fee(max_responses, T::Agents::active_count())
+                .saturating_add(Self::slot_price()),
             Self::deposit_of(max_responses),
         )
     }

@@ -133,18 +133,21 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Points of a ranker: `Rating · max(0, 2c − 1)`; 0 if it disclosed nothing.
+    /// Points of a ranker: `Rating · max(0, 2c − 1)`; 0 if it has no weight or disclosed nothing.
     fn points(participant: &ParticipantOf<T>, tallies: &BTreeMap<Position, Tally>) -> u64 {
-        let (Response::Valid { rating, .. }, Ranking::Disclosed(scores)) =
+        let (Response::Valid { rating, weight, .. }, Ranking::Disclosed(scores)) =
             (&participant.response, &participant.ranking)
         else {
             return 0;
         };
+        if *weight == 0 {
+            return 0;
+        }
         let scored: Vec<_> = scores
             .iter()
             .filter_map(|(response, score)| Some((*score, *tallies.get(response)?)))
             .collect();
-        agreement::points(*rating, agreement::agreement(&scored))
+        agreement::points(*rating, agreement::agreement(*weight, &scored))
     }
 
     /// Takes a part of the fee that is on hold.

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Agents that a round waits for in vain: those that are no longer active, and those that are silent.
+//! Agents that a round waits for in vain: those that are no longer active, and those that are
+//! silent.
+//!
+//! A silent agent rests: the rounds after its report do not wait for it. It may still answer, and a
+//! commit after [`REST`] blocks ends the rest.
 
 use frame_support::{
+    inherent::InherentIdentifier,
     pallet_prelude::*,
     traits::{fungible::Balanced as _, tokens::imbalance::Imbalance},
     weights::Weight,
@@ -11,7 +16,21 @@ use starling_primitives::{
     RoundId,
 };
 
-use crate::{Absent, CommittingRounds, Config, Error, Event, Inactive, Pallet, Phase, Rounds};
+use crate::{
+    Absent, BlockNumber, CommittingRounds, Config, CreditOf, Error, Event, Failure, Inactive,
+    LastReport, NextRound, Pallet, Phase, Rest, Resting, RoundOf, Rounds, Unheard,
+};
+
+/// The place of the reports among inherents. They need no data: the state tells who was silent.
+pub(crate) const SILENCE: InherentIdentifier = *b"strlslnt";
+
+/// Maximum number of silent agents that a block reports.
+pub(crate) const SILENT_PAGE: u32 = 4;
+/// The same as a type.
+pub type SilentPage = ConstU32<SILENT_PAGE>;
+
+/// Number of blocks that a silent agent rests at least.
+const REST: BlockNumber = 600;
 
 /// Maximum number of agents that a block counts as heard because they are no longer active. The
 /// others wait for the next blocks.
@@ -19,8 +38,11 @@ const PAGE: usize = 4;
 
 impl<T: Config> OnInactive<T::AccountId> for Pallet<T> {
     /// Remembers the agent for the next block. If the list is full, its rounds wait for their
-    /// deadlines.
+    /// deadlines. Of an agent that rests only that ends: hardly a round still waits for it.
     fn on_inactive(who: &T::AccountId, ordinal: u64) {
+        if Resting::<T>::take(who).is_some() {
+            return;
+        }
         if CommittingRounds::<T>::decode_len().unwrap_or_default() > 0 {
             let _ = Inactive::<T>::try_append((who.clone(), ordinal));
         }
@@ -71,6 +93,100 @@ impl<T: Config> Pallet<T> {
         true
     }
 
+    /// Number of agents that rest. All of them are active.
+    pub(crate) fn resting_count() -> u32 {
+        Resting::<T>::count()
+    }
+
+    /// Whether a round does not wait for the agent because it rests.
+    pub(crate) fn rests(id: RoundId, agent: &T::AccountId) -> bool {
+        Resting::<T>::get(agent).is_some_and(|rest| rest.since <= id)
+    }
+
+    /// Ends the rest of an agent that commits. It is new to the rounds that are open.
+    pub(crate) fn wake(agent: &T::AccountId) {
+        if Resting::<T>::get(agent).is_some_and(|rest| rest.until <= Self::now()) {
+            T::Agents::renew(agent);
+        }
+    }
+
+    /// Remembers a round that waited for somebody in vain, and forgets the oldest one if need be.
+    pub(crate) fn note_silence(id: RoundId, round: &RoundOf<T>) {
+        if Self::now() >= round.deadline && round.counts.heard < round.terms.active {
+            Unheard::<T>::mutate(|rounds| {
+                if rounds.is_full() {
+                    rounds.remove(0);
+                }
+                // There is room.
+                let _ = rounds.try_push(id);
+            });
+        }
+    }
+
+    /// The first round with silent agents that nobody has reported, and as many of them as fit. A
+    /// round without any is there, too, so that it leaves the list. Walks over the agents: for
+    /// authors alone.
+    pub(crate) fn silent_agents() -> Option<(RoundId, BoundedVec<T::AccountId, SilentPage>)> {
+        let id = Unheard::<T>::get().first().copied()?;
+        let silent = Rounds::<T>::get(id).map_or_else(Default::default, |round| {
+            let agents = T::Agents::active();
+            let page = SILENT_PAGE as usize;
+            let silent = agents.filter(|who| Self::is_silent(id, &round, who));
+            BoundedVec::truncate_from(silent.take(page).collect())
+        });
+        Some((id, silent))
+    }
+
+    /// Whether a round waited for the agent in vain up to the deadline of its Committing.
+    fn is_silent(id: RoundId, round: &RoundOf<T>, agent: &T::AccountId) -> bool {
+        let waited = !matches!(
+            round.phase,
+            Phase::Committing | Phase::Failed(Failure::TooFewCommits | Failure::Outbid)
+        );
+        waited && Self::is_expected(id, round, agent) && !Self::is_heard(id, agent)
+    }
+
+    /// Lets a silent agent rest, and fines it.
+    fn rest(id: RoundId, agent: &T::AccountId) -> CreditOf<T> {
+        // Like a pass, so that it is fined once.
+        Absent::<T>::insert(id, agent, ());
+        let rest = Rest {
+            since: NextRound::<T>::get(),
+            until: Self::now().saturating_add(REST),
+        };
+        Resting::<T>::insert(agent, rest);
+        // Perhaps it has no bond left after that, and does not rest but is no longer active.
+        T::Agents::fine(agent, T::SilenceFine::get())
+    }
+
+    /// Reports silent agents of a round whose Committing lasted to its deadline.
+    pub(crate) fn do_silence(
+        id: RoundId,
+        agents: BoundedVec<T::AccountId, SilentPage>,
+    ) -> DispatchResult {
+        let now = Self::now();
+        ensure!(LastReport::<T>::get() < now, Error::<T>::AlreadyReported);
+        LastReport::<T>::put(now);
+        let are_all = !agents.is_full();
+        if let Some(round) = Rounds::<T>::get(id).filter(|_| Unheard::<T>::get().contains(&id)) {
+            for agent in agents {
+                if Self::is_silent(id, &round, &agent) {
+                    // Dropped, and so burnt.
+                    let amount = Self::rest(id, &agent).peek();
+                    Self::deposit_event(Event::Silent {
+                        round: id,
+                        agent,
+                        amount,
+                    });
+                }
+            }
+        }
+        if are_all {
+            Unheard::<T>::mutate(|rounds| rounds.retain(|round| *round != id));
+        }
+        Ok(())
+    }
+
     /// Fines an agent for its silence in a round, once, and pays the fine to the account that
     /// reports it.
     pub(crate) fn do_report(
@@ -80,13 +196,8 @@ impl<T: Config> Pallet<T> {
     ) -> DispatchResult {
         let round = Rounds::<T>::get(id).ok_or(Error::<T>::UnknownRound)?;
         ensure!(round.phase > Phase::Committing, Error::<T>::TooEarly);
-        ensure!(
-            Self::is_expected(&round, &agent) && !Self::is_heard(id, &agent),
-            Error::<T>::NotSilent
-        );
-        // Like a pass, so that it is fined once.
-        Absent::<T>::insert(id, &agent, ());
-        let fine = T::Agents::fine(&agent, T::SilenceFine::get());
+        ensure!(Self::is_silent(id, &round, &agent), Error::<T>::NotSilent);
+        let fine = Self::rest(id, &agent);
         let amount = fine.peek();
         // On failure the credit comes back and is dropped, which burns it: the account that reports
         // has just paid for a transaction.

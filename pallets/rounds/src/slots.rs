@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The slots of open rounds: their price, their bound for one account, and offers that displace each
-//! other.
+//! The slots of open rounds: their price, their bound for one account, and offers that displace
+//! each other.
 
 use frame_support::{
     pallet_prelude::*,
@@ -9,11 +9,11 @@ use frame_support::{
         tokens::{Fortitude, Precision, Preservation},
     },
 };
-use starling_primitives::{slots, Balance, RoundId};
+use starling_primitives::{slots, traits::AgentRegistry, Balance, RoundId};
 
 use crate::{
     Agenda, CommittingRounds, Config, Error, Event, Failure, Pallet, Phase, Prices, Requests,
-    RoundOf, Rounds, Unhashed,
+    RoundOf, Rounds, Undrawn,
 };
 
 impl<T: Config> Pallet<T> {
@@ -55,7 +55,8 @@ impl<T: Config> Pallet<T> {
             Self::outbid(id, round);
         }
         Self::count_request(requester)?;
-        let payment = Self::request_fee(max_responses).saturating_add(price);
+        let active = T::Agents::active_count();
+        let payment = Self::request_fee(max_responses, active).saturating_add(price);
         // Dropped, and so burnt.
         drop(Self::withdraw(requester, payment)?);
         Ok(payment)
@@ -82,7 +83,7 @@ impl<T: Config> Pallet<T> {
 
     /// Ends a round that loses its slot. Nobody has committed, so its fee goes back whole.
     fn outbid(id: RoundId, round: RoundOf<T>) {
-        Unhashed::<T>::mutate(|waiting| waiting.retain(|other| *other != id));
+        Undrawn::<T>::mutate(|waiting| waiting.retain(|other| *other != id));
         Self::deposit_event(Event::Outbid {
             round: id,
             requester: round.requester.clone(),

@@ -15,7 +15,7 @@ use starling_primitives::{
 use crate::{
     Absent, Agenda, CommittingRounds, Config, Counts, Draws, Ended, EndedQueue, Entries,
     HoldReason, NextRound, Pallet, ParticipantOf, Participants, Phase, Prices, Prompts, Ranking,
-    Requests, Response, Responses, RoundOf, Rounds, Sealed, Void, VoidQueue,
+    Requests, Response, Responses, Resting, RoundOf, Rounds, Sealed, Void, VoidQueue,
 };
 
 impl<T: Config> Pallet<T> {
@@ -28,7 +28,12 @@ impl<T: Config> Pallet<T> {
             Self::try_round(id, &round)?;
         }
         Self::try_holds()?;
-        Self::try_claims()
+        Self::try_claims()?;
+        ensure!(
+            Resting::<T>::iter_keys().all(|who| T::Agents::is_active(&who)),
+            "an agent rests that is not active"
+        );
+        Ok(())
     }
 
     /// Every stored round is once on the agenda or among the ended ones, and the lists are sorted.

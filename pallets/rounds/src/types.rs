@@ -111,6 +111,17 @@ pub struct Participant<MaxRankings: frame_support::traits::Get<u32>> {
     pub ranking: Ranking<MaxRankings>,
 }
 
+/// An agent that no round waits for.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub struct Rest {
+    /// The first round that does not wait for it.
+    pub since: RoundId,
+    /// The first block in which a commit ends the rest.
+    pub until: BlockNumber,
+}
+
 /// A valid response in the shuffled order, with its scores.
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,

@@ -33,6 +33,8 @@ pub trait WeightInfo {
     fn authorize_disclose(k: u32) -> Weight;
     /// `report`.
     fn report() -> Weight;
+    /// `silence` of `n` agents.
+    fn silence(n: u32) -> Weight;
     /// `on_initialize`, and `on_finalize` without a transition, with `r` open rounds and `a`
     /// authorities.
     fn on_initialize(r: u32, a: u32) -> Weight;
@@ -102,6 +104,15 @@ impl WeightInfo for () {
     }
     fn report() -> Weight {
         guess(60_000_000, 0, 0, 9, 6)
+    }
+    fn silence(n: u32) -> Weight {
+        guess(
+            20_000_000,
+            60_000_000,
+            n,
+            times(n, 9).saturating_add(3),
+            times(n, 6).saturating_add(2),
+        )
     }
     fn on_initialize(r: u32, a: u32) -> Weight {
         guess(20_000_000, 200_000, r.saturating_add(a), 8, 4)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Tasks and job boards of version 1 of [`RoundsApi`](super::RoundsApi), for a node whose chain is
-//! not upgraded yet. In this version, tasks have no terms of the round and no size limit of a response.
+//! not upgraded yet. In this version, tasks have no terms of the round and no size limit of a
+//! response.
 
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode};

@@ -15,8 +15,8 @@ use sp_session::MembershipProof;
 
 use super::offences::{EquivocationReports, GrandpaWeights, MaxSets};
 use crate::{
-    AccountId, Agents, Aura, Balance, Balances, BlockNumber, Rounds, Runtime, RuntimeEvent,
-    Session, SessionKeys, MINUTES, SLOT_DURATION, UNIT,
+    weights, AccountId, Agents, Aura, Balance, Balances, BlockNumber, Rounds, Runtime,
+    RuntimeEvent, Session, SessionKeys, MINUTES, SLOT_DURATION, UNIT,
 };
 
 /// Maximum number of validators.
@@ -54,6 +54,10 @@ impl pallet_grandpa::Config for Runtime {
     type MaxSetIdSessionEntries = MaxSets;
     type KeyOwnerProof = MembershipProof;
     type EquivocationReportSystem = EquivocationReports;
+}
+
+impl pallet_beacon::Config for Runtime {
+    type WeightInfo = weights::pallet_beacon::WeightInfo<Runtime>;
 }
 
 impl pallet_authorship::Config for Runtime {

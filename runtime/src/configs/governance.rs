@@ -153,8 +153,8 @@ pub enum ProxyType {
     #[default]
     #[codec(index = 0)]
     Any,
-    /// All calls that move no balance to another account and change no key. Whoever holds a key acts
-    /// in the agent's or the validator's name, and can have it slashed.
+    /// All calls that move no balance to another account and change no key. Whoever holds a key
+    /// acts in the agent's or the validator's name, and can have it slashed.
     #[codec(index = 1)]
     NonTransfer,
     /// Announcing and removing session keys, for the machine of a validator.

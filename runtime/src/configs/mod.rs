@@ -7,6 +7,7 @@ mod governance;
 mod offences;
 mod protocol;
 mod system;
+mod votes;
 
 pub use accounts::ToAuthor;
 pub use governance::{ProxyType, TheCommittee};

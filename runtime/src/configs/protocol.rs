@@ -7,22 +7,25 @@
 use frame_support::{
     parameter_types,
     traits::{ConstU128, ConstU32, ConstU64},
-    weights::IdentityFee,
+    weights::{ConstantMultiplier, IdentityFee, Weight, WeightToFee},
     PalletId,
 };
 use frame_system::EnsureRoot;
-use sp_runtime::{generic::Era, Permill};
+use sp_runtime::{generic::Era, FixedPointNumber, Permill};
 use starling_primitives::sealing;
 
 use super::{
+    accounts::TransactionByteFee,
     consensus::MAX_AUTHORITIES,
     deposit,
     governance::{RootOrMajority, RootOrTwoThirds},
     offences::SessionsOfRuntime,
+    votes::VotesOfRuntime,
 };
 use crate::{
-    parameters, weights, AccountId, Agents, Balance, Balances, Ratings, Rewards, Rounds, Runtime,
-    RuntimeCall, RuntimeHoldReason, Session, Tickets, TxExtension, UncheckedExtrinsic, UNIT,
+    parameters, weights, AccountId, Agents, Balance, Balances, Beacon, Ratings, Rewards, Rounds,
+    Runtime, RuntimeCall, RuntimeHoldReason, Session, Tickets, TransactionPayment, TxExtension,
+    UncheckedExtrinsic, UNIT,
 };
 
 /// Maximum length of a prompt, in bytes.
@@ -31,6 +34,18 @@ pub const MAX_PROMPT: u32 = 4_096;
 pub const MAX_RESPONSE: u32 = 4_096;
 /// Maximum length of a sealed response with its padding, in bytes.
 const MAX_SEALED: u32 = MAX_RESPONSE.saturating_add(sealing::OVERHEAD);
+
+/// The price of weight in a transaction: that of the present fullness of blocks.
+pub struct CongestedWeight;
+
+impl WeightToFee for CongestedWeight {
+    type Balance = Balance;
+
+    fn weight_to_fee(weight: &Weight) -> Balance {
+        TransactionPayment::next_fee_multiplier()
+            .saturating_mul_int(IdentityFee::<Balance>::weight_to_fee(weight))
+    }
+}
 
 parameter_types! {
     /// Identifier that the treasury's account is derived from.
@@ -69,6 +84,7 @@ impl pallet_agents::Config for Runtime {
     type MaxValidators = ConstU32<64>;
     type MinValidators = parameters::MinValidators;
     type Sessions = SessionsOfRuntime;
+    type Votes = VotesOfRuntime;
 }
 
 impl pallet_tickets::Config for Runtime {
@@ -80,7 +96,7 @@ impl pallet_tickets::Config for Runtime {
 }
 
 impl pallet_ratings::Config for Runtime {
-    type Window = ConstU32<50>;
+    type Window = ConstU32<10>;
     type Parameters = parameters::Ratings;
 }
 
@@ -104,7 +120,9 @@ impl pallet_rounds::Config for Runtime {
     type Ratings = Ratings;
     type Rewards = Rewards;
     type Authorities = Session;
-    type WeightToFee = IdentityFee<Balance>;
+    type Randomness = Beacon;
+    type WeightToFee = CongestedWeight;
+    type LengthToFee = ConstantMultiplier<Balance, TransactionByteFee>;
     type MinFee = parameters::MinFee;
     type MaxPrompt = ConstU32<MAX_PROMPT>;
     type MaxResponse = ConstU32<MAX_RESPONSE>;
@@ -120,7 +138,7 @@ impl pallet_rounds::Config for Runtime {
     type ApprovalThreshold = parameters::ApprovalThreshold;
     type MinSlash = parameters::MinSlash;
     type SlashShare = parameters::SlashShare;
-    type SilenceFine = parameters::MinTicket;
+    type SilenceFine = parameters::MinSlash;
     type MaxSlash = parameters::MaxSlash;
     type CommitShare = CommitShare;
     type DepositBase = RoundDeposit;

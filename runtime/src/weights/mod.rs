@@ -2,7 +2,9 @@
 //! The weights of the protocol's pallets, measured by `scripts/weights`.
 
 pub mod pallet_agents;
+pub mod pallet_beacon;
 pub mod pallet_protocol_parameters;
 pub mod pallet_rewards;
 pub mod pallet_rounds;
 pub mod pallet_tickets;
+pub mod pallet_votes;

@@ -31,8 +31,8 @@ impl<T: frame_system::Config> pallet_rounds::WeightInfo for WeightInfo<T> {
     /// Proof: `Agents::Activations` (`max_values`: Some(1), `max_size`: Some(8), added: 503, mode: `MaxEncodedLen`)
     /// Storage: `Rounds::CommittingRounds` (r:1 w:1)
     /// Proof: `Rounds::CommittingRounds` (`max_values`: Some(1), `max_size`: Some(514), added: 1009, mode: `MaxEncodedLen`)
-    /// Storage: `Rounds::Unhashed` (r:1 w:1)
-    /// Proof: `Rounds::Unhashed` (`max_values`: Some(1), `max_size`: Some(514), added: 1009, mode: `MaxEncodedLen`)
+    /// Storage: `Rounds::Undrawn` (r:1 w:1)
+    /// Proof: `Rounds::Undrawn` (`max_values`: Some(1), `max_size`: Some(514), added: 1009, mode: `MaxEncodedLen`)
     /// Storage: `Balances::Holds` (r:1 w:1)
     /// Proof: `Balances::Holds` (`max_values`: None, `max_size`: Some(139), added: 2614, mode: `MaxEncodedLen`)
     /// Storage: `Rounds::Prompts` (r:0 w:1)
@@ -265,10 +265,14 @@ impl<T: frame_system::Config> pallet_rounds::WeightInfo for WeightInfo<T> {
             )
             .saturating_add(T::DbWeight::get().reads_writes(2_u64, 2_u64))
     }
+    /// Not measured yet: as many reports, and one more for the list of rounds.
+    fn silence(n: u32) -> Weight {
+        Self::report().saturating_mul(u64::from(n).saturating_add(1))
+    }
     /// Storage: `Rounds::Authors` (r:1 w:1)
     /// Proof: `Rounds::Authors` (`max_values`: Some(1), `max_size`: Some(3602), added: 4097, mode: `MaxEncodedLen`)
-    /// Storage: `Rounds::Unhashed` (r:1 w:1)
-    /// Proof: `Rounds::Unhashed` (`max_values`: Some(1), `max_size`: Some(514), added: 1009, mode: `MaxEncodedLen`)
+    /// Storage: `Rounds::Undrawn` (r:1 w:1)
+    /// Proof: `Rounds::Undrawn` (`max_values`: Some(1), `max_size`: Some(514), added: 1009, mode: `MaxEncodedLen`)
     /// Storage: `System::ParentHash` (r:1 w:0)
     /// Proof: `System::ParentHash` (`max_values`: Some(1), `max_size`: Some(32), added: 527, mode: `MaxEncodedLen`)
     /// Storage: `Rounds::Rounds` (r:64 w:64)

@@ -27,12 +27,13 @@ use crate::{
 pub enum Method {
     /// `1 − σ` of deviations from the mean of all rankers: the paper's method.
     Paper,
-    /// `1 − σ` of deviations from the mean of the others: this protocol's method.
+    /// `1 − σ` of deviations from the plain mean of the others.
     Others,
-    /// The same, with only the part above production's floor as the weight: also this protocol's.
-    Floored,
-    /// `1 − σ`, deviations from the weighted mean of the others.
+    /// `1 − σ`, deviations from the weighted mean of the others: this protocol's method without its
+    /// floor.
     Weighted,
+    /// The same, with only the part above production's floor as the weight: this protocol's method.
+    Floored,
     /// `1 − σ` of scores with mean 0 and deviation 1 for each ranker.
     Standardised,
     /// `1 − 1.4826 · median` of the absolute deviations from the median of the others.
@@ -49,8 +50,8 @@ impl Method {
     pub const ALL: [Self; 8] = [
         Self::Paper,
         Self::Others,
-        Self::Floored,
         Self::Weighted,
+        Self::Floored,
         Self::Standardised,
         Self::Robust,
         Self::Agreement,
@@ -107,10 +108,10 @@ impl Method {
                 let all: Vec<f64> = scored.iter().map(|other| other.score).collect();
                 Some((given.score, mean(&all)))
             },
-            Self::Others | Self::Floored | Self::Agreement | Self::Correlation => {
+            Self::Others | Self::Agreement | Self::Correlation => {
                 Some((given.score, mean(&scores)))
             },
-            Self::Weighted => {
+            Self::Weighted | Self::Floored => {
                 let weight =
                     |other: &Given| round.weights.get(&other.ranker).copied().unwrap_or(0.0);
                 let weights: f64 = others().map(|other| weight(other)).sum();

@@ -27,7 +27,7 @@ pub enum Attack {
     /// A ring whose share of the authors leaves out the others' messages.
     CensoringAuthor,
     /// A ring in rounds with half as many places as agents. Its share of the authors chooses among
-    /// `CANDIDATES` hashes.
+    /// the slots that its validators have in a row.
     GrindingAuthor,
     /// The same ring in the same rounds, without authors: the baseline of grinding.
     FullRounds,
@@ -38,7 +38,10 @@ pub enum Attack {
     Agents(Kind),
 }
 
-/// Number of hashes that a grinding author chooses from.
+/// Length in tokens that a request allows if agents try longer responses.
+const SHORT: u32 = 64;
+
+/// More slots in a row than its validators have.
 const CANDIDATES: u32 = 16;
 
 impl Attack {
@@ -257,10 +260,10 @@ pub fn matrix(options: &Options, runner: Runner) -> Result<Vec<Outcome>> {
 }
 
 /// Number of rounds that agreement is computed from, the same as the chain remembers.
-const WINDOW: usize = 50;
+const WINDOW: usize = 10;
 
-/// Number of recent rounds for agents that must not live on their past.
-const RECENT: usize = 10;
+/// Number of rounds of a longer memory.
+const LONG: usize = 50;
 
 /// Results of one way to choose.
 #[derive(Clone, Copy, Default)]
@@ -324,6 +327,7 @@ fn config(attack: Attack, fraction: f64, options: &Options, seed: u64) -> Config
             };
         },
         Attack::FullRounds => config.max_responses = half,
+        Attack::Agents(Kind::LongWinded) => config.max_tokens = SHORT,
         Attack::SelfDealing | Attack::Agents(_) => {},
     }
     config
@@ -355,7 +359,7 @@ fn cell(attack: Attack, fraction: f64, options: &Options, step: &dyn Fn()) -> Re
         for _ in 0..options.rounds {
             let last = |rounds: usize| &history[history.len().saturating_sub(rounds)..];
             let known = Known {
-                recent: Method::Floored.weights(last(RECENT), options.agents),
+                long: Method::Floored.weights(last(LONG), options.agents),
                 agreement: Method::Agreement.rate(last(WINDOW), options.agents),
             };
             let played = play(&mut swarm, &mut rng)?;
@@ -486,7 +490,7 @@ mod tests {
         }
         let mut names: Vec<String> = all.iter().map(|attack| attack.name()).collect();
         names.dedup();
-        assert_eq!(names.len(), 17);
+        assert_eq!(names.len(), 20);
         assert!("never".parse::<Attack>().is_err_and(|error| error
             .to_string()
             .starts_with("it must be one of lazy, constant, ")));

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The gain of a block author that builds several blocks and chooses the one whose hash draws most
-//! of its own agents into a full round.
+//! The gain of colluding authors that leave out slots, and put a request into the block after which
+//! the randomness draws most of their own agents into a full round.
 //!
-//! The draws follow from the hash of the request's block, the only value that an author can
-//! influence. The seed of the assignment contains the agents' keys, which the author does not know.
-//! Here the attackers author the block of every request, so the results show the value of one
-//! ground block. With a share of the authors they have that share of it.
+//! The draws follow from the randomness after the request's block. Each author's output is fixed,
+//! so authors can only leave out blocks. With the next slots in a row they know what each of them
+//! would give. The seed of the assignment contains the agents' keys, which the authors do not know.
+//! Here the attackers have a row of slots at every request, so the results show the value of one
+//! row. Other authors than theirs end a row.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -33,7 +34,7 @@ pub struct Options {
     pub kinds: Vec<Kind>,
     /// Shares of the attackers among the agents.
     pub fractions: Vec<f64>,
-    /// Numbers of blocks that the author chooses from; the first one is the baseline.
+    /// Numbers of slots in a row; the first one is the baseline.
     pub candidates: Vec<u32>,
     /// Rounds before grinding and counting begin, in which the ratings settle.
     pub warm_up: u32,
@@ -45,15 +46,15 @@ pub struct Options {
     pub poor: f64,
 }
 
-/// Results for one number of blocks. Intervals are over the seeds. Gains are over the first number
-/// of blocks with the same seed, whose warm-up is the same to the last byte.
+/// Results for one number of slots. Intervals are over the seeds. Gains are over the first number
+/// of slots with the same seed, whose warm-up is the same to the last byte.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
     /// Kind of the attackers' agents.
     pub kind: Kind,
     /// Share of the attackers among the agents.
     pub fraction: f64,
-    /// Number of blocks that the author chooses from.
+    /// Number of slots in a row.
     pub candidates: u32,
     /// Number of counted rounds, of all seeds.
     pub rounds: usize,

@@ -11,6 +11,7 @@ pub mod quality;
 pub mod ratings;
 pub mod scale;
 pub mod scenario;
+pub mod seats;
 pub mod sweep;
 pub mod sybil;
 

@@ -33,8 +33,8 @@ pub struct Scenario {
     pub validators: usize,
     /// Number of validators that belong to the attackers.
     pub malicious_validators: usize,
-    /// Number of hashes that these validators choose from. With more than one they grind; without
-    /// it they censor.
+    /// Maximum number of slots in a row that they choose from. With more than one they grind;
+    /// without it they censor.
     pub grinding_candidates: Option<u32>,
     /// The agents.
     pub agents: Vec<Group>,

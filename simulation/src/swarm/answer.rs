@@ -26,6 +26,10 @@ impl Swarm {
                         draft.moves[0] = Some(Move::Never);
                         continue;
                     },
+                    Answer::Silence => {
+                        draft.moves[0] = Some(Move::Never);
+                        continue;
+                    },
                     Answer::Copy => copycats.push(index),
                     Answer::Quality(quality) => {
                         let text = self.text(index, quality);
@@ -82,7 +86,7 @@ impl Swarm {
         let accounts = self.accounts.clone();
         let state = Revealing {
             round: id,
-            commit_hash: match round.commit_hash {
+            commit_randomness: match round.commit_randomness {
                 Some(hash) => hash,
                 // The round has just left Committing with the last block.
                 None => self.chain.head_hash(),
@@ -121,7 +125,9 @@ impl Swarm {
 
     fn text(&self, index: usize, quality: f64) -> String {
         let mut text = format!("A response of quality {quality:.6} by agent {index}.");
-        let missing = self.config.response_bytes.saturating_sub(text.len());
+        let own = self.members[index].behaviour.response_bytes();
+        let length = own.unwrap_or(self.config.response_bytes);
+        let missing = length.saturating_sub(text.len());
         text.extend(std::iter::repeat_n(' ', missing));
         text
     }

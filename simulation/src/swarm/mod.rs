@@ -2,6 +2,7 @@
 //! A swarm that plays rounds on a chain.
 
 mod answer;
+mod flood;
 mod rank;
 mod report;
 mod request;
@@ -26,6 +27,7 @@ use starling_runtime::{
     RuntimeCall, UncheckedExtrinsic, UNIT,
 };
 
+pub use flood::Flood;
 pub use report::{Given, Played};
 
 use crate::{
@@ -77,12 +79,12 @@ pub enum Plot {
         /// Number of validators.
         validators: usize,
     },
-    /// Some validators belong to the attackers. They build several blocks and publish the one whose
-    /// hash draws most of the group into the round.
+    /// The first validators belong to the attackers. Those whose slots come in a row leave out
+    /// some, and put a request into the block after which the randomness draws most of the group.
     Grind {
         /// Number of validators.
         validators: usize,
-        /// Number of blocks each time.
+        /// Maximum number of slots in a row.
         candidates: u32,
     },
 }
@@ -102,6 +104,8 @@ pub struct Config {
     pub max_responses: Option<u32>,
     /// Length of a response in bytes.
     pub response_bytes: usize,
+    /// Maximum length of a response in tokens.
+    pub max_tokens: u32,
     /// The attackers' actions besides taking part.
     pub plot: Plot,
     /// Share of a block that an author fills.
@@ -122,6 +126,8 @@ impl Config {
             fee: 20 * UNIT,
             max_responses: None,
             response_bytes: 64,
+            // Enough for the longest response of an experiment.
+            max_tokens: 2_048,
             plot: Plot::None,
             fill: Perbill::one(),
             prove: false,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use starling_primitives::{api::RoundView, fixed::ONE, Position, RoundId};
 use starling_runtime::{AccountId, Rounds};
 
@@ -45,6 +45,21 @@ pub struct Played {
 }
 
 impl Played {
+    /// A round that nothing came of.
+    fn void(id: RoundId, blocks: Vec<Block>, rejected: usize) -> Self {
+        Self {
+            id,
+            blocks,
+            done: false,
+            winner: None,
+            qualities: BTreeMap::new(),
+            scores: Vec::new(),
+            weights: BTreeMap::new(),
+            rankings: 0,
+            rejected,
+        }
+    }
+
     /// The agent with the best response.
     pub fn best(&self) -> Option<usize> {
         let best = self
@@ -63,10 +78,11 @@ impl Swarm {
         drafts: Vec<Draft>,
         rejected: usize,
     ) -> Result<Played> {
-        let view: RoundView<AccountId> = self
-            .chain
-            .read(|| Rounds::round_view(id))
-            .context("a round is stored until it is purged")?;
+        let view: Option<RoundView<AccountId>> = self.chain.read(|| Rounds::round_view(id));
+        let Some(view) = view else {
+            // A round to which too few have committed is purged at once.
+            return Ok(Played::void(id, blocks, rejected));
+        };
         let places = self.places();
         let author: BTreeMap<Position, usize> = view
             .responses
@@ -74,19 +90,14 @@ impl Swarm {
             .filter_map(|response| Some((response.position?, *places.get(&response.agent)?)))
             .collect();
         let mut played = Played {
-            id,
-            blocks,
             done: view.round.phase == pallet_rounds::Phase::Done,
             winner: view
                 .round
                 .winner
                 .as_ref()
                 .and_then(|who| places.get(who).copied()),
-            qualities: BTreeMap::new(),
-            scores: Vec::new(),
-            weights: BTreeMap::new(),
             rankings: view.round.rankings,
-            rejected,
+            ..Played::void(id, blocks, rejected)
         };
         for response in view.responses {
             let Some(index) = places.get(&response.agent).copied() else {

@@ -19,8 +19,7 @@ impl Swarm {
         let call = RuntimeCall::Rounds(pallet_rounds::Call::request {
             prompt: b"What is the answer?".to_vec(),
             fee: self.config.fee,
-            // Enough for the longest response of an experiment.
-            max_tokens: 2_048,
+            max_tokens: self.config.max_tokens,
             min_responses: rounds.min_responses,
             max_responses: max_responses.max(rounds.min_responses),
         });
@@ -62,7 +61,12 @@ impl Swarm {
                 validators,
                 candidates,
             } if author < validators && senders.contains(&None) => {
-                self.grind(&mut queue, authoring, candidates)?
+                let row = if validators < self.config.validators {
+                    candidates.min((validators - author) as u32)
+                } else {
+                    candidates
+                };
+                self.grind(&mut queue, authoring, row)?
             },
             _ => self.chain.author(&mut queue, authoring)?,
         };
@@ -76,7 +80,8 @@ impl Swarm {
         Ok(block)
     }
 
-    /// Chooses the hash of a request's block, which decides who gets into a full round.
+    /// Chooses the slot of a request's block. The randomness after it decides who gets into a full
+    /// round.
     fn grind(
         &mut self,
         queue: &mut Vec<UncheckedExtrinsic>,
@@ -86,11 +91,11 @@ impl Swarm {
         let round = self.chain.read(pallet_rounds::NextRound::<Runtime>::get);
         let seats = self.config.max_responses.unwrap_or(u32::MAX) as usize;
         let (accounts, group) = (&self.accounts, &self.group);
-        self.chain.grind(queue, authoring, candidates, |hash| {
+        self.chain.grind(queue, authoring, candidates, |value| {
             let mut draws: Vec<_> = accounts
                 .iter()
                 .enumerate()
-                .map(|(index, who)| (draw::draw(hash, round, who, BOND), index))
+                .map(|(index, who)| (draw::draw(value, round, who, BOND), index))
                 .collect();
             draws.sort_unstable();
             let seated = draws.iter().take(seats);

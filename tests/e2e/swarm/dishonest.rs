@@ -25,7 +25,9 @@ use subxt::{
 use super::{
     account, agent, expert,
     honest::{check_settlement, Deviations, FEE},
-    keys, Swarm,
+    keys,
+    oracle::TODAY,
+    Swarm,
 };
 use crate::played::{submit, Played};
 
@@ -225,7 +227,7 @@ impl Cast {
     /// message, and nobody else has lost any.
     async fn ends(&mut self, id: RoundId) -> Result<View> {
         let (at, view) = self.swarm.ended(id).await?;
-        check_settlement(&self.swarm, &self.api, &at, &view).await?;
+        check_settlement(&self.swarm, &self.api, &at, &view, TODAY).await?;
         let before = self
             .api
             .at_block(at.block_header().await?.parent_hash)

@@ -16,7 +16,7 @@ use subxt_signer::sr25519::dev::eve;
 
 use super::{
     account, agent, expert, keys,
-    oracle::{rating, settle, Scores},
+    oracle::{rating, settle, Losers, Scores, TODAY},
     Swarm,
 };
 
@@ -54,6 +54,7 @@ pub(super) async fn check_settlement(
     api: &Api,
     at: &AtBlock,
     view: &RoundView<AccountId>,
+    losers: Losers,
 ) -> Result<()> {
     assert_eq!(view.round.phase, Phase::Done);
     let before = api.at_block(at.block_header().await?.parent_hash).await?;
@@ -64,7 +65,7 @@ pub(super) async fn check_settlement(
         let view = agent(&rpc, &before, &account(&key)).await?;
         ratings.insert(account(&key), view.rating);
     }
-    let expected = settle(view, &ratings);
+    let expected = settle(view, &ratings, losers);
     assert_eq!(view.round.winner, expected.winner);
     for key in keys() {
         let gain = balance(at, &key).await? as i128 - balance(&before, &key).await? as i128;
@@ -132,7 +133,7 @@ async fn winner_payouts_and_ratings_are_what_the_protocol_says() -> Result<()> {
         let scores = Scores::of(&view);
         assert!(scores.is_complete(), "{view:?}");
         assert!(scores.spread() > 0.01, "the round counts");
-        check_settlement(&swarm, &api, &at, &view).await?;
+        check_settlement(&swarm, &api, &at, &view, TODAY).await?;
         deviations.check_ratings(&swarm, &view).await?;
     }
     Ok(())

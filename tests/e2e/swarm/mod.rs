@@ -2,15 +2,19 @@
 //! Four validators with agents, on one machine.
 
 mod ask;
+mod capture;
 mod clock;
 mod deaths;
 mod dishonest;
+mod gateway;
 mod honest;
+mod kills;
 mod late;
 mod lost_finality;
 mod models;
 mod oracle;
 mod shards;
+mod silent;
 mod split;
 mod twenty;
 mod up;

@@ -9,7 +9,7 @@ use super::{
     account, complete, expert,
     honest::{check_settlement, texts},
     keys,
-    oracle::Scores,
+    oracle::{Scores, TODAY},
     Swarm,
 };
 
@@ -23,7 +23,7 @@ const FEE: u128 = 10 * UNIT;
 
 /// A model of the store with a fixed sampling seed: with bad luck, all responses might stay below
 /// the threshold.
-fn model(name: &str, temperature: f32) -> String {
+pub(super) fn model(name: &str, temperature: f32) -> String {
     format!(
         "threads = 1\nniceness = 0\n[[primary]]\nmodel = {name:?}\nmax_tokens = 16\n\
          [primary.sampling]\ntemperature = {temperature}\nseed = 1\n"
@@ -74,7 +74,7 @@ async fn four_agents_with_two_models_answer_and_rank() -> Result<()> {
         );
     }
     assert!(Scores::of(&view).is_complete(), "{view:?}");
-    check_settlement(&swarm, &api, &at, &view).await
+    check_settlement(&swarm, &api, &at, &view, TODAY).await
 }
 
 /// The format of SmolLM2's training conversations.

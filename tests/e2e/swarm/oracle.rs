@@ -27,7 +27,8 @@ pub struct Settlement {
 pub struct Scores {
     /// The responses' agents by position.
     agents: BTreeMap<u16, AccountId>,
-    weights: BTreeMap<u16, f64>,
+    /// `w` of each, 32 fractional bits.
+    weights: BTreeMap<u16, u64>,
     /// (ranker, response) → score.
     given: BTreeMap<(u16, u16), u16>,
 }
@@ -44,7 +45,7 @@ impl Scores {
                 continue;
             };
             scores.agents.insert(position, response.agent.clone());
-            let weight = response.weight.unwrap_or(0) as f64;
+            let weight = response.weight.unwrap_or(0);
             scores.weights.insert(position, weight);
             for (other, score) in response.scores.iter().flatten() {
                 scores.given.insert((position, *other), score.0);
@@ -69,12 +70,12 @@ impl Scores {
         let mean = |response: u16| {
             let scores = self.given.iter().filter(|((_, to), _)| *to == response);
             let (sum, weight) = scores.fold((0.0, 0.0), |(sum, total), ((from, _), score)| {
-                let weight = self.weights[from];
+                let weight = self.weights[from] as f64;
                 (sum + weight * f64::from(*score), total + weight)
             });
             // In rounds of at most four everybody has to rank all others.
             let others = self.weights.iter().filter(|(other, _)| **other != response);
-            let assigned: f64 = others.map(|(_, weight)| weight).sum();
+            let assigned: f64 = others.map(|(_, weight)| *weight as f64).sum();
             (weight > 0.0 && 2.0 * weight >= assigned).then_some(sum / weight / UNIT_SCORE)
         };
         let responses = self.agents.keys();
@@ -100,14 +101,22 @@ impl Scores {
         }
     }
 
-    /// Mean of the others' scores of a response, as a fraction.
-    fn mean_of_others(&self, ranker: u16, response: u16) -> (u64, u64) {
+    /// The others' weights and scores of a response.
+    fn of_others(&self, ranker: u16, response: u16) -> Vec<(u128, u128)> {
         let others = self
             .given
             .iter()
             .filter(|((from, to), _)| *to == response && *from != ranker);
-        others.fold((0, 0), |(sum, count), (_, score)| {
-            (sum + u64::from(*score), count + 1)
+        others
+            .map(|((from, _), score)| (self.weights[from].into(), (*score).into()))
+            .collect()
+    }
+
+    /// The weighted mean of the others' scores of a response, as a fraction.
+    fn mean_of_others(&self, ranker: u16, response: u16) -> (u128, u128) {
+        let others = self.of_others(ranker, response);
+        others.iter().fold((0, 0), |(sum, all), (weight, score)| {
+            (sum + weight * score, all + weight)
         })
     }
 
@@ -122,10 +131,11 @@ impl Scores {
         for (index, ((_, a), own_a)) in scored.iter().enumerate() {
             for ((_, b), own_b) in &scored[index + 1..] {
                 pairs += 1;
-                let (sum_a, count_a) = self.mean_of_others(ranker, *a);
-                let (sum_b, count_b) = self.mean_of_others(ranker, *b);
-                let others = (sum_a * count_b).cmp(&(sum_b * count_a));
-                agreed += u128::from(own_a != own_b && own_a.cmp(own_b) == others);
+                let (sum_a, all_a) = self.mean_of_others(ranker, *a);
+                let (sum_b, all_b) = self.mean_of_others(ranker, *b);
+                let others = (sum_a * all_b).cmp(&(sum_b * all_a));
+                let ordered = all_a > 0 && all_b > 0 && own_a != own_b;
+                agreed += u128::from(ordered && own_a.cmp(own_b) == others);
             }
         }
         (agreed, pairs)
@@ -137,8 +147,8 @@ impl Scores {
         self.agents.keys().filter(from).count()
     }
 
-    /// d = x − x̄ of a ranker's scores. x̄ is the mean of the others' scores, at least two of them;
-    /// equation (4).
+    /// d = x − x̄ of a ranker's scores. x̄ is the weighted mean of the others' scores, at least two
+    /// of them; equation (4).
     pub fn deviations(&self, agent: &AccountId) -> Vec<f64> {
         let ranker = self
             .agents
@@ -150,9 +160,9 @@ impl Scores {
             .iter()
             .filter(|((from, _), _)| Some(*from) == ranker);
         own.filter_map(|((from, to), score)| {
-            let (sum, count) = self.mean_of_others(*from, *to);
-            let deviation = (f64::from(*score) - sum as f64 / count as f64) / UNIT_SCORE;
-            (count >= 2).then_some(deviation)
+            let (sum, all) = self.mean_of_others(*from, *to);
+            let deviation = (f64::from(*score) - sum as f64 / all as f64) / UNIT_SCORE;
+            (all > 0 && self.of_others(*from, *to).len() >= 2).then_some(deviation)
         })
         .collect()
     }
@@ -161,8 +171,9 @@ impl Scores {
     pub fn spread(&self) -> f64 {
         let mean = |response: &u16| {
             // A position that nobody has, so that everybody counts.
-            let (sum, count) = self.mean_of_others(u16::MAX, *response);
-            sum as f64 / count as f64 / UNIT_SCORE
+            let all = self.of_others(u16::MAX, *response);
+            let sum: u128 = all.iter().map(|(_, score)| score).sum();
+            sum as f64 / all.len() as f64 / UNIT_SCORE
         };
         let means: Vec<_> = self.agents.keys().map(mean).collect();
         let fold = |f: fn(f64, f64) -> f64| means.iter().copied().reduce(f).unwrap_or(0.0);
@@ -180,9 +191,33 @@ fn has_delivered(response: &ResponseView<AccountId>) -> bool {
     response.text.is_some() && response.scores.is_some()
 }
 
+/// What losers leave, in parts per million.
+#[derive(Clone, Copy)]
+pub struct Losers {
+    /// The part of a ticket that a loser forfeits.
+    pub forfeit: u128,
+    /// The part of it that returns to the pot.
+    pub returned: u128,
+}
+
+/// The parameters of chains that begin with this release.
+pub const TODAY: Losers = Losers {
+    forfeit: 1_000_000,
+    returned: 0,
+};
+/// Those of the first release, which its chains keep.
+pub const FIRST_RELEASE: Losers = Losers {
+    forfeit: 100_000,
+    returned: 200_000,
+};
+
 /// Transfers of a round with a winner. `ratings` are those before the round, with 32 fractional
 /// bits.
-pub fn settle(view: &RoundView<AccountId>, ratings: &BTreeMap<AccountId, u64>) -> Settlement {
+pub fn settle(
+    view: &RoundView<AccountId>,
+    ratings: &BTreeMap<AccountId, u64>,
+    losers: Losers,
+) -> Settlement {
     let scores = Scores::of(view);
     // A hash decides between equal responses, which is left to the chain.
     let winner = if scores.gap() > 1e-6 {
@@ -199,14 +234,15 @@ pub fn settle(view: &RoundView<AccountId>, ratings: &BTreeMap<AccountId, u64>) -
     let lost = |response: &ResponseView<AccountId>| match &response.text {
         None => ticket,
         Some(_) if Some(&response.agent) == winner.as_ref() => 0,
-        Some(_) => share(100_000, ticket),
+        Some(_) => share(losers.forfeit, ticket),
     };
-    let forfeits = view.responses.iter().map(lost).sum();
-    let into_pot = share(200_000, forfeits);
+    let forfeits: Balance = view.responses.iter().map(lost).sum();
+    let into_pot = share(losers.returned, forfeits);
     let pot = fee + subsidy + into_pot;
     let rankers = share(200_000, pot);
     let points = |response: &ResponseView<AccountId>| {
-        let position = response.position.filter(|_| response.scores.is_some())?;
+        let ranked = response.scores.is_some() && response.weight.is_some_and(|weight| weight > 0);
+        let position = response.position.filter(|_| ranked)?;
         let (agreed, pairs) = scores.agreement(position);
         let surplus = (2 * agreed).saturating_sub(pairs);
         (u128::from(ratings[&response.agent]) * surplus).checked_div(pairs)

@@ -22,7 +22,9 @@ use tokio::time::timeout;
 use super::{
     account, complete, expert,
     honest::{check_settlement, FEE},
-    keys, patient_expert, Swarm, PATIENCE,
+    keys,
+    oracle::FIRST_RELEASE,
+    patient_expert, Swarm, PATIENCE,
 };
 
 #[derive(DecodeAsType)]
@@ -98,11 +100,11 @@ async fn a_round_that_is_open_while_the_runtime_is_upgraded_is_finished_and_paid
     let (at, view) = swarm.ended(id).await?;
     complete(&view, 4)?;
     ensure!(at.block_number() > number, "the round did not last");
-    check_settlement(&swarm, &api, &at, &view).await?;
+    check_settlement(&swarm, &api, &at, &view, FIRST_RELEASE).await?;
 
     // The chain works as before.
     let id = swarm.ask("What is a murmuration?", FEE).await?;
     let (at, view) = swarm.ended(id).await?;
     complete(&view, 4)?;
-    check_settlement(&swarm, &api, &at, &view).await
+    check_settlement(&swarm, &api, &at, &view, FIRST_RELEASE).await
 }

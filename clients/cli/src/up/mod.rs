@@ -139,8 +139,9 @@ async fn with_swarm(connection: &Connection, args: &Args, swarm: &mut Swarm) -> 
     if args.keep {
         say(&format!(
             "The swarm runs: RPC at {}; stop with Ctrl-C. Ask again with\n  starling --url {} ask \
-             --dev {REQUESTER} \"What is a starling?\"",
-            swarm.url, swarm.url
+             --dev {REQUESTER} \"What is a starling?\"\nand for its dashboard run\n  starling --url {} \
+             gateway --dev {REQUESTER}",
+            swarm.url, swarm.url, swarm.url
         ));
         swarm.ended().await?;
     }

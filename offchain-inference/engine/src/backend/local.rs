@@ -57,12 +57,16 @@ impl LocalBackend<CandleModel> {
 
 impl<T: Trunk> LocalBackend<T> {
     /// Loads the ends of the model file at `path`; `connect` turns them into a trunk that computes
-    /// the layers.
+    /// the layers. An adapter is refused: it changes layers.
     pub fn load_ends(
         path: &Path,
         options: &LoadOptions,
         connect: impl FnOnce(Model) -> T,
     ) -> Result<Self, BackendError> {
+        if options.adapter.is_some() {
+            let reason = "an adapter for layers that other nodes compute".into();
+            return Err(Error::Unsupported(reason).into());
+        }
         let options = LoadOptions {
             layers: Some(0..0),
             ends: true,

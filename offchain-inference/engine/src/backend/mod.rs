@@ -82,7 +82,8 @@ pub trait Backend: Send + Sync {
     /// The longest beginning of `text` that takes at most `max_tokens` tokens as data.
     fn cut<'a>(&self, text: &'a str, max_tokens: usize) -> &'a str;
 
-    /// Whether [`cut`](Self::cut) knows the tokens. Otherwise it counts bytes, and cuts far too much.
+    /// Whether [`cut`](Self::cut) knows the tokens. Otherwise it counts bytes, and cuts far too
+    /// much.
     fn knows_tokens(&self) -> bool {
         true
     }

@@ -29,8 +29,8 @@ struct Budget {
 
 /// Keys and values of consecutive positions.
 struct Run {
-    /// f32, (2 · layers · kv heads) × positions × head width: of each layer first the keys, then the
-    /// values.
+    /// f32, (2 · layers · kv heads) × positions × head width: of each layer first the keys, then
+    /// the values.
     data: Tensor,
     positions: usize,
     bytes: usize,

@@ -39,9 +39,10 @@ const HEAD_ROWS: usize = 32;
 
 /// A loaded model, or a span of its layers, on a device of candle's. Clones share everything.
 ///
-/// Of [`LoadOptions`] the layers, the ends, the bytes of the cache (on the device, f32) and the bits
-/// of activations apply. With sixteen bits the weights are expanded to f32 on the device, four bytes
-/// each; with eight they stay as the file has them and candle's quantised kernels run.
+/// Of [`LoadOptions`] the layers, the ends, the bytes of the cache (on the device, f32) and the
+/// bits of activations apply; an adapter is refused. With sixteen bits the weights are expanded to
+/// f32 on the device, four bytes each; with eight they stay as the file has them and candle's
+/// quantised kernels run.
 #[derive(Clone)]
 pub struct CandleModel(Arc<Inner>);
 
@@ -71,6 +72,11 @@ impl CandleModel {
 
     /// Loads from an opened file.
     pub fn load_from(gguf: &Gguf, device: &Device, options: &LoadOptions) -> Result<Self> {
+        if options.adapter.is_some() {
+            return Err(Error::Unsupported(
+                "an adapter on this device; the device cpu runs adapters".into(),
+            ));
+        }
         let config = Config::from_gguf(gguf)?;
         let layers = options.layers.clone().unwrap_or(0..config.layers);
         config.check_span(&layers, options.ends)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Llama and its like, Mixtral's experts included. Llama 3's factors of the rotary pairs are a tensor,
-//! and need nothing here.
+//! Llama and its like, Mixtral's experts included. Llama 3's factors of the rotary pairs are a
+//! tensor, and need nothing here.
 //!
 //! A window in the metadata, as first Mistral models had, is ignored as llama.cpp does: two engines
 //! must not compute different models from one file.

@@ -65,7 +65,7 @@ impl Architecture {
         }
     }
 
-    fn of(gguf: &Gguf) -> Result<Self> {
+    pub(crate) fn of(gguf: &Gguf) -> Result<Self> {
         let name = gguf
             .str("general.architecture")?
             .ok_or_else(|| Error::Metadata("general.architecture is missing".into()))?;

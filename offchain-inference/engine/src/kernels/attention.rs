@@ -3,8 +3,8 @@
 //!
 //! In a page, the keys of a head are stored transposed, head width × 32 positions, so that a vector
 //! holds one coordinate of 16 keys; the values are stored 32 positions × head width, so that a
-//! vector holds 16 coordinates of one value. A position that a query may not see weighs exactly zero, so a
-//! query's result does not depend on which other queries it is computed with.
+//! vector holds 16 coordinates of one value. A position that a query may not see weighs exactly
+//! zero, so a query's result does not depend on which other queries it is computed with.
 
 use super::{
     element::{exp, soft_cap},

@@ -141,6 +141,33 @@ impl Matrix {
         Ok(matrix)
     }
 
+    /// A matrix of f32 from `rows × columns` values, row-major.
+    pub fn of_floats(rows: usize, columns: usize, values: &[f32]) -> Result<Self> {
+        let overflow = || Error::Shape(format!("no matrix of {rows} × {columns}"));
+        if rows.checked_mul(columns) != Some(values.len()) || columns == 0 {
+            return Err(overflow());
+        }
+        let bytes = rows
+            .checked_next_multiple_of(LANES)
+            .and_then(|rows| rows.checked_mul(columns)?.checked_mul(size_of::<f32>()));
+        let mut matrix = Self {
+            rows,
+            columns,
+            weights: Weights::Float {
+                float: Float::F32,
+                data: Buffer::zeroed(bytes.ok_or_else(overflow)?)?,
+            },
+        };
+        for (row, values) in values.chunks_exact(columns).enumerate() {
+            let bytes: Vec<u8> = values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect();
+            matrix.set_row(row, GgmlDType::F32, &bytes)?;
+        }
+        Ok(matrix)
+    }
+
     fn zeroed(entry: &Entry, arena: &mut Arena) -> Result<Self> {
         let panels = entry.rows.div_ceil(LANES);
         let weights = match Packing::of(entry.dtype) {

@@ -128,6 +128,7 @@ impl FromStr for InstructionSet {
 /// [`InstructionSet::kernels`] makes sure of it.
 pub(crate) struct Kernels {
     pub product: unsafe fn(&Matrix, usize, Activations, usize, Output),
+    pub dot: unsafe fn(*const f32, *const f32, usize) -> f32,
     pub quantise: unsafe fn(Activations, usize, Range<usize>),
     pub rms_norm: unsafe fn(*const f32, *const f32, f32, *mut f32, usize),
     pub add: unsafe fn(*mut f32, *const f32, usize),
@@ -160,6 +161,8 @@ macro_rules! kernels {
 
             kernel!($features product, product::product::<S>,
                 (m: &Matrix, panel: usize, x: Activations, rows: usize, out: Output) ());
+            kernel!($features dot, product::dot::<S>,
+                (x: *const f32, y: *const f32, n: usize) f32);
             kernel!($features quantise, product::quantise::<S>,
                 (x: Activations, row: usize, groups: Range<usize>) ());
             kernel!($features rms_norm, element::rms_norm::<S>,
@@ -182,6 +185,7 @@ macro_rules! kernels {
 
             pub(super) const KERNELS: Kernels = Kernels {
                 product,
+                dot,
                 quantise,
                 rms_norm,
                 add,

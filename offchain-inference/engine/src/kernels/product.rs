@@ -34,6 +34,20 @@ unsafe impl Send for Activations {}
 unsafe impl Sync for Activations {}
 
 impl Activations {
+    /// Rows of floats alone, for float matrices: their products read nothing else.
+    pub fn of_floats(columns: usize, floats: *mut f32) -> Self {
+        Self {
+            columns,
+            floats,
+            quants: floats.cast(),
+            scales: floats,
+            offsets: floats.cast(),
+            rests: std::ptr::null_mut(),
+            rest_offsets: floats.cast(),
+            scaled_sums: floats,
+        }
+    }
+
     /// Copies a row to row `at` of others of the same width.
     ///
     /// # Safety
@@ -468,6 +482,27 @@ unsafe fn float_tile<S: Isa, E: Element, const ROWS: usize>(
 #[inline(always)]
 unsafe fn join<S: Isa>(s: [S::F; STRANDS]) -> S::F {
     S::add(S::add(s[0], s[1]), S::add(s[2], s[3]))
+}
+
+/// Σ x · y over `n` elements, a multiple of 16.
+///
+/// # Safety
+/// Both pointers are valid for `n` elements.
+#[inline(always)]
+pub(crate) unsafe fn dot<S: Isa>(x: *const f32, y: *const f32, n: usize) -> f32 {
+    const STEP: usize = STRANDS * LANES;
+    let mut strands = [S::splat(0.0); STRANDS];
+    let whole = n / STEP * STEP;
+    for first in (0..whole).step_by(STEP) {
+        for (i, strand) in strands.iter_mut().enumerate() {
+            let at = first + i * LANES;
+            *strand = S::fma(S::load(x.add(at)), S::load(y.add(at)), *strand);
+        }
+    }
+    for (strand, at) in strands.iter_mut().zip((whole..n).step_by(LANES)) {
+        *strand = S::fma(S::load(x.add(at)), S::load(y.add(at)), *strand);
+    }
+    S::sum(join::<S>(strands))
 }
 
 #[inline(always)]

@@ -305,3 +305,25 @@ fn names_of_instruction_sets_can_be_read_back() {
         .to_string()
         .contains("avx512-vnni"));
 }
+
+#[test]
+fn a_dot_product_is_the_sum_of_products_with_the_same_bits_everywhere() {
+    let mut random = Random(5);
+    for n in [16, 32, 48, 64, 80, 576] {
+        let (x, y) = (random.floats(n), random.floats(n));
+        let dot = |set: InstructionSet| {
+            let kernels = set.kernels().unwrap();
+            // SAFETY: both slices have `n` elements.
+            unsafe { (kernels.dot)(x.as_ptr(), y.as_ptr(), n) }
+        };
+        let expected: f64 = x.iter().zip(&y).map(|(x, y)| f64::from(x * y)).sum();
+        for set in available() {
+            assert_eq!(
+                dot(set).to_bits(),
+                dot(InstructionSet::Scalar).to_bits(),
+                "{set}, {n}"
+            );
+            assert!((f64::from(dot(set)) - expected).abs() < 1e-4, "{set}, {n}");
+        }
+    }
+}

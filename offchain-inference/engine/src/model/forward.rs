@@ -2,12 +2,17 @@
 //! One pass of rows of hidden state through the loaded layers.
 
 mod experts;
+mod low_rank;
 
 use std::ops::Range;
 
 pub(crate) use self::experts::choose;
-use self::experts::ExpertBuffers;
+use self::{
+    experts::ExpertBuffers,
+    low_rank::{LowRank, Pick, ATTENTION, DOWN, GATED, OUTPUT},
+};
 use super::{
+    adapted::Adapted,
     weights::{FeedForward, Gated, Layer, Weights},
     ActivationBits,
 };
@@ -30,12 +35,14 @@ const ATTENTION_TASK: usize = 24;
 const ROW_TASK: usize = 8;
 
 /// Consecutive positions of one sequence in a pass.
-pub(crate) struct Segment {
+pub(crate) struct Segment<'a> {
     pub pages: Vec<*mut u16>,
     /// Position of the first row.
     pub start: usize,
     /// Rows of the pass.
     pub rows: Range<usize>,
+    /// The adapter of the sequence.
+    pub adapter: Option<&'a Adapted>,
 }
 
 /// A pointer that threads share; phases keep them apart.
@@ -116,7 +123,13 @@ impl Angles {
         })
     }
 
-    fn fill(&mut self, rope: Rope, config: &Config, factors: Option<&[f32]>, segments: &[Segment]) {
+    fn fill(
+        &mut self,
+        rope: Rope,
+        config: &Config,
+        factors: Option<&[f32]>,
+        segments: &[Segment<'_>],
+    ) {
         let half = config.rope_width / 2;
         let frequencies = rope.frequencies(config.rope_width, factors);
         for segment in segments {
@@ -147,6 +160,8 @@ pub(crate) struct Workspace {
     experts: Option<ExpertBuffers>,
     global: Angles,
     local: Angles,
+    /// The products of A of an adapter; empty until there is one.
+    narrow: Buffer<f32>,
     /// One buffer a thread, for the task at hand.
     scratch: Vec<Buffer<f32>>,
 }
@@ -168,6 +183,7 @@ impl Workspace {
                 .transpose()?,
             global: Angles::new(half)?,
             local: Angles::new(if config.window.is_some() { half } else { 0 })?,
+            narrow: Buffer::empty(),
             scratch: (0..threads)
                 .map(|_| Buffer::zeroed(2 * MAX_ROWS * GROUP))
                 .collect::<Result<_>>()?,
@@ -203,8 +219,9 @@ struct AttentionTask {
 struct Run<'a> {
     pass: &'a Pass<'a>,
     workspace: &'a Workspace,
-    segments: &'a [Segment],
+    segments: &'a [Segment<'a>],
     attention: &'a [AttentionTask],
+    low_rank: &'a LowRank<'a>,
     rows: usize,
 }
 
@@ -220,7 +237,7 @@ impl Pass<'_> {
         &self,
         pool: &mut Pool,
         workspace: &mut Workspace,
-        segments: &[Segment],
+        segments: &[Segment<'_>],
     ) -> Result<()> {
         let rows = segments.last().map_or(0, |segment| segment.rows.end);
         let config = self.config;
@@ -248,11 +265,16 @@ impl Pass<'_> {
                 *buffer = Buffer::zeroed(scratch.next_power_of_two())?;
             }
         }
+        let low_rank = LowRank::of(segments);
+        if workspace.narrow.len() < low_rank.floats() {
+            workspace.narrow = Buffer::zeroed(low_rank.floats())?;
+        }
         let run = Run {
             pass: self,
             workspace,
             segments,
             attention: &attention,
+            low_rank: &low_rank,
             rows,
         };
         pool.run(|crew| {
@@ -262,7 +284,7 @@ impl Pass<'_> {
         })
     }
 
-    fn attention_tasks(&self, segments: &[Segment], threads: usize) -> Vec<AttentionTask> {
+    fn attention_tasks(&self, segments: &[Segment<'_>], threads: usize) -> Vec<AttentionTask> {
         let group = self.config.heads / self.config.kv_heads;
         let rows: usize = segments
             .iter()
@@ -300,24 +322,22 @@ impl Run<'_> {
                 post_norm,
                 Some((&layer.attention_norm, any_integer(&inputs))),
             );
-            self.project(crew, inputs);
+            self.project(crew, i, inputs);
             self.rotate(crew, i, layer);
             self.attend(crew, i, layer.output.is_integer());
             post_norm = layer.attention_post_norm.as_ref();
-            self.add_sublayer(
-                crew,
-                &layer.output,
-                self.workspace.attended.view(),
-                post_norm,
-            );
+            let x = self.workspace.attended.view();
+            self.narrow(crew, i, &OUTPUT, x);
+            self.add_sublayer(crew, &layer.output, x, post_norm, (i, OUTPUT[0]));
             let integers = layer.feed_forward.takes_integers();
             self.norm(crew, post_norm, Some((&layer.feed_forward_norm, integers)));
             post_norm = layer.feed_forward_post_norm.as_ref();
             match &layer.feed_forward {
                 FeedForward::Dense(gated) => {
-                    self.gate(crew, gated);
+                    self.gate(crew, gated, Some(i));
                     let x = self.workspace.gated.view();
-                    self.add_sublayer(crew, &gated.down, x, post_norm);
+                    self.narrow(crew, i, &DOWN, x);
+                    self.add_sublayer(crew, &gated.down, x, post_norm, (i, DOWN[0]));
                 },
                 FeedForward::Routed(routed) => self.add_experts(crew, routed),
             }
@@ -367,14 +387,15 @@ impl Run<'_> {
     }
 
     /// Queries, keys and values from the normed stream.
-    unsafe fn project(&self, crew: &Crew<'_>, matrices: [&Matrix; 3]) {
+    unsafe fn project(&self, crew: &Crew<'_>, layer: usize, matrices: [&Matrix; 3]) {
         let qkv = Shared::of(&self.workspace.qkv);
         let stride = self.qkv_width();
         let normed = self.workspace.normed.view();
+        self.narrow(crew, layer, &ATTENTION, normed);
         let panels = matrices.iter().map(|m| m.panels()).sum();
         panel_tasks(crew, panels, self.rows, |mut panel| {
             let mut column = 0;
-            for matrix in matrices {
+            for (slot, matrix) in matrices.into_iter().enumerate() {
                 if panel < matrix.panels() {
                     let data = qkv.at(column + panel * LANES);
                     let out = Output {
@@ -383,6 +404,7 @@ impl Run<'_> {
                         add: false,
                     };
                     (self.pass.kernels.product)(matrix, panel, normed, self.rows, out);
+                    self.widen(layer, ATTENTION[slot], slot, panel, out);
                     return;
                 }
                 panel -= matrix.panels();
@@ -496,13 +518,15 @@ impl Run<'_> {
     }
 
     /// Multiplies with `matrix` and adds to the residual stream. If a norm comes in between, leaves
-    /// the product for [`Run::norm`].
+    /// the product for [`Run::norm`]. `update` names the layer and the matrix; an adapter's `A x`
+    /// is there.
     unsafe fn add_sublayer(
         &self,
         crew: &Crew<'_>,
         matrix: &Matrix,
         x: Activations,
         post_norm: Option<&Buffer<f32>>,
+        update: (usize, Pick),
     ) {
         let stride = self.pass.config.width;
         let add = post_norm.is_none();
@@ -518,23 +542,30 @@ impl Run<'_> {
                 add,
             };
             (self.pass.kernels.product)(matrix, panel, x, self.rows, out);
+            self.widen(update.0, update.1, 0, panel, out);
         });
     }
 
-    /// activation(gate) · up of the normed stream.
-    unsafe fn gate(&self, crew: &Crew<'_>, matrices: &Gated) {
+    /// activation(gate) · up of the normed stream. `layer` is that whose adapters count.
+    unsafe fn gate(&self, crew: &Crew<'_>, matrices: &Gated, layer: Option<usize>) {
         let gated = self.workspace.gated.view();
         let normed = self.workspace.normed.view();
+        if let Some(layer) = layer {
+            self.narrow(crew, layer, &GATED, normed);
+        }
         crew.tasks(gated.columns / GROUP, |group| {
-            self.gate_group(crew, matrices, group, self.rows, normed, gated);
+            self.gate_group(crew, matrices, layer, group, self.rows, normed, gated);
         });
     }
 
-    /// activation(gate) · up of `rows` rows of `x`: 32 columns, so that they can be quantised at once.
+    /// activation(gate) · up of `rows` rows of `x`: 32 columns, so that they can be quantised at
+    /// once. With `layer` the rows are those of the pass.
+    #[allow(clippy::too_many_arguments)]
     unsafe fn gate_group(
         &self,
         crew: &Crew<'_>,
         matrices: &Gated,
+        layer: Option<usize>,
         group: usize,
         rows: usize,
         x: Activations,
@@ -544,7 +575,8 @@ impl Run<'_> {
         let kernels = self.pass.kernels;
         let scratch = Shared::of(&self.workspace.scratch[crew.index]);
         let up = rows * GROUP;
-        for (matrix, first) in [(&matrices.gate, 0), (&matrices.up, up)] {
+        let halves = [(&matrices.gate, 0), (&matrices.up, up)];
+        for (slot, (matrix, first)) in halves.into_iter().enumerate() {
             for panel in 0..PANELS {
                 let data = scratch.at(first + panel * LANES);
                 let out = Output {
@@ -552,7 +584,11 @@ impl Run<'_> {
                     stride: GROUP,
                     add: false,
                 };
-                (kernels.product)(matrix, group * PANELS + panel, x, rows, out);
+                let panel = group * PANELS + panel;
+                (kernels.product)(matrix, panel, x, rows, out);
+                if let Some(layer) = layer {
+                    self.widen(layer, GATED[slot], slot, panel, out);
+                }
             }
         }
         for row in 0..rows {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Models, and the sequences that they compute.
 
+pub(crate) mod adapted;
 mod forward;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -16,10 +17,12 @@ use std::{
 
 pub(crate) use self::forward::choose;
 use self::{
+    adapted::Adapted,
     forward::{Head, Pass, Segment, Workspace, MAX_ROWS},
     weights::{Ends, Packed, Weights},
 };
 use crate::{
+    adapter::Adapter,
     cache::{Cache, Geometry, Pages},
     config::Config,
     gguf::Gguf,
@@ -43,6 +46,8 @@ pub struct LoadOptions {
     pub instruction_set: Option<InstructionSet>,
     /// Bits of the activations that quantised weights are multiplied with.
     pub activation_bits: ActivationBits,
+    /// The adapter of all sequences; see [`Model::with_adapter`].
+    pub adapter: Option<Arc<Adapter>>,
 }
 
 /// Bits of the activations that quantised weights are multiplied with, in groups of 32.
@@ -91,6 +96,7 @@ impl Default for LoadOptions {
             cache_bytes: 192 << 20,
             instruction_set: None,
             activation_bits: ActivationBits::default(),
+            adapter: None,
         }
     }
 }
@@ -229,7 +235,11 @@ pub struct Step<'a, S = Session> {
 /// another thread waits. Results are the same, bit for bit, for any number of threads, any cut of a
 /// sequence into calls, any other content of a pass, and any cut of the layers into spans.
 #[derive(Clone)]
-pub struct Model(Arc<Inner>);
+pub struct Model {
+    inner: Arc<Inner>,
+    /// The adapter of the sequences.
+    adapter: Option<Arc<Adapted>>,
+}
 
 struct Inner {
     config: Config,
@@ -250,8 +260,8 @@ struct Engine {
 impl fmt::Debug for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Model")
-            .field("config", &self.0.config)
-            .field("layers", &self.0.layers)
+            .field("config", &self.inner.config)
+            .field("layers", &self.inner.layers)
             .finish_non_exhaustive()
     }
 }
@@ -286,7 +296,7 @@ impl Model {
             kv_heads: config.kv_heads,
             head_width: config.head_width,
         };
-        Ok(Self(Arc::new(Inner {
+        let inner = Inner {
             cache: Cache::new(geometry, options.cache_bytes),
             engine: Mutex::new(Engine {
                 pool: Pool::new(threads)?,
@@ -298,42 +308,72 @@ impl Model {
             kernels,
             instruction_set,
             threads,
-        })))
+        };
+        let model = Self {
+            inner: Arc::new(inner),
+            adapter: None,
+        };
+        match &options.adapter {
+            Some(adapter) => model.with_adapter(adapter),
+            None => Ok(model),
+        }
+    }
+
+    /// This model with an adapter for its new sequences, in the place of one that it has. Weights,
+    /// cache and threads are shared, and sequences with different adapters share passes.
+    ///
+    /// Only the pairs of the loaded layers are kept.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if a pair of the adapter does not fit the model, or is not finite
+    /// once it is scaled; [`Error::Resources`] if there is no memory for it.
+    pub fn with_adapter(&self, adapter: &Adapter) -> Result<Self> {
+        let prefixes = self.inner.cache.prefixes();
+        let adapted = Adapted::new(adapter, self.config(), self.layers(), prefixes)?;
+        Ok(Self {
+            inner: self.inner.clone(),
+            adapter: Some(Arc::new(adapted)),
+        })
+    }
+
+    fn prefixes(&self) -> u64 {
+        let adapter = self.adapter.as_ref();
+        adapter.map_or(0, |adapter| adapter.prefixes)
     }
 
     /// Dimensions and variants.
     pub fn config(&self) -> &Config {
-        &self.0.config
+        &self.inner.config
     }
 
     /// The loaded layers.
     pub fn layers(&self) -> Range<usize> {
-        self.0.layers.clone()
+        self.inner.layers.clone()
     }
 
     /// Threads of a pass.
     pub fn threads(&self) -> usize {
-        self.0.threads
+        self.inner.threads
     }
 
     /// Instruction set of the kernels.
     pub fn instruction_set(&self) -> InstructionSet {
-        self.0.instruction_set
+        self.inner.instruction_set
     }
 
     /// Positions that the key-value caches of all sessions may hold together.
     pub fn cache_positions(&self) -> usize {
-        self.0.cache.positions()
+        self.inner.cache.positions()
     }
 
     /// Positions that key-value caches take now, remembered prefixes included.
     pub fn cache_positions_used(&self) -> usize {
-        self.0.cache.positions_used()
+        self.inner.cache.positions_used()
     }
 
     /// Bytes that key-value caches use now, remembered prefixes included.
     pub fn cache_used(&self) -> usize {
-        self.0.cache.used()
+        self.inner.cache.used()
     }
 
     /// An empty sequence.
@@ -353,7 +393,7 @@ impl Model {
     /// Extend it by `tokens[session.len()..]`.
     pub fn session_with_prefix(&self, tokens: &[u32]) -> Session {
         let most = tokens.len().saturating_sub(1);
-        let (pages, len) = Pages::recall(&self.0.cache, &tokens[..most]);
+        let (pages, len) = Pages::recall(&self.inner.cache, self.prefixes(), &tokens[..most]);
         Session {
             model: self.clone(),
             pages,
@@ -364,13 +404,13 @@ impl Model {
 
     /// Hidden state of tokens before layer 0: tokens × width.
     pub fn embed(&self, tokens: &[u32]) -> Result<Hidden> {
-        let width = self.0.config.width;
+        let width = self.inner.config.width;
         let ends = self.ends("embedding")?;
-        self.0.config.check_tokens(tokens)?;
+        self.inner.config.check_tokens(tokens)?;
         let mut data = vec![0f32; tokens.len() * width];
         for (&token, row) in tokens.iter().zip(data.chunks_exact_mut(width)) {
             ends.embedding
-                .row(token as usize, self.0.config.embedding_scale, row);
+                .row(token as usize, self.inner.config.embedding_scale, row);
         }
         Ok(Hidden { width, data })
     }
@@ -390,13 +430,13 @@ impl Model {
         layers: Range<usize>,
         batch: &mut [Step<'_>],
     ) -> Result<Vec<Hidden>> {
-        if layers.start < self.0.layers.start
-            || layers.end > self.0.layers.end
+        if layers.start < self.inner.layers.start
+            || layers.end > self.inner.layers.end
             || layers.start > layers.end
         {
             return Err(Error::Shape(format!(
                 "layers {}..{} of loaded {}..{}",
-                layers.start, layers.end, self.0.layers.start, self.0.layers.end
+                layers.start, layers.end, self.inner.layers.start, self.inner.layers.end
             )));
         }
         let inputs = batch
@@ -407,7 +447,7 @@ impl Model {
             let session = &mut step.session;
             session
                 .pages
-                .reserve(&self.0.cache, session.len, session.len + input.rows())?;
+                .reserve(&self.inner.cache, session.len, session.len + input.rows())?;
         }
         let outputs = self.run(layers, batch, inputs)?;
         for (step, output) in batch.iter_mut().zip(&outputs) {
@@ -418,8 +458,8 @@ impl Model {
 
     /// The hidden state that a step starts from, if the step is sound.
     fn checked(&self, first_layer: usize, step: &Step<'_>) -> Result<Hidden> {
-        let config = &self.0.config;
-        if !Arc::ptr_eq(&self.0, &step.session.model.0) {
+        let config = &self.inner.config;
+        if !Arc::ptr_eq(&self.inner, &step.session.model.inner) {
             return Err(Error::Shape("the session belongs to another model".into()));
         }
         step.input.check(config, step.session.len)?;
@@ -437,16 +477,16 @@ impl Model {
         batch: &[Step<'_>],
         mut states: Vec<Hidden>,
     ) -> Result<Vec<Hidden>> {
-        let width = self.0.config.width;
+        let width = self.inner.config.width;
         let mut guard = self.engine()?;
         let Engine { pool, workspace } = &mut *guard;
         let pass = Pass {
-            config: &self.0.config,
-            weights: &self.0.weights,
-            kernels: self.0.kernels,
-            first_layer: self.0.layers.start,
-            layers: layers.start - self.0.layers.start..layers.end - self.0.layers.start,
-            geometry: self.0.cache.geometry(),
+            config: &self.inner.config,
+            weights: &self.inner.weights,
+            kernels: self.inner.kernels,
+            first_layer: self.inner.layers.start,
+            layers: layers.start - self.inner.layers.start..layers.end - self.inner.layers.start,
+            geometry: self.inner.cache.geometry(),
         };
         let rows: Vec<usize> = states.iter().map(Hidden::rows).collect();
         for members in passes(&rows, MAX_ROWS) {
@@ -463,6 +503,7 @@ impl Model {
                     pages: session.pages.pointers(),
                     start: session.len + rows.start,
                     rows: place.clone(),
+                    adapter: session.model.adapter.as_deref(),
                 });
                 places.push(place);
             }
@@ -477,7 +518,7 @@ impl Model {
 
     /// Logits of every row: rows × vocabulary, row-major.
     pub fn logits(&self, hidden: &Hidden) -> Result<Vec<f32>> {
-        let vocab = self.0.config.vocab;
+        let vocab = self.inner.config.vocab;
         let mut logits = vec![0f32; hidden.rows() * vocab];
         let mut out = logits.chunks_mut(MAX_ROWS * vocab);
         self.head(hidden, |head, pool, workspace, _, _| {
@@ -489,7 +530,7 @@ impl Model {
 
     /// Logits of `tokens` alone, for one row; costs no more of the head than these.
     pub fn logits_of(&self, hidden: &Hidden, row: usize, tokens: &[u32]) -> Result<Vec<f32>> {
-        self.0.config.check_tokens(tokens)?;
+        self.inner.config.check_tokens(tokens)?;
         let row = hidden.checked_row(row)?;
         let row = Hidden {
             width: hidden.width,
@@ -508,7 +549,7 @@ impl Model {
         for (row, _) in targets {
             hidden.checked_row(*row)?;
         }
-        self.0
+        self.inner
             .config
             .check_tokens(&targets.iter().map(|t| t.1).collect::<Vec<_>>())?;
         // Only the rows of some target go through the head.
@@ -551,11 +592,11 @@ impl Model {
         hidden: &Hidden,
         mut f: impl FnMut(&Head<'_>, &mut Pool, &Workspace, usize, usize) -> Result<()>,
     ) -> Result<()> {
-        let config = &self.0.config;
+        let config = &self.inner.config;
         let ends = self.ends("head")?;
         hidden.check_width(config)?;
         let head = Head {
-            kernels: self.0.kernels,
+            kernels: self.inner.kernels,
             epsilon: config.norm_epsilon,
             norm: &ends.norm,
             matrix: ends.head(),
@@ -577,11 +618,11 @@ impl Model {
     }
 
     fn engine(&self) -> Result<MutexGuard<'_, Engine>> {
-        self.0.engine.lock().map_err(|_| Error::Poisoned)
+        self.inner.engine.lock().map_err(|_| Error::Poisoned)
     }
 
     fn ends(&self, part: &'static str) -> Result<&Ends> {
-        self.0
+        self.inner
             .weights
             .ends
             .as_ref()
@@ -590,8 +631,8 @@ impl Model {
 
     fn not_in_span(&self, part: &'static str) -> Error {
         Error::NotInSpan {
-            start: self.0.layers.start,
-            end: self.0.layers.end,
+            start: self.inner.layers.start,
+            end: self.inner.layers.end,
             part,
         }
     }
@@ -704,7 +745,8 @@ impl Session {
         }
         self.len += rows;
         if self.tokens.len() == self.len && self.len / PAGE > pages_before {
-            self.pages.remember(&self.model.0.cache, &self.tokens);
+            let (cache, prefixes) = (&self.model.inner.cache, self.model.prefixes());
+            self.pages.remember(cache, prefixes, &self.tokens);
         }
     }
 }

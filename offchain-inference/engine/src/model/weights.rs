@@ -223,7 +223,7 @@ impl Rows {
 }
 
 /// The row that a row of queries or keys goes to, so that rotary pairs are halves of a head.
-fn rotary_place(config: &Config) -> impl Fn(usize) -> usize {
+pub(crate) fn rotary_place(config: &Config) -> impl Fn(usize) -> usize {
     let &Config {
         head_width,
         rope_width,

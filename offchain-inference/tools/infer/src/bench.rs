@@ -59,7 +59,7 @@ const ANSWERED: [&str; 16] = [
 
 pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
     let path = model_path(store, &args.model.model)?;
-    let options = args.model.means.load_options();
+    let options = args.model.means.load_options(&path)?;
     match args.model.means.device().of_candle()? {
         None => measure(&LocalBackend::load(&path, &options)?, &args),
         Some(device) => measure(&LocalBackend::load_on(&device, &path, &options)?, &args),

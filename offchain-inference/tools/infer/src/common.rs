@@ -5,17 +5,21 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use starling_console::variable;
 use starling_engine::{
+    adapter::Adapter,
     backend::{Backend, BackendError, HttpBackend, HttpConfig},
+    config::Config,
     generate::Cancel,
+    gguf::Gguf,
     rank::RankerKind,
     ActivationBits, Device, LoadOptions,
 };
-use starling_models::{Progress, Store, StoreError};
+use starling_models::{sha256, Progress, Store, StoreError};
 use std::{
     error::Error,
     io::{IsTerminal, Read},
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
 
@@ -101,8 +105,14 @@ pub struct Means {
     /// floats and 8 keeps them packed
     #[arg(long, default_value_t, value_name = "BITS")]
     activation_bits: ActivationBits,
+    /// LoRA adapter for the model: a PEFT folder, or a GGUF adapter of llama.cpp; on the device cpu
+    #[arg(long, value_name = "PATH")]
+    adapter: Option<PathBuf>,
+    /// Take an adapter that does not say which model it is for
+    #[arg(long, requires = "adapter")]
+    base_unknown: bool,
     /// URL of an OpenAI-compatible server (up to and with /v1) to use instead of this machine
-    #[arg(long, value_name = "URL", conflicts_with = "device")]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["device", "adapter"])]
     endpoint: Option<String>,
     /// Environment variable with the key for --endpoint
     #[arg(long, value_name = "VARIABLE", default_value = "OPENAI_API_KEY")]
@@ -135,14 +145,37 @@ pub fn default_ranker(store: &StoreArgs, model: &str) -> RankerKind {
 }
 
 impl Means {
-    /// Options for loading a model.
-    pub fn load_options(&self) -> LoadOptions {
-        LoadOptions {
+    /// Options for loading the model file at `path`.
+    pub fn load_options(&self, path: &Path) -> Result<LoadOptions, Failure> {
+        let adapter = self.adapter.as_deref();
+        Ok(LoadOptions {
             threads: self.threads,
             cache_bytes: self.cache.saturating_mul(1 << 20),
             activation_bits: self.activation_bits,
+            adapter: adapter
+                .map(|adapter| self.adapter(adapter, path))
+                .transpose()?,
             ..LoadOptions::default()
+        })
+    }
+
+    /// Reads an adapter for the model file at `model`.
+    fn adapter(&self, path: &Path, model: &Path) -> Result<Arc<Adapter>, Failure> {
+        let config = Config::from_gguf(&Gguf::open(model)?)?;
+        let adapter = Adapter::read(path, &config)?;
+        if adapter.origin().base_sha256.is_none() {
+            let path = path.display();
+            if !self.base_unknown {
+                return Err(format!(
+                    "{path} does not say which model it is for (starling.base_sha256); pass \
+                     --base-unknown if you know that it is for this one"
+                )
+                .into());
+            }
+            eprintln!("warning: {path} does not say which model it is for");
         }
+        adapter.check_base(self.base_unknown, || sha256(model).map_err(Failure::from))?;
+        Ok(Arc::new(adapter))
     }
 
     /// The chosen device.
@@ -154,7 +187,7 @@ impl Means {
     pub fn backend(&self, store: &StoreArgs, model: &str) -> Result<Box<dyn Backend>, Failure> {
         let Some(url) = &self.endpoint else {
             let path = model_path(store, model)?;
-            return Ok(self.device.load(&path, &self.load_options())?);
+            return Ok(self.device.load(&path, &self.load_options(&path)?)?);
         };
         let chat_template = self.chat_template.as_deref().map(read_file).transpose()?;
         let config = HttpConfig {

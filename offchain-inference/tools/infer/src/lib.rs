@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The commands of `starling-infer`. `starling model` shares some of them.
 
+pub mod adapter;
 pub mod bench;
 mod common;
 pub mod evaluate;

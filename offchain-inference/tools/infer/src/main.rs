@@ -3,7 +3,7 @@
 
 use clap::{Parser, Subcommand};
 use starling_infer::{
-    bench, evaluate, exit_code, generate, injection, models, rank, tokenize, StoreArgs,
+    adapter, bench, evaluate, exit_code, generate, injection, models, rank, tokenize, StoreArgs,
 };
 use std::process::ExitCode;
 
@@ -25,6 +25,9 @@ enum Command {
     /// List, fetch, inspect and remove models.
     #[command(subcommand)]
     Models(models::Command),
+    /// Describe LoRA adapters, and convert them.
+    #[command(subcommand)]
+    Adapter(adapter::Command),
     /// Generate text.
     Generate(generate::Args),
     /// Score responses to a question.
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
     let store = &cli.store;
     exit_code(match cli.command {
         Command::Models(command) => models::run(store, false, command),
+        Command::Adapter(command) => adapter::run(store, command),
         Command::Generate(args) => generate::run(store, args),
         Command::Rank(args) => rank::run(store, args),
         Command::Calibrate(args) => rank::calibrate(store, args),

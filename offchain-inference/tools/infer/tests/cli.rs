@@ -4,9 +4,18 @@
 #[path = "../../../engine/tests/common/mod.rs"]
 mod common;
 
+use candle_core::{
+    quantized::{
+        gguf_file::{self, Value},
+        GgmlDType, QTensor,
+    },
+    Device, Tensor,
+};
 use common::SMOLLM2;
 use std::{
+    fs::File,
     io::Write,
+    path::Path,
     process::{Command, Output, Stdio},
 };
 
@@ -150,4 +159,95 @@ fn failures_say_what_is_wrong() {
     assert!(failure(&on("tpu"), 2).contains("cuda:N"));
     // Missing feature, missing driver, or fewer GPUs.
     assert!(failure(&on("cuda:4096"), 1).contains("device cuda:4096 cannot be used"));
+}
+
+/// llama.cpp's adapter for two matrices of SmolLM2, of which one has permuted rows.
+fn write_adapter(path: &Path) {
+    let matrix = |rows: usize, columns: usize, scale: f32| {
+        let values = (0..rows * columns).map(|i| scale * ((i * 37 + i / 7) % 11) as f32 - scale);
+        let tensor = Tensor::from_iter(values, &Device::Cpu).unwrap();
+        QTensor::quantize(&tensor.reshape((rows, columns)).unwrap(), GgmlDType::F16).unwrap()
+    };
+    let tensors = [
+        ("blk.0.attn_q.weight.lora_a", matrix(2, 576, 0.02)),
+        ("blk.0.attn_q.weight.lora_b", matrix(576, 2, 0.02)),
+        ("blk.29.ffn_down.weight.lora_a", matrix(3, 1536, 0.02)),
+        ("blk.29.ffn_down.weight.lora_b", matrix(576, 3, 0.5)),
+    ];
+    let text = |text: &str| Value::String(text.to_owned());
+    let metadata = [
+        ("general.type", text("adapter")),
+        ("general.architecture", text("llama")),
+        ("adapter.type", text("lora")),
+        ("adapter.lora.alpha", Value::F32(6.0)),
+    ];
+    let metadata: Vec<_> = metadata.iter().map(|(key, value)| (*key, value)).collect();
+    let tensors: Vec<_> = tensors
+        .iter()
+        .map(|(name, tensor)| (*name, tensor))
+        .collect();
+    gguf_file::write(&mut File::create(path).unwrap(), &metadata, &tensors).unwrap();
+}
+
+#[test]
+fn an_adapter_is_converted_and_used() {
+    common::model(SMOLLM2);
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (gguf, peft, again) = (path("a.gguf"), path("peft"), path("again"));
+    write_adapter(Path::new(&gguf));
+
+    let convert = ["adapter", "convert", &gguf, &peft];
+    assert!(failure(&convert, 1).contains("--model"));
+    out(&starling_infer(
+        &[&convert[..], &["-m", SMOLLM2]].concat(),
+        "",
+    ));
+    out(&starling_infer(&["adapter", "convert", &peft, &again], ""));
+    let show = |path: &str| out(&starling_infer(&["adapter", "show", path], ""));
+    let shown = show(&peft);
+    for line in [
+        "rank:        2, 3\n",
+        "scale:       3, 2\n",
+        "targets:     q_proj, down_proj\n",
+        "layers:      0, 29\n",
+        "parameters:  8640\n",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    assert_eq!(shown, show(&again));
+    assert!(show(&gguf).contains("base sha256: not named"));
+
+    let generate = |more: &[&str]| {
+        let common = [
+            "generate",
+            "-m",
+            SMOLLM2,
+            "--raw",
+            "--temperature",
+            "0",
+            "-n",
+            "8",
+        ];
+        starling_infer(&[&common[..], more].concat(), "The capital of France is")
+    };
+    let plain = out(&generate(&[]));
+    let adapted = generate(&["--adapter", &peft]);
+    assert!(adapted.stderr.is_empty());
+    let adapted = out(&adapted);
+    assert_ne!(adapted, plain);
+    let unknown = generate(&["--adapter", &gguf, "--base-unknown"]);
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("warning"));
+    assert_eq!(out(&unknown), adapted);
+
+    fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
+        let common = ["generate", "-m", SMOLLM2, "x", "--adapter"];
+        [&common[..], more].concat()
+    }
+    assert!(failure(&with(&[&gguf]), 1).contains("--base-unknown"));
+    assert!(failure(&with(&[&path("none")]), 1).contains("none"));
+    assert!(failure(&with(&[&peft, "--device", "candle"]), 1).contains("adapter"));
+    assert!(failure(&with(&[&peft, "--endpoint", "http://a/v1"]), 2).contains("--endpoint"));
+    let other = ["adapter", "convert", &peft, &again, "-m", SMOLLM2];
+    assert!(failure(&other, 1).contains("there already"));
 }

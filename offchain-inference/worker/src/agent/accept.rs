@@ -15,7 +15,8 @@ pub fn refusal(accept: &Accept, request: &Request) -> Option<String> {
         topics,
         refuse,
     } = accept;
-    let len = request.prompt.len();
+    let len = request.prompt.bytes();
+    let text = request.prompt.text();
     if let Some(min) = min_prompt_bytes.filter(|min| len < *min) {
         return Some(format!(
             "the prompt has {len} bytes, but the agent asks for at least {min}"
@@ -38,12 +39,10 @@ pub fn refusal(accept: &Accept, request: &Request) -> Option<String> {
             request.slash, max.0
         ));
     }
-    if !topics.is_empty() && !topics.iter().any(|topic| topic.0.is_match(&request.prompt)) {
+    if !topics.is_empty() && !topics.iter().any(|topic| topic.0.is_match(&text)) {
         return Some("the prompt matches none of the topics".into());
     }
-    let refused = refuse
-        .iter()
-        .find(|topic| topic.0.is_match(&request.prompt))?;
+    let refused = refuse.iter().find(|topic| topic.0.is_match(&text))?;
     Some(format!("the prompt matches {:?}", refused.0.as_str()))
 }
 

@@ -47,7 +47,9 @@ pub struct Input<'a> {
     pub stage: Stage,
     /// Number of the round.
     pub round: u64,
-    /// The prompt of the requester.
+    /// Role and text of each turn before the requester's question.
+    pub history: &'a [[&'a str; 2]],
+    /// The question of the requester.
     pub prompt: &'a str,
     /// The text to work on.
     pub text: &'a str,
@@ -165,6 +167,7 @@ mod tests {
     const INPUT: Input = Input {
         stage: Stage::Before,
         round: 7,
+        history: &[["user", "so?"], ["assistant", "no"]],
         prompt: "why?",
         text: "why, please?",
     };
@@ -193,7 +196,8 @@ mod tests {
         let json = shell("cat", 60_000, 1_000).unwrap();
         assert_eq!(
             json,
-            r#"{"stage":"before","round":7,"prompt":"why?","text":"why, please?"}"#
+            "{\"stage\":\"before\",\"round\":7,\"history\":[[\"user\",\"so?\"],\
+             [\"assistant\",\"no\"]],\"prompt\":\"why?\",\"text\":\"why, please?\"}"
         );
         assert_eq!(shell("echo hello", 60_000, 100).unwrap(), "hello");
     }

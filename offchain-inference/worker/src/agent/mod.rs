@@ -8,6 +8,7 @@ mod arithmetic;
 mod hook;
 mod model;
 mod patterns;
+mod prompt;
 pub mod ranking;
 mod steps;
 mod trim;
@@ -22,7 +23,6 @@ use std::{
 
 use starling_engine::{
     backend::{Backend, BackendError},
-    chat::Message,
     generate::{Cancel, Finish, GenerateOptions},
     rank::{self, Quantiles, RankerKind},
     Error as EngineError,
@@ -31,6 +31,7 @@ use starling_models::Store;
 use starling_primitives::{Balance, RoundId, Score};
 use starling_shards::Service;
 
+pub use self::prompt::Prompt;
 use self::{
     hook::Stage,
     model::{Model, Specification},
@@ -47,7 +48,7 @@ pub struct Request {
     /// Number of the round.
     pub round: RoundId,
     /// The prompt.
-    pub prompt: String,
+    pub prompt: Prompt,
     /// Longest response, in tokens.
     pub max_tokens: u32,
     /// The fee that the requester pays.
@@ -200,7 +201,7 @@ impl Agent {
             &self.config.before,
             Stage::Before,
             request,
-            request.prompt.clone(),
+            request.prompt.question().to_owned(),
             signals,
             &self.problems,
         );
@@ -267,8 +268,8 @@ impl Agent {
         signals: &Signals,
     ) -> Result<String, Failure> {
         let backend = model.backend().map_err(Failure::Broken)?;
-        let system = settings.system.iter().map(Message::system);
-        let messages: Vec<_> = system.chain([Message::user(text)]).collect();
+        let messages = request.prompt.messages(settings.system.as_deref(), text);
+        let messages = prompt::fit(backend.chat(), messages);
         let prompt = backend
             .chat()
             .render(&messages, true)
@@ -300,8 +301,8 @@ impl Agent {
         Ok(generated.text)
     }
 
-    /// Scores `responses` to `prompt`, of each at most `max_tokens` tokens; `own` is the agent's own
-    /// response.
+    /// Scores `responses` to the question of `prompt`, of each at most `max_tokens` tokens; `own`
+    /// is the agent's own response.
     pub fn rank(
         &self,
         prompt: &str,
@@ -401,7 +402,9 @@ impl Ranker {
         cancel: &Cancel,
     ) -> Result<Vec<Score>, Failure> {
         let backend = self.model.backend().map_err(Failure::Broken)?;
-        let messages = [Message::user(prompt)];
+        let prompt = Prompt::from(prompt);
+        let messages = prompt.messages(None, prompt.question());
+        let messages = prompt::fit(backend.chat(), messages);
         let responses = cut(backend.as_ref(), responses, max_tokens);
         let task = rank::Task {
             messages: &messages,
@@ -477,6 +480,24 @@ mod tests {
         assert!(
             matches!(reply(&request("secret")), Reply::Pass(reason) if reason.contains("secret"))
         );
+    }
+
+    #[test]
+    fn a_conversation_is_answered_at_its_last_turn_and_filtered_as_a_whole() {
+        let agent = agent(EXPERT);
+        let reply = |list: &str| {
+            let prompt = format!("{}{list}", starling_primitives::chat::MARKER);
+            agent.respond(&request(&prompt), &Signals::default())
+        };
+        let answer = reply(r#"[["user","bye"],["assistant","So."],["user","hello"]]"#);
+        assert_eq!(answer, Ok(Reply::Text("hi, friend".into())));
+        let word = r"\u0073\u0065\u0063\u0072\u0065\u0074";
+        let hidden = format!(r#"[["user","{word}"],["assistant","So."],["user","hello"]]"#);
+        let secret = reply(&hidden);
+        assert!(matches!(secret, Ok(Reply::Pass(reason)) if reason.contains("secret")));
+        // No conversation: one question, which no pattern matches.
+        let broken = reply(r#"[["assistant","So."],["user","hello"]]"#);
+        assert!(matches!(broken, Ok(Reply::Pass(_))));
     }
 
     #[test]

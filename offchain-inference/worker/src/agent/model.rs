@@ -2,17 +2,20 @@
 
 //! A model, loaded on its first use and again after it failed.
 
-use std::{fs, sync::Arc};
+use std::{error::Error, fs, path::Path, sync::Arc};
 
 use parking_lot::Mutex;
 use starling_engine::{
+    adapter::Adapter,
     backend::{Backend, HttpBackend, HttpConfig, LocalBackend},
-    Device, LoadOptions,
+    config::Config as ModelConfig,
+    gguf::Gguf,
+    LoadOptions,
 };
 use starling_shards::{PipelineConfig, Service};
 
 use crate::{
-    config::{Config, Endpoint, Means, Primary, Size, Source},
+    config::{Config, Endpoint, Means, Primary, Sha256, Size, Source},
     file::ModelFile,
 };
 
@@ -28,11 +31,7 @@ pub struct Specification {
 #[derive(Clone, Debug, PartialEq)]
 enum Place {
     /// On this node.
-    Here {
-        file: ModelFile,
-        device: Device,
-        cache: Option<Size>,
-    },
+    Here { file: ModelFile, means: Means },
     /// Its layers are on other nodes; only its ends are loaded from the file.
     Pipeline {
         file: ModelFile,
@@ -46,11 +45,7 @@ enum Place {
 impl Specification {
     /// The model of a primary module; `None` for patterns.
     pub fn of(config: &Config, primary: &Primary) -> Option<Self> {
-        let here = |file, means: Means| Place::Here {
-            file,
-            device: means.device,
-            cache: means.cache,
-        };
+        let here = |file, means| Place::Here { file, means };
         let place = match primary.source.clone() {
             Source::Patterns(_) => return None,
             Source::Store(store) => {
@@ -86,12 +81,17 @@ impl Specification {
 
     fn load(&self, shards: Option<&Service>) -> Result<Arc<dyn Backend>, String> {
         match &self.place {
-            Place::Here {
-                file,
-                device,
-                cache,
-            } => {
-                let backend = device.load(&file.path()?, &self.options(*cache));
+            Place::Here { file, means } => {
+                let path = file.path()?;
+                let adapter = means.adapter.as_deref();
+                let adapter = adapter
+                    .map(|adapter| read_adapter(adapter, means.base_unknown, file, &path))
+                    .transpose();
+                let options = LoadOptions {
+                    adapter: adapter.map_err(|error| error.to_string())?.map(Arc::new),
+                    ..self.options(means.cache)
+                };
+                let backend = means.device.load(&path, &options);
                 Ok(Arc::from(backend.map_err(|error| error.to_string())?))
             },
             Place::Pipeline {
@@ -122,6 +122,19 @@ impl Specification {
             ..default
         }
     }
+}
+
+/// An adapter of the model `file`, which lies at `model`.
+fn read_adapter(
+    path: &Path,
+    base_unknown: bool,
+    file: &ModelFile,
+    model: &Path,
+) -> Result<Adapter, Box<dyn Error>> {
+    let config = ModelConfig::from_gguf(&Gguf::open(model)?)?;
+    let adapter = Adapter::read(path, &config)?;
+    adapter.check_base::<Box<dyn Error>>(base_unknown, || Ok(Sha256(file.id()?).to_string()))?;
+    Ok(adapter)
 }
 
 /// The backend of an endpoint, with its key and its template.

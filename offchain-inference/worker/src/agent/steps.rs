@@ -39,15 +39,22 @@ fn run(
     text: &str,
     signals: &Signals,
 ) -> Result<String, String> {
+    let history = request.prompt.history();
+    let prompt = request.prompt.question();
     let input = Input {
         stage,
         round: request.round,
-        prompt: &request.prompt,
+        history: &history,
+        prompt,
         text,
     };
     match step {
         Step::Template { template } => {
-            let variables = context! { prompt => &request.prompt, text, round => request.round };
+            let history: Vec<_> = history
+                .iter()
+                .map(|turn| turn.map(str::to_owned).to_vec())
+                .collect();
+            let variables = context! { history, prompt, text, round => request.round };
             Environment::new()
                 .render_str(template.as_str(), variables)
                 .map_err(|error| format!("{error:#}"))

@@ -187,6 +187,7 @@ impl Config {
                 "serve {name:?}: a node serves one span of a model, but there are two"
             ));
         }
+        self.primary.iter().try_for_each(Primary::check)?;
         self.ranked_by().map(drop)
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{de, Deserialize, Deserializer};
-use starling_engine::Device;
+use starling_engine::{adapter::Adapter, Device};
 use starling_shards::wire::WireFormat;
 
 use super::{
@@ -149,7 +149,7 @@ pub struct File {
     pub path: PathBuf,
     /// SHA-256 of the file.
     pub sha256: Sha256,
-    /// Where and with how much memory it is computed.
+    /// Where, with how much memory and with which adapter it is computed.
     #[serde(flatten)]
     pub means: Means,
     /// How the model answers.
@@ -164,7 +164,7 @@ pub struct File {
 pub struct Store {
     /// Name of the model in the store.
     pub model: String,
-    /// Where and with how much memory it is computed.
+    /// Where, with how much memory and with which adapter it is computed.
     #[serde(flatten)]
     pub means: Means,
     /// How the model answers.
@@ -172,7 +172,7 @@ pub struct Store {
     pub generation: GenerationConfig,
 }
 
-/// Where and with how much memory a model is computed.
+/// Where, with how much memory and with which adapter a model is computed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Means {
@@ -181,6 +181,44 @@ pub struct Means {
     pub device: Device,
     /// Memory for key-value caches.
     pub cache: Option<Size>,
+    /// LoRA adapter for the model: a PEFT folder, or a GGUF adapter of llama.cpp; on the device
+    /// `cpu`.
+    pub adapter: Option<PathBuf>,
+    /// Takes an adapter that does not say which model it is for.
+    pub base_unknown: bool,
+}
+
+impl Means {
+    fn relative_to(&mut self, folder: &Path) {
+        if let Some(path) = &mut self.adapter {
+            *path = folder.join(&*path);
+        }
+    }
+
+    /// Reads the adapter, without the model, which may not be there yet.
+    fn check(&self) -> Result<(), String> {
+        let Some(path) = &self.adapter else {
+            return match self.base_unknown {
+                true => Err("base_unknown is about an `adapter`, but there is none".into()),
+                false => Ok(()),
+            };
+        };
+        if self.device != Device::Cpu {
+            return Err(format!(
+                "an adapter runs on the device cpu, not on {}",
+                self.device
+            ));
+        }
+        let adapter = Adapter::open(path).map_err(|error| error.to_string())?;
+        if adapter.origin().base_sha256.is_none() && !self.base_unknown {
+            return Err(format!(
+                "{} does not say which model it is for (starling.base_sha256); set `base_unknown = \
+                 true` if you know that it is for this one",
+                path.display()
+            ));
+        }
+        Ok(())
+    }
 }
 
 impl Primary {
@@ -207,11 +245,27 @@ impl Primary {
         }
     }
 
+    /// Fails if the adapter of the model cannot be used.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let means = match &self.source {
+            Source::File(file) => &file.means,
+            Source::Store(store) => &store.means,
+            Source::Patterns(_) | Source::Shards(_) | Source::Endpoint(_) => return Ok(()),
+        };
+        means
+            .check()
+            .map_err(|reason| format!("the primary module {:?}: {reason}", self.name()))
+    }
+
     pub(super) fn relative_to(&mut self, folder: &Path) {
         match &mut self.source {
-            Source::Patterns(_) | Source::Store(_) => {},
+            Source::Patterns(_) => {},
+            Source::Store(store) => store.means.relative_to(folder),
             Source::Shards(shards) => shards.weights.relative_to(folder),
-            Source::File(file) => file.path = folder.join(&file.path),
+            Source::File(file) => {
+                file.path = folder.join(&file.path);
+                file.means.relative_to(folder);
+            },
             Source::Endpoint(endpoint) => {
                 if let Some(path) = &mut endpoint.chat_template {
                     *path = folder.join(&*path);

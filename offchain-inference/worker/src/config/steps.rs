@@ -22,7 +22,7 @@ use super::{
 pub enum Step {
     /// Fills in a template.
     Template {
-        /// Jinja template with the variables `prompt`, `text` and `round`.
+        /// Jinja template with the variables `history`, `prompt`, `text` and `round`.
         template: Template,
     },
     /// Shortens the text.

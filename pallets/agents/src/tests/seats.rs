@@ -5,7 +5,11 @@ use std::collections::BTreeSet;
 
 use frame_support::assert_ok;
 
-use crate::{mock::*, seats::tolerated, Event, Seats};
+use crate::{
+    mock::*,
+    seats::{tolerated, Seat},
+    Event, Seats,
+};
 
 /// A chain with this many validators of equal bonds, and room for all accounts.
 fn founded(founders: u64) -> Chain {
@@ -63,6 +67,45 @@ fn bonds_without_nodes_never_hold_a_third_of_the_seats() {
 }
 
 #[test]
+fn nodes_that_never_vote_never_hold_a_third_of_the_seats() {
+    founded(4).run(|| {
+        join(5..=12, 1_000);
+        Mute::set(of(5..=12));
+        for _ in 0..60 {
+            sessions(1);
+            let set = set();
+            let mute = set.iter().filter(|who| **who > 4).count() as u32;
+            assert!(mute <= tolerated(set.len() as u32), "{set:?}");
+            assert!(set.is_superset(&of(1..=4)), "{set:?}");
+            for who in 5..=12 {
+                // Fails while it is active.
+                let _ = Agents::unchill(RuntimeOrigin::signed(who));
+            }
+        }
+        assert!(silenced().iter().all(|who| *who > 4));
+        assert!(!silenced().is_empty());
+    });
+}
+
+#[test]
+fn a_founder_that_stops_to_vote_loses_its_seat_and_one_that_votes_again_keeps_it() {
+    founded(6).run(|| {
+        Mute::set(of([3]));
+        sessions(5);
+        assert_eq!(silenced(), [3]);
+        sessions(1);
+        assert_eq!(set(), of([1, 2, 4, 5, 6]));
+    });
+    founded(6).run(|| {
+        // Nobody votes: finality stands still, and nobody is to blame.
+        Mute::set(of(1..=6));
+        sessions(20);
+        assert!(silenced().is_empty());
+        assert_eq!(set(), of(1..=6));
+    });
+}
+
+#[test]
 fn newcomers_with_nodes_all_get_a_seat() {
     founded(4).run(|| {
         join(5..=12, 150);
@@ -88,10 +131,7 @@ fn a_seat_is_proven_by_a_block_in_a_completed_session() {
         join([5], 150);
         let proven = || {
             let seats = Seats::<Test>::get();
-            seats
-                .iter()
-                .find(|seat| seat.who == 5)
-                .map(|seat| seat.proven)
+            seats.iter().find(|seat| seat.who == 5).map(Seat::proven)
         };
         sessions(1);
         assert_eq!(proven(), Some(false), "planned");

@@ -62,7 +62,7 @@ fn session(seen: &mut Seen) {
     sessions(1);
     let planned = Seats::<Test>::get();
     let size = planned.len() as u32;
-    let unproven = planned.iter().filter(|seat| !seat.proven).count() as u32;
+    let unproven = planned.iter().filter(|seat| !seat.proven()).count() as u32;
     let unbearable = unproven > tolerated(size);
     assert!(
         !unbearable || unproven == size,

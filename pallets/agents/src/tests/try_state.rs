@@ -86,7 +86,7 @@ fn a_broken_state_is_noticed() {
             "a validator has two seats",
         ),
         (
-            || Seats::<Test>::mutate(|seats| seats[1].proven = false),
+            || Seats::<Test>::mutate(|seats| seats[1].voted = false),
             "unproven validators can stop finality",
         ),
         (

@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use starling_primitives::{commitment::assignment_seed, traits::Ratings as _, Position};
 
 #[test]
-fn the_seed_follows_from_the_hash_of_the_last_committing_block_and_the_keys_in_agent_order() {
+fn the_seed_follows_from_the_last_committing_block_s_randomness_and_the_keys_in_agent_order() {
     run(|| {
         let id = ask();
         to_revealing(id, 6);
         let last = System::block_number() - 1;
         let hash = System::block_hash(last);
-        assert_eq!(round(id).commit_hash, Some(hash));
+        assert_eq!(round(id).commit_randomness, Some(hash));
         // Revealed in another order.
         for who in [4, 1, 6, 2, 5, 3] {
             reveal(id, who);

@@ -29,6 +29,8 @@ fn inside(id: u64) -> Vec<AccountId> {
 fn the_lowest_draws_stay_in_whatever_order_they_come() {
     for reverse in [false, true] {
         run(|| {
+            // Bonds of the request's own block do not count.
+            next_block();
             let id = ask_with(FEE, 4, 4).unwrap();
             next_block();
             let order = by_draw(id);
@@ -49,6 +51,7 @@ fn the_lowest_draws_stay_in_whatever_order_they_come() {
 #[test]
 fn a_displaced_agent_gets_everything_back_and_is_not_waited_for() {
     run(|| {
+        next_block();
         let id = ask_with(FEE, 4, 4).unwrap();
         next_block();
         let order = by_draw(id);
@@ -82,6 +85,7 @@ fn a_displaced_agent_gets_everything_back_and_is_not_waited_for() {
 #[test]
 fn a_higher_draw_does_not_get_in() {
     run(|| {
+        next_block();
         let id = ask_with(FEE, 4, 4).unwrap();
         next_block();
         let order = by_draw(id);
@@ -103,6 +107,7 @@ fn sybils_that_come_first_do_not_keep_a_larger_bond_out() {
                 });
                 blocks(*round);
                 register(9, 100 * BOND).unwrap();
+                next_block();
                 let id = match ask_with(FEE, 4, 4) {
                     Ok(id) => id,
                     Err(_) => return false,
@@ -117,14 +122,14 @@ fn sybils_that_come_first_do_not_keep_a_larger_bond_out() {
 }
 
 #[test]
-fn the_draw_follows_from_the_hash_of_the_request_s_block() {
+fn the_draw_follows_from_the_randomness_after_the_request_s_block() {
     run(|| {
         let id = ask();
         let block = round(id).requested_at;
         assert_eq!(Rounds_::draw_of(id, &round(id), &1), None);
         next_block();
         assert_eq!(
-            round(id).request_hash,
+            round(id).request_randomness,
             Some(System::block_hash(u64::from(block)))
         );
         let draw = Rounds_::draw_of(id, &round(id), &1).unwrap();
@@ -139,8 +144,10 @@ fn a_bond_that_grows_after_the_request_does_not_improve_the_draw() {
         // The agents have registered before any round that may still be open.
         blocks(22);
         let id = ask_with(FEE, 4, 4).unwrap();
-        // Nobody knows the draws in the block of the request.
-        assert_ok!(Agents::bond_extra(RuntimeOrigin::signed(1), BOND));
+        // The author of the request's block knows its own output, and so the draws.
+        assert_ok!(Agents::bond_extra(RuntimeOrigin::signed(1), 900 * BOND));
+        let drawn = <Agents as AgentRegistry<_>>::bond_at(&1, round(id).requested_at);
+        assert_eq!(drawn, BOND);
         next_block();
         let draws = |id| {
             AGENTS
@@ -157,6 +164,7 @@ fn a_bond_that_grows_after_the_request_does_not_improve_the_draw() {
         // It counts for the next request, and not even the part that stays after an unbonding did.
         assert_ok!(Agents::unbond(RuntimeOrigin::signed(last), 890 * BOND));
         assert_eq!(draws(id), before);
+        next_block();
         let next = ask_with(FEE, 4, 4).unwrap();
         let drawn = <Agents as AgentRegistry<_>>::bond_at(&last, round(next).requested_at);
         assert_eq!(drawn, bond(last));

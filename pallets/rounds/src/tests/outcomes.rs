@@ -34,7 +34,7 @@ impl Ledger {
 
     #[track_caller]
     fn requester_paid(&self, amount: Balance) {
-        self.gained(REQUESTER, -((amount + Rounds_::request_fee(8)) as i128));
+        self.gained(REQUESTER, -((amount + request_fee(8)) as i128));
     }
 
     #[track_caller]
@@ -48,7 +48,7 @@ impl Ledger {
 
     #[track_caller]
     fn minted(&self, amount: Balance) {
-        let burnt = Rounds_::request_fee(8);
+        let burnt = request_fee(8);
         assert_eq!(
             Balances::total_issuance(),
             self.issued + amount - burnt,
@@ -487,6 +487,36 @@ fn rankers_are_paid_by_rating_and_agreement() {
 }
 
 #[test]
+fn rankers_without_weight_neither_earn_nor_rate() {
+    use starling_primitives::{rating::Deviations, traits::Ratings as _};
+    run(|| {
+        // Two that are nearly always right, and three below the floor that say the opposite.
+        let past = |squares, count| Deviations { squares, count };
+        (1..=2).for_each(|who| Ratings::record(&who, past(1 << 60, 16)));
+        (3..=5).for_each(|who| Ratings::record(&who, past(4 << 64, 16)));
+        assert!(Ratings::weight(&1) > 0);
+        assert_eq!(Ratings::weight(&3), 0);
+        let before: Vec<_> = (1..=2).map(|who| Ratings::rating(&who)).collect();
+        let ledger = Ledger::open();
+        let id = ask();
+        play(id, 5, |ranker, author| match honest(ranker, author) {
+            score if ranker <= 2 => score,
+            Score(score) => Score(u16::MAX - score),
+        });
+        assert_eq!(phase(id), Phase::Done);
+        (3..=5).for_each(|who| ledger.gained(who, -(LOSER as i128)));
+        while Agenda::<Test>::get().iter().any(|due| due.round == id) {
+            next_block();
+        }
+        for who in 1..=2 {
+            let (old, new) = (before[who as usize - 1], Ratings::rating(&who));
+            assert!(new >= old, "{who}: {old} to {new}");
+        }
+        (3..=5).for_each(|who| assert_eq!(Ratings::weight(&who), 0, "{who}"));
+    });
+}
+
+#[test]
 fn the_paper_s_winner_takes_all() {
     run(|| {
         RewardRules::set(pallet_rewards::Parameters::paper());
@@ -498,7 +528,7 @@ fn the_paper_s_winner_takes_all() {
         ledger.requester_paid(FEE);
         ledger.treasury_gained(0);
         let lost = 4 * round(id).terms.ticket;
-        let burnt = lost + Rounds_::request_fee(8);
+        let burnt = lost + request_fee(8);
         assert_eq!(Balances::total_issuance(), ledger.issued - burnt);
         assert_eq!(settlement(id).burnt, lost);
     });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-use frame_support::{assert_noop, assert_ok};
+use frame_support::{assert_noop, assert_ok, weights::Weight};
 use starling_primitives::sealing;
 
 use crate::{mock::*, *};
@@ -29,7 +29,7 @@ fn a_request_opens_a_round_and_holds_fee_and_deposit() {
         let issued = Balances::total_issuance();
         assert_ok!(request(b"why?", FEE, 16, 4, 8));
         let it = round(0);
-        let request_fee = Rounds_::request_fee(8);
+        let request_fee = request_fee(8);
         assert!(request_fee > 0);
         assert_eq!(it.phase, Phase::Committing);
         assert_eq!(it.requester, REQUESTER);
@@ -69,23 +69,83 @@ fn a_low_fee_is_slashed_with_the_minimum() {
 }
 
 #[test]
-fn the_request_fee_is_the_weight_of_the_messages_of_every_place() {
+fn the_request_fee_pays_for_the_messages_of_every_agent() {
     run(|| {
         let (response, rankings) = (MaxResponse::get(), MaxRankings::get());
-        let weights = [
-            <() as WeightInfo>::authorize_commit(response + sealing::OVERHEAD),
-            <() as WeightInfo>::commit(response + sealing::OVERHEAD),
-            <() as WeightInfo>::authorize_reveal(),
-            <() as WeightInfo>::reveal(response),
-            <() as WeightInfo>::authorize_commit_scores(),
-            <() as WeightInfo>::commit_scores(),
-            <() as WeightInfo>::authorize_disclose(rankings),
-            <() as WeightInfo>::disclose(rankings),
-        ];
-        let one: u64 = weights.iter().map(|weight| weight.ref_time()).sum();
-        for places in [0, 1, 8, 500] {
-            let fee = u128::from(one) * u128::from(places);
-            assert_eq!(Rounds_::request_fee(places), fee, "{places} places");
+        let sealed = response + sealing::OVERHEAD;
+        let price = |weights: [Weight; 2], length: u32| -> u128 {
+            let weights = weights.map(|weight| u128::from(weight.ref_time()));
+            weights.into_iter().sum::<u128>() + u128::from(length)
+        };
+        let commit = price(
+            [
+                <() as WeightInfo>::authorize_commit(sealed),
+                <() as WeightInfo>::commit(sealed),
+            ],
+            256 + sealed,
+        );
+        let set = commit
+            + price(
+                [
+                    <() as WeightInfo>::authorize_reveal(),
+                    <() as WeightInfo>::reveal(response),
+                ],
+                256,
+            )
+            + price(
+                [
+                    <() as WeightInfo>::authorize_commit_scores(),
+                    <() as WeightInfo>::commit_scores(),
+                ],
+                256,
+            )
+            + price(
+                [
+                    <() as WeightInfo>::authorize_disclose(rankings),
+                    <() as WeightInfo>::disclose(rankings),
+                ],
+                256 + 4 * rankings,
+            );
+        let pass = price(
+            [
+                <() as WeightInfo>::authorize_pass(),
+                <() as WeightInfo>::pass(),
+            ],
+            256,
+        );
+        for (places, active, passes, displaced) in [
+            (8, 3, 0, 0),
+            (8, 8, 0, 0),
+            (8, 9, 1, 8),
+            (4, 1_000, 996, 4 * 8),
+            (500, 1_000, 500, 500),
+        ] {
+            let fee = set * places + pass * passes + commit * displaced;
+            let paid = Rounds_::request_fee(places.try_into().unwrap(), active);
+            assert_eq!(paid, fee, "{places} places for {active} agents");
+        }
+    });
+}
+
+#[test]
+fn no_message_is_longer_than_what_is_paid_for() {
+    run(|| {
+        let id = ask();
+        to_ranking(id, 8);
+        let scores = scores_by(id, 1, quality);
+        let seed = round(id).seed.unwrap();
+        let text = seal(id, 1, &answer(1));
+        let (sealed, ranked) = (text.len(), 4 * scores.len());
+        for (call, rest) in [
+            (commit_call(id, 1, text, &secret(id, 1)), sealed),
+            (reveal_call(id, 1, secret(id, 1)), 0),
+            (pass_call(id, 1), 0),
+            (commit_scores_call(id, 1, seed, &scores), 0),
+            (disclose_call(id, 1, &scores), ranked),
+        ] {
+            // The extensions of a message take less than this.
+            let length = codec::Encode::encoded_size(&call) + 64;
+            assert!(length <= 256 + rest, "{call:?}: {length}");
         }
     });
 }
@@ -101,6 +161,7 @@ fn a_request_cannot_be_cancelled() {
         "commit_scores",
         "disclose",
         "report",
+        "silence",
     ];
     assert_eq!(Call::<Test>::get_call_names(), calls);
 }

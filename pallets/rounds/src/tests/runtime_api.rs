@@ -130,9 +130,6 @@ fn the_record_of_an_agent() {
         );
         assert_eq!(view.staked_tickets, terms.ticket);
         assert_eq!(Rounds_::ticket_price(FEE), terms.ticket);
-        assert_eq!(
-            Rounds_::request_cost(8),
-            (Rounds_::request_fee(8), terms.deposit)
-        );
+        assert_eq!(Rounds_::request_cost(8), (request_fee(8), terms.deposit));
     });
 }

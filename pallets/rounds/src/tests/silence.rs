@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-use frame_support::{assert_noop, assert_ok};
+use frame_support::{
+    assert_noop, assert_ok,
+    inherent::{InherentData, ProvideInherent},
+};
+use sp_runtime::traits::Dispatchable;
 
 use crate::{mock::*, *};
 
@@ -172,5 +176,137 @@ fn silence_costs_a_fine_for_whoever_reports_it() {
         }
         let unknown = Rounds_::report(RuntimeOrigin::signed(REQUESTER), 7, 8);
         assert_eq!(unknown, Err(Error::<Test>::UnknownRound.into()));
+    });
+}
+
+/// Puts what the author of this block reports into it.
+fn author_reports() -> Option<Call<Test>> {
+    let call = Rounds_::create_inherent(&InherentData::new())?;
+    assert!(Rounds_::is_inherent(&call));
+    assert_ok!(RuntimeCall::Rounds_(call.clone()).dispatch(RuntimeOrigin::none()));
+    Some(call)
+}
+
+#[test]
+fn after_one_silence_no_round_waits_for_the_agent() {
+    run(|| {
+        let id = ask();
+        seven_commit(id);
+        assert_eq!(author_reports(), None, "it still may speak");
+        blocks(CommitWindow::get());
+        assert_eq!(phase(id), Phase::Revealing);
+        let before = wealth(8);
+        assert!(author_reports().is_some());
+        let silent = Event::Silent {
+            round: id,
+            agent: 8,
+            amount: SILENCE_FINE,
+        };
+        assert!(events().contains(&silent));
+        assert_eq!(wealth(8), before - SILENCE_FINE);
+        next_block();
+        assert_eq!(author_reports(), None);
+
+        let next = ask();
+        assert_eq!(round(next).terms.active, 7);
+        next_block();
+        (1..=7).for_each(|who| commit(next, who));
+        next_block();
+        assert_eq!(phase(next), Phase::Revealing, "at once");
+        assert_noop!(
+            Rounds_::report(RuntimeOrigin::signed(REQUESTER), next, 8),
+            Error::<Test>::NotSilent
+        );
+    });
+}
+
+#[test]
+fn a_resting_agent_may_answer_and_is_waited_for_again_after_a_while() {
+    run(|| {
+        let id = ask();
+        seven_commit(id);
+        blocks(CommitWindow::get());
+        author_reports();
+        next_block();
+        let answered = || {
+            let id = ask();
+            next_block();
+            commit(id, 8);
+            id
+        };
+        let early = answered();
+        assert_eq!(round(early).counts.heard, 0, "nobody waits for it");
+        assert!(Resting::<Test>::contains_key(8));
+        let passed = ask();
+        next_block();
+        assert_refused(
+            pass_call(passed, 8),
+            custom(Error::NotExpected),
+            Error::NotExpected,
+        );
+        while Rounds_::now() < Resting::<Test>::get(8).unwrap().until {
+            next_block();
+        }
+        let other = ask();
+        let late = answered();
+        assert!(!Resting::<Test>::contains_key(8));
+        // Rounds that are open do not count it, since they did not when they began.
+        for id in [other, late] {
+            assert_eq!((round(id).terms.active, round(id).counts.heard), (7, 0));
+        }
+        assert_eq!(round(ask()).terms.active, 8);
+    });
+}
+
+#[test]
+fn authors_report_once_a_block_and_only_the_silent() {
+    run(|| {
+        let id = ask();
+        register(9, BOND).unwrap();
+        seven_commit(id);
+        blocks(CommitWindow::get());
+        let report = |agents: Vec<AccountId>| {
+            let agents = agents.try_into().unwrap();
+            Rounds_::silence(RuntimeOrigin::none(), id, agents)
+        };
+        let all: Vec<_> = [1, 7, 9, 77].into();
+        let signed = RuntimeOrigin::signed(1);
+        assert_noop!(
+            Rounds_::silence(signed, id, all.clone().try_into().unwrap()),
+            sp_runtime::DispatchError::BadOrigin
+        );
+        assert_ok!(report(all));
+        assert_eq!(Resting::<Test>::count(), 0);
+        assert_noop!(report(vec![8]), Error::<Test>::AlreadyReported);
+        next_block();
+        assert_ok!(report(vec![8, 8]));
+        assert_eq!(Resting::<Test>::count(), 1);
+        assert_eq!(bond(8), BOND - SILENCE_FINE);
+        next_block();
+        // The list is done with this round.
+        assert_ok!(report(vec![1]));
+        assert_eq!(author_reports(), None);
+    });
+}
+
+#[test]
+fn nobody_is_silent_in_a_round_that_ended_before_its_deadline() {
+    run(|| {
+        let id = ask();
+        next_block();
+        (1..=3).for_each(|who| commit(id, who));
+        (4..=7).for_each(|who| drop(send(pass_call(id, who)).unwrap()));
+        send(pass_call(id, 8)).unwrap();
+        next_block();
+        assert!(is_over(id));
+        assert_eq!(author_reports(), None);
+
+        let id = ask_with(FEE, 7, 8).unwrap();
+        next_block();
+        (1..=2).for_each(|who| drop(send(pass_call(id, who)).unwrap()));
+        next_block();
+        assert!(is_over(id), "six of the seven are too few");
+        assert!(Rounds_::report(RuntimeOrigin::signed(REQUESTER), id, 8).is_err());
+        assert_eq!(author_reports(), None);
     });
 }

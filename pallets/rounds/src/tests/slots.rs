@@ -18,7 +18,7 @@ fn a_slot_is_free_at_first_and_dearer_the_more_are_taken() {
         for price in [0, 0, 1_000, 4_000, 9_000, 16_000] {
             let (wealth_before, issued) = (wealth(REQUESTER), Balances::total_issuance());
             let (cost, _) = Rounds_::request_cost(8);
-            assert_eq!(cost, Rounds_::request_fee(8) + price);
+            assert_eq!(cost, request_fee(8) + price);
             assert_ok!(ask_as(REQUESTER, FEE));
             assert_eq!(wealth(REQUESTER), wealth_before - cost);
             assert_eq!(Balances::total_issuance(), issued - cost, "it is burnt");
@@ -68,7 +68,7 @@ fn when_all_slots_are_taken_a_higher_offer_takes_the_lowest_to_which_nobody_has_
         assert_eq!(wealth(REQUESTER), theirs + burnt);
         // The new one pays for its slot, and that besides.
         let price = 6_000 * 25 / 6;
-        let paid = Rounds_::request_fee(8) + price;
+        let paid = request_fee(8) + price;
         assert_eq!(wealth(OTHER), own - paid - burnt);
         assert_eq!(Balances::total_issuance(), issued_before - paid);
         assert!(issued_before < issued, "nothing is minted");

@@ -159,7 +159,7 @@ impl Run<'_> {
             let (expert, slots) = &plan.experts[i / groups];
             let (x, out) = (inputs.row(slots.start), gated.row(slots.start));
             let matrices = &routed.experts[*expert];
-            self.gate_group(crew, matrices, i % groups, slots.len(), x, out);
+            self.gate_group(crew, matrices, None, i % groups, slots.len(), x, out);
         });
         let outputs = Shared::of(&buffers.outputs);
         let panels = width.div_ceil(LANES);
@@ -183,7 +183,7 @@ impl Run<'_> {
         };
         let (kernels, width) = (self.pass.kernels, self.pass.config.width);
         self.product_of_normed(crew, gate, &buffers.shared);
-        self.gate(crew, matrices);
+        self.gate(crew, matrices, None);
         let sublayer = Shared::of(&self.workspace.sublayer);
         let gated = self.workspace.gated.view();
         panel_tasks(crew, matrices.down.panels(), self.rows, |panel| {

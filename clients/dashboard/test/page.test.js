@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The parts of the pages that need no browser. */
+
+import assert from "node:assert/strict";
+import { readdir, readFile } from "node:fs/promises";
+import { test } from "node:test";
+import { learn, lines } from "../page/agents.js";
+import { thousandths } from "../page/ask.js";
+import { floor } from "../page/chart.js";
+import { money, printable, share } from "../page/format.js";
+import { scores } from "../page/matrix.js";
+import { within } from "../page/rounds.js";
+import { events } from "../page/stream.js";
+import { report } from "./fake.js";
+
+const STAR = { symbol: "STAR", decimals: 12 };
+const PAGE = new URL("../page/", import.meta.url);
+
+test("amounts have all their decimals and no more", () => {
+  for (const [amount, text] of [
+    ["0", "0 STAR"],
+    ["1", "0.000000000001 STAR"],
+    ["1500000000000", "1.5 STAR"],
+    ["340282366920938463463374607431768211455", "340282366920938463463374607.431768211455 STAR"],
+    [null, "–"],
+    ["<b>", "–"],
+  ]) {
+    assert.equal(money(amount, STAR), text);
+  }
+  assert.equal(money("10", { symbol: "UNIT", decimals: 0 }), "10 UNIT");
+  assert.equal(share("1", 4n), 0.25);
+  assert.equal(share("1", 0n), 0);
+});
+
+test("characters that hide or reorder a text are shown, and joiners stay", () => {
+  assert.equal(printable("a\u202eb\u0000\u200b"), "a\ufffdb\ufffd\ufffd");
+  assert.equal(printable("a\n\tb \u{1f468}\u200d\u{1f469} ä"), "a\n\tb \u{1f468}\u200d\u{1f469} ä");
+});
+
+/** @param {string[]} parts */
+async function read(parts) {
+  const bytes = parts.map((part) => new TextEncoder().encode(part));
+  const found = [];
+  for await (const data of events(new Blob(bytes).stream())) found.push(data);
+  return found;
+}
+
+test("events are read whatever the borders of the parts, and comments are left out", async () => {
+  const text = ': round 7\n\ndata: {"a":"ü"}\n\ndata: [DONE]\n\n';
+  const bytes = new TextEncoder().encode(text);
+  for (let border = 0; border <= bytes.length; border += 1) {
+    const stream = new ReadableStream({
+      start(to) {
+        to.enqueue(bytes.slice(0, border));
+        to.enqueue(bytes.slice(border));
+        to.close();
+      },
+    });
+    const found = [];
+    for await (const data of events(stream)) found.push(data);
+    assert.deepEqual(found, ['{"a":"ü"}', "[DONE]"]);
+  }
+  assert.deepEqual(await read(["data: half"]), []);
+});
+
+test("the matrix has a row for each ranker, the heaviest first", () => {
+  const rows = scores(report(7).candidates);
+  assert.deepEqual(
+    rows.map(({ weight }) => weight),
+    [0.4, 0.3, 0.2, 0.1],
+  );
+  rows.forEach(({ given }, row) => assert.equal(given.indexOf(null), row));
+});
+
+test("ratings of removed rounds stay, and the newest is at the right end", () => {
+  const known = new Map();
+  const round = (/** @type {number} */ id, /** @type {number} */ rating) =>
+    /** @type {any} */ ({ round: id, ratings: [{ agent: "5A", rating }] });
+  const agent = /** @type {any} */ ({ agent: "5A", name: "Alice", rating: 0.7 });
+  learn(known, [round(2, 0.5), round(1, 0.4)], [agent]);
+  learn(known, [round(3, 0.6), round(2, 0.5)], [{ ...agent, rating: 0.8 }]);
+  assert.deepEqual(lines(known, [agent]), [
+    {
+      name: "Alice",
+      points: [
+        [1, 0.4],
+        [2, 0.5],
+        [3, 0.6],
+        [4, 0.8],
+      ],
+    },
+  ]);
+  assert.deepEqual(lines(new Map(), [agent]), []);
+});
+
+test("the scale of a chart begins below its least number", () => {
+  const of = (/** @type {number[]} */ ...numbers) =>
+    floor([{ name: "a", points: numbers.map((y, x) => [x, y]) }]);
+  assert.equal(of(0.87, 0.93), 0.8);
+  assert.equal(of(1), 0.9);
+  assert.equal(of(0), 0);
+});
+
+test("the pace of rounds is their median and 95th percentile", () => {
+  const took = (/** @type {number[]} */ ...blocks) =>
+    blocks.map((since) => /** @type {any} */ ({ requested_at: 10, since: 10 + since }));
+  assert.equal(within(took(7), 0.5), 7);
+  assert.equal(within(took(9, 5, 7), 0.5), 7);
+  assert.equal(within(took(9, 5, 7, 6), 0.95), 9);
+});
+
+test("each phase is a quarter of the bar", () => {
+  const at = (/** @type {string} */ phase, arrived = 0, expected = 4) =>
+    thousandths({ phase, arrived, expected });
+  assert.deepEqual(
+    [at("committing"), at("revealing", 2), at("ranking", 9), at("disclosing", 0, 0), at("done")],
+    [0, 375, 750, 750, 1000],
+  );
+});
+
+test("no file names another origin, and none has a way from text to HTML", async () => {
+  for (const name of await readdir(PAGE)) {
+    const text = await readFile(new URL(name, PAGE), "utf8");
+    const origins = [...text.matchAll(/https?:\/\/[^\s"'`)]+/g)].map(([found]) => found);
+    assert.deepEqual(
+      origins.filter((found) => found !== "http://www.w3.org/2000/svg"),
+      [],
+      name,
+    );
+    assert.doesNotMatch(
+      text,
+      /innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|DOMParser|srcdoc/,
+      name,
+    );
+    if (name.endsWith(".html"))
+      assert.doesNotMatch(text, /<style|\sstyle=|\son[a-z]+=|<script(?![^>]*src=)/, name);
+  }
+});

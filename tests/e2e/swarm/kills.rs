@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Validators that are killed at random moments of rounds that language models answer.
+//!
+//! `STARLING_KILLS` is the number of kills, 4 without it. `STARLING_KILLS_SEED` chooses the moments
+//! and the victims.
+
+use std::{collections::BTreeMap, env, str::FromStr, time::Duration};
+
+use anyhow::{ensure, Context, Result};
+use futures::future::try_join_all;
+use sp_core::bytes::to_hex;
+use sp_io::hashing::{blake2_256, twox_128};
+use starling_primitives::{round::Phase, Balance};
+use starling_runtime::UNIT;
+use starling_tests::{
+    chain::{call, send},
+    rounds::{agent, round},
+};
+use subxt::{dynamic::Value, rpcs::rpc_params};
+use tokio::time::{sleep, Instant};
+
+use super::{account, keys, models::engine, models::model, Swarm, NAMES};
+use engine::{GEMMA3, SMOLLM2};
+
+const FEE: Balance = UNIT;
+/// Latest moment of a kill after its round is opened, in milliseconds: about the length of a round.
+const LATEST: u64 = 8_000;
+
+/// The value of an environment variable, or a default.
+fn variable<T: FromStr>(name: &str, default: T) -> Result<T> {
+    match env::var(name) {
+        Ok(value) => value
+            .parse()
+            .ok()
+            .with_context(|| format!("{name}={value}")),
+        Err(_) => Ok(default),
+    }
+}
+
+/// The victim of a kill, and the moment after its round is opened.
+fn drawn(seed: u64, kill: u32) -> (usize, Duration) {
+    let hash = blake2_256(&[seed, kill.into()].map(u64::to_le_bytes).concat());
+    let drawn = hash
+        .iter()
+        .fold(0, |sum: u64, byte| (sum << 1) ^ u64::from(*byte));
+    let victim = usize::try_from(drawn % NAMES.len() as u64).unwrap_or_default();
+    (victim, Duration::from_millis(drawn / 4 % LATEST))
+}
+
+#[tokio::test]
+async fn killed_validators_neither_lose_rounds_nor_contradict_themselves() -> Result<()> {
+    let kills: u32 = variable("STARLING_KILLS", 4)?;
+    let seed: u64 = variable("STARLING_KILLS_SEED", 1)?;
+    engine::model(SMOLLM2);
+    engine::model(GEMMA3);
+    let mut swarm = Swarm::start([
+        model(SMOLLM2, 0.2),
+        model(SMOLLM2, 0.6),
+        model(GEMMA3, 0.2),
+        model(GEMMA3, 0.6),
+    ])
+    .await?;
+    // A ticket of every round is forfeited by all but its winner.
+    let api = swarm.api().await?;
+    let tickets = call("Tickets", "buy", vec![Value::u128(10 * UNIT)]);
+    let keys = keys();
+    try_join_all(keys.iter().map(|key| async {
+        send(&api, &tickets, key).await?.wait_for_success().await?;
+        anyhow::Ok(())
+    }))
+    .await?;
+    let bonds = bonds(&swarm).await?;
+
+    let start = Instant::now();
+    let mut phases: BTreeMap<String, u32> = BTreeMap::new();
+    let mut ends: BTreeMap<String, u32> = BTreeMap::new();
+    for kill in 0..kills {
+        let (victim, moment) = drawn(seed, kill);
+        let id = swarm
+            .ask(&format!("What is {kill} plus {kill}?"), FEE)
+            .await?;
+        // The moment is drawn; there is nothing to wait for.
+        sleep(moment).await;
+        let api = swarm.api().await?;
+        let best = api.stream_best_blocks().await?.next().await;
+        let at = best.context("no blocks")??.at().await?;
+        let view = round(&swarm.node()?.rpc().await?, &at, id).await?;
+        let phase = view.map_or("unknown".into(), |view| format!("{:?}", view.round.phase));
+        *phases.entry(phase).or_default() += 1;
+
+        swarm.kill(victim).await?;
+        swarm.restart(victim).await?;
+        let (_, view) = swarm.ended(id).await?;
+        let counts = &view.round.counts;
+        eprintln!(
+            "kill {kill}: {} after {moment:?}; round {id} {:?} with {} answers, {} of them valid, \
+             {} rankings",
+            NAMES[victim], view.round.phase, counts.commits, counts.valid, counts.disclosures
+        );
+        *ends.entry(format!("{:?}", view.round.phase)).or_default() += 1;
+        // The rules keep every round whose agents come back in time.
+        ensure!(view.round.phase == Phase::Done, "{view:?}");
+    }
+
+    let reports = reports(&swarm).await?;
+    eprintln!(
+        "{kills} kills in {} s, in phases {phases:?}; rounds {ends:?}; {reports} offences reported",
+        start.elapsed().as_secs()
+    );
+    assert_eq!(
+        reports, 0,
+        "a validator that was killed contradicted itself"
+    );
+    assert_eq!(self::bonds(&swarm).await?, bonds, "nobody was slashed");
+    Ok(())
+}
+
+/// The bonds of all agents.
+async fn bonds(swarm: &Swarm) -> Result<Vec<Balance>> {
+    let rpc = swarm.node()?.rpc().await?;
+    let at = swarm.api().await?.at_current_block().await?;
+    let bond = async |key| anyhow::Ok(agent(&rpc, &at, &account(key)).await?.bond);
+    let mut bonds = vec![];
+    for key in &keys() {
+        bonds.push(bond(key).await?);
+    }
+    Ok(bonds)
+}
+
+/// Number of offences that the chain knows of.
+async fn reports(swarm: &Swarm) -> Result<usize> {
+    let prefix = [twox_128(b"Offences"), twox_128(b"Reports")].concat();
+    let rpc = swarm.node()?.rpc().await?;
+    let keys: Vec<String> = rpc
+        .request(
+            "state_getKeysPaged",
+            rpc_params![to_hex(&prefix, false), 100],
+        )
+        .await?;
+    Ok(keys.len())
+}
