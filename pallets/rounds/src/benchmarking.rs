@@ -82,6 +82,8 @@ fn open<T: Config>(agents: u32) -> RoundId {
     Pallet::<T>::do_request(requester, prompt, fee, tokens, min_responses, max_responses)
         .expect("the request is good");
     Rounds::<T>::mutate_extant(id, |round| {
+        // As if it had been asked after the agents bonded, so that their bonds draw.
+        round.requested_at = round.requested_at.saturating_add(1);
         round.request_randomness = Some(H256::repeat_byte(1));
         round.commit_randomness = Some(H256::repeat_byte(2));
         round.terms.min_responses = 1;
