@@ -150,8 +150,10 @@ impl<T: Config> Pallet<T> {
     fn rest(id: RoundId, agent: &T::AccountId) -> CreditOf<T> {
         // Like a pass, so that it is fined once.
         Absent::<T>::insert(id, agent, ());
+        // Rounds that have begun since an earlier report do not count it, and never will.
+        let since = Resting::<T>::get(agent).map_or_else(NextRound::<T>::get, |rest| rest.since);
         let rest = Rest {
-            since: NextRound::<T>::get(),
+            since,
             until: Self::now().saturating_add(REST),
         };
         Resting::<T>::insert(agent, rest);

@@ -259,6 +259,32 @@ fn a_resting_agent_may_answer_and_is_waited_for_again_after_a_while() {
 }
 
 #[test]
+fn a_second_report_lets_no_round_wait_that_has_begun_after_the_first() {
+    run(|| {
+        let (first, second) = (ask(), ask());
+        next_block();
+        for id in [first, second] {
+            (1..=7).for_each(|who| commit(id, who));
+        }
+        blocks(CommitWindow::get());
+        assert!(author_reports().is_some());
+        let third = ask();
+        assert_eq!(round(third).terms.active, 7);
+        next_block();
+        assert!(
+            author_reports().is_some(),
+            "it was silent in the second, too"
+        );
+        assert_eq!(bond(8), BOND - 2 * SILENCE_FINE);
+        assert_refused(
+            pass_call(third, 8),
+            custom(Error::NotExpected),
+            Error::NotExpected,
+        );
+    });
+}
+
+#[test]
 fn authors_report_once_a_block_and_only_the_silent() {
     run(|| {
         let id = ask();
