@@ -20,7 +20,7 @@ use crate::{
 
 /// Length of an agent's message without its text or its scores, at most: call, proof and
 /// extensions, in bytes.
-pub(crate) const MESSAGE_LENGTH: u32 = 256;
+const MESSAGE_LENGTH: u32 = 256;
 /// Length of a score and its position, in bytes.
 const SCORE_LENGTH: u32 = 4;
 
@@ -345,45 +345,33 @@ impl<T: Config> Pallet<T> {
     /// `max_responses` of them send full sets, and each of the others may pass. While a full round
     /// takes better draws, commits with worse ones leave it; they are paid for, too.
     pub fn request_fee(max_responses: u32, active: u32) -> Balance {
-        let (sealed, response) = (MaxSealed::<T>::get(), T::MaxResponse::get());
-        let rankings = T::MaxRankings::get();
+        let sealed = MaxSealed::<T>::get();
+        let (response, rankings) = (T::MaxResponse::get(), T::MaxRankings::get());
         let commit = Self::price_of(
-            [
-                T::WeightInfo::authorize_commit(sealed),
-                T::WeightInfo::commit(sealed),
-            ],
-            MESSAGE_LENGTH.saturating_add(sealed),
+            T::WeightInfo::authorize_commit(sealed),
+            T::WeightInfo::commit(sealed),
+            sealed,
         );
-        let others = [
-            Self::price_of(
-                [
-                    T::WeightInfo::authorize_reveal(),
-                    T::WeightInfo::reveal(response),
-                ],
-                MESSAGE_LENGTH,
-            ),
-            Self::price_of(
-                [
-                    T::WeightInfo::authorize_commit_scores(),
-                    T::WeightInfo::commit_scores(),
-                ],
-                MESSAGE_LENGTH,
-            ),
-            Self::price_of(
-                [
-                    T::WeightInfo::authorize_disclose(rankings),
-                    T::WeightInfo::disclose(rankings),
-                ],
-                MESSAGE_LENGTH.saturating_add(rankings.saturating_mul(SCORE_LENGTH)),
-            ),
-        ];
-        let set = others
-            .into_iter()
-            .fold(commit, |sum, price| sum.saturating_add(price));
-        let pass = Self::price_of(
-            [T::WeightInfo::authorize_pass(), T::WeightInfo::pass()],
-            MESSAGE_LENGTH,
+        let reveal = Self::price_of(
+            T::WeightInfo::authorize_reveal(),
+            T::WeightInfo::reveal(response),
+            0,
         );
+        let commit_scores = Self::price_of(
+            T::WeightInfo::authorize_commit_scores(),
+            T::WeightInfo::commit_scores(),
+            0,
+        );
+        let disclose = Self::price_of(
+            T::WeightInfo::authorize_disclose(rankings),
+            T::WeightInfo::disclose(rankings),
+            rankings.saturating_mul(SCORE_LENGTH),
+        );
+        let pass = Self::price_of(T::WeightInfo::authorize_pass(), T::WeightInfo::pass(), 0);
+        let set = commit
+            .saturating_add(reveal)
+            .saturating_add(commit_scores)
+            .saturating_add(disclose);
         let passes = active.saturating_sub(max_responses);
         let displaced = draw::displaced(max_responses, active);
         set.saturating_mul(max_responses.into())
@@ -391,13 +379,10 @@ impl<T: Config> Pallet<T> {
             .saturating_add(commit.saturating_mul(displaced.into()))
     }
 
-    /// The price of a message of this length, with the weights of its authorization and its call.
-    fn price_of(weights: [Weight; 2], length: u32) -> Balance {
-        let weight = weights
-            .into_iter()
-            .fold(Weight::zero(), |sum, weight| sum.saturating_add(weight));
-        let length = Weight::from_parts(length.into(), 0);
-        T::WeightToFee::weight_to_fee(&weight)
+    /// The price of a message whose text or scores have this length.
+    fn price_of(authorize: Weight, call: Weight, text: u32) -> Balance {
+        let length = Weight::from_parts(MESSAGE_LENGTH.saturating_add(text).into(), 0);
+        T::WeightToFee::weight_to_fee(&authorize.saturating_add(call))
             .saturating_add(T::LengthToFee::weight_to_fee(&length))
     }
 
