@@ -73,7 +73,7 @@ pub struct Seen {
 pub struct Revealing<'a> {
     /// The round.
     pub round: RoundId,
-    /// The hash of the last block of Committing.
+    /// The randomness after the last block of Committing.
     pub commit_randomness: H256,
     /// The accounts of the swarm.
     pub accounts: &'a [AccountId],

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use rand::{seq::IndexedRandom, Rng};
-use starling_primitives::{messages::Message, sealing::Format, RoundId};
-use starling_runtime::{configs::MAX_RESPONSE, Runtime, UncheckedExtrinsic};
+use starling_primitives::{messages::Message, sealing::Format, traits::Randomness as _, RoundId};
+use starling_runtime::{configs::MAX_RESPONSE, Beacon, Runtime, UncheckedExtrinsic};
 
 use super::{any_owes, message, open, Draft, Swarm};
 use crate::behaviour::{Answer, Move, Revealing};
@@ -86,11 +86,10 @@ impl Swarm {
         let accounts = self.accounts.clone();
         let state = Revealing {
             round: id,
-            commit_randomness: match round.commit_randomness {
-                Some(hash) => hash,
-                // The round has just left Committing with the last block.
-                None => self.chain.head_hash(),
-            },
+            // Without it the round has just left Committing with the last block.
+            commit_randomness: round
+                .commit_randomness
+                .unwrap_or_else(|| self.chain.read(Beacon::value)),
             accounts: &accounts,
             revealed: participants
                 .keys()
