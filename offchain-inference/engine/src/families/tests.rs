@@ -12,8 +12,8 @@ use serde::Deserialize;
 use crate::{
     candle::CandleModel,
     fixtures::{self, FAMILIES, VOCAB},
-    model::tests::tokens,
-    Ends, Hidden, Input, LoadOptions, Model, Step, Trunk,
+    model::tests::{options, tokens},
+    Ends, Hidden, Input, Model, Step, Trunk,
 };
 
 /// Positions of a recording: beyond windows, pages, and the length of training before an extension.
@@ -30,14 +30,6 @@ struct Recording {
 
 fn recordings() -> BTreeMap<String, Recording> {
     serde_json::from_str(&fixtures::recorded("logits-families.json")).unwrap()
-}
-
-fn options() -> LoadOptions {
-    LoadOptions {
-        threads: 2,
-        cache_bytes: 16 << 20,
-        ..LoadOptions::default()
-    }
 }
 
 /// Logits of every position; the second call starts in the middle of a page.

@@ -10,7 +10,7 @@ use crate::{
     fixtures::{self, Fixture, CONTEXT, FAMILIES, LAYERS, VOCAB},
 };
 
-fn options() -> LoadOptions {
+pub(crate) fn options() -> LoadOptions {
     LoadOptions {
         threads: 2,
         cache_bytes: 16 << 20,
@@ -249,6 +249,25 @@ fn spans_in_a_row_equal_the_whole_model() {
     }
 }
 
+/// Ensures that `run` gives the same with every number of threads and every instruction set.
+pub(crate) fn assert_same_everywhere<T: PartialEq>(
+    what: &str,
+    run: impl Fn(usize, InstructionSet) -> T,
+) {
+    let expected = run(1, InstructionSet::Scalar);
+    for set in InstructionSet::ALL
+        .into_iter()
+        .filter(|set| set.is_available())
+    {
+        for threads in [1, 2, 3, 7] {
+            assert!(
+                run(threads, set) == expected,
+                "{what}, {set}, {threads} threads"
+            );
+        }
+    }
+}
+
 #[test]
 fn threads_and_instruction_sets_do_not_change_a_bit() {
     let formats = [GgmlDType::Q4_1, GgmlDType::F16].map(|dtype| (dtype, both(dtype)));
@@ -277,18 +296,7 @@ fn threads_and_instruction_sets_do_not_change_a_bit() {
                         .collect(),
                 ]
             };
-            let expected = run(1, InstructionSet::Scalar);
-            for set in InstructionSet::ALL
-                .into_iter()
-                .filter(|set| set.is_available())
-            {
-                for threads in [1, 2, 3, 7] {
-                    assert!(
-                        run(threads, set) == expected,
-                        "{set}, {threads} threads, {dtype:?}"
-                    );
-                }
-            }
+            assert_same_everywhere(&format!("{dtype:?}"), run);
         }
     }
 }
