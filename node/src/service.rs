@@ -504,7 +504,7 @@ impl Running<'_> {
                     async move {
                         let (slot, timestamp) = inherent_data(slot_duration);
                         let output = author.output(parent, *slot);
-                        Ok((slot, timestamp, output, votes))
+                        Ok((slot, timestamp, output, votes.newest()))
                     }
                 },
                 force_authoring,

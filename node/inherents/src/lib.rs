@@ -2,8 +2,10 @@
 //! What the author of a block gives to the chain, besides slot and time: the output of its VRF for
 //! the chain's randomness, and the votes by which its newest final block became final.
 
+mod given;
 mod output;
 mod votes;
 
-pub use output::{Author, Output};
+pub use given::Given;
+pub use output::Author;
 pub use votes::Votes;

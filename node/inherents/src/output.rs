@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use codec::Decode;
 use pallet_beacon::{Seed, INHERENT_IDENTIFIER};
 use sc_client_api::{Backend, StorageProvider};
@@ -15,10 +14,11 @@ use sp_consensus_aura::{
     AuraApi, Slot,
 };
 use sp_core::{crypto::key_types::AURA, sr25519, storage::StorageKey};
-use sp_inherents::{Error, InherentData, InherentDataProvider, InherentIdentifier};
 use sp_keystore::KeystorePtr;
 use starling_primitives::beacon;
 use starling_runtime::{opaque::Block, Hash, Runtime};
+
+use crate::Given;
 
 /// The authors whose keys this node has.
 pub struct Author<Client> {
@@ -42,16 +42,20 @@ impl<Client> Author<Client> {
     }
 
     /// The output for a block of `slot` on `parent`. Nothing if the slot is another node's.
-    pub fn output<B>(&self, parent: Hash, slot: Slot) -> Output
+    pub fn output<B>(&self, parent: Hash, slot: Slot) -> Given<beacon::Output>
     where
         B: Backend<Block>,
         Client: HeaderBackend<Block> + ProvideRuntimeApi<Block> + StorageProvider<Block, B>,
         Client::Api: AuraApi<Block, AuthorityId>,
     {
-        Output(self.sign(parent, slot).unwrap_or_else(|error| {
+        let value = self.sign(parent, slot).unwrap_or_else(|error| {
             log::error!("the randomness of the next block cannot be computed: {error}");
             None
-        }))
+        });
+        Given {
+            place: INHERENT_IDENTIFIER,
+            value,
+        }
     }
 
     fn sign<B>(&self, parent: Hash, slot: Slot) -> Result<Option<beacon::Output>, String>
@@ -81,26 +85,5 @@ impl<Client> Author<Client> {
         let input = beacon::input(self.client.info().genesis_hash, seed, slot.into());
         let signed = self.keystore.sr25519_vrf_sign(AURA, author, &input);
         Ok(signed.map_err(|error| error.to_string())?.map(Into::into))
-    }
-}
-
-/// The output of the author of one block, or nothing.
-pub struct Output(Option<beacon::Output>);
-
-#[async_trait]
-impl InherentDataProvider for Output {
-    async fn provide_inherent_data(&self, data: &mut InherentData) -> Result<(), Error> {
-        match &self.0 {
-            Some(output) => data.put_data(INHERENT_IDENTIFIER, output),
-            None => Ok(()),
-        }
-    }
-
-    async fn try_handle_error(
-        &self,
-        _: &InherentIdentifier,
-        _: &[u8],
-    ) -> Option<Result<(), Error>> {
-        None
     }
 }
