@@ -7,20 +7,15 @@
 use std::{collections::BTreeMap, env, str::FromStr, time::Duration};
 
 use anyhow::{ensure, Context, Result};
-use futures::future::try_join_all;
 use sp_core::bytes::to_hex;
-use sp_io::hashing::{blake2_256, twox_128};
+use sp_io::hashing::{twox_128, twox_64};
 use starling_primitives::{round::Phase, Balance};
 use starling_runtime::UNIT;
-use starling_tests::{
-    chain::{call, send},
-    rounds::{agent, round},
-};
-use subxt::{dynamic::Value, rpcs::rpc_params};
+use starling_tests::rounds::{agent, round};
+use subxt::rpcs::rpc_params;
 use tokio::time::{sleep, Instant};
 
-use super::{account, keys, models::engine, models::model, Swarm, NAMES};
-use engine::{GEMMA3, SMOLLM2};
+use super::{account, keys, models::two_models, Swarm, NAMES};
 
 const FEE: Balance = UNIT;
 /// Latest moment of a kill after its round is opened, in milliseconds: about the length of a round.
@@ -39,10 +34,7 @@ fn variable<T: FromStr>(name: &str, default: T) -> Result<T> {
 
 /// The victim of a kill, and the moment after its round is opened.
 fn drawn(seed: u64, kill: u32) -> (usize, Duration) {
-    let hash = blake2_256(&[seed, kill.into()].map(u64::to_le_bytes).concat());
-    let drawn = hash
-        .iter()
-        .fold(0, |sum: u64, byte| (sum << 1) ^ u64::from(*byte));
+    let drawn = u64::from_le_bytes(twox_64(&[seed, kill.into()].map(u64::to_le_bytes).concat()));
     let victim = usize::try_from(drawn % NAMES.len() as u64).unwrap_or_default();
     (victim, Duration::from_millis(drawn / 4 % LATEST))
 }
@@ -51,24 +43,9 @@ fn drawn(seed: u64, kill: u32) -> (usize, Duration) {
 async fn killed_validators_neither_lose_rounds_nor_contradict_themselves() -> Result<()> {
     let kills: u32 = variable("STARLING_KILLS", 4)?;
     let seed: u64 = variable("STARLING_KILLS_SEED", 1)?;
-    engine::model(SMOLLM2);
-    engine::model(GEMMA3);
-    let mut swarm = Swarm::start([
-        model(SMOLLM2, 0.2),
-        model(SMOLLM2, 0.6),
-        model(GEMMA3, 0.2),
-        model(GEMMA3, 0.6),
-    ])
-    .await?;
+    let mut swarm = Swarm::start(two_models()).await?;
     // A ticket of every round is forfeited by all but its winner.
-    let api = swarm.api().await?;
-    let tickets = call("Tickets", "buy", vec![Value::u128(10 * UNIT)]);
-    let keys = keys();
-    try_join_all(keys.iter().map(|key| async {
-        send(&api, &tickets, key).await?.wait_for_success().await?;
-        anyhow::Ok(())
-    }))
-    .await?;
+    swarm.buy_tickets(10 * UNIT).await?;
     let bonds = bonds(&swarm).await?;
 
     let start = Instant::now();

@@ -169,15 +169,21 @@ impl Swarm {
             let boot = address(first.node()?).await?;
             try_join_all(others.iter_mut().map(|one| one.start(Some(&boot)))).await?;
         }
-        let api = swarm.api().await?;
-        let tickets = call("Tickets", "buy", vec![Value::u128(1_000 * MILLI_UNIT)]);
+        swarm.buy_tickets(1_000 * MILLI_UNIT).await?;
+        Ok(swarm)
+    }
+
+    /// Buys tickets of this amount for each agent.
+    async fn buy_tickets(&self, amount: Balance) -> Result<()> {
+        let api = self.api().await?;
+        let tickets = call("Tickets", "buy", vec![Value::u128(amount)]);
         let keys = keys();
         let bought = keys.iter().map(|key| async {
             send(&api, &tickets, key).await?.wait_for_success().await?;
             anyhow::Ok(())
         });
         timeout(PATIENCE, try_join_all(bought)).await??;
-        Ok(swarm)
+        Ok(())
     }
 
     /// Any node that runs.

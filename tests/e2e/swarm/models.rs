@@ -23,24 +23,28 @@ const FEE: u128 = 10 * UNIT;
 
 /// A model of the store with a fixed sampling seed: with bad luck, all responses might stay below
 /// the threshold.
-pub(super) fn model(name: &str, temperature: f32) -> String {
+fn model(name: &str, temperature: f32) -> String {
     format!(
         "threads = 1\nniceness = 0\n[[primary]]\nmodel = {name:?}\nmax_tokens = 16\n\
          [primary.sampling]\ntemperature = {temperature}\nseed = 1\n"
     )
 }
 
-#[tokio::test]
-async fn four_agents_with_two_models_answer_and_rank() -> Result<()> {
+/// Four agents with two models, which are fetched if they are not there.
+pub(super) fn two_models() -> [String; 4] {
     engine::model(SMOLLM2);
     engine::model(GEMMA3);
-    let swarm = Swarm::start([
+    [
         model(SMOLLM2, 0.2),
         model(SMOLLM2, 0.6),
         model(GEMMA3, 0.2),
         model(GEMMA3, 0.6),
-    ])
-    .await?;
+    ]
+}
+
+#[tokio::test]
+async fn four_agents_with_two_models_answer_and_rank() -> Result<()> {
+    let swarm = Swarm::start(two_models()).await?;
     let api = swarm.api().await?;
     // An agent passes while its model is being read, which takes a while on a busy machine.
     let mut rounds = 0;
