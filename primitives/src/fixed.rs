@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Fixed-point numbers with 32 fractional bits in a `u64`, and sums of them in a `u128`.
+//! Logarithms have a sign and are in an `i64`.
 //!
 //! The runtime has no floats: two machines must compute the same bits.
+
+mod ln;
+
+pub use ln::{ln, logit};
 
 use sp_arithmetic::helpers_128bit::sqrt;
 
