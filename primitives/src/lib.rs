@@ -13,7 +13,8 @@
 //! | [`commitment`] | the commitment to scores |
 //! | [`draw`] | the draw of agents for a full round |
 //! | [`assignment`] | the assignment of responses to rankers [(2)] |
-//! | [`selection`] | the best response [(3)] |
+//! | [`selection`] | the best response by scores [(3)] |
+//! | [`choice`] | the best response by votes and scores, and answer keys |
 //! | [`rating`] | σ and rating over a window of rounds [3.3, (4), (5)] |
 //! | [`agreement`] | a ranker's agreement with the others, and its points |
 //! | [`rewards`] | splitting a pot [4.1.1] |
@@ -37,6 +38,7 @@ pub mod api;
 pub mod assignment;
 pub mod beacon;
 pub mod chat;
+pub mod choice;
 pub mod commitment;
 pub mod crypto;
 pub mod deadline;
