@@ -562,7 +562,8 @@ struct ModelArgs {
     /// Number of questions of a set to ask.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// Number of earlier questions that only set the scale of the scores.
+    /// Number of earlier questions that are not counted: they set the scale of the scores, and
+    /// their answers are known to the choice by votes, which needs at least ten.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     reference: u32,
     /// Number of agents in a swarm.

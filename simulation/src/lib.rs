@@ -16,3 +16,4 @@ pub mod selection;
 pub mod stats;
 pub mod swarm;
 pub mod tables;
+pub mod votes;

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::{
     stats::ranks,
     swarm::{Given, Played},
+    votes::{Capabilities, Keys},
 };
 
 /// Weights of the rankers.
@@ -24,13 +25,17 @@ pub enum Weights {
     Agreement,
 }
 
-/// Knowledge of each agent from earlier rounds.
+/// Knowledge of each agent from earlier rounds, and the answers of this one.
 #[derive(Clone, Debug)]
 pub struct Known {
     /// Weight by five times as many rounds.
     pub long: Vec<f64>,
     /// Agreement in the order of pairs, from −1 (none) to 1 (all).
     pub agreement: Vec<f64>,
+    /// What known answers tell.
+    pub capabilities: Capabilities,
+    /// The answers.
+    pub keys: Keys,
 }
 
 /// A statistic of a response's scores.
@@ -52,6 +57,8 @@ pub enum Selection {
     /// The truly best response.
     Oracle,
     /// The response that most rankers scored highest among those that they saw.
+    Tops,
+    /// Votes of equal answers and scores together, by weights from known answers.
     Votes,
     /// The response that a single ranker, drawn at random, scored highest.
     One,
@@ -61,9 +68,10 @@ pub enum Selection {
 
 impl Selection {
     /// All ways. Equal weights and means give the unweighted mean.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Protocol,
         Self::Oracle,
+        Self::Tops,
         Self::Votes,
         Self::One,
         Self::By(Weights::Equal, Centre::Mean),
@@ -91,7 +99,8 @@ impl Selection {
         match self {
             Self::Protocol => played.winner,
             Self::Oracle => played.best(),
-            Self::Votes => {
+            Self::Votes => known.capabilities.choose(played, &known.keys),
+            Self::Tops => {
                 let tops: Vec<usize> = rankers(played)
                     .into_iter()
                     .filter_map(|ranker| top_of(played, ranker, rng))
@@ -274,11 +283,15 @@ mod tests {
         let known = |long: [f64; 6], agreement: [f64; 6]| Known {
             long: long.into(),
             agreement: agreement.into(),
+            capabilities: Capabilities::new(6),
+            keys: Keys::from([(0, 0), (1, 1)]),
         };
         let alike = known([1.0; 6], [1.0; 6]);
         assert_eq!(choose(Selection::Protocol, &alike), Some(0));
         assert_eq!(choose(Selection::Oracle, &alike), Some(1));
-        assert_eq!(choose(Selection::Votes, &alike), Some(1));
+        assert_eq!(choose(Selection::Tops, &alike), Some(1));
+        // Without known answers equation (3) decides, as on chain.
+        assert_eq!(choose(Selection::Votes, &alike), Some(0));
         for (centre, who) in [(Centre::Mean, 0), (Centre::Median, 1), (Centre::Ranks, 1)] {
             for weights in [
                 Weights::Equal,

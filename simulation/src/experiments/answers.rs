@@ -17,7 +17,7 @@ use crate::{
     behaviour::{Behaviour, Recorded},
     models::Model,
     stats::indicator,
-    swarm::{Config, Spec, Swarm},
+    swarm::{Config, Played, Spec, Swarm},
 };
 
 /// The questions of a set. The first ones set the scale of scores; the others are asked.
@@ -125,13 +125,13 @@ pub fn scale(raw: &[Vec<f64>], reference: usize) -> Result<Vec<Vec<f64>>> {
 }
 
 /// Plays a round for each question on the chain, under the parameters of production. `scores` has
-/// the score of each agent for each agent's response. Returns the winners.
+/// the score of each agent for each agent's response.
 pub fn play(
     right: &[Vec<bool>],
     scores: impl Fn(usize, usize) -> Vec<f64>,
     agents: usize,
     seed: u64,
-) -> Result<Vec<Option<usize>>> {
+) -> Result<Vec<Played>> {
     let behaviours = (0..agents)
         .map(|agent| {
             let recorded = Recorded {
@@ -146,7 +146,7 @@ pub fn play(
     let specs = vec![Spec::honest(Ability::default()); agents];
     let config = Config::new(short(Preset::Production), specs, seed);
     let mut swarm = Swarm::of(config, behaviours)?;
-    right.iter().map(|_| Ok(swarm.play()?.winner)).collect()
+    right.iter().map(|_| swarm.play()).collect()
 }
 
 /// Mean over the seeds for each question; draws of the same question are not independent.
@@ -208,7 +208,9 @@ mod tests {
         // The agent at index 2 has the answer that everybody scores highest.
         let right = vec![vec![false, false, true, false, false, false]; 3];
         let scores = |_, _| vec![0.4, 0.5, 0.9, 0.4, 0.5, 0.4];
-        assert_eq!(play(&right, scores, 6, 1)?, [Some(2); 3]);
+        for played in play(&right, scores, 6, 1)? {
+            assert_eq!(played.winner, Some(2));
+        }
         Ok(())
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     selection::{Known, Selection},
     stats::{confidence, indicator, mean},
     swarm::{Config, Played, Plot, Spec, Swarm},
+    votes::{Capabilities, Keys},
 };
 
 /// An attack: a kind of agents, and the other means of their group.
@@ -265,6 +266,18 @@ const WINDOW: usize = 10;
 /// Number of rounds of a longer memory.
 const LONG: usize = 50;
 
+/// After the warm-up the answer to one question in so many becomes known, as on chain.
+const KNOWN: u32 = 25;
+
+/// Share of right answers by chance to a question without options.
+const CHANCE: f64 = 0.05;
+
+/// The number of the right answer.
+const RIGHT: u64 = 0;
+
+/// The number of the wrong answer that attackers agree about.
+const AGREED: u64 = 1;
+
 /// Results of one way to choose.
 #[derive(Clone, Copy, Default)]
 struct Judged {
@@ -333,6 +346,23 @@ fn config(attack: Attack, fraction: f64, options: &Options, seed: u64) -> Config
     config
 }
 
+/// The answers of a round as if it had asked for short ones. Responses are right if they are at
+/// least as good as those of an honest agent on average. Wrong answers differ, but those of a group
+/// that answers poorly on purpose are the same: votes help it most then.
+fn keys(played: &Played, kind: Kind, attackers: usize) -> Keys {
+    let key = |(who, quality): (&usize, &f64)| {
+        let key = if *quality >= Ability::default().skill {
+            RIGHT
+        } else if *who < attackers && !kind.answers_well() {
+            AGREED
+        } else {
+            AGREED + 1 + *who as u64
+        };
+        (*who, key)
+    };
+    played.qualities.iter().map(key).collect()
+}
+
 fn cell(attack: Attack, fraction: f64, options: &Options, step: &dyn Fn()) -> Result<Outcome> {
     let mut samples = Vec::new();
     let (mut honest_rating, mut attacker_rating) = (Vec::new(), Vec::new());
@@ -351,18 +381,27 @@ fn cell(attack: Attack, fraction: f64, options: &Options, step: &dyn Fn()) -> Re
             step();
             swarm.play()
         };
+        let keys = |played: &Played| keys(played, attack.kind(), attackers);
+        let mut capabilities = Capabilities::new(options.agents);
         let mut history = Vec::new();
         for _ in 0..options.warm_up {
-            history.push(play(&mut swarm, &mut rng)?);
+            let played = play(&mut swarm, &mut rng)?;
+            capabilities.learn(&keys(&played), &played.scores, RIGHT, CHANCE);
+            history.push(played);
         }
         let mut before = (swarm.wealth(), swarm.requester_wealth());
-        for _ in 0..options.rounds {
+        for round in 1..=options.rounds {
+            let played = play(&mut swarm, &mut rng)?;
             let last = |rounds: usize| &history[history.len().saturating_sub(rounds)..];
             let known = Known {
                 long: Method::Floored.weights(last(LONG), options.agents),
                 agreement: Method::Agreement.rate(last(WINDOW), options.agents),
+                capabilities: capabilities.clone(),
+                keys: keys(&played),
             };
-            let played = play(&mut swarm, &mut rng)?;
+            if round.is_multiple_of(KNOWN) {
+                capabilities.learn(&known.keys, &played.scores, RIGHT, CHANCE);
+            }
             let after = (swarm.wealth(), swarm.requester_wealth());
             let gains: Vec<f64> = after
                 .0

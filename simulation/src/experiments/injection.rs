@@ -365,7 +365,8 @@ impl Played<'_> {
             };
             drawn[question].iter().enumerate().map(score).collect()
         };
-        let winners = play(&right, scores, options.agents, seed)?;
+        let played = play(&right, scores, options.agents, seed)?;
+        let winners: Vec<Option<usize>> = played.iter().map(|played| played.winner).collect();
         let won = |by: &dyn Fn(usize, usize) -> bool| {
             let of = |(question, winner): (usize, &Option<usize>)| {
                 indicator(winner.is_some_and(|winner| by(question, winner)))
