@@ -418,8 +418,8 @@ proptest! {
                     tally,
                     key: Some(H256::repeat_byte(key)).filter(|_| key > 0),
                     weight: weights[4],
-                    is_proven: counts[2] % 2 == 0,
-                    has_disclosed: counts[3] % 2 == 0,
+                    is_proven: counts[2].is_multiple_of(2),
+                    has_disclosed: counts[3].is_multiple_of(2),
                     evidence: Evidence {
                         tally,
                         others: Odds { weight: weights[5], sum: sums[0], rankers: counts[2] },
