@@ -18,6 +18,7 @@
 //! | [`rating`] | σ and rating over a window of rounds [3.3, (4), (5)] |
 //! | [`agreement`] | a ranker's agreement with the others, and its points |
 //! | [`rewards`] | splitting a pot [4.1.1] |
+//! | [`seats`] | the number of seats of validators, and the price of one |
 //! | [`slots`] | the price of a slot for an open round |
 //! | [`ticket`] | the price of a ticket [4.1] |
 //! | [`chat`] | a conversation as the prompt of a round |
@@ -50,6 +51,7 @@ pub mod rewards;
 pub mod round;
 pub mod rules;
 pub mod sealing;
+pub mod seats;
 pub mod selection;
 pub mod slots;
 pub mod ticket;

@@ -461,13 +461,17 @@ fn capture_needs_a_third_of_equal_bonds_and_more_than_a_session() -> Result<()> 
     Ok(())
 }
 
-/// A seat has one vote whatever its bond, and costs the least bond as long as one is free.
+/// A third of the seats costs a third of what the others' seats are worth, a quarter of all bonds.
 #[test]
-fn larger_bonds_of_others_make_no_third_of_the_seats_dearer_while_seats_are_free() -> Result<()> {
-    let (_, outcome) = seats_beside(10_000 * UNIT, Conduct::Capture, 0.055)?;
+fn small_bonds_beside_larger_ones_get_no_seat() -> Result<()> {
+    for (honest, fraction) in [(10_000, 0.055), (1_600, 0.27)] {
+        let (_, outcome) = seats_beside(honest * UNIT, Conduct::Capture, fraction)?;
+        assert_eq!((outcome.bonds, outcome.most_seats), (4, 0), "{outcome:?}");
+    }
+    let (_, outcome) = seats_beside(1_500 * UNIT, Conduct::Capture, 0.28)?;
     assert_eq!(outcome.bonds, 4);
-    assert!(outcome.stake < 0.06, "{outcome:?}");
     assert!(outcome.captured.is_some(), "{outcome:?}");
+    assert!(outcome.stake > 0.25, "{outcome:?}");
     Ok(())
 }
 

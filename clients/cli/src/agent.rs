@@ -13,7 +13,7 @@ use starling_client::{
     At, Chain, Error, Result,
 };
 use starling_models::Store;
-use starling_primitives::{api::AgentView, fixed, H256};
+use starling_primitives::{api::AgentView, fixed, Balance, H256};
 
 use crate::{
     arguments::{account_of, Connection, Signer},
@@ -247,6 +247,9 @@ struct Agent {
     view: AgentView,
     tickets: Tickets,
     unbonding: Vec<Unbonding>,
+    /// Whether it is a validator of the present session.
+    sits: bool,
+    seat_price: Option<Balance>,
 }
 
 impl Agent {
@@ -261,6 +264,8 @@ impl Agent {
             view,
             tickets: at.tickets(who).await?,
             unbonding: at.unbonding(who).await?,
+            sits: at.validators().await?.contains(who),
+            seat_price: at.seat_price().await?,
         }))
     }
 
@@ -303,6 +308,14 @@ impl Agent {
                 part.due
             );
         }
+        match self.seat_price {
+            _ if self.sits => outln!("validator:      yes"),
+            Some(price) => outln!(
+                "validator:      no; a seat takes session keys and a bond of {}",
+                money(price)
+            ),
+            None => outln!("validator:      no"),
+        }
         outln!(
             "tickets:        {} free, {} staked",
             money(self.tickets.free),
@@ -332,6 +345,8 @@ impl Agent {
             "reserved": self.registration.reserved.to_string(),
             "open_rounds": self.registration.open,
             "unbonding": unbonding,
+            "validator": self.sits,
+            "seat_price": self.seat_price.map(|price| price.to_string()),
             "free_tickets": self.tickets.free.to_string(),
             "staked_tickets": self.tickets.staked.to_string(),
             "rating": unit(self.view.rating),

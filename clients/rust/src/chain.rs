@@ -305,6 +305,18 @@ impl At {
         Ok(parts.unwrap_or_default())
     }
 
+    /// The validators of the present session.
+    pub async fn validators(&self) -> Result<Vec<AccountId32>> {
+        let validators = self.value("Session", "Validators").await?;
+        Ok(validators.unwrap_or_default())
+    }
+
+    /// The least bond that gets one more seat among the validators; `None` until a session has been
+    /// planned by a runtime that notes it.
+    pub async fn seat_price(&self) -> Result<Option<Balance>> {
+        self.value("Agents", "SeatPrice").await
+    }
+
     /// The tickets of an account.
     pub async fn tickets(&self, who: &AccountId32) -> Result<Tickets> {
         let tickets = self.of_account("Tickets", "Accounts", who).await?;

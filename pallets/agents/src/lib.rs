@@ -173,6 +173,10 @@ pub mod pallet {
     pub type Seats<T: Config> =
         StorageValue<_, BoundedVec<Seat<T::AccountId>, T::MaxValidators>, ValueQuery>;
 
+    /// The least bond that would have had a seat beside those of the latest planned set.
+    #[pallet::storage]
+    pub type SeatPrice<T: Config> = StorageValue<_, Balance, ValueQuery>;
+
     /// The authors of the present session's blocks so far.
     #[pallet::storage]
     pub type Authors<T: Config> =

@@ -7,11 +7,15 @@ use frame_system::pallet_prelude::BlockNumberFor;
 use pallet_authorship::EventHandler;
 use sp_runtime::{traits::UniqueSaturatedInto, Saturating};
 use sp_staking::SessionIndex;
-use starling_primitives::traits::{Sessions, Votes};
+use starling_primitives::{
+    seats::{number, price},
+    traits::{Sessions, Votes},
+    Balance,
+};
 
 use crate::{
     seats::{leaving, Choice, Election, Seat, Served, SILENCE_BAR},
-    ActiveKeys, Agents, Authors, Bar, Barred, Candidates, Config, Event, Pallet, Seats,
+    ActiveKeys, Agents, Authors, Bar, Barred, Candidates, Config, Event, Pallet, SeatPrice, Seats,
     SessionStart,
 };
 
@@ -41,8 +45,11 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn plan(index: SessionIndex) -> Vec<T::AccountId> {
         Barred::<T>::mutate(|barred| barred.retain(|bar| bar.until > index));
         let seats = Seats::<T>::get();
-        let candidates = Self::candidates_for_seats();
-        let chosen = Self::choose(&seats, &candidates);
+        let (candidates, bonds): (Vec<_>, Vec<_>) =
+            Self::candidates_for_seats().into_iter().unzip();
+        let max = usize::try_from(T::MaxValidators::get()).unwrap_or(usize::MAX);
+        SeatPrice::<T>::put(price(&bonds, max, T::MinBond::get()));
+        let chosen = Self::choose(&seats, &candidates, number(&bonds, max));
         let founding = seats.is_empty();
         let next = chosen.iter().map(|who| {
             let seat = seats.iter().find(|seat| &seat.who == who).cloned();
@@ -59,55 +66,69 @@ impl<T: Config> Pallet<T> {
         chosen
     }
 
-    /// The candidates that may and can have a seat, those with the highest bonds first. Reads at
+    /// The candidates that may and can have a seat with their bonds, the highest first. Reads at
     /// most one set of session keys for each candidate.
-    fn candidates_for_seats() -> Vec<T::AccountId> {
+    fn candidates_for_seats() -> Vec<(T::AccountId, Balance)> {
         let barred = Barred::<T>::get();
         Candidates::<T>::get()
             .into_iter()
-            .map(|candidate| candidate.who)
-            .filter(|who| !barred.iter().any(|bar| &bar.who == who))
-            .filter(|who| T::Sessions::keys(who).is_some())
+            .map(|candidate| (candidate.who, candidate.bond))
+            .filter(|(who, _)| !barred.iter().any(|bar| &bar.who == who))
+            .filter(|(who, _)| T::Sessions::keys(who).is_some())
             .collect()
     }
 
-    fn choose(seats: &[Seat<T::AccountId>], candidates: &[T::AccountId]) -> Vec<T::AccountId> {
-        let max = usize::try_from(T::MaxValidators::get()).unwrap_or(usize::MAX);
+    /// Chooses the next set among the candidates, for this number of seats.
+    fn choose(
+        seats: &[Seat<T::AccountId>],
+        candidates: &[T::AccountId],
+        number: usize,
+    ) -> Vec<T::AccountId> {
         if seats.is_empty() {
-            return candidates.iter().take(max).cloned().collect();
+            return candidates.iter().take(number).cloned().collect();
         }
-        let number = u32::try_from(candidates.len()).unwrap_or(u32::MAX);
-        if number < T::MinValidators::get() {
+        let willing = u32::try_from(candidates.len()).unwrap_or(u32::MAX);
+        if willing < T::MinValidators::get() {
             log::warn!(
                 target: crate::LOG_TARGET,
-                "only {number} candidates have session keys, validators stay beside them",
+                "only {willing} candidates have session keys, validators stay beside them",
             );
-            Self::deposit_event(Event::ValidatorsKept { candidates: number });
+            Self::deposit_event(Event::ValidatorsKept {
+                candidates: willing,
+            });
         }
-        let pool = Self::pool(seats, candidates, max);
+        let pool = Self::pool(seats, candidates, number);
         let Choice { proven, unproven } = Election {
             sitting: seats.len(),
             proven: pool.proven.len(),
             willing: pool.willing,
             unproven: pool.unproven.len(),
             seated: pool.seated,
-            max,
+            max: Self::room(seats.len(), number),
             min: usize::try_from(T::MinValidators::get()).unwrap_or(usize::MAX),
         }
         .choose();
         let chosen: Vec<_> = pool.proven.into_iter().take(proven).collect();
         if chosen.is_empty() {
             // All proven validators took their keys away. The others are better than none.
-            return Self::whoever_has_keys(seats, candidates, max);
+            return Self::whoever_has_keys(seats, candidates, number);
         }
         let unproven = pool.unproven.into_iter().take(unproven);
         chosen.into_iter().chain(unproven).collect()
     }
 
+    /// The seats of the next set: this number, or more where too many would lose theirs at once.
+    fn room(sitting: usize, number: usize) -> usize {
+        let max = usize::try_from(T::MaxValidators::get()).unwrap_or(usize::MAX);
+        let may_leave = leaving(u32::try_from(sitting).unwrap_or(u32::MAX));
+        let may_leave = usize::try_from(may_leave).unwrap_or(usize::MAX);
+        number.max(sitting.saturating_sub(may_leave)).min(max)
+    }
+
     fn pool(
         seats: &[Seat<T::AccountId>],
         candidates: &[T::AccountId],
-        max: usize,
+        number: usize,
     ) -> Pool<T::AccountId> {
         let barred = Barred::<T>::get();
         let seat_of = |who: &T::AccountId| seats.iter().find(|seat| &seat.who == who);
@@ -131,7 +152,7 @@ impl<T: Config> Pallet<T> {
         });
         proven.append(&mut leaving);
 
-        let highest = || candidates.iter().take(max);
+        let highest = || candidates.iter().take(number);
         let mut unproven: Vec<_> = highest()
             .filter(|who| seat_of(who).is_some_and(|seat| !seat.proven()))
             .cloned()
@@ -149,7 +170,7 @@ impl<T: Config> Pallet<T> {
     fn whoever_has_keys(
         seats: &[Seat<T::AccountId>],
         candidates: &[T::AccountId],
-        max: usize,
+        number: usize,
     ) -> Vec<T::AccountId> {
         let sitting: Vec<_> = seats
             .iter()
@@ -157,7 +178,7 @@ impl<T: Config> Pallet<T> {
             .filter(|who| T::Sessions::keys(who).is_some())
             .collect();
         if sitting.is_empty() {
-            candidates.iter().take(max).cloned().collect()
+            candidates.iter().take(number).cloned().collect()
         } else {
             sitting
         }

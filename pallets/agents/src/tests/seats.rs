@@ -8,7 +8,7 @@ use frame_support::assert_ok;
 use crate::{
     mock::*,
     seats::{tolerated, Seat},
-    Event, Seats,
+    Event, SeatPrice, Seats,
 };
 
 /// A chain with this many validators of equal bonds, and room for all accounts.
@@ -128,7 +128,7 @@ fn newcomers_with_nodes_all_get_a_seat() {
 #[test]
 fn a_seat_is_proven_by_a_block_in_a_completed_session() {
     founded(4).run(|| {
-        join([5], 150);
+        join([5], 200);
         let proven = || {
             let seats = Seats::<Test>::get();
             seats.iter().find(|seat| seat.who == 5).map(Seat::proven)
@@ -196,6 +196,39 @@ fn a_set_as_small_as_it_may_be_keeps_a_silent_validator() {
         join([5], 100);
         sessions(2);
         assert_eq!(set(), of([1, 2, 4, 5]));
+    });
+}
+
+#[test]
+fn a_bond_that_makes_seats_too_cheap_gets_none_and_one_of_the_price_does() {
+    founded(7).run(|| {
+        // Seven seats at 200 are worth as much as eight at 175.
+        sessions(1);
+        assert_eq!(SeatPrice::<Test>::get(), 175);
+        join(8..=11, 110);
+        sessions(20);
+        assert_eq!(set(), of(1..=7));
+        join([12], 175);
+        sessions(20);
+        assert_eq!(set(), of((1..=7).chain([12])));
+        assert!(silenced().is_empty());
+    });
+}
+
+#[test]
+fn a_set_shrinks_by_a_third_at_most_when_dear_bonds_come() {
+    founded(8).run(|| {
+        for who in 1..=4 {
+            assert_ok!(Agents::bond_extra(RuntimeOrigin::signed(who), 500));
+        }
+        let sizes: Vec<_> = (0..5)
+            .map(|_| {
+                sessions(1);
+                set().len()
+            })
+            .collect();
+        assert_eq!(sizes, [8, 6, 4, 4, 4]);
+        assert_eq!(set(), of(1..=4));
     });
 }
 

@@ -28,7 +28,7 @@ fn the_highest_bonds_with_session_keys_become_the_validators() {
 fn six_for_five() -> Chain {
     MaxCandidates::set(6);
     MaxValidators::set(5);
-    Chain::with_agents(&[(1, 600), (2, 500), (3, 400), (4, 300), (5, 200), (6, 100)])
+    Chain::with_agents(&[(1, 600), (2, 590), (3, 580), (4, 570), (5, 560), (6, 550)])
 }
 
 fn sorted(mut validators: Vec<AccountId>) -> Vec<AccountId> {
