@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(price(&bonds, 64, 1_000), 8_750);
         // One large bond takes nobody's seat.
         let bonds = [[1_000_000].as_slice(), &[1_000; 6]].concat();
-        assert_eq!(number(&bonds, 64), 4);
+        assert_eq!(number(&bonds, 64), 7);
     }
 
     #[test]

@@ -117,12 +117,16 @@ impl<T: Config> Pallet<T> {
         chosen.into_iter().chain(unproven).collect()
     }
 
-    /// The seats of the next set: this number, or more where too many would lose theirs at once.
+    /// The seats of the next set: this number, or more where too many would lose theirs at once or
+    /// the set would become too small.
     fn room(sitting: usize, number: usize) -> usize {
-        let max = usize::try_from(T::MaxValidators::get()).unwrap_or(usize::MAX);
         let may_leave = leaving(u32::try_from(sitting).unwrap_or(u32::MAX));
         let may_leave = usize::try_from(may_leave).unwrap_or(usize::MAX);
-        number.max(sitting.saturating_sub(may_leave)).min(max)
+        let size = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
+        number
+            .max(sitting.saturating_sub(may_leave))
+            .max(size(T::MinValidators::get()))
+            .min(size(T::MaxValidators::get()))
     }
 
     fn pool(
