@@ -111,8 +111,8 @@ pub mod pallet {
     impl<T: Config> Pallet<T> {
         /// Reports an author that has made two blocks in one slot.
         ///
-        /// Without a signature it is taken from the node's own pool and in blocks alone. Any account
-        /// may sign it; its fee is waived if the report is right.
+        /// Without a signature it is taken from the node's own pool and in blocks alone. Any
+        /// account may sign it; its fee is waived if the report is right.
         ///
         /// - `proof`: the key, the slot, and both headers with their seals.
         /// - `ownership`: of the key, in the session of the lower header.
