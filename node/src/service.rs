@@ -346,7 +346,8 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
     let pool = OffchainTransactionPoolFactory::new(transaction_pool.clone());
     let watch = authors::run(client.clone(), pool, prometheus.clone());
     let spawner = task_manager.spawn_handle();
-    spawner.spawn("author-watch", Some("starling"), watch);
+    // Calls of the runtime and of the pool block.
+    spawner.spawn_blocking("author-watch", Some("starling"), watch);
     let voter_state = SharedVoterState::empty();
 
     let endpoints = Endpoints::take(&mut config);
