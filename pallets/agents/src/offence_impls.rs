@@ -21,8 +21,9 @@ impl<T: Config> OnOffenceHandler<T::AccountId, (T::AccountId, T::AccountId), Wei
     /// Chills the offenders and takes the part of their bonds that [`offences::part`] says for all
     /// offenders of `session`, less what was taken from each of them for this session before.
     ///
-    /// `offenders` are those of one round of votes or of one slot, known ones included. The fraction
-    /// is ignored: it knows that round or slot alone, and a group could spread over several.
+    /// `offenders` are those of one round of votes or of one slot, known ones included. The
+    /// fraction is ignored: it knows that round or slot alone, and a group could spread over
+    /// several.
     fn on_offence(
         offenders: &[OffenceDetails<T::AccountId, (T::AccountId, T::AccountId)>],
         _: &[Perbill],

@@ -39,7 +39,7 @@ fn an_author_of_two_blocks_in_a_slot_is_punished_once() {
         let (number, session) = EARLIER;
         let proof = contradicting(AUTHOR, [number, number]);
         assert_eq!(send(proof.clone(), ownership(session)), Ok(Pays::No));
-        assert_eq!(Punished::get(), [(AUTHOR.into(), session)]);
+        assert_eq!(Punished::get(), [(u64::from(AUTHOR), session)]);
 
         assert_noop!(
             send(proof, ownership(session)),
@@ -197,7 +197,7 @@ fn a_node_reports_for_itself_alone_and_an_offence_once() {
             DispatchError::BadOrigin
         );
         assert_ok!(dispatch(&right, RawOrigin::Authorized.into()));
-        assert_eq!(Punished::get(), [(AUTHOR.into(), session)]);
+        assert_eq!(Punished::get(), [(u64::from(AUTHOR), session)]);
         assert_eq!(
             validate(&right, TransactionSource::InBlock),
             refused(InvalidTransaction::Stale)

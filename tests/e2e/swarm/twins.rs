@@ -77,17 +77,13 @@ async fn deed() -> Result<()> {
 
 /// Number of slots for which offences of a kind are on chain.
 async fn slots(node: &Node, kind: &[u8; 16]) -> Result<usize> {
-    let index = [
-        twox_128(b"Offences").as_slice(),
-        &twox_128(b"ConcurrentReportsIndex"),
-        &twox_64(kind),
-        kind,
-    ];
+    let (pallet, index) = (twox_128(b"Offences"), twox_128(b"ConcurrentReportsIndex"));
+    let prefix = [&pallet[..], &index, &twox_64(kind), kind].concat();
     let rpc = node.rpc().await?;
     let keys: Vec<String> = rpc
         .request(
             "state_getKeysPaged",
-            rpc_params![to_hex(&index.concat(), false), 100],
+            rpc_params![to_hex(&prefix, false), 100],
         )
         .await?;
     Ok(keys.len())
