@@ -36,7 +36,7 @@ use starling_guard::Guard;
 use starling_inherents::{Author, Votes};
 use starling_network::Protocols;
 use starling_runtime::{apis::RuntimeApi, opaque::Block, Hash};
-use starling_watch::{rounds, Clock};
+use starling_watch::{authors, rounds, Clock};
 use substrate_prometheus_endpoint::Registry;
 
 use crate::{
@@ -343,6 +343,11 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
         let spawner = task_manager.spawn_handle();
         spawner.spawn("chain-metrics", Some("starling"), metrics);
     }
+    let pool = OffchainTransactionPoolFactory::new(transaction_pool.clone());
+    let watch = authors::run(client.clone(), pool, prometheus.clone());
+    let spawner = task_manager.spawn_handle();
+    // Calls of the runtime and of the pool block.
+    spawner.spawn_blocking("author-watch", Some("starling"), watch);
     let voter_state = SharedVoterState::empty();
 
     let endpoints = Endpoints::take(&mut config);

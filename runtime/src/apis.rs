@@ -16,7 +16,11 @@ use pallet_transaction_payment_rpc_runtime_api as payment_api;
 use sp_api::impl_runtime_apis;
 use sp_consensus_aura::sr25519::AuthorityId as AuraId;
 use sp_consensus_grandpa::AuthorityId as GrandpaId;
-use sp_core::{crypto::KeyTypeId, OpaqueMetadata};
+use sp_consensus_slots::EquivocationProof;
+use sp_core::{
+    crypto::{key_types, KeyTypeId},
+    OpaqueMetadata,
+};
 use sp_genesis_builder::PresetId;
 use sp_inherents::{CheckInherentsResult, InherentData};
 use sp_runtime::{
@@ -24,7 +28,7 @@ use sp_runtime::{
     transaction_validity::{TransactionSource, TransactionValidity},
     ApplyExtrinsicResult, ExtrinsicInclusionMode,
 };
-use sp_session::OpaqueGeneratedSessionKeys;
+use sp_session::{MembershipProof, OpaqueGeneratedSessionKeys};
 use sp_version::RuntimeVersion;
 use starling_primitives::{
     api::{AgentView, Owed, RoundAnswer, RoundView, Sent, VaultEntry},
@@ -33,9 +37,10 @@ use starling_primitives::{
 };
 
 use crate::{
-    configs::KeyOwnership, genesis_config_presets, AccountId, Agents, Balance, Block, BlockNumber,
-    Executive, Grandpa, InherentDataExt, Nonce, Parameters, Rounds, Runtime, RuntimeCall,
-    RuntimeGenesisConfig, SessionKeys, System, TransactionPayment, SLOT_DURATION, VERSION,
+    configs::KeyOwnership, genesis_config_presets, AccountId, Agents, Authoring, Balance, Block,
+    BlockNumber, Executive, Grandpa, InherentDataExt, Nonce, Parameters, Rounds, Runtime,
+    RuntimeCall, RuntimeGenesisConfig, SessionKeys, System, TransactionPayment, SLOT_DURATION,
+    VERSION,
 };
 
 impl_runtime_apis! {
@@ -162,6 +167,19 @@ impl_runtime_apis! {
         ) -> Option<sp_consensus_grandpa::OpaqueKeyOwnershipProof> {
             KeyOwnership::prove((sp_consensus_grandpa::KEY_TYPE, authority_id))
                 .map(|proof| sp_consensus_grandpa::OpaqueKeyOwnershipProof::new(proof.encode()))
+        }
+    }
+
+    impl pallet_authoring::AuthoringApi<Block> for Runtime {
+        fn generate_key_ownership_proof(author: AuraId) -> Option<MembershipProof> {
+            KeyOwnership::prove((key_types::AURA, author))
+        }
+
+        fn submit_report_equivocation(
+            proof: EquivocationProof<<Block as BlockT>::Header, AuraId>,
+            ownership: MembershipProof,
+        ) -> Option<()> {
+            Authoring::submit_report(proof, ownership)
         }
     }
 

@@ -8,8 +8,8 @@ use frame_support::traits::{StorageInfo, StorageInfoTrait, WhitelistedStorageKey
 use sp_storage::TrackedStorageKey;
 
 use crate::{
-    Agents, AllPalletsWithSystem, Balances, Beacon, Grandpa, Multisig, Parameters, Proxy, Rewards,
-    Rounds, Runtime, Sudo, Tickets, Timestamp, Utility, Votes,
+    Agents, AllPalletsWithSystem, Authoring, Balances, Beacon, Grandpa, Multisig, Parameters,
+    Proxy, Rewards, Rounds, Runtime, Sudo, Tickets, Timestamp, Utility, Votes,
 };
 
 use frame_system_benchmarking::{extensions::Pallet as SystemExtensions, Pallet as SystemBench};
@@ -20,6 +20,7 @@ frame_benchmarking::define_benchmarks!(
     [frame_system, SystemBench::<Runtime>]
     [frame_system_extensions, SystemExtensions::<Runtime>]
     [pallet_agents, Agents]
+    [pallet_authoring, Authoring]
     [pallet_balances, Balances]
     [pallet_beacon, Beacon]
     [pallet_grandpa, Grandpa]

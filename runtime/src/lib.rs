@@ -207,6 +207,8 @@ mod runtime {
     pub type Offences = pallet_offences::Pallet<Runtime>;
     #[runtime::pallet_index(8)]
     pub type Votes = pallet_votes::Pallet<Runtime>;
+    #[runtime::pallet_index(12)]
+    pub type Authoring = pallet_authoring::Pallet<Runtime>;
 
     #[runtime::pallet_index(32)]
     pub type Tickets = pallet_tickets::Pallet<Runtime>;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Tests of the composed runtime.
 
+mod contradicting_blocks;
 mod equivocations;
 
 use codec::Encode;
@@ -349,6 +350,10 @@ fn every_call_of_the_protocol_has_a_weight_that_was_measured() {
     check::<pallet_agents::Call<Runtime>, <Runtime as pallet_agents::Config>::WeightInfo>(
         "pallet_agents",
         include_str!("weights/pallet_agents.rs"),
+    );
+    check::<pallet_authoring::Call<Runtime>, <Runtime as pallet_authoring::Config>::WeightInfo>(
+        "pallet_authoring",
+        include_str!("weights/pallet_authoring.rs"),
     );
     check::<pallet_beacon::Call<Runtime>, <Runtime as pallet_beacon::Config>::WeightInfo>(
         "pallet_beacon",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The punishment of validators that signed two contradicting votes.
+//! The punishment of validators that signed contradicting votes or blocks.
 
 use frame_support::{pallet_prelude::*, traits::defensive_prelude::*};
 use sp_runtime::{traits::Zero, Perbill};
@@ -21,8 +21,9 @@ impl<T: Config> OnOffenceHandler<T::AccountId, (T::AccountId, T::AccountId), Wei
     /// Chills the offenders and takes the part of their bonds that [`offences::part`] says for all
     /// offenders of `session`, less what was taken from each of them for this session before.
     ///
-    /// `offenders` are those of one round of votes, known ones included. The fraction is ignored:
-    /// it knows that round alone, and a group could spread its votes over several.
+    /// `offenders` are those of one round of votes or of one slot, known ones included. The
+    /// fraction is ignored: it knows that round or slot alone, and a group could spread over
+    /// several.
     fn on_offence(
         offenders: &[OffenceDetails<T::AccountId, (T::AccountId, T::AccountId)>],
         _: &[Perbill],

@@ -11,7 +11,7 @@ mod votes;
 
 pub use accounts::ToAuthor;
 pub use governance::{ProxyType, TheCommittee};
-pub use offences::KeyOwnership;
+pub use offences::{KeyOwnership, SessionOfAuthors};
 pub use protocol::{MAX_PROMPT, MAX_RESPONSE};
 pub use system::RuntimeBlockWeights;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Proof and punishment of validators that sign contradicting votes on finality.
+//! Proof and punishment of validators that sign contradicting votes or blocks.
 
 use alloc::vec::Vec;
 use codec::{Decode, Encode};
@@ -9,15 +9,18 @@ use frame_support::{
     traits::{Get, KeyOwnerProofSystem},
     weights::Weight,
 };
-use sp_runtime::{traits::ConvertInto, KeyTypeId, TransactionOutcome};
+use sp_runtime::{
+    traits::{Convert, ConvertInto},
+    KeyTypeId, TransactionOutcome,
+};
 use sp_session::MembershipProof;
 use sp_staking::{offence::OffenceSeverity, SessionIndex};
 use starling_primitives::traits::Sessions;
 
 use super::consensus::{SessionPeriod, MAX_AUTHORITIES};
 use crate::{
-    parameters, AccountId, Agents, Historical, Offences, Runtime, RuntimeCall, RuntimeEvent,
-    Session, SessionKeys, UncheckedExtrinsic,
+    parameters, weights, AccountId, Agents, BlockNumber, Historical, Offences, Runtime,
+    RuntimeCall, RuntimeEvent, Session, SessionKeys, UncheckedExtrinsic,
 };
 
 impl pallet_session::historical::Config for Runtime {
@@ -153,6 +156,43 @@ impl pallet_grandpa::WeightInfo for GrandpaWeights {
     fn note_stalled() -> Weight {
         <() as pallet_grandpa::WeightInfo>::note_stalled()
     }
+}
+
+parameter_types! {
+    /// The weight of checking who owned a key of Aura: of GRANDPA's report, which checks as much.
+    /// The keys of the present session are put into the state for it.
+    pub OwnershipWeight: Weight = {
+        type Sdk = ();
+        let keys = u64::from(MAX_AUTHORITIES);
+        let database = <Runtime as frame_system::Config>::DbWeight::get();
+        <Sdk as pallet_grandpa::WeightInfo>::report_equivocation(MAX_AUTHORITIES, 0)
+            .saturating_add(database.reads_writes(keys, keys))
+    };
+    /// The weight of punishing all validators, since a report punishes all that were reported for
+    /// the session once more.
+    pub PunishmentWeight: Weight = Agents::punishing(MAX_AUTHORITIES);
+}
+
+/// The session whose authors make the block of a height. They make the first block of the next
+/// session, too: the set changes in that block.
+pub struct SessionOfAuthors;
+
+impl Convert<BlockNumber, SessionIndex> for SessionOfAuthors {
+    fn convert(number: BlockNumber) -> SessionIndex {
+        let parent = number.saturating_sub(1);
+        parent.checked_div(SessionPeriod::get()).unwrap_or_default()
+    }
+}
+
+impl pallet_authoring::Config for Runtime {
+    type WeightInfo = weights::pallet_authoring::WeightInfo<Runtime>;
+    type OwnershipWeight = OwnershipWeight;
+    type PunishmentWeight = PunishmentWeight;
+    type Offender = (AccountId, AccountId);
+    type KeyOwnership = KeyOwnership;
+    type SessionOf = SessionOfAuthors;
+    type Offences = Offences;
+    type ReportLongevity = ReportLongevity;
 }
 
 impl<Call> frame_system::offchain::CreateBare<Call> for Runtime

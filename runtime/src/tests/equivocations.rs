@@ -26,18 +26,18 @@ use crate::{
 };
 
 /// Bond of each of the four validators.
-const BOND: Balance = 1_000 * UNIT;
+pub(super) const BOND: Balance = 1_000 * UNIT;
 
-fn bob() -> AccountId {
+pub(super) fn bob() -> AccountId {
     Sr25519Keyring::Bob.to_account_id()
 }
 
-fn pair(of: Ed25519Keyring) -> ed25519::Pair {
+pub(super) fn pair(of: Ed25519Keyring) -> ed25519::Pair {
     of.pair()
 }
 
 /// Goes to the first block of the next session.
-fn next_session() {
+pub(super) fn next_session() {
     let now = (System::block_number() / MINUTES + 1) * MINUTES;
     System::set_block_number(now);
     Session::on_initialize(now);
@@ -78,12 +78,12 @@ fn report_with(
 }
 
 /// Reports votes of the present session.
-fn report(key: &ed25519::Pair, round: u64) -> DispatchResultWithPostInfo {
+pub(super) fn report(key: &ed25519::Pair, round: u64) -> DispatchResultWithPostInfo {
     let votes = contradicting(key, Grandpa::current_set_id(), round);
     report_with(votes, ownership(key))
 }
 
-fn bond(of: Sr25519Keyring) -> Balance {
+pub(super) fn bond(of: Sr25519Keyring) -> Balance {
     Agents::bond(&of.to_account_id())
 }
 

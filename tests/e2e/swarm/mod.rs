@@ -17,6 +17,7 @@ mod shards;
 mod silent;
 mod split;
 mod twenty;
+mod twins;
 mod up;
 mod upgrade;
 
