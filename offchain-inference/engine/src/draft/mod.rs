@@ -185,8 +185,7 @@ impl<'a> Guesser<'a> {
         }
     }
 
-    /// Guesses of the tokens after `tokens`, which are not empty. None of them ends the text: a
-    /// right one would save nothing.
+    /// Guesses of the tokens after `tokens`, which are not empty.
     pub fn guess(&mut self, tokens: &[TokenId], room: Room, cancel: &Cancel) -> Vec<TokenId> {
         self.drafted = 0;
         let most = room.free.min(room.left);
@@ -237,8 +236,8 @@ impl<'a> Guesser<'a> {
         }
     }
 
-    /// Continues the text greedily with the draft model, whose sequence first forgets the wrong
-    /// guesses and computes the tokens since.
+    /// Continues the text greedily with the draft model, up to the end of a turn. Its sequence first
+    /// forgets the wrong guesses and computes the tokens since.
     fn draft(
         &mut self,
         drafter: &Drafter,
