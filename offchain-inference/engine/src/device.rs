@@ -6,7 +6,7 @@ use std::{fmt, path::Path, str::FromStr};
 use serde::Deserialize;
 
 use crate::{
-    backend::{Backend, BackendError, LocalBackend},
+    backend::{Backend, BackendError, DraftModel, LocalBackend},
     Error, LoadOptions, Result,
 };
 
@@ -88,6 +88,21 @@ impl Device {
         Ok(match self.of_candle()? {
             None => Box::new(LocalBackend::load(path, options)?),
             Some(device) => Box::new(LocalBackend::load_on(&device, path, options)?),
+        })
+    }
+
+    /// Loads the model file at `path` with a draft model, which runs on the CPU.
+    pub fn load_with_draft(
+        self,
+        path: &Path,
+        options: &LoadOptions,
+        draft: DraftModel,
+    ) -> std::result::Result<Box<dyn Backend>, BackendError> {
+        Ok(match self.of_candle()? {
+            None => Box::new(LocalBackend::load(path, options)?.with_draft(draft)?),
+            Some(device) => {
+                Box::new(LocalBackend::load_on(&device, path, options)?.with_draft(draft)?)
+            },
         })
     }
 }

@@ -62,6 +62,10 @@ pub struct Generation {
     /// Passes over the layers after the prompt's: at most one a token, fewer where guesses were
     /// right. 0 for backends that do not tell.
     pub passes: usize,
+    /// Guessed tokens that passes verified.
+    pub guessed: usize,
+    /// Guessed tokens that were right.
+    pub guessed_right: usize,
     /// Time until the first token was drawn.
     pub prefill: Duration,
     /// Time from there to the end.

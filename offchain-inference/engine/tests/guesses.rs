@@ -3,10 +3,10 @@
 
 mod common;
 
-use common::{model, tokenizer, SMOLLM2};
+use common::{model, tokenizer, GEMMA3, SMOLLM2};
 use proptest::prelude::*;
 use starling_engine::{
-    backend::{Backend, LocalBackend},
+    backend::{Backend, BackendError, DraftModel, LocalBackend},
     generate::{Cancel, GenerateOptions, Generation},
     prompt::Prompt,
     sampling::Sampling,
@@ -49,6 +49,17 @@ fn backend(rows: usize) -> LocalBackend<Far> {
     LocalBackend::new(SMOLLM2.into(), Far { model, rows }, tokenizer(SMOLLM2)).unwrap()
 }
 
+/// The first `layers` layers of the model, which draft so many tokens before each pass.
+fn draft(layers: usize, tokens: usize) -> DraftModel {
+    let options = LoadOptions {
+        layers: Some(0..layers),
+        ..LoadOptions::default()
+    };
+    let model = Model::load(&model(SMOLLM2), &options).unwrap();
+    let draft = DraftModel::new("draft".into(), model, tokenizer(SMOLLM2));
+    draft.unwrap().always(tokens)
+}
+
 fn generate(
     backend: &LocalBackend<Far>,
     prompt: &str,
@@ -69,9 +80,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
-    fn every_text_is_the_same_with_any_number_of_guesses(
+    fn every_text_is_the_same_with_any_guesses(
         words in proptest::collection::vec("one|two|three|red|blue|, |\\. ", 1..20),
         rows in 1usize..20,
+        layers in prop_oneof![Just(6usize), Just(30usize)],
+        drafted in 0usize..10,
         max_tokens in 1usize..24,
         temperature in prop_oneof![Just(0.0f32), 0.2f32..1.5],
         repetition_penalty in 1.0f32..1.3,
@@ -79,7 +92,8 @@ proptest! {
     ) {
         let prompt = words.join(" ");
         let sampling = Sampling { temperature, repetition_penalty, seed, ..Sampling::default() };
-        let (with, without) = (backend(rows), backend(0));
+        let with = backend(rows).with_draft(draft(layers, drafted)).unwrap();
+        let without = backend(0);
         let text = |backend| {
             let done = generate(backend, &prompt, max_tokens, sampling.clone());
             (done.tokens, done.text, done.finish)
@@ -101,4 +115,29 @@ fn a_text_that_repeats_itself_takes_few_passes() {
     };
     assert_eq!(passes(0), 31);
     assert!(passes(8) <= 8, "{}", passes(8));
+}
+
+#[test]
+fn a_draft_model_saves_the_passes_of_a_text_that_repeats_nothing() {
+    let prompt = "The first thing that one sees in the harbour of the old town is";
+    let passes = |backend: &LocalBackend<Far>| {
+        let done = generate(backend, prompt, 24, Sampling::greedy());
+        assert_eq!(done.passes + done.guessed_right, done.tokens.len() - 1);
+        done.passes
+    };
+    let without = passes(&backend(0));
+    let with = passes(&backend(0).with_draft(draft(30, 6)).unwrap());
+    assert!(3 * with < without, "{with} and {without}");
+}
+
+#[test]
+fn a_draft_model_of_another_family_is_refused() {
+    let other = DraftModel::load(&model(GEMMA3), &LoadOptions::default()).unwrap();
+    let error = backend(8).with_draft(other).err().unwrap();
+    assert!(matches!(error, BackendError::OtherTokenizer { .. }));
+    let error = error.to_string();
+    assert!(
+        error.contains("tokens instead of 49152") && error.contains(SMOLLM2),
+        "{error}"
+    );
 }

@@ -21,6 +21,8 @@ pub struct Metrics {
     pub running: Gauge<U64>,
     /// Tokens by `module` and `kind` (`prompt`, `response`).
     pub tokens: CounterVec<U64>,
+    /// Guessed tokens of responses by `module` and `outcome` (`right`, `wasted`).
+    pub guesses: CounterVec<U64>,
     /// Tokens per second of the last response.
     pub speed: Gauge<F64>,
     /// Durations in seconds, by `phase`.
@@ -94,6 +96,7 @@ impl Metrics {
             waiting: gauge("jobs_waiting", "Jobs in the queue")?,
             running: gauge("jobs_running", "Jobs being computed")?,
             tokens: counters("tokens_total", "Tokens computed", &["module", "kind"])?,
+            guesses: counters("guesses_total", "Tokens guessed", &["module", "outcome"])?,
             speed: Gauge::new(
                 "starling_agent_tokens_per_second",
                 "Decoding speed of the last response",
@@ -127,6 +130,7 @@ impl Metrics {
         register(self.waiting, registry)?;
         register(self.running, registry)?;
         register(self.tokens, registry)?;
+        register(self.guesses, registry)?;
         register(self.speed, registry)?;
         register(self.seconds, registry)?;
         register(self.messages, registry)?;
@@ -160,6 +164,16 @@ impl Metrics {
             self.speed.set((response - 1) as f64 / decode.as_secs_f64());
         }
     }
+
+    /// Counts the guessed tokens of a response.
+    pub fn guessed(&self, module: &str, guesses: usize, right: usize) {
+        let wasted = guesses.saturating_sub(right);
+        for (outcome, tokens) in [("right", right), ("wasted", wasted)] {
+            self.guesses
+                .with_label_values(&[module, outcome])
+                .inc_by(tokens.try_into().unwrap_or(u64::MAX));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -173,6 +187,11 @@ mod tests {
         metrics.took(Phase::Rank, Duration::from_millis(3));
         metrics.generated("m", 5, 11, Duration::from_secs(1));
         assert_eq!(metrics.speed.get(), 10.0);
+        metrics.guessed("m", 7, 5);
+        for (outcome, tokens) in [("right", 5), ("wasted", 2)] {
+            let guesses = metrics.guesses.with_label_values(&["m", outcome]);
+            assert_eq!(guesses.get(), tokens);
+        }
         for vec in [&metrics.jobs, &metrics.tokens] {
             vec.with_label_values(&["a", "b"]).inc();
         }
@@ -185,7 +204,7 @@ mod tests {
             .iter()
             .map(|f| f.get_name().to_owned())
             .collect();
-        assert_eq!(names.len(), 13);
+        assert_eq!(names.len(), 14);
         let dashboard = include_str!("../../../deploy/grafana.json");
         for name in &names {
             assert!(dashboard.contains(name.as_str()), "{name} is not shown");

@@ -497,6 +497,8 @@ impl Backend for HttpBackend {
             finish,
             prompt_tokens: None,
             passes: 0,
+            guessed: 0,
+            guessed_right: 0,
             cached_tokens: 0,
             prefill,
             decode: started.elapsed() - prefill,

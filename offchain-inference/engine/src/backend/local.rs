@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A model whose ends are in this process. Its layers are here too, or on other nodes.
 
-use super::{Ask, Backend, BackendError, Evaluation, PromptTree};
+use super::{check_vocabulary, Ask, Backend, BackendError, Evaluation, PromptTree};
 use crate::{
     candle::CandleModel,
     chat::ChatTemplate,
-    draft::lookup,
+    draft::{DraftModel, Drafter, Guesser, Room},
     generate::{Cancel, Finish, GenerateOptions, Generation, StopFilter},
     gguf::Gguf,
     prompt::Prompt,
@@ -28,6 +28,7 @@ pub struct LocalBackend<T: Trunk = Model> {
     trunk: T,
     tokenizer: Tokenizer,
     chat: ChatTemplate,
+    drafter: Option<Drafter>,
 }
 
 /// A run under evaluation: the sequence up to its end, and the hidden state of its last token
@@ -82,23 +83,12 @@ impl<T: Trunk> LocalBackend<T> {
         let gguf = Gguf::open(path)?;
         let tokenizer = Tokenizer::from_gguf(gguf.metadata())?;
         let trunk = load(&gguf)?;
-        let name = gguf
-            .str("general.name")?
-            .map(str::to_owned)
-            .or_else(|| Some(path.file_stem()?.to_string_lossy().into_owned()))
-            .unwrap_or_default();
-        Self::new(name, trunk, tokenizer)
+        Self::new(gguf.name()?, trunk, tokenizer)
     }
 
     /// From parts that are loaded already.
     pub fn new(name: String, trunk: T, tokenizer: Tokenizer) -> Result<Self, BackendError> {
-        let vocabulary = trunk.ends().config().vocab;
-        if tokenizer.len() != vocabulary {
-            return Err(BackendError::VocabularyMismatch {
-                tokenizer: tokenizer.len(),
-                model: vocabulary,
-            });
-        }
+        check_vocabulary(&tokenizer, trunk.ends().config())?;
         let text = |id: Option<TokenId>| id.and_then(|id| tokenizer.token_text(id));
         let chat = ChatTemplate::new(
             tokenizer.chat_template(),
@@ -110,6 +100,19 @@ impl<T: Trunk> LocalBackend<T> {
             trunk,
             tokenizer,
             chat,
+            drafter: None,
+        })
+    }
+
+    /// With a draft model, which guesses tokens where that saves time. No text changes.
+    ///
+    /// # Errors
+    /// [`BackendError::OtherTokenizer`] if its tokens are not those of this model.
+    pub fn with_draft(self, draft: DraftModel) -> Result<Self, BackendError> {
+        let drafter = Drafter::new(draft, &self.name, &self.tokenizer)?;
+        Ok(Self {
+            drafter: Some(drafter),
+            ..self
         })
     }
 
@@ -316,6 +319,24 @@ impl<T: Trunk> LocalBackend<T> {
         outputs.into_iter().next().ok_or(Error::EmptyInput)
     }
 
+    /// Computes `token` and the guesses after it; without the guesses where only they find no room
+    /// in the cache. Returns the hidden states and the guesses among them.
+    fn verify(
+        &self,
+        session: &mut T::Session,
+        token: TokenId,
+        guesses: Vec<TokenId>,
+    ) -> Result<(Hidden, Vec<TokenId>), Error> {
+        let mut step = vec![token];
+        step.extend_from_slice(&guesses);
+        match self.extend(session, &step) {
+            Err(Error::CacheFull { .. }) if !guesses.is_empty() => {
+                Ok((self.extend(session, &[token])?, vec![]))
+            },
+            computed => Ok((computed?, guesses)),
+        }
+    }
+
     /// ln p of each token, and true if each is the most probable one. `rows` has a row a token.
     fn greedy(&self, rows: &Hidden, tokens: &[TokenId]) -> Result<Evaluation, BackendError> {
         let vocabulary = self.model().config().vocab;
@@ -350,10 +371,10 @@ struct Ahead {
 }
 
 impl Ahead {
-    fn of(rows: Hidden, guesses: &[TokenId]) -> Self {
+    fn of(rows: Hidden, guesses: Vec<TokenId>) -> Self {
         Self {
             rows,
-            guesses: guesses.to_vec(),
+            guesses,
             right: 0,
         }
     }
@@ -514,8 +535,9 @@ impl<T: Trunk> Backend for LocalBackend<T> {
         let cached_tokens = session.len();
         let prompt_tokens = tokens.len();
         let new = tokens.get(cached_tokens..).unwrap_or_default();
-        let mut ahead = Ahead::of(self.extend(&mut session, new)?.last(), &[]);
-        let mut passes = 0;
+        let mut ahead = Ahead::of(self.extend(&mut session, new)?.last(), vec![]);
+        let mut guesser = Guesser::new(self.drafter.as_ref(), &self.tokenizer);
+        let (mut passes, mut guessed, mut guessed_right) = (0, 0, 0);
         let mut stream = self.tokenizer.stream();
         let mut filter = StopFilter::new(&options.stop);
         let mut text = String::new();
@@ -552,12 +574,28 @@ impl<T: Trunk> Backend for LocalBackend<T> {
             }
             // The guesses from here on were wrong.
             session.truncate(tokens.len() - 1);
-            let left = (prompt_tokens + options.max_tokens).min(context) - tokens.len();
-            let guesses = lookup(&tokens, self.trunk.free_rows(&session).min(left - 1));
-            let step = [&[token], guesses].concat();
-            ahead = Ahead::of(self.extend(&mut session, &step)?, guesses);
+            guesser.verified(ahead.right);
+            let most = prompt_tokens
+                .saturating_add(options.max_tokens)
+                .min(context);
+            let room = Room {
+                free: self.trunk.free_rows(&session),
+                // The pass's own token is none of them.
+                left: most.saturating_sub(tokens.len() + 1),
+            };
+            let guesses = guesser.guess(&tokens, room, cancel);
+            if cancel.is_cancelled() {
+                break Finish::Cancelled;
+            }
+            let began = Instant::now();
+            let (rows, guesses) = self.verify(&mut session, token, guesses)?;
+            guesser.passed(rows.rows(), began.elapsed());
             passes += 1;
+            guessed += guesses.len();
+            guessed_right += ahead.right;
+            ahead = Ahead::of(rows, guesses);
         };
+        guessed_right += ahead.right;
         // What is remembered for later sequences must be what was said.
         session.truncate(session.len().min(tokens.len() - 1));
         if !matches!(finish, Finish::Stop(_)) {
@@ -576,6 +614,8 @@ impl<T: Trunk> Backend for LocalBackend<T> {
             prompt_tokens: Some(prompt_tokens),
             cached_tokens,
             passes,
+            guessed,
+            guessed_right,
             prefill,
             decode: started.elapsed() - prefill,
         })

@@ -6,16 +6,18 @@ mod http;
 mod local;
 mod tree;
 
+pub use crate::draft::DraftModel;
 pub use http::{HttpBackend, HttpConfig};
 pub use local::LocalBackend;
 pub use tree::{Ask, Evaluation, Node, NodeId, PromptTree};
 
 use crate::{
     chat::{ChatError, ChatTemplate},
+    config::Config,
     generate::{Cancel, GenerateOptions, Generation},
     prompt::Prompt,
     sampling::SamplingError,
-    tokenizer::TokenizerError,
+    tokenizer::{Tokenizer, TokenizerError},
 };
 
 /// A backend's error. The backend can serve again after any of them.
@@ -47,6 +49,19 @@ pub enum BackendError {
         /// Rows of the model's head.
         model: usize,
     },
+    /// A draft model whose tokens mean something else.
+    #[error(
+        "the draft model {draft:?} cannot draft for {model:?}: it has another tokenizer, with \
+         {difference}; choose a smaller model of the same family"
+    )]
+    OtherTokenizer {
+        /// Name of the draft model.
+        draft: String,
+        /// Name of the model that it should draft for.
+        model: String,
+        /// The first difference.
+        difference: String,
+    },
     /// The endpoint could not be reached or broke off.
     #[error("{url}: {reason}")]
     Http {
@@ -66,6 +81,16 @@ pub enum BackendError {
     /// The caller cancelled.
     #[error("cancelled")]
     Cancelled,
+}
+
+/// Fails if the tokenizer and the weights of a model disagree.
+pub(crate) fn check_vocabulary(tokenizer: &Tokenizer, config: &Config) -> Result<(), BackendError> {
+    let (tokenizer, model) = (tokenizer.len(), config.vocab);
+    if tokenizer == model {
+        Ok(())
+    } else {
+        Err(BackendError::VocabularyMismatch { tokenizer, model })
+    }
 }
 
 /// A language model that generates text and tells the probability of text.

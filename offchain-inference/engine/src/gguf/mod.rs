@@ -124,6 +124,13 @@ impl Gguf {
         &self.path
     }
 
+    /// The model's name: `general.name`, or that of the file without its extension.
+    pub fn name(&self) -> Result<String> {
+        let of_file = || Some(self.path.file_stem()?.to_string_lossy().into_owned());
+        let name = self.str("general.name")?.map(str::to_owned);
+        Ok(name.or_else(of_file).unwrap_or_default())
+    }
+
     /// All metadata.
     pub fn metadata(&self) -> &HashMap<String, Value> {
         &self.content.metadata

@@ -241,6 +241,34 @@ impl Tokenizer {
         self.len() == 0
     }
 
+    /// The first difference that makes tokens of `other` mean something else: in number, text, kind
+    /// or work. `None` if the tokens of one are those of the other. Ways to cut a text may differ.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        if self.len() != other.len() {
+            return Some(format!("{} tokens instead of {}", other.len(), self.len()));
+        }
+        let mut pairs = self.vocab.iter().zip(other.vocab.iter());
+        if let Some(((id, text, kind), (_, found, found_kind))) = pairs.find(|(a, b)| a != b) {
+            return Some(format!(
+                "{found:?} ({found_kind:?}) as token {id} instead of {text:?} ({kind:?})"
+            ));
+        }
+        let special = [
+            ("begins", self.bos, other.bos),
+            ("ends", self.eos, other.eos),
+        ];
+        let (work, own, found) = special.into_iter().find(|(_, own, found)| own != found)?;
+        let name = |token: Option<TokenId>| match token.and_then(|token| self.token_text(token)) {
+            Some(text) => format!("{text:?}"),
+            None => "none".into(),
+        };
+        Some(format!(
+            "{} as the token that {work} a text instead of {}",
+            name(found),
+            name(own)
+        ))
+    }
+
     /// The token that begins a text, if the model has one.
     pub fn bos(&self) -> Option<TokenId> {
         self.bos

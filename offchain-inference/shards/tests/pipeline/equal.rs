@@ -6,18 +6,18 @@ use std::time::Duration;
 use candle_core::quantized::GgmlDType;
 use proptest::prelude::*;
 use starling_engine::{
-    backend::{Backend, LocalBackend},
+    backend::{Backend, DraftModel, LocalBackend},
     chat::Message,
     config::Architecture,
-    generate::{Cancel, GenerateOptions},
+    generate::{Cancel, Finish, GenerateOptions, Generation},
     gguf::Gguf,
     prompt::Prompt,
     rank::{RankerKind, Task},
     sampling::Sampling,
     tokenizer::Tokenizer,
-    Hidden, Input, Sequence, Step, Trunk,
+    Hidden, Input, LoadOptions, Model, Sequence, Step, Trunk,
 };
-use starling_shards::{wire::WireFormat, PipelineConfig};
+use starling_shards::{wire::WireFormat, Pipeline, PipelineConfig};
 
 use crate::{
     fixtures::{self, CONTEXT, LAYERS, VOCAB},
@@ -145,6 +145,151 @@ fn guesses_save_round_trips_and_change_no_text() {
     }
     assert_eq!(passes[0], 23);
     assert!(passes[1] <= 8, "{passes:?}");
+}
+
+/// The first `layers` layers of the real model as a draft model.
+fn draft(layers: usize) -> DraftModel {
+    let path = smollm2();
+    let options = LoadOptions {
+        layers: Some(0..layers),
+        threads: 1,
+        ..LoadOptions::default()
+    };
+    let model = Model::load(&path, &options).unwrap();
+    let gguf = Gguf::open(&path).unwrap();
+    let tokenizer = Tokenizer::from_gguf(gguf.metadata()).unwrap();
+    DraftModel::new("draft".into(), model, tokenizer).unwrap()
+}
+
+/// A text of 24 tokens whose words do not repeat each other.
+fn tell<T: Trunk>(backend: &LocalBackend<T>, temperature: f32, seed: u64) -> Generation {
+    let options = GenerateOptions {
+        max_tokens: 24,
+        sampling: Sampling {
+            temperature,
+            seed,
+            ..Sampling::default()
+        },
+        ..GenerateOptions::default()
+    };
+    let prompt = Prompt::data("The first thing that one sees in the harbour of the old town is");
+    let done = backend.generate(&prompt, &options, &Cancel::new(), &mut |_| {});
+    done.unwrap()
+}
+
+#[test]
+fn drafts_through_spans_change_no_text() {
+    let path = smollm2();
+    let whole = backend(Swarm::new(&path).whole());
+    let mut swarm = Swarm::new(&path);
+    let servers = [swarm.server(0..12), swarm.server(12..30)];
+    let user = swarm.node();
+    // Good drafts and bad ones, by client and from server to server.
+    for (layers, push_from) in [
+        (30, Duration::MAX),
+        (30, Duration::ZERO),
+        (6, Duration::MAX),
+        (6, Duration::ZERO),
+    ] {
+        let config = PipelineConfig {
+            push_from,
+            ..config()
+        };
+        let pipeline = swarm.pipeline(&user, config);
+        let drafted = backend(pipeline).with_draft(draft(layers).always(5));
+        let drafted = drafted.unwrap();
+        for (temperature, seed) in [(0.0, 0), (0.8, 5), (1.2, 9)] {
+            let expected = tell(&whole, temperature, seed);
+            let done = tell(&drafted, temperature, seed);
+            assert_eq!((done.tokens, done.text), (expected.tokens, expected.text));
+            assert!(done.guessed > 0);
+        }
+        // The servers' caches hold what was said: a text that goes on from it is the same, too.
+        let prompt = Prompt::data("word ".repeat(40));
+        let options = GenerateOptions {
+            max_tokens: 12,
+            sampling: Sampling::greedy(),
+            ..GenerateOptions::default()
+        };
+        let say = |prompt: &Prompt| {
+            let done = drafted.generate(prompt, &options, &Cancel::new(), &mut |_| {});
+            done.unwrap()
+        };
+        let more = Prompt::data(format!("{}{}", "word ".repeat(40), say(&prompt).text));
+        let next = say(&more);
+        assert!(next.cached_tokens >= 32, "{}", next.cached_tokens);
+        let fresh = whole.generate(&more, &options, &Cancel::new(), &mut |_| {});
+        assert_eq!(next.tokens, fresh.unwrap().tokens);
+        assert_eq!(scores(&drafted), scores(&whole));
+    }
+    drop(servers);
+}
+
+#[test]
+fn a_draft_model_saves_round_trips_and_rests_where_there_are_none() {
+    let path = smollm2();
+    let expected = tell(&backend(Swarm::new(&path).whole()), 0.0, 0);
+    let mut swarm = Swarm::new(&path);
+    let servers = [swarm.server(0..15), swarm.server(15..30)];
+    // Far longer than a row or a drafted token takes to compute.
+    swarm.network.set_delay(Duration::from_millis(50));
+    let user = swarm.node();
+    let tell = |pipeline: Pipeline| {
+        let backend = backend(pipeline).with_draft(draft(30)).unwrap();
+        let done = tell(&backend, 0.0, 0);
+        assert_eq!(done.tokens, expected.tokens);
+        done
+    };
+    let pipeline = |guesses| {
+        let config = PipelineConfig {
+            guesses,
+            remembered: 0,
+            ..config()
+        };
+        swarm.pipeline(&user, config)
+    };
+    let done = tell(pipeline(16));
+    assert!(done.guessed_right > 0);
+    assert!(2 * done.passes < expected.passes, "{}", done.passes);
+    // No row is free here: the draft model is not asked.
+    let done = tell(pipeline(0));
+    assert_eq!((done.guessed, done.passes), (0, expected.passes));
+    drop(servers);
+}
+
+#[test]
+fn a_drafted_text_is_cancelled_at_the_same_token() {
+    let path = smollm2();
+    let mut swarm = Swarm::new(&path);
+    let servers = [swarm.server(0..15), swarm.server(15..30)];
+    let user = swarm.node();
+    let options = GenerateOptions {
+        max_tokens: 24,
+        sampling: Sampling::greedy(),
+        ..GenerateOptions::default()
+    };
+    let prompt = Prompt::data("1, 2, 3, 4,");
+    let whole = backend(Swarm::new(&path).whole());
+    let all = whole
+        .generate(&prompt, &options, &Cancel::new(), &mut |_| {})
+        .unwrap();
+    let drafted = backend(swarm.pipeline(&user, config()));
+    let drafted = drafted.with_draft(draft(30).always(4)).unwrap();
+    for at in [1, 4, 7] {
+        let (cancel, mut pieces) = (Cancel::new(), 0);
+        let done = drafted.generate(&prompt, &options, &cancel, &mut |_| {
+            pieces += 1;
+            if pieces == at {
+                cancel.cancel();
+            }
+        });
+        let done = done.unwrap();
+        assert_eq!(done.finish, Finish::Cancelled);
+        assert!(all.tokens.starts_with(&done.tokens) && all.text.starts_with(&done.text));
+    }
+    let done = drafted.generate(&prompt, &options, &Cancel::new(), &mut |_| {});
+    assert_eq!(done.unwrap().tokens, all.tokens);
+    drop(servers);
 }
 
 /// An operation on sequences.

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use starling_console::variable;
 use starling_engine::{
     adapter::Adapter,
-    backend::{Backend, BackendError, HttpBackend, HttpConfig},
+    backend::{Backend, BackendError, DraftModel, HttpBackend, HttpConfig},
     config::Config,
     generate::Cancel,
     gguf::Gguf,
@@ -159,6 +159,18 @@ impl Means {
         })
     }
 
+    /// Loads a draft model: with the threads and the cache of the model, on the CPU, without its
+    /// adapter.
+    pub fn draft(&self, store: &StoreArgs, model: &str) -> Result<DraftModel, Failure> {
+        let options = LoadOptions {
+            threads: self.threads,
+            cache_bytes: self.cache.saturating_mul(1 << 20),
+            activation_bits: self.activation_bits,
+            ..LoadOptions::default()
+        };
+        Ok(DraftModel::load(&model_path(store, model)?, &options)?)
+    }
+
     /// Reads an adapter for the model file at `model`.
     fn adapter(&self, path: &Path, model: &Path) -> Result<Arc<Adapter>, Failure> {
         let config = Config::from_gguf(&Gguf::open(model)?)?;
@@ -203,6 +215,18 @@ impl ModelArgs {
     /// Opens the backend.
     pub fn backend(&self, store: &StoreArgs) -> Result<Box<dyn Backend>, Failure> {
         self.means.backend(store, &self.model)
+    }
+
+    /// Opens the backend of this machine, with a draft model.
+    pub fn backend_with_draft(
+        &self,
+        store: &StoreArgs,
+        draft: DraftModel,
+    ) -> Result<Box<dyn Backend>, Failure> {
+        let path = model_path(store, &self.model)?;
+        let options = self.means.load_options(&path)?;
+        let device = self.means.device();
+        Ok(device.load_with_draft(&path, &options, draft)?)
     }
 }
 

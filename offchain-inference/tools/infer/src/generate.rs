@@ -17,6 +17,13 @@ pub struct Args {
     model: ModelArgs,
     /// The question or text; read from standard input if missing
     prompt: Option<String>,
+    /// Draft model: a smaller model with the same tokenizer, by name or path. The text is the same
+    #[arg(long, value_name = "MODEL", conflicts_with = "endpoint")]
+    draft: Option<String>,
+    /// Number of tokens that the draft model drafts before each pass [default: as many as save time
+    /// where round trips are long, and none on this machine]
+    #[arg(long, value_name = "N", requires = "draft")]
+    drafted: Option<u16>,
     /// System prompt
     #[arg(long)]
     system: Option<String>,
@@ -68,7 +75,17 @@ pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
     if text.trim().is_empty() {
         return Err(BackendError::EmptyPrompt.into());
     }
-    let backend = args.model.backend(store)?;
+    let backend = match &args.draft {
+        Some(draft) => {
+            let draft = args.model.means.draft(store, draft)?;
+            let draft = match args.drafted {
+                Some(tokens) => draft.always(tokens.into()),
+                None => draft,
+            };
+            args.model.backend_with_draft(store, draft)?
+        },
+        None => args.model.backend(store)?,
+    };
     let mut options = GenerateOptions {
         max_tokens: args.max_tokens,
         stop: args.stop,
@@ -116,6 +133,12 @@ pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
             rate(n.saturating_sub(1), done.decode),
             done.finish
         );
+        if args.draft.is_some() {
+            eprintln!(
+                "guessed: {} of {} tokens right, {} passes",
+                done.guessed_right, done.guessed, done.passes
+            );
+        }
     }
     match done.finish {
         Finish::Cancelled => Err(BackendError::Cancelled.into()),

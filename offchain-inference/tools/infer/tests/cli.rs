@@ -11,7 +11,7 @@ use candle_core::{
     },
     Device, Tensor,
 };
-use common::SMOLLM2;
+use common::{GEMMA3, SMOLLM2};
 use std::{
     fs::File,
     io::Write,
@@ -99,6 +99,33 @@ fn it_generates_ranks_and_tokenises() {
         "<|im_end|>",
     ];
     assert_eq!(out(&starling_infer(&parse, "")).trim(), "2");
+}
+
+#[test]
+fn a_draft_model_changes_no_text() {
+    common::model(SMOLLM2);
+    common::model(GEMMA3);
+    let with = |more: &[&str]| {
+        let generate = ["generate", "-m", SMOLLM2, "--raw", "-n", "12", "--stats"];
+        let generate: Vec<_> = generate.iter().chain(more).copied().collect();
+        let output = starling_infer(&generate, "The capital of France is");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (out(&output), said)
+    };
+    let (expected, said) = with(&[]);
+    assert!(!said.contains("guessed"), "{said}");
+    let (text, said) = with(&["--draft", SMOLLM2, "--drafted", "3"]);
+    assert_eq!(text, expected);
+    assert!(
+        said.contains("guessed") && !said.contains("of 0 tokens"),
+        "{said}"
+    );
+    // Nothing is saved on this machine.
+    let (text, said) = with(&["--draft", SMOLLM2]);
+    assert_eq!(text, expected);
+    assert!(said.contains("guessed: 0 of 0 tokens"), "{said}");
+    let said = failure(&["generate", "-m", SMOLLM2, "--draft", GEMMA3, "Hello"], 1);
+    assert!(said.contains("another tokenizer"), "{said}");
 }
 
 #[test]

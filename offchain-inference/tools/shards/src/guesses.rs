@@ -4,14 +4,16 @@
 use std::path::PathBuf;
 
 use starling_engine::{
-    backend::{Backend, BackendError, LocalBackend},
+    backend::{Backend, BackendError, DraftModel, LocalBackend},
     generate::{Cancel, GenerateOptions, Generation},
     prompt::Prompt,
     sampling::Sampling,
     tokenizer::Tokenizer,
     LoadOptions,
 };
-use starling_infer::{cancel_on_interrupt, item_bar, Failure, StoreArgs};
+use starling_infer::{
+    cancel_on_interrupt, evaluate::model_label, item_bar, model_path, Failure, StoreArgs,
+};
 use starling_shards::{Pipeline, PipelineConfig};
 
 use crate::{
@@ -27,6 +29,9 @@ pub struct Args {
     /// Model of the store, or path of a GGUF file (may be repeated)
     #[arg(short, long, required = true)]
     model: Vec<String>,
+    /// Draft model with the tokenizer of the models, of the store or as a path; measured, too
+    #[arg(long, value_name = "MODEL")]
+    draft: Option<String>,
     /// Folder with the evaluation data; the contexts of HellaSwag are the prompts
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
@@ -50,7 +55,12 @@ pub struct Args {
     threads: usize,
 }
 
-/// Prints tokens a second with and without guesses, and their ratio on the same prompt.
+/// Tokens that are decoded after a change of the delay before anything is measured, so that the
+/// client knows the new times.
+const WARM_UP: usize = 16;
+
+/// Prints tokens a second without guesses, with prompt lookup and with a draft model, and the ratio
+/// to those without on the same prompt.
 pub fn run(store: &StoreArgs, output: &OutputArgs, args: Args) -> Result<(), Failure> {
     let cancel = cancel_on_interrupt()?;
     for name in &args.model {
@@ -70,9 +80,17 @@ pub fn run(store: &StoreArgs, output: &OutputArgs, args: Args) -> Result<(), Fai
             let backend = LocalBackend::new(source.label.clone(), pipeline, tokenizer)?;
             Ok::<_, Failure>(backend)
         };
+        let most = PipelineConfig::default().guesses;
+        let mut ways = vec![
+            Way::new("none", backend(0)?),
+            Way::new("lookup", backend(most)?),
+        ];
+        if let Some(draft) = &args.draft {
+            let draft = DraftModel::load(&model_path(store, draft)?, &options)?;
+            ways.push(Way::new("draft model", backend(most)?.with_draft(draft)?));
+        }
         let bench = Bench {
-            with: backend(PipelineConfig::default().guesses)?,
-            without: backend(0)?,
+            ways,
             source,
             swarm,
             args: &args,
@@ -83,30 +101,44 @@ pub fn run(store: &StoreArgs, output: &OutputArgs, args: Args) -> Result<(), Fai
     Ok(())
 }
 
+/// A way to guess tokens.
+struct Way {
+    name: &'static str,
+    backend: LocalBackend<Pipeline>,
+}
+
+impl Way {
+    fn new(name: &'static str, backend: LocalBackend<Pipeline>) -> Self {
+        Self { name, backend }
+    }
+}
+
 struct Bench<'a> {
     source: Source,
     swarm: Swarm,
-    with: LocalBackend<Pipeline>,
-    without: LocalBackend<Pipeline>,
+    /// The first way makes no guesses.
+    ways: Vec<Way>,
     args: &'a Args,
     cancel: &'a Cancel,
-}
-
-/// Both ways of one text.
-struct Pair {
-    with: Generation,
-    without: Generation,
-}
-
-impl Pair {
-    fn rates(&self) -> [f64; 2] {
-        [&self.without, &self.with].map(rate)
-    }
 }
 
 /// Tokens a second after the first one.
 fn rate(generation: &Generation) -> f64 {
     generation.tokens.len().saturating_sub(1) as f64 / generation.decode.as_secs_f64()
+}
+
+/// Tokens after the first one for each pass.
+fn a_pass(generation: &Generation) -> f64 {
+    let later = generation.tokens.len().saturating_sub(1);
+    later as f64 / generation.passes.max(1) as f64
+}
+
+/// The guesses of all texts and those that were right.
+fn right<'a>(generations: impl Iterator<Item = &'a Generation>) -> String {
+    let (right, all) = generations.fold((0, 0), |(right, all), generation| {
+        (right + generation.guessed_right, all + generation.guessed)
+    });
+    format!("{right} of {all}")
 }
 
 impl Bench<'_> {
@@ -121,52 +153,44 @@ impl Bench<'_> {
         );
         let mut table = Table::new(
             format!("guesses {}", self.source.label),
-            format!(
-                "{}: {} spans, {} tokens after each of {} prompts, with at most {} guesses a pass; \
-                 medians (least – most)",
-                self.source.label,
-                self.args.spans,
-                self.args.decode,
-                prompts.len(),
-                PipelineConfig::default().guesses,
-            ),
+            self.title(prompts.len()),
             &[
                 "temperature",
                 "added, ms",
-                "tokens/s without",
-                "with guesses",
-                "ratio",
+                "guesses by",
+                "tokens/s",
+                "ratio to none",
                 "tokens a pass",
+                "guesses right",
             ],
         );
         for &temperature in &self.args.temperatures {
             for &delay in &self.args.delays {
                 self.swarm.delay(delay);
-                let mut pairs = vec![];
+                if let Some(prompt) = prompts.first() {
+                    self.texts(prompt, temperature, 0, WARM_UP)?;
+                }
+                // For each prompt, the same text by each way.
+                let mut texts = vec![];
                 for (seed, prompt) in prompts.iter().enumerate() {
-                    pairs.push(self.pair(prompt, temperature, seed as u64)?);
+                    let decode = self.args.decode.into();
+                    texts.push(self.texts(prompt, temperature, seed as u64, decode)?);
                     bar.inc(1);
                 }
-                let of = |which: usize| {
-                    pairs
-                        .iter()
-                        .filter_map(move |p| p.rates().get(which).copied())
-                };
-                let ratio = pairs
-                    .iter()
-                    .map(|pair| rate(&pair.with) / rate(&pair.without));
-                let a_pass = |pair: &Pair| {
-                    let later = pair.with.tokens.len().saturating_sub(1);
-                    later as f64 / pair.with.passes.max(1) as f64
-                };
-                table.row([
-                    temperature.to_string(),
-                    delay.to_string(),
-                    spread(of(0), 1),
-                    spread(of(1), 1),
-                    spread(ratio, 2),
-                    spread(pairs.iter().map(a_pass), 2),
-                ]);
+                for (at, way) in self.ways.iter().enumerate() {
+                    let own = || texts.iter().filter_map(move |text| text.get(at));
+                    let none = texts.iter().filter_map(|text| text.first());
+                    let ratio = own().zip(none).map(|(own, none)| rate(own) / rate(none));
+                    table.row([
+                        temperature.to_string(),
+                        delay.to_string(),
+                        way.name.to_owned(),
+                        spread(own().map(rate), 1),
+                        spread(ratio, 2),
+                        spread(own().map(a_pass), 2),
+                        right(own()),
+                    ]);
+                }
             }
         }
         self.swarm.delay(0);
@@ -174,10 +198,31 @@ impl Bench<'_> {
         Ok(table)
     }
 
-    /// The same text both ways, in turns.
-    fn pair(&self, prompt: &str, temperature: f32, seed: u64) -> Result<Pair, Failure> {
+    fn title(&self, prompts: usize) -> String {
+        let draft = match &self.args.draft {
+            Some(draft) => format!(" and the draft model {}", model_label(draft)),
+            None => String::new(),
+        };
+        format!(
+            "{}: {} spans, {} tokens after each of {prompts} prompts, with at most {} guesses a \
+             pass{draft}; medians (least – most)",
+            self.source.label,
+            self.args.spans,
+            self.args.decode,
+            PipelineConfig::default().guesses,
+        )
+    }
+
+    /// The same text by each way, in turns.
+    fn texts(
+        &self,
+        prompt: &str,
+        temperature: f32,
+        seed: u64,
+        max_tokens: usize,
+    ) -> Result<Vec<Generation>, Failure> {
         let options = GenerateOptions {
-            max_tokens: self.args.decode.into(),
+            max_tokens,
             stop: vec![],
             sampling: Sampling {
                 temperature,
@@ -185,21 +230,20 @@ impl Bench<'_> {
                 ..Sampling::default()
             },
         };
-        let generate = |backend: &LocalBackend<Pipeline>| {
-            let prompt = Prompt::data(prompt);
-            let done = backend.generate(&prompt, &options, self.cancel, &mut |_| {})?;
-            match self.cancel.is_cancelled() {
-                true => Err(BackendError::Cancelled),
-                false => Ok(done),
+        let prompt = Prompt::data(prompt);
+        let mut texts: Vec<Generation> = vec![];
+        for way in &self.ways {
+            let done = way
+                .backend
+                .generate(&prompt, &options, self.cancel, &mut |_| {})?;
+            if self.cancel.is_cancelled() {
+                return Err(BackendError::Cancelled.into());
             }
-        };
-        let pair = Pair {
-            without: generate(&self.without)?,
-            with: generate(&self.with)?,
-        };
-        if pair.with.tokens != pair.without.tokens {
-            return Err("guesses changed a text".into());
+            if texts.first().is_some_and(|none| none.tokens != done.tokens) {
+                return Err(format!("guesses by {} changed a text", way.name).into());
+            }
+            texts.push(done);
         }
-        Ok(pair)
+        Ok(texts)
     }
 }

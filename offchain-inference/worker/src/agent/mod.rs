@@ -295,6 +295,8 @@ impl Agent {
             generated.tokens.len(),
             generated.decode,
         );
+        self.metrics
+            .guessed(name, generated.guessed, generated.guessed_right);
         if generated.finish == Finish::Cancelled && signals.is_cancelled() {
             return Err(Failure::Cancelled);
         }

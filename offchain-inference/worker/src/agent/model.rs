@@ -2,12 +2,17 @@
 
 //! A model, loaded on its first use and again after it failed.
 
-use std::{error::Error, fs, path::Path, sync::Arc};
+use std::{
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
 use starling_engine::{
     adapter::Adapter,
-    backend::{Backend, HttpBackend, HttpConfig, LocalBackend},
+    backend::{Backend, DraftModel, HttpBackend, HttpConfig, LocalBackend},
     config::Config as ModelConfig,
     gguf::Gguf,
     LoadOptions,
@@ -15,7 +20,7 @@ use starling_engine::{
 use starling_shards::{PipelineConfig, Service};
 
 use crate::{
-    config::{Config, Endpoint, Means, Primary, Sha256, Size, Source},
+    config::{Config, Draft, Endpoint, Means, Primary, Sha256, Size, Source},
     file::ModelFile,
 };
 
@@ -37,6 +42,9 @@ enum Place {
         file: ModelFile,
         pipeline: PipelineConfig,
         cache: Option<Size>,
+        draft: Option<Draft>,
+        /// Folder of the store, for the draft model.
+        store: Option<PathBuf>,
     },
     /// Behind an endpoint.
     Endpoint(Endpoint),
@@ -61,6 +69,8 @@ impl Specification {
                 file: shards.weights.file(config.store.as_deref()),
                 pipeline: config.shards.pipeline(shards.wire),
                 cache: shards.cache,
+                draft: shards.draft,
+                store: config.store.clone(),
             },
             Source::Endpoint(endpoint) => Place::Endpoint(endpoint),
         };
@@ -98,12 +108,20 @@ impl Specification {
                 file,
                 pipeline,
                 cache,
+                draft,
+                store,
             } => {
                 let service = shards.ok_or("this node does not use the layers of other nodes")?;
                 let model = file.id()?;
                 let connect = |ends| service.pipeline(model, ends, pipeline.clone());
                 let options = self.options(*cache);
                 let backend = LocalBackend::load_ends(&file.path()?, &options, connect);
+                let backend = backend.map_err(|error| error.to_string())?;
+                let Some(draft) = draft else {
+                    return Ok(Arc::new(backend));
+                };
+                let draft = self.draft(draft, store.clone())?;
+                let backend = backend.with_draft(draft);
                 Ok(Arc::new(backend.map_err(|error| error.to_string())?))
             },
             Place::Endpoint(endpoint) => {
@@ -112,6 +130,19 @@ impl Specification {
                 Ok(Arc::new(backend))
             },
         }
+    }
+
+    /// Loads a draft model; `store` is the folder of the store.
+    fn draft(&self, draft: &Draft, store: Option<PathBuf>) -> Result<DraftModel, String> {
+        let path = match draft.clone() {
+            Draft::File(path) => path,
+            Draft::Store(name) => {
+                let folder = store;
+                ModelFile::Store { name, folder }.path()?
+            },
+        };
+        let draft = DraftModel::load(&path, &self.options(None));
+        draft.map_err(|error| error.to_string())
     }
 
     fn options(&self, cache: Option<Size>) -> LoadOptions {

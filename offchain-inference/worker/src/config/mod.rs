@@ -28,7 +28,7 @@ use serde::{de, Deserialize, Deserializer};
 use starling_shards::wire::WireFormat;
 
 pub use accept::Accept;
-pub use model::{GenerationConfig, SamplingConfig, Weights};
+pub use model::{Draft, GenerationConfig, SamplingConfig, Weights};
 pub use primary::{Endpoint, File, Means, Patterns, Primary, Reply, Source, Store};
 pub use ranking::{ModelRanking, Ranking, Reference};
 pub use schema::schema;

@@ -36,6 +36,38 @@ pub enum Weights {
 
 by_key!(Weights, "path", "sha256", "of", "model");
 
+/// A draft model. Its file needs no hash: no draft changes a text.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+pub enum Draft {
+    /// A model of the store, by its name.
+    Store(String),
+    /// A GGUF file.
+    File(PathBuf),
+}
+
+impl From<String> for Draft {
+    fn from(name: String) -> Self {
+        let path = Path::new(&name);
+        let is_gguf = path
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+        if is_gguf || path.components().count() > 1 {
+            Self::File(name.into())
+        } else {
+            Self::Store(name)
+        }
+    }
+}
+
+impl Draft {
+    pub(super) fn relative_to(&mut self, folder: &Path) {
+        if let Self::File(path) = self {
+            *path = folder.join(&*path);
+        }
+    }
+}
+
 impl Weights {
     /// The name of the model, or of its file without the extension.
     pub fn name(&self) -> String {

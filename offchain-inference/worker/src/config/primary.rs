@@ -12,7 +12,7 @@ use starling_shards::wire::WireFormat;
 use super::{
     accept::Accept,
     by_key::by_key,
-    model::{stem, GenerationConfig, Weights},
+    model::{stem, Draft, GenerationConfig, Weights},
     schema,
     values::{Pattern, Sha256, Size, Time, True},
     wire_format,
@@ -113,6 +113,10 @@ pub struct Shards {
     pub wire: Option<WireFormat>,
     /// Memory for key-value caches.
     pub cache: Option<Size>,
+    /// Draft model with the same tokenizer, which this node computes: the name of a model of the
+    /// store, or the path of a GGUF file.
+    #[schemars(with = "Option<String>")]
+    pub draft: Option<Draft>,
     /// How the model answers.
     #[serde(flatten)]
     pub generation: GenerationConfig,
@@ -261,7 +265,12 @@ impl Primary {
         match &mut self.source {
             Source::Patterns(_) => {},
             Source::Store(store) => store.means.relative_to(folder),
-            Source::Shards(shards) => shards.weights.relative_to(folder),
+            Source::Shards(shards) => {
+                shards.weights.relative_to(folder);
+                if let Some(draft) = &mut shards.draft {
+                    draft.relative_to(folder);
+                }
+            },
             Source::File(file) => {
                 file.path = folder.join(&file.path);
                 file.means.relative_to(folder);

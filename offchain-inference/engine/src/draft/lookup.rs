@@ -1,11 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Guesses of the tokens to come, which one pass then verifies together.
-//!
-//! A pass over layers on other nodes takes a round trip, however few rows it has. Guessed tokens
-//! ride along: where the model draws the same tokens from their rows, those passes are saved. Where
-//! it draws another one, the rows after it are forgotten. The text is the same either way, token
-//! for token, because every token is drawn from the model's own logits (speculative decoding,
-//! Leviathan et al., arXiv 2211.17192, with the guesses of prompt lookup, Saxena 2023).
+//! Guesses by prompt lookup: a text often repeats what it said before (Saxena 2023).
 
 use crate::tokenizer::TokenId;
 
@@ -13,9 +7,9 @@ use crate::tokenizer::TokenId;
 const LONGEST: usize = 4;
 
 /// The tokens that followed the last earlier occurrence of the end of `tokens`, at most `most`. The
-/// longest end that occurs counts.
-pub(crate) fn lookup(tokens: &[TokenId], most: usize) -> &[TokenId] {
-    for length in (1..=LONGEST).rev() {
+/// longest end that occurs counts, if it has at least `least` tokens.
+pub(super) fn lookup(tokens: &[TokenId], least: usize, most: usize) -> &[TokenId] {
+    for length in (least.max(1)..=LONGEST).rev() {
         let Some((before, end)) = tokens.split_at_checked(tokens.len().saturating_sub(length))
         else {
             continue;
@@ -43,21 +37,28 @@ mod tests {
     #[test]
     fn what_followed_the_longest_end_is_guessed() {
         let tokens = [1, 2, 3, 9, 7, 3, 8, 1, 2, 3];
-        assert_eq!(lookup(&tokens, 2), [9, 7]);
-        assert_eq!(lookup(&tokens, 100), [9, 7, 3, 8, 1, 2, 3]);
-        assert_eq!(lookup(&tokens, 0), [0u32; 0]);
+        assert_eq!(lookup(&tokens, 1, 2), [9, 7]);
+        assert_eq!(lookup(&tokens, 1, 100), [9, 7, 3, 8, 1, 2, 3]);
+        assert_eq!(lookup(&tokens, 1, 0), [0u32; 0]);
     }
 
     #[test]
     fn the_last_occurrence_counts_and_may_touch_the_end() {
-        assert_eq!(lookup(&[5, 1, 5, 2, 5], 1), [2]);
-        assert_eq!(lookup(&[4, 4, 4], 3), [4]);
+        assert_eq!(lookup(&[5, 1, 5, 2, 5], 1, 1), [2]);
+        assert_eq!(lookup(&[4, 4, 4], 1, 3), [4]);
+    }
+
+    #[test]
+    fn an_end_that_is_too_short_does_not_count() {
+        let tokens = [1, 2, 3, 9, 7, 2, 3];
+        assert_eq!(lookup(&tokens, 2, 1), [9]);
+        assert_eq!(lookup(&tokens, 3, 1), [0u32; 0]);
     }
 
     #[test]
     fn a_text_without_repetition_gives_no_guess() {
-        assert_eq!(lookup(&[], 4), [0u32; 0]);
-        assert_eq!(lookup(&[1], 4), [0u32; 0]);
-        assert_eq!(lookup(&[1, 2, 3], 4), [0u32; 0]);
+        assert_eq!(lookup(&[], 1, 4), [0u32; 0]);
+        assert_eq!(lookup(&[1], 1, 4), [0u32; 0]);
+        assert_eq!(lookup(&[1, 2, 3], 1, 4), [0u32; 0]);
     }
 }
