@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The squared distance against exact arithmetic of big integers.
 
+// A panic fails the test.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used
+)]
+#![cfg(feature = "std")]
+
 use num_bigint::BigUint;
 use proptest::prelude::*;
 use rand_chacha::{

@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Bytes, layouts, chunks and signs: what two machines must agree on.
 
+// A panic fails the test.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used
+)]
+
 use codec::{Decode, Encode, MaxEncodedLen};
 use proptest::prelude::*;
 use starling_sketch::{

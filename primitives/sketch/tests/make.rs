@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Sketches of rows of floats.
+
+// A panic fails the test.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used
+)]
 #![cfg(feature = "std")]
 
 use proptest::prelude::*;

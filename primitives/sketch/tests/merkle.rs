@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Roots and paths over sketches.
 
+// A panic fails the test.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used
+)]
+
 use proptest::prelude::*;
 use starling_sketch::{
     merkle::{verify, BadPath, BadTree, Tree, MAX_LEAVES},
