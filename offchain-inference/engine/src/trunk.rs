@@ -27,6 +27,9 @@ pub trait Ends: Send + Sync {
     /// Dimensions and variants of the model.
     fn config(&self) -> &Config;
 
+    /// Every row behind the final norm, as the head takes it.
+    fn normed(&self, hidden: &Hidden) -> Result<Hidden>;
+
     /// Logits of every row: rows × vocabulary, row-major.
     fn logits(&self, hidden: &Hidden) -> Result<Vec<f32>>;
 
@@ -84,6 +87,10 @@ impl Sequence for Session {
 impl Ends for Model {
     fn config(&self) -> &Config {
         Model::config(self)
+    }
+
+    fn normed(&self, hidden: &Hidden) -> Result<Hidden> {
+        Model::normed(self, hidden)
     }
 
     fn logits(&self, hidden: &Hidden) -> Result<Vec<f32>> {

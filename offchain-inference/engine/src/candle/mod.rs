@@ -225,6 +225,14 @@ impl Ends for CandleModel {
         &self.0.config
     }
 
+    fn normed(&self, hidden: &Hidden) -> Result<Hidden> {
+        let config = &self.0.config;
+        let ends = self.end_weights("final norm")?;
+        hidden.check_width(config)?;
+        let rows = self.upload(hidden.as_slice())?;
+        self.download(&rms_norm(&rows, &ends.norm, config.norm_epsilon)?)
+    }
+
     fn logits(&self, hidden: &Hidden) -> Result<Vec<f32>> {
         let mut all = Vec::with_capacity(hidden.rows() * self.0.config.vocab);
         self.head(hidden, |logits, _| {

@@ -97,6 +97,17 @@ fn packed_and_expanded_weights_are_those_of_the_other_decoder() {
 }
 
 #[test]
+fn normed_rows_are_those_of_the_other_decoder() {
+    for fixture in both(GgmlDType::F32) {
+        let other = Model::load(&fixture.path, &options()).unwrap();
+        let hidden = other.session().extend(&tokens(40)).unwrap();
+        let expected = other.normed(&hidden).unwrap();
+        let normed = load(&fixture).normed(&hidden).unwrap();
+        assert_close(normed.as_slice(), expected.as_slice(), ROUNDING);
+    }
+}
+
+#[test]
 fn spans_in_a_row_equal_the_whole_model() {
     for fixture in both(GgmlDType::Q8_0) {
         let tokens = tokens(45);

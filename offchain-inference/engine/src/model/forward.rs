@@ -655,6 +655,19 @@ impl Head<'_> {
         normed
     }
 
+    /// The norms of the first rows of `workspace.hidden`: rows × width, at most `MAX_ROWS`.
+    pub fn normed(&self, workspace: &Workspace, out: &mut [f32]) {
+        let width = self.matrix.columns;
+        for (row, out) in out.chunks_exact_mut(width).take(MAX_ROWS).enumerate() {
+            // SAFETY: the workspace holds `MAX_ROWS` rows of the model's width, and `out` is one.
+            unsafe {
+                let hidden = workspace.hidden.as_ptr().add(row * width);
+                let (norm, out) = (self.norm.as_ptr(), out.as_mut_ptr());
+                (self.kernels.rms_norm)(hidden, norm, self.epsilon, out, width);
+            }
+        }
+    }
+
     /// Caps `n` logits of each of `rows` rows.
     unsafe fn cap(&self, logits: Shared, rows: usize, stride: usize, n: usize) {
         if let Some(cap) = self.cap {

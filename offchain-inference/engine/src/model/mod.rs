@@ -516,6 +516,22 @@ impl Model {
         Ok(states)
     }
 
+    /// Every row behind the final norm, as the head takes it.
+    pub fn normed(&self, hidden: &Hidden) -> Result<Hidden> {
+        let mut data = vec![0f32; hidden.data.len()];
+        let mut out = data.chunks_mut(MAX_ROWS * hidden.width);
+        self.head(hidden, |head, _, workspace, _, _| {
+            if let Some(out) = out.next() {
+                head.normed(workspace, out);
+            }
+            Ok(())
+        })?;
+        Ok(Hidden {
+            width: hidden.width,
+            data,
+        })
+    }
+
     /// Logits of every row: rows × vocabulary, row-major.
     pub fn logits(&self, hidden: &Hidden) -> Result<Vec<f32>> {
         let vocab = self.inner.config.vocab;

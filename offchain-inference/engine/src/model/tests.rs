@@ -73,6 +73,18 @@ pub(crate) mod plain {
         x.iter().zip(&w[0]).map(|(x, w)| x * scale * w).collect()
     }
 
+    /// Rows of hidden state behind the final norm, one after the other.
+    pub fn normed(gguf: &Gguf, rows: &[f32]) -> Vec<f64> {
+        let config = Config::from_gguf(gguf).unwrap();
+        let weights = matrix(gguf, "output_norm.weight");
+        rows.chunks_exact(config.width)
+            .flat_map(|row| {
+                let row: Vec<f64> = row.iter().map(|&x| x as f64).collect();
+                norm(&row, &weights, config.norm_epsilon)
+            })
+            .collect()
+    }
+
     /// Logits of every position.
     pub fn logits(gguf: &Gguf, tokens: &[u32]) -> Vec<Vec<f64>> {
         let c = Config::from_gguf(gguf).unwrap();
@@ -206,6 +218,26 @@ fn logits_are_those_of_plain_arithmetic() {
                     "{got} for {expected}"
                 );
             }
+        }
+    }
+}
+
+#[test]
+fn normed_rows_are_those_of_plain_arithmetic() {
+    for fixture in both(GgmlDType::F32) {
+        let model = load(&fixture);
+        let rows = model.session().extend(&tokens(40)).unwrap();
+        // More rows than one pass of the head takes.
+        let many = Hidden::new(rows.width, rows.data.repeat(MAX_ROWS / 40 + 1)).unwrap();
+        let normed = model.normed(&many).unwrap();
+        assert_eq!((normed.rows(), normed.width), (many.rows(), many.width));
+        let expected = plain::normed(&Gguf::open(&fixture.path).unwrap(), &many.data);
+        for (got, expected) in normed.data.iter().zip(expected) {
+            let error = (*got as f64 - expected).abs();
+            assert!(
+                error < 1e-4 * (1.0 + expected.abs()),
+                "{got} for {expected}"
+            );
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod injection;
 pub mod models;
 pub mod rank;
 mod recommend;
+pub mod sketches;
 pub mod tokenize;
 
 pub use starling_engine::generate::Cancel;

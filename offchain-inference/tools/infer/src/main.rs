@@ -3,7 +3,8 @@
 
 use clap::{Parser, Subcommand};
 use starling_infer::{
-    adapter, bench, evaluate, exit_code, generate, injection, models, rank, tokenize, StoreArgs,
+    adapter, bench, evaluate, exit_code, generate, injection, models, rank, sketches, tokenize,
+    StoreArgs,
 };
 use std::process::ExitCode;
 
@@ -34,6 +35,8 @@ enum Command {
     Rank(rank::Args),
     /// Record a ranker's scores of given responses as the reference for `rank --reference`.
     Calibrate(rank::CalibrateArgs),
+    /// Measure how far apart sketches of honest kernels and of cheats are, and set the thresholds.
+    CalibrateSketch(sketches::Args),
     /// Evaluate models and rankers on HellaSwag, LAMBADA and BIG-Bench Hard.
     Eval(evaluate::Args),
     /// Measure how far prompt injections move the rankers' scores.
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Generate(args) => generate::run(store, args),
         Command::Rank(args) => rank::run(store, args),
         Command::Calibrate(args) => rank::calibrate(store, args),
+        Command::CalibrateSketch(args) => sketches::run(store, args),
         Command::Eval(args) => evaluate::run(store, args),
         Command::Injection(args) => injection::run(store, args),
         Command::Bench(args) => bench::run(store, args),

@@ -12,6 +12,7 @@ use candle_core::{
     Device, Tensor,
 };
 use common::{GEMMA3, SMOLLM2};
+use starling_engine::InstructionSet;
 use std::{
     fs::File,
     io::Write,
@@ -161,6 +162,54 @@ fn models_are_compared_item_by_item() {
 }
 
 #[test]
+fn sketches_part_honest_kernels_from_cheats() {
+    common::model(SMOLLM2);
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (toml, json) = (file("profile.toml"), file("profile.json"));
+    let best = InstructionSet::best().to_string();
+    let calibrate = |more: &[&str]| {
+        let common = [
+            "calibrate-sketch",
+            "-m",
+            SMOLLM2,
+            "--prompts",
+            "-",
+            "--tokens",
+            "32",
+            "--instruction-sets",
+            &best,
+        ];
+        let prompts = "Tell a long story about a dragon.\nExplain how a bicycle works in detail.\n\
+                       Describe a day in the life of a baker.\n";
+        out(&starling_infer(&[&common[..], more].concat(), prompts))
+    };
+    let report = calibrate(&["--json", "--out", &json]);
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    // One pair of kernels, and five cheats beside each of the two.
+    assert_eq!(report["pairs"].as_array().unwrap().len(), 1 + 5 * 2);
+    for kind in ["answers", "distributions"] {
+        let of = |name: &str| report["profile"][kind][name].as_f64().unwrap();
+        assert!(of("honest_most") < of("accept") && of("accept") < of("reject"));
+        assert!(of("honest_most") < of("cheat_least"), "{kind}: {report}");
+    }
+    assert!(report["cost"]["share"].as_f64().unwrap() > 0.0);
+    let written = std::fs::read_to_string(&json).unwrap();
+    let written: serde_json::Value = serde_json::from_str(&written).unwrap();
+    assert_eq!(written, report["profile"]);
+
+    let table = calibrate(&["--out", &toml]);
+    assert!(table.contains("| cheat: the next prompt |"), "{table}");
+    let written: toml::Table = std::fs::read_to_string(&toml).unwrap().parse().unwrap();
+    // Every run finds the same.
+    let accept = written["answers"]["accept_squared"].as_integer();
+    assert_eq!(
+        accept,
+        report["profile"]["answers"]["accept_squared"].as_i64()
+    );
+}
+
+#[test]
 fn it_lists_and_describes_models() {
     common::model(SMOLLM2);
     let list = out(&starling_infer(&["models", "list"], ""));
@@ -181,6 +230,10 @@ fn failures_say_what_is_wrong() {
     assert!(failure(&["generate", "-m", SMOLLM2, " "], 1).contains("empty"));
     assert!(failure(&["rank", "-m", SMOLLM2, "-q", "x"], 2).contains("--response"));
     assert!(failure(&["eval", "-m", SMOLLM2, "--data", "/nowhere"], 1).contains("/nowhere"));
+    let calibrate = |option, value| ["calibrate-sketch", "-m", SMOLLM2, option, value];
+    assert!(failure(&calibrate("--prompts", "/nowhere"), 1).contains("/nowhere"));
+    assert!(failure(&calibrate("--tokens", "31"), 2).contains("32"));
+    assert!(failure(&calibrate("--instruction-sets", "mmx"), 2).contains("avx2"));
     assert!(failure(&["models", "fetch"], 2).contains("NAMES"));
     let on = |device| ["generate", "-m", SMOLLM2, "--device", device, "x"];
     assert!(failure(&on("tpu"), 2).contains("cuda:N"));

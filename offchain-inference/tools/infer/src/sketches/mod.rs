@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `starling-infer calibrate-sketch`: measures how far apart the sketches of honest kernels and of
+//! cheats are, and sets the thresholds between them.
+
+mod answers;
+mod prints;
+mod provers;
+mod report;
+mod toploc;
+
+use crate::{
+    common::{cancel_on_interrupt, item_bar, model_path, Failure, StoreArgs},
+    evaluate::model_label,
+};
+use answers::{generate, prompts, Answer, Cost};
+use indicatif::ProgressBar;
+use prints::Prints;
+use provers::{cheats, kernels, rows, Kernel};
+use report::{Comparison, Honest, Report};
+use starling_console::outln;
+use starling_engine::{
+    backend::{BackendError, LocalBackend},
+    generate::Cancel,
+    gguf::Gguf,
+    requantise, Device, Ends, Hidden, InstructionSet, LoadOptions, Trunk, WeightFormat,
+};
+use starling_models::sha256;
+use starling_sketch::{
+    signs::{answer_seed, Signs},
+    Hash,
+};
+use std::path::{Path, PathBuf};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// A model of the store by name, or the path of a GGUF file
+    #[arg(short, long)]
+    model: String,
+    /// File with a prompt on each line, - for standard input [default: built-in prompts]
+    #[arg(long, value_name = "FILE")]
+    prompts: Option<PathBuf>,
+    /// Most tokens of an answer. Answers of fewer than 32 tokens are left out
+    #[arg(
+        long,
+        default_value_t = 64,
+        value_parser = clap::value_parser!(u16).range(32..),
+        value_name = "N"
+    )]
+    tokens: u16,
+    /// Devices whose kernels are compared: cpu, candle, cuda:N
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_values_t = [Device::Cpu],
+        value_name = "DEVICE,…"
+    )]
+    devices: Vec<Device>,
+    /// Instruction sets of the device cpu [default: all that this CPU has]
+    #[arg(long, value_delimiter = ',', value_name = "SET,…")]
+    instruction_sets: Vec<InstructionSet>,
+    /// Threads of the device cpu; 0 means one for each core
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    threads: usize,
+    /// Print JSON instead of tables
+    #[arg(long)]
+    json: bool,
+    /// File to write the model's profile to: as JSON if its name ends in .json, else as TOML
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// The parts of a run that all provers share.
+struct Job<'a> {
+    answers: &'a [Answer],
+    /// The signs of distributions.
+    vocabulary: &'a Signs,
+    cancel: &'a Cancel,
+    bar: &'a ProgressBar,
+}
+
+impl Job<'_> {
+    /// The prints of all answers by a prover, who gives the hidden states of each by its number.
+    fn measure<E: Ends>(
+        &self,
+        ends: &E,
+        prover: &dyn Fn(usize, &Answer) -> Result<Hidden, Failure>,
+    ) -> Result<Prints, Failure> {
+        let mut prints = Prints::default();
+        for (number, answer) in self.answers.iter().enumerate() {
+            check(self.cancel)?;
+            let hidden = prover(number, answer)?;
+            prints.add(ends, &hidden, &answer.signs, self.vocabulary)?;
+            self.bar.inc(1);
+        }
+        Ok(prints)
+    }
+
+    /// The prints by a model that computes what it should.
+    fn whole<T: Trunk>(&self, backend: &LocalBackend<T>) -> Result<Prints, Failure> {
+        self.measure(backend.model(), &|_, answer| {
+            rows(backend, &answer.prompt, &answer.tokens)
+        })
+    }
+}
+
+fn check(cancel: &Cancel) -> Result<(), Failure> {
+    if cancel.is_cancelled() {
+        return Err(BackendError::Cancelled.into());
+    }
+    Ok(())
+}
+
+pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
+    let path = model_path(store, &args.model)?;
+    let prompts = prompts(args.prompts.as_deref())?;
+    let kernels = kernels(&args.devices, &args.instruction_sets, args.threads)?;
+    let cancel = cancel_on_interrupt()?;
+    let sha256 = sha256(&path)?;
+    let model = hash(&sha256).ok_or("the hash of the model is not one")?;
+    let options = LoadOptions {
+        threads: args.threads,
+        ..LoadOptions::default()
+    };
+    let backend = LocalBackend::load(&path, &options)?;
+    let label = model_label(&args.model);
+
+    let bar = item_bar(format!("{label}: answers"), prompts.len());
+    let mut cost = Cost::default();
+    let mut answers = vec![];
+    for (number, prompt) in (0u64..).zip(&prompts) {
+        check(&cancel)?;
+        let seed = answer_seed(&model, &number.to_le_bytes());
+        let most = args.tokens.into();
+        answers.extend(generate(&backend, prompt, most, number, &seed, &mut cost)?);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    if answers.len() < 2 {
+        return Err(
+            "fewer than two answers have 32 tokens; give prompts that ask for more text".into(),
+        );
+    }
+    // The draw of a case is fixed after the outputs are; here any will do.
+    let draw = answer_seed(&model, b"distributions");
+    let vocabulary = Signs::new(&draw, backend.model().config().vocab.try_into()?);
+    let cheats = cheats(&backend, &answers);
+
+    // Beside the kernels and the cheats there are the coarse weights.
+    let provers = kernels.len() + cheats.len() + 1;
+    let bar = item_bar(format!("{label}: sketches"), provers * answers.len());
+    let job = Job {
+        answers: &answers,
+        vocabulary: &vocabulary,
+        cancel: &cancel,
+        bar: &bar,
+    };
+    let mut honest: Vec<Honest> = vec![];
+    for kernel in &kernels {
+        let prints = by_kernel(&job, &path, kernel)?;
+        match honest.iter_mut().find(|known| known.prints == prints) {
+            Some(known) => known.kernels.push(kernel.to_string()),
+            None => honest.push(Honest {
+                kernels: vec![kernel.to_string()],
+                prints,
+            }),
+        }
+    }
+    let mut cheated = vec![];
+    for (label, prover) in &cheats {
+        cheated.push((label.clone(), job.measure(backend.model(), &**prover)?));
+    }
+    cheated.push((
+        "weights of 4 bits with a scale every 32 (Q4_0)".to_owned(),
+        job.whole(&coarse(&path, &options)?)?,
+    ));
+    bar.finish_and_clear();
+
+    let comparison = Comparison::of(&honest, &cheated)?;
+    let report = Report::new(
+        label, sha256, &prompts, &answers, &honest, comparison, &cost,
+    );
+    if args.json {
+        outln!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        outln!("{}", report.markdown());
+    }
+    if let Some(path) = &args.out {
+        let profile = report.profile(path)?;
+        std::fs::write(path, profile).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn by_kernel(job: &Job<'_>, path: &Path, kernel: &Kernel) -> Result<Prints, Failure> {
+    let options = kernel.options();
+    match kernel.device.of_candle()? {
+        None => job.whole(&LocalBackend::load(path, &options)?),
+        Some(device) => job.whole(&LocalBackend::load_on(&device, path, &options)?),
+    }
+}
+
+/// The model with cheaper weights, as a cheat might use.
+fn coarse(path: &Path, options: &LoadOptions) -> Result<LocalBackend, Failure> {
+    let folder = tempfile::tempdir()?;
+    let target = folder.path().join("coarse.gguf");
+    requantise(&Gguf::open(path)?, &target, WeightFormat::Q4_0)?;
+    Ok(LocalBackend::load(&target, options)?)
+}
+
+/// A SHA-256 from its hexadecimal digits.
+fn hash(hex: &str) -> Option<Hash> {
+    let mut hash = Hash::default();
+    if hex.len() != 2 * hash.len() {
+        return None;
+    }
+    for (byte, digits) in hash.iter_mut().zip(hex.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_read_from_its_digits() {
+        let mut golden = [0; 32];
+        golden[0] = 0xfe;
+        golden[31] = 0x0a;
+        let hex = format!("fe{}0a", "00".repeat(30));
+        assert_eq!(hash(&hex), Some(golden));
+        assert_eq!(hash(&hex[2..]), None);
+        assert_eq!(hash(&hex.replace('f', "g")), None);
+    }
+}
