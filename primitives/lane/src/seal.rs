@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A sealed value with shares that each member can verify.
+//!
+//! The value is encrypted under a key `k`. Each *split* divides `k` by Shamir, so that a quorum of
+//! shares opens it and `2f` do not. The seal has the same bytes for all members and may be passed
+//! on: it commits to `k`, has a *leaf* `H(share ‖ member)` for every share, a point `R = r·G`, and
+//! every share under `H(r·X)`, `X` the member's key.
+//!
+//! A member takes a seal whose shares for it fit their leaves. Whoever has a quorum of fitting
+//! shares of a split computes the polynomial, and from it all shares and all leaves again. Either
+//! all are equal and `k` fits, or the value is spoiled: for everybody, whichever quorum of shares
+//! it has. A member that got a bad share shows it by a [complaint](crate::complaint).
+//!
+//! Why several splits: shares that open a value after the full set must not add to shares that open
+//! it after a smaller set, nor those of one view to those of another. Otherwise liars read values
+//! though no set is fixed. `offchain-inference/lane` has the schedules.
+
+use alloc::vec::Vec;
+
+use chacha20poly1305::{
+    aead::{Aead, Payload},
+    KeyInit, XChaCha20Poly1305,
+};
+use codec::{Decode, DecodeWithMemTracking, Encode};
+use curve25519_dalek::{
+    ristretto::CompressedRistretto, traits::IsIdentity, RistrettoPoint, Scalar,
+};
+use scale_info::TypeInfo;
+
+use crate::{
+    complaint::Complaint,
+    hashing,
+    shamir::{self, Share},
+    Account, Committee, Hash, Member, Secret, Slot,
+};
+
+const KEY: &[u8] = b"starling/lane-key/1";
+const KEY_COMMITMENT: &[u8] = b"starling/lane-key-commitment/1";
+const COEFFICIENT: &[u8] = b"starling/lane-coefficient/1";
+const EPHEMERAL: &[u8] = b"starling/lane-ephemeral/1";
+const LEAF: &[u8] = b"starling/lane-leaf/1";
+const PAD: &[u8] = b"starling/lane-pad/1";
+const NONCE: &[u8] = b"starling/lane-nonce/1";
+const SEAL: &[u8] = b"starling/lane-seal/1";
+
+/// A point of Ristretto in its 32 bytes.
+pub type Point = [u8; 32];
+
+/// The secret with which a member decrypts its shares. It lives for one epoch.
+pub struct DecryptionKey(pub(crate) Scalar);
+
+impl DecryptionKey {
+    /// The key that follows from 64 fresh random bytes.
+    pub fn from_bytes(bytes: &[u8; 64]) -> Self {
+        Self(Scalar::from_bytes_mod_order_wide(bytes))
+    }
+
+    /// The public key, which others encrypt shares to.
+    pub fn public(&self) -> Point {
+        RistrettoPoint::mul_base(&self.0).compress().to_bytes()
+    }
+}
+
+/// The point of these bytes, if they are one and it is not the neutral one.
+pub fn decompress(point: &Point) -> Option<RistrettoPoint> {
+    CompressedRistretto(*point)
+        .decompress()
+        .filter(|point| !point.is_identity())
+}
+
+/// The shares of one polynomial: element `j` is for member `j`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub struct Split {
+    /// `H(share ‖ member)`.
+    pub leaves: Vec<Hash>,
+    /// The encrypted shares.
+    pub shares: Vec<Share>,
+}
+
+/// A sealed value.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub struct Seal {
+    /// The broadcast that it belongs to.
+    pub slot: Slot,
+    /// The account that sealed the value.
+    pub sealer: Account,
+    /// The value under `k`, with a tag.
+    pub ciphertext: Vec<u8>,
+    /// `H(slot ‖ sealer ‖ k)`.
+    pub commitment: Hash,
+    /// `R`.
+    pub ephemeral: Point,
+    /// The splits of `k`: one for each way in which a set can be fixed.
+    pub splits: Vec<Split>,
+}
+
+/// The reason why a value is spoiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spoiled {
+    /// The shares of the polynomial do not have the leaves of the seal.
+    Leaves,
+    /// The secret of the polynomial is not the key that the seal commits to.
+    Key,
+    /// The ciphertext does not open.
+    Ciphertext,
+}
+
+/// The reason why a value was not opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unopened {
+    /// Fewer than a quorum of members have given a fitting share.
+    TooFew,
+    /// The value is spoiled.
+    Spoiled(Spoiled),
+}
+
+/// An opened value, and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// `k`.
+    pub key: Secret,
+    /// The value.
+    pub value: Vec<u8>,
+}
+
+impl Seal {
+    /// Seals a value for members with these keys, in the order of draws. `secret` has 32 fresh
+    /// random bytes, from which everything follows: the same secret gives the same seal, byte for
+    /// byte, and must never seal another value.
+    ///
+    /// `None` if the number of keys does not fit the committee, or one of them is no point.
+    pub fn new(
+        committee: Committee,
+        slot: Slot,
+        sealer: Account,
+        keys: &[Point],
+        splits: u8,
+        secret: &Secret,
+        value: &[u8],
+    ) -> Option<Self> {
+        if keys.len() != usize::from(committee.n()) {
+            return None;
+        }
+        let points: Vec<RistrettoPoint> = keys.iter().map(decompress).collect::<Option<_>>()?;
+        let key = hashing::hash(&(KEY, slot, sealer, secret));
+        let scalar =
+            Scalar::from_bytes_mod_order_wide(&hashing::wide(&(EPHEMERAL, slot, sealer, secret)));
+        let ephemeral = RistrettoPoint::mul_base(&scalar).compress().to_bytes();
+        let shared: Vec<Point> = points
+            .iter()
+            .map(|point| (point * scalar).compress().to_bytes())
+            .collect();
+        let mut seal = Self {
+            slot,
+            sealer,
+            ciphertext: Vec::new(),
+            commitment: key_commitment(&slot, &sealer, &key),
+            ephemeral,
+            splits: Vec::new(),
+        };
+        for split in 0..splits {
+            let polynomial = polynomial(committee, &slot, &sealer, secret, split, key);
+            let mut leaves = Vec::new();
+            let mut shares = Vec::new();
+            for (member, shared) in committee.members().zip(&shared) {
+                let share = shamir::evaluate(&polynomial, shamir::point(member));
+                leaves.push(seal.leaf(split, member, &share));
+                shares.push(xor(share, seal.pad(split, member, shared)));
+            }
+            seal.splits.push(Split { leaves, shares });
+        }
+        seal.ciphertext = cipher(&key)
+            .encrypt(&seal.nonce().into(), seal.payload(value))
+            .ok()?;
+        Some(seal)
+    }
+
+    /// The name of this seal, which echoes and sets use.
+    pub fn hash(&self) -> Hash {
+        hashing::hash(&(SEAL, self))
+    }
+
+    /// Whether the seal has the form of one of this committee: `splits` splits with a share for
+    /// each member, and a point. Everybody sees that alike.
+    pub fn is_well_formed(&self, committee: Committee, splits: u8) -> bool {
+        let n = usize::from(committee.n());
+        self.splits.len() == usize::from(splits)
+            && self
+                .splits
+                .iter()
+                .all(|split| split.leaves.len() == n && split.shares.len() == n)
+            && decompress(&self.ephemeral).is_some()
+    }
+
+    /// The shares of a member, one a split; a complaint if one of them does not fit its leaf.
+    ///
+    /// `None` if the seal is not well formed.
+    pub fn own_shares(
+        &self,
+        member: Member,
+        key: &DecryptionKey,
+    ) -> Option<Result<Vec<Share>, Complaint>> {
+        let shared = decompress(&self.ephemeral)? * key.0;
+        let shares = self.decrypt(member, &shared.compress().to_bytes())?;
+        if self.fit(member, &shares) {
+            return Some(Ok(shares));
+        }
+        Complaint::new(self, member, key).map(Err)
+    }
+
+    /// The shares of a member by `r·X`, one a split.
+    pub fn decrypt(&self, member: Member, shared: &Point) -> Option<Vec<Share>> {
+        (0..=u8::MAX)
+            .zip(&self.splits)
+            .map(|(index, split)| {
+                let encrypted = split.shares.get(usize::from(member))?;
+                Some(xor(*encrypted, self.pad(index, member, shared)))
+            })
+            .collect()
+    }
+
+    /// Whether these shares of a member, one a split, fit their leaves.
+    pub fn fit(&self, member: Member, shares: &[Share]) -> bool {
+        shares.len() == self.splits.len()
+            && (0..=u8::MAX)
+                .zip(shares)
+                .all(|(split, share)| self.fits(split, member, share))
+    }
+
+    /// Whether a share of a member fits its leaf.
+    pub fn fits(&self, split: u8, member: Member, share: &Share) -> bool {
+        self.splits
+            .get(usize::from(split))
+            .and_then(|split| split.leaves.get(usize::from(member)))
+            .is_some_and(|leaf| *leaf == self.leaf(split, member, share))
+    }
+
+    /// Opens the value by shares of one split. Shares that do not fit are left out, and so is the
+    /// second one of a member.
+    pub fn open(
+        &self,
+        committee: Committee,
+        split: u8,
+        shares: &[(Member, Share)],
+    ) -> Result<Opened, Unopened> {
+        let quorum = usize::from(committee.quorum());
+        let mut fitting: Vec<(Member, Share)> = Vec::new();
+        for (member, share) in shares {
+            let known = fitting.iter().any(|(other, _)| other == member);
+            if fitting.len() < quorum && !known && self.fits(split, *member, share) {
+                fitting.push((*member, *share));
+            }
+        }
+        if fitting.len() < quorum {
+            return Err(Unopened::TooFew);
+        }
+        self.open_by(committee, split, &fitting)
+            .map_err(Unopened::Spoiled)
+    }
+
+    /// Opens the value by the polynomial through these shares.
+    fn open_by(
+        &self,
+        committee: Committee,
+        split: u8,
+        shares: &[(Member, Share)],
+    ) -> Result<Opened, Spoiled> {
+        let all_fit = committee.members().all(|member| {
+            shamir::interpolate(shares, shamir::point(member))
+                .is_some_and(|share| self.fits(split, member, &share))
+        });
+        if !all_fit {
+            return Err(Spoiled::Leaves);
+        }
+        let key = shamir::interpolate(shares, 0).ok_or(Spoiled::Leaves)?;
+        let value = self.open_with(&key)?;
+        Ok(Opened { key, value })
+    }
+
+    /// Opens the value with its key: by whoever knows the key from elsewhere, such as a transcript.
+    pub fn open_with(&self, key: &Secret) -> Result<Vec<u8>, Spoiled> {
+        if key_commitment(&self.slot, &self.sealer, key) != self.commitment {
+            return Err(Spoiled::Key);
+        }
+        cipher(key)
+            .decrypt(&self.nonce().into(), self.payload(&self.ciphertext))
+            .map_err(|_| Spoiled::Ciphertext)
+    }
+
+    fn leaf(&self, split: u8, member: Member, share: &Share) -> Hash {
+        hashing::hash(&(LEAF, self.slot, self.sealer, split, share, member))
+    }
+
+    fn pad(&self, split: u8, member: Member, shared: &Point) -> Share {
+        hashing::hash(&(
+            PAD,
+            self.slot,
+            self.sealer,
+            split,
+            member,
+            self.ephemeral,
+            shared,
+        ))
+    }
+
+    /// A key seals only one value, so the nonce need not be random.
+    fn nonce(&self) -> [u8; 24] {
+        let hash = hashing::hash(&(NONCE, self.slot, self.sealer));
+        let mut nonce = [0; 24];
+        for (to, from) in nonce.iter_mut().zip(hash) {
+            *to = from;
+        }
+        nonce
+    }
+
+    /// What the cipher takes: the commitment to the key is associated, and binds slot and sealer.
+    fn payload<'a>(&'a self, text: &'a [u8]) -> Payload<'a, 'a> {
+        Payload {
+            msg: text,
+            aad: &self.commitment,
+        }
+    }
+}
+
+/// `H(slot ‖ sealer ‖ k)`.
+fn key_commitment(slot: &Slot, sealer: &Account, key: &Secret) -> Hash {
+    hashing::hash(&(KEY_COMMITMENT, slot, sealer, key))
+}
+
+fn cipher(key: &Secret) -> XChaCha20Poly1305 {
+    XChaCha20Poly1305::new(key.into())
+}
+
+/// The coefficients of a split: `key`, and `quorum − 1` secrets.
+fn polynomial(
+    committee: Committee,
+    slot: &Slot,
+    sealer: &Account,
+    secret: &Secret,
+    split: u8,
+    key: Secret,
+) -> Vec<Secret> {
+    let others = (1..committee.quorum())
+        .map(|power| hashing::hash(&(COEFFICIENT, slot, sealer, split, power, secret)));
+    core::iter::once(key).chain(others).collect()
+}
+
+fn xor(mut share: Share, pad: Share) -> Share {
+    for (to, from) in share.iter_mut().zip(pad) {
+        *to ^= from;
+    }
+    share
+}
