@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The set that follows from what a quorum has said.
+//!
+//! 1. If echoes carry sets of earlier views, it is that of the highest view. Two of one view show
+//!    that its collector signed two, and there is no set.
+//! 2. Otherwise, if somebody has opened a full set, it is that. Two full sets show that somebody
+//!    sealed twice: [`Ties`] says what follows.
+//! 3. Otherwise it is the union of all seals named, without the seals that a member complains of
+//!    and without the members that sealed twice.
+//!
+//! The order of 1 and 2 matters. A quorum that opened a set shares an honest member with every
+//! quorum of echoes. If this member has opened the full set before that set, the set must count.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use starling_lane_primitives::{
+    messages::{Named, Way},
+    Committee, Member,
+};
+
+use crate::{
+    cipher::Cipher,
+    contents::Contents,
+    message::{Carried, Echo, Set, Signed, Word},
+    rules::{Rules, Ties},
+};
+
+/// A broadcast, as far as a set needs it.
+#[derive(Clone, Copy)]
+pub struct Frame<'a, C: Cipher> {
+    /// The sizes of the committee.
+    pub committee: Committee,
+    /// The number of the request, which draws the collectors.
+    pub seq: u32,
+    /// The members that may seal.
+    pub sealers: &'a BTreeSet<Member>,
+    /// The rules.
+    pub rules: Rules,
+    /// The seals that are known by name.
+    pub known: &'a BTreeMap<Named, Option<C::Seal>>,
+    /// Judges complaints.
+    pub cipher: &'a C,
+}
+
+/// The reason why there is no set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Fewer than a quorum of members have said anything that counts.
+    TooFew,
+    /// Echoes carry two sets of one view, or two full sets were opened.
+    Tie,
+    /// A word or a carried set breaks a rule.
+    Invalid,
+}
+
+impl<C: Cipher> Frame<'_, C> {
+    /// The least number of seals and passes that an echo names.
+    pub fn least(&self) -> usize {
+        let missing = usize::from(self.committee.n().saturating_sub(self.committee.quorum()));
+        self.sealers.len().saturating_sub(missing)
+    }
+
+    /// Whether the contents are a seal or a pass of every sealer.
+    pub fn is_full(&self, set: &Contents) -> bool {
+        set.len() == self.sealers.len() && set.members() == *self.sealers
+    }
+
+    /// Whether a set follows from its words, and is signed by the collector of its view.
+    pub fn is_valid(&self, set: &Signed<Set<C::Piece>>) -> bool {
+        let Set {
+            view,
+            set: contents,
+            words,
+        } = &set.body;
+        let speakers: BTreeSet<Member> = words.iter().map(Word::by).collect();
+        *view <= self.rules.last_view
+            && set.by == self.signer(*view)
+            && speakers.len() == words.len()
+            && self.fix(*view, words).as_ref() == Ok(contents)
+    }
+
+    /// The collector of a view.
+    pub fn signer(&self, view: u8) -> Member {
+        self.committee.collector(self.seq, view)
+    }
+
+    /// The set of a view that follows from these words.
+    pub fn fix(&self, view: u8, words: &[Word<C::Piece>]) -> Result<Contents, Refused> {
+        let culprits = match self.rules.ties {
+            Ties::NoSet => BTreeSet::new(),
+            Ties::Culprits => culprits(words),
+        };
+        let mut words: Vec<&Word<C::Piece>> = words.iter().collect();
+        words.retain(|word| !culprits.contains(&word.by()));
+        let quorum = usize::from(self.committee.quorum());
+        if words.len() < quorum {
+            return Err(Refused::TooFew);
+        }
+        if !words.iter().all(|word| self.counts(view, word)) {
+            return Err(Refused::Invalid);
+        }
+        if let Some(carried) = carried(&words)? {
+            return Ok(carried);
+        }
+        let mut openers: BTreeMap<&Contents, usize> = BTreeMap::new();
+        for set in words.iter().filter_map(|word| full_set(word)) {
+            let count = openers.entry(set).or_default();
+            *count = count.saturating_add(1);
+        }
+        let most = openers.iter().max_by_key(|(_, count)| **count);
+        let Some((set, count)) = most else {
+            return Ok(self.union(&words, &culprits));
+        };
+        let all_but = words.len().saturating_sub(culprits.len());
+        if openers.len() == 1 || (!culprits.is_empty() && *count >= all_but) {
+            return Ok((*set).clone());
+        }
+        if *count <= culprits.len() {
+            return Ok(self.union(&words, &culprits));
+        }
+        Err(Refused::Tie)
+    }
+
+    /// Whether a word counts in a view.
+    pub fn counts(&self, view: u8, word: &Word<C::Piece>) -> bool {
+        match word {
+            Word::Open(open) => {
+                view == 0 && open.body.way == Way::Full && self.is_full(&open.body.set)
+            },
+            Word::Echo(echo) => echo.body.view == view && self.is_echo(&echo.body),
+        }
+    }
+
+    fn is_echo(&self, echo: &Echo<C::Piece>) -> bool {
+        let members = echo.named.members();
+        let carried = match &echo.opened {
+            None => true,
+            Some(Carried::Full(set)) => self.is_full(set),
+            Some(Carried::Set(set)) => set.body.view < echo.view && self.is_valid(set),
+        };
+        // Who has opened a set has said more by it than by names.
+        let enough = echo.opened.is_some() || members.len() >= self.least();
+        carried && enough && members.is_subset(self.sealers)
+    }
+
+    fn union(&self, words: &[&Word<C::Piece>], culprits: &BTreeSet<Member>) -> Contents {
+        let echoes = || {
+            words.iter().filter_map(|word| match word {
+                Word::Echo(echo) => Some(echo),
+                Word::Open(_) => None,
+            })
+        };
+        let bad: BTreeSet<&Named> = echoes()
+            .flat_map(|echo| {
+                let justified = |complaint: &&(Named, C::Piece)| {
+                    let (named, piece) = complaint;
+                    self.known.get(named).is_some_and(|seal| {
+                        seal.as_ref()
+                            .is_some_and(|seal| self.cipher.complains(seal, echo.by, piece))
+                    })
+                };
+                echo.body.complaints.iter().filter(justified)
+            })
+            .map(|(named, _)| named)
+            .collect();
+        let named: BTreeSet<&Named> = echoes().flat_map(|echo| echo.body.named.iter()).collect();
+        let mut count: BTreeMap<Member, u32> = BTreeMap::new();
+        for named in &named {
+            let count = count.entry(named.member).or_default();
+            *count = count.saturating_add(1);
+        }
+        named
+            .into_iter()
+            .filter(|named| !bad.contains(named) && count.get(&named.member) == Some(&1))
+            .filter(|named| !culprits.contains(&named.member))
+            .copied()
+            .collect()
+    }
+}
+
+/// The set of the highest view that echoes carry. Two of one view are a tie.
+fn carried<Piece>(words: &[&Word<Piece>]) -> Result<Option<Contents>, Refused> {
+    let carried: BTreeSet<(u8, &Contents)> = words
+        .iter()
+        .filter_map(|word| match word {
+            Word::Echo(echo) => match &echo.body.opened {
+                Some(Carried::Set(set)) => Some((set.body.view, &set.body.set)),
+                _ => None,
+            },
+            Word::Open(_) => None,
+        })
+        .collect();
+    let Some((highest, set)) = carried.last() else {
+        return Ok(None);
+    };
+    let of_highest = carried.iter().filter(|(view, _)| view == highest);
+    if of_highest.count() > 1 {
+        return Err(Refused::Tie);
+    }
+    Ok(Some((*set).clone()))
+}
+
+/// The members that have sealed twice, by these words.
+fn culprits<Piece>(words: &[Word<Piece>]) -> BTreeSet<Member> {
+    let mut names: BTreeMap<Member, BTreeSet<&Named>> = BTreeMap::new();
+    for word in words {
+        let named = match word {
+            Word::Echo(echo) => Some(&echo.body.named),
+            Word::Open(_) => None,
+        };
+        let sets = named.into_iter().chain(full_set(word));
+        for one in sets.flat_map(Contents::iter) {
+            names.entry(one.member).or_default().insert(one);
+        }
+    }
+    let twice = names.into_iter().filter(|(_, names)| names.len() > 1);
+    twice.map(|(member, _)| member).collect()
+}
+
+/// The full set that a member has opened, by its word.
+fn full_set<Piece>(word: &Word<Piece>) -> Option<&Contents> {
+    match word {
+        Word::Open(open) => Some(&open.body.set),
+        Word::Echo(echo) => match &echo.body.opened {
+            Some(Carried::Full(set)) => Some(set),
+            _ => None,
+        },
+    }
+}
