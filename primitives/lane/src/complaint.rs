@@ -6,12 +6,13 @@
 //! whether they fit their leaves. The proof tells nothing else of the member's key.
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
-use curve25519_dalek::{RistrettoPoint, Scalar};
+use curve25519_dalek::Scalar;
 use scale_info::TypeInfo;
 
 use crate::{
+    curve::{self, decompress, DecryptionKey, Point},
     hashing,
-    seal::{decompress, DecryptionKey, Point, Seal},
+    seal::Seal,
     Member,
 };
 
@@ -48,17 +49,14 @@ impl Complaint {
     pub fn new(seal: &Seal, member: Member, key: &DecryptionKey) -> Option<Self> {
         let ephemeral = decompress(&seal.ephemeral)?;
         let public = key.public();
-        let shared = (ephemeral * key.0).compress().to_bytes();
+        let shared = curve::times(&ephemeral, &key.0);
         // A nonce by hash repeats only where everything else does.
         let secret = key.0.to_bytes();
         let wide = hashing::wide(&(NONCE, secret, seal.hash(), member));
         let nonce = Scalar::from_bytes_mod_order_wide(&wide);
-        let commitments = [
-            RistrettoPoint::mul_base(&nonce).compress().to_bytes(),
-            (ephemeral * nonce).compress().to_bytes(),
-        ];
+        let commitments = [curve::base(&nonce), curve::times(&ephemeral, &nonce)];
         let challenge = challenge(seal, member, &public, &shared, &commitments);
-        let response = nonce + challenge * key.0;
+        let response = curve::respond(&nonce, &challenge, &key.0);
         Some(Self {
             member,
             shared,
@@ -88,11 +86,12 @@ impl Complaint {
         let challenge = scalar(&self.challenge)?;
         let response = scalar(&self.response)?;
         let shared = decompress(&self.shared)?;
-        let [first, second] = [
-            RistrettoPoint::mul_base(&response) - decompress(public)? * challenge,
-            decompress(&seal.ephemeral)? * response - shared * challenge,
-        ];
-        Some([first.compress().to_bytes(), second.compress().to_bytes()])
+        let ephemeral = decompress(&seal.ephemeral)?;
+        let public = decompress(public)?;
+        Some([
+            curve::commit(&response, None, &challenge, &public),
+            curve::commit(&response, Some(&ephemeral), &challenge, &shared),
+        ])
     }
 }
 

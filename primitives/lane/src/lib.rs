@@ -24,6 +24,7 @@ extern crate alloc;
 pub mod checkpoint;
 pub mod committee;
 pub mod complaint;
+mod curve;
 pub mod gf256;
 pub mod hashing;
 pub mod messages;

@@ -22,17 +22,18 @@ use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305,
 };
 use codec::{Decode, DecodeWithMemTracking, Encode};
-use curve25519_dalek::{
-    ristretto::CompressedRistretto, traits::IsIdentity, RistrettoPoint, Scalar,
-};
+use curve25519_dalek::Scalar;
 use scale_info::TypeInfo;
 
 use crate::{
     complaint::Complaint,
+    curve::{self, decompress},
     hashing,
     shamir::{self, Share},
     Account, Committee, Hash, Member, Secret, Slot,
 };
+
+pub use crate::curve::{DecryptionKey, Point};
 
 const KEY: &[u8] = b"starling/lane-key/1";
 const KEY_COMMITMENT: &[u8] = b"starling/lane-key-commitment/1";
@@ -42,31 +43,6 @@ const LEAF: &[u8] = b"starling/lane-leaf/1";
 const PAD: &[u8] = b"starling/lane-pad/1";
 const NONCE: &[u8] = b"starling/lane-nonce/1";
 const SEAL: &[u8] = b"starling/lane-seal/1";
-
-/// A point of Ristretto in its 32 bytes.
-pub type Point = [u8; 32];
-
-/// The secret with which a member decrypts its shares. It lives for one epoch.
-pub struct DecryptionKey(pub(crate) Scalar);
-
-impl DecryptionKey {
-    /// The key that follows from 64 fresh random bytes.
-    pub fn from_bytes(bytes: &[u8; 64]) -> Self {
-        Self(Scalar::from_bytes_mod_order_wide(bytes))
-    }
-
-    /// The public key, which others encrypt shares to.
-    pub fn public(&self) -> Point {
-        RistrettoPoint::mul_base(&self.0).compress().to_bytes()
-    }
-}
-
-/// The point of these bytes, if they are one and it is not the neutral one.
-pub fn decompress(point: &Point) -> Option<RistrettoPoint> {
-    CompressedRistretto(*point)
-        .decompress()
-        .filter(|point| !point.is_identity())
-}
 
 /// The shares of one polynomial: element `j` is for member `j`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
@@ -141,14 +117,14 @@ impl Seal {
         if keys.len() != usize::from(committee.n()) {
             return None;
         }
-        let points: Vec<RistrettoPoint> = keys.iter().map(decompress).collect::<Option<_>>()?;
+        let points: Vec<_> = keys.iter().map(decompress).collect::<Option<_>>()?;
         let key = hashing::hash(&(KEY, slot, sealer, secret));
         let scalar =
             Scalar::from_bytes_mod_order_wide(&hashing::wide(&(EPHEMERAL, slot, sealer, secret)));
-        let ephemeral = RistrettoPoint::mul_base(&scalar).compress().to_bytes();
+        let ephemeral = curve::base(&scalar);
         let shared: Vec<Point> = points
             .iter()
-            .map(|point| (point * scalar).compress().to_bytes())
+            .map(|point| curve::times(point, &scalar))
             .collect();
         let mut seal = Self {
             slot,
@@ -200,8 +176,8 @@ impl Seal {
         member: Member,
         key: &DecryptionKey,
     ) -> Option<Result<Vec<Share>, Complaint>> {
-        let shared = decompress(&self.ephemeral)? * key.0;
-        let shares = self.decrypt(member, &shared.compress().to_bytes())?;
+        let shared = curve::times(&decompress(&self.ephemeral)?, &key.0);
+        let shares = self.decrypt(member, &shared)?;
         if self.fit(member, &shares) {
             return Some(Ok(shares));
         }
