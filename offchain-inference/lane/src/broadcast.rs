@@ -6,8 +6,9 @@
 //! returns what is to be done. It never opens a value: when it is [settled](Action::Settled), the
 //! pieces of a quorum are there.
 //!
-//! A member is *settled* as soon as it has the opens of a quorum for one set, fixed in one way.
-//! From then on it follows no other set. With at most `f` liars all that settle have the same set.
+//! A member is *settled* as soon as it has [enough](Committee::opens) opens of one set, fixed in
+//! one way. From then on it follows no other set. With at most `f` liars all that settle have the
+//! same set.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,10 +17,7 @@ use std::{
     sync::Arc,
 };
 
-use starling_lane_primitives::{
-    messages::{Named, Way},
-    Committee, Member,
-};
+use starling_lane_primitives::{messages::Named, Committee, Member, Way};
 
 use crate::{
     cipher::{Cipher, Own},
@@ -69,7 +67,7 @@ pub enum Action<C: Cipher> {
     Broadcast(Message<C>),
     /// Give [`Event::Wake`] at this time, whatever was asked for before.
     WakeAt(Time),
-    /// The set is fixed, and a quorum has opened it.
+    /// The set is fixed, and enough members have opened it.
     Settled(Settled<C>),
     /// A member has signed two things of which it may sign one.
     Accuse(Member, Offence),
@@ -88,16 +86,16 @@ pub enum Offence {
     TwoVotes,
 }
 
-/// A set that a quorum has opened.
+/// A set that enough members have opened.
 #[derive(Debug)]
 pub struct Settled<C: Cipher> {
     /// The set.
     pub set: Contents,
-    /// The split by which it was opened.
-    pub split: u8,
+    /// The way in which it was fixed.
+    pub way: Way,
     /// Its seals.
     pub seals: Vec<(Member, C::Seal)>,
-    /// The opens of a quorum.
+    /// The opens.
     pub opens: Vec<Arc<Signed<Open<C::Piece>>>>,
 }
 
@@ -105,7 +103,7 @@ impl<C: Cipher> Clone for Settled<C> {
     fn clone(&self) -> Self {
         Self {
             set: self.set.clone(),
-            split: self.split,
+            way: self.way,
             seals: self.seals.clone(),
             opens: self.opens.clone(),
         }
@@ -136,8 +134,8 @@ pub struct Broadcast<C: Cipher> {
     opened: Opened<C>,
     /// Echoes of the views that this member collects.
     echoes: Echoes<C>,
-    /// Opens, by split, set and member.
-    opens: BTreeMap<(u8, Contents), Opens<C>>,
+    /// Opens, by way, set and member.
+    opens: BTreeMap<(Way, Contents), Opens<C>>,
     /// The first set of each view, and whether it was followed.
     sets: BTreeMap<u8, Arc<Signed<Set<C::Piece>>>>,
     /// Sets that cannot be judged yet, since a seal that they name is missing.
@@ -221,7 +219,7 @@ impl<C: Cipher> Broadcast<C> {
         actions
     }
 
-    /// The set that a quorum has opened.
+    /// The set that enough members have opened.
     pub fn settled(&self) -> Option<&Settled<C>> {
         self.settled.as_ref()
     }
@@ -256,7 +254,7 @@ impl<C: Cipher> Broadcast<C> {
             None => self.enough.map(|_| 0),
             Some(view) => view.checked_add(1),
         }
-        .filter(|view| *view <= self.setting.rules.last_view)
+        .filter(|view| *view < self.setting.rules.views)
     }
 
     /// The member's own echo of a view that it collects.
@@ -313,7 +311,7 @@ impl<C: Cipher> Broadcast<C> {
         if !self.setting.sealers.contains(&value.by) || self.known.contains_key(&named) {
             return;
         }
-        let malformed = |seal: &C::Seal| self.cipher.own(seal, 0) == Own::Malformed;
+        let malformed = |seal: &C::Seal| self.cipher.own(seal, Way::Full) == Own::Malformed;
         if value.body.as_ref().is_some_and(malformed) {
             return;
         }
@@ -321,7 +319,7 @@ impl<C: Cipher> Broadcast<C> {
         // Two show the offence, and more would fill the memory. A set may still need one: that is
         // asked for, and there are as many as views.
         let others = others.count();
-        if others > usize::from(self.setting.rules.last_view).saturating_add(2) {
+        if others > usize::from(self.setting.rules.views).saturating_add(1) {
             return;
         }
         if others > 0 {
@@ -351,31 +349,39 @@ impl<C: Cipher> Broadcast<C> {
             .filter(|named| self.complaint(named).is_none())
             .copied()
             .collect();
-        if self.frame().is_full(&good) {
+        if self.can_settle_in_full() && self.frame().is_full(&good) {
             self.publish(now, Way::Full, Carried::Full(good), actions);
             return;
         }
-        if self.enough.is_none() && good.members().len() >= self.frame().least() {
+        let is_enough = good.members().len() >= self.frame().least();
+        if self.enough.is_none() && is_enough {
             self.enough = Some(now);
             let from = now.max(self.setting.deadline);
             actions.push(Action::WakeAt(
                 from.saturating_add(self.setting.timing.patience()),
             ));
         }
+        let heard: BTreeSet<Member> = self.heard.iter().map(|named| named.member).collect();
+        if is_enough && heard == self.setting.sealers {
+            // Somebody sealed twice or badly, or too few may seal: nobody is left to wait for.
+            actions.push(Action::WakeAt(now));
+        }
+    }
+
+    /// Whether enough members for a full set have a part in this broadcast. Those who sealed no
+    /// response would have to open scores.
+    fn can_settle_in_full(&self) -> bool {
+        let enough = self.setting.committee.opens(Way::Full);
+        self.setting.sealers.len() >= enough.into()
     }
 
     /// The complaint of this member about a seal.
     fn complaint(&self, named: &Named) -> Option<C::Piece> {
         let seal = self.known.get(named)?.as_ref()?;
-        let splits = self
-            .setting
-            .rules
-            .splits
-            .count(self.setting.rules.last_view);
-        (0..splits).find_map(|split| match self.cipher.own(seal, split) {
+        match self.cipher.own(seal, Way::Full) {
             Own::Complaint(piece) => Some(piece),
             Own::Share(_) | Own::Malformed => None,
-        })
+        }
     }
 
     /// Sends the pieces of all seals of a set.
@@ -390,11 +396,10 @@ impl<C: Cipher> Broadcast<C> {
             Carried::Full(set) => set.clone(),
             Carried::Set(set) => set.body.set.clone(),
         };
-        let split = self.setting.rules.splits.of(way);
         let pieces = set
             .iter()
             .filter_map(|named| self.known.get(named)?.as_ref())
-            .filter_map(|seal| match self.cipher.own(seal, split) {
+            .filter_map(|seal| match self.cipher.own(seal, way) {
                 Own::Share(piece) | Own::Complaint(piece) => Some(piece),
                 Own::Malformed => None,
             })
@@ -470,7 +475,7 @@ impl<C: Cipher> Broadcast<C> {
             return;
         }
         let view = echo.body.view;
-        if self.frame().signer(view) != self.setting.me || view > self.setting.rules.last_view {
+        if self.frame().signer(view) != self.setting.me || view >= self.setting.rules.views {
             return;
         }
         match self.echoes.get(&(view, echo.by)) {
@@ -563,7 +568,7 @@ impl<C: Cipher> Broadcast<C> {
             .collect();
         if !missing.is_empty() {
             // A set is judged again at each new seal: few may wait.
-            if self.waiting.len() <= usize::from(self.setting.rules.last_view) {
+            if self.waiting.len() < usize::from(self.setting.rules.views) {
                 self.fetch(missing.into_iter(), set.by, actions);
                 self.waiting.push(set);
             }
@@ -615,13 +620,13 @@ impl<C: Cipher> Broadcast<C> {
             return;
         }
         let Open { way, set, .. } = &open.body;
-        let key = (self.setting.rules.splits.of(*way), set.clone());
+        let key = (*way, set.clone());
         // An honest member opens the full set and one of each view.
         let of_sender = self
             .opens
             .values()
             .filter(|opens| opens.contains_key(&open.by));
-        let most = usize::from(self.setting.rules.last_view).saturating_add(2);
+        let most = usize::from(self.setting.rules.views).saturating_add(1);
         if of_sender.count() >= most || !set.members().is_subset(&self.setting.sealers) {
             return;
         }
@@ -633,27 +638,32 @@ impl<C: Cipher> Broadcast<C> {
             .entry(open.by)
             .or_insert(open);
         self.settle(actions);
-        if is_full && self.settled.is_none() {
+        // While nobody echoes, more opens will settle the full set without a collector.
+        let has_echo = self.echoes.keys().any(|(view, _)| *view == 0);
+        if is_full && has_echo {
             self.propose(now, 0, actions);
         }
     }
 
-    /// Looks whether a quorum has opened one set.
+    /// Looks whether enough members have opened one set.
     fn settle(&mut self, actions: &mut Actions<C>) {
         if self.settled.is_some() {
             return;
         }
-        let quorum = usize::from(self.setting.committee.quorum());
-        let found = self.opens.iter().find_map(|((split, set), opens)| {
+        let found = self.opens.iter().find_map(|((way, set), opens)| {
+            let enough = usize::from(self.setting.committee.opens(*way));
+            if opens.len() < enough {
+                return None;
+            }
             let seals = self.seals(set)?;
             let opens: Vec<_> = opens
                 .values()
-                .filter(|open| self.holds(&seals, *split, open))
+                .filter(|open| self.holds(&seals, *way, open))
                 .cloned()
                 .collect();
-            (opens.len() >= quorum).then(|| Settled {
+            (opens.len() >= enough).then(|| Settled {
                 set: set.clone(),
-                split: *split,
+                way: *way,
                 seals,
                 opens,
             })
@@ -675,11 +685,11 @@ impl<C: Cipher> Broadcast<C> {
     }
 
     /// Whether all pieces of an open are fitting shares or justified complaints.
-    fn holds(&self, seals: &[(Member, C::Seal)], split: u8, open: &Signed<Open<C::Piece>>) -> bool {
+    fn holds(&self, seals: &[(Member, C::Seal)], way: Way, open: &Signed<Open<C::Piece>>) -> bool {
         let pieces = &open.body.pieces;
         seals.len() == pieces.len()
             && seals.iter().zip(pieces).all(|((_, seal), piece)| {
-                self.cipher.fits(seal, split, open.by, piece)
+                self.cipher.fits(seal, way, open.by, piece)
                     || self.cipher.complains(seal, open.by, piece)
             })
     }

@@ -6,7 +6,7 @@ use std::{fmt::Debug, hash::Hash};
 use starling_lane_primitives::{
     complaint::Complaint,
     seal::{DecryptionKey, Point, Seal},
-    Committee, Hash as Digest, Member,
+    Committee, Hash as Digest, Member, Way,
 };
 
 /// Seals, and what members give to open them. The state machine never opens a value.
@@ -19,11 +19,12 @@ pub trait Cipher {
     /// The name of a seal.
     fn name(&self, seal: &Self::Seal) -> Digest;
 
-    /// What this member can give for a split of a seal.
-    fn own(&self, seal: &Self::Seal, split: u8) -> Own<Self::Piece>;
+    /// What this member can give to open a seal in a way. If one of its shares is bad, of whatever
+    /// way, that is a complaint.
+    fn own(&self, seal: &Self::Seal, way: Way) -> Own<Self::Piece>;
 
-    /// Whether a piece of a member is a share of this split that fits.
-    fn fits(&self, seal: &Self::Seal, split: u8, from: Member, piece: &Self::Piece) -> bool;
+    /// Whether a piece of a member is a share for this way that fits.
+    fn fits(&self, seal: &Self::Seal, way: Way, from: Member, piece: &Self::Piece) -> bool;
 
     /// Whether a piece of a member is a justified complaint.
     fn complains(&self, seal: &Self::Seal, from: Member, piece: &Self::Piece) -> bool;
@@ -46,24 +47,25 @@ pub struct Sealed {
     me: Member,
     key: DecryptionKey,
     keys: Vec<Point>,
-    splits: u8,
+    views: u8,
 }
 
 impl Sealed {
-    /// The cipher of a member with this key, in a committee with these public keys.
+    /// The cipher of a member with this key, in a committee with these public keys, for broadcasts
+    /// with so many views.
     pub fn new(
         committee: Committee,
         me: Member,
         key: DecryptionKey,
         keys: Vec<Point>,
-        splits: u8,
+        views: u8,
     ) -> Self {
         Self {
             committee,
             me,
             key,
             keys,
-            splits,
+            views,
         }
     }
 }
@@ -84,7 +86,7 @@ impl Ord for Ordered {
     }
 }
 
-/// A share of a split, or the parts of a complaint.
+/// A share, or the parts of a complaint.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Piece {
     /// A share.
@@ -101,12 +103,12 @@ impl Cipher for Sealed {
         seal.0.hash()
     }
 
-    fn own(&self, seal: &Ordered, split: u8) -> Own<Piece> {
-        if !seal.0.is_well_formed(self.committee, self.splits) {
+    fn own(&self, seal: &Ordered, way: Way) -> Own<Piece> {
+        if !seal.0.is_well_formed(self.committee, self.views) {
             return Own::Malformed;
         }
         match seal.0.own_shares(self.me, &self.key) {
-            Some(Ok(shares)) => match shares.get(usize::from(split)) {
+            Some(Ok(shares)) => match shares.get(way) {
                 Some(share) => Own::Share(Piece::Share(*share)),
                 None => Own::Malformed,
             },
@@ -119,9 +121,9 @@ impl Cipher for Sealed {
         }
     }
 
-    fn fits(&self, seal: &Ordered, split: u8, from: Member, piece: &Piece) -> bool {
+    fn fits(&self, seal: &Ordered, way: Way, from: Member, piece: &Piece) -> bool {
         match piece {
-            Piece::Share(share) => seal.0.fits(split, from, share),
+            Piece::Share(share) => seal.0.fits(way, from, share),
             Piece::Complaint(_) => false,
         }
     }

@@ -3,26 +3,32 @@
 //!
 //! 1. If echoes carry sets of earlier views, it is that of the highest view. Two of one view show
 //!    that its collector signed two, and there is no set.
-//! 2. Otherwise, if somebody has opened a full set, it is that. Two full sets show that somebody
-//!    sealed twice: [`Ties`] says what follows.
-//! 3. Otherwise it is the union of all seals named, without the seals that a member complains of
-//!    and without the members that sealed twice.
+//! 2. Otherwise, if somebody has opened a full set, it is that.
+//! 3. Otherwise it is the union of all seals named, without those that a member complains of.
 //!
 //! The order of 1 and 2 matters. A quorum that opened a set shares an honest member with every
 //! quorum of echoes. If this member has opened the full set before that set, the set must count.
+//!
+//! # Members that sealed twice
+//!
+//! The words themselves show them: two seals of one member are named, and everybody checks the
+//! seals behind all names. Their words do not count, and the union is without them. If others have
+//! opened a full set, or several, rule 2 takes one only if it may have settled.
+//!
+//! Let `k ≥ 1` members be shown, of `f` liars at most. A full set settles by the opens of all
+//! members but one. Those who have opened it say so from then on, but for liars. So if it has
+//! settled, at most `1 + (f − k) ≤ f` of the words that count are not for it. Of `2f + 1` words
+//! that is less than half: two full sets cannot both pass. If none passes, none has settled.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use starling_lane_primitives::{
-    messages::{Named, Way},
-    Committee, Member,
-};
+use starling_lane_primitives::{messages::Named, Committee, Member, Way};
 
 use crate::{
     cipher::Cipher,
     contents::Contents,
     message::{Carried, Echo, Set, Signed, Word},
-    rules::{Rules, Ties},
+    rules::{Doubles, Rules},
 };
 
 /// A broadcast, as far as a set needs it.
@@ -73,7 +79,7 @@ impl<C: Cipher> Frame<'_, C> {
             words,
         } = &set.body;
         let speakers: BTreeSet<Member> = words.iter().map(Word::by).collect();
-        *view <= self.rules.last_view
+        *view < self.rules.views
             && set.by == self.signer(*view)
             && speakers.len() == words.len()
             && self.fix(*view, words).as_ref() == Ok(contents)
@@ -86,9 +92,9 @@ impl<C: Cipher> Frame<'_, C> {
 
     /// The set of a view that follows from these words.
     pub fn fix(&self, view: u8, words: &[Word<C::Piece>]) -> Result<Contents, Refused> {
-        let culprits = match self.rules.ties {
-            Ties::NoSet => BTreeSet::new(),
-            Ties::Culprits => culprits(words),
+        let culprits = match self.rules.doubles {
+            Doubles::Tie => BTreeSet::new(),
+            Doubles::LeftOut => culprits(words),
         };
         let mut words: Vec<&Word<C::Piece>> = words.iter().collect();
         words.retain(|word| !culprits.contains(&word.by()));
@@ -102,23 +108,44 @@ impl<C: Cipher> Frame<'_, C> {
         if let Some(carried) = carried(&words)? {
             return Ok(carried);
         }
+        match self.full(&words, culprits.len())? {
+            Some(full) => Ok(full),
+            None => Ok(self.union(&words, &culprits)),
+        }
+    }
+
+    /// The full set that must be taken by these words, of others than so many culprits.
+    fn full(
+        &self,
+        words: &[&Word<C::Piece>],
+        culprits: usize,
+    ) -> Result<Option<Contents>, Refused> {
         let mut openers: BTreeMap<&Contents, usize> = BTreeMap::new();
         for set in words.iter().filter_map(|word| full_set(word)) {
             let count = openers.entry(set).or_default();
             *count = count.saturating_add(1);
         }
-        let most = openers.iter().max_by_key(|(_, count)| **count);
-        let Some((set, count)) = most else {
-            return Ok(self.union(&words, &culprits));
+        let Some((set, count)) = openers.iter().max_by_key(|(_, count)| **count) else {
+            return Ok(None);
         };
-        let all_but = words.len().saturating_sub(culprits.len());
-        if openers.len() == 1 || (!culprits.is_empty() && *count >= all_but) {
-            return Ok((*set).clone());
+        if culprits == 0 {
+            let is_only = openers.len() == 1;
+            return is_only.then(|| Some((*set).clone())).ok_or(Refused::Tie);
         }
-        if *count <= culprits.len() {
-            return Ok(self.union(&words, &culprits));
-        }
-        Err(Refused::Tie)
+        let against = words.len().saturating_sub(*count);
+        let may_have_settled = against <= self.most_against(culprits);
+        Ok(may_have_settled.then(|| (*set).clone()))
+    }
+
+    /// The most words against a full set that has settled: those of members without whom it
+    /// settles, and of liars that are not among the culprits.
+    fn most_against(&self, culprits: usize) -> usize {
+        let absent = self
+            .committee
+            .n()
+            .saturating_sub(self.committee.opens(Way::Full));
+        let hidden = usize::from(self.committee.f()).saturating_sub(culprits);
+        hidden.saturating_add(absent.into())
     }
 
     /// Whether a word counts in a view.

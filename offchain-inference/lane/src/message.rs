@@ -9,10 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use starling_lane_primitives::{
-    messages::{Named, Way},
-    Member,
-};
+use starling_lane_primitives::{messages::Named, Member, Way};
 
 use crate::{cipher::Cipher, contents::Contents};
 

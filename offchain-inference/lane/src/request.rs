@@ -173,7 +173,7 @@ impl<C: Cipher, J: Judge<C>> Request<C, J> {
 
     /// Keeps an early message. An honest member sends fewer than these before it can be understood.
     fn keep(&mut self, from: Member, message: message::Message<C>) {
-        let views = usize::from(self.setting.rules.last_view).saturating_add(1);
+        let views = usize::from(self.setting.rules.views);
         let most = views.saturating_mul(2).saturating_add(2);
         let of_sender = self.early.iter().filter(|(sender, _)| *sender == from);
         if of_sender.count() < most {

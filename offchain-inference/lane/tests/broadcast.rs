@@ -36,11 +36,6 @@ fn publics() -> Vec<Point> {
         .collect()
 }
 
-fn splits() -> u8 {
-    let rules = Rules::default();
-    rules.splits.count(rules.last_view)
-}
-
 fn seal(member: Member, value: &[u8]) -> Seal {
     let slot = Slot {
         genesis: [1; 32],
@@ -56,7 +51,7 @@ fn seal(member: Member, value: &[u8]) -> Seal {
         slot,
         account,
         &publics(),
-        splits(),
+        COMMITTEE.views(),
         &secret,
         value,
     )
@@ -78,12 +73,12 @@ impl Swarm {
             me,
             seq: 0,
             sealers: COMMITTEE.members().collect(),
-            rules: Rules::default(),
+            rules: Rules::of(COMMITTEE),
             timing: Timing { delay: 0, rank: 0 },
             deadline: 0,
         };
         let member = |me| {
-            let cipher = Sealed::new(COMMITTEE, me, key(me), publics(), splits());
+            let cipher = Sealed::new(COMMITTEE, me, key(me), publics(), COMMITTEE.views());
             Broadcast::new(Arc::new(setting(me)), Arc::new(cipher))
         };
         Self {
@@ -137,7 +132,7 @@ impl Swarm {
                     starling_lane::cipher::Piece::Complaint(_) => None,
                 })
                 .collect();
-            seal.open(COMMITTEE, settled.split, &shares)
+            seal.open(COMMITTEE, settled.way, &shares)
         };
         let values = settled.seals.iter().enumerate();
         let opened = values.filter_map(|(index, (_, seal))| value(index, &seal.0).ok());
@@ -201,7 +196,7 @@ fn a_bad_share_does_not_keep_its_victim_from_settling() {
     for member in COMMITTEE.members() {
         let mut seal = seal(member, &[member]);
         if member == 3 {
-            seal.splits[0].shares[1][0] ^= 1;
+            seal.splits.full.shares[1][0] ^= 1;
         }
         swarm.give(member, Event::Own(Some(Ordered(seal))));
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Numbers of members, faults and quorum.
 
+use crate::Way;
+
 /// The index of a member in the order of draws: `0 .. n`.
 pub type Member = u8;
 
@@ -38,6 +40,24 @@ impl Committee {
         self.f.saturating_mul(2).saturating_add(1)
     }
 
+    /// The number of views of a broadcast, `f + 2`: the collectors of two of them are honest.
+    pub fn views(self) -> u8 {
+        self.f.saturating_add(2)
+    }
+
+    /// The number of opens that settle a set which was fixed in this way: a quorum, but all members
+    /// but one for a full set.
+    ///
+    /// A member that seals twice makes two full sets. Among a quorum of words of other members,
+    /// only one of the two can then have settled, so that everybody goes on with this one. With
+    /// fewer opens nobody could tell which, if `f` is 2 or more.
+    pub fn opens(self, way: Way) -> u8 {
+        match way {
+            Way::Full => self.n().saturating_sub(1),
+            Way::View(_) => self.quorum(),
+        }
+    }
+
     /// All members.
     pub fn members(self) -> core::ops::Range<Member> {
         0..self.n()
@@ -62,6 +82,7 @@ mod tests {
             let committee = Committee::bearing(f).unwrap();
             assert!(2 * committee.quorum() - committee.n() > committee.f());
             assert!(committee.n() - committee.f() >= committee.quorum());
+            assert!(committee.opens(Way::Full) >= committee.quorum());
         }
         assert_eq!(Committee::bearing(0), None);
         assert_eq!(Committee::bearing(6), None);

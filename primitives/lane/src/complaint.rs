@@ -71,7 +71,7 @@ impl Complaint {
         self.is_proved(seal, public)
             && seal
                 .decrypt(self.member, &self.shared)
-                .is_some_and(|shares| !seal.fit(self.member, &shares))
+                .is_some_and(|shares| !seal.all_fit(self.member, &shares))
     }
 
     fn is_proved(&self, seal: &Seal, public: &Point) -> bool {

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`committee`] | numbers of members, faults and quorum |
 //! | [`slot`] | the place that a message belongs to |
+//! | [`way`] | the ways in which a set is fixed |
 //! | [`gf256`], [`shamir`] | shares of a key |
 //! | [`seal`] | a sealed value with shares that each member can verify |
 //! | [`complaint`] | the proof that a member got a bad share |
@@ -32,9 +33,11 @@ pub mod outcome;
 pub mod seal;
 pub mod shamir;
 pub mod slot;
+pub mod way;
 
 pub use committee::{Committee, Member};
 pub use slot::{Phase, Slot};
+pub use way::{PerWay, Way};
 
 /// A hash of BLAKE2b with 256 bits.
 pub type Hash = [u8; 32];

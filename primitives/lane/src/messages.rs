@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode};
 use scale_info::TypeInfo;
 
-use crate::{complaint::Complaint, hashing, shamir::Share, Account, Balance, Hash, Member, Slot};
+use crate::{
+    complaint::Complaint, hashing, shamir::Share, Account, Balance, Hash, Member, Slot, Way,
+};
 
 const MESSAGE: &[u8] = b"starling/lane/1";
 const ASK: &[u8] = b"starling/lane-ask/1";
@@ -60,40 +62,6 @@ pub struct Named {
     pub member: Member,
     /// The hash of its seal.
     pub seal: Option<Hash>,
-}
-
-/// The way in which a set was fixed. Each way has a split of its own.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    TypeInfo,
-)]
-pub enum Way {
-    /// All members have sealed or passed.
-    #[codec(index = 0)]
-    Full,
-    /// By the collector of a view.
-    #[codec(index = 1)]
-    View(u8),
-}
-
-impl Way {
-    /// The index of the split whose shares open values in this way.
-    pub fn split(self) -> u8 {
-        match self {
-            Self::Full => 0,
-            Self::View(view) => view.saturating_add(1),
-        }
-    }
 }
 
 /// What a member gives to open a value.

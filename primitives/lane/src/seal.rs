@@ -2,9 +2,10 @@
 //! A sealed value with shares that each member can verify.
 //!
 //! The value is encrypted under a key `k`. Each *split* divides `k` by Shamir, so that a quorum of
-//! shares opens it and `2f` do not. The seal has the same bytes for all members and may be passed
-//! on: it commits to `k`, has a *leaf* `H(share ‖ member)` for every share, a point `R = r·G`, and
-//! every share under `H(r·X)`, `X` the member's key.
+//! shares opens it and `2f` do not. There is a split for each [way](Way) in which a set is fixed.
+//! The seal has the same bytes for all members and may be passed on: it commits to `k`, has a
+//! *leaf* `H(share ‖ member)` for every share, a point `R = r·G`, and every share under `H(r·X)`,
+//! `X` the member's key.
 //!
 //! A member takes a seal whose shares for it fit their leaves. Whoever has a quorum of fitting
 //! shares of a split computes the polynomial, and from it all shares and all leaves again. Either
@@ -13,7 +14,7 @@
 //!
 //! Why several splits: shares that open a value after the full set must not add to shares that open
 //! it after a smaller set, nor those of one view to those of another. Otherwise liars read values
-//! though no set is fixed. `offchain-inference/lane` has the schedules.
+//! though no set is fixed. `offchain-inference/lane/sim` has the schedules.
 
 use alloc::vec::Vec;
 
@@ -30,7 +31,7 @@ use crate::{
     curve::{self, decompress},
     hashing,
     shamir::{self, Share},
-    Account, Committee, Hash, Member, Secret, Slot,
+    Account, Committee, Hash, Member, PerWay, Secret, Slot, Way,
 };
 
 pub use crate::curve::{DecryptionKey, Point};
@@ -66,8 +67,8 @@ pub struct Seal {
     pub commitment: Hash,
     /// `R`.
     pub ephemeral: Point,
-    /// The splits of `k`: one for each way in which a set can be fixed.
-    pub splits: Vec<Split>,
+    /// The splits of `k`.
+    pub splits: PerWay<Split>,
 }
 
 /// The reason why a value is spoiled.
@@ -104,13 +105,14 @@ impl Seal {
     /// random bytes, from which everything follows: the same secret gives the same seal, byte for
     /// byte, and must never seal another value.
     ///
-    /// `None` if the number of keys does not fit the committee, or one of them is no point.
+    /// `views` is the number of views of the broadcast. `None` if the number of keys does not fit
+    /// the committee, or one of them is no point.
     pub fn new(
         committee: Committee,
         slot: Slot,
         sealer: Account,
         keys: &[Point],
-        splits: u8,
+        views: u8,
         secret: &Secret,
         value: &[u8],
     ) -> Option<Self> {
@@ -126,29 +128,35 @@ impl Seal {
             .iter()
             .map(|point| curve::times(point, &scalar))
             .collect();
-        let mut seal = Self {
+        let head = Head {
             slot,
             sealer,
-            ciphertext: Vec::new(),
-            commitment: key_commitment(&slot, &sealer, &key),
             ephemeral,
-            splits: Vec::new(),
         };
-        for split in 0..splits {
-            let polynomial = polynomial(committee, &slot, &sealer, secret, split, key);
-            let mut leaves = Vec::new();
-            let mut shares = Vec::new();
+        let splits = PerWay::new(views, |way| {
+            let polynomial = head.polynomial(committee, secret, way, key);
+            let (mut leaves, mut shares) = (Vec::new(), Vec::new());
             for (member, shared) in committee.members().zip(&shared) {
                 let share = shamir::evaluate(&polynomial, shamir::point(member));
-                leaves.push(seal.leaf(split, member, &share));
-                shares.push(xor(share, seal.pad(split, member, shared)));
+                leaves.push(head.leaf(way, member, &share));
+                shares.push(xor(share, head.pad(way, member, shared)));
             }
-            seal.splits.push(Split { leaves, shares });
-        }
-        seal.ciphertext = cipher(&key)
-            .encrypt(&seal.nonce().into(), seal.payload(value))
-            .ok()?;
-        Some(seal)
+            Split { leaves, shares }
+        });
+        let commitment = head.commitment(&key);
+        let payload = Payload {
+            msg: value,
+            aad: &commitment,
+        };
+        let ciphertext = cipher(&key).encrypt(&head.nonce().into(), payload).ok()?;
+        Some(Self {
+            slot,
+            sealer,
+            ciphertext,
+            commitment,
+            ephemeral,
+            splits,
+        })
     }
 
     /// The name of this seal, which echoes and sets use.
@@ -156,81 +164,75 @@ impl Seal {
         hashing::hash(&(SEAL, self))
     }
 
-    /// Whether the seal has the form of one of this committee: `splits` splits with a share for
-    /// each member, and a point. Everybody sees that alike.
-    pub fn is_well_formed(&self, committee: Committee, splits: u8) -> bool {
+    /// Whether the seal has the form of one of this committee, in a broadcast with so many views: a
+    /// share for each member in each split, and a point. Everybody sees that alike.
+    pub fn is_well_formed(&self, committee: Committee, views: u8) -> bool {
         let n = usize::from(committee.n());
-        self.splits.len() == usize::from(splits)
-            && self
-                .splits
-                .iter()
-                .all(|split| split.leaves.len() == n && split.shares.len() == n)
+        let mut splits = self.splits.iter();
+        self.splits.has_views(views)
+            && splits.all(|(_, split)| split.leaves.len() == n && split.shares.len() == n)
             && decompress(&self.ephemeral).is_some()
     }
 
-    /// The shares of a member, one a split; a complaint if one of them does not fit its leaf.
+    /// The shares of a member; a complaint if one of them does not fit its leaf.
     ///
     /// `None` if the seal is not well formed.
     pub fn own_shares(
         &self,
         member: Member,
         key: &DecryptionKey,
-    ) -> Option<Result<Vec<Share>, Complaint>> {
+    ) -> Option<Result<PerWay<Share>, Complaint>> {
         let shared = curve::times(&decompress(&self.ephemeral)?, &key.0);
         let shares = self.decrypt(member, &shared)?;
-        if self.fit(member, &shares) {
+        if self.all_fit(member, &shares) {
             return Some(Ok(shares));
         }
         Complaint::new(self, member, key).map(Err)
     }
 
-    /// The shares of a member by `r·X`, one a split.
-    pub fn decrypt(&self, member: Member, shared: &Point) -> Option<Vec<Share>> {
-        (0..=u8::MAX)
-            .zip(&self.splits)
-            .map(|(index, split)| {
-                let encrypted = split.shares.get(usize::from(member))?;
-                Some(xor(*encrypted, self.pad(index, member, shared)))
-            })
-            .collect()
+    /// The shares of a member by `r·X`.
+    pub fn decrypt(&self, member: Member, shared: &Point) -> Option<PerWay<Share>> {
+        let head = self.head();
+        self.splits.try_map(|way, split| {
+            let encrypted = split.shares.get(usize::from(member))?;
+            Some(xor(*encrypted, head.pad(way, member, shared)))
+        })
     }
 
-    /// Whether these shares of a member, one a split, fit their leaves.
-    pub fn fit(&self, member: Member, shares: &[Share]) -> bool {
-        shares.len() == self.splits.len()
-            && (0..=u8::MAX)
-                .zip(shares)
-                .all(|(split, share)| self.fits(split, member, share))
+    /// Whether these shares of a member fit their leaves.
+    pub fn all_fit(&self, member: Member, shares: &PerWay<Share>) -> bool {
+        let mut shares = shares.iter();
+        shares.all(|(way, share)| self.fits(way, member, share))
     }
 
     /// Whether a share of a member fits its leaf.
-    pub fn fits(&self, split: u8, member: Member, share: &Share) -> bool {
+    pub fn fits(&self, way: Way, member: Member, share: &Share) -> bool {
         self.splits
-            .get(usize::from(split))
+            .get(way)
             .and_then(|split| split.leaves.get(usize::from(member)))
-            .is_some_and(|leaf| *leaf == self.leaf(split, member, share))
+            .is_some_and(|leaf| *leaf == self.head().leaf(way, member, share))
     }
 
-    /// Opens the value by shares of one split. Shares that do not fit are left out, and so is the
-    /// second one of a member.
+    /// Opens the value by shares of one way. Shares that do not fit are left out, those of other
+    /// ways among them, and so is the second one of a member.
     pub fn open(
         &self,
         committee: Committee,
-        split: u8,
+        way: Way,
         shares: &[(Member, Share)],
     ) -> Result<Opened, Unopened> {
         let quorum = usize::from(committee.quorum());
         let mut fitting: Vec<(Member, Share)> = Vec::new();
         for (member, share) in shares {
             let known = fitting.iter().any(|(other, _)| other == member);
-            if fitting.len() < quorum && !known && self.fits(split, *member, share) {
+            if fitting.len() < quorum && !known && self.fits(way, *member, share) {
                 fitting.push((*member, *share));
             }
         }
         if fitting.len() < quorum {
             return Err(Unopened::TooFew);
         }
-        self.open_by(committee, split, &fitting)
+        self.open_by(committee, way, &fitting)
             .map_err(Unopened::Spoiled)
     }
 
@@ -238,12 +240,12 @@ impl Seal {
     fn open_by(
         &self,
         committee: Committee,
-        split: u8,
+        way: Way,
         shares: &[(Member, Share)],
     ) -> Result<Opened, Spoiled> {
         let all_fit = committee.members().all(|member| {
             shamir::interpolate(shares, shamir::point(member))
-                .is_some_and(|share| self.fits(split, member, &share))
+                .is_some_and(|share| self.fits(way, member, &share))
         });
         if !all_fit {
             return Err(Spoiled::Leaves);
@@ -255,28 +257,56 @@ impl Seal {
 
     /// Opens the value with its key: by whoever knows the key from elsewhere, such as a transcript.
     pub fn open_with(&self, key: &Secret) -> Result<Vec<u8>, Spoiled> {
-        if key_commitment(&self.slot, &self.sealer, key) != self.commitment {
+        let head = self.head();
+        if head.commitment(key) != self.commitment {
             return Err(Spoiled::Key);
         }
+        let payload = Payload {
+            msg: self.ciphertext.as_slice(),
+            aad: &self.commitment,
+        };
         cipher(key)
-            .decrypt(&self.nonce().into(), self.payload(&self.ciphertext))
+            .decrypt(&head.nonce().into(), payload)
             .map_err(|_| Spoiled::Ciphertext)
     }
 
-    fn leaf(&self, split: u8, member: Member, share: &Share) -> Hash {
-        hashing::hash(&(LEAF, self.slot, self.sealer, split, share, member))
+    fn head(&self) -> Head {
+        Head {
+            slot: self.slot,
+            sealer: self.sealer,
+            ephemeral: self.ephemeral,
+        }
+    }
+}
+
+/// What a seal has before its splits, and everything in it is bound to.
+struct Head {
+    slot: Slot,
+    sealer: Account,
+    ephemeral: Point,
+}
+
+impl Head {
+    fn leaf(&self, way: Way, member: Member, share: &Share) -> Hash {
+        hashing::hash(&(LEAF, self.slot, self.sealer, way, share, member))
     }
 
-    fn pad(&self, split: u8, member: Member, shared: &Point) -> Share {
+    fn pad(&self, way: Way, member: Member, shared: &Point) -> Share {
         hashing::hash(&(
             PAD,
             self.slot,
             self.sealer,
-            split,
+            way,
             member,
             self.ephemeral,
             shared,
         ))
+    }
+
+    /// `H(slot ‖ sealer ‖ k)`. The cipher takes it as associated data, so that slot and sealer bind
+    /// the value.
+    fn commitment(&self, key: &Secret) -> Hash {
+        hashing::hash(&(KEY_COMMITMENT, self.slot, self.sealer, key))
     }
 
     /// A key seals only one value, so the nonce need not be random.
@@ -289,36 +319,23 @@ impl Seal {
         nonce
     }
 
-    /// What the cipher takes: the commitment to the key is associated, and binds slot and sealer.
-    fn payload<'a>(&'a self, text: &'a [u8]) -> Payload<'a, 'a> {
-        Payload {
-            msg: text,
-            aad: &self.commitment,
-        }
+    /// The coefficients of a split: `key`, and `quorum − 1` secrets.
+    fn polynomial(
+        &self,
+        committee: Committee,
+        secret: &Secret,
+        way: Way,
+        key: Secret,
+    ) -> Vec<Secret> {
+        let coefficient =
+            |power: u8| hashing::hash(&(COEFFICIENT, self.slot, self.sealer, way, power, secret));
+        let others = (1..committee.quorum()).map(coefficient);
+        core::iter::once(key).chain(others).collect()
     }
-}
-
-/// `H(slot ‖ sealer ‖ k)`.
-fn key_commitment(slot: &Slot, sealer: &Account, key: &Secret) -> Hash {
-    hashing::hash(&(KEY_COMMITMENT, slot, sealer, key))
 }
 
 fn cipher(key: &Secret) -> XChaCha20Poly1305 {
     XChaCha20Poly1305::new(key.into())
-}
-
-/// The coefficients of a split: `key`, and `quorum − 1` secrets.
-fn polynomial(
-    committee: Committee,
-    slot: &Slot,
-    sealer: &Account,
-    secret: &Secret,
-    split: u8,
-    key: Secret,
-) -> Vec<Secret> {
-    let others = (1..committee.quorum())
-        .map(|power| hashing::hash(&(COEFFICIENT, slot, sealer, split, power, secret)));
-    core::iter::once(key).chain(others).collect()
 }
 
 fn xor(mut share: Share, pad: Share) -> Share {

@@ -14,7 +14,7 @@ use starling_lane_primitives::{
     complaint::Complaint,
     seal::{DecryptionKey, Opened, Point, Seal, Spoiled, Unopened},
     shamir::{self, Share},
-    Committee, Member, Phase, Slot,
+    Committee, Member, Phase, Slot, Way,
 };
 
 const SLOT: Slot = Slot {
@@ -27,7 +27,9 @@ const SLOT: Slot = Slot {
 
 const SEALER: [u8; 32] = [8; 32];
 
-const SPLITS: u8 = 2;
+const VIEWS: u8 = 1;
+
+const WAYS: [Way; 2] = [Way::Full, Way::View(0)];
 
 fn keys(committee: Committee) -> Vec<DecryptionKey> {
     let key = |member| DecryptionKey::from_bytes(&[member + 1; 64]);
@@ -40,16 +42,16 @@ fn publics(committee: Committee) -> Vec<Point> {
 
 fn seal(committee: Committee, secret: &[u8; 32], value: &[u8]) -> Seal {
     let publics = publics(committee);
-    Seal::new(committee, SLOT, SEALER, &publics, SPLITS, secret, value).unwrap()
+    Seal::new(committee, SLOT, SEALER, &publics, VIEWS, secret, value).unwrap()
 }
 
-/// The shares of one split of these members.
-fn shares(seal: &Seal, committee: Committee, split: u8, of: &[Member]) -> Vec<(Member, Share)> {
+/// The shares of one way of these members.
+fn shares(seal: &Seal, committee: Committee, way: Way, of: &[Member]) -> Vec<(Member, Share)> {
     let keys = keys(committee);
     of.iter()
         .map(|member| {
             let own = seal.own_shares(*member, &keys[usize::from(*member)]);
-            (*member, own.unwrap().unwrap()[usize::from(split)])
+            (*member, *own.unwrap().unwrap().get(way).unwrap())
         })
         .collect()
 }
@@ -75,11 +77,11 @@ proptest! {
         (committee, members) in some_of(|committee| committee.quorum()..=committee.n()),
         secret: [u8; 32],
         value: Vec<u8>,
-        split in 0..SPLITS,
+        way in prop::sample::select(&WAYS[..]),
     ) {
         let seal = seal(committee, &secret, &value);
-        let shares = shares(&seal, committee, split, &members);
-        let opened = seal.open(committee, split, &shares).unwrap();
+        let shares = shares(&seal, committee, way, &members);
+        let opened = seal.open(committee, way, &shares).unwrap();
         prop_assert_eq!(seal.open_with(&opened.key), Ok(value.clone()));
         prop_assert_eq!(opened.value, value);
     }
@@ -88,13 +90,13 @@ proptest! {
     fn fewer_do_not_open_it(
         (committee, members) in some_of(|committee| 0..=committee.quorum() - 1),
         secret: [u8; 32],
-        split in 0..SPLITS,
+        way in prop::sample::select(&WAYS[..]),
     ) {
         let seal = seal(committee, &secret, b"value");
-        let mut shares = shares(&seal, committee, split, &members);
+        let mut shares = shares(&seal, committee, way, &members);
         // A share twice does not count twice.
         shares.extend(shares.clone());
-        prop_assert_eq!(seal.open(committee, split, &shares), Err(Unopened::TooFew));
+        prop_assert_eq!(seal.open(committee, way, &shares), Err(Unopened::TooFew));
     }
 
     /// Fewer than a quorum of shares fit every secret equally: for each one there is a polynomial.
@@ -133,15 +135,15 @@ proptest! {
     }
 
     #[test]
-    fn shares_of_two_splits_do_not_add(
+    fn shares_of_two_ways_do_not_add(
         (committee, members) in some_of(|committee| committee.n()..=committee.n()),
         secret: [u8; 32],
     ) {
         let seal = seal(committee, &secret, b"value");
         let (first, second) = members.split_at(usize::from(committee.quorum()) - 1);
-        let mut mixed = shares(&seal, committee, 0, first);
-        mixed.extend(shares(&seal, committee, 1, second));
-        prop_assert_eq!(seal.open(committee, 0, &mixed), Err(Unopened::TooFew));
+        let mut mixed = shares(&seal, committee, Way::Full, first);
+        mixed.extend(shares(&seal, committee, Way::View(0), second));
+        prop_assert_eq!(seal.open(committee, Way::Full, &mixed), Err(Unopened::TooFew));
     }
 
     #[test]
@@ -153,9 +155,9 @@ proptest! {
         change in 1..=u8::MAX,
     ) {
         let seal = seal(committee, &secret, b"value");
-        let mut shares = shares(&seal, committee, 0, &members);
+        let mut shares = shares(&seal, committee, Way::Full, &members);
         which.get_mut(&mut shares).1[byte] ^= change;
-        prop_assert_eq!(seal.open(committee, 0, &shares), Err(Unopened::TooFew));
+        prop_assert_eq!(seal.open(committee, Way::Full, &shares), Err(Unopened::TooFew));
     }
 
     /// A sealer that gives a member a bad share is complained of, and the complaint holds for
@@ -166,11 +168,15 @@ proptest! {
         secret: [u8; 32],
         byte in 0..32usize,
         change in 1..=u8::MAX,
-        split in 0..SPLITS,
+        way in prop::sample::select(&WAYS[..]),
     ) {
         let victim = members[0];
         let mut bad = seal(committee, &secret, b"value");
-        bad.splits[usize::from(split)].shares[usize::from(victim)][byte] ^= change;
+        let split = match way {
+            Way::Full => &mut bad.splits.full,
+            Way::View(view) => &mut bad.splits.views[usize::from(view)],
+        };
+        split.shares[usize::from(victim)][byte] ^= change;
         let keys = keys(committee);
         for member in committee.members() {
             let own = bad.own_shares(member, &keys[usize::from(member)]).unwrap();
@@ -193,14 +199,14 @@ proptest! {
         // Leaf and share of one member are those of another polynomial: every share fits its leaf.
         let other = seal(committee, &[secret[0] ^ 1; 32], b"value");
         let mut bad = good.clone();
-        bad.splits[0].leaves[victim] = other.splits[0].leaves[victim];
+        bad.splits.full.leaves[victim] = other.splits.full.leaves[victim];
         let own = |member: Member| {
             let from = if usize::from(member) == victim { &other } else { &good };
-            shares(from, committee, 0, &[member])[0]
+            shares(from, committee, Way::Full, &[member])[0]
         };
         let shares: Vec<(Member, Share)> = members.iter().map(|member| own(*member)).collect();
         prop_assert_eq!(
-            bad.open(committee, 0, &shares),
+            bad.open(committee, Way::Full, &shares),
             Err(Unopened::Spoiled(Spoiled::Leaves))
         );
     }
@@ -232,34 +238,40 @@ fn a_complaint_with_another_secret_does_not_hold() {
 fn another_key_or_text_is_spoiled() {
     let committee = Committee::bearing(1).unwrap();
     let good = seal(committee, &[1; 32], b"value");
-    let shares = shares(&good, committee, 0, &[0, 1, 2]);
+    let shares = shares(&good, committee, Way::Full, &[0, 1, 2]);
 
     let mut key = good.clone();
     key.commitment = [0; 32];
     let spoiled = Err(Unopened::Spoiled(Spoiled::Key));
-    assert_eq!(key.open(committee, 0, &shares), spoiled);
+    assert_eq!(key.open(committee, Way::Full, &shares), spoiled);
 
     let mut text = good.clone();
     text.ciphertext[0] ^= 1;
     let spoiled = Err(Unopened::Spoiled(Spoiled::Ciphertext));
-    assert_eq!(text.open(committee, 0, &shares), spoiled);
+    assert_eq!(text.open(committee, Way::Full, &shares), spoiled);
 }
 
 #[test]
 fn a_seal_does_not_open_in_another_slot_or_for_another_sealer() {
     let committee = Committee::bearing(1).unwrap();
     let good = seal(committee, &[1; 32], b"value");
-    let shares = shares(&good, committee, 0, &[0, 1, 2]);
+    let shares = shares(&good, committee, Way::Full, &[0, 1, 2]);
     let key = good
-        .open(committee, 0, &shares)
+        .open(committee, Way::Full, &shares)
         .map(|Opened { key, .. }| key);
     let mut moved = good.clone();
     moved.slot.seq += 1;
-    assert_eq!(moved.open(committee, 0, &shares), Err(Unopened::TooFew));
+    assert_eq!(
+        moved.open(committee, Way::Full, &shares),
+        Err(Unopened::TooFew)
+    );
     assert_eq!(moved.open_with(&key.unwrap()), Err(Spoiled::Key));
     let mut copied = good.clone();
     copied.sealer = [9; 32];
-    assert_eq!(copied.open(committee, 0, &shares), Err(Unopened::TooFew));
+    assert_eq!(
+        copied.open(committee, Way::Full, &shares),
+        Err(Unopened::TooFew)
+    );
     assert_eq!(copied.open_with(&key.unwrap()), Err(Spoiled::Key));
 }
 
@@ -275,14 +287,14 @@ fn the_same_secret_gives_the_same_seal() {
 fn malformed_seals_are_refused() {
     let committee = Committee::bearing(1).unwrap();
     let good = seal(committee, &[1; 32], b"value");
-    assert!(good.is_well_formed(committee, SPLITS));
-    assert!(!good.is_well_formed(committee, SPLITS + 1));
+    assert!(good.is_well_formed(committee, VIEWS));
+    assert!(!good.is_well_formed(committee, VIEWS + 1));
     let mut short = good.clone();
-    short.splits[1].leaves.pop();
-    assert!(!short.is_well_formed(committee, SPLITS));
+    short.splits.views[0].leaves.pop();
+    assert!(!short.is_well_formed(committee, VIEWS));
     let mut neutral = good.clone();
     neutral.ephemeral = [0; 32];
-    assert!(!neutral.is_well_formed(committee, SPLITS));
+    assert!(!neutral.is_well_formed(committee, VIEWS));
     assert!(neutral.own_shares(0, &keys(committee)[0]).is_none());
     assert!(good.own_shares(4, &keys(committee)[0]).is_none());
 }

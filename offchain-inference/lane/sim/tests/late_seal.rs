@@ -18,11 +18,11 @@ use std::{
 use starling_lane::{
     broadcast::{Action, Broadcast, Event, Setting},
     message::{Echo, Message, Open, Set, Signed, Word},
-    rules::{Rules, Splits, Ties},
-    symbolic::{Piece, Seal, Symbolic},
+    rules::Rules,
     timing::Timing,
 };
-use starling_lane_primitives::{messages::Named, Committee, Member};
+use starling_lane_primitives::{messages::Named, Committee, Member, Way};
+use starling_lane_sim::symbolic::{Piece, Seal, Splits, Symbolic};
 
 /// The liar collects in view 1, the honest member 0 in view 0.
 const LIAR: Member = 1;
@@ -58,15 +58,11 @@ impl Schedule {
             me,
             seq: 0,
             sealers: committee.members().collect(),
-            rules: Rules {
-                splits,
-                ties: Ties::Culprits,
-                last_view: 2,
-            },
+            rules: Rules::of(committee),
             timing: Timing { delay: 0, rank: 0 },
             deadline: 0,
         };
-        let member = |me| Broadcast::new(Arc::new(setting(me)), Arc::new(Symbolic { me }));
+        let member = |me| Broadcast::new(Arc::new(setting(me)), Arc::new(Symbolic { me, splits }));
         Self {
             splits,
             members: HONEST.map(|me| (me, member(me))).into(),
@@ -116,14 +112,14 @@ impl Schedule {
 
     /// Whether the liar has a quorum of shares of a seal: its own, and those of two others.
     fn can_read(&self, named: &Named) -> bool {
-        let mut openers: BTreeMap<u8, BTreeSet<Member>> = BTreeMap::new();
+        let mut openers: BTreeMap<Way, BTreeSet<Member>> = BTreeMap::new();
         for open in self
             .opens
             .iter()
             .filter(|open| open.body.set.contains(named))
         {
-            let split = self.splits.of(open.body.way);
-            openers.entry(split).or_default().insert(open.by);
+            let polynomial = self.splits.polynomial(open.body.way);
+            openers.entry(polynomial).or_default().insert(open.by);
         }
         openers.values().any(|members| members.len() >= 2)
     }
@@ -173,7 +169,7 @@ fn play(splits: Splits) -> (bool, bool) {
     let own = opens[0].body.clone();
     let pieces = seals
         .iter()
-        .map(|one| Piece::Share(*one, splits.of(own.way), LIAR));
+        .map(|one| Piece::Share(*one, splits.polynomial(own.way), LIAR));
     let mut pieces: Vec<Piece> = pieces.collect();
     pieces.sort();
     let own = Arc::new(Signed {

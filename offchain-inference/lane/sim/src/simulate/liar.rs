@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use rand::{seq::IndexedRandom, Rng};
 use rand_chacha::ChaCha8Rng;
-use starling_lane_primitives::Member;
-
-use crate::{
+use starling_lane::{
     message::{self, Open, Set, Signed},
     request::Message,
-    symbolic::{Piece, Seal, Symbolic},
     timing::Time,
 };
+use starling_lane_primitives::Member;
+
+use crate::symbolic::{Piece, Seal, Symbolic};
 
 /// What a liar does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,9 +48,14 @@ impl Habit {
         Self::BadVote,
     ];
 
-    /// Whether the liar can sign something that proves its lie.
-    pub fn leaves_proof(self) -> bool {
-        matches!(self, Self::TwoSeals | Self::BadShares | Self::TwoSets)
+    /// Whether the liar signs two things of which it may sign one.
+    pub fn signs_two(self) -> bool {
+        matches!(self, Self::TwoSeals | Self::TwoSets)
+    }
+
+    /// Whether the liar can stop a request, and leaves a proof.
+    pub fn stops(self) -> bool {
+        matches!(self, Self::BadShares | Self::TwoSets)
     }
 }
 

@@ -30,9 +30,10 @@ use std::{
     fmt,
 };
 
-use starling_lane_primitives::{messages::Named, Member};
+use starling_lane::{contents::Contents, rules::Rules};
+use starling_lane_primitives::Member;
 
-use crate::{contents::Contents, rules::Rules};
+use crate::symbolic::{describe, Splits};
 use state::State;
 
 /// What is explored.
@@ -40,6 +41,8 @@ use state::State;
 pub struct Plan {
     /// The rules.
     pub rules: Rules,
+    /// The polynomials of a key.
+    pub splits: Splits,
     /// The liar: a collector of view 0 is member 0, of view 1 member 1.
     pub liar: Member,
     /// The last view to which the scheduler drives members. Beyond it there is a calm view with an
@@ -70,6 +73,20 @@ pub enum Kind {
     NoProgress,
 }
 
+impl Kind {
+    /// Whether this may happen in a plan: where the liar signs something that proves its lie, and
+    /// pays for it. Two seals let it choose between sets, but stop nothing: that takes a collector
+    /// with two sets of one view.
+    pub fn is_allowed(self, plan: &Plan) -> bool {
+        let collects = plan.liar <= plan.last_view;
+        match self {
+            Self::Choice => !plan.deniable,
+            Self::NoProgress => !plan.deniable && collects,
+            Self::TwoSets | Self::Late | Self::Accused => false,
+        }
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match self {
@@ -97,10 +114,11 @@ pub struct Report {
     pub broken: BTreeMap<Kind, (u64, Vec<String>)>,
 }
 
-/// Explores all schedules of a plan.
-pub fn explore(plan: &Plan) -> Report {
+/// Explores all schedules of a plan. `progress` gets the number of states so far.
+pub fn explore(plan: &Plan, progress: impl Fn(usize)) -> Report {
     let mut search = Search {
         plan: *plan,
+        progress: &progress,
         seen: HashMap::new(),
         sets: Vec::new(),
         trace: Vec::new(),
@@ -119,15 +137,16 @@ pub fn explore(plan: &Plan) -> Report {
 /// Sets that can settle, as bits in the order in which they were found.
 type Reachable = u64;
 
-struct Search {
+struct Search<'a> {
     plan: Plan,
+    progress: &'a dyn Fn(usize),
     seen: HashMap<u128, Reachable>,
     sets: Vec<Contents>,
     trace: Vec<String>,
     report: Report,
 }
 
-impl Search {
+impl Search<'_> {
     fn visit(&mut self, state: &State) -> Reachable {
         let print = state.fingerprint();
         if let Some(reachable) = self.seen.get(&print) {
@@ -139,6 +158,7 @@ impl Search {
         }
         // The steps lead to no earlier state, so this entry is only read after it is replaced.
         self.seen.insert(print, 0);
+        (self.progress)(self.seen.len());
         if self.plan.calm && !state.settles_in_calm() {
             self.broken(Kind::NoProgress, &[]);
         }
@@ -253,20 +273,4 @@ fn path(
         steps.pop();
     }
     false
-}
-
-/// A set for people: `0.a 1.a 3.b` are the first seals of members 0 and 1, the second of member 3.
-fn describe(set: &Contents) -> String {
-    let names: Vec<String> = set.iter().map(describe_name).collect();
-    format!("{{{}}}", names.join(" "))
-}
-
-fn describe_name(named: &Named) -> String {
-    let variant = match named.seal {
-        Some([_, 0, ..]) => "a",
-        Some([_, 1, ..]) => "b",
-        Some(_) => "late",
-        None => "pass",
-    };
-    format!("{}.{variant}", named.member)
 }

@@ -7,24 +7,20 @@ use std::{
     sync::Arc,
 };
 
-use starling_lane_primitives::{
-    messages::{Named, Way},
-    Committee, Member,
-};
-
-use super::{
-    describe, describe_name,
-    liar::{self, Said},
-    Plan,
-};
-use crate::{
+use starling_lane::{
     broadcast::{Action, Broadcast, Event, Setting},
     contents::Contents,
     fixing::Frame,
     message::{Carried, Echo, Message, Open, Set, Signed, Word},
-    symbolic::{Piece, Seal, Symbolic},
     timing::Timing,
 };
+use starling_lane_primitives::{messages::Named, Committee, Member, Way};
+
+use super::{
+    liar::{self, Said},
+    Plan,
+};
+use crate::symbolic::{describe, describe_name, Piece, Seal, Symbolic};
 
 type Machine = Broadcast<Symbolic>;
 type Shared<T> = Arc<Signed<T>>;
@@ -53,6 +49,10 @@ impl State {
     /// The state in which the honest members have sealed.
     pub(super) fn new(plan: &Plan) -> Self {
         let committee = Committee::SMALLEST;
+        let cipher = |me| Symbolic {
+            me,
+            splits: plan.splits,
+        };
         let setting = |me| Setting {
             committee,
             me,
@@ -68,7 +68,7 @@ impl State {
             .collect();
         let mut members = BTreeMap::new();
         for me in honest {
-            let cipher = Arc::new(Symbolic { me });
+            let cipher = Arc::new(cipher(me));
             let mut machine = Broadcast::new(Arc::new(setting(me)), cipher);
             machine.on(0, Event::Own(Some(first(me))));
             members.insert(me, machine);
@@ -89,7 +89,7 @@ impl State {
             echoes: BTreeMap::new(),
             sets: BTreeMap::new(),
             known: Arc::new(known),
-            judge: Symbolic { me: plan.liar },
+            judge: cipher(plan.liar),
             frame: Arc::new(setting(plan.liar)),
             accused: BTreeSet::new(),
             readable: false,
@@ -381,23 +381,15 @@ impl State {
 
     /// The member gets the opens of a set from all who have opened it, and from the liar.
     fn settle(&self, plan: &Plan, member: Member, steps: &mut Vec<Step>) {
-        let keys: BTreeSet<(u8, &Contents)> = self
-            .opens
-            .keys()
-            .map(|(_, way, set)| (plan.rules.splits.of(*way), set))
-            .collect();
-        for (split, set) in keys {
+        let keys: BTreeSet<(Way, &Contents)> =
+            self.opens.keys().map(|(_, way, set)| (*way, set)).collect();
+        for (way, set) in keys {
             let of: Vec<_> = self
                 .opens
                 .values()
-                .filter(|open| {
-                    open.body.set == *set && plan.rules.splits.of(open.body.way) == split
-                })
+                .filter(|open| open.body.set == *set && open.body.way == way)
                 .cloned()
                 .collect();
-            let Some(way) = of.first().map(|open| open.body.way) else {
-                continue;
-            };
             let mut next = self.clone();
             for open in of.into_iter().chain([liar::open(plan, way, set)]) {
                 next.deliver(plan, member, Message::Open(open));
@@ -486,14 +478,14 @@ impl State {
         self.echoes.insert(key, echo);
     }
 
-    /// Whether `f + 1` honest members have opened one seal of an honest member by one split.
+    /// Whether `f + 1` honest members have opened one seal of an honest member by one polynomial.
     fn can_read(&self, plan: &Plan) -> bool {
         self.honest_names().any(|named| {
-            let mut openers: BTreeMap<u8, BTreeSet<Member>> = BTreeMap::new();
+            let mut openers: BTreeMap<Way, BTreeSet<Member>> = BTreeMap::new();
             for (member, way, set) in self.opens.keys() {
                 if set.contains(&named) {
-                    let split = plan.rules.splits.of(*way);
-                    openers.entry(split).or_default().insert(*member);
+                    let polynomial = plan.splits.polynomial(*way);
+                    openers.entry(polynomial).or_default().insert(*member);
                 }
             }
             openers.values().any(|members| members.len() > 1)

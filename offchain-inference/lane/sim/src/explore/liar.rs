@@ -6,17 +6,14 @@ use std::{
     sync::Arc,
 };
 
-use starling_lane_primitives::{
-    messages::{Named, Way},
-    Member,
-};
-
-use super::{state::State, Plan};
-use crate::{
+use starling_lane::{
     contents::Contents,
     message::{Carried, Echo, Open, Set, Signed, Word},
-    symbolic::{Piece, Seal},
 };
+use starling_lane_primitives::{messages::Named, Member, Way};
+
+use super::{state::State, Plan};
+use crate::symbolic::{Piece, Seal, Symbolic};
 
 /// The variant of a seal that the liar makes after it can read others' values.
 const LATE: u8 = 2;
@@ -52,11 +49,14 @@ pub(super) fn late(liar: Member) -> Named {
 
 /// The pieces of the liar for the seals of a set: it has a fitting share of each.
 pub(super) fn open(plan: &Plan, way: Way, set: &Contents) -> Arc<Signed<Open<Piece>>> {
-    let split = plan.rules.splits.of(way);
+    let cipher = Symbolic {
+        me: plan.liar,
+        splits: plan.splits,
+    };
     let pieces = set
         .iter()
         .filter_map(seal_of)
-        .map(|seal| Piece::Share(seal, split, plan.liar))
+        .map(|seal| cipher.share(seal, way, plan.liar))
         .collect();
     Arc::new(Signed {
         by: plan.liar,
