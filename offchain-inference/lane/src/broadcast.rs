@@ -138,8 +138,8 @@ pub struct Broadcast<C: Cipher> {
     opens: BTreeMap<(Way, Contents), Opens<C>>,
     /// The first set of each view, and whether it was followed.
     sets: BTreeMap<u8, Arc<Signed<Set<C::Piece>>>>,
-    /// Sets that cannot be judged yet, since a seal that they name is missing.
-    waiting: Vec<Arc<Signed<Set<C::Piece>>>>,
+    /// Sets that cannot be judged yet, since a seal that they name is missing: one a view.
+    waiting: BTreeMap<u8, Arc<Signed<Set<C::Piece>>>>,
     proposed: BTreeSet<u8>,
     settled: Option<Settled<C>>,
 }
@@ -198,7 +198,7 @@ impl<C: Cipher> Broadcast<C> {
             echoes: BTreeMap::new(),
             opens: BTreeMap::new(),
             sets: BTreeMap::new(),
-            waiting: Vec::new(),
+            waiting: BTreeMap::new(),
             proposed: BTreeSet::new(),
             settled: None,
         }
@@ -210,9 +210,9 @@ impl<C: Cipher> Broadcast<C> {
         match event {
             Event::Own(value) => self.seal(now, value, &mut actions),
             Event::Message(_, Message::Value(value)) => self.value(now, value, &mut actions),
-            Event::Message(_, Message::Open(open)) => self.open(now, open, &mut actions),
+            Event::Message(from, Message::Open(open)) => self.open(now, from, open, &mut actions),
             Event::Message(from, Message::Echo(echo)) => self.echo(now, from, echo, &mut actions),
-            Event::Message(_, Message::Set(set)) => self.set(now, set, &mut actions),
+            Event::Message(from, Message::Set(set)) => self.set(now, from, set, &mut actions),
             Event::Message(from, Message::Fetch(named)) => self.supply(from, &named, &mut actions),
             Event::Wake => self.wake(now, &mut actions),
         }
@@ -330,8 +330,12 @@ impl<C: Cipher> Broadcast<C> {
             self.heard.insert(named);
             self.look(now, actions);
         }
-        for set in std::mem::take(&mut self.waiting) {
-            self.set(now, set, actions);
+        for set in std::mem::take(&mut self.waiting).into_values() {
+            if self.names_known(&set) {
+                self.judge(now, set, actions);
+            } else {
+                self.waiting.insert(set.body.view, set);
+            }
         }
         let views: BTreeSet<u8> = self.echoes.keys().map(|(view, _)| *view).collect();
         for view in views {
@@ -415,7 +419,7 @@ impl<C: Cipher> Broadcast<C> {
             Way::View(view) => view,
         };
         actions.push(Action::WakeAt(now.saturating_add(self.delay(view))));
-        self.open(now, open, actions);
+        self.open(now, self.setting.me, open, actions);
     }
 
     /// The time in which a set of this view should come, and be opened.
@@ -528,7 +532,7 @@ impl<C: Cipher> Broadcast<C> {
             body: Set { view, set, words },
         });
         actions.push(Action::Broadcast(Message::Set(set.clone())));
-        self.set(now, set, actions);
+        self.judge(now, set, actions);
     }
 
     /// The words of a view from which a set follows. All of them, or a quorum that has no tie.
@@ -555,23 +559,38 @@ impl<C: Cipher> Broadcast<C> {
         })
     }
 
-    fn set(&mut self, now: Time, set: Arc<Signed<Set<C::Piece>>>, actions: &mut Actions<C>) {
-        if self.settled.is_some() {
+    fn set(
+        &mut self,
+        now: Time,
+        from: Member,
+        set: Arc<Signed<Set<C::Piece>>>,
+        actions: &mut Actions<C>,
+    ) {
+        let view = set.body.view;
+        let is_signed_well = view < self.setting.rules.views && set.by == self.frame().signer(view);
+        if self.settled.is_some() || !is_signed_well {
             return;
         }
         // The rule counts who sealed twice, and judges complaints: nobody may name what a member
         // has not signed.
-        let missing: BTreeSet<Named> = set.body.names().collect();
-        let missing: Vec<&Named> = missing
-            .iter()
-            .filter(|named| !self.known.contains_key(named))
-            .collect();
-        if !missing.is_empty() {
-            // A set is judged again at each new seal: few may wait.
-            if self.waiting.len() < usize::from(self.setting.rules.views) {
-                self.fetch(missing.into_iter(), set.by, actions);
-                self.waiting.push(set);
-            }
+        if self.names_known(&set) {
+            self.judge(now, set, actions);
+            return;
+        }
+        // Whoever passes on a set has these seals. Its collector may keep them back.
+        let names: BTreeSet<Named> = set.body.names().collect();
+        self.fetch(names.iter(), from, actions);
+        self.waiting.entry(view).or_insert(set);
+    }
+
+    fn names_known(&self, set: &Signed<Set<C::Piece>>) -> bool {
+        let mut names = set.body.names();
+        names.all(|named| self.known.contains_key(&named))
+    }
+
+    /// Takes a set whose names are known, if it is valid.
+    fn judge(&mut self, now: Time, set: Arc<Signed<Set<C::Piece>>>, actions: &mut Actions<C>) {
+        if self.settled.is_some() {
             return;
         }
         if !self.frame().is_valid(&set) {
@@ -615,7 +634,13 @@ impl<C: Cipher> Broadcast<C> {
         self.publish(now, Way::View(view), Carried::Set(set), actions);
     }
 
-    fn open(&mut self, now: Time, open: Arc<Signed<Open<C::Piece>>>, actions: &mut Actions<C>) {
+    fn open(
+        &mut self,
+        now: Time,
+        from: Member,
+        open: Arc<Signed<Open<C::Piece>>>,
+        actions: &mut Actions<C>,
+    ) {
         if self.settled.is_some() {
             return;
         }
@@ -631,12 +656,17 @@ impl<C: Cipher> Broadcast<C> {
             return;
         }
         let is_full = *way == Way::Full;
-        self.fetch(set.iter(), open.by, actions);
-        self.opens
-            .entry(key)
-            .or_default()
-            .entry(open.by)
-            .or_insert(open);
+        self.fetch(set.iter(), from, actions);
+        // A liar may give pieces that fit to some members alone. They pass them on.
+        let is_bad = |open: &Signed<Open<C::Piece>>| {
+            let seals = self.seals(&open.body.set);
+            seals.is_some_and(|seals| !self.holds(&seals, open.body.way, open))
+        };
+        let known = self.opens.get(&key).and_then(|opens| opens.get(&open.by));
+        if is_bad(&open) || known.is_some_and(|known| !is_bad(known)) {
+            return;
+        }
+        self.opens.entry(key).or_default().insert(open.by, open);
         self.settle(actions);
         // While nobody echoes, more opens will settle the full set without a collector.
         let has_echo = self.echoes.keys().any(|(view, _)| *view == 0);

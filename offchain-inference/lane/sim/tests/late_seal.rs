@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The schedule by which a liar seals after it has read others' values, if sets of two views share
-//! a polynomial.
+//! a polynomial, and why it fails if they do not.
 
 // A panic fails the test.
 #![allow(
@@ -189,10 +189,14 @@ fn play(splits: Splits) -> (bool, bool) {
 }
 
 #[test]
-fn sets_of_two_views_need_two_polynomials() {
+fn by_the_first_design_a_liar_reads_before_it_seals() {
     assert_eq!(play(Splits::One), (true, true));
-    // Amendment A3: one for the full set, one for all other sets.
+    // One for the full set, one for all other sets.
     assert_eq!(play(Splits::FullAndSets), (true, true));
-    // The seal is in the set, but it was made before the liar could read.
+}
+
+#[test]
+fn with_a_polynomial_for_each_view_it_seals_before_it_reads() {
+    // So its seal may be in the set.
     assert_eq!(play(Splits::PerWay), (false, true));
 }

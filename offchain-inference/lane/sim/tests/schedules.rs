@@ -52,7 +52,6 @@ fn a_liar_that_leaves_no_proof_breaks_nothing_in_any_schedule() {
 fn with_one_split_a_liar_seals_after_it_could_read_others() {
     let report = explored(&plan(Splits::One, Doubles::Tie, 0));
     assert!(report.broken.contains_key(&Kind::Late));
-    assert!(report.broken.contains_key(&Kind::TwoSets));
 }
 
 #[test]
@@ -143,7 +142,7 @@ fn by_the_first_rule_one_member_that_seals_twice_stops_requests() {
 fn requests_are_certified_when_delays_end() {
     for f in 1..=3 {
         let summary = simulated(&Scenario {
-            storm: 300_000,
+            storm: 100_000,
             ..scenario(f, f, &[Habit::Silent, Habit::Partial, Habit::BadPieces])
         });
         assert!(all_certified(&summary), "{:?}", summary.examples);

@@ -110,7 +110,7 @@ impl Liar {
                 Some(Message::Of(phase, second_seal(me, message)))
             },
             (Habit::BadPieces, Message::Of(phase, message)) => {
-                Some(Message::Of(phase, bad_pieces(message)))
+                Some(Message::Of(phase, bad_pieces(me, message)))
             },
             (Habit::TwoSets, Message::Of(phase, message)) if other_side => {
                 Some(Message::Of(phase, second_set(message)))
@@ -136,9 +136,9 @@ fn second_seal(me: Member, message: Inner) -> Inner {
     }
 }
 
-fn bad_pieces(message: Inner) -> Inner {
+fn bad_pieces(me: Member, message: Inner) -> Inner {
     match message {
-        Inner::Open(open) => {
+        Inner::Open(open) if open.by == me => {
             let Open { way, set, pieces } = &open.body;
             Inner::Open(Arc::new(Signed {
                 by: open.by,
