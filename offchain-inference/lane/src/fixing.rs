@@ -190,7 +190,7 @@ impl<C: Cipher> Frame<'_, C> {
             })
             .map(|(named, _)| named)
             .collect();
-        let named: BTreeSet<&Named> = echoes().flat_map(|echo| echo.body.named.iter()).collect();
+        let named: BTreeSet<&Named> = words.iter().flat_map(|word| named(word)).collect();
         let mut count: BTreeMap<Member, u32> = BTreeMap::new();
         for named in &named {
             let count = count.entry(named.member).or_default();
@@ -230,15 +230,8 @@ fn carried<Piece>(words: &[&Word<Piece>]) -> Result<Option<Contents>, Refused> {
 /// The members that have sealed twice, by these words.
 fn culprits<Piece>(words: &[Word<Piece>]) -> BTreeSet<Member> {
     let mut names: BTreeMap<Member, BTreeSet<&Named>> = BTreeMap::new();
-    for word in words {
-        let named = match word {
-            Word::Echo(echo) => Some(&echo.body.named),
-            Word::Open(_) => None,
-        };
-        let sets = named.into_iter().chain(full_set(word));
-        for one in sets.flat_map(Contents::iter) {
-            names.entry(one.member).or_default().insert(one);
-        }
+    for one in words.iter().flat_map(named) {
+        names.entry(one.member).or_default().insert(one);
     }
     let twice = names.into_iter().filter(|(_, names)| names.len() > 1);
     twice.map(|(member, _)| member).collect()
@@ -253,4 +246,17 @@ fn full_set<Piece>(word: &Word<Piece>) -> Option<&Contents> {
             _ => None,
         },
     }
+}
+
+/// The seals and passes that a member has, by its word: those that it names, and those of the full
+/// set that it has opened.
+fn named<Piece>(word: &Word<Piece>) -> impl Iterator<Item = &Named> {
+    let echoed = match word {
+        Word::Echo(echo) => Some(&echo.body.named),
+        Word::Open(_) => None,
+    };
+    echoed
+        .into_iter()
+        .chain(full_set(word))
+        .flat_map(Contents::iter)
 }
