@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Roots, the seed of the assignment, and the outcome of a request.
+//!
+//! Assignment, tally and the best response are those of a round, in `starling-primitives`. Here is
+//! what members sign about them.
+
+use alloc::vec::Vec;
+
+use codec::{Decode, DecodeWithMemTracking, Encode};
+use scale_info::TypeInfo;
+
+use crate::{hashing, Account, Balance, Hash, Member, Secret, Slot};
+
+const SEED: &[u8] = b"starling/lane-seed/1";
+const VALUES: &[u8] = b"starling/lane-values/1";
+const OUTCOME: &[u8] = b"starling/lane-outcome/1";
+
+/// The key of a member of the set; zeros if its value is spoiled.
+pub type Key = (Member, Secret);
+
+/// The seed of the assignment. The set is fixed before any of the keys is known, and no key can be
+/// withheld, so nobody chooses it. A spoiled key counts as zeros.
+pub fn seed(slot: &Slot, set: &Hash, keys: &[Key]) -> Hash {
+    hashing::hash(&(
+        SEED,
+        slot.genesis,
+        slot.lane,
+        slot.epoch,
+        slot.seq,
+        set,
+        keys,
+    ))
+}
+
+/// The root of all keys of a phase, in the order of members.
+pub fn keys_root(slot: &Slot, keys: &[Key]) -> Hash {
+    hashing::hash(&(VALUES, slot, keys))
+}
+
+/// The outcome of a request. It follows from the transcript alone, so whoever has that computes the
+/// same.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub struct Outcome {
+    /// The hash of the request.
+    pub ask: Hash,
+    /// The root of the set of responses.
+    pub responses: Hash,
+    /// The root of their keys.
+    pub response_keys: Hash,
+    /// The root of the set of scores.
+    pub scores: Hash,
+    /// The root of their keys.
+    pub score_keys: Hash,
+    /// The member with the best response, if one could win.
+    pub winner: Option<Member>,
+    /// All payments, in the order of accounts.
+    pub payouts: Vec<(Account, Balance)>,
+}
+
+impl Outcome {
+    /// What members vote for.
+    pub fn hash(&self) -> Hash {
+        hashing::hash(&(OUTCOME, self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Phase;
+
+    const SLOT: Slot = Slot {
+        genesis: [1; 32],
+        lane: 2,
+        epoch: 3,
+        seq: 4,
+        phase: Phase::Responses,
+    };
+
+    #[test]
+    fn every_part_changes_the_seed() {
+        let keys = [(0, [1; 32]), (1, [0; 32])];
+        let seed_of = |slot, set, keys: &[Key]| seed(&slot, &set, keys);
+        let first = seed_of(SLOT, [5; 32], &keys);
+        assert_ne!(first, seed_of(Slot { epoch: 9, ..SLOT }, [5; 32], &keys));
+        assert_ne!(first, seed_of(SLOT, [6; 32], &keys));
+        assert_ne!(first, seed_of(SLOT, [5; 32], &keys[..1]));
+        let others = [(0, [1; 32]), (2, [0; 32])];
+        assert_ne!(first, seed_of(SLOT, [5; 32], &others));
+    }
+
+    #[test]
+    fn every_part_changes_the_outcome() {
+        let outcome = Outcome {
+            ask: [0; 32],
+            responses: [1; 32],
+            response_keys: [2; 32],
+            scores: [3; 32],
+            score_keys: [4; 32],
+            winner: Some(1),
+            payouts: vec![([7; 32], 5)],
+        };
+        let mut others = vec![outcome.clone(); 7];
+        others[0].ask = [9; 32];
+        others[1].responses = [9; 32];
+        others[2].response_keys = [9; 32];
+        others[3].scores = [9; 32];
+        others[4].score_keys = [9; 32];
+        others[5].winner = None;
+        others[6].payouts[0].1 = 6;
+        for other in others {
+            assert_ne!(other.hash(), outcome.hash());
+        }
+    }
+}
