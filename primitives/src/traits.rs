@@ -335,6 +335,8 @@ pub struct ChoiceInput<'a, AccountId> {
     pub rankings: u32,
     /// The valid responses.
     pub responses: &'a [Ranked<AccountId>],
+    /// Whether the block has room for the reading of all texts. Without it, equation (3) decides.
+    pub has_room: bool,
     /// Reads the scores that an agent disclosed; `None` if it disclosed none.
     pub scores: &'a dyn Fn(&AccountId) -> Option<Vec<(Position, Score)>>,
     /// Reads the text of an agent's response.
@@ -358,6 +360,9 @@ pub trait Choice<AccountId> {
     /// eligible.
     fn best(input: &ChoiceInput<AccountId>) -> Option<(AccountId, Tally)>;
 
+    /// Whether the choice in a round reads scores and texts, for which a block needs room.
+    fn is_counted(round: RoundId) -> bool;
+
     /// Forgets all about a round that is purged.
     fn forget(round: RoundId);
 
@@ -370,6 +375,10 @@ pub trait Choice<AccountId> {
 impl<AccountId: Clone + Encode> Choice<AccountId> for () {
     fn best(input: &ChoiceInput<AccountId>) -> Option<(AccountId, Tally)> {
         input.by_scores()
+    }
+
+    fn is_counted(_: RoundId) -> bool {
+        false
     }
 
     fn forget(_: RoundId) {}
@@ -430,8 +439,8 @@ pub trait Requests<AccountId> {
     /// Number of blocks that a finished round stays stored, unless storage fills up.
     fn retention() -> BlockNumber;
 
-    /// Stores a round of `requester` that ended with this number of responses of maximum length,
-    /// each with as many scores as there may be.
+    /// Stores a round of `requester` that has just ended with this number of responses of maximum
+    /// length, each with as many scores as there may be.
     #[cfg(feature = "runtime-benchmarks")]
     fn conclude(requester: &AccountId, prompt: Vec<u8>, answers: u32) -> RoundId;
 }

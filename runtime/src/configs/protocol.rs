@@ -119,6 +119,7 @@ impl pallet_rounds::Config for Runtime {
     type Tickets = Tickets;
     type Ratings = Ratings;
     type Rewards = Rewards;
+    type Choice = ();
     type Authorities = Session;
     type Randomness = Beacon;
     type WeightToFee = CongestedWeight;
