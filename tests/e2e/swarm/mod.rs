@@ -19,6 +19,7 @@ mod split;
 mod twenty;
 mod up;
 mod upgrade;
+mod votes;
 
 pub(crate) use models::engine;
 

@@ -210,7 +210,7 @@ fn read<L: DeserializeOwned, T>(
         // The library's words repeat parts of the line.
         let parsed = serde_json::from_slice(&line).map_err(|error| {
             wrong(&format!(
-                "this is not a question as `starling examine --help` describes it, from column {} on",
+                "this is no question, from column {} on; see `starling examine --help`",
                 error.column()
             ))
         })?;
