@@ -19,7 +19,7 @@ use crate::arguments::{account_of, Connection, Signer};
 use pool::Pool;
 use state::{Fate, Ledger};
 
-const FORMAT: &str = r#"A pool has a JSON object on each line. The index of a question is its line from 0 on:
+const FORMAT: &str = r#"A pool has a JSON object a line. A question's index is its line from 0 on:
   {"question": "What is 2 + 2?", "form": "number", "keys": ["4"]}
   {"question": "Which is a bird? a) cod b) owl", "form": "choice", "keys": ["b"], "options": 2}
   {"question": "What is the capital of France?", "form": "short", "keys": ["paris"]}
