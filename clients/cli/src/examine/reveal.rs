@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Revealing known answers once their rounds are over.
 
+use sp_core::crypto::AccountId32;
 use starling_client::{
     transaction::{self, Reveal},
     At, Error, Result,
 };
 use starling_primitives::{
-    api::QuestionView,
+    api::{QuestionView, RoundView},
     choice::commitment,
     round::{Failure, Phase},
-    RoundId, H256,
+    H256,
 };
 
 use super::{
@@ -51,31 +52,31 @@ impl Examiner {
             )));
         };
         let hashes = question.hashes();
-        let commitment = commitment(self.chain.genesis(), &self.account(), index, &hashes, &salt);
+        let examiner = self.account();
+        let commitment = commitment(self.chain.genesis(), &examiner, index, &hashes, &salt);
         let at = self.chain.finalized().await?;
-        let Some((round, view)) = round_of(&at, asked, commitment).await? else {
+        let found = round_of(&at, asked, &examiner, commitment).await?;
+        let Some((known, view)) = found else {
             // A request that was never signed has no last block.
             return match asked.last.is_none_or(|last| at.number() > last) {
                 true => self.lose(index, "no stored round is that of its request"),
                 false => Ok(()),
             };
         };
-        if view.revealed {
+        if known.revealed {
             return self.ledger.change(index, |asked| asked.fate = Fate::Public);
         }
-        let Some(stored) = at.round(round).await? else {
-            return self.lose(index, "its round was removed");
-        };
-        match stored.round.phase {
+        match view.round.phase {
             Phase::Done | Phase::Failed(Failure::BelowThreshold) => {},
             Phase::Failed(_) => return self.lose(index, "its round has no ranked answers"),
             _ => return Ok(()),
         }
         // Each answer needs ten requests. It waits for those that are missing.
-        let traffic = at.traffic(&self.account()).await?;
+        let traffic = at.traffic(&examiner).await?;
         if !traffic.has_room() {
             return Ok(());
         }
+        let round = view.id;
         let reveal = Reveal {
             round,
             index,
@@ -84,7 +85,8 @@ impl Examiner {
             salt,
             proof,
         };
-        match transaction::send(&self.chain, &reveal.call(), &self.key).await {
+        let sent = transaction::send(&self.chain, &reveal.call(), &self.key).await;
+        match sent {
             Ok(sent) => {
                 eprintln!(
                     "round {round}: the known answer is public as of block {}",
@@ -114,18 +116,24 @@ fn is_final(words: &str) -> bool {
         .any(|name| words.contains(&format!("Capabilities.{name}")))
 }
 
-/// The round of a request by its commitment, among those that the chain stores.
+/// The round of a request by its commitment, among those of the examiner that the chain stores.
+/// Somebody else may have copied the commitment.
 async fn round_of(
     at: &At,
     asked: &Asked,
+    examiner: &AccountId32,
     commitment: H256,
-) -> Result<Option<(RoundId, QuestionView)>> {
+) -> Result<Option<(QuestionView, RoundView<AccountId32>)>> {
     let next = at.next_round().await?;
     let first = asked.round.unwrap_or(asked.first);
-    for round in first..next {
-        let view = at.question(round).await?;
-        if let Some(view) = view.filter(|view| view.commitment == commitment) {
-            return Ok(Some((round, view)));
+    for id in first..next {
+        let question = at.question(id).await?;
+        let Some(question) = question.filter(|question| question.commitment == commitment) else {
+            continue;
+        };
+        let round = at.round(id).await?;
+        if let Some(round) = round.filter(|round| round.round.requester == *examiner) {
+            return Ok(Some((question, round)));
         }
     }
     Ok(None)

@@ -239,7 +239,7 @@ impl Examiner {
     }
 
     async fn ask_ordinary(
-        &mut self,
+        &self,
         terms: &Terms,
         ordinary: &[Ordinary],
     ) -> Result<RoundView<AccountId32>> {
