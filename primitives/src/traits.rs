@@ -439,6 +439,10 @@ pub trait Requests<AccountId> {
     /// Number of blocks that a finished round stays stored, unless storage fills up.
     fn retention() -> BlockNumber;
 
+    /// An account that may ask, with a fee and a number of responses that it can pay for.
+    #[cfg(feature = "runtime-benchmarks")]
+    fn requester() -> (AccountId, Balance, u32);
+
     /// Stores a round of `requester` that has just ended with this number of responses of maximum
     /// length, each with as many scores as there may be.
     #[cfg(feature = "runtime-benchmarks")]

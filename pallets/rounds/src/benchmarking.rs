@@ -65,6 +65,24 @@ fn sign<T: Config>(id: RoundId, who: &T::AccountId, message: &Message) -> Proof 
     }
 }
 
+/// Gives an account what a request at this fee costs.
+fn fund<T: Config>(requester: &T::AccountId, fee: Balance, max_responses: u32) {
+    let costs = Pallet::<T>::request_fee(max_responses, T::Agents::active_count())
+        .saturating_add(Pallet::<T>::deposit_of(max_responses))
+        .saturating_add(fee)
+        .saturating_mul(2);
+    drop(T::Currency::deposit(requester, costs, Precision::Exact).expect("it can be funded"));
+}
+
+/// An account that may ask, with a fee and a number of responses that it can pay for.
+pub(crate) fn requester<T: Config>() -> (T::AccountId, Balance, u32) {
+    crowd::<T>();
+    let requester = whitelisted_caller();
+    let (fee, responses) = (T::MinFee::get(), T::MinResponses::get());
+    fund::<T>(&requester, fee, responses);
+    (requester, fee, responses)
+}
+
 /// A round of the most expensive kind, for at least `agents` commits.
 fn open<T: Config>(agents: u32) -> RoundId {
     crowd::<T>();
@@ -73,11 +91,7 @@ fn open<T: Config>(agents: u32) -> RoundId {
     let fee = T::MinFee::get();
     let min_responses = T::MinResponses::get();
     let max_responses = agents.max(min_responses);
-    let costs = Pallet::<T>::request_fee(max_responses, T::Agents::active_count())
-        .saturating_add(Pallet::<T>::deposit_of(max_responses))
-        .saturating_add(fee)
-        .saturating_mul(2);
-    drop(T::Currency::deposit(&requester, costs, Precision::Exact).expect("it can be funded"));
+    fund::<T>(&requester, fee, max_responses);
     let prompt = vec![b'a'; T::MaxPrompt::get() as usize];
     let tokens = T::MaxTokens::get();
     Pallet::<T>::do_request(requester, prompt, fee, tokens, min_responses, max_responses)

@@ -88,6 +88,11 @@ impl<T: Config> traits::Requests<T::AccountId> for Pallet<T> {
     }
 
     #[cfg(feature = "runtime-benchmarks")]
+    fn requester() -> (T::AccountId, Balance, u32) {
+        crate::benchmarking::requester::<T>()
+    }
+
+    #[cfg(feature = "runtime-benchmarks")]
     fn conclude(requester: &T::AccountId, prompt: Vec<u8>, answers: u32) -> RoundId {
         crate::benchmarking::conclude::<T>(requester, prompt, answers)
     }
