@@ -231,18 +231,18 @@ mod tests {
             commitment: H256::repeat_byte(1),
             revealed: true,
         };
-        assert_eq!(question.encode(), [&[3][..], &[1; 32], &[1]].concat());
+        assert_eq!(question.encode(), [&[3u8][..], &[1; 32], &[1]].concat());
         let traffic = ExaminerTraffic {
             asked: 1,
             revealed: 2,
         };
-        assert_eq!(traffic.encode(), [1, 0, 0, 0, 2, 0, 0, 0]);
+        assert_eq!(traffic.encode(), [1u8, 0, 0, 0, 2, 0, 0, 0]);
         let pool = QuestionPool {
             root: H256::repeat_byte(1),
             questions: 2,
         };
-        assert_eq!(pool.encode(), [&[1; 32][..], &[2, 0, 0, 0]].concat());
-        assert_eq!(Record::<u64>::default().encode(), [0; 4 + 5 * 8 + 4 + 1]);
+        assert_eq!(pool.encode(), [&[1u8; 32][..], &[2, 0, 0, 0]].concat());
+        assert_eq!(Record::<u64>::default().encode(), [0u8; 4 + 5 * 8 + 4 + 1]);
         let summary = Summary {
             is_voted: true,
             votes: 2,

@@ -68,7 +68,7 @@ fn votes_of_proven_agents_win_over_the_mean_score_and_before_that_equation_3_dec
         assert!(outcome.share_of_weight > ONE / 2);
         assert!(tally.is_eligible());
         let round = id;
-        let chosen = Event::Chosen {
+        let chosen = Event::<Test>::Chosen {
             round,
             best,
             outcome,

@@ -31,7 +31,10 @@ fn governance_alone_names_examiners_and_sets_pool_and_choice() {
         assert_eq!(Pool::<Test>::get(), None);
         assert_eq!(
             events(),
-            [Event::ChoiceSet { choice }, Event::PoolSet { pool: None }]
+            [
+                Event::<Test>::ChoiceSet { choice },
+                Event::<Test>::PoolSet { pool: None }
+            ]
         );
     });
 }

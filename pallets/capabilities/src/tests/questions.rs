@@ -23,7 +23,7 @@ fn a_request_opens_a_round_and_keeps_its_form_and_commitment() {
         assert_eq!(Capabilities::question(id + 1), None);
         assert_eq!(Capabilities::outcome(id), None);
         let form = Form::Choice;
-        assert_eq!(events(), [Event::Asked { round: id, form }]);
+        assert_eq!(events(), [Event::<Test>::Asked { round: id, form }]);
     });
 }
 

@@ -32,7 +32,7 @@ fn an_answer_in_time_teaches_and_is_paid_for() {
         assert!(Questions::<Test>::get(id).expect("it is stored").revealed);
         assert_eq!(Used::<Test>::iter().count(), 1);
         assert_eq!(Records::<Test>::iter().count(), 4);
-        let revealed = Event::AnswerRevealed {
+        let revealed = Event::<Test>::AnswerRevealed {
             round: id,
             examiner: EXAMINER,
             index: 3,
