@@ -8,8 +8,8 @@ use frame_support::traits::{StorageInfo, StorageInfoTrait, WhitelistedStorageKey
 use sp_storage::TrackedStorageKey;
 
 use crate::{
-    Agents, AllPalletsWithSystem, Balances, Beacon, Grandpa, Multisig, Parameters, Proxy, Rewards,
-    Rounds, Runtime, Sudo, Tickets, Timestamp, Utility, Votes,
+    Agents, AllPalletsWithSystem, Balances, Beacon, Capabilities, Grandpa, Multisig, Parameters,
+    Proxy, Rewards, Rounds, Runtime, Sudo, Tickets, Timestamp, Utility, Votes,
 };
 
 use frame_system_benchmarking::{extensions::Pallet as SystemExtensions, Pallet as SystemBench};
@@ -22,6 +22,7 @@ frame_benchmarking::define_benchmarks!(
     [pallet_agents, Agents]
     [pallet_balances, Balances]
     [pallet_beacon, Beacon]
+    [pallet_capabilities, Capabilities]
     [pallet_grandpa, Grandpa]
     [pallet_multisig, Multisig]
     [pallet_protocol_parameters, Parameters]

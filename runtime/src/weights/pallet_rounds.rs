@@ -418,6 +418,8 @@ impl<T: frame_system::Config> pallet_rounds::WeightInfo for WeightInfo<T> {
 			.saturating_add(Weight::from_parts(0, 2732).saturating_mul(n.into()))
 			// Not measured yet: the count of the requester's rounds.
 			.saturating_add(T::DbWeight::get().reads_writes(1_u64, 1_u64))
+			// Not measured yet: the question and the rule of the choice.
+			.saturating_add(T::DbWeight::get().reads(2_u64))
 			// Not measured yet: the debt of each agent, and the notice that it is no longer active.
 			.saturating_add(T::DbWeight::get().reads_writes(3_u64.saturating_mul(n.into()), n.into()))
     }
