@@ -399,7 +399,8 @@ fn every_call_of_the_protocol_has_a_weight_that_was_measured() {
         "pallet_beacon",
         include_str!("weights/pallet_beacon.rs"),
     );
-    check::<pallet_capabilities::Call<Runtime>, <Runtime as pallet_capabilities::Config>::WeightInfo>(
+    type OfCapabilities = <Runtime as pallet_capabilities::Config>::WeightInfo;
+    check::<pallet_capabilities::Call<Runtime>, OfCapabilities>(
         "pallet_capabilities",
         include_str!("weights/pallet_capabilities.rs"),
     );

@@ -530,6 +530,9 @@ fn votes_of_proven_agents_choose_on_the_real_runtime() {
     chain.upgrade();
     chain.block(vec![]);
     chain.state.execute_with(|| {
+        let mut parameters = Parameters::in_force();
+        parameters.rounds.retention_period = 2;
+        pallet_protocol_parameters::InForce::<Runtime>::put(parameters);
         let chosen = pallet_capabilities::Chosen::<Runtime>::get();
         assert_eq!(chosen, Choice::Paper, "an upgraded chain goes on as it was");
         let votes = Votes {
@@ -573,6 +576,15 @@ fn votes_of_proven_agents_choose_on_the_real_runtime() {
         assert!(outcome.share_of_weight > ONE / 2);
         assert_eq!(Rounds::do_try_state(), Ok(()));
         assert_eq!(Capabilities::do_try_state(), Ok(()));
+    });
+    // Ratings move, the round stays for two blocks, and a purge takes all of it.
+    for _ in 0..6 {
+        chain.block(vec![]);
+    }
+    chain.state.execute_with(|| {
+        assert!(Rounds::round_view(ROUND).is_none());
+        assert_eq!(Capabilities::question(ROUND), None);
+        assert_eq!(Capabilities::outcome(ROUND), None);
     });
 }
 

@@ -122,8 +122,8 @@ pub mod pallet {
     #[pallet::storage]
     pub type Pool<T: Config> = StorageValue<_, QuestionPool, OptionQuery>;
 
-    /// The questions that were revealed, by the root of their pool and their place in it. They stay,
-    /// so that no pool that comes back brings known questions.
+    /// The questions that were revealed, by the root of their pool and their place in it. They
+    /// stay, so that no pool that comes back brings known questions.
     #[pallet::storage]
     pub type Used<T: Config> = StorageMap<_, Twox64Concat, (H256, u32), (), OptionQuery>;
 
@@ -189,8 +189,8 @@ pub mod pallet {
             /// Paid by the treasury to the examiner.
             paid: Balance,
         },
-        /// Answers were counted, and the best response of a round was found. `Settled` of the rounds
-        /// says whether it reaches the threshold.
+        /// Answers were counted, and the best response of a round was found. `Settled` of the
+        /// rounds says whether it reaches the threshold.
         #[codec(index = 2)]
         Chosen {
             /// The round.
