@@ -12,6 +12,7 @@ use std::{
 use anyhow::{ensure, Context, Result};
 use futures::{stream, StreamExt, TryStreamExt};
 use starling_client::{
+    answers::Answers,
     signer,
     transaction::{self, Request},
     AccountId32, At, Chain, Keypair,
@@ -165,6 +166,7 @@ async fn time(chain: &Chain, requester: &Keypair, question: &str, plan: &Plan) -
         max_tokens: plan.max_tokens,
         min_responses: 3,
         max_responses: 8,
+        answers: Answers::Free,
     };
     let sent = now();
     let success = transaction::send(chain, &request.call(), requester).await?;

@@ -9,6 +9,7 @@ use sp_core::H256;
 pub mod v1;
 
 use crate::{
+    choice::Form,
     round::{BlockNumber, Phase, Round},
     sealing::Format,
     selection::Tally,
@@ -140,6 +141,52 @@ pub struct RoundAnswer<AccountId> {
     pub text: Option<Vec<u8>>,
 }
 
+/// What a request through `pallet-capabilities` says besides its terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub struct QuestionView {
+    /// The form of the answers.
+    pub form: Form,
+    /// The commitment to a known answer, or 32 random bytes.
+    pub commitment: H256,
+    /// Whether the known answer is public, and agents have learnt from it.
+    pub revealed: bool,
+}
+
+/// What stands behind the choice of a round's winner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub struct OutcomeView {
+    /// Whether votes decided, and not equation (3).
+    pub is_voted: bool,
+    /// Number of responses that give the winner's answer.
+    pub votes: u32,
+    /// Number of all valid responses.
+    pub responses: u32,
+    /// The share of the responses that give the answer, 32 fractional bits.
+    pub share_of_votes: u64,
+    /// The share of the weight of votes that is behind the answer, 32 fractional bits.
+    pub share_of_weight: u64,
+}
+
+/// What known answers of one form tell of an agent, as of now. Sums and weights have 32 fractional
+/// bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub struct CapabilityView {
+    /// The form of the answers.
+    pub form: Form,
+    /// Number of known answers so far.
+    pub rounds: u32,
+    /// Its right answers, of which earlier ones have faded.
+    pub right: u64,
+    /// Its answers, which fade in the same way.
+    pub answers: u64,
+    /// The weight of its scores: `w`.
+    pub ranker: u64,
+    /// The weight of its vote: `v`.
+    pub author: u64,
+    /// Whether enough known answers stand behind the weights.
+    pub is_proven: bool,
+}
+
 /// The jobs of one agent of this node. The runtime writes them into persistent off-chain storage
 /// after every block. They hold no secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
@@ -256,5 +303,17 @@ sp_api::decl_runtime_apis! {
         /// Whether this code wrote or migrated the state. It is false after the block that replaces
         /// the code, until the next block migrates the state. Since version 2.
         fn is_migrated() -> bool;
+    }
+    /// Known answers, and what follows from them for agents and rounds. For clients.
+    #[api_version(1)]
+    pub trait CapabilitiesApi<AccountId> where AccountId: Codec {
+        /// What a stored round was asked with. `None` if it was asked through `Rounds.request`.
+        fn question(round: RoundId) -> Option<QuestionView>;
+        /// What stands behind the best response of a stored round. `None` if no answers were
+        /// counted: they are in free form, the chain chooses as the paper does, the round was asked
+        /// through `Rounds.request`, or it has no eligible response.
+        fn outcome(round: RoundId) -> Option<OutcomeView>;
+        /// What is known of an agent, in each form for which something is.
+        fn capabilities(who: AccountId) -> Vec<CapabilityView>;
     }
 }

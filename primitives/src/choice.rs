@@ -10,15 +10,18 @@ mod capability;
 mod evidence;
 mod key;
 mod odds;
+mod question;
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
+use serde::{Deserialize, Serialize};
 use sp_core::H256;
 
 pub use capability::{pairs, rankers, Capability, Form, Known, Pairs, Weights};
 pub use evidence::{Evidence, Odds};
 pub use key::{Key, MAX_BYTES, VERSION};
 pub use odds::log_odds;
+pub use question::{commitment, leaf};
 
 use crate::{
     fixed::{ratio, ONE},
@@ -31,6 +34,7 @@ use candidate::{by_scores, by_votes, candidates, Candidate};
     Clone,
     Copy,
     Debug,
+    Default,
     PartialEq,
     Eq,
     Encode,
@@ -38,9 +42,13 @@ use candidate::{by_scores, by_votes, candidates, Candidate};
     DecodeWithMemTracking,
     MaxEncodedLen,
     TypeInfo,
+    Serialize,
+    Deserialize,
 )]
+#[serde(rename_all = "camelCase")]
 pub enum Choice {
     /// The greatest weighted mean of scores, equation (3), as in the paper.
+    #[default]
     #[codec(index = 0)]
     Paper,
     /// The most weight of votes and the best scores together.
@@ -60,11 +68,15 @@ pub enum Choice {
     DecodeWithMemTracking,
     MaxEncodedLen,
     TypeInfo,
+    Serialize,
+    Deserialize,
 )]
+#[serde(rename_all = "camelCase")]
 pub struct Votes {
     /// Number of known answers that prove an agent.
     pub proof: u32,
-    /// The weight of an agent that is not proven, as a ranker and as an author.
+    /// The weight of an agent that is not proven, as a ranker and as an author. No vote weighs
+    /// less, or an author would do better under a fresh identity.
     pub unproven: u64,
     /// Number of votes of an answer that count, the greatest first: those of many identities with
     /// little weight do not add up.

@@ -8,14 +8,16 @@
 //! accounts.
 
 use alloc::{boxed::Box, vec::Vec};
-use sp_runtime::DispatchResult;
+use codec::Encode;
+use sp_runtime::{DispatchError, DispatchResult};
 
 use crate::{
     rating::{Deviations, Mean},
     rewards::Paid,
     round::BlockNumber,
     rules::Rule,
-    Balance, InferenceKey, H256,
+    selection::{self, Tally},
+    Balance, InferenceKey, Position, RoundId, Score, H256,
 };
 
 /// A pallet whose constants must fit together.
@@ -301,4 +303,148 @@ pub trait Rewards<AccountId> {
 
     /// Gives slashed bonds that no agent has a claim on to the treasury.
     fn keep(slashes: Self::Credit);
+}
+
+/// Payments of the treasury. Implemented by `pallet-rewards`.
+pub trait Treasury<AccountId> {
+    /// Pays `amount` to `to`, or what the treasury has above its existential deposit if that is
+    /// less. Returns the paid amount: 0 if `to` cannot receive it.
+    fn pay(to: &AccountId, amount: Balance) -> Balance;
+}
+
+/// A valid response at the end of a round.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ranked<AccountId> {
+    /// Its position in the shuffled order.
+    pub position: Position,
+    /// Its author.
+    pub agent: AccountId,
+    /// Its scores by the rankers' ratings.
+    pub tally: Tally,
+}
+
+/// A round at its end, for the choice of its best response.
+///
+/// Scores and texts are read when they are asked for: equation (3) needs neither.
+pub struct ChoiceInput<'a, AccountId> {
+    /// The round.
+    pub round: RoundId,
+    /// The seed of its assignment.
+    pub seed: H256,
+    /// Number of responses that each agent ranks: `k`.
+    pub rankings: u32,
+    /// The valid responses.
+    pub responses: &'a [Ranked<AccountId>],
+    /// Whether the block has room for the reading of all texts. Without it, equation (3) decides.
+    pub has_room: bool,
+    /// Reads the scores that an agent disclosed; `None` if it disclosed none.
+    pub scores: &'a dyn Fn(&AccountId) -> Option<Vec<(Position, Score)>>,
+    /// Reads the text of an agent's response.
+    pub text: &'a dyn Fn(&AccountId) -> Vec<u8>,
+}
+
+impl<AccountId: Clone + Encode> ChoiceInput<'_, AccountId> {
+    /// The best response by equation (3), with its scores.
+    pub fn by_scores(&self) -> Option<(AccountId, Tally)> {
+        let scored = self.responses.iter();
+        selection::best(
+            self.seed,
+            scored.map(|response| (response.agent.clone(), response.tally)),
+        )
+    }
+}
+
+/// The choice of a round's best response. Implemented by `pallet-capabilities`.
+pub trait Choice<AccountId> {
+    /// The author of the best response, with the scores that decided. `None` if no response is
+    /// eligible.
+    fn best(input: &ChoiceInput<AccountId>) -> Option<(AccountId, Tally)>;
+
+    /// Whether the choice in a round reads scores and texts, for which a block needs room.
+    fn is_counted(round: RoundId) -> bool;
+
+    /// Forgets all about a round that is purged.
+    fn forget(round: RoundId);
+
+    /// Prepares the most expensive choice in a round, with answers in this form.
+    #[cfg(feature = "runtime-benchmarks")]
+    fn declare(round: RoundId, form: crate::choice::Form);
+}
+
+/// Equation (3).
+impl<AccountId: Clone + Encode> Choice<AccountId> for () {
+    fn best(input: &ChoiceInput<AccountId>) -> Option<(AccountId, Tally)> {
+        input.by_scores()
+    }
+
+    fn is_counted(_: RoundId) -> bool {
+        false
+    }
+
+    fn forget(_: RoundId) {}
+
+    #[cfg(feature = "runtime-benchmarks")]
+    fn declare(_: RoundId, _: crate::choice::Form) {}
+}
+
+/// A valid response of a round that is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered<AccountId> {
+    /// Its author.
+    pub agent: AccountId,
+    /// Its position in the shuffled order.
+    pub position: Position,
+    /// Its text.
+    pub text: Vec<u8>,
+    /// The scores that its author disclosed.
+    pub scores: Vec<(Position, Score)>,
+}
+
+/// A round that is over, with ranked responses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Concluded<AccountId> {
+    /// The account that asked.
+    pub requester: AccountId,
+    /// The prompt.
+    pub prompt: Vec<u8>,
+    /// The part of its fee that the requester did not get back.
+    pub paid: Balance,
+    /// The block in which the round ended.
+    pub ended_at: BlockNumber,
+    /// The valid responses.
+    pub answers: Vec<Answered<AccountId>>,
+}
+
+/// Requests on behalf of accounts, and their rounds. Implemented by `pallet-rounds`.
+pub trait Requests<AccountId> {
+    /// Opens a round as the call `request` does.
+    ///
+    /// # Errors
+    /// Those of the call.
+    fn request(
+        requester: AccountId,
+        prompt: Vec<u8>,
+        fee: Balance,
+        max_tokens: u32,
+        min_responses: u32,
+        max_responses: u32,
+    ) -> Result<RoundId, DispatchError>;
+
+    /// A stored round that ended with ranked responses: in `Done`, or below the threshold.
+    fn concluded(round: RoundId) -> Option<Concluded<AccountId>>;
+
+    /// Whether a round is stored, open or not.
+    fn is_stored(round: RoundId) -> bool;
+
+    /// Number of blocks that a finished round stays stored, unless storage fills up.
+    fn retention() -> BlockNumber;
+
+    /// An account that may ask, with a fee and a number of responses that it can pay for.
+    #[cfg(feature = "runtime-benchmarks")]
+    fn requester() -> (AccountId, Balance, u32);
+
+    /// Stores a round of `requester` that has just ended with this number of responses of maximum
+    /// length, each with as many scores as there may be.
+    #[cfg(feature = "runtime-benchmarks")]
+    fn conclude(requester: &AccountId, prompt: Vec<u8>, answers: u32) -> RoundId;
 }

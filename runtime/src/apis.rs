@@ -31,16 +31,19 @@ use sp_runtime::{
 use sp_session::{MembershipProof, OpaqueGeneratedSessionKeys};
 use sp_version::RuntimeVersion;
 use starling_primitives::{
-    api::{AgentView, Owed, RoundAnswer, RoundView, Sent, VaultEntry},
+    api::{
+        AgentView, CapabilityView, OutcomeView, Owed, QuestionView, RoundAnswer, RoundView, Sent,
+        VaultEntry,
+    },
     traits::AgentRegistry,
     InferenceKey, RoundId,
 };
 
 use crate::{
     configs::KeyOwnership, genesis_config_presets, AccountId, Agents, Authoring, Balance, Block,
-    BlockNumber, Executive, Grandpa, InherentDataExt, Nonce, Parameters, Rounds, Runtime,
-    RuntimeCall, RuntimeGenesisConfig, SessionKeys, System, TransactionPayment, SLOT_DURATION,
-    VERSION,
+    BlockNumber, Capabilities, Executive, Grandpa, InherentDataExt, Nonce, Parameters, Rounds,
+    Runtime, RuntimeCall, RuntimeGenesisConfig, SessionKeys, System, TransactionPayment,
+    SLOT_DURATION, VERSION,
 };
 
 impl_runtime_apis! {
@@ -232,6 +235,20 @@ impl_runtime_apis! {
         fn is_migrated() -> bool {
             let last = frame_system::LastRuntimeUpgrade::<Runtime>::get();
             last.is_some_and(|last| !last.was_upgraded(&VERSION))
+        }
+    }
+
+    impl starling_primitives::api::CapabilitiesApi<Block, AccountId> for Runtime {
+        fn question(round: RoundId) -> Option<QuestionView> {
+            Capabilities::question(round)
+        }
+
+        fn outcome(round: RoundId) -> Option<OutcomeView> {
+            Capabilities::outcome(round)
+        }
+
+        fn capabilities(who: AccountId) -> Vec<CapabilityView> {
+            Capabilities::capabilities(&who)
         }
     }
 

@@ -14,8 +14,9 @@ use sp_genesis_builder::PresetId;
 use sp_keyring::{Ed25519Keyring, Sr25519Keyring};
 
 use crate::{
-    parameters::Preset, AccountId, AgentsConfig, Balance, BalancesConfig, CommitteeMembersConfig,
-    ParametersConfig, RuntimeGenesisConfig, SessionConfig, SessionKeys, SudoConfig, UNIT,
+    parameters::Preset, AccountId, AgentsConfig, Balance, BalancesConfig, CapabilitiesConfig,
+    CommitteeMembersConfig, ParametersConfig, RuntimeGenesisConfig, SessionConfig, SessionKeys,
+    SudoConfig, UNIT,
 };
 
 /// One validator and agent, Alice, who is also the committee and sudo. The well-known accounts hold
@@ -113,6 +114,9 @@ fn genesis(
                 .into_iter()
                 .map(|Validator { account, keys, .. }| (account.clone(), account, keys))
                 .collect(),
+        },
+        capabilities: CapabilitiesConfig {
+            choice: preset.choice(),
         },
         sudo: SudoConfig { key: sudo },
     })

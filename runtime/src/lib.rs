@@ -218,6 +218,8 @@ mod runtime {
     pub type Rewards = pallet_rewards::Pallet<Runtime>;
     #[runtime::pallet_index(35)]
     pub type Rounds = pallet_rounds::Pallet<Runtime>;
+    #[runtime::pallet_index(36)]
+    pub type Capabilities = pallet_capabilities::Pallet<Runtime>;
 
     #[runtime::pallet_index(20)]
     pub type Sudo = pallet_sudo::Pallet<Runtime>;

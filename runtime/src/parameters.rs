@@ -14,6 +14,7 @@ use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 use sp_runtime::Permill;
 use starling_primitives::{
+    choice::{Choice, Votes},
     rules::Rule,
     traits::{holds, Consistent},
 };
@@ -93,6 +94,23 @@ impl Preset {
                 rewards: pallet_rewards::Parameters::paper(),
                 ..production
             },
+        }
+    }
+}
+
+impl Preset {
+    /// The way to choose the best response that a new chain of this name begins with. For
+    /// development few agents and two known answers are enough.
+    pub fn choice(self) -> Choice {
+        match self {
+            Self::Production => Choice::Votes(Votes::default()),
+            Self::Dev => Choice::Votes(Votes {
+                proof: 2,
+                rankers: 2,
+                authors: 1,
+                ..Votes::default()
+            }),
+            Self::Paper => Choice::Paper,
         }
     }
 }
@@ -177,6 +195,16 @@ pub struct MaxSlash;
 impl Get<Balance> for MaxSlash {
     fn get() -> Balance {
         in_force().min_bond / 10
+    }
+}
+
+/// Number of blocks after the end of a round in which its known answer may be revealed: half of the
+/// time that it is stored.
+pub struct AnswerWindow;
+
+impl Get<BlockNumber> for AnswerWindow {
+    fn get() -> BlockNumber {
+        in_force().rounds.retention_period / 2
     }
 }
 

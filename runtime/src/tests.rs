@@ -18,14 +18,15 @@ use sp_runtime::{
     traits::{BlakeTwo256, Dispatchable, Hash},
     BuildStorage,
 };
+use starling_primitives::choice::{Choice, Form};
 
 use crate::{
     configs::{ProxyType, RuntimeBlockWeights, TheCommittee},
     genesis_config_presets as presets,
     parameters::{Preset, Stateless},
-    AccountId, AllPalletsWithSystem, Aura, Balances, Committee, Grandpa, Parameters, Rewards,
-    Rounds, Runtime, RuntimeCall, RuntimeGenesisConfig, RuntimeHoldReason, RuntimeOrigin, Session,
-    TransactionPayment, TxExtension, Whitelist, EXISTENTIAL_DEPOSIT, UNIT,
+    AccountId, AllPalletsWithSystem, Aura, Balances, Capabilities, Committee, Grandpa, Parameters,
+    Rewards, Rounds, Runtime, RuntimeCall, RuntimeGenesisConfig, RuntimeHoldReason, RuntimeOrigin,
+    Session, TransactionPayment, TxExtension, Whitelist, EXISTENTIAL_DEPOSIT, UNIT,
 };
 
 /// The state of a preset, merged into the default genesis like a chain specification does.
@@ -286,6 +287,50 @@ fn the_testnet_template_has_the_parameters_of_production() {
 }
 
 #[test]
+fn new_chains_choose_by_votes_and_simulations_of_the_paper_do_not() {
+    for (preset, parameters) in [
+        (presets::DEVELOPMENT, Preset::Dev),
+        (presets::LOCAL_TESTNET, Preset::Dev),
+        (presets::TESTNET, Preset::Production),
+    ] {
+        state_of(preset).execute_with(|| {
+            let chosen = pallet_capabilities::Chosen::<Runtime>::get();
+            assert_eq!(chosen, parameters.choice());
+            assert!(matches!(chosen, Choice::Votes(_)), "{preset}");
+        });
+    }
+    assert_eq!(Preset::Paper.choice(), Choice::Paper);
+}
+
+#[test]
+fn anybody_asks_for_a_form_and_root_alone_names_examiners() {
+    state_of(presets::LOCAL_TESTNET).execute_with(|| {
+        let eve = || RuntimeOrigin::signed(Eve.to_account_id());
+        let ask = pallet_capabilities::Call::<Runtime>::ask {
+            prompt: b"How much is 2 + 2?".to_vec(),
+            fee: UNIT,
+            max_tokens: 16,
+            min_responses: 2,
+            max_responses: 4,
+            form: Form::Number,
+            commitment: Default::default(),
+        };
+        assert_ok!(RuntimeCall::from(ask).dispatch(eve()));
+        let question = Capabilities::question(0).unwrap();
+        assert_eq!((question.form, question.revealed), (Form::Number, false));
+        let round = Rounds::round_view(0).unwrap();
+        assert_eq!(round.round.requester, Eve.to_account_id());
+
+        let examiners = vec![Eve.to_account_id()].try_into().unwrap();
+        let name = pallet_capabilities::Call::<Runtime>::set_examiners { examiners };
+        let name = RuntimeCall::from(name);
+        assert!(name.clone().dispatch(eve()).is_err());
+        assert_ok!(name.dispatch(RuntimeOrigin::root()));
+        assert_ok!(Capabilities::do_try_state());
+    });
+}
+
+#[test]
 fn a_genesis_that_chooses_no_parameters_is_refused() {
     let config = RuntimeGenesisConfig::default();
     let built = TestExternalities::default()
@@ -358,6 +403,11 @@ fn every_call_of_the_protocol_has_a_weight_that_was_measured() {
     check::<pallet_beacon::Call<Runtime>, <Runtime as pallet_beacon::Config>::WeightInfo>(
         "pallet_beacon",
         include_str!("weights/pallet_beacon.rs"),
+    );
+    type OfCapabilities = <Runtime as pallet_capabilities::Config>::WeightInfo;
+    check::<pallet_capabilities::Call<Runtime>, OfCapabilities>(
+        "pallet_capabilities",
+        include_str!("weights/pallet_capabilities.rs"),
     );
     check::<pallet_rewards::Call<Runtime>, <Runtime as pallet_rewards::Config>::WeightInfo>(
         "pallet_rewards",

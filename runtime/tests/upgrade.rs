@@ -38,6 +38,8 @@ use sp_runtime::{
 use starling_primitives::{
     api::{runtime_decl_for_rounds_api::RoundsApiV2, Task},
     beacon::{input, Output},
+    choice::{Capability, Choice, Form, Votes},
+    fixed::ONE,
     messages::{payload, Message},
     round::Phase,
     sealing::{Format, Slot},
@@ -46,8 +48,8 @@ use starling_primitives::{
 };
 use starling_runtime::{
     genesis_config_presets::LOCAL_TESTNET, migrations::Migrations, parameters::Preset, Agents,
-    Balance, Balances, Executive, Header, Historical, Parameters, Ratings, Rewards, Rounds,
-    Runtime, RuntimeCall, Session, SignedPayload, System, Tickets, UncheckedExtrinsic,
+    Balance, Balances, Capabilities, Executive, Header, Historical, Parameters, Ratings, Rewards,
+    Rounds, Runtime, RuntimeCall, Session, SignedPayload, System, Tickets, UncheckedExtrinsic,
     SLOT_DURATION, UNIT,
 };
 
@@ -426,6 +428,7 @@ fn every_pallet_of_the_protocol_gets_its_version_once() {
                 version::<Ratings>(),
                 version::<Rewards>(),
                 version::<Rounds>(),
+                version::<Capabilities>(),
             ];
             for (name, version) in versions {
                 let latest = if name == "Ratings" { 2 } else { 1 };
@@ -498,7 +501,95 @@ fn a_round_of_the_old_runtime_is_finished_and_paid_by_the_new_one() {
     let before = chain
         .state
         .execute_with(|| AGENTS.map(|agent| Balances::total_balance(&agent.to_account_id())));
+    finish(&mut chain);
 
+    chain.state.execute_with(|| {
+        let answer = Rounds::answer(ROUND).unwrap();
+        assert_eq!(answer.agent, Some(Alice.to_account_id()));
+        assert_eq!(answer.text, Some(answer_of(Alice).into_bytes()));
+        let won = Balances::total_balance(&Alice.to_account_id()) - before[0];
+        assert!(won > FEE * 7 / 10, "the winner got {won}");
+        // Nothing is on hold for the round any more, except for its storage deposit.
+        let open = Rounds::open_rounds();
+        assert_eq!(open, Vec::<RoundId>::new());
+        for agent in AGENTS {
+            assert_eq!(Agents::reservations(&agent.to_account_id()), (0, 0));
+        }
+        assert_eq!(Rounds::do_try_state(), Ok(()));
+        assert_eq!(Agents::do_try_state(), Ok(()));
+        assert_eq!(Tickets::do_try_state(), Ok(()));
+        assert_eq!(Ratings::do_try_state(), Ok(()));
+        assert_eq!(Rewards::do_try_state(), Ok(()));
+        assert_eq!(Parameters::do_try_state(), Ok(()));
+    });
+}
+
+#[test]
+fn votes_of_proven_agents_choose_on_the_real_runtime() {
+    let mut chain = with_an_open_round();
+    chain.upgrade();
+    chain.block(vec![]);
+    chain.state.execute_with(|| {
+        let mut parameters = Parameters::in_force();
+        parameters.rounds.retention_period = 2;
+        pallet_protocol_parameters::InForce::<Runtime>::put(parameters);
+        let chosen = pallet_capabilities::Chosen::<Runtime>::get();
+        assert_eq!(chosen, Choice::Paper, "an upgraded chain goes on as it was");
+        let votes = Votes {
+            rankers: 2,
+            authors: 1,
+            ..Votes::default()
+        };
+        pallet_capabilities::Chosen::<Runtime>::put(Choice::Votes(votes));
+        // As if the round had been asked for a few words.
+        let question = pallet_capabilities::Question {
+            form: Form::Short,
+            commitment: H256::zero(),
+            revealed: false,
+        };
+        pallet_capabilities::Questions::<Runtime>::insert(ROUND, question);
+        for agent in AGENTS {
+            let known = 15 * ONE;
+            let capability = Capability {
+                rounds: 20,
+                right: if agent == Charlie { known } else { 0 },
+                answers: known,
+                chance: known / 20,
+                ..Default::default()
+            };
+            let record = pallet_capabilities::Record {
+                capability,
+                last: System::block_number(),
+                examiners: Default::default(),
+            };
+            let who = agent.to_account_id();
+            pallet_capabilities::Capabilities::<Runtime>::insert(who, Form::Short, record);
+        }
+    });
+    finish(&mut chain);
+    chain.state.execute_with(|| {
+        let answer = Rounds::answer(ROUND).unwrap();
+        assert_eq!(answer.agent, Some(Charlie.to_account_id()), "by its vote");
+        let outcome = Capabilities::outcome(ROUND).unwrap();
+        assert!(outcome.is_voted);
+        assert_eq!((outcome.votes, outcome.responses), (1, 4));
+        assert!(outcome.share_of_weight > ONE / 2);
+        assert_eq!(Rounds::do_try_state(), Ok(()));
+        assert_eq!(Capabilities::do_try_state(), Ok(()));
+    });
+    // Ratings move, the round stays for two blocks, and a purge takes all of it.
+    for _ in 0..6 {
+        chain.block(vec![]);
+    }
+    chain.state.execute_with(|| {
+        assert!(Rounds::round_view(ROUND).is_none());
+        assert_eq!(Capabilities::question(ROUND), None);
+        assert_eq!(Capabilities::outcome(ROUND), None);
+    });
+}
+
+/// Plays the open round to its end.
+fn finish(chain: &mut Chain) {
     let commits = [Charlie, Dave].map(|agent| chain.commit(agent));
     chain.block(commits.into());
     assert_eq!(chain.phase(), Phase::Revealing);
@@ -529,26 +620,6 @@ fn a_round_of_the_old_runtime_is_finished_and_paid_by_the_new_one() {
     let disclosures = disclosures.collect();
     chain.block(disclosures);
     assert_eq!(chain.phase(), Phase::Done);
-
-    chain.state.execute_with(|| {
-        let answer = Rounds::answer(ROUND).unwrap();
-        assert_eq!(answer.agent, Some(Alice.to_account_id()));
-        assert_eq!(answer.text, Some(answer_of(Alice).into_bytes()));
-        let won = Balances::total_balance(&Alice.to_account_id()) - before[0];
-        assert!(won > FEE * 7 / 10, "the winner got {won}");
-        // Nothing is on hold for the round any more, except for its storage deposit.
-        let open = Rounds::open_rounds();
-        assert_eq!(open, Vec::<RoundId>::new());
-        for agent in AGENTS {
-            assert_eq!(Agents::reservations(&agent.to_account_id()), (0, 0));
-        }
-        assert_eq!(Rounds::do_try_state(), Ok(()));
-        assert_eq!(Agents::do_try_state(), Ok(()));
-        assert_eq!(Tickets::do_try_state(), Ok(()));
-        assert_eq!(Ratings::do_try_state(), Ok(()));
-        assert_eq!(Rewards::do_try_state(), Ok(()));
-        assert_eq!(Parameters::do_try_state(), Ok(()));
-    });
 }
 
 #[cfg(feature = "try-runtime")]

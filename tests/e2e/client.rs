@@ -18,7 +18,7 @@ pub(crate) async fn starling(node: &Node, arguments: &[&str]) -> Result<Outcome>
     starling_at(node.url(), arguments).await
 }
 
-async fn starling_at(url: &str, arguments: &[&str]) -> Result<Outcome> {
+pub(crate) async fn starling_at(url: &str, arguments: &[&str]) -> Result<Outcome> {
     let mut command = command_of("STARLING_CLIENT", "starling")?;
     command
         .args(["--url", url])
@@ -80,6 +80,10 @@ async fn wrong_usage_and_a_missing_node_have_exit_codes_of_their_own() -> Result
         (
             &["tickets", "buy", "much", "--dev", "bob"],
             "`much` is not an amount",
+        ),
+        (
+            &["ask", "--dev", "eve", "--answers", "essay", "Why?"],
+            "invalid value 'essay' for '--answers <FORM>'",
         ),
         (&["tickets", "buy", "1"], "no signer: pass --dev"),
         (
@@ -227,6 +231,14 @@ async fn a_request_is_listed_and_shown() -> Result<()> {
         shown.stdout.contains("The round is not over: Committing"),
         "{}",
         shown.stdout
+    );
+
+    let counted = [&question[..4], &["--answers", "short", "Which colour?"]].concat();
+    assert_eq!(json(&node, &counted).await?["round"], 1);
+    let short = json(&node, &["rounds", "show", "1"]).await?;
+    assert_eq!(
+        (&short["answers"], &short["outcome"]),
+        (&Value::from("short"), &Value::Null)
     );
     Ok(())
 }

@@ -5,6 +5,7 @@ mod agent_trouble;
 mod bad_input;
 mod client;
 mod doors;
+mod examine;
 mod feeless;
 mod finality;
 mod played;

@@ -30,6 +30,20 @@ pub fn request(prompt: &str, fee: Balance, max_tokens: u32) -> Call {
     call("Rounds", "request", arguments)
 }
 
+/// A request as [`request`], for answers in a form such as `Number`. It commits to nothing.
+pub fn ask(prompt: &str, fee: Balance, form: &str) -> Call {
+    let arguments = vec![
+        Value::from_bytes(prompt),
+        Value::u128(fee),
+        Value::u128(32),
+        Value::u128(3),
+        Value::u128(8),
+        Value::unnamed_variant(form, []),
+        Value::from_bytes([7; 32]),
+    ];
+    call("Capabilities", "ask", arguments)
+}
+
 /// The round that a request opened.
 pub async fn opened(request: &Finalized) -> Result<RoundId> {
     let events = request.wait_for_success().await?;

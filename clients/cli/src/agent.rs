@@ -7,13 +7,19 @@ use std::path::PathBuf;
 use serde_json::{json, Value};
 use sp_core::crypto::{AccountId32, Ss58Codec};
 use starling_client::{
+    answers,
     chain::{Registration, Tickets, Unbonding},
     inference_key::Secret,
+    text::count,
     transaction::{self, Call, Model},
     At, Chain, Error, Result,
 };
 use starling_models::Store;
-use starling_primitives::{api::AgentView, fixed, Balance, H256};
+use starling_primitives::{
+    api::{AgentView, CapabilityView},
+    choice::Choice,
+    fixed, Balance, H256,
+};
 
 use crate::{
     arguments::{account_of, Connection, Signer},
@@ -68,7 +74,8 @@ enum Command {
     },
     /// Remove the agent and unbond its whole bond.
     Deregister,
-    /// Show the key, model, bond, rating and tickets of an agent; of all without one or a signer.
+    /// Show the key, model, bond, rating, tickets and known answers of an agent; all agents without
+    /// one or a signer.
     Status {
         /// Address, public key in hexadecimal, or name of a development account
         account: Option<String>,
@@ -250,6 +257,9 @@ struct Agent {
     /// Whether it is a validator of the present session.
     sits: bool,
     seat_price: Option<Balance>,
+    /// Its known answers, by form.
+    capabilities: Vec<CapabilityView>,
+    choice: Choice,
 }
 
 impl Agent {
@@ -266,6 +276,8 @@ impl Agent {
             unbonding: at.unbonding(who).await?,
             sits: at.validators().await?.contains(who),
             seat_price: at.seat_price().await?,
+            capabilities: at.capabilities(who).await?,
+            choice: at.choice().await?,
         }))
     }
 
@@ -326,6 +338,42 @@ impl Agent {
             unit(self.view.rating),
             unit(self.view.weight)
         );
+        for known in &self.capabilities {
+            let form = format!("known, {}:", answers::name(known.form));
+            outln!("{form:<16}{}", self.known(known));
+        }
+        if let (true, Choice::Votes(votes)) = (self.capabilities.is_empty(), self.choice) {
+            outln!(
+                "known answers:  none; {} of a form prove the agent",
+                votes.proof
+            );
+        }
+    }
+
+    /// What known answers of one form tell of the agent, in words.
+    fn known(&self, known: &CapabilityView) -> String {
+        let proven: String = match self.missing(known) {
+            _ if known.is_proven => "proven".into(),
+            Some(missing) => format!("{missing} more prove it"),
+            None => "not proven".into(),
+        };
+        format!(
+            "{}, {:.1} of {:.1} right, vote {:.3}, scores {:.3}, {proven}",
+            count(known.rounds, "known answer", "known answers"),
+            unit(known.right),
+            unit(known.answers),
+            unit(known.author),
+            unit(known.ranker),
+        )
+    }
+
+    /// The number of known answers that the agent lacks to be proven. `None` if the choice in force
+    /// asks for none.
+    fn missing(&self, known: &CapabilityView) -> Option<u32> {
+        match self.choice {
+            Choice::Paper => None,
+            Choice::Votes(votes) => Some(votes.proof.saturating_sub(known.rounds)),
+        }
     }
 
     fn object(&self) -> Value {
@@ -333,6 +381,22 @@ impl Agent {
             .unbonding
             .iter()
             .map(|part| json!({ "amount": part.amount.to_string(), "due": part.due }))
+            .collect();
+        let capabilities: Vec<_> = self
+            .capabilities
+            .iter()
+            .map(|known| {
+                json!({
+                    "form": answers::name(known.form),
+                    "known": known.rounds,
+                    "right": unit(known.right),
+                    "answers": unit(known.answers),
+                    "vote": unit(known.author),
+                    "scores": unit(known.ranker),
+                    "proven": known.is_proven,
+                    "missing": self.missing(known),
+                })
+            })
             .collect();
         json!({
             "account": self.who.to_ss58check(),
@@ -351,6 +415,7 @@ impl Agent {
             "staked_tickets": self.tickets.staked.to_string(),
             "rating": unit(self.view.rating),
             "weight": unit(self.view.weight),
+            "capabilities": capabilities,
         })
     }
 }

@@ -3,10 +3,11 @@
 
 use std::{future::Future, path::PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use sp_core::crypto::AccountId32;
 use starling_client::{account, chain::DEFAULT_URL, signer, Chain, Error, Keypair, Result};
 use starling_console::variable;
+use starling_primitives::choice;
 
 /// The node to talk to, and the form of the output.
 #[derive(Args)]
@@ -45,6 +46,30 @@ impl Connection {
         match work(chain.clone()).await {
             Ok(()) => Ok(()),
             Err(error) => Err(chain.diagnose(error).await),
+        }
+    }
+}
+
+/// The form of answers.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Form {
+    /// Any text; the scores of the rankers alone choose
+    Free,
+    /// A number
+    Number,
+    /// The letter of an option
+    Choice,
+    /// A few words
+    Short,
+}
+
+impl From<Form> for choice::Form {
+    fn from(form: Form) -> Self {
+        match form {
+            Form::Free => Self::Free,
+            Form::Number => Self::Number,
+            Form::Choice => Self::Choice,
+            Form::Short => Self::Short,
         }
     }
 }

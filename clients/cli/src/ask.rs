@@ -8,6 +8,7 @@ use std::{
 };
 
 use starling_client::{
+    answers::Answers,
     follow,
     report::{report, Context, Report},
     transaction::{self, Request, Status},
@@ -16,7 +17,7 @@ use starling_client::{
 use starling_primitives::{api::RoundView, round::Phase, RoundId};
 
 use crate::{
-    arguments::{Connection, Signer},
+    arguments::{Connection, Form, Signer},
     console::{Events, Live},
     table,
 };
@@ -40,6 +41,9 @@ pub struct Args {
     /// Maximum number of answers; their message fees are prepaid
     #[arg(long, default_value_t = 8, value_name = "N")]
     max_responses: u32,
+    /// Form of the answers; in all but the first, equal answers count as votes
+    #[arg(long, value_enum, default_value_t = Form::Free, value_name = "FORM")]
+    answers: Form,
     /// Stop waiting after this many seconds; the round goes on
     #[arg(long, default_value_t = 600, value_name = "SECONDS")]
     timeout: u64,
@@ -57,6 +61,10 @@ pub async fn run(connection: &Connection, args: Args) -> Result<()> {
     connection
         .run(|chain| async move {
             let at = chain.best().await?;
+            let answers = Answers::of(args.answers.into())?;
+            if answers != Answers::Free {
+                at.require_capabilities()?;
+            }
             let least_fee = || at.constant("Rounds", "MinFee");
             let least_responses = || at.constant("Rounds", "MinResponses");
             let request = Request {
@@ -68,6 +76,7 @@ pub async fn run(connection: &Connection, args: Args) -> Result<()> {
                 max_tokens: args.max_tokens,
                 min_responses: args.min_responses.map_or_else(least_responses, Ok)?,
                 max_responses: args.max_responses,
+                answers,
             };
             let patience = Duration::from_secs(args.timeout);
             if args.no_wait {

@@ -5,6 +5,7 @@ mod agent;
 mod arguments;
 mod ask;
 mod console;
+mod examine;
 mod gateway;
 mod key;
 mod mcp;
@@ -61,6 +62,8 @@ enum Command {
     /// List, show and watch rounds.
     #[command(subcommand)]
     Rounds(rounds::Command),
+    /// Ask questions with known answers, and reveal the answers: the work of an examiner.
+    Examine(examine::Args),
     /// List, fetch, benchmark and evaluate models.
     Model(model::Args),
     /// Generate and inspect keys, and write an inference key into the keystore of a node.
@@ -89,6 +92,7 @@ fn main() -> ExitCode {
         Command::Agent(args) => online(agent::run(connection, args)),
         Command::Tickets(args) => online(tickets::run(connection, args)),
         Command::Rounds(command) => online(rounds::run(connection, command)),
+        Command::Examine(args) => online(examine::run(connection, args)),
         Command::Model(args) => model::run(connection.json, args),
         Command::Key(command) => outcome(key::run(connection.json, command)),
         Command::Gateway(args) => match args.command {

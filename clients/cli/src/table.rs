@@ -4,9 +4,11 @@
 use comfy_table::{presets, CellAlignment, ContentArrangement, Table};
 use starling_client::{
     amount::Currency,
+    answers,
     report::{Candidate, Report, Settlement},
     text::{excerpt, printable},
 };
+use starling_primitives::choice::Form;
 
 /// The maximum width of a table if the output is not a terminal.
 const WIDTH: u16 = 100;
@@ -49,6 +51,8 @@ pub fn show(report: &Report, currency: &Currency) -> String {
     if let Some(answer) = &report.answer {
         parts.push(printable(answer.trim()));
     }
+    let voted = report.outcome.iter().filter(|outcome| outcome.is_voted);
+    parts.extend(voted.map(|outcome| format!("{}.", outcome.words)));
     if !report.candidates.is_empty() {
         parts.push(candidates(report, currency, width()).to_string());
     }
@@ -58,10 +62,13 @@ pub fn show(report: &Report, currency: &Currency) -> String {
 }
 
 fn candidates(report: &Report, currency: &Currency, width: u16) -> Table {
-    let headings = ["", "agent", "score", "ranked by (rating)", "paid", "answer"];
+    let mut headings = vec!["", "agent", "score", "ranked by (rating)", "paid"];
+    let is_counted = report.answers != answers::name(Form::Free);
+    headings.extend(is_counted.then_some("key"));
+    headings.push("answer");
     let mut table = table_of_width(&headings, width);
     for candidate in &report.candidates {
-        table.add_row(row(candidate, currency));
+        table.add_row(row(candidate, is_counted, currency));
     }
     if let Some(scores) = table.column_mut(2) {
         scores.set_cell_alignment(CellAlignment::Right);
@@ -69,7 +76,7 @@ fn candidates(report: &Report, currency: &Currency, width: u16) -> Table {
     table
 }
 
-fn row(candidate: &Candidate, currency: &Currency) -> [String; 6] {
+fn row(candidate: &Candidate, is_counted: bool, currency: &Currency) -> Vec<String> {
     let model = candidate.model.as_deref().unwrap_or("unknown model");
     let rankings: Vec<_> = candidate
         .rankings
@@ -94,7 +101,8 @@ fn row(candidate: &Candidate, currency: &Currency) -> [String; 6] {
         Some(text) => excerpt(text, EXCERPT),
         None => format!("({})", candidate.state),
     };
-    [
+    let key = candidate.key.as_deref().map_or("–".into(), printable);
+    let mut row: Vec<String> = vec![
         if candidate.won { "★" } else { "" }.into(),
         format!("{}\n{model}", candidate.agent.name),
         candidate
@@ -102,8 +110,10 @@ fn row(candidate: &Candidate, currency: &Currency) -> [String; 6] {
             .map_or("–".into(), |score| format!("{score:.4}")),
         rankings.join("\n"),
         moved.join("\n"),
-        answer,
-    ]
+    ];
+    row.extend(is_counted.then_some(key));
+    row.push(answer);
+    row
 }
 
 /// The requester, the payments and the blocks.
@@ -150,7 +160,7 @@ fn money(settlement: &Settlement, currency: &Currency) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use starling_client::report::{Account, PhaseBlock, Ranking, Terms};
+    use starling_client::report::{Account, Outcome, PhaseBlock, Ranking, Terms};
 
     fn account(name: &str) -> Account {
         Account {
@@ -166,6 +176,7 @@ mod tests {
             model_hash: None,
             won,
             text: text.map(Into::into),
+            key: text.map(str::to_lowercase),
             state: if text.is_some() { "valid" } else { "spoiled" },
             score: text.map(|_| 0.9),
             rankings: vec![Ranking {
@@ -190,6 +201,8 @@ mod tests {
             failure: None,
             why: "Because.".into(),
             answer: Some("Para\u{1b}[2Jdise".into()),
+            answers: "free",
+            outcome: None,
             candidates: vec![
                 candidate("Bob", Some("Para\u{1b}[2Jdise"), true),
                 candidate("Dave", None, false),
@@ -246,6 +259,38 @@ mod tests {
     }
 
     #[test]
+    fn keys_and_votes_are_shown_where_answers_are_counted() {
+        let free = show(&report(), &Currency::default());
+        assert!(!free.contains("key"), "{free}");
+
+        let mut report = report();
+        report.answers = "short";
+        let mut outcome = Outcome {
+            is_voted: true,
+            votes: 1,
+            responses: 2,
+            share_of_votes: 0.5,
+            share_of_weight: 0.81,
+            words: "1 of 2 agents gave this answer".into(),
+        };
+        report.outcome = Some(outcome.clone());
+        let shown = show(&report, &Currency::default());
+        for part in [
+            "key",
+            "para\u{fffd}[2jdise",
+            "1 of 2 agents gave this answer.",
+        ] {
+            assert!(shown.contains(part), "{part} is missing in\n{shown}");
+        }
+        assert!(!shown.contains('\u{1b}'), "{shown}");
+
+        outcome.is_voted = false;
+        report.outcome = Some(outcome);
+        let shown = show(&report, &Currency::default());
+        assert!(!shown.contains("1 of 2 agents"), "{shown}");
+    }
+
+    #[test]
     fn answers_cannot_act_on_the_terminal() {
         assert!(!show(&report(), &Currency::default()).contains('\u{1b}'));
     }
@@ -275,7 +320,9 @@ mod tests {
     #[test]
     fn a_table_that_goes_to_no_terminal_has_at_most_a_hundred_columns() {
         let mut report = report();
+        report.answers = "short";
         for candidate in &mut report.candidates {
+            candidate.key = Some("k".repeat(64));
             candidate.model = Some("smollm2-135m-instruct".into());
             candidate.text = Some("A long answer. ".repeat(20));
             candidate.rankings = vec![candidate.rankings[0].clone(); 9];

@@ -16,6 +16,7 @@ use std::{
 };
 
 use starling_client::{
+    answers::Answers,
     follow::{self, Watch},
     progress::progress,
     report::{report, Context},
@@ -24,6 +25,7 @@ use starling_client::{
 };
 use starling_primitives::{
     api::RoundView,
+    choice::Form,
     round::{BlockNumber, Phase},
     Balance, RoundId, H256,
 };
@@ -84,6 +86,8 @@ pub struct Question {
     pub prompt: String,
     /// The maximum length of an answer, in tokens.
     pub max_tokens: u32,
+    /// The form of the answers.
+    pub answers: Form,
     /// The terms of the model.
     pub terms: Terms,
     /// The id of the response that the conversation goes on from.
@@ -575,12 +579,20 @@ fn request(question: &Question, bounds: &Bounds, limits: &Limits) -> Result<Requ
             max: bounds.max_prompt,
         });
     }
+    if question.answers.is_counted() && !bounds.counts_answers {
+        return Err(Failure::Unsupported {
+            param: "starling.answers".to_owned(),
+            message: "the chain does not count equal answers; ask for free ones".to_owned(),
+        });
+    }
+    let answers = Answers::of(question.answers).map_err(|_| Failure::Internal)?;
     Ok(Request {
         prompt: question.prompt.clone(),
         fee,
         max_tokens: question.max_tokens,
         min_responses: terms.min_responses.unwrap_or(bounds.min_responses),
         max_responses: terms.max_responses,
+        answers,
     })
 }
 
@@ -753,6 +765,7 @@ mod tests {
         Question {
             prompt: "Why?".to_owned(),
             max_tokens,
+            answers: Form::Free,
             terms: Terms {
                 id: "starling".to_owned(),
                 fee,
@@ -772,6 +785,7 @@ mod tests {
         min_responses: 2,
         max_open: 64,
         max_requests: 16,
+        counts_answers: false,
     };
 
     #[test]
@@ -794,6 +808,32 @@ mod tests {
         let mut long = question(9, None);
         long.prompt = "Why??".to_owned();
         assert_eq!(refused(&long, &limits), "context_length_exceeded");
+    }
+
+    #[test]
+    fn counted_answers_are_asked_for_on_chains_that_count_them_alone() {
+        let counted = Question {
+            answers: Form::Number,
+            ..question(9, None)
+        };
+        let limits = Limits::default();
+        let refused = request(&counted, &BOUNDS, &limits).unwrap_err();
+        assert_eq!(refused.code(), "unsupported_parameter");
+        assert!(!refused.paid());
+        let bounds = Bounds {
+            counts_answers: true,
+            ..BOUNDS
+        };
+        let asked = request(&counted, &bounds, &limits).unwrap().answers;
+        assert!(matches!(
+            asked,
+            Answers::Declared {
+                form: Form::Number,
+                ..
+            }
+        ));
+        let free = request(&question(9, None), &bounds, &limits).unwrap();
+        assert_eq!(free.answers, Answers::Free);
     }
 
     #[test]

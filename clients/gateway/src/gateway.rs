@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{json, Value};
 use starling_client::{amount::Currency, signer, Error, Keypair};
-use starling_primitives::RoundId;
+use starling_primitives::{choice::Form, RoundId};
 use tokio::time::{timeout_at, Instant};
 
 use crate::{
@@ -72,6 +72,8 @@ pub struct Asking<'a> {
     pub previous: Option<&'a str>,
     /// The maximum length of an answer, in tokens.
     pub max_tokens: Option<u32>,
+    /// The form of the answers.
+    pub answers: Form,
 }
 
 /// A question that was asked.
@@ -216,6 +218,7 @@ impl Gateway {
         let question = Question {
             prompt: prompt.text,
             max_tokens: asking.max_tokens.unwrap_or(standard),
+            answers: asking.answers,
             terms: terms.clone(),
             previous: asking.previous.map(str::to_owned),
         };

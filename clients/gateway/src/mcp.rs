@@ -22,6 +22,7 @@ use crate::{
     failure::Failure,
     gateway::{deadline, Asked, Asking, Gateway},
     outcome::Outcome,
+    request::read_form,
     stream::details,
 };
 
@@ -160,6 +161,12 @@ fn tools() -> Value {
                     "fee": {
                         "type": "string",
                         "description": "The fee in STAR, such as \"1.5\"; the least by default",
+                    },
+                    "answers": {
+                        "type": "string", "enum": ["free", "number", "choice", "short"],
+                        "default": "free",
+                        "description": "The form of the answers; in all but free, equal answers \
+                                        count as votes",
                     },
                     "wait_seconds": {
                         "type": "integer", "minimum": 0, "maximum": MAX_WAIT, "default": WAIT,
@@ -309,6 +316,7 @@ async fn ask_swarm(
         messages: &messages,
         previous: None,
         max_tokens,
+        answers: read_form("answers", arguments.get("answers"))?,
     };
     let mut asked = gateway.ask(caller, terms, asking, identity).await?;
     // Without the number of the round the caller could not find the answer.

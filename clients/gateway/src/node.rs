@@ -35,6 +35,8 @@ pub struct Bounds {
     pub max_open: u32,
     /// The maximum number of open rounds of one account.
     pub max_requests: u32,
+    /// Whether the chain counts equal answers.
+    pub counts_answers: bool,
 }
 
 impl Bounds {
@@ -49,6 +51,7 @@ impl Bounds {
             min_responses: at.constant("Rounds", "MinResponses")?,
             max_open: at.constant("Rounds", "MaxOpenRounds")?,
             max_requests: at.constant("Rounds", "MaxRequests")?,
+            counts_answers: at.has_capabilities(),
         })
     }
 }

@@ -101,6 +101,7 @@ impl Outcome {
                     "agent": at(candidate, "/agent/address"),
                     "model": at(candidate, "/model"),
                     "text": at(candidate, "/text"),
+                    "key": at(candidate, "/key"),
                     "score": at(candidate, "/score"),
                     "paid": at(candidate, "/paid"),
                 })
@@ -114,6 +115,8 @@ impl Outcome {
             "winner": winner.map(|winner| at(winner, "/agent/address")),
             "score": winner.map(|winner| at(winner, "/score")),
             "why": at(&self.report, "/why"),
+            "answers": at(&self.report, "/answers"),
+            "outcome": at(&self.report, "/outcome"),
             "cost": {
                 "fee": at(terms, "/fee"),
                 "burnt": cost.map(|cost| cost.burnt.to_string()),
@@ -141,6 +144,7 @@ mod tests {
             report: json!({
                 "round": 7, "phase": "done", "failure": null, "why": "It won.",
                 "prompt": "Why?", "answer": "One. Two.",
+                "answers": "short", "outcome": { "is_voted": true, "votes": 1 },
                 "terms": { "fee": "10", "deposit": "4" },
                 "candidates": [
                     candidate("A", "valid", json!("One. Two."), true),
@@ -185,6 +189,8 @@ mod tests {
             json!({ "fee": "10", "burnt": "2", "on_hold": "4" })
         );
         assert_eq!(details["candidates"].as_array().unwrap().len(), 3);
+        assert_eq!(details["answers"], "short");
+        assert_eq!(details["outcome"]["is_voted"], true);
         assert_eq!(details["candidates"][0].get("rankings"), None);
         assert_eq!(
             (&details["block"], &details["dropped_turns"]),

@@ -2,6 +2,8 @@
 //! A request of `POST /v1/chat/completions` or `POST /v1/responses`.
 
 use serde_json::{Map, Value};
+use starling_client::answers;
+use starling_primitives::choice::Form;
 
 use crate::{
     conversation::{Message, Role},
@@ -52,6 +54,8 @@ pub struct Request {
     pub background: bool,
     /// The id of the response that the conversation goes on from.
     pub previous: Option<String>,
+    /// The form of the answers: the field `starling.answers`.
+    pub answers: Form,
     /// The given fields without effect.
     pub ignored: Vec<&'static str>,
 }
@@ -87,6 +91,7 @@ pub fn completion(body: &[u8]) -> Result<Request, Failure> {
         include_usage: include_usage(given("stream_options"))?,
         background: false,
         previous: None,
+        answers: form(given("starling"))?,
         ignored: ignored(&body),
     })
 }
@@ -145,6 +150,7 @@ pub fn response(body: &[u8]) -> Result<Request, Failure> {
         include_usage: false,
         background: boolean(given("background"), "background")?,
         previous,
+        answers: form(given("starling"))?,
         ignored: ignored(&body),
     })
 }
@@ -159,6 +165,35 @@ fn model(body: &Map<String, Value>) -> Result<String, Failure> {
 fn ignored(body: &Map<String, Value>) -> Vec<&'static str> {
     let given = |field: &&str| body.get(*field).is_some_and(|value| !value.is_null());
     WITHOUT_EFFECT.into_iter().filter(given).collect()
+}
+
+/// The form of the answers in the field `starling`, which no other program knows.
+fn form(options: Option<&Value>) -> Result<Form, Failure> {
+    let Some(options) = options else {
+        return Ok(Form::Free);
+    };
+    let options = options
+        .as_object()
+        .ok_or_else(|| invalid("starling", "an object is needed"))?;
+    if let Some(other) = options.keys().find(|field| *field != "answers") {
+        let other: String = other.chars().take(64).collect();
+        return Err(unsupported(
+            format!("starling.{other}"),
+            "the only field here is `answers`",
+        ));
+    }
+    read_form("starling.answers", options.get("answers"))
+}
+
+/// Reads a form of answers; by default any text.
+pub fn read_form(place: &str, value: Option<&Value>) -> Result<Form, Failure> {
+    match value {
+        None | Some(Value::Null) => Ok(Form::Free),
+        Some(value) => value
+            .as_str()
+            .and_then(answers::parse)
+            .ok_or_else(|| invalid(place, "one of free, number, choice and short is needed")),
+    }
 }
 
 fn number_of_answers(value: Option<&Value>) -> Result<usize, Failure> {
@@ -338,6 +373,7 @@ mod tests {
         assert_eq!(request.messages, [question]);
         assert_eq!(request.model, "starling");
         assert_eq!((request.max_tokens, request.stream), (None, false));
+        assert_eq!(request.answers, Form::Free);
         assert!(request.ignored.is_empty() && request.stop.is_empty());
     }
 
@@ -355,6 +391,36 @@ mod tests {
         assert_eq!(request.ignored, ["seed", "temperature"]);
         assert_eq!((request.stream, request.n), (true, 3));
         assert!(request.include_usage);
+    }
+
+    #[test]
+    fn the_form_of_the_answers_is_read_in_both_endpoints() {
+        for (options, form) in [
+            (json!({ "answers": "number" }), Form::Number),
+            (json!({ "answers": "short" }), Form::Short),
+            (json!({ "answers": null }), Form::Free),
+            (json!({}), Form::Free),
+            (json!(null), Form::Free),
+        ] {
+            let request = read(json!({ "starling": options })).unwrap();
+            assert_eq!(request.answers, form, "{options}");
+            let body = json!({ "model": "starling", "input": "Why?", "starling": options });
+            let request = response(body.to_string().as_bytes()).unwrap();
+            assert_eq!(request.answers, form, "{options}");
+        }
+        let wrong = |options: Value| refusal(json!({ "starling": options }));
+        for answers in [json!("essay"), json!("Number"), json!(1), json!(["number"])] {
+            let refused = wrong(json!({ "answers": answers }));
+            assert_eq!(refused, ("invalid_value", "starling.answers".to_owned()));
+        }
+        assert_eq!(
+            wrong(json!("number")),
+            ("invalid_value", "starling".to_owned())
+        );
+        assert_eq!(
+            wrong(json!({ "answer": "number" })),
+            ("unsupported_parameter", "starling.answer".to_owned())
+        );
     }
 
     #[test]

@@ -180,6 +180,7 @@ impl Server {
             messages: &request.messages,
             previous: request.previous.as_deref(),
             max_tokens: request.max_tokens,
+            answers: request.answers,
         };
         self.gateway.ask(caller, terms, asking, identity).await
     }

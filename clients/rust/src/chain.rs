@@ -4,7 +4,8 @@
 use codec::{Decode, DecodeAll, Encode};
 use sp_core::crypto::AccountId32;
 use starling_primitives::{
-    api::{AgentView, RoundAnswer, RoundView},
+    api::{AgentView, CapabilityView, OutcomeView, QuestionView, RoundAnswer, RoundView},
+    choice::Choice,
     round::BlockNumber,
     Balance, InferenceKey, RoundId, H256,
 };
@@ -22,6 +23,10 @@ use crate::{account, amount::Currency, Error, Result};
 
 /// The address of a node on this machine.
 pub const DEFAULT_URL: &str = "ws://127.0.0.1:9944";
+
+/// The pallet of known answers, and its runtime API.
+const CAPABILITIES: &str = "Capabilities";
+const CAPABILITIES_API: &str = "CapabilitiesApi";
 
 /// A stream of blocks.
 pub type Headers = Blocks<SubstrateConfig>;
@@ -79,6 +84,11 @@ impl Chain {
     /// The chain's currency.
     pub fn currency(&self) -> &Currency {
         &self.currency
+    }
+
+    /// Whether the chain is one for development, whose accounts are well known.
+    pub fn is_development(&self) -> bool {
+        self.development
     }
 
     /// The hash of the genesis block.
@@ -237,7 +247,29 @@ impl At {
     }
 
     async fn rounds_api<T: Decode>(&self, method: &str, arguments: impl Encode) -> Result<T> {
-        let function = format!("RoundsApi_{method}");
+        self.runtime_api("RoundsApi", method, arguments).await
+    }
+
+    /// The result of a method of `CapabilitiesApi`. `None` if the chain's runtime does not have it.
+    async fn capabilities_api<T: Decode>(
+        &self,
+        method: &str,
+        arguments: impl Encode,
+    ) -> Result<Option<T>> {
+        if !self.has_capabilities() {
+            return Ok(None);
+        }
+        let answer = self.runtime_api(CAPABILITIES_API, method, arguments).await;
+        answer.map(Some)
+    }
+
+    async fn runtime_api<T: Decode>(
+        &self,
+        api: &str,
+        method: &str,
+        arguments: impl Encode,
+    ) -> Result<T> {
+        let function = format!("{api}_{method}");
         let answer = self
             .inner
             .runtime_apis()
@@ -270,6 +302,72 @@ impl At {
     /// The agent that an inference key serves.
     pub async fn agent_of(&self, key: &InferenceKey) -> Result<Option<AccountId32>> {
         self.rounds_api("agent_of", key).await
+    }
+
+    /// Whether the chain's runtime counts equal answers and knows the agents' capabilities.
+    pub fn has_capabilities(&self) -> bool {
+        let metadata = self.inner.metadata_ref();
+        metadata
+            .runtime_api_trait_by_name(CAPABILITIES_API)
+            .is_some()
+    }
+
+    /// Fails if the chain's runtime does not count equal answers.
+    pub fn require_capabilities(&self) -> Result<()> {
+        match self.has_capabilities() {
+            true => Ok(()),
+            false => Err(Error::Usage(
+                "this chain does not count equal answers, because its runtime has no pallet \
+                 `Capabilities`; ask for answers in free form"
+                    .into(),
+            )),
+        }
+    }
+
+    /// The form of a stored round's answers, and its commitment. `None` if it was asked in free
+    /// form through `Rounds.request`.
+    pub async fn question(&self, id: RoundId) -> Result<Option<QuestionView>> {
+        let question: Option<Option<QuestionView>> = self.capabilities_api("question", id).await?;
+        Ok(question.flatten())
+    }
+
+    /// The votes behind the answer of a stored round. `None` for answers in free form, and without
+    /// an answer.
+    pub async fn outcome(&self, id: RoundId) -> Result<Option<OutcomeView>> {
+        let outcome: Option<Option<OutcomeView>> = self.capabilities_api("outcome", id).await?;
+        Ok(outcome.flatten())
+    }
+
+    /// What known answers tell of an agent, by form.
+    pub async fn capabilities(&self, who: &AccountId32) -> Result<Vec<CapabilityView>> {
+        let known = self.capabilities_api("capabilities", who).await?;
+        Ok(known.unwrap_or_default())
+    }
+
+    /// The choice in force.
+    pub async fn choice(&self) -> Result<Choice> {
+        if !self.has_capabilities() {
+            return Ok(Choice::Paper);
+        }
+        let choice = self.value(CAPABILITIES, "Chosen").await?;
+        Ok(choice.unwrap_or(Choice::Paper))
+    }
+
+    /// The accounts that may reveal known answers.
+    pub async fn examiners(&self) -> Result<Vec<AccountId32>> {
+        let examiners = self.value(CAPABILITIES, "Examiners").await?;
+        Ok(examiners.unwrap_or_default())
+    }
+
+    /// The pool of questions with known answers.
+    pub async fn known_pool(&self) -> Result<Option<KnownPool>> {
+        self.value(CAPABILITIES, "Pool").await
+    }
+
+    /// The requests of an examiner, and the answers that it revealed.
+    pub async fn traffic(&self, examiner: &AccountId32) -> Result<Traffic> {
+        let traffic = self.of_account(CAPABILITIES, "Traffic", examiner).await?;
+        Ok(traffic.unwrap_or_default())
     }
 
     /// The price of a ticket in a round with this fee.
@@ -461,6 +559,32 @@ pub struct Unbonding {
     pub due: BlockNumber,
 }
 
+/// A pool of questions with known answers, as `pallet-capabilities` stores it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Decode)]
+pub struct KnownPool {
+    /// The root of its Merkle tree.
+    pub root: H256,
+    /// The number of its questions.
+    pub questions: u32,
+}
+
+/// The requests of an examiner, as `pallet-capabilities` stores them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Decode)]
+pub struct Traffic {
+    /// The number of its requests since it became an examiner.
+    pub asked: u32,
+    /// The number of answers that it revealed.
+    pub revealed: u32,
+}
+
+impl Traffic {
+    /// Whether there are enough requests for one more answer: ten for each.
+    pub fn has_room(&self) -> bool {
+        let revealed = self.revealed.saturating_add(1);
+        revealed.saturating_mul(10) <= self.asked
+    }
+}
+
 /// The tickets of an account, as `pallet-tickets` stores them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Decode)]
 pub struct Tickets {
@@ -482,6 +606,13 @@ pub(crate) fn decode<T: Decode>(what: &str, bytes: &[u8]) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_needs_ten_requests() {
+        for (asked, revealed, has_room) in [(9, 0, false), (10, 0, true), (19, 1, false)] {
+            assert_eq!(Traffic { asked, revealed }.has_room(), has_room, "{asked}");
+        }
+    }
 
     #[test]
     fn frozen_and_last_amounts_are_not_spendable() {

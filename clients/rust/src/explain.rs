@@ -5,7 +5,8 @@ use std::cmp::Ordering;
 
 use sp_core::crypto::AccountId32;
 use starling_primitives::{
-    api::{ResponseView, RoundView},
+    api::{OutcomeView, ResponseView, RoundView},
+    fixed::ONE,
     round::{Failure, Phase},
     selection::Tally,
 };
@@ -19,11 +20,23 @@ pub fn score(tally: &Tally) -> Option<f64> {
     (tally.disclosed > 0).then(|| tally.weighted as f64 / weight)
 }
 
-/// Explains the outcome of a round. `name` gives the name of an account, and `threshold` is the
-/// minimum score of a winner, in `[0, 1]`.
+/// The votes behind an answer in words, without a point.
+pub fn support(outcome: &OutcomeView) -> String {
+    let share = outcome.share_of_weight as f64 / ONE as f64;
+    format!(
+        "{} of {} gave this answer, with {:.0} % of the weight of votes",
+        outcome.votes,
+        count(outcome.responses, "agent", "agents"),
+        share * 100.0,
+    )
+}
+
+/// Explains the outcome of a round. `name` gives the name of an account, `threshold` is the minimum
+/// score of a winner, in `[0, 1]`, and `outcome` has the votes if equal answers are counted.
 pub fn why(
     view: &RoundView<AccountId32>,
     threshold: f64,
+    outcome: Option<&OutcomeView>,
     name: impl Fn(&AccountId32) -> String,
 ) -> String {
     let round = &view.round;
@@ -35,8 +48,23 @@ pub fn why(
                 .responses
                 .iter()
                 .find(|response| response.agent == *winner);
-            won.and_then(|won| why_it_won(view, won, &name))
-                .unwrap_or_else(|| format!("The answer of {} won.", name(winner)))
+            let by_scores = || {
+                won.and_then(|won| why_it_won(view, won, &name))
+                    .unwrap_or_else(|| format!("The answer of {} won.", name(winner)))
+            };
+            match outcome {
+                Some(outcome) if outcome.is_voted => format!(
+                    "The answer of {} won by votes and scores: {}.",
+                    name(winner),
+                    support(outcome)
+                ),
+                Some(outcome) => format!(
+                    "{} Votes did not decide; {}.",
+                    by_scores(),
+                    support(outcome)
+                ),
+                None => by_scores(),
+            }
         },
         (Phase::Done, None) => "The round is over.".into(),
         (Phase::Failed(Failure::TooFewCommits), _) => format!(
@@ -161,10 +189,12 @@ mod tests {
     use crate::report::tests::{account, view};
 
     fn said(view: &RoundView<AccountId32>) -> String {
-        why(view, 0.3, |who| {
-            let bytes: &[u8] = who.as_ref();
-            ["Alice", "Bob", "Charlie", "Dave"][usize::from(bytes[0])].into()
-        })
+        why(view, 0.3, None, called)
+    }
+
+    fn called(who: &AccountId32) -> String {
+        let bytes: &[u8] = who.as_ref();
+        ["Alice", "Bob", "Charlie", "Dave"][usize::from(bytes[0])].into()
     }
 
     #[test]
@@ -174,6 +204,28 @@ mod tests {
             "The answer of Bob won: the 3 agents that ranked it gave it 0.9000 on average, \
              weighted by their ratings; Charlie comes next with 0.7000."
         );
+    }
+
+    #[test]
+    fn votes_are_told_whether_they_decided_or_not() {
+        let view = view(&[0.5, 0.9, 0.7, 0.2], Some(2));
+        let mut outcome = OutcomeView {
+            is_voted: true,
+            votes: 3,
+            responses: 4,
+            share_of_votes: ONE / 4 * 3,
+            share_of_weight: ONE / 100 * 81,
+        };
+        let said = |outcome: &OutcomeView| why(&view, 0.3, Some(outcome), called);
+        assert_eq!(
+            said(&outcome),
+            "The answer of Charlie won by votes and scores: 3 of 4 agents gave this answer, with \
+             81 % of the weight of votes."
+        );
+        outcome.is_voted = false;
+        let said = said(&outcome);
+        assert!(said.contains("gave it 0.7000 on average"), "{said}");
+        assert!(said.contains("Votes did not decide; 3 of 4"), "{said}");
     }
 
     #[test]

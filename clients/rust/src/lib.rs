@@ -7,6 +7,7 @@
 //! | module | content |
 //! |---|---|
 //! | [`chain`] | a connection, and reads at a block |
+//! | [`answers`] | the form of answers, and the commitments of requests |
 //! | [`transaction`] | the calls of agents and requesters, and sending them |
 //! | [`signer`] | the signer: a seed, a keystore file, a development account |
 //! | [`inference_key`] | the key of an agent's worker, and its place in a node's keystore |
@@ -17,14 +18,16 @@
 //! | [`explain`] | the outcome of a round in one sentence |
 //! | [`amount`], [`account`], [`text`] | amounts, accounts and texts for people |
 //!
-//! Rounds are read through the runtime API [`RoundsApi`](starling_primitives::api) with the types
-//! of `starling-primitives`. Everything else goes by names that the metadata resolves, so the
-//! library holds no copy of the metadata.
+//! Rounds are read through the runtime APIs [`RoundsApi` and
+//! `CapabilitiesApi`](starling_primitives::api) with the types of `starling-primitives`. Everything
+//! else goes by names that the metadata resolves, so the library holds no copy of the metadata. A
+//! chain without `CapabilitiesApi` counts no equal answers: equation (3) chooses in all rounds.
 
 #![warn(missing_docs)]
 
 pub mod account;
 pub mod amount;
+pub mod answers;
 pub mod chain;
 mod error;
 pub mod events;

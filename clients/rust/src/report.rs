@@ -6,13 +6,15 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use sp_core::crypto::{AccountId32, Ss58Codec};
 use starling_primitives::{
-    api::{ResponseView, RoundView},
+    api::{OutcomeView, ResponseView, RoundView},
+    choice::{Form, Key},
     fixed,
     round::{BlockNumber, Phase},
     Balance, Position, RoundId,
 };
 
 use crate::{
+    answers,
     chain::Registration,
     events::History,
     explain::{self, score},
@@ -39,6 +41,10 @@ pub struct Report {
     pub why: String,
     /// The answer that won.
     pub answer: Option<String>,
+    /// The form of the answers: `free`, `number`, `choice` or `short`.
+    pub answers: &'static str,
+    /// The votes behind the answer. `None` for answers in free form, and without an answer.
+    pub outcome: Option<Outcome>,
     /// All answers, the best first.
     pub candidates: Vec<Candidate>,
     /// The terms of the request.
@@ -47,6 +53,23 @@ pub struct Report {
     pub settlement: Option<Settlement>,
     /// The beginning of each phase.
     pub blocks: Vec<PhaseBlock>,
+}
+
+/// The votes behind an answer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Outcome {
+    /// Whether votes and scores decided, and not equation (3).
+    pub is_voted: bool,
+    /// The number of valid responses that give the answer.
+    pub votes: u32,
+    /// The number of all valid responses.
+    pub responses: u32,
+    /// The share of the responses that give the answer.
+    pub share_of_votes: f64,
+    /// The share of the weight of votes that is behind the answer.
+    pub share_of_weight: f64,
+    /// The same in words.
+    pub words: String,
 }
 
 /// An account.
@@ -71,6 +94,8 @@ pub struct Candidate {
     pub won: bool,
     /// The answer, once it is revealed and valid.
     pub text: Option<String>,
+    /// The answer key. `None` in free form, and for a text without a clear answer.
+    pub key: Option<String>,
     /// `sealed`, `spoiled` or `valid`.
     pub state: &'static str,
     /// The rating-weighted mean of its scores, which decides.
@@ -149,6 +174,10 @@ pub struct Context {
     pub models: BTreeMap<AccountId32, Model>,
     /// The minimum score of a winner.
     pub threshold: f64,
+    /// The form of the answers.
+    pub form: Form,
+    /// The votes behind the answer, if equal answers are counted.
+    pub outcome: Option<OutcomeView>,
     /// The history of the round, unless the node has pruned a block.
     pub history: Option<History>,
 }
@@ -158,8 +187,12 @@ impl Context {
     pub async fn read(chain: &Chain, at: &At, view: &RoundView<AccountId32>) -> Result<Self> {
         let mut context = Self {
             threshold: f64::from(at.constant::<u32>("Rounds", "ApprovalThreshold")?) / 1e6,
+            outcome: at.outcome(view.id).await?,
             ..Self::default()
         };
+        if let Some(question) = at.question(view.id).await? {
+            context.form = question.form;
+        }
         let agents = view.responses.iter().map(|response| &response.agent);
         for who in agents.chain([&view.round.requester]) {
             context.names.insert(who.clone(), chain.name(who));
@@ -211,6 +244,7 @@ pub fn report(view: &RoundView<AccountId32>, context: &Context) -> Report {
             model_hash: model.map(|model| format!("{:?}", model.hash)),
             won: round.winner.as_ref() == Some(who),
             text: response.text.as_deref().map(text_of),
+            key: key(context.form, response),
             state: state(response),
             score: response.tally.as_ref().and_then(score),
             rankings: rankings(view, response.position, &name),
@@ -226,12 +260,14 @@ pub fn report(view: &RoundView<AccountId32>, context: &Context) -> Report {
         requester: account(&round.requester),
         phase: phase_name(round.phase),
         failure: failure_name(round.phase),
-        why: explain::why(view, context.threshold, name),
+        why: explain::why(view, context.threshold, context.outcome.as_ref(), name),
         answer: view
             .responses
             .iter()
             .find(|response| round.winner.as_ref() == Some(&response.agent))
             .and_then(|response| response.text.as_deref().map(text_of)),
+        answers: answers::name(context.form),
+        outcome: context.outcome.as_ref().map(outcome),
         candidates: by_rank(view).into_iter().map(candidate).collect(),
         terms: Terms {
             fee: round.terms.fee.to_string(),
@@ -276,6 +312,24 @@ fn text_of(bytes: &[u8]) -> String {
 /// A number with 32 fractional bits.
 fn unit(fixed: u64) -> f64 {
     fixed as f64 / fixed::ONE as f64
+}
+
+fn outcome(view: &OutcomeView) -> Outcome {
+    Outcome {
+        is_voted: view.is_voted,
+        votes: view.votes,
+        responses: view.responses,
+        share_of_votes: unit(view.share_of_votes),
+        share_of_weight: unit(view.share_of_weight),
+        words: explain::support(view),
+    }
+}
+
+/// The answer key by which the chain counts a response.
+fn key(form: Form, response: &ResponseView<AccountId32>) -> Option<String> {
+    let text = response.text.as_deref().filter(|_| form.is_counted())?;
+    let key = Key::of(std::str::from_utf8(text).ok()?)?;
+    Some(key.as_str().to_owned())
 }
 
 fn state(response: &ResponseView<AccountId32>) -> &'static str {
@@ -467,6 +521,8 @@ pub(crate) mod tests {
             names: [(account(1), "Bob".into())].into(),
             models: [(account(1), model)].into(),
             threshold: 0.3,
+            form: Form::Free,
+            outcome: None,
             history: Some(history),
         }
     }
@@ -527,6 +583,35 @@ pub(crate) mod tests {
         assert!(report.settlement.is_none());
         assert!(report.candidates.iter().all(|c| c.paid.is_none()));
         assert_eq!(report.blocks.len(), 2);
+    }
+
+    #[test]
+    fn keys_and_votes_are_those_of_counted_answers() {
+        let free = report(&view(&[0.5, 0.9], Some(1)), &context());
+        assert_eq!(free.answers, "free");
+        assert!(free.candidates.iter().all(|c| c.key.is_none()));
+        assert_eq!(free.outcome, None);
+
+        let context = Context {
+            form: Form::Number,
+            outcome: Some(OutcomeView {
+                is_voted: true,
+                votes: 1,
+                responses: 2,
+                share_of_votes: ONE / 2,
+                share_of_weight: ONE / 4,
+            }),
+            ..context()
+        };
+        let mut view = view(&[0.5, 0.9], Some(1));
+        view.responses[1].text = Some(b"Let me see.\nAnswer: 1,234.".to_vec());
+        view.responses[0].text = Some(b"Let me see.\nIt is 5.".to_vec());
+        let json = serde_json::to_value(report(&view, &context)).unwrap();
+        assert_eq!(json["answers"], "number");
+        assert_eq!(json["candidates"][0]["key"], "1234");
+        assert!(json["candidates"][1]["key"].is_null(), "no marker");
+        assert_eq!(json["outcome"]["is_voted"], true);
+        assert_eq!(json["outcome"]["share_of_weight"], 0.25);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use subxt::{
 use subxt_signer::sr25519::Keypair;
 
 use crate::{
+    answers::Answers,
     chain::protocol,
     error,
     events::{self, Event},
@@ -26,7 +27,7 @@ use crate::{
 /// A call, by names.
 pub type Call = DynamicPayload<Composite<()>>;
 
-/// A request, see `pallet-rounds`.
+/// A request, see `pallet-rounds` and `pallet-capabilities`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The prompt.
@@ -39,20 +40,64 @@ pub struct Request {
     pub min_responses: u32,
     /// The maximum number of answers.
     pub max_responses: u32,
+    /// The form of the answers.
+    pub answers: Answers,
 }
 
 impl Request {
     /// The call of the request.
     pub fn call(&self) -> Call {
+        let mut arguments = vec![
+            ("prompt", Value::from_bytes(&self.prompt)),
+            ("fee", Value::u128(self.fee)),
+            ("max_tokens", Value::u128(self.max_tokens.into())),
+            ("min_responses", Value::u128(self.min_responses.into())),
+            ("max_responses", Value::u128(self.max_responses.into())),
+        ];
+        match self.answers {
+            Answers::Free => call("Rounds", "request", arguments),
+            Answers::Declared { form, commitment } => {
+                let form = Value::unnamed_variant(format!("{form:?}"), []);
+                arguments.push(("form", form));
+                arguments.push(("commitment", Value::from_bytes(commitment)));
+                call("Capabilities", "ask", arguments)
+            },
+        }
+    }
+}
+
+/// A known answer that becomes public, see `pallet-capabilities`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reveal {
+    /// The round of the question.
+    pub round: RoundId,
+    /// The index of the question in the pool.
+    pub index: u32,
+    /// The hashes of the keys of the right answer.
+    pub keys: Vec<H256>,
+    /// The share of right answers by chance, in millionths.
+    pub chance: u32,
+    /// The salt of the commitment.
+    pub salt: [u8; 32],
+    /// The proof that the question is in the pool.
+    pub proof: Vec<H256>,
+}
+
+impl Reveal {
+    /// The call of the reveal.
+    pub fn call(&self) -> Call {
+        let keys = self.keys.iter().map(Value::from_bytes);
+        let proof = self.proof.iter().map(Value::from_bytes);
         call(
-            "Rounds",
-            "request",
+            "Capabilities",
+            "reveal_answer",
             vec![
-                ("prompt", Value::from_bytes(&self.prompt)),
-                ("fee", Value::u128(self.fee)),
-                ("max_tokens", Value::u128(self.max_tokens.into())),
-                ("min_responses", Value::u128(self.min_responses.into())),
-                ("max_responses", Value::u128(self.max_responses.into())),
+                ("round", Value::u128(self.round.into())),
+                ("index", Value::u128(self.index.into())),
+                ("keys", Value::unnamed_composite(keys)),
+                ("chance", Value::u128(self.chance.into())),
+                ("salt", Value::from_bytes(self.salt)),
+                ("proof", Value::unnamed_composite(proof)),
             ],
         )
     }

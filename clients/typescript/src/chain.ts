@@ -55,6 +55,21 @@ export type RoundView = {
   responses: ResponseView[];
 };
 
+/** The form of answers. */
+export type FormView = Names<"Free" | "Number" | "Choice" | "Short">;
+
+/**
+ * The votes behind an answer, as `CapabilitiesApi.outcome` returns them. Shares have 32 fractional
+ * bits.
+ */
+export type OutcomeView = {
+  is_voted: boolean;
+  votes: number;
+  responses: number;
+  share_of_votes: bigint;
+  share_of_weight: bigint;
+};
+
 /** The arguments of `Rounds.request`. */
 export type RequestArguments = {
   prompt: Uint8Array;
@@ -64,9 +79,15 @@ export type RequestArguments = {
   max_responses: number;
 };
 
+/** The arguments of `Capabilities.ask`. The commitment is 32 bytes in hexadecimal. */
+export type AskArguments = RequestArguments & { form: FormView; commitment: string };
+
 /** The calls, events, constants and views that this package uses. */
 export type Api = {
-  tx: { Rounds: { request: (call: RequestArguments) => Transaction } };
+  tx: {
+    Rounds: { request: (call: RequestArguments) => Transaction };
+    Capabilities: { ask: (call: AskArguments) => Transaction };
+  };
   event: { Rounds: { Requested: { filter: (events: any[]) => { payload: { round: bigint } }[] } } };
   constants: {
     [pallet: string]: { [name: string]: () => Promise<unknown> };
@@ -75,6 +96,9 @@ export type Api = {
   apis: {
     RoundsApi: {
       round: (id: bigint, options: { at: string }) => Promise<RoundView | undefined>;
+    };
+    CapabilitiesApi: {
+      outcome: (id: bigint, options: { at: string }) => Promise<OutcomeView | undefined>;
     };
   };
 };

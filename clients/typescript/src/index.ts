@@ -6,6 +6,7 @@ export { Refused } from "./errors.js";
 export {
   type Failure,
   isOver,
+  type Outcome,
   PHASES,
   type Phase,
   progress,
@@ -13,10 +14,12 @@ export {
   type Round,
 } from "./round.js";
 export {
+  type Answers,
   ask,
   connect,
   disconnect,
   follow,
+  outcome,
   type Question,
   request,
   type Swarm,

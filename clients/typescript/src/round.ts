@@ -2,7 +2,7 @@
 /** A round as a dApp shows it. */
 
 import { Binary } from "polkadot-api";
-import type { Failure, ResponseView, RoundView } from "./chain.js";
+import type { Failure, OutcomeView, ResponseView, RoundView } from "./chain.js";
 
 export type { Failure };
 
@@ -52,6 +52,20 @@ export type Round = {
   expected: number;
 };
 
+/** The votes behind an answer. */
+export type Outcome = {
+  /** True if votes and scores chose the answer, and not the scores alone. */
+  voted: boolean;
+  /** The number of valid responses that give the answer. */
+  votes: number;
+  /** The number of all valid responses. */
+  responses: number;
+  /** The share of the responses that give the answer, in [0, 1]. */
+  shareOfVotes: number;
+  /** The share of the weight of votes that is behind the answer, in [0, 1]. */
+  shareOfWeight: number;
+};
+
 /** True if a round is over. It is certain if a final block says so. */
 export function isOver({ phase }: Round): boolean {
   return phase === "Done" || phase === "Failed";
@@ -92,6 +106,17 @@ export function roundOf({ id, prompt, round, responses }: RoundView): Round {
   };
 }
 
+/** Turns the chain's view of votes into an outcome. */
+export function outcomeOf(view: OutcomeView): Outcome {
+  return {
+    voted: view.is_voted,
+    votes: view.votes,
+    responses: view.responses,
+    shareOfVotes: share(view.share_of_votes),
+    shareOfWeight: share(view.share_of_weight),
+  };
+}
+
 function responseOf(view: ResponseView, won: boolean): Response {
   return {
     agent: view.agent,
@@ -116,7 +141,12 @@ function isEligible(tally: ResponseView["tally"]): boolean {
 }
 
 function unit(fixed: bigint | undefined): number | undefined {
-  return fixed === undefined ? undefined : Number(fixed) / 2 ** 32;
+  return fixed === undefined ? undefined : share(fixed);
+}
+
+/** A number with 32 fractional bits. */
+function share(fixed: bigint): number {
+  return Number(fixed) / 2 ** 32;
 }
 
 /**

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** A connection to a swarm: asks it, and follows rounds. */
 
+import { decAnyMetadata, unifyMetadata } from "@polkadot-api/substrate-bindings";
 import { Binary, createClient, type JsonRpcProvider, type PolkadotSigner } from "polkadot-api";
 import { getWsProvider } from "polkadot-api/ws";
 import {
@@ -18,12 +19,21 @@ import {
   takeWhile,
   tap,
 } from "rxjs";
-import type { Api, BlockId, Client, RequestArguments } from "./chain.js";
+import type { Api, BlockId, Client, FormView, RequestArguments } from "./chain.js";
 import { refusal } from "./errors.js";
-import { isOver, type Round, roundOf } from "./round.js";
+import { isOver, type Outcome, outcomeOf, type Round, roundOf } from "./round.js";
 
 /** A connection to a node. */
 export type Swarm = { client: Client; api: Api };
+
+/** The form of answers. In all but `free`, equal answers count as votes. */
+export type Answers = "free" | "number" | "choice" | "short";
+
+const FORMS: Record<Exclude<Answers, "free">, FormView> = {
+  number: { type: "Number" },
+  choice: { type: "Choice" },
+  short: { type: "Short" },
+};
 
 /** A question. Amounts are in the smallest unit, 10⁻¹² STAR. */
 export type Question = {
@@ -36,6 +46,8 @@ export type Question = {
   minResponses?: number;
   /** The maximum number of answers [default: 8]. */
   maxResponses?: number;
+  /** The form of the answers [default: free]. */
+  answers?: Answers;
 };
 
 /** A round as of a block. A block that is not final may be replaced. */
@@ -73,7 +85,7 @@ export function request(
   question: Question,
 ): Observable<bigint> {
   return from(callOf(swarm.api, question)).pipe(
-    switchMap((call) => swarm.api.tx.Rounds.request(call).signSubmitAndWatch(signer)),
+    switchMap((call) => transactionOf(swarm.api, call, question).signSubmitAndWatch(signer)),
     concatMap(async (event) => {
       const isInBlock =
         event.type === "finalized" || (event.type === "txBestBlocksState" && event.found);
@@ -127,8 +139,30 @@ export function follow({ client, api }: Swarm, id: bigint): Observable<Update> {
   });
 }
 
+/**
+ * The votes behind the answer of a round, as of the last final block. `undefined` for answers in free
+ * form, without an answer, and on a chain that counts no answers.
+ */
+export async function outcome({ client, api }: Swarm, id: bigint): Promise<Outcome | undefined> {
+  const { hash } = await client.getFinalizedBlock();
+  const { apis } = unifyMetadata(decAnyMetadata(await client.getMetadata(hash)));
+  if (!apis.some(({ name }) => name === "CapabilitiesApi")) return undefined;
+  const view = await api.apis.CapabilitiesApi.outcome(id, { at: hash });
+  return view && outcomeOf(view);
+}
+
 function isFinal({ final, round }: Update): boolean {
   return final && isOver(round);
+}
+
+/** Free answers go through `Rounds.request`, which every chain has. */
+function transactionOf(api: Api, call: RequestArguments, { answers = "free" }: Question) {
+  if (answers === "free") return api.tx.Rounds.request(call);
+  const form = FORMS[answers];
+  if (!form) throw new Error(`there is no form of answers "${answers}"`);
+  // It commits to nothing. Nobody can tell it from a commitment to a known answer.
+  const commitment = Binary.toHex(crypto.getRandomValues(new Uint8Array(32)));
+  return api.tx.Capabilities.ask({ ...call, form, commitment });
 }
 
 async function callOf(api: Api, question: Question): Promise<RequestArguments> {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ResponseView } from "../src/chain.js";
-import { progress, roundOf } from "../src/round.js";
+import { outcomeOf, progress, roundOf } from "../src/round.js";
 import { counts, response, view } from "./views.js";
 
 const order = (winner: string | undefined, scores: (number | undefined)[]) => {
@@ -56,6 +56,18 @@ test("scores, ratings and weights are shares of one, or unknown", () => {
     [unranked?.score, unranked?.rating, unranked?.weight],
     [undefined, undefined, undefined],
   );
+});
+
+test("shares of votes are shares of one", () => {
+  const view = { is_voted: true, votes: 3, responses: 4 };
+  const shares = { share_of_votes: 3n << 30n, share_of_weight: 1n << 31n };
+  assert.deepEqual(outcomeOf({ ...view, ...shares }), {
+    voted: true,
+    votes: 3,
+    responses: 4,
+    shareOfVotes: 0.75,
+    shareOfWeight: 0.5,
+  });
 });
 
 test("a response without half of its rankers' weight cannot win", () => {

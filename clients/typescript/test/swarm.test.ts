@@ -5,7 +5,14 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { InvalidTxError, type PolkadotSigner } from "polkadot-api";
 import { BehaviorSubject, filter, Observable, Subject } from "rxjs";
-import type { Api, BlockId, Client, PhaseView, RequestArguments } from "../src/chain.js";
+import type {
+  Api,
+  AskArguments,
+  BlockId,
+  Client,
+  PhaseView,
+  RequestArguments,
+} from "../src/chain.js";
 import { ask, follow, Refused, type Swarm, type Update } from "../src/index.js";
 import { view } from "./views.js";
 
@@ -18,6 +25,7 @@ class Played {
   final = new Subject<BlockId>();
   transaction = new Subject<object>();
   sent: RequestArguments[] = [];
+  declared: AskArguments[] = [];
   phases = new Map<string, PhaseView>();
 
   /** The number of a round in the hash of a block makes another fork's round another one. */
@@ -29,8 +37,12 @@ class Played {
           return this.transaction.subscribe(subscriber);
         }),
     });
+    const ask = (call: AskArguments) => {
+      this.declared.push(call);
+      return request(call);
+    };
     const api = {
-      tx: { Rounds: { request } },
+      tx: { Rounds: { request }, Capabilities: { ask } },
       event: {
         Rounds: {
           Requested: { filter: (events: bigint[]) => events.map((round) => ({ payload: { round } })) },
@@ -141,6 +153,28 @@ test("what a question leaves out has the values of the chain", async () => {
     [5n, 9, 2, 8],
   );
   assert.equal(new TextDecoder().decode(call?.prompt), "Why?");
+});
+
+test("only a form other than free is declared, with a commitment that nobody else has", async () => {
+  await watch(ask(chain.swarm(), nobody, { prompt: "Why?", answers: "free" }));
+  assert.equal(chain.declared.length, 0);
+  for (const _ of [1, 2]) {
+    await watch(ask(chain.swarm(), nobody, { prompt: "How many?", answers: "number" }));
+  }
+  assert.deepEqual(
+    chain.declared.map(({ form }) => form.type),
+    ["Number", "Number"],
+  );
+  const [first, second] = chain.declared.map(({ commitment }) => commitment);
+  assert.match(first ?? "", /^0x[0-9a-f]{64}$/);
+  assert.notEqual(first, second);
+});
+
+test("an unknown form is an error, and nothing is sent", async () => {
+  const answers = "essay" as "short";
+  await watch(ask(chain.swarm(), nobody, { prompt: "Why?", answers }));
+  assert.match((ended as Error).message, /no form of answers "essay"/);
+  assert.equal(chain.sent.length, 0);
 });
 
 test("a request that moves to another round is followed there", async () => {

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The treasury's account, and payments to it.
+//! The treasury's account, and payments to it and from it.
 
 use frame_support::traits::{
-    fungible::Balanced,
-    tokens::imbalance::{Imbalance, OnUnbalanced},
+    fungible::{Balanced, Inspect},
+    tokens::{
+        imbalance::{Imbalance, OnUnbalanced},
+        Fortitude::Polite,
+        Preservation::Preserve,
+    },
     Get,
 };
 use sp_runtime::traits::AccountIdConversion;
-use starling_primitives::Balance;
+use starling_primitives::{traits::Treasury, Balance};
 
 use crate::{Config, CreditOf, Pallet};
 
@@ -39,5 +43,13 @@ impl<T: Config> Pallet<T> {
 impl<T: Config> OnUnbalanced<CreditOf<T>> for Pallet<T> {
     fn on_nonzero_unbalanced(credit: CreditOf<T>) {
         Self::to_treasury(credit);
+    }
+}
+
+impl<T: Config> Treasury<T::AccountId> for Pallet<T> {
+    fn pay(to: &T::AccountId, amount: Balance) -> Balance {
+        let available = T::Currency::reducible_balance(&Self::treasury(), Preserve, Polite);
+        let amount = amount.min(available);
+        Self::do_spend(to.clone(), amount).map_or(0, |()| amount)
     }
 }

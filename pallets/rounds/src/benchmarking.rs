@@ -15,9 +15,10 @@ use frame_system::RawOrigin;
 use sp_application_crypto::RuntimeAppPublic;
 use starling_primitives::{
     assignment::Assignment,
+    choice::Form,
     messages::{payload, Message},
     sealing::{self, Format},
-    traits::{AgentRegistry, Tickets},
+    traits::{AgentRegistry, Choice, Tickets},
     Balance, InferenceKey, Position, RoundId, Score, Secret, H256,
 };
 
@@ -64,6 +65,24 @@ fn sign<T: Config>(id: RoundId, who: &T::AccountId, message: &Message) -> Proof 
     }
 }
 
+/// Gives an account what a request at this fee costs.
+fn fund<T: Config>(requester: &T::AccountId, fee: Balance, max_responses: u32) {
+    let costs = Pallet::<T>::request_fee(max_responses, T::Agents::active_count())
+        .saturating_add(Pallet::<T>::deposit_of(max_responses))
+        .saturating_add(fee)
+        .saturating_mul(2);
+    drop(T::Currency::deposit(requester, costs, Precision::Exact).expect("it can be funded"));
+}
+
+/// An account that may ask, with a fee and a number of responses that it can pay for.
+pub(crate) fn requester<T: Config>() -> (T::AccountId, Balance, u32) {
+    crowd::<T>();
+    let requester = whitelisted_caller();
+    let (fee, responses) = (T::MinFee::get(), T::MinResponses::get());
+    fund::<T>(&requester, fee, responses);
+    (requester, fee, responses)
+}
+
 /// A round of the most expensive kind, for at least `agents` commits.
 fn open<T: Config>(agents: u32) -> RoundId {
     crowd::<T>();
@@ -72,11 +91,7 @@ fn open<T: Config>(agents: u32) -> RoundId {
     let fee = T::MinFee::get();
     let min_responses = T::MinResponses::get();
     let max_responses = agents.max(min_responses);
-    let costs = Pallet::<T>::request_fee(max_responses, T::Agents::active_count())
-        .saturating_add(Pallet::<T>::deposit_of(max_responses))
-        .saturating_add(fee)
-        .saturating_mul(2);
-    drop(T::Currency::deposit(&requester, costs, Precision::Exact).expect("it can be funded"));
+    fund::<T>(&requester, fee, max_responses);
     let prompt = vec![b'a'; T::MaxPrompt::get() as usize];
     let tokens = T::MaxTokens::get();
     Pallet::<T>::do_request(requester, prompt, fee, tokens, min_responses, max_responses)
@@ -127,8 +142,8 @@ fn revealing<T: Config>(n: u32, bytes: u32) -> RoundId {
 }
 
 /// A round with `n` agents, all of whom have revealed.
-fn revealed<T: Config>(n: u32) -> RoundId {
-    let id = revealing::<T>(n, 64);
+fn revealed<T: Config>(n: u32, bytes: u32) -> RoundId {
+    let id = revealing::<T>(n, bytes);
     for index in 0..n {
         Pallet::<T>::do_reveal(id, agent::<T>(index), KEY).expect("it reveals");
     }
@@ -136,8 +151,8 @@ fn revealed<T: Config>(n: u32) -> RoundId {
 }
 
 /// A round with `n` agents in Ranking.
-fn ranking<T: Config>(n: u32) -> RoundId {
-    let id = revealed::<T>(n);
+fn ranking<T: Config>(n: u32, bytes: u32) -> RoundId {
+    let id = revealed::<T>(n, bytes);
     Pallet::<T>::end_revealing(id, get::<T>(id));
     id
 }
@@ -169,8 +184,8 @@ fn commit_scores<T: Config>(id: RoundId, who: &T::AccountId, scores: &[(Position
 }
 
 /// A round with `n` agents in Disclosing.
-fn disclosing<T: Config>(n: u32) -> RoundId {
-    let id = ranking::<T>(n);
+fn disclosing<T: Config>(n: u32, bytes: u32) -> RoundId {
+    let id = ranking::<T>(n, bytes);
     for index in 0..n {
         let who = agent::<T>(index);
         commit_scores::<T>(id, &who, &scores::<T>(id, &who));
@@ -180,13 +195,22 @@ fn disclosing<T: Config>(n: u32) -> RoundId {
 }
 
 /// A round with `n` agents, all of whom have disclosed.
-fn disclosed<T: Config>(n: u32) -> RoundId {
-    let id = disclosing::<T>(n);
+fn disclosed<T: Config>(n: u32, bytes: u32) -> RoundId {
+    let id = disclosing::<T>(n, bytes);
     for index in 0..n {
         let who = agent::<T>(index);
         let scores = scores::<T>(id, &who).try_into().expect("k at most");
         Pallet::<T>::do_disclose(id, who, scores, SALT).expect("it discloses");
     }
+    id
+}
+
+/// A round of this requester that has ended with `n` responses of maximum length.
+pub(crate) fn conclude<T: Config>(requester: &T::AccountId, prompt: Vec<u8>, n: u32) -> RoundId {
+    let id = disclosed::<T>(n, T::MaxResponse::get());
+    Pallet::<T>::end_disclosing(id, get::<T>(id));
+    Rounds::<T>::mutate_extant(id, |round| round.requester = requester.clone());
+    Prompts::<T>::insert(id, BoundedVec::truncate_from(prompt));
     id
 }
 
@@ -435,7 +459,7 @@ mod benchmarks {
 
     #[benchmark]
     fn commit_scores() {
-        let id = ranking::<T>(2);
+        let id = ranking::<T>(2, 64);
         let who = agent::<T>(0);
         let seed = get::<T>(id).seed.expect("assigned");
         let commitment = H256::repeat_byte(3);
@@ -449,7 +473,7 @@ mod benchmarks {
 
     #[benchmark]
     fn authorize_commit_scores() -> Result<(), BenchmarkError> {
-        let round = ranking::<T>(2);
+        let round = ranking::<T>(2, 64);
         let agent = agent::<T>(0);
         let seed = get::<T>(round).seed.expect("assigned");
         let commitment = H256::repeat_byte(3);
@@ -472,7 +496,7 @@ mod benchmarks {
 
     #[benchmark]
     fn disclose(k: Linear<1, { T::MaxRankings::get() }>) {
-        let id = disclosing::<T>(agents_for::<T>(k));
+        let id = disclosing::<T>(agents_for::<T>(k), 64);
         let who = agent::<T>(0);
         let scores: ScoresOf<T> = scores::<T>(id, &who).try_into().expect("k at most");
         let message = Message::Disclose {
@@ -489,7 +513,7 @@ mod benchmarks {
 
     #[benchmark]
     fn authorize_disclose(k: Linear<1, { T::MaxRankings::get() }>) -> Result<(), BenchmarkError> {
-        let round = disclosing::<T>(agents_for::<T>(k));
+        let round = disclosing::<T>(agents_for::<T>(k), 64);
         let agent = agent::<T>(0);
         let scores: ScoresOf<T> = scores::<T>(round, &agent).try_into().expect("k at most");
         let proof = Some(sign::<T>(
@@ -579,7 +603,7 @@ mod benchmarks {
 
     #[benchmark]
     fn assign(n: Linear<2, { T::MaxResponses::get() }>) {
-        let id = revealed::<T>(n);
+        let id = revealed::<T>(n, 64);
         let round = get::<T>(id);
 
         #[block]
@@ -592,7 +616,22 @@ mod benchmarks {
 
     #[benchmark]
     fn settle(n: Linear<2, { T::MaxResponses::get() }>) {
-        let id = disclosed::<T>(n);
+        let id = disclosed::<T>(n, 64);
+        let round = get::<T>(id);
+
+        #[block]
+        {
+            Pallet::<T>::end_disclosing(id, round);
+        }
+
+        assert_eq!(get::<T>(id).phase, Phase::Done);
+    }
+
+    /// Answers in a form that is counted, all of maximum length.
+    #[benchmark]
+    fn choose(n: Linear<2, { Pallet::<T>::most_counted().min(T::MaxResponses::get()) }>) {
+        let id = disclosed::<T>(n, T::MaxResponse::get());
+        T::Choice::declare(id, Form::Short);
         let round = get::<T>(id);
 
         #[block]
@@ -607,7 +646,7 @@ mod benchmarks {
     #[benchmark]
     fn rate(p: Linear<1, { T::RatingPage::get() }>) {
         let n = T::MaxResponses::get();
-        let id = disclosed::<T>(n);
+        let id = disclosed::<T>(n, 64);
         Pallet::<T>::end_disclosing(id, get::<T>(id));
         let mut round = get::<T>(id);
         round.rated = n.saturating_sub(p);

@@ -39,7 +39,7 @@ impl<T: Config> Pallet<T> {
         max_tokens: u32,
         min_responses: u32,
         max_responses: u32,
-    ) -> DispatchResult {
+    ) -> Result<RoundId, DispatchError> {
         ensure!(
             !prompt.is_empty() && core::str::from_utf8(&prompt).is_ok(),
             Error::<T>::InvalidPrompt
@@ -123,7 +123,7 @@ impl<T: Config> Pallet<T> {
             fee,
             request_fee: payment,
         });
-        Ok(())
+        Ok(id)
     }
 
     pub(crate) fn do_commit(

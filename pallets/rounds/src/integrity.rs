@@ -77,6 +77,13 @@ impl<T: Config> Pallet<T> {
             reserved.all_lte(T::BlockWeights::get().max_block.div(2)),
             "the transitions of a block must not take more than half of it"
         );
+        for agents in [T::MinResponses::get(), Self::most_counted()] {
+            let room = Self::weight_of_transition(Self::room_for_counting(agents));
+            assert!(
+                T::WeightInfo::choose(agents).all_lte(room),
+                "a round whose answers are counted must take no more than its room"
+            );
+        }
         let commit = T::WeightInfo::commit(MaxSealed::<T>::get());
         assert!(
             commit.all_lte(Self::most_of_a_message()),

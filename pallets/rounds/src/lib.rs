@@ -20,6 +20,7 @@ mod offchain;
 mod phases;
 pub mod presets;
 mod purge;
+mod request_impls;
 mod runtime_api_impls;
 mod settlement;
 mod silence;
@@ -62,7 +63,7 @@ pub mod pallet {
     use sp_runtime::{traits::Get, Permill, SaturatedConversion};
     use starling_primitives::{
         sealing,
-        traits::{AgentRegistry, Randomness, Ratings, Rewards, Tickets},
+        traits::{AgentRegistry, Choice, Randomness, Ratings, Rewards, Tickets},
         Balance, RoundId, Salt, Secret, H256,
     };
 
@@ -97,6 +98,9 @@ pub mod pallet {
 
         /// Payment of the pot.
         type Rewards: Rewards<Self::AccountId, Credit = CreditOf<Self>>;
+
+        /// The choice of the best response.
+        type Choice: Choice<Self::AccountId>;
 
         /// The authorities of the chain. A deadline counts only once more than a third of them have
         /// authored in the phase.
@@ -692,6 +696,7 @@ pub mod pallet {
                 min_responses,
                 max_responses,
             )
+            .map(|_| ())
         }
 
         /// Enters a round with a sealed response.

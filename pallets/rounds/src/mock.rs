@@ -217,6 +217,7 @@ impl crate::Config for Test {
     type Tickets = Tickets;
     type Ratings = Ratings;
     type Rewards = Rewards;
+    type Choice = ();
     type Authorities = MockSession;
     type Randomness = ParentHash;
     type WeightToFee = IdentityFee<Balance>;

@@ -9,9 +9,9 @@ use starling_primitives::{
     commitment::assignment_seed,
     fixed,
     rating::{self, Deviations},
-    selection::{self, Tally},
-    traits::Ratings as _,
-    Position, RoundId, Secret,
+    selection::Tally,
+    traits::{Choice as _, ChoiceInput, Ranked, Ratings as _},
+    Position, RoundId, Secret, H256,
 };
 
 use crate::{
@@ -128,6 +128,10 @@ impl<T: Config> Pallet<T> {
             return Self::fail(id, round, Failure::NoRankings);
         }
         let agents = round.counts.commits;
+        let agents = match T::Choice::is_counted(id) && agents <= Self::most_counted() {
+            true => Self::room_for_counting(agents),
+            false => agents,
+        };
         Self::begin(
             id,
             round,
@@ -137,12 +141,20 @@ impl<T: Config> Pallet<T> {
         );
     }
 
-    /// Chooses the best response: equation (3).
+    /// Maximum number of agents whose answers are counted: their texts must be read in one block.
+    pub(crate) fn most_counted() -> u32 {
+        T::MaxTransitionAgents::get().saturating_mul(2) / 3
+    }
+
+    /// The number of agents whose settlement is as much work as the settlement of `agents` with
+    /// their answers counted.
+    pub(crate) fn room_for_counting(agents: u32) -> u32 {
+        agents.saturating_add(agents.div_ceil(2))
+    }
+
+    /// Chooses the best response.
     pub(crate) fn end_disclosing(id: RoundId, round: RoundOf<T>) {
-        let best = round.seed.and_then(|seed| {
-            let entries = Entries::<T>::iter_prefix_values(id);
-            selection::best(seed, entries.map(|entry| (entry.agent, entry.tally)))
-        });
+        let best = round.seed.and_then(|seed| Self::best(id, seed, &round));
         let threshold = Self::approval_threshold();
         match best {
             None => Self::fail(id, round, Failure::NoRankings),
@@ -158,6 +170,26 @@ impl<T: Config> Pallet<T> {
                 Self::end(id, round);
             },
         }
+    }
+
+    fn best(id: RoundId, seed: H256, round: &RoundOf<T>) -> Option<(T::AccountId, Tally)> {
+        let entries = Entries::<T>::iter_prefix(id);
+        let responses: Vec<_> = entries
+            .map(|(position, Entry { agent, tally })| Ranked {
+                position,
+                agent,
+                tally,
+            })
+            .collect();
+        T::Choice::best(&ChoiceInput {
+            round: id,
+            seed,
+            rankings: round.rankings,
+            responses: &responses,
+            has_room: round.counts.commits <= Self::most_counted(),
+            scores: &|agent: &T::AccountId| Self::disclosed_scores(id, agent),
+            text: &|agent: &T::AccountId| Self::text_of(id, agent),
+        })
     }
 
     /// Moves the ratings of one page of a round's rankers.

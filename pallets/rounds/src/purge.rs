@@ -8,7 +8,7 @@
 //! oldest rounds go before their time.
 
 use frame_support::{traits::Get, weights::Weight};
-use starling_primitives::RoundId;
+use starling_primitives::{traits::Choice as _, RoundId};
 
 use crate::{
     Absent, Config, Draws, Ended, EndedQueue, Entries, Event, HoldReason, Pallet, Participants,
@@ -117,6 +117,7 @@ impl<T: Config> Pallet<T> {
         Self::return_to(&round.requester, HoldReason::Deposit, round.terms.deposit);
         Prompts::<T>::remove(id);
         Rounds::<T>::remove(id);
+        T::Choice::forget(id);
         Self::deposit_event(Event::Purged { round: id });
     }
 }

@@ -42,8 +42,10 @@ pub trait WeightInfo {
     fn begin_revealing(n: u32) -> Weight;
     /// The transition of a round with `n` agents from Revealing to Ranking.
     fn assign(n: u32) -> Weight;
-    /// The end of a round with `n` agents, with a winner.
+    /// The end of a round with `n` agents, with a winner by equation (3).
     fn settle(n: u32) -> Weight;
+    /// The end of a round with `n` agents, with a winner by votes.
+    fn choose(n: u32) -> Weight;
     /// The ratings of `p` agents of a round of `MaxResponses`.
     fn rate(p: u32) -> Weight;
     /// The purge of `i` items.
@@ -125,6 +127,10 @@ impl WeightInfo for () {
     }
     fn settle(n: u32) -> Weight {
         guess(90_000_000, 60_000_000, n, times(n, 8), times(n, 6))
+    }
+    fn choose(n: u32) -> Weight {
+        let reads = times(n, 2).saturating_add(2);
+        Self::settle(n).saturating_add(guess(0, 140_000_000, n, reads, 1))
     }
     fn rate(p: u32) -> Weight {
         guess(40_000_000, 20_000_000, p, times(p, 18), times(p, 1))

@@ -207,7 +207,8 @@ impl Capability {
         }
     }
 
-    /// The weights. Too few known answers give the same small weights to everybody.
+    /// The weights. Too few known answers give the same small weights to everybody, and no vote
+    /// weighs less than that of a fresh identity.
     pub fn weights(&self, votes: &Votes) -> Weights {
         if self.rounds < votes.proof {
             return Weights {
@@ -218,7 +219,7 @@ impl Capability {
         }
         Weights {
             ranker: self.ranker(),
-            author: self.author(),
+            author: self.author().max(votes.unproven),
             is_proven: true,
         }
     }
@@ -302,6 +303,7 @@ mod tests {
     fn weights(capability: &Capability) -> (f64, f64) {
         let Weights { ranker, author, .. } = capability.weights(&Votes {
             proof: 0,
+            unproven: 0,
             ..Votes::default()
         });
         let float = |weight: u64| weight as f64 / ONE as f64;
@@ -358,6 +360,16 @@ mod tests {
         );
         let enough = learnt(&[(true, ONE / 20, 2, 1); 10]).weights(&votes);
         assert!(enough.is_proven && enough.author > ONE && enough.ranker > ONE);
+    }
+
+    #[test]
+    fn a_vote_weighs_no_less_than_that_of_a_fresh_identity() {
+        let votes = Votes::default();
+        let fresh = Capability::default().weights(&votes);
+        let wrong = learnt(&[(false, ONE / 20, 0, 1); 20]).weights(&votes);
+        assert!(wrong.is_proven);
+        assert_eq!(wrong.author, fresh.author);
+        assert!(wrong.ranker < fresh.ranker, "a fresh one knows less");
     }
 
     #[test]

@@ -23,9 +23,9 @@ use super::{
     votes::VotesOfRuntime,
 };
 use crate::{
-    parameters, weights, AccountId, Agents, Balance, Balances, Beacon, Ratings, Rewards, Rounds,
-    Runtime, RuntimeCall, RuntimeHoldReason, Session, Tickets, TransactionPayment, TxExtension,
-    UncheckedExtrinsic, UNIT,
+    parameters, weights, AccountId, Agents, Balance, Balances, Beacon, Capabilities, Ratings,
+    Rewards, Rounds, Runtime, RuntimeCall, RuntimeHoldReason, Session, Tickets, TransactionPayment,
+    TxExtension, UncheckedExtrinsic, DAYS, UNIT,
 };
 
 /// Maximum length of a prompt, in bytes.
@@ -119,6 +119,7 @@ impl pallet_rounds::Config for Runtime {
     type Tickets = Tickets;
     type Ratings = Ratings;
     type Rewards = Rewards;
+    type Choice = Capabilities;
     type Authorities = Session;
     type Randomness = Beacon;
     type WeightToFee = CongestedWeight;
@@ -156,6 +157,22 @@ impl pallet_rounds::Config for Runtime {
     // Above any tip, with room for every block number on top.
     type MessagePriority = ConstU64<{ u64::MAX - (u32::MAX as u64) }>;
     type MaxAuthorities = ConstU32<MAX_AUTHORITIES>;
+}
+
+impl pallet_capabilities::Config for Runtime {
+    type WeightInfo = weights::pallet_capabilities::WeightInfo<Runtime>;
+    type Requests = Rounds;
+    type Treasury = Rewards;
+    type GovernanceOrigin = EnsureRoot<AccountId>;
+    type MaxExaminers = ConstU32<16>;
+    type MaxPrompt = ConstU32<MAX_PROMPT>;
+    type MaxResponses = parameters::MaxResponses;
+    type MaxKeys = ConstU32<4>;
+    type MaxProof = ConstU32<32>;
+    type AnswerWindow = parameters::AnswerWindow;
+    type Premium = ConstU128<{ UNIT / 10 }>;
+    type Spacing = ConstU32<2>;
+    type IdlePeriod = ConstU32<{ 30 * DAYS }>;
 }
 
 impl<Call> frame_system::offchain::CreateTransactionBase<Call> for Runtime

@@ -22,6 +22,7 @@ use sp_runtime::{
     Digest, DigestItem,
 };
 use sp_session::MembershipProof;
+use starling_primitives::traits::AgentRegistry;
 
 use super::{
     equivocations::{bob, bond, next_session, pair, report as report_votes, BOND},

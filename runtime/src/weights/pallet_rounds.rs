@@ -418,8 +418,19 @@ impl<T: frame_system::Config> pallet_rounds::WeightInfo for WeightInfo<T> {
 			.saturating_add(Weight::from_parts(0, 2732).saturating_mul(n.into()))
 			// Not measured yet: the count of the requester's rounds.
 			.saturating_add(T::DbWeight::get().reads_writes(1_u64, 1_u64))
+			// Not measured yet: the question and the rule of the choice.
+			.saturating_add(T::DbWeight::get().reads(2_u64))
 			// Not measured yet: the debt of each agent, and the notice that it is no longer active.
 			.saturating_add(T::DbWeight::get().reads_writes(3_u64.saturating_mul(n.into()), n.into()))
+    }
+    /// Computed and not measured yet: besides `settle`, for each agent the read of its text and of what
+    /// is known of it, the key of an answer of 4 KiB, and the log-odds of its scores; for the round the
+    /// reads of the question and of the rule, and the write of the outcome.
+    fn choose(n: u32) -> Weight {
+        Self::settle(n)
+            .saturating_add(Weight::from_parts(140_000_000, 9_400).saturating_mul(n.into()))
+            .saturating_add(T::DbWeight::get().reads(2_u64.saturating_mul(n.into())))
+            .saturating_add(T::DbWeight::get().reads_writes(2_u64, 1_u64))
     }
     /// Storage: `Rounds::Entries` (r:447 w:0)
     /// Proof: `Rounds::Entries` (`max_values`: None, `max_size`: Some(98), added: 2573, mode: `MaxEncodedLen`)
@@ -488,5 +499,7 @@ impl<T: frame_system::Config> pallet_rounds::WeightInfo for WeightInfo<T> {
 			.saturating_add(T::DbWeight::get().writes(6_u64))
 			.saturating_add(T::DbWeight::get().writes((1_u64).saturating_mul(i.into())))
 			.saturating_add(Weight::from_parts(0, 6637).saturating_mul(i.into()))
+			// Not measured yet: the question and the outcome that go with the round.
+			.saturating_add(T::DbWeight::get().writes(2_u64))
     }
 }

@@ -227,6 +227,10 @@ async fn refuses_bad_requests(gateway: &Gateway) -> Result<()> {
     let long = question(&"x".repeat(5_000));
     let refused = gateway.chat(&[], &long).await?;
     refused.assert_failed(400, "context_length_exceeded", false)?;
+    let mut essay = question("Why?");
+    essay["starling"] = json!({ "answers": "essay" });
+    let refused = gateway.chat(&[], &essay).await?;
+    refused.assert_failed(400, "invalid_value", false)?;
     let plain = [("content-type", "text/plain")];
     let refused = gateway.chat(&plain, &question("Why?")).await?;
     refused.assert_failed(400, "invalid_value", false)?;
@@ -329,7 +333,8 @@ async fn streams(gateway: &Gateway, swarm: &Swarm) -> Result<()> {
 
 /// The account's transactions do not get in each other's way.
 async fn answers_many(gateway: &Gateway) -> Result<()> {
-    let body = question("What is a flock?");
+    let mut body = question("What is a flock?");
+    body["starling"] = json!({ "answers": "short" });
     let asked = (0..4).map(|_| async { gateway.chat(&[], &body).await?.ok() });
     let answers = try_join_all(asked).await?;
     let mut ids: Vec<_> = answers
@@ -339,6 +344,13 @@ async fn answers_many(gateway: &Gateway) -> Result<()> {
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), 4, "{ids:?}");
+    for answer in &answers {
+        let details = &answer["starling"];
+        assert_eq!(details["answers"], "short", "{answer}");
+        // No known answer has proven an agent.
+        assert_eq!(details["outcome"]["is_voted"], false, "{answer}");
+        assert!(details["candidates"][0]["key"].is_string(), "{answer}");
+    }
     Ok(())
 }
 

@@ -20,6 +20,7 @@ mod twenty;
 mod twins;
 mod up;
 mod upgrade;
+mod votes;
 
 pub(crate) use models::engine;
 

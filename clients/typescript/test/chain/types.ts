@@ -3,7 +3,7 @@
 
 import type { TypedApi } from "polkadot-api";
 import type { starling } from "../../.papi/descriptors/dist/index.js";
-import type { Api, RequestArguments, RoundView } from "../../src/chain.js";
+import type { Api, AskArguments, OutcomeView, RequestArguments, RoundView } from "../../src/chain.js";
 
 type Chain = TypedApi<typeof starling>;
 type Returned<F extends (...all: never[]) => Promise<unknown>> = Awaited<ReturnType<F>>;
@@ -17,6 +17,10 @@ export type Checked = [
   Accepts<false, IsAny<typeof starling>>,
   // The package reads the chain's return types.
   Accepts<RoundView | undefined, Returned<Chain["apis"]["RoundsApi"]["round"]>>,
+  Accepts<
+    OutcomeView | undefined,
+    Returned<Chain["apis"]["CapabilitiesApi"]["outcome"]>
+  >,
   Accepts<bigint, Returned<Chain["constants"]["Rounds"]["MinFee"]>>,
   Accepts<number, Returned<Chain["constants"]["Rounds"]["MinResponses"]>>,
   Accepts<
@@ -25,4 +29,5 @@ export type Checked = [
   >,
   // The chain takes the package's arguments.
   Accepts<Parameters<Chain["tx"]["Rounds"]["request"]>[0], RequestArguments>,
+  Accepts<Parameters<Chain["tx"]["Capabilities"]["ask"]>[0], AskArguments>,
 ];

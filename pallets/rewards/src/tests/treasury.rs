@@ -9,7 +9,10 @@ use frame_support::{
     },
 };
 use sp_runtime::{DispatchError, TokenError};
-use starling_primitives::{rewards::Paid, traits::Rewards as _};
+use starling_primitives::{
+    rewards::Paid,
+    traits::{Rewards as _, Treasury as _},
+};
 
 use crate::{mock::*, Error, Event};
 
@@ -42,6 +45,23 @@ fn what_it_has_above_that_can_be_spent() {
             DispatchError::BadOrigin
         );
         assert_ok!(spend(1, 40));
+    });
+}
+
+#[test]
+fn other_pallets_get_what_it_has_above_its_existential_deposit() {
+    run(|| {
+        Rewards::on_unbalanced(credit(100));
+        assert_eq!(Rewards::pay(&1, 60), 60);
+        System::assert_last_event(Event::<Test>::Spent { to: 1, amount: 60 }.into());
+        assert_eq!(Rewards::pay(&1, 60), 40, "all that is left");
+        assert_eq!(Rewards::pay(&1, 60), 0);
+        assert_eq!((earned(1), treasury()), (100, 0));
+
+        Rewards::on_unbalanced(credit(100));
+        let too_little = EXISTENTIAL_DEPOSIT - 1;
+        assert_eq!(Rewards::pay(&STRANGER, too_little), 0, "it cannot arrive");
+        assert_eq!(treasury(), 100);
     });
 }
 

@@ -3,6 +3,7 @@
 mod assignment;
 mod authorization;
 mod commit;
+mod concluded;
 mod deadlines;
 mod disclose;
 mod full_rounds;

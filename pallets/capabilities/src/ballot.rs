@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The responses of a round as the choice by votes sees them. Pure.
+
+use alloc::{collections::BTreeMap, vec::Vec};
+use starling_primitives::{
+    assignment::Assignment,
+    choice::{log_odds, rankers, Evidence, Key, Response, Weights},
+    selection::Tally,
+    Position, Score, H256,
+};
+
+/// An agent with its response and its scores.
+pub struct Voter<AccountId> {
+    /// The agent.
+    pub agent: AccountId,
+    /// The scores of its response by ratings.
+    pub tally: Tally,
+    /// The hash of its answer key.
+    pub key: Option<H256>,
+    /// Its weights from known answers.
+    pub weights: Weights,
+    /// The scores that it disclosed.
+    pub scores: Option<Vec<(Position, Score)>>,
+}
+
+/// The agents of a round by position.
+pub type Voters<AccountId> = BTreeMap<Position, Voter<AccountId>>;
+
+/// The hash of the answer key of a text.
+pub fn key_of(text: &[u8]) -> Option<H256> {
+    let text = core::str::from_utf8(text).ok()?;
+    Key::of(text).map(|key| key.hash())
+}
+
+/// The responses with what the rankers say about them. `k` is the number of responses that each
+/// agent ranks.
+pub fn responses<AccountId: Clone>(
+    seed: H256,
+    k: u32,
+    voters: &Voters<AccountId>,
+) -> Vec<Response<AccountId>> {
+    let weights = weights(voters);
+    let mut evidence = evidence(voters, &weights);
+    let n = u32::try_from(voters.len()).unwrap_or(u32::MAX);
+    let assignment = Assignment::new(seed, n, k);
+    voters
+        .iter()
+        .map(|(position, voter)| {
+            let mut evidence = evidence.remove(position).unwrap_or_default();
+            evidence.tally.assigned = assignment
+                .rankers(*position)
+                .iter()
+                .filter_map(|ranker| weights.get(ranker))
+                .fold(0u64, |sum, weight| sum.saturating_add(*weight));
+            Response {
+                agent: voter.agent.clone(),
+                tally: voter.tally,
+                key: voter.key,
+                weight: voter.weights.author,
+                is_proven: voter.weights.is_proven,
+                has_disclosed: voter.scores.is_some(),
+                evidence,
+            }
+        })
+        .collect()
+}
+
+/// The weights of the rankers. Those that disclosed have equal ones if none of them has any.
+fn weights<AccountId>(voters: &Voters<AccountId>) -> BTreeMap<Position, u64> {
+    let weight = |(position, voter): (&Position, &Voter<AccountId>)| {
+        let weight = voter.weights.ranker;
+        (*position, weight)
+    };
+    let heard = voters.iter().filter(|(_, voter)| voter.scores.is_some());
+    let (heard, mut weights): (Vec<Position>, Vec<u64>) = heard.map(weight).unzip();
+    rankers(&mut weights);
+    let mut all: BTreeMap<Position, u64> = voters.iter().map(weight).collect();
+    all.extend(heard.into_iter().zip(weights));
+    all
+}
+
+/// What the disclosed scores say about each response.
+fn evidence<AccountId>(
+    voters: &Voters<AccountId>,
+    weights: &BTreeMap<Position, u64>,
+) -> BTreeMap<Position, Evidence> {
+    let mut evidence: BTreeMap<Position, Evidence> = BTreeMap::new();
+    for (ranker, voter) in voters {
+        let Some(scores) = &voter.scores else {
+            continue;
+        };
+        let weight = weights.get(ranker).copied().unwrap_or_default();
+        let given: Vec<Score> = scores.iter().map(|(_, score)| *score).collect();
+        for ((author, score), odds) in scores.iter().zip(log_odds(&given)) {
+            let key = voters.get(author).and_then(|author| author.key);
+            let is_alike = key.is_some() && key == voter.key;
+            let heard = evidence.entry(*author).or_default();
+            heard.add(weight, *score, odds, is_alike);
+        }
+    }
+    evidence
+}
