@@ -137,16 +137,16 @@ fn a_requester_that_owns_all_agents_loses() -> Result<()> {
 
 #[test]
 fn after_a_hundred_rounds_the_order_of_ratings_is_right() -> Result<()> {
-    for preset in [Preset::Production, Preset::Paper] {
+    for (preset, least) in [(Preset::Production, 0.95), (Preset::Paper, 0.8)] {
         let options = ratings::Options {
             preset,
             agents: 10,
             rounds: 100,
-            seeds: vec![1, 2],
+            seeds: vec![1, 2, 3],
         };
         let rows = ratings::summary(&ratings::play(&options, QUIET)?);
         let last = rows.last().expect("there are rounds");
-        assert!(last.spearman > 0.9, "{preset:?}: {}", last.spearman);
+        assert!(last.spearman > least, "{preset:?}: {}", last.spearman);
         assert!(last.spearman > rows[0].spearman);
     }
     Ok(())

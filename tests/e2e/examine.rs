@@ -48,7 +48,7 @@ async fn bad_questions_are_refused_by_line_and_their_keys_are_not_repeated() -> 
             "key 2 looks like",
         ),
         (
-            of_keys(json!([SECRET, "caf\u{e9}", "cafe\u{301}"])),
+            of_keys(json!([SECRET, "\u{f6}l", "o\u{308}l"])),
             "2 and 3 look alike",
         ),
         (
