@@ -165,10 +165,11 @@ impl Choice {
             Self::Votes(votes) => *votes,
         };
         let candidates = candidates(form, responses);
-        let is_voted = *self != Self::Paper && form.is_counted() && votes.suffice(responses);
-        let (chosen, winner) = match is_voted {
-            true => by_votes(seed, votes.counted, &candidates)?,
-            false => by_scores(seed, &candidates)?,
+        let may_vote = *self != Self::Paper && form.is_counted() && votes.suffice(responses);
+        let voted = may_vote.then(|| by_votes(seed, votes.counted, &candidates));
+        let (is_voted, (chosen, winner)) = match voted.flatten() {
+            Some(chosen) => (true, chosen),
+            None => (false, by_scores(seed, &candidates)?),
         };
         let weight = |candidate: &Candidate<AccountId>| candidate.weight(votes.counted);
         Some(Outcome {

@@ -323,6 +323,9 @@ pub struct Ranked<AccountId> {
     pub tally: Tally,
 }
 
+/// The scores of a ranker, with the positions of the responses.
+pub type Scores = Vec<(Position, Score)>;
+
 /// A round at its end, for the choice of its best response.
 ///
 /// Scores and texts are read when they are asked for: equation (3) needs neither.
@@ -331,14 +334,12 @@ pub struct ChoiceInput<'a, AccountId> {
     pub round: RoundId,
     /// The seed of its assignment.
     pub seed: H256,
-    /// Number of responses that each agent ranks: `k`.
-    pub rankings: u32,
     /// The valid responses.
     pub responses: &'a [Ranked<AccountId>],
     /// Whether the block has room for the reading of all texts. Without it, equation (3) decides.
     pub has_room: bool,
     /// Reads the scores that an agent disclosed; `None` if it disclosed none.
-    pub scores: &'a dyn Fn(&AccountId) -> Option<Vec<(Position, Score)>>,
+    pub scores: &'a dyn Fn(&AccountId) -> Option<Scores>,
     /// Reads the text of an agent's response.
     pub text: &'a dyn Fn(&AccountId) -> Vec<u8>,
 }

@@ -71,7 +71,7 @@ impl Round {
         self.keys[ranker].is_some() && self.keys[ranker] == self.keys[author]
     }
 
-    /// Whether rankers of at least half of the weight disclosed.
+    /// Whether rankers of at least half of the weight disclosed, and the author did.
     fn is_eligible(&self, author: usize) -> bool {
         let sum = |all: bool| -> u64 {
             (0..self.keys.len())
@@ -79,7 +79,7 @@ impl Round {
                 .map(|ranker| self.weights[ranker][1])
                 .sum()
         };
-        sum(false) > 0 && 2 * sum(false) >= sum(true)
+        self.disclosed[author] && sum(false) > 0 && 2 * sum(false) >= sum(true)
     }
 
     /// `ln(V_a + 0.001) + S_a` of the answers that can win, by floats, with the authors of those.
@@ -210,7 +210,7 @@ fn fixed_point_chooses_as_floats_do() {
     for _ in 0..100_000 {
         let round = random.round();
         let mut supports = round.supports();
-        let outcome = vote(&round.responses());
+        let outcome = vote(&round.responses()).filter(|outcome| outcome.is_voted);
         assert_eq!(outcome.is_some(), !supports.is_empty(), "{round:?}");
         let Some(outcome) = outcome else { continue };
         supports.sort_by(|left, right| right.0.total_cmp(&left.0));
@@ -548,6 +548,28 @@ fn equation_3_decides_until_enough_agents_are_proven() {
     assert!(!agents(4, 4), "nobody besides the rankers");
     assert!(!agents(6, 2), "two rankers");
     assert!(!agents(0, 6));
+}
+
+#[test]
+fn who_withholds_its_scores_wins_no_vote() {
+    let withheld = Response {
+        has_disclosed: false,
+        ..alike(0, 1, 4 * ONE, 3 * ONE as i64)
+    };
+    let others = [alike(1, 2, ONE, 0), alike(2, 3, ONE / 2, 0)];
+    let responses = [[withheld.clone()].as_slice(), &others].concat();
+    let outcome = vote(&responses).unwrap();
+    assert!(outcome.is_voted);
+    assert_eq!(outcome.winner, 1);
+    // Its vote still counts for an answer that another one gives, too.
+    let same = Response {
+        key: withheld.key,
+        ..alike(3, 1, 0, 0)
+    };
+    let responses = [responses.as_slice(), &[same]].concat();
+    assert_eq!(vote(&responses).unwrap().winner, 3);
+    // Where nobody can win by votes, equation (3) decides.
+    assert!(!vote(&[withheld]).unwrap().is_voted);
 }
 
 #[test]

@@ -3,7 +3,6 @@
 
 use alloc::{collections::BTreeMap, vec::Vec};
 use starling_primitives::{
-    assignment::Assignment,
     choice::{log_odds, rankers, Evidence, Key, Response, Weights},
     selection::Tally,
     Position, Score, H256,
@@ -32,26 +31,16 @@ pub fn key_of(text: &[u8]) -> Option<H256> {
     Key::of(text).map(|key| key.hash())
 }
 
-/// The responses with what the rankers say about them. `k` is the number of responses that each
-/// agent ranks.
-pub fn responses<AccountId: Clone>(
-    seed: H256,
-    k: u32,
-    voters: &Voters<AccountId>,
-) -> Vec<Response<AccountId>> {
-    let weights = weights(voters);
-    let mut evidence = evidence(voters, &weights);
-    let n = u32::try_from(voters.len()).unwrap_or(u32::MAX);
-    let assignment = Assignment::new(seed, n, k);
+/// The responses with what the rankers say about them.
+pub fn responses<AccountId: Clone>(voters: &Voters<AccountId>) -> Vec<Response<AccountId>> {
+    let mut evidence = evidence(voters, &weights(voters));
     voters
         .iter()
         .map(|(position, voter)| {
             let mut evidence = evidence.remove(position).unwrap_or_default();
-            evidence.tally.assigned = assignment
-                .rankers(*position)
-                .iter()
-                .filter_map(|ranker| weights.get(ranker))
-                .fold(0u64, |sum, weight| sum.saturating_add(*weight));
+            // Scores that were not disclosed make no response ineligible: one ranker can have most
+            // of the weight from known answers, and would decide by silence.
+            evidence.tally.assigned = evidence.tally.disclosed;
             Response {
                 agent: voter.agent.clone(),
                 tally: voter.tally,
@@ -65,18 +54,13 @@ pub fn responses<AccountId: Clone>(
         .collect()
 }
 
-/// The weights of the rankers. Those that disclosed have equal ones if none of them has any.
+/// The weights of the rankers that disclosed: equal ones if none of them has any.
 fn weights<AccountId>(voters: &Voters<AccountId>) -> BTreeMap<Position, u64> {
-    let weight = |(position, voter): (&Position, &Voter<AccountId>)| {
-        let weight = voter.weights.ranker;
-        (*position, weight)
-    };
     let heard = voters.iter().filter(|(_, voter)| voter.scores.is_some());
-    let (heard, mut weights): (Vec<Position>, Vec<u64>) = heard.map(weight).unzip();
+    let weights = heard.map(|(position, voter)| (*position, voter.weights.ranker));
+    let (heard, mut weights): (Vec<Position>, Vec<u64>) = weights.unzip();
     rankers(&mut weights);
-    let mut all: BTreeMap<Position, u64> = voters.iter().map(weight).collect();
-    all.extend(heard.into_iter().zip(weights));
-    all
+    heard.into_iter().zip(weights).collect()
 }
 
 /// What the disclosed scores say about each response.

@@ -22,7 +22,7 @@ impl<T: Config> traits::Choice<T::AccountId> for Pallet<T> {
             return input.by_scores();
         };
         let voters = Self::voters(input, form, &votes);
-        let responses = responses(input.seed, input.rankings, &voters);
+        let responses = responses(&voters);
         let outcome = choice::Choice::Votes(votes).best(input.seed, form, &responses)?;
         let summary = Summary::from(&outcome);
         Outcomes::<T>::insert(input.round, summary);

@@ -74,7 +74,8 @@ impl<T: Config> Pallet<T> {
         };
         Questions::<T>::insert(id, revealed);
         let agents = Self::learn(examiner, question.form, keys, chance, &round.answers);
-        let owed = round.paid.saturating_add(T::Premium::get());
+        let refund = round.paid.min(T::MaxRefund::get());
+        let owed = refund.saturating_add(T::Premium::get());
         let paid = T::Treasury::pay(examiner, owed);
         Self::deposit_event(Event::AnswerRevealed {
             round: id,

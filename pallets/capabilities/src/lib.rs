@@ -89,6 +89,11 @@ pub mod pallet {
         #[pallet::constant]
         type AnswerWindow: Get<BlockNumber>;
 
+        /// Maximum part of a round's fee that an examiner gets back. The fee goes to agents, and
+        /// may go to those of a friend.
+        #[pallet::constant]
+        type MaxRefund: Get<Balance>;
+
         /// Paid to an examiner for an answer, besides the fee of its round.
         #[pallet::constant]
         type Premium: Get<Balance>;
@@ -331,8 +336,8 @@ pub mod pallet {
         ///
         /// The examiner that asked calls it, within `AnswerWindow` blocks after the end of the
         /// round. The question must be in the pool, and not revealed before. Of its requests at
-        /// most one in ten is revealed. The treasury pays it the fee of the round back and a
-        /// premium, as far as it can.
+        /// most one in ten is revealed. The treasury pays it the fee of the round back, up to
+        /// `MaxRefund`, and a premium, as far as it can.
         ///
         /// - `index`: the question's place in the pool.
         /// - `keys`: the hashes of the right answer keys.

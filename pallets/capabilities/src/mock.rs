@@ -37,6 +37,7 @@ pub const EXAMINERS: [AccountId; 3] = [101, 102, 103];
 pub const STRANGER: AccountId = 200;
 pub const FEE: Balance = 1_000;
 pub const PREMIUM: Balance = 100;
+pub const MAX_REFUND: Balance = 2 * FEE;
 pub const WINDOW: u32 = 20;
 pub const SALT: Salt = [9; 32];
 pub const SEED: H256 = H256::repeat_byte(7);
@@ -138,6 +139,7 @@ impl crate::Config for Test {
     type MaxKeys = ConstU32<4>;
     type MaxProof = ConstU32<32>;
     type AnswerWindow = ConstU32<WINDOW>;
+    type MaxRefund = ConstU128<MAX_REFUND>;
     type Premium = ConstU128<PREMIUM>;
     type Spacing = Spacing;
     type IdlePeriod = ConstU32<1_000>;
@@ -243,8 +245,19 @@ pub fn opening(who: AccountId, index: u32) -> H256 {
 
 /// Opens a round.
 pub fn ask_with(who: AccountId, prompt: Vec<u8>, form: Form, commitment: H256) -> RoundId {
+    ask_for(FEE, who, prompt, form, commitment)
+}
+
+/// Asks for another fee.
+pub fn ask_for(
+    fee: Balance,
+    who: AccountId,
+    prompt: Vec<u8>,
+    form: Form,
+    commitment: H256,
+) -> RoundId {
     let origin = RuntimeOrigin::signed(who);
-    Capabilities::ask(origin, prompt, FEE, 100, 4, 8, form, commitment).expect("a request");
+    Capabilities::ask(origin, prompt, fee, 100, 4, 8, form, commitment).expect("a request");
     *Stored::get().keys().last().expect("there is a round")
 }
 
@@ -372,7 +385,6 @@ pub fn choose_with(
     Capabilities::best(&ChoiceInput {
         round: id,
         seed: SEED,
-        rankings: answers.len().saturating_sub(1) as u32,
         responses: &by_ratings(answers),
         has_room,
         scores: &scores,

@@ -184,7 +184,6 @@ impl<T: Config> Pallet<T> {
         T::Choice::best(&ChoiceInput {
             round: id,
             seed,
-            rankings: round.rankings,
             responses: &responses,
             has_room: round.counts.commits <= Self::most_counted(),
             scores: &|agent: &T::AccountId| Self::disclosed_scores(id, agent),

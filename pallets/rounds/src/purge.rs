@@ -88,6 +88,8 @@ impl<T: Config> Pallet<T> {
     /// Removes at most `limit` items of a round. Returns their number, and whether the round itself
     /// is gone.
     fn remove(id: RoundId, round: &RoundOf<T>, limit: u32) -> (u32, bool) {
+        // First of all: nobody learns from a round that is half gone.
+        T::Choice::forget(id);
         let removed = Self::remove_items(id, limit);
         let gone = removed < limit;
         if gone {
@@ -117,7 +119,6 @@ impl<T: Config> Pallet<T> {
         Self::return_to(&round.requester, HoldReason::Deposit, round.terms.deposit);
         Prompts::<T>::remove(id);
         Rounds::<T>::remove(id);
-        T::Choice::forget(id);
         Self::deposit_event(Event::Purged { round: id });
     }
 }

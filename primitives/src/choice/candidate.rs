@@ -120,9 +120,11 @@ impl<AccountId> Candidate<'_, AccountId> {
 }
 
 impl<'a, AccountId: Encode + PartialEq> Candidate<'a, AccountId> {
-    /// Its eligible response with the greatest weighted mean of scores.
+    /// Its eligible response with the greatest weighted mean of scores. An author that kept its
+    /// scores of others to itself wins nothing: it could see theirs, and withhold its own to decide
+    /// who is eligible.
     fn best(&self, seed: H256) -> Option<&'a Response<AccountId>> {
-        let responses = || self.0.iter().copied();
+        let responses = || self.0.iter().copied().filter(|one| one.has_disclosed);
         let scored = responses().map(|response| (&response.agent, response.evidence.tally));
         let (winner, _) = best(seed, scored)?;
         responses().find(|response| response.agent == *winner)

@@ -170,6 +170,7 @@ impl pallet_capabilities::Config for Runtime {
     type MaxKeys = ConstU32<4>;
     type MaxProof = ConstU32<32>;
     type AnswerWindow = parameters::AnswerWindow;
+    type MaxRefund = parameters::MinFee;
     type Premium = ConstU128<{ UNIT / 10 }>;
     type Spacing = ConstU32<2>;
     type IdlePeriod = ConstU32<{ 30 * DAYS }>;

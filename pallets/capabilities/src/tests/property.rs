@@ -66,10 +66,10 @@ fn expected(
         .map(|author| {
             let mut evidence = Evidence::default();
             for ranker in (0..agents.len()).filter(|ranker| *ranker != author) {
-                evidence.tally.assigned += weight(ranker);
                 if !agents[ranker].3 {
                     continue;
                 }
+                evidence.tally.assigned += weight(ranker);
                 let ranked: Vec<usize> = (0..agents.len()).filter(|it| *it != ranker).collect();
                 let scores: Vec<Score> = ranked
                     .iter()

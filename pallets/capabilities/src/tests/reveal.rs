@@ -54,6 +54,18 @@ fn a_treasury_without_funds_pays_what_it_has() {
 }
 
 #[test]
+fn the_treasury_pays_back_no_more_than_the_least_fees() {
+    run(|| {
+        has_asked(EXAMINER);
+        let commitment = opening(EXAMINER, 3);
+        let id = ask_for(1_000 * FEE, EXAMINER, prompt(3), Form::Number, commitment);
+        conclude(id, answers_of(&[&right(3), WRONG, WRONG, WRONG], |_, _| 9));
+        assert_ok!(reveal(EXAMINER, id, 3));
+        assert_eq!(Payments::get(), [(EXAMINER, MAX_REFUND + PREMIUM)]);
+    });
+}
+
+#[test]
 fn every_question_of_the_pool_has_a_proof() {
     run(|| {
         for index in 0..QUESTIONS {
