@@ -79,7 +79,7 @@ fn pair(random: &mut ChaCha8Rng) -> (Sketch, Sketch) {
     let values = |bytes: &[u8]| *Sketch::from_bytes(bytes.try_into().unwrap()).values();
     let (mut a, mut b) = (values(&bytes[..BYTES]), values(&bytes[BYTES..]));
     let (coarse, fine) = (random.next_u32() % 16, random.next_u32() % 16);
-    if random.next_u32() % 2 == 0 {
+    if random.next_u32().is_multiple_of(2) {
         for (a, b) in a.iter_mut().zip(&mut b) {
             *a >>= coarse;
             *b = a.saturating_add(*b >> fine);

@@ -46,7 +46,7 @@ pub fn leaf(index: u32, prompt: &[u8], form: Form, chance: Permill, keys: &[H256
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::{collections::BTreeSet, vec};
+    use alloc::collections::BTreeSet;
 
     const GENESIS: H256 = H256::repeat_byte(1);
     const KEYS: [H256; 2] = [H256::repeat_byte(2), H256::repeat_byte(3)];
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn a_commitment_binds_chain_asker_question_and_answer() {
-        let all = vec![
+        let all = [
             commitment(GENESIS, &1u64, 5, &KEYS, &SALT),
             commitment(H256::zero(), &1u64, 5, &KEYS, &SALT),
             commitment(GENESIS, &2u64, 5, &KEYS, &SALT),
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn a_leaf_binds_all_of_a_question() {
-        let all = vec![
+        let all = [
             leaf(5, b"2 + 2", Form::Number, CHANCE, &KEYS),
             leaf(6, b"2 + 2", Form::Number, CHANCE, &KEYS),
             leaf(5, b"2 + 3", Form::Number, CHANCE, &KEYS),
