@@ -56,7 +56,9 @@ export type RoundView = {
 };
 
 /** The form of answers. */
-export type FormView = Names<"Free" | "Number" | "Choice" | "Short">;
+export type FormView = {
+  [N in "Free" | "Number" | "Choice" | "Short"]: { type: N; value: undefined };
+}["Free" | "Number" | "Choice" | "Short"];
 
 /**
  * The votes behind an answer, as `CapabilitiesApi.outcome` returns them. Shares have 32 fractional

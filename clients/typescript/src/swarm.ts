@@ -30,9 +30,9 @@ export type Swarm = { client: Client; api: Api };
 export type Answers = "free" | "number" | "choice" | "short";
 
 const FORMS: Record<Exclude<Answers, "free">, FormView> = {
-  number: { type: "Number" },
-  choice: { type: "Choice" },
-  short: { type: "Short" },
+  number: { type: "Number", value: undefined },
+  choice: { type: "Choice", value: undefined },
+  short: { type: "Short", value: undefined },
 };
 
 /** A question. Amounts are in the smallest unit, 10⁻¹² STAR. */
