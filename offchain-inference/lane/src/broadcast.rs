@@ -311,7 +311,7 @@ impl<C: Cipher> Broadcast<C> {
         if !self.setting.sealers.contains(&value.by) || self.known.contains_key(&named) {
             return;
         }
-        let malformed = |seal: &C::Seal| self.cipher.own(seal, Way::Full) == Own::Malformed;
+        let malformed = |seal: &C::Seal| !self.cipher.is_well_formed(seal);
         if value.body.as_ref().is_some_and(malformed) {
             return;
         }
@@ -547,16 +547,13 @@ impl<C: Cipher> Broadcast<C> {
                 words.insert(*member, Word::Open(open.clone()));
             }
         }
-        words.retain(|_, word| frame.counts(view, word));
         for ((_, member), echo) in echoes {
             words.insert(*member, Word::Echo(echo.clone()));
         }
         words.retain(|_, word| frame.counts(view, word) && known(word));
         let words: Vec<Word<C::Piece>> = words.into_values().collect();
         let quorum = usize::from(self.setting.committee.quorum());
-        choose(&words, words.len().min(quorum.max(1)), &mut |words| {
-            frame.fix(view, words).ok()
-        })
+        choose(&words, 0, quorum, &mut |words| frame.fix(view, words).ok())
     }
 
     fn set(
@@ -725,9 +722,11 @@ impl<C: Cipher> Broadcast<C> {
     }
 }
 
-/// The result for the first of these that has one: all words, then `least` or more of them.
+/// The result for the first of these that has one: all words, then `least` or more of them. Words
+/// before `from` stay, so that none are tried twice.
 fn choose<T: Clone, R>(
     words: &[T],
+    from: usize,
     least: usize,
     judge: &mut impl FnMut(&[T]) -> Option<R>,
 ) -> Option<(R, Vec<T>)> {
@@ -737,9 +736,9 @@ fn choose<T: Clone, R>(
     if words.len() <= least {
         return None;
     }
-    (0..words.len()).find_map(|without| {
+    (from..words.len()).find_map(|without| {
         let mut fewer = words.to_vec();
         fewer.remove(without);
-        choose(&fewer, least, judge)
+        choose(&fewer, without, least, judge)
     })
 }

@@ -19,6 +19,9 @@ pub trait Cipher {
     /// The name of a seal.
     fn name(&self, seal: &Self::Seal) -> Digest;
 
+    /// Whether a seal has all its parts. Everybody sees that, a requester without a share, too.
+    fn is_well_formed(&self, seal: &Self::Seal) -> bool;
+
     /// What this member can give to open a seal in a way. If one of its shares is bad, of whatever
     /// way, that is a complaint.
     fn own(&self, seal: &Self::Seal, way: Way) -> Own<Self::Piece>;
@@ -103,8 +106,12 @@ impl Cipher for Sealed {
         seal.0.hash()
     }
 
+    fn is_well_formed(&self, seal: &Ordered) -> bool {
+        seal.0.is_well_formed(self.committee, self.views)
+    }
+
     fn own(&self, seal: &Ordered, way: Way) -> Own<Piece> {
-        if !seal.0.is_well_formed(self.committee, self.views) {
+        if !self.is_well_formed(seal) {
             return Own::Malformed;
         }
         match seal.0.own_shares(self.me, &self.key) {

@@ -63,28 +63,52 @@ struct Swarm {
     members: Vec<Broadcast<Sealed>>,
     silent: Vec<Member>,
     queue: VecDeque<(Member, Member, Message<Sealed>)>,
+    /// All broadcasts, as a requester hears them.
+    heard: Vec<(Member, Message<Sealed>)>,
     accused: Vec<Member>,
+}
+
+/// The node of this number: a member, or the requester after all of them.
+fn node(me: Member) -> Broadcast<Sealed> {
+    let setting = Setting {
+        committee: COMMITTEE,
+        me,
+        seq: 0,
+        sealers: COMMITTEE.members().collect(),
+        rules: Rules::of(COMMITTEE),
+        timing: Timing { delay: 0, rank: 0 },
+        deadline: 0,
+    };
+    let cipher = Sealed::new(COMMITTEE, me, key(me), publics(), COMMITTEE.views());
+    Broadcast::new(Arc::new(setting), Arc::new(cipher))
+}
+
+/// The values that a node opens, spoiled ones left out.
+fn opened(node: &Broadcast<Sealed>) -> Option<Vec<Vec<u8>>> {
+    let settled = node.settled()?;
+    let value = |index: usize, seal: &Seal| {
+        let shares: Vec<_> = settled
+            .opens
+            .iter()
+            .filter_map(|open| match open.body.pieces[index] {
+                starling_lane::cipher::Piece::Share(share) => Some((open.by, share)),
+                starling_lane::cipher::Piece::Complaint(_) => None,
+            })
+            .collect();
+        seal.open(COMMITTEE, settled.way, &shares)
+    };
+    let values = settled.seals.iter().enumerate();
+    let opened = values.filter_map(|(index, (_, seal))| value(index, &seal.0).ok());
+    Some(opened.map(|opened| opened.value).collect())
 }
 
 impl Swarm {
     fn new(silent: &[Member]) -> Self {
-        let setting = |me| Setting {
-            committee: COMMITTEE,
-            me,
-            seq: 0,
-            sealers: COMMITTEE.members().collect(),
-            rules: Rules::of(COMMITTEE),
-            timing: Timing { delay: 0, rank: 0 },
-            deadline: 0,
-        };
-        let member = |me| {
-            let cipher = Sealed::new(COMMITTEE, me, key(me), publics(), COMMITTEE.views());
-            Broadcast::new(Arc::new(setting(me)), Arc::new(cipher))
-        };
         Self {
-            members: COMMITTEE.members().map(member).collect(),
+            members: COMMITTEE.members().map(node).collect(),
             silent: silent.to_vec(),
             queue: VecDeque::new(),
+            heard: Vec::new(),
             accused: Vec::new(),
         }
     }
@@ -97,6 +121,7 @@ impl Swarm {
             match action {
                 Action::Send(to, message) => self.queue.push_back((member, to, message)),
                 Action::Broadcast(message) => {
+                    self.heard.push((member, message.clone()));
                     for to in COMMITTEE.members().filter(|to| *to != member) {
                         self.queue.push_back((member, to, message.clone()));
                     }
@@ -120,23 +145,8 @@ impl Swarm {
         self.deliver();
     }
 
-    /// The values that a member opens, spoiled ones left out.
     fn opened(&self, member: Member) -> Option<Vec<Vec<u8>>> {
-        let settled = self.members[usize::from(member)].settled()?;
-        let value = |index: usize, seal: &Seal| {
-            let shares: Vec<_> = settled
-                .opens
-                .iter()
-                .filter_map(|open| match open.body.pieces[index] {
-                    starling_lane::cipher::Piece::Share(share) => Some((open.by, share)),
-                    starling_lane::cipher::Piece::Complaint(_) => None,
-                })
-                .collect();
-            seal.open(COMMITTEE, settled.way, &shares)
-        };
-        let values = settled.seals.iter().enumerate();
-        let opened = values.filter_map(|(index, (_, seal))| value(index, &seal.0).ok());
-        Some(opened.map(|opened| opened.value).collect())
+        opened(&self.members[usize::from(member)])
     }
 }
 
@@ -156,6 +166,22 @@ fn with_all_members_there_all_values_are_opened_without_an_echo() {
         assert_eq!(swarm.members[usize::from(member)].echoed(), None);
     }
     assert_eq!(swarm.accused, []);
+}
+
+#[test]
+fn a_requester_without_a_share_opens_what_the_members_open() {
+    let mut swarm = Swarm::new(&[]);
+    for member in COMMITTEE.members() {
+        let seal = Ordered(seal(member, &[member]));
+        swarm.give(member, Event::Own(Some(seal)));
+    }
+    swarm.deliver();
+    let mut requester = node(COMMITTEE.members().end);
+    for (member, message) in swarm.heard.clone() {
+        requester.on(0, Event::Message(member, message));
+    }
+    assert!(swarm.opened(0).is_some());
+    assert_eq!(opened(&requester), swarm.opened(0));
 }
 
 #[test]

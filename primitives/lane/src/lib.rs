@@ -10,7 +10,7 @@
 //! | [`seal`] | a sealed value with shares that each member can verify |
 //! | [`complaint`] | the proof that a member got a bad share |
 //! | [`messages`] | the bytes that are signed, and the pairs that nobody may sign |
-//! | [`outcome`] | roots, the seed of the assignment, and the outcome of a request |
+//! | [`outcome`] | the seed of the assignment, and the outcome of a request |
 //! | [`checkpoint`] | the outcomes of up to 64 requests, for the chain |
 //!
 //! Everything here is pure: no storage, no clock, no source of randomness. The crate needs nothing

@@ -12,7 +12,6 @@ use crate::{
 
 const MESSAGE: &[u8] = b"starling/lane/1";
 const ASK: &[u8] = b"starling/lane-ask/1";
-const SET: &[u8] = b"starling/lane-set/1";
 
 /// The request of a lane, signed by its requester.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
@@ -151,11 +150,6 @@ pub fn is_equivocation(a: (&Slot, &Message), b: (&Slot, &Message)) -> bool {
     let same_phase = slot.phase == other_slot.phase || matches!(first, Message::Vote(_));
     let topic = first.topic();
     same_request && same_phase && topic.is_some() && topic == second.topic() && first != second
-}
-
-/// The root of a set: of its members and their seals, in the order of members.
-pub fn set_root(slot: &Slot, set: &[Named]) -> Hash {
-    hashing::hash(&(SET, slot, set))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Roots, the seed of the assignment, and the outcome of a request.
+//! The seed of the assignment, and the outcome of a request.
 //!
 //! Assignment, tally and the best response are those of a round, in `starling-primitives`. Here is
 //! what members sign about them.
@@ -12,7 +12,6 @@ use scale_info::TypeInfo;
 use crate::{hashing, Account, Balance, Hash, Member, Secret, Slot};
 
 const SEED: &[u8] = b"starling/lane-seed/1";
-const VALUES: &[u8] = b"starling/lane-values/1";
 const OUTCOME: &[u8] = b"starling/lane-outcome/1";
 
 /// The key of a member of the set; zeros if its value is spoiled.
@@ -30,11 +29,6 @@ pub fn seed(slot: &Slot, set: &Hash, keys: &[Key]) -> Hash {
         set,
         keys,
     ))
-}
-
-/// The root of all keys of a phase, in the order of members.
-pub fn keys_root(slot: &Slot, keys: &[Key]) -> Hash {
-    hashing::hash(&(VALUES, slot, keys))
 }
 
 /// The outcome of a request. It follows from the transcript alone, so whoever has that computes the
