@@ -189,7 +189,7 @@ async fn send(connection: &Connection, chain: &Chain, signer: &Signer, call: &Ca
     let sent = transaction::send(chain, call, &key).await?;
     let who = account_of(&key);
     let at = chain.at_number(sent.block).await?;
-    match Agent::read(&at, &who).await? {
+    match Agent::read(&at, &who, &Common::read(&at).await?).await? {
         Some(agent) => agent.print(connection, chain),
         None if connection.json => outln!("{}", json!({ "block": sent.block })),
         None => outln!(
@@ -206,7 +206,7 @@ async fn status(connection: &Connection, chain: &Chain, who: Option<AccountId32>
     let Some(who) = who else {
         return all(connection, chain, &at).await;
     };
-    let agent = Agent::read(&at, &who).await?;
+    let agent = Agent::read(&at, &who, &Common::read(&at).await?).await?;
     let agent =
         agent.ok_or_else(|| Error::NotFound(format!("{} is not an agent", chain.name(&who))))?;
     agent.print(connection, chain);
@@ -214,9 +214,10 @@ async fn status(connection: &Connection, chain: &Chain, who: Option<AccountId32>
 }
 
 async fn all(connection: &Connection, chain: &Chain, at: &At) -> Result<()> {
+    let common = Common::read(at).await?;
     let mut agents = vec![];
     for (who, _) in at.registrations().await? {
-        agents.extend(Agent::read(at, &who).await?);
+        agents.extend(Agent::read(at, &who, &common).await?);
     }
     if connection.json {
         let agents: Vec<_> = agents.iter().map(Agent::object).collect();
@@ -247,6 +248,23 @@ async fn all(connection: &Connection, chain: &Chain, at: &At) -> Result<()> {
     Ok(())
 }
 
+/// What is the same for all agents as of a block.
+struct Common {
+    validators: Vec<AccountId32>,
+    seat_price: Option<Balance>,
+    choice: Choice,
+}
+
+impl Common {
+    async fn read(at: &At) -> Result<Self> {
+        Ok(Self {
+            validators: at.validators().await?,
+            seat_price: at.seat_price().await?,
+            choice: at.choice().await?,
+        })
+    }
+}
+
 /// An agent as of a block.
 struct Agent {
     who: AccountId32,
@@ -263,7 +281,7 @@ struct Agent {
 }
 
 impl Agent {
-    async fn read(at: &At, who: &AccountId32) -> Result<Option<Self>> {
+    async fn read(at: &At, who: &AccountId32, common: &Common) -> Result<Option<Self>> {
         let (Some(registration), Some(view)) = (at.registration(who).await?, at.agent(who).await?)
         else {
             return Ok(None);
@@ -274,10 +292,10 @@ impl Agent {
             view,
             tickets: at.tickets(who).await?,
             unbonding: at.unbonding(who).await?,
-            sits: at.validators().await?.contains(who),
-            seat_price: at.seat_price().await?,
+            sits: common.validators.contains(who),
+            seat_price: common.seat_price,
             capabilities: at.capabilities(who).await?,
-            choice: at.choice().await?,
+            choice: common.choice,
         }))
     }
 

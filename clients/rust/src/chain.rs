@@ -5,7 +5,7 @@ use codec::{Decode, DecodeAll, Encode};
 use sp_core::crypto::AccountId32;
 use starling_primitives::{
     api::{AgentView, CapabilityView, OutcomeView, QuestionView, RoundAnswer, RoundView},
-    choice::Choice,
+    choice::{Choice, REQUESTS_PER_ANSWER},
     round::BlockNumber,
     Balance, InferenceKey, RoundId, H256,
 };
@@ -250,17 +250,16 @@ impl At {
         self.runtime_api("RoundsApi", method, arguments).await
     }
 
-    /// The result of a method of `CapabilitiesApi`. `None` if the chain's runtime does not have it.
-    async fn capabilities_api<T: Decode>(
+    /// The result of a method of `CapabilitiesApi`. Nothing if the chain's runtime does not have it.
+    async fn capabilities_api<T: Decode + Default>(
         &self,
         method: &str,
         arguments: impl Encode,
-    ) -> Result<Option<T>> {
+    ) -> Result<T> {
         if !self.has_capabilities() {
-            return Ok(None);
+            return Ok(T::default());
         }
-        let answer = self.runtime_api(CAPABILITIES_API, method, arguments).await;
-        answer.map(Some)
+        self.runtime_api(CAPABILITIES_API, method, arguments).await
     }
 
     async fn runtime_api<T: Decode>(
@@ -327,21 +326,19 @@ impl At {
     /// The form of a stored round's answers, and its commitment. `None` if it was asked in free
     /// form through `Rounds.request`.
     pub async fn question(&self, id: RoundId) -> Result<Option<QuestionView>> {
-        let question: Option<Option<QuestionView>> = self.capabilities_api("question", id).await?;
-        Ok(question.flatten())
+        self.capabilities_api("question", id).await
     }
 
-    /// The votes behind the answer of a stored round. `None` for answers in free form, and without
-    /// an answer.
+    /// The votes behind the best answer of a stored round. `None` where no answers were counted: in
+    /// free form, under the choice `Paper`, or without an eligible response. A round below the
+    /// threshold has one.
     pub async fn outcome(&self, id: RoundId) -> Result<Option<OutcomeView>> {
-        let outcome: Option<Option<OutcomeView>> = self.capabilities_api("outcome", id).await?;
-        Ok(outcome.flatten())
+        self.capabilities_api("outcome", id).await
     }
 
     /// What known answers tell of an agent, by form.
     pub async fn capabilities(&self, who: &AccountId32) -> Result<Vec<CapabilityView>> {
-        let known = self.capabilities_api("capabilities", who).await?;
-        Ok(known.unwrap_or_default())
+        self.capabilities_api("capabilities", who).await
     }
 
     /// The choice in force.
@@ -412,7 +409,15 @@ impl At {
     /// The least bond that gets one more seat among the validators; `None` until a session has been
     /// planned by a runtime that notes it.
     pub async fn seat_price(&self) -> Result<Option<Balance>> {
-        self.value("Agents", "SeatPrice").await
+        let metadata = self.inner.metadata_ref();
+        let agents = metadata.pallet_by_name("Agents");
+        let storage = agents.and_then(|agents| agents.storage());
+        if storage.is_none_or(|storage| storage.entry_by_name("SeatPrice").is_none()) {
+            return Ok(None);
+        }
+        // Until then the chain answers with the default.
+        let price: Option<Balance> = self.value("Agents", "SeatPrice").await?;
+        Ok(price.filter(|price| *price > 0))
     }
 
     /// The tickets of an account.
@@ -578,10 +583,10 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Whether there are enough requests for one more answer: ten for each.
+    /// Whether there are enough requests for one more answer.
     pub fn has_room(&self) -> bool {
         let revealed = self.revealed.saturating_add(1);
-        revealed.saturating_mul(10) <= self.asked
+        revealed.saturating_mul(REQUESTS_PER_ANSWER) <= self.asked
     }
 }
 
