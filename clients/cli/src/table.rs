@@ -50,9 +50,9 @@ pub fn show(report: &Report, currency: &Currency) -> String {
     let mut parts = vec![];
     if let Some(answer) = &report.answer {
         parts.push(printable(answer.trim()));
+        let voted = report.outcome.iter().filter(|outcome| outcome.is_voted);
+        parts.extend(voted.map(|outcome| format!("{}.", outcome.words)));
     }
-    let voted = report.outcome.iter().filter(|outcome| outcome.is_voted);
-    parts.extend(voted.map(|outcome| format!("{}.", outcome.words)));
     if !report.candidates.is_empty() {
         parts.push(candidates(report, currency, width()).to_string());
     }

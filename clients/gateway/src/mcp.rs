@@ -12,6 +12,7 @@ use std::{
 };
 
 use serde_json::{json, Value};
+use starling_client::answers::{self, FORMS};
 use tokio::{sync::mpsc, time::timeout_at};
 
 use crate::{
@@ -163,7 +164,7 @@ fn tools() -> Value {
                         "description": "The fee in STAR, such as \"1.5\"; the least by default",
                     },
                     "answers": {
-                        "type": "string", "enum": ["free", "number", "choice", "short"],
+                        "type": "string", "enum": FORMS.map(answers::name),
                         "default": "free",
                         "description": "The form of the answers; in all but free, equal answers \
                                         count as votes",

@@ -6,12 +6,11 @@ use std::cmp::Ordering;
 use sp_core::crypto::AccountId32;
 use starling_primitives::{
     api::{OutcomeView, ResponseView, RoundView},
-    fixed::ONE,
     round::{Failure, Phase},
     selection::Tally,
 };
 
-use crate::{progress, text::count};
+use crate::{progress, report::unit, text::count};
 
 /// The score of a response: `Σ w·x / Σ w` over the rankers that disclosed, equation (3). `None`
 /// without weight.
@@ -22,7 +21,7 @@ pub fn score(tally: &Tally) -> Option<f64> {
 
 /// The votes behind an answer in words, without a point.
 pub fn support(outcome: &OutcomeView) -> String {
-    let share = outcome.share_of_weight as f64 / ONE as f64;
+    let share = unit(outcome.share_of_weight);
     format!(
         "{} of {} gave this answer, with {:.0} % of the weight of votes",
         outcome.votes,
@@ -91,7 +90,9 @@ pub fn why(
             counts.disclosures,
         ),
         (Phase::Failed(Failure::BelowThreshold), _) => {
-            let best = ranked(view).first().copied();
+            // Votes choose by other weights than these scores.
+            let is_voted = outcome.is_some_and(|outcome| outcome.is_voted);
+            let best = ranked(view).first().copied().filter(|_| !is_voted);
             let best = best.and_then(|best| Some((best, score(best.tally.as_ref()?)?)));
             let what = best.map_or_else(
                 || "the best answer".into(),
@@ -187,6 +188,7 @@ fn is_eligible(response: &ResponseView<AccountId32>) -> bool {
 mod tests {
     use super::*;
     use crate::report::tests::{account, view};
+    use starling_primitives::fixed::ONE;
 
     fn said(view: &RoundView<AccountId32>) -> String {
         why(view, 0.3, None, called)

@@ -43,7 +43,7 @@ pub struct Report {
     pub answer: Option<String>,
     /// The form of the answers: `free`, `number`, `choice` or `short`.
     pub answers: &'static str,
-    /// The votes behind the answer. `None` for answers in free form, and without an answer.
+    /// The votes behind the best answer. `None` where no answers were counted.
     pub outcome: Option<Outcome>,
     /// All answers, the best first.
     pub candidates: Vec<Candidate>,
@@ -98,7 +98,7 @@ pub struct Candidate {
     pub key: Option<String>,
     /// `sealed`, `spoiled` or `valid`.
     pub state: &'static str,
-    /// The rating-weighted mean of its scores, which decides.
+    /// The rating-weighted mean of its scores, which decides unless votes do.
     pub score: Option<f64>,
     /// The scores, by ranker.
     pub rankings: Vec<Ranking>,
@@ -185,14 +185,17 @@ pub struct Context {
 impl Context {
     /// Reads the facts about `view` as of a block.
     pub async fn read(chain: &Chain, at: &At, view: &RoundView<AccountId32>) -> Result<Self> {
+        let question = at.question(view.id).await?;
+        let form = question.map(|question| question.form).unwrap_or_default();
         let mut context = Self {
             threshold: f64::from(at.constant::<u32>("Rounds", "ApprovalThreshold")?) / 1e6,
-            outcome: at.outcome(view.id).await?,
+            form,
+            outcome: match form.is_counted() {
+                true => at.outcome(view.id).await?,
+                false => None,
+            },
             ..Self::default()
         };
-        if let Some(question) = at.question(view.id).await? {
-            context.form = question.form;
-        }
         let agents = view.responses.iter().map(|response| &response.agent);
         for who in agents.chain([&view.round.requester]) {
             context.names.insert(who.clone(), chain.name(who));
@@ -310,7 +313,7 @@ fn text_of(bytes: &[u8]) -> String {
 }
 
 /// A number with 32 fractional bits.
-fn unit(fixed: u64) -> f64 {
+pub(crate) fn unit(fixed: u64) -> f64 {
     fixed as f64 / fixed::ONE as f64
 }
 
