@@ -41,16 +41,14 @@ impl Examiner {
 
     async fn reveal_one(&mut self, asked: &Asked) -> Result<()> {
         let index = asked.index;
-        let (Some(question), Some(proof), Some(salt)) = (
-            self.pool.question(index),
-            self.pool.proof(index),
-            asked.salt(),
-        ) else {
-            return Err(Error::Usage(format!(
+        let broken = || {
+            Error::Usage(format!(
                 "the record names question {index}, and it is not in the pool or has no salt; \
                  restore the record from a copy"
-            )));
+            ))
         };
+        let question = self.pool.question(index).ok_or_else(broken)?;
+        let salt = asked.salt().ok_or_else(broken)?;
         let hashes = question.hashes();
         let examiner = self.account();
         let commitment = commitment(self.chain.genesis(), &examiner, index, &hashes, &salt);
@@ -83,7 +81,8 @@ impl Examiner {
             keys: hashes,
             chance: question.chance.deconstruct(),
             salt,
-            proof,
+            // It takes all questions of the pool, and most calls end before.
+            proof: self.pool.proof(index).ok_or_else(broken)?,
         };
         let sent = transaction::send(&self.chain, &reveal.call(), &self.key).await;
         match sent {
@@ -124,9 +123,11 @@ async fn round_of(
     examiner: &AccountId32,
     commitment: H256,
 ) -> Result<Option<(QuestionView, RoundView<AccountId32>)>> {
-    let next = at.next_round().await?;
-    let first = asked.round.unwrap_or(asked.first);
-    for id in first..next {
+    let ids = match asked.round {
+        Some(round) => round..round.saturating_add(1),
+        None => asked.first..at.next_round().await?,
+    };
+    for id in ids {
         let question = at.question(id).await?;
         let Some(question) = question.filter(|question| question.commitment == commitment) else {
             continue;

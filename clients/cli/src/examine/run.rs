@@ -35,8 +35,8 @@ pub struct Args {
     /// Ordinary questions: an object of JSON on each line
     #[arg(long, value_name = "FILE")]
     ordinary: PathBuf,
-    /// Ask a question of the pool at most once in this number of questions; below 10 agents can
-    /// tell them
+    /// Ask a question of the pool at random, on average once in one and a half times this number
+    /// of questions, and always for 1; below 10 the chain takes fewer answers than are asked
     #[arg(
         long,
         value_name = "N",

@@ -111,19 +111,14 @@ impl Ledger {
             ordinary: None,
             asked: vec![],
         };
-        let record = match read(&path)? {
-            Some(record) => record,
-            None => new.clone(),
-        };
-        let is_ours = |record: &Record| {
-            (
-                record.version,
-                &record.genesis,
-                &record.account,
-                &record.root,
-            ) == (new.version, &new.genesis, &new.account, &new.root)
-        };
-        if !is_ours(&record) {
+        let record = read(&path)?.unwrap_or_else(|| new.clone());
+        let is_ours = (
+            record.version,
+            &record.genesis,
+            &record.account,
+            &record.root,
+        ) == (new.version, &new.genesis, &new.account, &new.root);
+        if !is_ours {
             return Err(Error::Usage(format!(
                 "{} is of another chain, account, pool or release; pass another --data",
                 path.display()
