@@ -18,6 +18,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Whether a model is named by the path of its file, and not by its name in the store.
+pub fn is_path(model: &Path) -> bool {
+    let is_gguf = model
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+    is_gguf || model.components().count() > 1
+}
+
 /// Errors of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

@@ -52,7 +52,6 @@ impl Kind {
 pub struct Layout {
     kind: Kind,
     rows: usize,
-    per_row: usize,
 }
 
 impl Layout {
@@ -60,43 +59,28 @@ impl Layout {
     pub const ANSWER: Self = Self {
         kind: Kind::Answer,
         rows: 32,
-        per_row: 4,
     };
 
     /// Distributions at 32 positions.
     pub const DISTRIBUTION: Self = Self {
         kind: Kind::Distribution,
         rows: 32,
-        per_row: 4,
     };
 
     /// Sixteen rows of a span.
     pub const SPAN: Self = Self {
         kind: Kind::Span,
         rows: 16,
-        per_row: 8,
     };
 
     /// `rows` rows of a kind; `None` unless they are a power of two and at most
     /// [`Kind::most_rows`].
     pub const fn new(kind: Kind, rows: usize) -> Option<Self> {
-        let per_row = match rows {
-            1 => VALUES,
-            2 => 64,
-            4 => 32,
-            8 => 16,
-            16 => 8,
-            32 => 4,
-            _ => return None,
-        };
-        if rows > kind.most_rows() {
-            return None;
+        if rows.is_power_of_two() && rows <= kind.most_rows() {
+            Some(Self { kind, rows })
+        } else {
+            None
         }
-        Some(Self {
-            kind,
-            rows,
-            per_row,
-        })
     }
 
     /// The layout with the most rows of which there are `available`; `None` if there is none.
@@ -119,14 +103,17 @@ impl Layout {
 
     /// Values of a row, its level among them: 128 / rows.
     pub const fn values(self) -> usize {
-        self.per_row
+        match VALUES.checked_div(self.rows) {
+            Some(values) => values,
+            None => 0,
+        }
     }
 
     /// Projections of a row. They come first; a level may follow.
     pub const fn projections(self) -> usize {
         match self.kind {
-            Kind::Span => self.per_row.saturating_sub(1),
-            Kind::Answer | Kind::Distribution => self.per_row,
+            Kind::Span => self.values().saturating_sub(1),
+            Kind::Answer | Kind::Distribution => self.values(),
         }
     }
 }

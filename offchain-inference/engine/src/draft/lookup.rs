@@ -9,6 +9,9 @@ const LONGEST: usize = 4;
 /// The tokens that followed the last earlier occurrence of the end of `tokens`, at most `most`. The
 /// longest end that occurs counts, if it has at least `least` tokens.
 pub(super) fn lookup(tokens: &[TokenId], least: usize, most: usize) -> &[TokenId] {
+    if most == 0 {
+        return &[];
+    }
     for length in (least.max(1)..=LONGEST).rev() {
         let Some((before, end)) = tokens.split_at_checked(tokens.len().saturating_sub(length))
         else {

@@ -192,6 +192,10 @@ impl<'a> Guesser<'a> {
         let Some(drafter) = self.drafter else {
             return lookup(tokens, 1, most).to_vec();
         };
+        // A fixed number is drafted even where there is no room for free.
+        if most == 0 && drafter.fixed.is_none() {
+            return vec![];
+        }
         let sure = lookup(tokens, SURE, most);
         if !sure.is_empty() {
             return sure.to_vec();

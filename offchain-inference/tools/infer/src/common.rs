@@ -13,7 +13,7 @@ use starling_engine::{
     rank::RankerKind,
     ActivationBits, Device, LoadOptions,
 };
-use starling_models::{sha256, Progress, Store, StoreError};
+use starling_models::{is_path, sha256, Progress, Store, StoreError};
 use std::{
     error::Error,
     io::{IsTerminal, Read},
@@ -125,11 +125,7 @@ pub struct Means {
 /// The path of a model of the store, or of a file.
 pub fn model_path(store: &StoreArgs, model: &str) -> Result<PathBuf, Failure> {
     let as_path = Path::new(model);
-    if as_path
-        .extension()
-        .is_some_and(|e| e.eq_ignore_ascii_case("gguf"))
-        || as_path.components().count() > 1
-    {
+    if is_path(as_path) {
         return Ok(as_path.to_owned());
     }
     Ok(store.open()?.path(model)?)
@@ -149,26 +145,28 @@ impl Means {
     pub fn load_options(&self, path: &Path) -> Result<LoadOptions, Failure> {
         let adapter = self.adapter.as_deref();
         Ok(LoadOptions {
-            threads: self.threads,
-            cache_bytes: self.cache.saturating_mul(1 << 20),
-            activation_bits: self.activation_bits,
             adapter: adapter
                 .map(|adapter| self.adapter(adapter, path))
                 .transpose()?,
-            ..LoadOptions::default()
+            ..self.options()
         })
+    }
+
+    /// Options for loading a model without an adapter.
+    fn options(&self) -> LoadOptions {
+        LoadOptions {
+            threads: self.threads,
+            cache_bytes: self.cache.saturating_mul(1 << 20),
+            activation_bits: self.activation_bits,
+            ..LoadOptions::default()
+        }
     }
 
     /// Loads a draft model: with the threads and the cache of the model, on the CPU, without its
     /// adapter.
     pub fn draft(&self, store: &StoreArgs, model: &str) -> Result<DraftModel, Failure> {
-        let options = LoadOptions {
-            threads: self.threads,
-            cache_bytes: self.cache.saturating_mul(1 << 20),
-            activation_bits: self.activation_bits,
-            ..LoadOptions::default()
-        };
-        Ok(DraftModel::load(&model_path(store, model)?, &options)?)
+        let path = model_path(store, model)?;
+        Ok(DraftModel::load(&path, &self.options())?)
     }
 
     /// Reads an adapter for the model file at `model`.

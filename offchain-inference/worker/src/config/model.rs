@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use starling_engine::sampling::Sampling;
+use starling_models::is_path;
 
 use super::{by_key::by_key, values::Sha256};
 use crate::file::ModelFile;
@@ -48,11 +49,7 @@ pub enum Draft {
 
 impl From<String> for Draft {
     fn from(name: String) -> Self {
-        let path = Path::new(&name);
-        let is_gguf = path
-            .extension()
-            .is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
-        if is_gguf || path.components().count() > 1 {
+        if is_path(Path::new(&name)) {
             Self::File(name.into())
         } else {
             Self::Store(name)
