@@ -21,7 +21,7 @@ pub use capability::{pairs, rankers, Capability, Form, Known, Pairs, Weights};
 pub use evidence::{Evidence, Odds};
 pub use key::{Key, MAX_BYTES, VERSION};
 pub use odds::log_odds;
-pub use question::{commitment, leaf};
+pub use question::{commitment, leaf, REQUESTS_PER_ANSWER};
 
 use crate::{
     fixed::{ratio, ONE},
@@ -160,12 +160,11 @@ impl Choice {
         form: Form,
         responses: &[Response<AccountId>],
     ) -> Option<Outcome<AccountId>> {
-        let votes = match self {
-            Self::Paper => Votes::default(),
-            Self::Votes(votes) => *votes,
+        let (votes, may_vote) = match self {
+            Self::Paper => (Votes::default(), false),
+            Self::Votes(votes) => (*votes, form.is_counted() && votes.suffice(responses)),
         };
         let candidates = candidates(form, responses);
-        let may_vote = *self != Self::Paper && form.is_counted() && votes.suffice(responses);
         let voted = may_vote.then(|| by_votes(seed, votes.counted, &candidates));
         let (is_voted, (chosen, winner)) = match voted.flatten() {
             Some(chosen) => (true, chosen),

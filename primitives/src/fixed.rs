@@ -8,7 +8,7 @@ mod ln;
 
 pub use ln::{ln, logit};
 
-use sp_arithmetic::helpers_128bit::sqrt;
+use sp_arithmetic::{helpers_128bit::sqrt, Permill};
 
 /// 1.
 pub const ONE: u64 = 1 << 32;
@@ -38,6 +38,14 @@ pub fn sqrt_up(square: u128) -> u64 {
         floor
     };
     u64::try_from(root).unwrap_or(u64::MAX)
+}
+
+/// A share of one, 32 fractional bits.
+pub fn share(part: Permill) -> u64 {
+    ratio(
+        part.deconstruct().into(),
+        Permill::one().deconstruct().into(),
+    )
 }
 
 #[cfg(test)]

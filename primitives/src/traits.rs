@@ -398,7 +398,7 @@ pub struct Answered<AccountId> {
     /// Its text.
     pub text: Vec<u8>,
     /// The scores that its author disclosed.
-    pub scores: Vec<(Position, Score)>,
+    pub scores: Scores,
 }
 
 /// A round that is over, with ranked responses.

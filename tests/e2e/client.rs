@@ -28,7 +28,7 @@ pub(crate) async fn starling_at(url: &str, arguments: &[&str]) -> Result<Outcome
 }
 
 /// The client's output with `--json`.
-async fn json(node: &Node, arguments: &[&str]) -> Result<Value> {
+pub(crate) async fn json(node: &Node, arguments: &[&str]) -> Result<Value> {
     let outcome = starling(node, &[&["--json"], arguments].concat()).await?;
     ensure!(
         outcome.code == Some(0),

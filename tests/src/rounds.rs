@@ -20,27 +20,23 @@ pub type View = RoundView<AccountId32>;
 
 /// A request that takes at least three answers and at most eight.
 pub fn request(prompt: &str, fee: Balance, max_tokens: u32) -> Call {
-    let arguments = vec![
+    call("Rounds", "request", terms(prompt, fee, max_tokens))
+}
+
+fn terms(prompt: &str, fee: Balance, max_tokens: u32) -> Vec<Value> {
+    vec![
         Value::from_bytes(prompt),
         Value::u128(fee),
         Value::u128(max_tokens.into()),
         Value::u128(3),
         Value::u128(8),
-    ];
-    call("Rounds", "request", arguments)
+    ]
 }
 
 /// A request as [`request`], for answers in a form such as `Number`. It commits to nothing.
 pub fn ask(prompt: &str, fee: Balance, form: &str) -> Call {
-    let arguments = vec![
-        Value::from_bytes(prompt),
-        Value::u128(fee),
-        Value::u128(32),
-        Value::u128(3),
-        Value::u128(8),
-        Value::unnamed_variant(form, []),
-        Value::from_bytes([7; 32]),
-    ];
+    let mut arguments = terms(prompt, fee, 32);
+    arguments.extend([Value::unnamed_variant(form, []), Value::from_bytes([7; 32])]);
     call("Capabilities", "ask", arguments)
 }
 

@@ -6,7 +6,7 @@ use frame_support::traits::Get;
 use sp_runtime::Permill;
 use starling_primitives::{
     choice::{pairs, Form, Known},
-    fixed::ratio,
+    fixed::share,
     traits::Answered,
     Position, Score, H256,
 };
@@ -19,8 +19,7 @@ pub fn known<AccountId>(
     chance: Permill,
     answers: &[Answered<AccountId>],
 ) -> Vec<Known> {
-    let whole = Permill::one().deconstruct();
-    let chance = ratio(chance.deconstruct().into(), whole.into());
+    let chance = share(chance);
     let given: BTreeMap<Position, Option<H256>> = answers
         .iter()
         .map(|answer| (answer.position, key_of(&answer.text)))

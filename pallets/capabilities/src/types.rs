@@ -10,11 +10,10 @@ use starling_primitives::{
     H256,
 };
 
+pub use starling_primitives::choice::REQUESTS_PER_ANSWER;
+
 /// Maximum value of `Spacing`, for which each record has room.
 pub const MAX_SPACING: u32 = 2;
-
-/// Number of requests that an examiner makes for each answer that it reveals.
-pub const REQUESTS_PER_ANSWER: u32 = 10;
 
 /// A sum is below 2^64, so that nothing is left of it after so many halves.
 const HALVES: BlockNumber = 64;

@@ -3,7 +3,6 @@
 
 use alloc::{collections::BTreeMap, vec::Vec};
 use frame_support::traits::Get;
-use sp_runtime::Permill;
 use starling_primitives::{
     assignment::{self, Assignment},
     commitment::assignment_seed,
@@ -314,7 +313,6 @@ impl<T: Config> Pallet<T> {
 
     /// Minimum weighted mean of a winner, 32 fractional bits.
     fn approval_threshold() -> u64 {
-        let threshold = T::ApprovalThreshold::get().deconstruct();
-        fixed::ratio(threshold.into(), Permill::one().deconstruct().into())
+        fixed::share(T::ApprovalThreshold::get())
     }
 }

@@ -13,6 +13,9 @@ use sp_runtime::Permill;
 use super::Form;
 use crate::Salt;
 
+/// Number of requests that an examiner makes for each answer that it reveals.
+pub const REQUESTS_PER_ANSWER: u32 = 10;
+
 const COMMITMENT_DOMAIN: &[u8] = b"starling/known-answer/1";
 const LEAF_DOMAIN: &[u8] = b"starling/known-question/1";
 

@@ -7,15 +7,13 @@
 use std::{collections::BTreeMap, env, str::FromStr, time::Duration};
 
 use anyhow::{ensure, Context, Result};
-use sp_core::bytes::to_hex;
 use sp_io::hashing::{twox_128, twox_64};
 use starling_primitives::{round::Phase, Balance};
 use starling_runtime::UNIT;
 use starling_tests::rounds::{agent, round};
-use subxt::rpcs::rpc_params;
 use tokio::time::{sleep, Instant};
 
-use super::{account, keys, models::two_models, Swarm, NAMES};
+use super::{account, count_keys, keys, models::two_models, Swarm, NAMES};
 
 const FEE: Balance = UNIT;
 /// Latest moment of a kill after its round is opened, in milliseconds: about the length of a round.
@@ -107,12 +105,5 @@ async fn bonds(swarm: &Swarm) -> Result<Vec<Balance>> {
 /// Number of offences that the chain knows of.
 async fn reports(swarm: &Swarm) -> Result<usize> {
     let prefix = [twox_128(b"Offences"), twox_128(b"Reports")].concat();
-    let rpc = swarm.node()?.rpc().await?;
-    let keys: Vec<String> = rpc
-        .request(
-            "state_getKeysPaged",
-            rpc_params![to_hex(&prefix, false), 100],
-        )
-        .await?;
-    Ok(keys.len())
+    count_keys(swarm.node()?, &prefix).await
 }

@@ -33,6 +33,7 @@ use std::{
 
 use anyhow::{ensure, Context, Result};
 use futures::future::try_join_all;
+use sp_core::bytes::to_hex;
 use starling_primitives::{api::RoundView, round::Phase, Balance, RoundId};
 use starling_runtime::{AccountId, MILLI_UNIT};
 use starling_tests::{
@@ -53,6 +54,14 @@ const PATIENCE: Duration = Duration::from_secs(420);
 
 /// The validators by the options that name them.
 const NAMES: [&str; 4] = ["alice", "bob", "charlie", "dave"];
+
+/// Number of stored keys with this prefix, at most 100.
+async fn count_keys(node: &Node, prefix: &[u8]) -> Result<usize> {
+    let rpc = node.rpc().await?;
+    let params = rpc_params![to_hex(prefix, false), 100];
+    let keys: Vec<String> = rpc.request("state_getKeysPaged", params).await?;
+    Ok(keys.len())
+}
 
 /// The agents' keys in the same order.
 fn keys() -> [Keypair; 4] {

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use sp_core::bytes::to_hex;
 use sp_io::hashing::{twox_128, twox_64};
 use starling_tests::{
     chain::{account_id, contains, raw_value},
@@ -12,14 +11,13 @@ use starling_tests::{
     rounds::agent,
     Node,
 };
-use subxt::rpcs::rpc_params;
 use subxt_signer::sr25519::{
     dev::{alice, bob},
     Keypair,
 };
 use tokio::time::timeout;
 
-use super::{account, address, Swarm};
+use super::{account, address, count_keys, Swarm};
 
 /// Two sessions at a third of the usual speed, on a busy machine.
 const DEED: Duration = Duration::from_secs(900);
@@ -79,12 +77,5 @@ async fn deed() -> Result<()> {
 async fn slots(node: &Node, kind: &[u8; 16]) -> Result<usize> {
     let (pallet, index) = (twox_128(b"Offences"), twox_128(b"ConcurrentReportsIndex"));
     let prefix = [&pallet[..], &index, &twox_64(kind), kind].concat();
-    let rpc = node.rpc().await?;
-    let keys: Vec<String> = rpc
-        .request(
-            "state_getKeysPaged",
-            rpc_params![to_hex(&prefix, false), 100],
-        )
-        .await?;
-    Ok(keys.len())
+    count_keys(node, &prefix).await
 }

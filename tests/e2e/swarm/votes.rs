@@ -4,9 +4,9 @@
 
 use std::{fs, path::Path};
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{Context, Result};
 use serde_json::{json, Value as Json};
-use starling_primitives::fixed::ONE;
+use starling_primitives::{choice::REQUESTS_PER_ANSWER, fixed::ONE};
 use starling_runtime::UNIT;
 use starling_tests::{
     chain::{account_id, call, send, sudo, AtBlock, Call},
@@ -25,8 +25,6 @@ use crate::client::starling;
 
 /// The questions of the pool, and the right answers.
 const KNOWN: [(&str, &str); 2] = [("What is 12 + 30?", "42"), ("What is 7 * 8?", "56")];
-/// Number of requests that an examiner makes for each answer that it reveals.
-const REQUESTS: usize = 10;
 
 /// An agent that gives these answers to the questions of the pool, and this one to the question at
 /// the end. It passes on chat.
@@ -58,13 +56,9 @@ fn agents() -> [String; 4] {
     ]
 }
 
-/// The client's last line of output with `--json`.
+/// The client's output with `--json`.
 async fn client(swarm: &Swarm, arguments: &[&str]) -> Result<Json> {
-    let arguments = [&["--json"], arguments].concat();
-    let outcome = starling(swarm.node()?, &arguments).await?;
-    ensure!(outcome.code == Some(0), "{arguments:?}: {}", outcome.stderr);
-    let last = outcome.stdout.lines().last().context("no output")?;
-    Ok(serde_json::from_str(last)?)
+    crate::client::json(swarm.node()?, arguments).await
 }
 
 /// Number of Eve's open rounds.
@@ -187,7 +181,7 @@ async fn votes_of_agents_that_known_answers_prove_win_against_the_better_score()
     let before = client(&swarm, &status).await?;
     assert_eq!(before["capabilities"], json!([]));
 
-    let ordinary = REQUESTS - 1;
+    let ordinary = usize::try_from(REQUESTS_PER_ANSWER)? - 1;
     let reveal = ["examine", "reveal", &pool, "--data", &data, "--dev", "eve"];
     for public in 1..=KNOWN.len() {
         chat(&swarm, ordinary).await?;
