@@ -182,7 +182,7 @@ fn entropy(parts: impl IntoIterator<Item = usize>) -> f64 {
 }
 
 #[test]
-fn the_length_of_a_ciphertext_tells_less_than_an_eighth_of_the_bits_of_its_text_s_length() {
+fn a_ciphertext_tells_less_than_an_eighth_of_the_length_of_its_text() {
     for max in 2..=4_096u32 {
         let mut parts = std::collections::BTreeMap::<u32, usize>::new();
         for len in 1..=max {

@@ -85,8 +85,7 @@ fn the_median_of_whole_numbers_lies_within_the_middle_one() {
 }
 
 #[tokio::test]
-async fn an_agent_that_is_silent_or_writes_garbage_moves_the_median_round_by_less_than_a_block(
-) -> Result<()> {
+async fn silence_and_garbage_move_the_median_round_by_less_than_a_block() -> Result<()> {
     let swarm = Swarm::start(two_models()).await?;
     // Agents pass while their models are being read.
     let ready = async {
