@@ -14,14 +14,14 @@ use std::ops::Range;
 use codec::{Decode, DecodeAll, Encode};
 
 use crate::{
-    auth::{Signed, Statement},
-    integrity::{Claim, Digest},
+    auth::{Key, Signed, Statement},
+    integrity::Digest,
     transport::{ModelId, Peer},
     wire::WireFormat,
 };
 
 /// Version of all formats in this module.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 /// Number of a session, chosen by the server and unique on it.
 pub type SessionId = u64;
@@ -115,20 +115,6 @@ pub enum Request {
     /// Open a session.
     #[codec(index = 1)]
     Open(Signed<Open>),
-    /// Sign for an output.
-    #[codec(index = 2)]
-    Attest(Attest),
-}
-
-/// Asks for a signed claim about a part of one of the session's last answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Attest {
-    /// The session.
-    pub session: SessionId,
-    /// Number of the answered message.
-    pub sequence: u64,
-    /// Index of the part in the message.
-    pub part: u32,
 }
 
 /// A response of set-up.
@@ -143,9 +129,6 @@ pub enum Response {
     /// The request is refused.
     #[codec(index = 2)]
     Refused(Refusal),
-    /// A signed claim.
-    #[codec(index = 3)]
-    Attested(Signed<Claim>),
 }
 
 /// A change of a session's branches, made before anything is computed.
@@ -233,6 +216,20 @@ pub struct Push {
     pub data: Vec<u8>,
 }
 
+/// An agent's signatures under an answer: one for each part, in the order of the message.
+///
+/// Part by part, the server signs a [`Claim`](crate::integrity::Claim) towards everyone. The client
+/// knows all that a claim says but its time, so that no claim travels.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Signatures {
+    /// The agent's inference key.
+    pub key: Key,
+    /// Time of the claims, in milliseconds since the Unix epoch.
+    pub time: u64,
+    /// The signatures.
+    pub parts: Vec<[u8; 64]>,
+}
+
 /// Hidden states after the session's last layer.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct Output {
@@ -240,6 +237,8 @@ pub struct Output {
     pub held: u32,
     /// SHA-256 of the pushed rows. The client compares it with the rows that it received itself.
     pub input: Option<Digest>,
+    /// What the client checks before it uses the rows.
+    pub signatures: Signatures,
     /// The rows, coded as in the request.
     pub data: Vec<u8>,
 }
@@ -413,9 +412,10 @@ pub fn decode<T: Decode>(bytes: &[u8]) -> Result<T, Refusal> {
     }
 }
 
-/// Maximum size of a [`Work`] with `edits` edits and `parts` parts, without its data, in bytes.
+/// Maximum size of a [`Work`] with `edits` edits and `parts` parts, and of its answer, both without
+/// their data, in bytes.
 pub const fn overhead(edits: usize, parts: usize) -> usize {
-    192 + 13 * edits + 12 * parts
+    192 + 13 * edits + 64 * parts
 }
 
 #[cfg(test)]
@@ -466,6 +466,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn an_answer_takes_no_more_room_than_its_message(
+            parts in 0usize..600,
+            (session, sequence, time, held) in any::<(u64, u64, u64, u32)>(),
+            input in any::<Option<[u8; 32]>>(),
+            data in proptest::collection::vec(any::<u8>(), 0..99),
+        ) {
+            let room = overhead(0, parts) + data.len();
+            let signatures = Signatures { key: [1; 32], time, parts: vec![[2; 64]; parts] };
+            let result = Ok(Output { held, input, signatures, data });
+            let done = Message::Done(Done { session, sequence, result });
+            let bytes = encode(&done);
+            prop_assert!(bytes.len() <= room);
+            prop_assert_eq!(decode::<Message>(&bytes), Ok(done));
+        }
+
         #[test]
         fn messages_come_through_and_their_overhead_is_bounded(message in work()) {
             let bytes = encode(&message);

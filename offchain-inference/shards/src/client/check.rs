@@ -163,34 +163,26 @@ impl Check {
         })
     }
 
-    /// Has both servers sign for their last outputs. Keeps the claims if they prove that one of the
-    /// two servers is wrong.
+    /// Keeps the claims about both servers' last outputs if they prove that one of the two is wrong.
     fn prove(&self, hub: &Arc<Hub>, other: &Again) {
-        let (link, timeout) = (&self.link, self.config.request_timeout);
+        let link = &self.link;
         let (Some(ours), Some(theirs)) = (&self.last, &other.last) else {
             return;
-        };
-        let signed = (
-            link.attest(ours, timeout),
-            other.link.attest(theirs, timeout),
-        );
-        let (first, second) = match signed {
-            (Ok(first), Ok(second)) => (first, second),
-            (Err(error), _) | (_, Err(error)) => {
-                log::warn!(target: LOG_TARGET, "a server does not sign for its output: {error}");
-                return;
-            },
         };
         let mut inputs = vec![];
         self.inputs
             .read(0..ours.position + ours.rows, link.width, &mut inputs);
-        let answer = |link: &Link, claim| SignedOutput {
+        // The claims are about the rows as the servers decoded them.
+        let Ok(inputs) = link.wire.as_decoded(&inputs, link.width) else {
+            return;
+        };
+        let answer = |link: &Link, answered: &Answered| SignedOutput {
             peer: link.peer.as_bytes().to_vec(),
-            claim,
+            claim: answered.signed.clone(),
         };
         let evidence = Evidence {
-            first: answer(link, first),
-            second: answer(&other.link, second),
+            first: answer(link, ours),
+            second: answer(&other.link, theirs),
         };
         let exhibit = Exhibit {
             width: link.width.try_into().unwrap_or(u32::MAX),

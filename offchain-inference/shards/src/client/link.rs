@@ -17,12 +17,9 @@ use starling_planner::routing::Straggler;
 
 use super::Hub;
 use crate::{
-    auth::{Account, Signed},
-    integrity::{Claim, Digest},
-    message::{
-        self, Attest, Branch, Edit, Message, Next, Opened, Output, Part, Refusal, Request,
-        Response, Work,
-    },
+    auth::{Account, Key, Signed},
+    integrity::{Claim, Digest, History},
+    message::{self, Branch, Edit, Message, Next, Opened, Output, Part, Refusal, Signatures, Work},
     metrics::observe,
     transport::{ModelId, Peer, TransportError},
     wire::WireFormat,
@@ -60,6 +57,9 @@ pub enum LinkError {
     /// The answer does not fit the question.
     #[error("the answer is malformed")]
     Malformed,
+    /// The server's agent did not sign for these rows.
+    #[error("a signature under the answer does not match")]
+    Unsigned,
     /// Rows that another server should have passed on are missing or differ.
     #[error("the upstream server did not pass on its rows")]
     NotPushed,
@@ -73,6 +73,7 @@ impl LinkError {
             Self::Transport(TransportError::Timeout(_)) | Self::Timeout => "timeout",
             Self::Transport(_) | Self::Disconnected => "disconnected",
             Self::Malformed => "malformed_answer",
+            Self::Unsigned => "unsigned_answer",
             Self::NotPushed => "not_pushed",
         }
     }
@@ -114,6 +115,8 @@ pub(crate) struct Computed {
     pub bytes: Vec<u8>,
     /// SHA-256 of the input rows, if those were pushed.
     pub input: Option<Digest>,
+    /// The server's signatures, not checked yet.
+    pub signatures: Signatures,
     /// Time that the server says it held them.
     pub held: Duration,
 }
@@ -169,6 +172,8 @@ pub(crate) struct Link {
     pub layers: Range<usize>,
     pub wire: WireFormat,
     pub width: usize,
+    /// The last key that was found to be the agent's.
+    key: Mutex<Option<Key>>,
     opened: Opened,
     /// Expected seconds for one row, estimated when the session was opened.
     expected: f64,
@@ -206,6 +211,7 @@ impl Link {
             wire: target.wire,
             width: target.width,
             expected: target.expected,
+            key: Mutex::default(),
             opened,
             next_branch: AtomicU32::new(0),
             outgoing: Mutex::default(),
@@ -448,6 +454,7 @@ impl Link {
                     result: Ok(Computed {
                         bytes: output.data,
                         input: output.input,
+                        signatures: output.signatures,
                         held: Duration::from_micros(output.held.into()),
                     }),
                 });
@@ -474,7 +481,6 @@ impl Link {
         let held = Duration::from_micros(held.into()).min(took);
         let wire = (!waiter.pushed).then(|| took.saturating_sub(held));
         let layers = self.layers.len();
-        self.hub.accounts.gave(&self.account, waiter.rows, layers);
         self.hub
             .peers
             .measured(&self.peer, &self.model, layers, waiter.rows, held, wire);
@@ -505,21 +511,56 @@ impl Link {
         }
     }
 
-    /// Has the server sign for an answer.
-    pub fn attest(
-        &self,
-        answered: &Answered,
-        timeout: Duration,
-    ) -> Result<Signed<Claim>, LinkError> {
-        let request = Request::Attest(Attest {
-            session: self.session(),
-            sequence: answered.sequence,
-            part: answered.part,
-        });
-        match self.hub.ask(&self.peer, &request, timeout)? {
-            Response::Attested(signed) => Ok(signed),
-            _ => Err(LinkError::Malformed),
+    /// Counts rows that the server has signed for.
+    pub fn earned(&self, rows: usize) {
+        let layers = self.layers.len();
+        self.hub.accounts.gave(&self.account, rows, layers);
+    }
+
+    /// Whether `key` is or was the agent's.
+    pub fn is_key(&self, key: &Key) -> bool {
+        let mut known = self.key.lock();
+        if known.as_ref() == Some(key) {
+            return true;
         }
+        let directory = &self.hub.directory;
+        let is_own = match directory.owner(key) {
+            Some(owner) => owner == self.account,
+            // Where others than agents serve, they have no keys on chain.
+            None => directory.agent(&self.account).is_none(),
+        };
+        if is_own {
+            *known = Some(*key);
+        }
+        is_own
+    }
+
+    /// A claim of the server with its signature. A signature that does not match costs the agent
+    /// trust.
+    pub fn signed(
+        &self,
+        claim: Claim,
+        key: Key,
+        signature: [u8; 64],
+    ) -> Result<Signed<Claim>, LinkError> {
+        let signed = Signed {
+            account: self.account,
+            key,
+            body: claim,
+            signature,
+        };
+        if signed.is_genuine(&self.hub.directory.network(), &self.peer, None) {
+            return Ok(signed);
+        }
+        let trust = self.hub.peers.forged(&self.account);
+        log::warn!(
+            target: LOG_TARGET,
+            "{} did not sign for its rows behind layers {}..{}; its trust is {trust:.2} now",
+            self.peer,
+            self.layers.start,
+            self.layers.end,
+        );
+        Err(LinkError::Unsigned)
     }
 
     /// Gives the session up, unless it has failed before, and tells all waiters.
@@ -569,20 +610,20 @@ pub(crate) struct Place {
     known: bool,
     /// Positions that the server is known to have computed and that are still valid.
     pub len: usize,
+    /// Digests of the branch's input rows as the server decodes them.
+    pub inputs: History,
     /// The last answer for the branch.
     pub last: Option<Answered>,
 }
 
-/// An answer that its server can be asked to sign for.
+/// An answer with its server's signature.
 #[derive(Clone)]
 pub(crate) struct Answered {
-    pub sequence: u64,
-    /// Index of the part in the message.
-    pub part: u32,
     pub position: usize,
     pub rows: usize,
     /// The rows as received.
     pub bytes: Vec<u8>,
+    pub signed: Signed<Claim>,
 }
 
 impl Place {
@@ -592,6 +633,7 @@ impl Place {
             link,
             known: false,
             len: 0,
+            inputs: History::default(),
             last: None,
         }
     }
@@ -612,6 +654,7 @@ impl Place {
             link: self.link.clone(),
             known: true,
             len: self.len,
+            inputs: self.inputs.clone(),
             last: None,
         })
     }

@@ -12,7 +12,7 @@ use starling_planner::routing::Candidate;
 
 use crate::{
     auth::{Account, Directory, Signed},
-    integrity::{trust_after, trust_after_failure, Verdict},
+    integrity::{trust_after, trust_after_failure, trust_after_mismatch, Verdict},
     message::Announcement,
     transport::{ModelId, Peer},
 };
@@ -239,8 +239,17 @@ impl Peers {
     /// Records a comparison of an agent's results with those of another. Returns the remaining
     /// trust.
     pub fn compared(&self, account: &Account, verdict: &Verdict) -> f64 {
+        self.change_trust(account, |trust| trust_after(trust, verdict))
+    }
+
+    /// Records rows whose signature is not the agent's. Returns the remaining trust.
+    pub fn forged(&self, account: &Account) -> f64 {
+        self.change_trust(account, trust_after_mismatch)
+    }
+
+    fn change_trust(&self, account: &Account, change: impl FnOnce(f64) -> f64) -> f64 {
         let mut all = self.trust.lock();
-        let trust = trust_after(all.get(account).copied().unwrap_or(1.0), verdict);
+        let trust = change(all.get(account).copied().unwrap_or(1.0));
         if trust < 1.0 {
             all.insert(*account, trust);
         } else {
@@ -391,6 +400,8 @@ mod tests {
         announce(2, 8);
         let wrong = compare(&[1.0], &[-1.0], 1, WireFormat::F32);
         assert!(peers.compared(&[7; 32], &wrong) < 0.5);
+        // A signature that does not match costs as much as a mismatch.
+        assert_eq!(peers.forged(&[9; 32]), peers.trust_in(&[7; 32]));
         peers.compared(&[7; 32], &wrong);
         assert_eq!((trust(1), trust(2)), (0.0, 1.0));
         // Another identity of the same agent inherits what it did, and a silent one is forgotten.

@@ -11,6 +11,9 @@
 //! each server on their way at once, and still receives every output for the journals. Each server
 //! reports a digest of its input, so rows that another server changed on the way are refused.
 //! Failed pushes are repeated through this node.
+//!
+//! An answer enters a journal only with its server's signature under each part. What another server
+//! has computed from the rows of an unsigned answer is not used either.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -26,8 +29,9 @@ use super::{
     link::{Answered, Computed, Link, LinkError, Place, Reply, Source},
 };
 use crate::{
-    integrity::Digest,
-    message::{Next, Part, Refusal},
+    auth::Signed,
+    integrity::{Claim, Digest},
+    message::{Next, Part, Refusal, Signatures, Span},
     transport::Peer,
 };
 use sha2::{Digest as _, Sha256};
@@ -67,6 +71,26 @@ impl SequenceState {
         &mut self.places[index]
     }
 
+    /// Digests of the sequence's input rows on the server of `link`: of those before `position`, and
+    /// of those before `end`. `None` if this node does not know all of them.
+    fn digests(
+        &mut self,
+        link: &Arc<Link>,
+        position: usize,
+        end: usize,
+    ) -> Option<(Digest, Digest)> {
+        let known = self.place(link).inputs.len();
+        let mut new = vec![];
+        if known < end {
+            let journal = self.journals.get(&link.layers.start)?;
+            journal.read(known..end, link.width, &mut new);
+        }
+        let new = link.wire.as_decoded(&new, link.width).ok()?;
+        let inputs = &mut self.place(link).inputs;
+        inputs.push(&new, link.width);
+        Some((inputs.digest_at(position)?, inputs.digest_at(end)?))
+    }
+
     /// The last answer of the server of `link` for the sequence.
     pub fn last(&self, link: &Arc<Link>) -> Option<&Answered> {
         let mut places = self.places.iter();
@@ -89,6 +113,7 @@ impl SequenceState {
         }
         for place in &mut self.places {
             place.len = place.len.min(len);
+            place.inputs.truncate(len);
         }
     }
 
@@ -457,7 +482,12 @@ impl Run<'_, '_> {
             return Ok(());
         };
         let link = stage.link.clone();
-        let Computed { bytes, input, held } = match reply.result {
+        let Computed {
+            bytes,
+            input,
+            signatures,
+            held,
+        } = match reply.result {
             Ok(computed) => computed,
             Err(error) => {
                 if let (LinkError::Refused(Refusal::BadPush), Some(pushed)) =
@@ -483,9 +513,14 @@ impl Run<'_, '_> {
         let Ok(data) = link.wire.decode(&bytes, flight.rows(), width) else {
             return Err(self.failure(link, LinkError::Malformed));
         };
+        let signed = match self.signed(&link, &flight.pieces, &bytes, &signatures) {
+            Ok(signed) => signed,
+            Err(error) => return Err(self.failure(link, error)),
+        };
+        link.earned(flight.rows());
         self.progress = true;
         let (mut rest, mut rest_bytes) = (data.as_slice(), bytes.as_slice());
-        for (part, piece) in (0..).zip(flight.pieces) {
+        for (signed, piece) in signed.into_iter().zip(flight.pieces) {
             let Piece { position, rows, .. } = piece;
             let Some(track) = self.tracks.get_mut(piece.track) else {
                 continue;
@@ -495,11 +530,10 @@ impl Run<'_, '_> {
             let place = track.place(&link);
             place.len = position + rows;
             place.last = Some(Answered {
-                sequence: reply.sequence,
-                part,
                 position,
                 rows,
                 bytes: own_bytes.to_vec(),
+                signed,
             });
             let journal = track.journal(link.layers.end);
             // Known rows were recomputed only to fill the server's cache.
@@ -510,6 +544,43 @@ impl Run<'_, '_> {
             Some(sequence) => self.passed_on(reply.stage + 1, sequence, &bytes),
             None => Ok(()),
         }
+    }
+
+    /// The claims of the server of `link` about all parts of an answer, if its agent has signed them.
+    fn signed(
+        &mut self,
+        link: &Arc<Link>,
+        pieces: &[Piece],
+        bytes: &[u8],
+        signatures: &Signatures,
+    ) -> Result<Vec<Signed<Claim>>, LinkError> {
+        let layers = Span::new(&link.layers).ok_or(LinkError::Malformed)?;
+        let Signatures { key, time, parts } = signatures;
+        if parts.len() != pieces.len() || !link.is_key(key) {
+            return Err(LinkError::Malformed);
+        }
+        let mut rest = bytes;
+        let mut all = Vec::with_capacity(pieces.len());
+        for (piece, signature) in pieces.iter().zip(parts) {
+            let Piece { position, rows, .. } = *piece;
+            let own = split(&mut rest, link.wire.bytes(rows, link.width));
+            let track = self.tracks.get_mut(piece.track);
+            let digests = track.and_then(|track| track.digests(link, position, position + rows));
+            let (before, after) = digests.ok_or(LinkError::Malformed)?;
+            let claim = Claim {
+                model: link.model,
+                layers: (layers.start, layers.end),
+                wire: link.wire,
+                positions: position.try_into().unwrap_or(u32::MAX),
+                rows: rows.try_into().unwrap_or(u32::MAX),
+                before,
+                after,
+                output: Sha256::digest(own).into(),
+                time: *time,
+            };
+            all.push(link.signed(claim, *key, *signature)?);
+        }
+        Ok(all)
     }
 
     /// This node has received the rows of a message that a stage gets from the one before. The

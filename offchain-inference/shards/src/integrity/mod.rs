@@ -22,12 +22,17 @@ pub fn trust_after(trust: f64, verdict: &Verdict) -> f64 {
     if verdict.agrees {
         trust + (1.0 - trust) * 0.1
     } else {
-        let trust = trust * 0.2;
-        if trust < EXCLUDED_BELOW {
-            0.0
-        } else {
-            trust
-        }
+        trust_after_mismatch(trust)
+    }
+}
+
+/// Trust in a server after a mismatch of its output, or of its signature under an output.
+pub fn trust_after_mismatch(trust: f64) -> f64 {
+    let trust = trust * 0.2;
+    if trust < EXCLUDED_BELOW {
+        0.0
+    } else {
+        trust
     }
 }
 

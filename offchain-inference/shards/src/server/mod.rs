@@ -30,9 +30,8 @@ use crate::{
     accounts::Accounts,
     auth::{Account, Directory, Identity, Signed, Statement},
     config::ServiceConfig,
-    integrity::Claim,
     message::{
-        self, Announcement, Attest, Open, Opened, Push, Refusal, Request, Response, SessionId, Work,
+        self, Announcement, Open, Opened, Push, Refusal, Request, Response, SessionId, Work,
     },
     metrics::Metrics,
     transport::{ModelId, Peer, Transport},
@@ -105,7 +104,8 @@ impl Server {
         }
         // Two spans may not fit into memory together.
         self.withdraw(&model);
-        let span = Span::load(model, served, self.directory.clone(), self.outgoing.clone())?;
+        let (directory, identity) = (self.directory.clone(), self.identity.clone());
+        let span = Span::load(model, served, directory, identity, self.outgoing.clone())?;
         let span = Arc::new(span);
         let at_work = span.clone();
         let thread = crate::spawn("shards-span", move || at_work.run())?;
@@ -181,7 +181,6 @@ impl Server {
             .and_then(|()| match message::decode(payload)? {
                 Request::Describe(model) => self.describe(&model),
                 Request::Open(open) => self.open(from, &open).map(Response::Opened),
-                Request::Attest(attest) => self.attest(from, attest).map(Response::Attested),
             });
         result.unwrap_or_else(|refusal| {
             self.outgoing.refused(from, &refusal);
@@ -276,17 +275,6 @@ impl Server {
             max_rows: config.max_rows.try_into().unwrap_or(u32::MAX),
             max_branches: config.max_branches.try_into().unwrap_or(u32::MAX),
         })
-    }
-
-    fn attest(&self, from: &Peer, attest: Attest) -> Result<Signed<Claim>, Refusal> {
-        let key = (from.clone(), attest.session);
-        let claim = {
-            let spans = self.spans.read();
-            let mut queues = spans.values().map(|running| &running.span.queue);
-            queues.find_map(|queue| queue.claimed(&key, attest.sequence, attest.part))
-        };
-        let claim = claim.ok_or(Refusal::UnknownSession)?;
-        self.sign(claim).ok_or(Refusal::Closing)
     }
 
     /// Signs a statement towards everyone.

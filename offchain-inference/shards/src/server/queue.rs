@@ -16,14 +16,10 @@ use prometheus::Gauge;
 use crate::{
     auth::Account,
     config::ServiceConfig,
-    integrity::Claim,
     message::{Push, Refusal, SessionId, Work},
     transport::Peer,
     wire::WireFormat,
 };
-
-/// Number of recent answer parts of a session that the server can sign for.
-const CLAIMS: usize = 256;
 
 /// Maximum number of waiting messages of a session, and of rows that arrive before their messages.
 const WAITING: usize = 64;
@@ -150,8 +146,6 @@ struct Slot {
     upstream: Option<Peer>,
     /// Rows that arrived before their messages.
     early: BTreeMap<u64, Vec<u8>>,
-    /// Number of the answered message, index of the part, and the claim.
-    claims: VecDeque<(u64, u32, Claim)>,
 }
 
 #[derive(Default)]
@@ -205,7 +199,6 @@ impl Queue {
             useful: Instant::now(),
             upstream: None,
             early: BTreeMap::new(),
-            claims: VecDeque::new(),
         };
         let mut state = self.state.lock();
         if !state.stop && state.slots.insert(key, slot).is_none() {
@@ -362,26 +355,6 @@ impl Queue {
         drop(state);
         self.wake.notify_one();
         true
-    }
-
-    /// Remembers the claims of an answer, part by part.
-    pub fn claim(&self, key: &Key, sequence: u64, claims: Vec<Claim>) {
-        if let Some(slot) = self.state.lock().slots.get_mut(key) {
-            for (part, claim) in (0..).zip(claims) {
-                if slot.claims.len() >= CLAIMS {
-                    slot.claims.pop_front();
-                }
-                slot.claims.push_back((sequence, part, claim));
-            }
-        }
-    }
-
-    /// The claim of an answer's part.
-    pub fn claimed(&self, key: &Key, sequence: u64, part: u32) -> Option<Claim> {
-        let state = self.state.lock();
-        let mut claims = state.slots.get(key)?.claims.iter();
-        let wanted = claims.find(|(s, p, _)| (*s, *p) == (sequence, part));
-        wanted.map(|(_, _, claim)| claim.clone())
     }
 
     /// Ends a session. Returns whether it existed.

@@ -20,9 +20,9 @@ use super::{
     queue::{Key, Queue, Task},
 };
 use crate::{
-    auth::Directory,
+    auth::{Directory, Identity, Signed},
     integrity::{Claim, Digest, History},
-    message::{self, Branch, Done, Edit, Next, Output, Refusal, Work},
+    message::{self, Branch, Done, Edit, Next, Output, Refusal, Signatures, Work},
     metrics::observe,
     transport::ModelId,
     wire::WireFormat,
@@ -83,6 +83,7 @@ pub(crate) struct Span {
     /// Bits of an f64: tokens · layers a second of decoding one sequence.
     throughput: AtomicU64,
     directory: Arc<dyn Directory>,
+    identity: Arc<dyn Identity>,
     outgoing: Outgoing,
 }
 
@@ -115,6 +116,7 @@ impl Span {
         id: ModelId,
         served: &Served,
         directory: Arc<dyn Directory>,
+        identity: Arc<dyn Identity>,
         outgoing: Outgoing,
     ) -> engine::Result<Self> {
         let options = LoadOptions {
@@ -136,6 +138,7 @@ impl Span {
             throughput: AtomicU64::new(throughput.to_bits()),
             model,
             directory,
+            identity,
             outgoing,
         })
     }
@@ -320,22 +323,26 @@ impl Span {
 }
 
 impl Span {
-    /// Encodes an answer, remembers its claims, and sends it.
+    /// Encodes an answer, signs for it, and sends it. Without a key to sign with, the session ends.
     fn answer(&self, lanes: &mut Lanes, answer: Computed) {
-        let result = answer.result.map(|rows| {
+        let result = answer.result.and_then(|mut rows| {
             let data = rows.wire.encode(&rows.data, self.model.config().width);
-            let claims = self.claims(&rows, &data);
-            self.queue.claim(&answer.key, answer.sequence, claims);
-            if let Some(next) = rows.next {
+            // The next server's answer counts only with these rows as the client gets them.
+            if let Some(next) = rows.next.take() {
                 self.outgoing.pass_on(lanes, next, &data);
             }
+            let signatures = self.sign(&rows, &data).ok_or(Refusal::Closing)?;
             let held = answer.arrived.elapsed().as_micros();
-            Output {
+            Ok(Output {
                 held: held.try_into().unwrap_or(u32::MAX),
-                data,
                 input: rows.input,
-            }
+                signatures,
+                data,
+            })
         });
+        if result.is_err() {
+            self.queue.end(&answer.key);
+        }
         let done = Done {
             session: answer.key.1,
             sequence: answer.sequence,
@@ -344,19 +351,20 @@ impl Span {
         self.outgoing.answer(lanes, &self.queue, &answer.key, done);
     }
 
-    /// Claims about the encoded rows, part by part, for later signing.
-    fn claims(&self, rows: &Rows, data: &[u8]) -> Vec<Claim> {
-        let Some(layers) = message::Span::new(&rows.layers) else {
-            return vec![];
-        };
+    /// Signs claims about the encoded rows, part by part. `None` if the node has no agent, or its
+    /// key changes meanwhile.
+    fn sign(&self, rows: &Rows, data: &[u8]) -> Option<Signatures> {
+        let layers = message::Span::new(&rows.layers)?;
         let width = self.model.config().width;
-        let time = self.directory.now();
+        let (network, local) = (self.directory.network(), self.outgoing.transport.local());
+        let (key, time) = (self.identity.key()?, self.directory.now());
+        let mut parts = Vec::with_capacity(rows.parts.len());
         let mut rest = data;
-        let claims = rows.parts.iter().map_while(|part| {
+        for part in &rows.parts {
             let bytes = rows.wire.bytes(part.rows as usize, width);
             let (own, others) = rest.split_at_checked(bytes)?;
             rest = others;
-            Some(Claim {
+            let claim = Claim {
                 model: self.id,
                 layers: (layers.start, layers.end),
                 wire: rows.wire,
@@ -366,9 +374,14 @@ impl Span {
                 after: part.after,
                 output: Sha256::digest(own).into(),
                 time,
-            })
-        });
-        claims.collect()
+            };
+            let signed = Signed::new(claim, &*self.identity, &network, &local, None)?;
+            parts.push(signed.signature);
+            if signed.key != key {
+                return None;
+            }
+        }
+        Some(Signatures { key, time, parts })
     }
 }
 

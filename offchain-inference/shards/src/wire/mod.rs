@@ -171,6 +171,12 @@ impl WireFormat {
         }
     }
 
+    /// Row-major rows of `width` as who gets them in this format decodes them.
+    pub fn as_decoded(self, rows: &[f32], width: usize) -> Result<Vec<f32>, WireError> {
+        let width = width.max(1);
+        self.decode(&self.encode(rows, width), rows.len() / width, width)
+    }
+
     /// The name in configurations.
     pub fn name(self) -> &'static str {
         match self {

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use starling_engine::{config::Architecture, Error, Sequence, Trunk};
 use starling_shards::{
     auth::Directory,
-    message::{self, Message},
+    message::{self, Done, Message, Output},
     simulated_network::Agent,
     transport::Peer,
     Pipeline, PipelineConfig, PipelineError, ServiceConfig,
@@ -408,6 +408,77 @@ fn garbage_is_noticed_and_the_tokens_are_the_same() {
     });
     assert_eq!(tokens.unwrap(), scene.expected);
     assert_eq!(scene.failures("malformed_answer"), 2.0);
+}
+
+#[test]
+fn rows_are_never_used_without_their_servers_signature() {
+    type Forgery = fn(&mut Output);
+    let (unsigned, malformed) = (("unsigned_answer", 0.2), ("malformed_answer", 1.0));
+    let other_rows: Forgery = |output| output.data[3] ^= 0x80;
+    let other_signature: Forgery = |output| output.signatures.parts[0][7] ^= 1;
+    let other_time: Forgery = |output| output.signatures.time += 1;
+    let none: Forgery = |output| output.signatures.parts.clear();
+    // The signature of somebody who is no agent says nothing about this one.
+    let strangers: Forgery = |output| output.signatures.key = Agent::new(99).record().key;
+    for (forge, (cause, trust)) in [
+        (other_rows, unsigned),
+        (other_signature, unsigned),
+        (other_time, unsigned),
+        (none, malformed),
+        (strangers, malformed),
+    ] {
+        unsigned_rows_are_not_used(Duration::MAX, forge, cause, trust);
+    }
+    // Nor is what the next server made of them.
+    unsigned_rows_are_not_used(Duration::ZERO, other_rows, "unsigned_answer", 0.2);
+}
+
+fn unsigned_rows_are_not_used(
+    push_from: Duration,
+    forge: fn(&mut Output),
+    cause: &str,
+    trust: f64,
+) {
+    let scene = Scene::new(2);
+    let config = PipelineConfig {
+        replan: false,
+        push_from,
+        ..config()
+    };
+    let pipeline = scene.swarm.pipeline(&scene.user, config);
+    let struck = Mutex::new(vec![]);
+    let tokens = scene.strike(&pipeline, &[(9, 0), (14, 1)], |peer| {
+        struck.lock().push(peer.clone());
+        scene.swarm.network.corrupt(peer, move |bytes| {
+            let Ok(Message::Done(Done {
+                session,
+                sequence,
+                result: Ok(mut output),
+            })) = message::decode(bytes)
+            else {
+                return;
+            };
+            forge(&mut output);
+            let result = Ok(output);
+            let done = Done {
+                session,
+                sequence,
+                result,
+            };
+            *bytes = message::encode(&Message::Done(done));
+        });
+    });
+    assert_eq!(tokens.unwrap(), scene.expected);
+    assert_eq!(scene.failures(cause), 2.0);
+    let struck = struck.lock();
+    for server in &scene.servers {
+        let expected = if struck.contains(&server.peer) {
+            trust
+        } else {
+            1.0
+        };
+        assert_eq!(scene.user.service.trust(&server.peer), expected);
+    }
 }
 
 #[test]

@@ -15,10 +15,10 @@ use sha2::{Digest as _, Sha256};
 use starling_engine::{config::Architecture, Error};
 use starling_shards::{
     auth::{Directory, Identity, Signed},
-    integrity::History,
+    integrity::{Claim, History},
     message::{
-        self, Attest, Done, Edit, Message, Next, Open, Opened, Part, Push, Refusal, Request,
-        Response, SessionId, Span, Work,
+        self, Done, Edit, Message, Next, Open, Opened, Output, Part, Push, Refusal, Request,
+        Response, SessionId, Signatures, Span, Work,
     },
     simulated_network::{Agent, Endpoint},
     transport::{Inbox, Peer, Respond, Transport},
@@ -162,13 +162,18 @@ impl Client {
         self.endpoint.send(&self.server, payload, TIMEOUT).unwrap();
     }
 
-    /// The answer to `work`.
+    /// The rows of the answer to `work`.
     fn done(&self, work: Work) -> Result<Vec<u8>, Refusal> {
+        self.output(work).map(|output| output.data)
+    }
+
+    /// The answer to `work`.
+    fn output(&self, work: Work) -> Result<Output, Refusal> {
         let (session, sequence) = (work.session, work.sequence);
         self.send(work);
         let done = self.answers.recv_timeout(TIMEOUT).unwrap();
         assert_eq!((done.session, done.sequence), (session, sequence));
-        done.result.map(|output| output.data)
+        done.result
     }
 }
 
@@ -592,20 +597,48 @@ fn a_claim_is_about_the_sequence_as_it_is_after_a_rollback() {
     let client = scene.client(100, true);
     let session = scene.opened(&client).session;
     assert!(client.done(work(session, 0, &[(0, 0, 5)])).is_ok());
-    assert!(client.done(work(session, 1, &[(0, 2, 1)])).is_ok());
-    let attest = Attest {
-        session,
-        sequence: 1,
-        part: 0,
-    };
-    let Response::Attested(signed) = client.ask(&Request::Attest(attest)) else {
-        panic!("the server signs for its answers")
-    };
+    let answer = client.output(work(session, 1, &[(0, 2, 1)])).unwrap();
     let mut history = History::default();
     history.push(&[0.5; 3 * WIDTH], WIDTH);
-    assert_eq!(signed.body.positions, 2);
-    assert_eq!(Some(signed.body.before), history.digest_at(2));
-    assert_eq!(signed.body.after, history.digest());
+    let Signatures { key, time, parts } = answer.signatures;
+    let claim = Claim {
+        model: MODEL,
+        layers: (1, 3),
+        wire: WireFormat::F32,
+        positions: 2,
+        rows: 1,
+        before: history.digest_at(2).unwrap(),
+        after: history.digest(),
+        output: Sha256::digest(&answer.data).into(),
+        time,
+    };
+    let signed = Signed {
+        account: scene.swarm.agents.owner(&key).unwrap(),
+        key,
+        body: claim,
+        signature: parts[0],
+    };
+    assert!(signed.is_genuine(&scene.swarm.agents.network(), &scene.server.peer, None));
+}
+
+#[test]
+fn an_answer_has_one_signature_for_each_part_however_many_rows() {
+    let scene = Scene::new(unhurried());
+    let client = scene.client(100, true);
+    let session = scene.opened(&client).session;
+    for (sequence, parts) in [
+        vec![(0, 0, 1)],
+        vec![(0, 1, 9)],
+        vec![(0, 10, 1), (1, 0, 3)],
+    ]
+    .iter()
+    .enumerate()
+    {
+        let answer = client
+            .output(work(session, sequence as u64, parts))
+            .unwrap();
+        assert_eq!(answer.signatures.parts.len(), parts.len());
+    }
 }
 
 #[test]
