@@ -3,7 +3,8 @@
 //!
 //! First come, first served would let Sybils fill a round in its first block. Instead every agent
 //! has a draw, and the lowest draws stay. Splitting a bond does not improve a draw. The draw
-//! follows from public data, so an agent knows it before it spends any work.
+//! follows from public data, so an agent knows it before it spends any work. The bond of an agent
+//! with a good record of answers [counts for more](crate::quality::strength).
 
 use codec::Encode;
 use sp_core::{H256, U256};

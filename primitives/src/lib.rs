@@ -16,6 +16,7 @@
 //! | [`selection`] | the best response by scores [(3)] |
 //! | [`choice`] | the best response by votes and scores, and answer keys |
 //! | [`rating`] | σ and rating over a window of rounds [3.3, (4), (5)] |
+//! | [`quality`] | the record of an agent's answers, and its worth in a draw [3.3] |
 //! | [`agreement`] | a ranker's agreement with the others, and its points |
 //! | [`rewards`] | splitting a pot [4.1.1] |
 //! | [`seats`] | the number of seats of validators, and the price of one |
@@ -46,6 +47,7 @@ pub mod deadline;
 pub mod draw;
 pub mod fixed;
 pub mod messages;
+pub mod quality;
 pub mod rating;
 pub mod rewards;
 pub mod round;

@@ -248,6 +248,14 @@ pub trait Ratings<AccountId> {
     /// Adds one round that [counts](Self::counts) to the window of `who`. Does nothing if
     /// `deviations.count` is zero.
     fn record(who: &AccountId, deviations: Deviations);
+
+    /// The record of the answers of `who`: the share of others' responses that they beat, with the
+    /// newest answers first.
+    fn quality(who: &AccountId) -> u64;
+
+    /// Adds an answer with this [standing](crate::quality::standing) in a round that
+    /// [counts](Self::counts).
+    fn answered(who: &AccountId, standing: u64);
 }
 
 /// Rewards of a round. Implemented by `pallet-rewards`.

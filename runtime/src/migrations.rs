@@ -35,6 +35,14 @@ pub type Migrations = (
         Ratings,
         <Runtime as frame_system::Config>::DbWeight,
     >,
+    // The records of answers begin empty: everybody is a newcomer.
+    VersionedMigration<
+        2,
+        3,
+        BytesStay<Ratings>,
+        Ratings,
+        <Runtime as frame_system::Config>::DbWeight,
+    >,
 );
 
 /// Version 1 fixes the bytes of the first release. Every variant of an enum gets the index of its

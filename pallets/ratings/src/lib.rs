@@ -31,7 +31,7 @@ pub mod pallet {
     use starling_primitives::traits::Consistent;
 
     /// The version of the storage. See `docs/upgrades.md`.
-    const STORAGE_VERSION: StorageVersion = StorageVersion::new(2);
+    const STORAGE_VERSION: StorageVersion = StorageVersion::new(3);
 
     #[pallet::pallet]
     #[pallet::storage_version(STORAGE_VERSION)]
@@ -53,6 +53,11 @@ pub mod pallet {
     #[pallet::storage]
     pub type Records<T: Config> =
         StorageMap<_, Blake2_128Concat, T::AccountId, Record<T::Window>, ValueQuery>;
+
+    /// The record of the answers of every agent that ever answered in a round that counted, 32
+    /// fractional bits. It survives the agent's registration, too.
+    #[pallet::storage]
+    pub type Qualities<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, u64>;
 
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]

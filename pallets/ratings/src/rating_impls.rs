@@ -6,13 +6,14 @@ use frame_support::traits::{defensive_prelude::*, Get};
 use sp_runtime::Saturating;
 use starling_primitives::{
     fixed::ONE,
+    quality,
     rating::{self, Deviations, Mean},
     rules::Rule,
     traits::{holds, Consistent, Ratings},
     Balance,
 };
 
-use crate::{Config, Event, Pallet, Record, Records};
+use crate::{Config, Event, Pallet, Qualities, Record, Records};
 
 impl<T: Config> Pallet<T> {
     fn rate(record: &Record<T::Window>) -> u64 {
@@ -69,6 +70,14 @@ impl<T: Config> Ratings<T::AccountId> for Pallet<T> {
             who: who.clone(),
             rating,
         });
+    }
+
+    fn quality(who: &T::AccountId) -> u64 {
+        Qualities::<T>::get(who).unwrap_or(quality::NEWCOMER)
+    }
+
+    fn answered(who: &T::AccountId, standing: u64) {
+        Qualities::<T>::insert(who, quality::after(Self::quality(who), standing));
     }
 }
 

@@ -5,13 +5,16 @@ use frame_support::ensure;
 use sp_runtime::DispatchError;
 use starling_primitives::fixed::ONE;
 
-use crate::{Config, Pallet, Records};
+use crate::{Config, Pallet, Qualities, Records};
 
 impl<T: Config> Pallet<T> {
-    /// A record holds only rounds that counted, only deviations within `[-1, 1]`, and no more
+    /// A record of answers is at most 1. A record holds only rounds that counted, only deviations within `[-1, 1]`, and no more
     /// rounds than there were.
     pub fn do_try_state() -> Result<(), DispatchError> {
         let one = u128::from(ONE);
+        for quality in Qualities::<T>::iter_values() {
+            ensure!(quality <= ONE, "a record of answers above one");
+        }
         for record in Records::<T>::iter_values() {
             ensure!(!record.window.is_empty(), "a record of nothing");
             let remembered = u64::try_from(record.window.len()).unwrap_or(u64::MAX);

@@ -6,8 +6,8 @@ use frame_support::{pallet_prelude::*, traits::fungible::hold::Mutate as _, weig
 use sp_core::U256;
 use starling_primitives::{
     assignment::Assignment,
-    draw, rewards, sealing,
-    traits::{AgentRegistry, Randomness, Tickets},
+    draw, quality, rewards, sealing,
+    traits::{AgentRegistry, Randomness, Ratings as _, Tickets},
     Balance, Position, RoundId, Salt, Score, Secret, H256,
 };
 
@@ -412,7 +412,8 @@ impl<T: Config> Pallet<T> {
             (Self::now() == next).then(T::Randomness::value)
         })?;
         let bond = T::Agents::bond_at(agent, round.requested_at);
-        Some(draw::draw(value, id, agent, bond))
+        let strength = quality::strength(bond, T::Ratings::quality(agent));
+        Some(draw::draw(value, id, agent, strength))
     }
 
     /// Number of stored rounds, including open ones.

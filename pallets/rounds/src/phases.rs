@@ -6,7 +6,7 @@ use frame_support::traits::Get;
 use starling_primitives::{
     assignment::{self, Assignment},
     commitment::assignment_seed,
-    fixed,
+    fixed, quality,
     rating::{self, Deviations},
     selection::Tally,
     traits::{Choice as _, ChoiceInput, Ranked, Ratings as _},
@@ -190,7 +190,10 @@ impl<T: Config> Pallet<T> {
         })
     }
 
-    /// Moves the ratings of one page of a round's rankers.
+    /// Moves the ratings of one page of a round's rankers, and the records of their answers.
+    ///
+    /// An answer is compared with the responses that its author ranked, without the author's scores:
+    /// they are drawn, and nobody improves its record by what it says of others.
     pub(crate) fn rate(id: RoundId, mut round: RoundOf<T>) {
         let mean = T::Ratings::mean();
         let mut tallies = BTreeMap::new();
@@ -220,6 +223,13 @@ impl<T: Config> Pallet<T> {
                 rating::deviate(&mut deviations, weight, *score, tally, mean);
             }
             T::Ratings::record(&entry.agent, deviations);
+            let others = scores.iter().filter_map(|(response, score)| {
+                let tally = tallies.get(response)?;
+                Some(tally.without(weight, *score))
+            });
+            if let Some(standing) = quality::standing(&entry.tally, others) {
+                T::Ratings::answered(&entry.agent, standing);
+            }
         }
         if round.rated < round.counts.valid {
             Self::reschedule(Self::rating_page(id, &round));

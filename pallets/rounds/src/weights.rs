@@ -68,7 +68,7 @@ impl WeightInfo for () {
         guess(60_000_000, 1_000, p, 80, 20)
     }
     fn commit(b: u32) -> Weight {
-        guess(80_000_000, 1_000, b, 14, 16)
+        guess(80_000_000, 1_000, b, 15, 16)
     }
     fn pass() -> Weight {
         guess(30_000_000, 0, 0, 6, 3)
@@ -90,7 +90,7 @@ impl WeightInfo for () {
         )
     }
     fn authorize_commit(b: u32) -> Weight {
-        guess(80_000_000, 1_000, b, 10, 0)
+        guess(80_000_000, 1_000, b, 11, 0)
     }
     fn authorize_pass() -> Weight {
         guess(75_000_000, 0, 0, 6, 0)
@@ -133,7 +133,7 @@ impl WeightInfo for () {
         Self::settle(n).saturating_add(guess(0, 140_000_000, n, reads, 1))
     }
     fn rate(p: u32) -> Weight {
-        guess(40_000_000, 20_000_000, p, times(p, 18), times(p, 1))
+        guess(40_000_000, 20_000_000, p, times(p, 19), times(p, 2))
     }
     fn purge(i: u32) -> Weight {
         guess(30_000_000, 5_000_000, i, times(i, 1), times(i, 1))

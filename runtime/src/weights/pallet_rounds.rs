@@ -82,8 +82,10 @@ impl<T: frame_system::Config> pallet_rounds::WeightInfo for WeightInfo<T> {
 			.saturating_add(Weight::from_parts(555, 0).saturating_mul(b.into()))
 			.saturating_add(T::DbWeight::get().reads(8_u64))
 			.saturating_add(T::DbWeight::get().writes(12_u64))
-			// Not measured yet: the growth of the bond.
-			.saturating_add(T::DbWeight::get().reads(1_u64))
+			// Not measured yet: the growth of the bond, and the record of answers (`Ratings::Qualities`,
+			// at most 56 bytes).
+			.saturating_add(T::DbWeight::get().reads(2_u64))
+			.saturating_add(Weight::from_parts(0, 2531))
     }
     /// Storage: `Rounds::Rounds` (r:1 w:0)
     /// Proof: `Rounds::Rounds` (`max_values`: None, `max_size`: Some(318), added: 2793, mode: `MaxEncodedLen`)
@@ -109,8 +111,10 @@ impl<T: frame_system::Config> pallet_rounds::WeightInfo for WeightInfo<T> {
 			// Standard error: 96
 			.saturating_add(Weight::from_parts(1_855, 0).saturating_mul(b.into()))
 			.saturating_add(T::DbWeight::get().reads(7_u64))
-			// Not measured yet: the growth of the bond.
-			.saturating_add(T::DbWeight::get().reads(1_u64))
+			// Not measured yet: the growth of the bond, and the record of answers (`Ratings::Qualities`,
+			// at most 56 bytes).
+			.saturating_add(T::DbWeight::get().reads(2_u64))
+			.saturating_add(Weight::from_parts(0, 2531))
     }
     /// Storage: `Rounds::Rounds` (r:1 w:1)
     /// Proof: `Rounds::Rounds` (`max_values`: None, `max_size`: Some(318), added: 2793, mode: `MaxEncodedLen`)
@@ -460,6 +464,10 @@ impl<T: frame_system::Config> pallet_rounds::WeightInfo for WeightInfo<T> {
 			.saturating_add(T::DbWeight::get().writes(4_u64))
 			.saturating_add(T::DbWeight::get().writes((1_u64).saturating_mul(p.into())))
 			.saturating_add(Weight::from_parts(0, 21826).saturating_mul(p.into()))
+			// Not measured yet: the records of answers (`Ratings::Qualities`, a read and a write for each
+			// agent), and comparisons with at most sixteen tallies in memory.
+			.saturating_add(T::DbWeight::get().reads_writes(p.into(), p.into()))
+			.saturating_add(Weight::from_parts(2_000_000, 2531).saturating_mul(p.into()))
     }
     /// Storage: `Rounds::EndedQueue` (r:1 w:1)
     /// Proof: `Rounds::EndedQueue` (`max_values`: Some(1), `max_size`: Some(16), added: 511, mode: `MaxEncodedLen`)

@@ -2,8 +2,8 @@
 //! The request, and the blocks that authors build.
 
 use anyhow::{bail, Result};
-use starling_primitives::draw;
-use starling_runtime::{Runtime, RuntimeCall, UncheckedExtrinsic};
+use starling_primitives::{draw, quality, traits::Ratings as _};
+use starling_runtime::{Ratings, Runtime, RuntimeCall, UncheckedExtrinsic};
 
 use super::{Plot, Sent, Swarm, BOND};
 use crate::chain::{Authoring, Block};
@@ -91,11 +91,14 @@ impl Swarm {
         let round = self.chain.read(pallet_rounds::NextRound::<Runtime>::get);
         let seats = self.config.max_responses.unwrap_or(u32::MAX) as usize;
         let (accounts, group) = (&self.accounts, &self.group);
+        let strength = |who| quality::strength(BOND, Ratings::quality(who));
+        let strengths: Vec<_> = self.chain.read(|| accounts.iter().map(strength).collect());
         self.chain.grind(queue, authoring, candidates, |value| {
             let mut draws: Vec<_> = accounts
                 .iter()
+                .zip(&strengths)
                 .enumerate()
-                .map(|(index, who)| (draw::draw(value, round, who, BOND), index))
+                .map(|(index, (who, strength))| (draw::draw(value, round, who, *strength), index))
                 .collect();
             draws.sort_unstable();
             let seated = draws.iter().take(seats);

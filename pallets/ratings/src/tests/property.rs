@@ -1,11 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 
 use proptest::prelude::*;
-use starling_primitives::{fixed::ONE, traits::Ratings as _};
+use starling_primitives::{
+    fixed::ONE,
+    quality::{MEMORY, NEWCOMER},
+    traits::Ratings as _,
+};
 
 use crate::mock::*;
 
 proptest! {
+    /// An oracle in floats.
+    #[test]
+    fn a_record_of_answers_is_what_floats_say(
+        standings in prop::collection::vec(0..=ONE, 0..60)
+    ) {
+        run(|| {
+            let share = 1.0 / MEMORY as f64;
+            let mut expected = 0.5;
+            assert_eq!(Ratings::quality(&1), NEWCOMER);
+            for standing in standings {
+                Ratings::answered(&1, standing);
+                expected += share * (standing as f64 / ONE as f64 - expected);
+                assert!((Ratings::quality(&1) as f64 / ONE as f64 - expected).abs() < 1e-6);
+            }
+            assert_eq!(Ratings::quality(&2), NEWCOMER, "records are not shared");
+        });
+    }
+
     /// An oracle in floats that keeps all rounds and computes the rating from the last ones.
     #[test]
     fn a_rating_is_what_floats_say_of_the_last_rounds(

@@ -5,7 +5,7 @@
 use frame_support::assert_err;
 use starling_primitives::{fixed::ONE, traits::Ratings as _};
 
-use crate::{mock::*, Record, Records};
+use crate::{mock::*, Qualities, Record, Records};
 
 #[test]
 fn a_broken_state_is_noticed() {
@@ -36,5 +36,8 @@ fn a_broken_state_is_noticed() {
             assert_err!(Ratings::do_try_state(), expected);
         }
         Records::<Test>::insert(1, sound);
+        Qualities::<Test>::insert(1, ONE + 1);
+        assert_err!(Ratings::do_try_state(), "a record of answers above one");
+        Qualities::<Test>::insert(1, ONE);
     });
 }

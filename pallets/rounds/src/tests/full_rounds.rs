@@ -3,7 +3,7 @@
 use crate::{mock::*, *};
 
 use frame_support::assert_ok;
-use starling_primitives::traits::AgentRegistry;
+use starling_primitives::{fixed::ONE, quality::NEWCOMER, traits::AgentRegistry};
 
 /// The agents by their draws, the lowest first.
 fn by_draw(id: u64) -> Vec<AccountId> {
@@ -135,6 +135,28 @@ fn the_draw_follows_from_the_randomness_after_the_request_s_block() {
         let draw = Rounds_::draw_of(id, &round(id), &1).unwrap();
         blocks(2);
         assert_eq!(Rounds_::draw_of(id, &round(id), &1), Some(draw));
+    });
+}
+
+#[test]
+fn a_record_of_answers_moves_the_draw_within_bounds() {
+    run(|| {
+        next_block();
+        let id = ask_with(FEE, 4, 4).unwrap();
+        next_block();
+        let three = sp_core::U256::from(3);
+        for who in AGENTS {
+            let with = |quality| {
+                pallet_ratings::Qualities::<Test>::insert(who, quality);
+                Rounds_::draw_of(id, &round(id), &who).unwrap()
+            };
+            let newcomer = Rounds_::draw_of(id, &round(id), &who).unwrap();
+            let [worst, best] = [0, ONE].map(with);
+            assert!(best < newcomer && newcomer < worst);
+            assert_eq!(with(NEWCOMER), newcomer);
+            // Three times as good, but for rounding.
+            assert!(worst <= best * three + three);
+        }
     });
 }
 

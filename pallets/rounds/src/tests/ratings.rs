@@ -2,7 +2,7 @@
 
 use crate::{mock::*, *};
 
-use starling_primitives::{fixed::ONE, traits::Ratings as _, Score};
+use starling_primitives::{fixed::ONE, quality::NEWCOMER, traits::Ratings as _, Score};
 
 fn plays(rounds: u32, judge: impl Fn(AccountId, AccountId) -> Score + Copy) {
     for _ in 0..rounds {
@@ -31,6 +31,38 @@ fn ratings_move_in_pages_after_the_end() {
             assert_eq!(pallet_ratings::Records::<Test>::get(who).rounds, 1);
         }
     });
+}
+
+#[test]
+fn answers_leave_a_record_by_what_others_say_of_them() {
+    run(|| {
+        let seen = |author: &AccountId| honest(0, *author).0;
+        let best = (1..=8).max_by_key(seen).unwrap();
+        let worst = (1..=8).min_by_key(seen).unwrap();
+        plays(3, honest);
+        assert!(Ratings::quality(&best) > NEWCOMER);
+        assert!(Ratings::quality(&worst) < NEWCOMER);
+        assert_eq!(Ratings::quality(&9), NEWCOMER, "has answered nothing");
+    });
+}
+
+#[test]
+fn what_an_agent_says_of_others_does_not_move_its_own_record() {
+    let record = |judge: fn(AccountId, AccountId) -> Score| {
+        let mut quality = None;
+        run(|| {
+            plays(1, judge);
+            quality = pallet_ratings::Qualities::<Test>::get(4);
+        });
+        quality
+    };
+    let fair = record(honest);
+    assert!(fair.is_some());
+    let unfair = record(|who, author| match who {
+        4 => Score(0),
+        _ => honest(who, author),
+    });
+    assert_eq!(unfair, fair);
 }
 
 #[test]
@@ -115,5 +147,6 @@ fn a_round_that_teaches_nothing_moves_no_rating() {
             pallet_ratings::Records::<Test>::get(1).window.is_empty(),
             "a round that failed was cheap"
         );
+        assert_eq!(pallet_ratings::Qualities::<Test>::iter().count(), 0);
     });
 }
