@@ -13,7 +13,10 @@ use sc_consensus_grandpa::{
     ThreeQuartersOfTheUnfinalizedChain, VotingRulesBuilder,
 };
 use sc_executor::{HeapAllocStrategy, WasmExecutor, DEFAULT_HEAP_ALLOC_STRATEGY};
-use sc_network::{service::traits::NetworkService, NetworkBackend, NotificationService};
+use sc_network::{
+    config::NetworkBackendType, service::traits::NetworkService, NetworkBackend,
+    NotificationService,
+};
 use sc_network_sync::SyncingService;
 use sc_rpc::SubscriptionTaskExecutor;
 use sc_service::{
@@ -43,7 +46,7 @@ use crate::{
     agent::{self, AgentOptions},
     client::{FullBackend, FullClient, FullPool, HostFunctions},
     endpoints::Endpoints,
-    rpc,
+    ports, rpc,
 };
 
 type FullSelectChain = sc_consensus::LongestChain<FullBackend, Block>;
@@ -315,6 +318,13 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
             metrics,
             gap_sync_body_policy: None,
         })?;
+    // The other backend begins to listen later, and says so itself.
+    if matches!(config.network.network_backend, NetworkBackendType::Litep2p) {
+        ports::ensure_listening(
+            &config.network.listen_addresses,
+            &network.listen_addresses(),
+        )?;
+    }
 
     let keystore = keystore_container.keystore();
     agent::insert_well_known_key(&config, &keystore)?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Bad input ends with one clear line and an exit code, and changes nothing.
 
-use std::{fs, net::TcpListener, path::Path};
+use std::{fs, net::TcpListener, path::Path, process::Command};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -38,6 +38,53 @@ async fn a_port_in_use_is_refused() -> Result<()> {
             .with_context(|| option.clone())?;
         assert!(line.contains(&port.to_string()), "{option}: {line}");
     }
+    Ok(())
+}
+
+/// The address is none of this machine's (RFC 5737), so it is free and cannot be bound: as if
+/// another program had taken it after the first check.
+#[tokio::test]
+async fn a_node_that_can_listen_nowhere_ends() -> Result<()> {
+    let address = "/ip4/203.0.113.1/tcp/30333";
+    let line = refusal(&[
+        "--dev",
+        "--tmp",
+        "--no-mdns",
+        "--no-telemetry",
+        "--rpc-port=0",
+        "--no-prometheus",
+        "--listen-addr",
+        address,
+    ])
+    .await?;
+    assert!(line.contains(address), "{line}");
+    Ok(())
+}
+
+#[test]
+fn scripts_colour_nothing_but_terminals() -> Result<()> {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts");
+    for entry in fs::read_dir(&scripts)? {
+        let path = entry?.path();
+        if !path.is_file() || path.ends_with("lib.sh") {
+            continue;
+        }
+        let text = fs::read_to_string(&path)?;
+        for escape in ["\\033", "\\e[", "\\x1b"] {
+            let name = path.display();
+            assert!(
+                !text.contains(escape),
+                "{name} colours by itself: use emphasis of lib.sh"
+            );
+        }
+    }
+    let said = Command::new("bash")
+        .args(["-c", ". \"$0/lib.sh\"; say done; (die wrong) || true"])
+        .arg(&scripts)
+        .env_remove("NO_COLOR")
+        .output()?;
+    assert_eq!(String::from_utf8(said.stdout)?, "==> done\n");
+    assert_eq!(String::from_utf8(said.stderr)?, "error: wrong\n");
     Ok(())
 }
 
