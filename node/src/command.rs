@@ -3,7 +3,7 @@
 
 use std::{error::Error as _, path::PathBuf};
 
-use sc_cli::SubstrateCli;
+use sc_cli::{SharedParams, SubstrateCli};
 use sc_network::config::NetworkBackendType;
 use sc_service::PartialComponents;
 use starling_chain_spec::Chain;
@@ -140,6 +140,14 @@ pub fn run() -> sc_cli::Result<()> {
             .create_runner(cmd)?
             .sync_run(|config| cmd.run::<Block>(&config)),
         None => {
+            let SharedParams { chain, dev, .. } = &cli.run.shared_params;
+            if cli.run.validator && chain.is_none() && !dev {
+                return Err(sc_cli::Error::Input(format!(
+                    "a validator names its chain: add --chain. Without it the chain is '{}', whose \
+                     keys everybody knows",
+                    Chain::Local.name()
+                )));
+            }
             // First, so that what the operator asks for comes after it.
             let log = &mut cli.run.shared_params.log;
             log.insert(0, endpoints::QUIET.into());

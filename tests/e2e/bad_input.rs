@@ -15,6 +15,13 @@ async fn an_unknown_chain_is_refused() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_validator_names_its_chain() -> Result<()> {
+    let line = refusal(&["--validator", "--tmp", "--no-mdns", "--no-telemetry"]).await?;
+    assert!(line.contains("--chain"), "{line}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_unreadable_spec_is_refused() -> Result<()> {
     let base = tempfile::tempdir()?;
     let spec = base.path().join("spec.json");
