@@ -2,7 +2,12 @@
 
 use crate::{mock::*, *};
 
-use starling_primitives::{fixed::ONE, quality::NEWCOMER, traits::Ratings as _, Score};
+use starling_primitives::{
+    fixed::ONE,
+    quality::{after, NEWCOMER},
+    traits::Ratings as _,
+    Score,
+};
 
 fn plays(rounds: u32, judge: impl Fn(AccountId, AccountId) -> Score + Copy) {
     for _ in 0..rounds {
@@ -48,21 +53,22 @@ fn answers_leave_a_record_by_what_others_say_of_them() {
 
 #[test]
 fn what_an_agent_says_of_others_does_not_move_its_own_record() {
+    // Everybody ranks all others.
+    MinRankings::set(7);
     let record = |judge: fn(AccountId, AccountId) -> Score| {
-        let mut quality = None;
         run(|| {
             plays(1, judge);
-            quality = pallet_ratings::Qualities::<Test>::get(4);
-        });
-        quality
+            Ratings::quality(&4)
+        })
     };
-    let fair = record(honest);
-    assert!(fair.is_some());
-    let unfair = record(|who, author| match who {
+    // Better than four of seven.
+    let fair = after(NEWCOMER, ONE * 8 / 14);
+    assert_eq!(record(honest), fair);
+    let unfair = |who, author| match who {
         4 => Score(0),
         _ => honest(who, author),
-    });
-    assert_eq!(unfair, fair);
+    };
+    assert_eq!(record(unfair), fair);
 }
 
 #[test]
