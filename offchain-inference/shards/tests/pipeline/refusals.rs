@@ -3,6 +3,7 @@
 
 use std::{
     sync::{
+        atomic::{AtomicBool, Ordering},
         mpsc::{channel, Receiver, Sender},
         Arc, Weak,
     },
@@ -639,6 +640,59 @@ fn an_answer_has_one_signature_for_each_part_however_many_rows() {
             .unwrap();
         assert_eq!(answer.signatures.parts.len(), parts.len());
     }
+}
+
+#[test]
+fn a_server_without_a_key_to_sign_with_ends_the_session() {
+    /// An agent whose key may be gone for a while.
+    struct Forgetful(Agent, AtomicBool);
+    impl Identity for Forgetful {
+        fn account(&self) -> Option<[u8; 32]> {
+            self.0.account()
+        }
+        fn key(&self) -> Option<[u8; 32]> {
+            self.0.key().filter(|_| self.1.load(Ordering::Relaxed))
+        }
+        fn sign(&self, message: &[u8]) -> Option<[u8; 64]> {
+            self.key().and_then(|_| self.0.sign(message))
+        }
+    }
+    let fixture = fixtures::model(Architecture::Llama, GgmlDType::Q8_0);
+    let swarm = Swarm::new(&fixture.path);
+    swarm.agents.insert(Agent::new(60).record());
+    let identity = Arc::new(Forgetful(Agent::new(60), AtomicBool::new(true)));
+    let endpoint = swarm.network.join("forgetful");
+    let service = starling_shards::Service::start(
+        endpoint.clone(),
+        swarm.agents.clone(),
+        identity.clone(),
+        unhurried(),
+        None,
+    )
+    .unwrap();
+    let server = Node {
+        service,
+        peer: endpoint.local(),
+    };
+    swarm.serve(&server, 1..LAYERS);
+    let scene = Scene {
+        swarm,
+        server,
+        _fixture: fixture,
+    };
+    let client = scene.client(100, true);
+    let session = scene.opened(&client).session;
+    assert!(client.done(work(session, 0, &[(0, 0, 1)])).is_ok());
+    identity.1.store(false, Ordering::Relaxed);
+    assert_eq!(
+        client.done(work(session, 1, &[(0, 1, 1)])),
+        Err(Refusal::Closing)
+    );
+    identity.1.store(true, Ordering::Relaxed);
+    assert_eq!(
+        client.done(work(session, 2, &[(0, 2, 1)])),
+        Err(Refusal::UnknownSession)
+    );
 }
 
 #[test]
