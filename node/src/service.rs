@@ -302,7 +302,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
     ));
 
     let slot_duration = sc_consensus_aura::standalone::slot_duration::<AuraId, _, _>(&*client)?;
-    let clock = Clock::new(slot_duration, config.prometheus_registry())?;
+    let clock = Clock::new(client.clone(), slot_duration, config.prometheus_registry())?;
     let (network, system_rpc_tx, tx_handler_controller, sync_service, _bitswap) =
         sc_service::build_network(BuildNetworkParams {
             config: &config,

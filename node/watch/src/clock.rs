@@ -7,14 +7,21 @@ use std::{
     error::Error,
     future::Future,
     pin::Pin,
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use sc_consensus_aura::{find_pre_digest, standalone::check_header_slot_and_seal};
+use sp_api::ProvideRuntimeApi;
+use sp_blockchain::HeaderBackend;
 use sp_consensus::block_validation::{
     BlockAnnounceValidator, DefaultBlockAnnounceValidator, Validation,
 };
-use sp_consensus_aura::{sr25519::AuthoritySignature, Slot, SlotDuration};
-use starling_runtime::{opaque::Block, Header};
+use sp_consensus_aura::{
+    sr25519::{AuthorityId, AuthorityPair, AuthoritySignature},
+    AuraApi, Slot, SlotDuration,
+};
+use starling_runtime::{opaque::Block, Hash, Header};
 use substrate_prometheus_endpoint::{register, Gauge, PrometheusError, Registry, F64};
 
 /// Number of announced blocks that are remembered.
@@ -85,8 +92,21 @@ fn median<'a>(ages: impl Iterator<Item = &'a i64>) -> Option<i64> {
     sorted.get(sorted.len() / 2).copied()
 }
 
+/// Whether the author of the header's slot has sealed it, however far ahead the slot is.
+fn is_sealed(header: &Header, authorities: &[AuthorityId]) -> bool {
+    let last = Slot::from(u64::MAX);
+    check_header_slot_and_seal::<Block, AuthorityPair>(last, header.clone(), authorities).is_ok()
+}
+
+/// The authorities that may have sealed a block; `None` if the block is known already.
+type Sealers = dyn Fn(Hash) -> Option<Vec<AuthorityId>> + Send;
+
 /// Accepts the same announcements as the default, and compares their slots with the clock.
+///
+/// Only headers of new blocks count that the slot's author has sealed. A node whose clock is behind
+/// imports no block of the others, so that the import cannot be what counts.
 pub struct Clock {
+    sealers: Box<Sealers>,
     slot_duration: SlotDuration,
     ages: Ages,
     wrong: bool,
@@ -99,10 +119,21 @@ impl Clock {
     /// # Errors
     ///
     /// The gauge is registered already.
-    pub fn new(
+    pub fn new<C>(
+        client: Arc<C>,
         slot_duration: SlotDuration,
         registry: Option<&Registry>,
-    ) -> Result<Self, PrometheusError> {
+    ) -> Result<Self, PrometheusError>
+    where
+        C: ProvideRuntimeApi<Block> + HeaderBackend<Block> + Send + Sync + 'static,
+        C::Api: AuraApi<Block, AuthorityId>,
+    {
+        let sealers = move |block: Hash| {
+            let is_known = client.header(block).ok()?.is_some();
+            let best = client.info().best_hash;
+            let authorities = || client.runtime_api().authorities(best).ok();
+            (!is_known).then(authorities).flatten()
+        };
         let gauge = |registry| {
             let gauge = Gauge::new(
                 "starling_announced_block_age_seconds",
@@ -112,6 +143,7 @@ impl Clock {
             register(gauge, registry)
         };
         Ok(Self {
+            sealers: Box::new(sealers),
             slot_duration,
             ages: Ages::default(),
             wrong: false,
@@ -120,10 +152,17 @@ impl Clock {
     }
 
     fn observe(&mut self, header: &Header) {
-        let Ok(slot) = sc_consensus_aura::find_pre_digest::<Block, AuthoritySignature>(header)
-        else {
+        let Ok(slot) = find_pre_digest::<Block, AuthoritySignature>(header) else {
             return;
         };
+        // Most announcements repeat the last one, and cost no check.
+        if self.ages.last == Some(slot) {
+            return;
+        }
+        let sealers = (self.sealers)(header.hash());
+        if !sealers.is_some_and(|authorities| is_sealed(header, &authorities)) {
+            return;
+        }
         let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH) else {
             return;
         };
@@ -177,6 +216,10 @@ impl BlockAnnounceValidator<Block> for Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use codec::Encode;
+    use sp_consensus_aura::AURA_ENGINE_ID;
+    use sp_core::{Pair, H256};
+    use sp_runtime::{Digest, DigestItem};
 
     /// `n` blocks, one a slot, each announced three times at ages around `age`.
     fn announce(ages: &mut Ages, first: u64, n: u64, age: i64) -> Option<Verdict> {
@@ -187,6 +230,58 @@ mod tests {
             }
         }
         ages.verdict()
+    }
+
+    #[test]
+    fn only_new_blocks_that_their_authors_sealed_count() {
+        let [alice, bob] =
+            ["//Alice", "//Bob"].map(|name| AuthorityPair::from_string(name, None).unwrap());
+        let unsealed = |slot: u64| Header {
+            parent_hash: H256::zero(),
+            number: 1,
+            state_root: H256::zero(),
+            extrinsics_root: H256::zero(),
+            digest: Digest {
+                logs: vec![DigestItem::PreRuntime(
+                    AURA_ENGINE_ID,
+                    Slot::from(slot).encode(),
+                )],
+            },
+        };
+        let sealed = |slot: u64, by: &AuthorityPair| {
+            let mut header = unsealed(slot);
+            let seal = by.sign(header.hash().as_ref()).encode();
+            header.digest.push(DigestItem::Seal(AURA_ENGINE_ID, seal));
+            header
+        };
+        // Even slots are Alice's, and the block of slot 4 is known.
+        let authorities = vec![alice.public(), bob.public()];
+        let known = sealed(4, &alice).hash();
+        let mut clock = Clock {
+            sealers: Box::new(move |block: Hash| (block != known).then(|| authorities.clone())),
+            slot_duration: SlotDuration::from_millis(1_000),
+            ages: Ages::default(),
+            wrong: false,
+            age: None,
+        };
+        for header in [
+            unsealed(6),
+            sealed(6, &bob),
+            sealed(5, &alice),
+            sealed(4, &alice),
+        ] {
+            clock.observe(&header);
+            assert_eq!(clock.ages.ages.len(), 0, "{header:?}");
+        }
+        // A slot far ahead counts: the clock may be behind.
+        for (header, counted) in [
+            (sealed(6, &alice), 1),
+            (sealed(6, &alice), 1),
+            (sealed(1 << 40, &alice), 2),
+        ] {
+            clock.observe(&header);
+            assert_eq!(clock.ages.ages.len(), counted, "{header:?}");
+        }
     }
 
     #[test]
