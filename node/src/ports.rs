@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Checks before the node starts that its addresses are free, and afterwards that it listens.
 //!
-//! Otherwise its parts would react differently: the RPC server takes another port, metrics are
-//! disabled, and the network goes without that address.
+//! Otherwise its parts would react differently: the RPC server ends the node, metrics are disabled,
+//! and the network goes without that address.
 
 use std::{
     io::ErrorKind,
