@@ -72,7 +72,7 @@ fn account(key: &Keypair) -> AccountId {
     AccountId::new(account_id(key).0)
 }
 
-/// An expert system that gives this answer to every prompt.
+/// Patterns that give this answer to every prompt.
 fn expert(answer: &str) -> String {
     format!("[[primary]]\n[[primary.patterns]]\npattern = '.'\nanswer = {answer:?}\n")
 }

@@ -36,7 +36,7 @@ pub struct ModelEntry {
     #[serde(default)]
     pub name: String,
     /// Layers of the model.
-    pub blocks: u16,
+    pub layers: u16,
     /// Bytes of one row on the wire.
     pub row_bytes: u32,
 }
@@ -46,10 +46,10 @@ pub struct ModelEntry {
 pub struct NodeEntry {
     /// Layers that fit into its memory.
     #[serde(default)]
-    pub blocks: Value,
+    pub layers: Value,
     /// Microseconds a layer.
     #[serde(default)]
-    pub block_us: Value,
+    pub layer_us: Value,
     /// Batch gain.
     #[serde(default)]
     pub batch: Value,
@@ -75,8 +75,8 @@ fn number(value: &Value) -> f64 {
 impl NodeEntry {
     fn facts(&self) -> NodeFacts {
         NodeFacts {
-            capacity: number(&self.blocks),
-            layer_us: number(&self.block_us),
+            capacity: number(&self.layers),
+            layer_us: number(&self.layer_us),
             batch: number(&self.batch),
             up_kbps: number(&self.up_kbps),
             down_kbps: number(&self.down_kbps),
@@ -107,7 +107,7 @@ impl Instance {
             "hop_us must be from 0 to 1,000,000"
         );
         let model = Model {
-            layers: self.model.blocks,
+            layers: self.model.layers,
             row_bytes: self.model.row_bytes,
             hop_ns: hop_ns as u32,
         };
