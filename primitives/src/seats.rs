@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! How many seats a chain gives to its validators, and what a seat costs.
+//! Number of a chain's seats for validators, and the price of a seat.
 //!
 //! Each seat has one vote, so whoever wants a third of the votes pays a third of the seats at the
 //! lowest bond that has one. A chain that fills all its seats sells them at the least bond. The rule
@@ -12,7 +12,7 @@ use crate::Balance;
 /// A smaller set bears no fault of GRANDPA. No set is made smaller than this to make seats dearer.
 pub const FEWEST: usize = 4;
 
-/// What the seats of a chain are worth together: the number of seats, each at the lowest bond.
+/// Worth of a chain's seats together: the number of seats, each at the lowest bond.
 fn worth(seats: usize, lowest: Balance) -> Balance {
     let seats = Balance::try_from(seats).unwrap_or(Balance::MAX);
     lowest.saturating_mul(seats)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What HTTP and MCP share: callers, models, and how a question is asked and waited for.
+//! The common part of HTTP and MCP: callers, models, and the way of a question.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -64,7 +64,7 @@ pub enum Fault {
     Metrics(#[from] prometheus::Error),
 }
 
-/// What a request asks.
+/// A request's question.
 pub struct Asking<'a> {
     /// The messages.
     pub messages: &'a [Message],

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the dashboard reads: the swarm, its rounds and its agents. All of it is public.
+//! Data of the dashboard: the swarm, its rounds and its agents. All of it is public.
 
 use std::{collections::BTreeSet, future::Future};
 
@@ -29,7 +29,7 @@ const LISTED: RoundId = 32;
 /// The most characters of a prompt or an answer in the list.
 const EXCERPT: usize = 200;
 
-/// What was read at the newest block, once for all who ask.
+/// Data of the newest block, read once for all callers.
 #[derive(Default)]
 pub struct Survey {
     rounds: Kept,

@@ -336,7 +336,7 @@ impl At {
         self.capabilities_api("outcome", id).await
     }
 
-    /// What known answers tell of an agent, by form.
+    /// An agent's record with known answers, by form.
     pub async fn capabilities(&self, who: &AccountId32) -> Result<Vec<CapabilityView>> {
         self.capabilities_api("capabilities", who).await
     }

@@ -51,7 +51,7 @@ impl frame_system::Config for Test {
 }
 
 parameter_types! {
-    /// Who was punished, for which session.
+    /// Punished accounts, with the session.
     pub static Punished: Vec<(u64, SessionIndex)> = vec![];
     pub const Negligible: Weight = Weight::zero();
 }

@@ -50,7 +50,7 @@ parameter_types! {
     /// The stored rounds. Without an end they are open.
     pub static Stored: BTreeMap<RoundId, (Concluded<AccountId>, bool)> = BTreeMap::new();
     pub static Payments: Vec<(AccountId, Balance)> = Vec::new();
-    /// What the treasury has.
+    /// Balance of the treasury.
     pub static Funds: Balance = 1_000_000;
     pub static Refuses: bool = false;
 }
@@ -287,7 +287,7 @@ pub fn conclude(id: RoundId, answers: Vec<Answered<AccountId>>) {
     });
 }
 
-/// What an examiner reveals.
+/// An examiner's revelation.
 #[derive(Clone)]
 pub struct Opening {
     pub index: u32,

@@ -17,7 +17,7 @@ fn note(votes: Ballot) -> Result<(), DispatchError> {
     Votes::note(RuntimeOrigin::none(), ROUND, votes)
 }
 
-/// What an author whose node has this justification puts into its block.
+/// The inherent of an author whose node has this justification.
 fn inherent(votes: Ballot) -> Option<Call<Test>> {
     let mut data = InherentData::new();
     let evidence = Evidence {

@@ -63,7 +63,7 @@ pub struct Named {
     pub seal: Option<Hash>,
 }
 
-/// What a member gives to open a value.
+/// A member's shares that open a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub enum Piece {
     /// Its share.

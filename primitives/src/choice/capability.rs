@@ -121,7 +121,7 @@ impl Mean {
     }
 }
 
-/// What one known answer tells of an agent.
+/// The lesson of one known answer about an agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Known {
     /// Whether its own answer was right.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What rankers say about a response.
+//! Evidence of rankers for a response.
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;

@@ -399,7 +399,7 @@ async fn answers_later(gateway: &Gateway, swarm: &Swarm) -> Result<()> {
     refused.assert_failed(400, "invalid_value", false)
 }
 
-/// What the dashboard reads, and the dashboard itself.
+/// The dashboard and its data.
 async fn shows_itself(gateway: &Gateway) -> Result<()> {
     let state = gateway.get("/v1/swarm").await?.ok()?;
     assert_eq!(state["currency"]["symbol"], "STAR", "{state}");

@@ -17,7 +17,7 @@ use starling_console::variable;
 
 /// The peer id of node key 00…01: the first node, which the others look for.
 const FIRST_PEER: &str = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
-/// How much of a log is shown where a node has ended.
+/// Bytes of a log that are shown after a node has ended.
 const LAST_WORDS: u64 = 2_000;
 
 /// The program.
