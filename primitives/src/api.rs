@@ -167,7 +167,7 @@ pub struct OutcomeView {
     pub share_of_weight: u64,
 }
 
-/// What known answers of one form tell of an agent, as of now. Sums and weights have 32 fractional
+/// An agent's record with known answers of one form, as of now. Sums and weights have 32 fractional
 /// bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct CapabilityView {
@@ -309,7 +309,7 @@ sp_api::decl_runtime_apis! {
     pub trait CapabilitiesApi<AccountId> where AccountId: Codec {
         /// The question of a stored round. `None` if it was asked through `Rounds.request`.
         fn question(round: RoundId) -> Option<QuestionView>;
-        /// What stands behind the best response of a stored round. `None` if no answers were
+        /// The outcome of a stored round. `None` if no answers were
         /// counted: they are in free form, the chain chooses as the paper does, the round was asked
         /// through `Rounds.request`, or it has no eligible response.
         fn outcome(round: RoundId) -> Option<OutcomeView>;

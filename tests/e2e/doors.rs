@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Who may call unsafe methods of a node: the operator's programs, and no page of a stranger that a
+//! Access to unsafe methods of a node: the operator's programs, and no page of a stranger that a
 //! browser on the operator's machine shows.
 
 use std::time::Instant;

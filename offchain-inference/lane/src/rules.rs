@@ -22,7 +22,7 @@ impl Rules {
     }
 }
 
-/// What follows for a set if a member has sealed twice.
+/// Consequence for a set of a member's second seal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doubles {
     /// Two full sets are a tie, and there is no set: amendment A3 of the design. No lane has this

@@ -342,7 +342,7 @@ pub mod pallet {
             who: T::AccountId,
             /// The session of the votes.
             session: SessionIndex,
-            /// What it is charged now. Parts that rounds have a claim on are taken later.
+            /// The amount that is charged now. Parts that rounds have a claim on are taken later.
             amount: Balance,
         },
     }

@@ -162,7 +162,7 @@ pub fn sealed(n: u8, mut header: HeaderFor<Test>) -> HeaderFor<Test> {
     header
 }
 
-/// What says that the `n`th author has made these two blocks in [`SLOT`].
+/// The proof that the `n`th author has made these two blocks in [`SLOT`].
 pub fn report(n: u8, first: HeaderFor<Test>, second: HeaderFor<Test>) -> ProofOf<Test> {
     EquivocationProof {
         offender: id(n),

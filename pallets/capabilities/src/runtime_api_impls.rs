@@ -34,7 +34,7 @@ impl<T: Config> Pallet<T> {
         })
     }
 
-    /// What is known of an agent as of now. The weights are those of the present choice, or of the
+    /// The record of an agent as of now. The weights are those of the present choice, or of the
     /// default one by votes where the chain chooses as the paper does.
     pub fn capabilities(who: &T::AccountId) -> Vec<CapabilityView> {
         let votes = match Chosen::<T>::get() {

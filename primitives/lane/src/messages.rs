@@ -119,8 +119,8 @@ pub enum Message {
 }
 
 impl Message {
-    /// What the member says only once in a slot; `None` for messages that it may repeat with other
-    /// contents. Votes are one a request, whatever the phase in their slot.
+    /// The topic of which the member speaks once in a slot; `None` for messages that it may repeat
+    /// with other contents. Votes are one a request, whatever the phase in their slot.
     fn topic(&self) -> Option<(u8, u8)> {
         match self {
             Self::Seal(_) | Self::Pass => Some((0, 0)),

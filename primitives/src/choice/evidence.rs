@@ -48,8 +48,8 @@ impl Odds {
     }
 }
 
-/// What the rankers say about one response, by their weights from known answers. It grows with each
-/// disclosure, in any order.
+/// Evidence of the rankers for one response, by their weights from known answers. It grows with
+/// each disclosure, in any order.
 #[derive(
     Clone,
     Copy,

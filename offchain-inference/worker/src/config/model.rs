@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! How a model is named, and how it generates.
+//! Names of models, and options of generation.
 
 use std::path::{Path, PathBuf};
 

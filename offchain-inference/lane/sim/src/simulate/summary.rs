@@ -17,7 +17,7 @@ pub struct Example {
     pub case: Case,
     /// The invariant.
     pub invariant: Invariant,
-    /// How it broke, and the liars.
+    /// The broken invariant, and the liars.
     pub text: String,
 }
 
