@@ -132,7 +132,7 @@ pub(crate) struct ExploreArgs {
     /// The member whose share in the liar's second seal is bad.
     #[arg(long, value_name = "MEMBER", value_parser = clap::value_parser!(u8).range(0..=3))]
     bad_share: Option<u8>,
-    /// The most states to explore.
+    /// Maximum number of states to explore.
     #[arg(long, value_name = "STATES", default_value_t = 1_000_000)]
     most: usize,
     #[command(flatten)]
