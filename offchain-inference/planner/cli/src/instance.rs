@@ -35,7 +35,8 @@ pub struct ModelEntry {
     /// Its name.
     #[serde(default)]
     pub name: String,
-    /// Layers of the model.
+    /// Layers of the model. Files say `blocks`, the word of the papers, and others write them.
+    #[serde(rename = "blocks")]
     pub layers: u16,
     /// Bytes of one row on the wire.
     pub row_bytes: u32,
@@ -45,10 +46,10 @@ pub struct ModelEntry {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NodeEntry {
     /// Layers that fit into its memory.
-    #[serde(default)]
+    #[serde(default, rename = "blocks")]
     pub layers: Value,
     /// Microseconds a layer.
-    #[serde(default)]
+    #[serde(default, rename = "block_us")]
     pub layer_us: Value,
     /// Batch gain.
     #[serde(default)]
