@@ -4,7 +4,6 @@
 use std::{
     collections::HashMap,
     fmt::{Display, Formatter},
-    fs,
     time::Instant,
 };
 
@@ -12,7 +11,7 @@ use anyhow::{Context, Result};
 use starling_client::Chain;
 use starling_primitives::H256;
 
-use crate::timestamp;
+use crate::{process::Memory, timestamp};
 
 /// A finalised block, as the node saw it.
 struct Finalized {
@@ -52,7 +51,7 @@ pub async fn measure(url: &str, count: u32, processes: &[u32]) -> Result<Measure
         lags_in_blocks: counted().map(|block| block.lag_blocks).collect(),
         memory: processes
             .iter()
-            .map(|pid| peak_memory(*pid))
+            .map(|pid| Memory::Peak.of(*pid))
             .collect::<Result<_>>()?,
     })
 }
@@ -98,21 +97,6 @@ fn intervals(stamps: &[u64]) -> Vec<u64> {
     pairs.map(|(from, to)| to.saturating_sub(*from)).collect()
 }
 
-/// The peak of the resident memory of a process, in bytes.
-fn peak_memory(pid: u32) -> Result<u64> {
-    let path = format!("/proc/{pid}/status");
-    let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    parse_peak(&status).with_context(|| format!("{path} has no VmHWM"))
-}
-
-fn parse_peak(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    kibibytes.checked_mul(1024)
-}
-
 /// The median and the maximum.
 fn summary(values: &[u64]) -> Option<(u64, u64)> {
     let mut sorted = values.to_vec();
@@ -152,13 +136,6 @@ mod tests {
     fn block_times_lie_between_the_stamps_of_neighbours() {
         assert_eq!(intervals(&[1_000, 2_000, 3_005]), [1_000, 1_005]);
         assert!(intervals(&[1_000]).is_empty());
-    }
-
-    #[test]
-    fn the_peak_of_memory_is_read_in_bytes() {
-        let status = "VmPeak:\t  9 kB\nVmHWM:\t    158720 kB\nVmRSS:\t  7 kB\n";
-        assert_eq!(parse_peak(status), Some(155 << 20));
-        assert_eq!(parse_peak("VmRSS:\t  7 kB\n"), None);
     }
 
     #[test]

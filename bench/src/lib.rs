@@ -7,6 +7,8 @@ use starling_console::variable;
 
 pub mod block_times;
 pub mod latency;
+mod process;
+pub mod soak;
 
 /// The address of the node: the given one, `STARLING_URL`, or a node on this machine.
 pub fn url(given: Option<String>) -> String {

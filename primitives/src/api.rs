@@ -285,6 +285,8 @@ sp_api::decl_runtime_apis! {
         fn owed(agent: AccountId) -> Vec<v1::Owed<AccountId>>;
         /// The agent that an inference key serves.
         fn agent_of(key: InferenceKey) -> Option<AccountId>;
+        /// The account of an inference key, in force or not.
+        fn owner_of(key: InferenceKey) -> Option<AccountId>;
         /// An agent's record on chain.
         fn agent(who: AccountId) -> Option<AgentView>;
         /// The price of a ticket of a round with this fee.

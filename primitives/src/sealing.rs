@@ -37,9 +37,12 @@ const HEADER: u32 = 5;
 /// bytes.
 pub const OVERHEAD: u32 = TAG.saturating_add(HEADER);
 
-/// Length of the shortest padded text with its header, in bytes. Each longer one is twice as long
-/// as the one before it.
+/// Maximum length of a response to a request for few tokens, in bytes.
 pub const SHORTEST: u32 = 64;
+
+/// Length of a padded text with its header, in bytes, if the text has at most 512 bytes: as many as
+/// 64 tokens may have. Any longer text has the length of the longest one of its round.
+pub const COMMON: u32 = HEADER.saturating_add(512);
 
 /// Maximum length of a response for each token that the requester asks for, in bytes. A token of
 /// natural language has four or five; with rare characters a token is one byte, and a response of
@@ -169,7 +172,7 @@ impl<AccountId: Encode> Slot<'_, AccountId> {
 }
 
 /// Maximum length of a response of `max_tokens` tokens, in bytes, on a chain where it has at most
-/// `most`. Short answers are not cut: the shortest padded text costs no more.
+/// `most`. Short answers are not cut: padded they cost no more.
 pub fn max_bytes(max_tokens: u32, most: u32) -> u32 {
     max_tokens
         .saturating_mul(BYTES_PER_TOKEN)
@@ -177,15 +180,17 @@ pub fn max_bytes(max_tokens: u32, most: u32) -> u32 {
         .min(most)
 }
 
-/// Length to which a text of `len` bytes is padded, with its header: the next of 64, 128, 256 and
-/// so on, or that of the longest text of the round if that is shorter.
+/// Length to which a text of `len` bytes is padded, with its header: [`COMMON`], or that of the
+/// longest text of the round for a longer one. A ciphertext tells at most one bit about the length
+/// of its text, and none in a round of short answers.
 pub fn padded_len(len: u32, max_bytes: u32) -> u32 {
     let needed = len.saturating_add(HEADER);
-    let bucket = needed
-        .checked_next_power_of_two()
-        .unwrap_or(u32::MAX)
-        .max(SHORTEST);
-    bucket.min(max_bytes.saturating_add(HEADER)).max(needed)
+    let longest = max_bytes.saturating_add(HEADER);
+    let length = match needed <= COMMON {
+        true => longest.min(COMMON),
+        false => longest,
+    };
+    length.max(needed)
 }
 
 /// `PADDED ‖ length ‖ text ‖ zeros`.

@@ -51,13 +51,14 @@ proptest! {
     }
 
     #[test]
-    fn the_length_of_a_ciphertext_tells_the_power_of_two_and_no_more(
-        key: Secret, response in "[a-z]{1,300}", other in "[a-z]{1,300}", max in 300..5_000u32
+    fn the_length_of_a_ciphertext_tells_one_bit_and_no_more(
+        key: Secret, response in "[a-z]{1,900}", other in "[a-z]{1,900}", max in 900..5_000u32
     ) {
-        let bucket = |text: &str| (text.len() + 5).next_power_of_two().max(64).min(max as usize + 5);
+        let is_long = |text: &str| text.len() > 512;
         let seal = |text: &str| slot(1, &2).seal(&key, text, max, Format::Padded).unwrap();
-        prop_assert_eq!(seal(&response).len(), bucket(&response) + TAG as usize);
-        let alike = bucket(&response) == bucket(&other);
+        let expected = if is_long(&response) { max as usize + 5 } else { 517 };
+        prop_assert_eq!(seal(&response).len(), expected + TAG as usize);
+        let alike = is_long(&response) == is_long(&other);
         prop_assert_eq!(seal(&response).len() == seal(&other).len(), alike);
     }
 
@@ -160,13 +161,37 @@ fn the_length_of_a_response_is_bounded_by_its_tokens() {
 
 #[test]
 fn short_answers_have_one_length() {
-    let seal = |text| {
+    let seal = |text, max| {
         slot(1, &2)
-            .seal(&[1; 32], text, 512, Format::Padded)
+            .seal(&[1; 32], text, max, Format::Padded)
             .unwrap()
     };
-    assert_eq!(seal("yes").len(), 64 + TAG as usize);
-    assert_eq!(seal("yes").len(), seal("no").len());
+    assert_eq!(seal("yes", 4_096).len(), 517 + TAG as usize);
+    assert_eq!(seal("yes", 4_096).len(), seal("no", 4_096).len());
+    // In a round of short answers the longest one looks like the shortest.
+    let longest = "a".repeat(512);
+    assert_eq!(seal(&longest, 512).len(), seal("no", 512).len());
+}
+
+/// The entropy of a number that falls into parts of these sizes with equal chances, in bits.
+fn entropy(parts: impl IntoIterator<Item = usize>) -> f64 {
+    let parts: Vec<_> = parts.into_iter().map(|part| part as f64).collect();
+    let all: f64 = parts.iter().sum();
+    let bits = |part: &f64| -part / all * (part / all).log2();
+    parts.iter().map(bits).sum()
+}
+
+#[test]
+fn a_ciphertext_tells_less_than_an_eighth_of_the_length_of_its_text() {
+    for max in 2..=4_096u32 {
+        let mut parts = std::collections::BTreeMap::<u32, usize>::new();
+        for len in 1..=max {
+            *parts.entry(padded_len(len, max)).or_default() += 1;
+        }
+        let of_length = f64::from(max).log2();
+        let told = entropy(parts.into_values());
+        assert!(told < of_length / 8.0, "{max}: {told} of {of_length} bits");
+    }
 }
 
 /// Seals bytes as they are, and opens them.

@@ -209,6 +209,10 @@ impl_runtime_apis! {
             Agents::agent_of(&key)
         }
 
+        fn owner_of(key: InferenceKey) -> Option<AccountId> {
+            Agents::owner_of(&key)
+        }
+
         fn agent(who: AccountId) -> Option<AgentView> {
             Rounds::agent_view(&who)
         }

@@ -109,11 +109,15 @@ impl Node {
         self.signal("-CONT").await
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> Result<u32> {
+        self.process.id().context("the node has ended already")
+    }
+
     async fn signal(&self, signal: &str) -> Result<()> {
-        let pid = self.process.id().context("the node has ended already")?;
         let status = Command::new("kill")
             .arg(signal)
-            .arg(pid.to_string())
+            .arg(self.id()?.to_string())
             .status()
             .await?;
         ensure!(status.success(), "cannot signal the node");

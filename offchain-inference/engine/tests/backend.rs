@@ -115,6 +115,26 @@ fn generation_ends_at_stop_strings_and_limits() {
 }
 
 #[test]
+fn an_answer_that_is_cut_within_a_character_ends_before_it() {
+    let backend = backend(SMOLLM2);
+    let prompt = chat(&backend, "Write only this emoji: 🦜");
+    let mut cut = 0;
+    for max_tokens in 1..=12 {
+        let options = GenerateOptions {
+            sampling: Sampling::greedy(),
+            ..options(max_tokens)
+        };
+        let done = generate(&backend, &prompt, &options).unwrap();
+        if done.finish == Finish::MaxTokens {
+            assert!(!done.text.contains('\u{fffd}'), "{:?}", done.text);
+            let whole = backend.tokenizer().decode(&done.tokens);
+            cut += u32::from(whole.contains('\u{fffd}'));
+        }
+    }
+    assert!(cut > 0, "no length ends within a character");
+}
+
+#[test]
 fn a_second_request_with_the_same_beginning_reuses_it() {
     let backend = backend(SMOLLM2);
     let greedy = GenerateOptions {

@@ -41,6 +41,10 @@ pub trait Directory: Send + Sync + 'static {
     /// The agent of an account.
     fn agent(&self, account: &Account) -> Option<AgentRecord>;
 
+    /// The account of an inference key, in force or not. The account need not be an agent's any
+    /// more.
+    fn owner(&self, key: &Key) -> Option<Account>;
+
     /// Hash of the genesis block.
     fn network(&self) -> [u8; 32];
 

@@ -406,20 +406,28 @@ impl Identity for Agent {
     }
 }
 
-/// A table of agents, with the system's clock.
+/// A table of agents and of the owners of all their keys, with the system's clock.
 #[derive(Debug, Default)]
-pub struct Agents(Mutex<HashMap<Account, AgentRecord>>);
+pub struct Agents {
+    records: Mutex<HashMap<Account, AgentRecord>>,
+    owners: Mutex<HashMap<Key, Account>>,
+}
 
 impl Agents {
     /// Adds or changes an agent.
     pub fn insert(&self, record: AgentRecord) {
-        self.0.lock().insert(record.account, record);
+        self.owners.lock().insert(record.key, record.account);
+        self.records.lock().insert(record.account, record);
     }
 }
 
 impl Directory for Agents {
     fn agent(&self, account: &Account) -> Option<AgentRecord> {
-        self.0.lock().get(account).cloned()
+        self.records.lock().get(account).cloned()
+    }
+
+    fn owner(&self, key: &Key) -> Option<Account> {
+        self.owners.lock().get(key).copied()
     }
 
     fn network(&self) -> [u8; 32] {

@@ -92,6 +92,7 @@ mod tests {
         Standing {
             key: key.into(),
             agent: agent.map(|id| (account(id), view)),
+            opens: true,
         }
     }
 

@@ -45,6 +45,8 @@ pub struct Standing {
     pub key: InferenceKey,
     /// The agent that it serves, if any.
     pub agent: Option<(AccountId, AgentView)>,
+    /// Whether the node can sign with it.
+    pub opens: bool,
 }
 
 /// The worker's questions to the chain. Blocking.
@@ -187,6 +189,13 @@ fn text(error: impl ToString) -> String {
     error.to_string()
 }
 
+/// Whether a keystore signs with a key. One that was stored under another password than the node's
+/// is there and does not open.
+fn opens(keystore: &KeystorePtr, key: &InferenceKey) -> bool {
+    let signed = keystore.sr25519_sign(INFERENCE, key.as_ref(), b"starling/opens");
+    matches!(signed, Ok(Some(_)))
+}
+
 impl<Block, C, Storage> Chain for Client<Block, C, Storage>
 where
     Block: BlockT<Hash = H256>,
@@ -230,7 +239,8 @@ where
                 },
                 None => None,
             };
-            Ok(Standing { key, agent })
+            let opens = opens(&self.keystore, &key);
+            Ok(Standing { key, agent, opens })
         });
         standings.collect()
     }
@@ -259,5 +269,27 @@ where
 
     fn genesis(&self) -> H256 {
         self.client.info().genesis_hash
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sc_keystore::LocalKeystore;
+    use sp_core::{sr25519, Pair};
+
+    #[test]
+    fn a_key_that_was_stored_under_another_password_is_there_and_does_not_open() {
+        const URI: &str = "//Ferdie";
+        let folder = tempfile::tempdir().unwrap();
+        let public = sr25519::Pair::from_string(URI, None).unwrap().public();
+        for (password, expected) in [(None, true), (Some("secret"), false)] {
+            let password = password.map(|password: &str| password.to_owned().into());
+            let keystore = LocalKeystore::open(folder.path(), password).unwrap();
+            let keystore: KeystorePtr = Arc::new(keystore);
+            keystore.insert(INFERENCE, URI, public.as_ref()).unwrap();
+            assert_eq!(keystore.sr25519_public_keys(INFERENCE), [public]);
+            assert_eq!(opens(&keystore, &public.into()), expected);
+        }
     }
 }

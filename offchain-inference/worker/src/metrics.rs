@@ -76,6 +76,12 @@ impl Phase {
     }
 }
 
+/// The messages that an agent can miss.
+pub const MISSED: [&str; 3] = ["commit", "reveal", "disclose"];
+
+/// The outcomes of a round for an agent that took part.
+pub const OUTCOMES: [&str; 3] = ["won", "lost", "failed"];
+
 impl Metrics {
     /// Metrics, registered with `registry` if there is one.
     pub fn new(registry: Option<&Registry>) -> Result<Self, PrometheusError> {
@@ -91,7 +97,7 @@ impl Metrics {
             CounterVec::new(Opts::new(format!("starling_agent_{name}"), help), labels)
         };
         let gauge = |name: &str, help: &str| Gauge::new(format!("starling_agent_{name}"), help);
-        Ok(Self {
+        let metrics = Self {
             jobs: counters("jobs_total", "Jobs of the agent", &["kind", "outcome"])?,
             waiting: gauge("jobs_waiting", "Jobs in the queue")?,
             running: gauge("jobs_running", "Jobs being computed")?,
@@ -122,7 +128,15 @@ impl Metrics {
                 ),
                 &["model"],
             )?,
-        })
+        };
+        // A series that begins at its first event shows no increase, and raises no alarm.
+        for phase in MISSED {
+            metrics.missed.with_label_values(&[phase]).inc_by(0);
+        }
+        for outcome in OUTCOMES {
+            metrics.rounds.with_label_values(&[outcome]).inc_by(0);
+        }
+        Ok(metrics)
     }
 
     fn register(self, registry: &Registry) -> Result<(), PrometheusError> {
@@ -179,6 +193,22 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_raises_an_alarm_is_there_at_zero_before_it_happens() {
+        let registry = Registry::new();
+        let _metrics = Metrics::new(Some(&registry)).unwrap();
+        let families = registry.gather();
+        for (name, values) in [("missed_phases_total", MISSED), ("rounds_total", OUTCOMES)] {
+            let name = format!("starling_agent_{name}");
+            let found = families.iter().find(|family| family.get_name() == name);
+            let series = found.unwrap().get_metric();
+            let at_zero = series
+                .iter()
+                .filter(|one| one.get_counter().get_value() == 0.0);
+            assert_eq!(at_zero.count(), values.len(), "{name}");
+        }
+    }
 
     #[test]
     fn every_metric_of_the_dashboard_exists() {

@@ -427,7 +427,7 @@ impl Worker {
 
     /// Logs once for each key that it is ignored.
     fn tell_foreign(&mut self, standing: Standing) {
-        let Standing { key, agent } = standing;
+        let Standing { key, agent, .. } = standing;
         let Some((agent, _)) = agent else { return };
         if self.foreign.insert(key.clone()) {
             log::warn!(
@@ -501,6 +501,11 @@ fn message(sent: Sent) -> &'static str {
 /// Fails if an agent cannot work.
 fn able(standing: &Standing) -> Result<(), String> {
     match &standing.agent {
+        Some(_) if !standing.opens => Err(
+            "the key in the keystore does not open with this node's password; insert it with \
+             `starling-node key insert` and the same password"
+                .into(),
+        ),
         None => Err("it serves no agent on this chain; register one with it".into()),
         Some((agent, view)) if !view.active => Err(format!(
             "its agent {} is not active: it is chilled, or its bond is too small",

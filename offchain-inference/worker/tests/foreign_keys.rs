@@ -96,6 +96,7 @@ impl Chain for Both {
             Standing {
                 key: key.into(),
                 agent: Some((agent, view)),
+                opens: true,
             }
         };
         Ok(vec![standing(2, mallory()), standing(1, own())])

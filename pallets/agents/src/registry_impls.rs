@@ -19,6 +19,11 @@ use crate::{
 };
 
 impl<T: Config> Pallet<T> {
+    /// The account of an inference key, in force or not. It need not be registered any more.
+    pub fn owner_of(key: &InferenceKey) -> Option<T::AccountId> {
+        KeyOwner::<T>::get(key)
+    }
+
     fn ensure_can_reserve(agent: &Agent, amount: Balance) -> DispatchResult {
         ensure!(agent.activation.is_some(), Error::<T>::NotActive);
         ensure!(amount <= agent.free(), Error::<T>::BondNotFree);

@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::{ensure, Result};
 use serde::Serialize;
 use sp_runtime::Perbill;
+use starling_primitives::sealing::BYTES_PER_TOKEN;
 use starling_runtime::{parameters::Preset, Runtime};
 
 use crate::{
@@ -132,6 +133,8 @@ fn measure(size: usize, options: &Options) -> Result<Row> {
     let agents = vec![Spec::honest(Ability::default()); size];
     let mut swarm = Swarm::new(Config {
         response_bytes: options.response_bytes,
+        // What the request allows is what a padded response takes.
+        max_tokens: u32::try_from(options.response_bytes)?.div_ceil(BYTES_PER_TOKEN),
         fill: Perbill::from_float(options.fill),
         prove: true,
         ..Config::new(parameters, agents, options.seed)

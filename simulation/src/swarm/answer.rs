@@ -5,7 +5,12 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use rand::{seq::IndexedRandom, Rng};
-use starling_primitives::{messages::Message, sealing::Format, traits::Randomness as _, RoundId};
+use starling_primitives::{
+    messages::Message,
+    sealing::{max_bytes, Format},
+    traits::Randomness as _,
+    RoundId,
+};
 use starling_runtime::{configs::MAX_RESPONSE, Beacon, Runtime, UncheckedExtrinsic};
 
 use super::{any_owes, message, open, Draft, Swarm};
@@ -33,9 +38,12 @@ impl Swarm {
                     Answer::Copy => copycats.push(index),
                     Answer::Quality(quality) => {
                         let text = self.text(index, quality);
+                        // Agents that exceed what was asked for seal it, too.
+                        let own = text.len().try_into().unwrap_or(MAX_RESPONSE);
+                        let most = max_bytes(self.config.max_tokens, MAX_RESPONSE).max(own);
                         draft.sealed = self
                             .slot(id, index)
-                            .seal(&draft.key, &text, MAX_RESPONSE, Format::Padded)
+                            .seal(&draft.key, &text, most, Format::Padded)
                             .context("a response is sealed")?;
                     },
                 }

@@ -20,7 +20,7 @@ const FEE: Balance = UNIT;
 const LATEST: u64 = 8_000;
 
 /// The value of an environment variable, or a default.
-fn variable<T: FromStr>(name: &str, default: T) -> Result<T> {
+pub(super) fn variable<T: FromStr>(name: &str, default: T) -> Result<T> {
     match env::var(name) {
         Ok(value) => value
             .parse()

@@ -15,6 +15,7 @@ mod models;
 mod oracle;
 mod shards;
 mod silent;
+mod soak;
 mod split;
 mod twenty;
 mod twins;

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-//! An agent that says nothing, beside four honest ones.
+//! An agent that says nothing, or writes garbage, beside four honest ones.
 
-use anyhow::Result;
+use anyhow::{ensure, Context, Result};
 use starling_primitives::round::Phase;
 use starling_runtime::UNIT;
-use starling_tests::{chain::account_id, rounds::agent};
+use starling_tests::{
+    chain::{account_id, call, send},
+    rounds::agent,
+};
+use subxt::dynamic::Value;
 use subxt_signer::sr25519::dev::ferdie;
 
-use super::{capture::register, complete, expert, Swarm};
+use super::{address, capture::register, complete, expert, models::two_models, Swarm, Validator};
 
 #[tokio::test]
 async fn only_the_first_round_waits_for_an_agent_that_says_nothing() -> Result<()> {
@@ -41,5 +45,84 @@ async fn only_the_first_round_waits_for_an_agent_that_says_nothing() -> Result<(
     };
     assert!(first > 3 * second.max(third), "{lengths:?}");
     assert_eq!(bonds, [1_009 * UNIT; 3], "it pays once");
+    Ok(())
+}
+
+/// Rounds of which a median is taken.
+const ROUNDS: u32 = 9;
+
+/// The lengths of some rounds one after the other, in blocks, and the most commits of one.
+async fn rounds(swarm: &Swarm) -> Result<(Vec<u32>, u32)> {
+    let (mut lengths, mut most) = (vec![], 0);
+    for number in 0..ROUNDS {
+        let id = swarm
+            .ask(&format!("What is {number} plus {number}?"), UNIT)
+            .await?;
+        let (_, view) = swarm.ended(id).await?;
+        ensure!(view.round.phase == Phase::Done, "{view:?}");
+        lengths.push(view.round.since - view.round.requested_at);
+        most = most.max(view.round.counts.commits);
+    }
+    Ok((lengths, most))
+}
+
+/// The median of whole numbers of which each stands for the interval around it.
+fn median(lengths: &[u32]) -> f64 {
+    let mut sorted = lengths.to_vec();
+    sorted.sort_unstable();
+    let middle = sorted[sorted.len() / 2];
+    let count = |of: &dyn Fn(u32) -> bool| sorted.iter().filter(|one| of(**one)).count() as f64;
+    let below = count(&|one| one < middle);
+    let within = count(&|one| one == middle);
+    f64::from(middle) - 0.5 + (sorted.len() as f64 / 2.0 - below) / within
+}
+
+#[test]
+fn the_median_of_whole_numbers_lies_within_the_middle_one() {
+    assert_eq!(median(&[5, 5, 5]), 5.0);
+    assert_eq!(median(&[6, 5, 5, 9, 5]), 5.0 - 0.5 + 2.5 / 3.0);
+    assert_eq!(median(&[4, 5, 6]), 5.0);
+}
+
+#[tokio::test]
+async fn silence_and_garbage_move_the_median_round_by_less_than_a_block() -> Result<()> {
+    let swarm = Swarm::start(two_models()).await?;
+    // Agents pass while their models are being read.
+    let ready = async {
+        loop {
+            let id = swarm.ask("What is the capital of France?", UNIT).await?;
+            if swarm.ended(id).await?.1.round.counts.commits == 4 {
+                return anyhow::Ok(());
+            }
+        }
+    };
+    tokio::time::timeout(super::PATIENCE, ready)
+        .await
+        .context("the models are never ready")??;
+    let (alone, most) = rounds(&swarm).await?;
+    assert_eq!(most, 4);
+
+    register(swarm.node()?, "//Ferdie", "1010").await?;
+    let (silent, most) = rounds(&swarm).await?;
+    assert_eq!(most, 4);
+
+    // As many bytes as the request allows, of characters of which each is several tokens.
+    let garbage = expert(&"\u{12480}".repeat(64));
+    let mut garbage = Validator::new("ferdie", Some(garbage))?;
+    garbage.start(Some(&address(swarm.node()?).await?)).await?;
+    let tickets = call("Tickets", "buy", vec![Value::u128(UNIT)]);
+    let bought = send(&swarm.api().await?, &tickets, &ferdie()).await?;
+    bought.wait_for_success().await?;
+    let (written, most) = rounds(&swarm).await?;
+    assert_eq!(most, 5, "the garbage is in rounds");
+
+    let [four, quiet, loud] = [&alone, &silent, &written].map(|lengths| median(lengths));
+    eprintln!(
+        "blocks of a round: four honest agents {alone:?}, median {four:.2}; beside a silent one \
+         {silent:?}, median {quiet:.2}; beside one that writes garbage {written:?}, median {loud:.2}"
+    );
+    for moved in [quiet - four, loud - four] {
+        assert!(moved < 1.0, "the median round takes {moved:.2} blocks more");
+    }
     Ok(())
 }

@@ -112,17 +112,18 @@ pub struct SignedOutput {
 }
 
 impl SignedOutput {
-    /// Whether the agent signed the claim with the key that the directory knows.
+    /// Whether the agent signed the claim with a key that is or was its own. A new key does not make
+    /// the claims of the old one void.
     pub fn check(&self, directory: &dyn Directory) -> Result<(), EvidenceError> {
         let account = self.claim.account;
-        let agent = directory
-            .agent(&account)
-            .ok_or(EvidenceError::UnknownAgent(account))?;
-        if agent.key == self.claim.key && self.is_genuine(&directory.network()) {
-            Ok(())
-        } else {
-            Err(EvidenceError::Signature(account))
+        let is_own = directory.owner(&self.claim.key) == Some(account);
+        if is_own && self.is_genuine(&directory.network()) {
+            return Ok(());
         }
+        Err(match directory.agent(&account) {
+            Some(_) => EvidenceError::Signature(account),
+            None => EvidenceError::UnknownAgent(account),
+        })
     }
 
     /// Whether the claim is signed with the key that it names, on this network. The network's
@@ -248,6 +249,9 @@ pub(super) mod tests {
             .expand_to_keypair(ExpansionMode::Ed25519)
     }
 
+    /// From an agent's number to that of its former key.
+    const FORMER: u8 = 100;
+
     struct Agents;
 
     impl Directory for Agents {
@@ -259,6 +263,14 @@ pub(super) mod tests {
                 rating: 1.0,
                 active: true,
             })
+        }
+
+        fn owner(&self, key: &Key) -> Option<Account> {
+            let owns = |agent: &u8| {
+                let keys = [*agent, agent + FORMER].map(|seed| pair(seed).public.to_bytes());
+                keys.contains(key)
+            };
+            (0..9).find(owns).map(|agent| [agent; 32])
         }
 
         fn network(&self) -> [u8; 32] {
@@ -286,10 +298,31 @@ pub(super) mod tests {
         }
     }
 
+    /// An agent with the key that it had before.
+    struct Former(u8);
+
+    impl Identity for Former {
+        fn account(&self) -> Option<Account> {
+            Agent(self.0).account()
+        }
+
+        fn key(&self) -> Option<Key> {
+            Agent(self.0 + FORMER).key()
+        }
+
+        fn sign(&self, message: &[u8]) -> Option<[u8; 64]> {
+            Agent(self.0 + FORMER).sign(message)
+        }
+    }
+
     fn answer(agent: u8, claim: Claim) -> SignedOutput {
-        let peer = vec![agent];
+        answer_of(agent, &Agent(agent), claim)
+    }
+
+    fn answer_of(peer: u8, identity: &dyn Identity, claim: Claim) -> SignedOutput {
+        let peer = vec![peer];
         let signer = Peer::new(peer.as_slice());
-        let claim = Signed::new(claim, &Agent(agent), &Agents.network(), &signer, None);
+        let claim = Signed::new(claim, identity, &Agents.network(), &signer, None);
         SignedOutput {
             peer,
             claim: claim.unwrap(),
@@ -408,6 +441,23 @@ pub(super) mod tests {
         let mut posed = answer(2, evidence.first.claim.body.clone());
         posed.claim.account = [1; 32];
         assert_eq!(posed.check(&Agents), broken);
+    }
+
+    #[test]
+    fn a_new_key_does_not_make_the_claims_of_the_old_one_void() {
+        let (Evidence { first, second }, _) = conflict();
+        let mut former = answer_of(1, &Former(1), first.claim.body.clone());
+        assert_eq!(former.claim.account, first.claim.account);
+        assert_ne!(former.claim.key, first.claim.key);
+        let evidence = Evidence {
+            first: former.clone(),
+            second,
+        };
+        assert_eq!(evidence.check(&Agents), Ok(()));
+        // It is nobody else's.
+        former.claim.account = [3; 32];
+        let other = Err(EvidenceError::Signature([3; 32]));
+        assert_eq!(former.check(&Agents), other);
     }
 
     #[test]

@@ -145,6 +145,18 @@ where
         })
     }
 
+    fn owner(&self, key: &Key) -> Option<Account> {
+        let best = self.client.info().best_hash;
+        let key = sr25519::Public::from_raw(*key);
+        match self.client.runtime_api().owner_of(best, key.into()) {
+            Ok(owner) => owner.map(Into::into),
+            Err(error) => {
+                log::debug!(target: LOG_TARGET, "cannot read the owner of a key: {error}");
+                None
+            },
+        }
+    }
+
     fn network(&self) -> [u8; 32] {
         self.genesis.0
     }

@@ -27,6 +27,8 @@ fn without_open_rounds_a_new_key_is_in_force_at_once() {
             })
         );
         assert_eq!((agent_of(1), agent_of(50)), (None, Some(1)));
+        // What the old key has signed is still the agent's.
+        assert_eq!([1, 50].map(|n| Agents::owner_of(&key(n))), [Some(1); 2]);
         assert_eq!(free(1), before - KeyFee::get());
     });
 }
