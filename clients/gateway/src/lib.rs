@@ -20,6 +20,7 @@
 //! | [`desk`] | questions that are paid once and followed to their end |
 //! | [`gateway`], [`server`], [`mcp`] | callers and models, HTTP, MCP |
 //! | [`survey`], [`dashboard`] | what the dashboard reads, and its files |
+//! | [`light`] | the light client that pages verify answers with |
 //! | [`metrics`] | counters for Prometheus |
 
 pub mod api_key;
@@ -31,6 +32,7 @@ pub mod desk;
 pub mod failure;
 pub mod gateway;
 pub mod guard;
+pub mod light;
 pub mod mcp;
 pub mod metrics;
 pub mod node;
