@@ -15,8 +15,10 @@ const PHASES = ["committing", "revealing", "ranking", "disclosing", "done", "fai
  * @returns {string[]}
  */
 export function reachable(specification) {
+  /** @type {unknown[]} */
   const all = Array.isArray(specification?.bootNodes) ? specification.bootNodes : [];
-  const found = all.filter((one) => typeof one === "string" && REACHABLE.test(one));
+  const texts = all.flatMap((one) => (typeof one === "string" ? [one] : []));
+  const found = texts.filter((one) => REACHABLE.test(one));
   return found.map((one) => one.replace(/\/p2p\/.*$/, ""));
 }
 
