@@ -115,7 +115,12 @@ async function read(path, signal) {
 /** @type {(signal?: AbortSignal) => Promise<Swarm>} */
 export const swarm = (signal) => read("/v1/swarm", signal);
 
-/** @type {(signal?: AbortSignal) => Promise<{ block: number, data: Listed[] }>} */
+/**
+ * @typedef {{ rounds: number, phases: { phase: string, half: number | null,
+ *   most: number | null }[] }} Pace
+ */
+
+/** @type {(signal?: AbortSignal) => Promise<{ block: number, data: Listed[], pace: Pace }>} */
 export const rounds = (signal) => read("/v1/rounds", signal);
 
 /** @type {(id: string, signal?: AbortSignal) => Promise<Report>} */

@@ -90,6 +90,17 @@ test("the matrix has each score at its ranker and answer, and the means of the c
   await page.close();
 });
 
+test("the pace of each phase is shown", async () => {
+  const { page } = await visit(browser, `${gateway.url}/`);
+  await page.waitForSelector("caption");
+  const rows = await page.$$eval("[aria-label='Pace of the phases'] tbody tr", (found) =>
+    found.map((row) => [...row.children].map((cell) => cell.textContent)),
+  );
+  assert.deepEqual(rows[0], ["committing", "1 block", "9 blocks"]);
+  assert.deepEqual(rows[3], ["disclosing", "4 blocks", "–"]);
+  await page.close();
+});
+
 test("a link shows its page without a new document, and back returns", async () => {
   const { page } = await visit(browser, `${gateway.url}/`);
   await page.evaluate(() => document.body.setAttribute("data-same", ""));

@@ -215,6 +215,14 @@ const READS = {
   "/v1/rounds": () => ({
     block: 120,
     data: [listed(8, "ranking", 625), listed(7), listed(6, "failed"), listed(5)],
+    pace: {
+      rounds: 2,
+      phases: ["committing", "revealing", "ranking", "disclosing"].map((phase, index) => ({
+        phase,
+        half: 1 + index,
+        most: index === 3 ? null : 9,
+      })),
+    },
   }),
   "/v1/rounds/7": () => report(7),
   "/v1/agents": () => ({

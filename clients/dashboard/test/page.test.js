@@ -10,7 +10,6 @@ import { floor } from "../page/chart.js";
 import { money, printable, share } from "../page/format.js";
 import { scores } from "../page/matrix.js";
 import { answer, blockNumber, question, reachable, same } from "../page/proof.js";
-import { within } from "../page/rounds.js";
 import { coverage, health, ranges, rate } from "../page/shards.js";
 import { events } from "../page/stream.js";
 import { verdict } from "../page/verify.js";
@@ -102,14 +101,6 @@ test("the scale of a chart begins below its least number", () => {
   assert.equal(of(0.87, 0.93), 0.8);
   assert.equal(of(1), 0.9);
   assert.equal(of(0), 0);
-});
-
-test("the pace of rounds is their median and 95th percentile", () => {
-  const took = (/** @type {number[]} */ ...blocks) =>
-    blocks.map((since) => /** @type {any} */ ({ requested_at: 10, since: 10 + since }));
-  assert.equal(within(took(7), 0.5), 7);
-  assert.equal(within(took(9, 5, 7), 0.5), 7);
-  assert.equal(within(took(9, 5, 7, 6), 0.95), 9);
 });
 
 test("each phase is a quarter of the bar", () => {

@@ -20,6 +20,7 @@
 //! | [`desk`] | questions that are paid once and followed to their end |
 //! | [`gateway`], [`server`], [`mcp`] | callers and models, HTTP, MCP |
 //! | [`survey`], [`dashboard`] | what the dashboard reads, and its files |
+//! | [`pace`] | how many blocks the phases of rounds take |
 //! | [`light`] | the light client that pages verify answers with |
 //! | [`metrics`] | counters for Prometheus |
 
@@ -37,6 +38,7 @@ pub mod mcp;
 pub mod metrics;
 pub mod node;
 pub mod outcome;
+pub mod pace;
 pub mod request;
 pub mod responses;
 pub mod server;

@@ -60,6 +60,8 @@ pub async fn serve(
     config: &Config,
     light: LightClient,
 ) -> std::io::Result<()> {
+    let watched = gateway.clone();
+    tokio::spawn(async move { watched.watch_pace().await });
     let guard = Guard::new(listener.local_addr()?, &config.hosts, &config.origins);
     let server = Arc::new(Server {
         gateway,

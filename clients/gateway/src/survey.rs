@@ -5,6 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::Future,
+    sync::{MutexGuard, PoisonError},
 };
 
 use futures::future::try_join_all;
@@ -25,7 +26,9 @@ use starling_primitives::{
 };
 use tokio::sync::{Mutex, OnceCell};
 
-use crate::{at, completion::chain_name, failure::Failure, gateway::Gateway, node::unreachable};
+use crate::{
+    at, completion::chain_name, failure::Failure, gateway::Gateway, node::unreachable, pace::Pace,
+};
 
 /// The number of the newest rounds in the list. Open rounds are in it, however old.
 const LISTED: RoundId = 32;
@@ -40,6 +43,7 @@ pub struct Survey {
     agents: Kept,
     /// It never changes.
     specification: OnceCell<Value>,
+    pace: std::sync::Mutex<Pace>,
 }
 
 /// A value and its block.
@@ -99,7 +103,17 @@ impl Gateway {
                 .collect();
             Ok(json!({ "object": "list", "block": best.number(), "data": data }))
         };
-        self.survey.rounds.at(best.hash(), read).await
+        let mut rounds = self.survey.rounds.at(best.hash(), read).await?;
+        if let Some(fields) = rounds.as_object_mut() {
+            fields.insert("pace".to_owned(), self.pace().report());
+        }
+        Ok(rounds)
+    }
+
+    /// The pace of the rounds that the gateway has seen.
+    pub(crate) fn pace(&self) -> MutexGuard<'_, Pace> {
+        let pace = self.survey.pace.lock();
+        pace.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The specification of the chain, with the nodes that a light client in a browser can reach.
