@@ -45,7 +45,10 @@ import { events } from "./stream.js";
  *   state: "free" | "busy" | "stale", throughput: number, rtt: number | null, trust: number,
  *   free_sessions: number, free_positions: number, heard: number }} Holder
  */
-/** @typedef {{ sha256: string, name: string | null, layers: number, holders: Holder[] }} ModelMap */
+/**
+ * @typedef {{ sha256: string, name: string | null, layers: number,
+ *   holders: Holder[] }} ModelMap
+ */
 /**
  * @typedef {{ serves: boolean, models: ModelMap[], failovers: number, evidence: number }} Layers
  */

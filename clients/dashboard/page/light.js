@@ -81,8 +81,8 @@ class Calls {
 }
 
 /**
- * Asks the chain at its final blocks until one has the end of the round. Nothing if the light client
- * ends the subscription: it does so where blocks stay pinned, which nobody unpins in these seconds.
+ * Asks the chain at its final blocks until one has the end of the round. Nothing if the light
+ * client ends the subscription: it does so where blocks stay pinned, and nobody unpins them here.
  *
  * @param {Calls} calls
  * @param {string} round
@@ -91,7 +91,8 @@ class Calls {
  */
 async function follow(calls, round, known) {
   const of = await calls.call("chainHead_v1_follow", true);
-  const isFinal = (/** @type {any} */ { event }) => event === "initialized" || event === "finalized";
+  const isFinal = (/** @type {any} */ { event }) =>
+    event === "initialized" || event === "finalized";
   for (;;) {
     const final = await calls.event(of, isFinal);
     if (final.event === "stop") return null;

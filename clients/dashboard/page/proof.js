@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What a light client sends and gets, as bytes: SCALE, headers and addresses. */
 
-/** A way to the chain that browsers can take: WebSockets, encrypted or to this machine or network. */
+/** A way that browsers can take: a WebSocket, encrypted or not. */
 const REACHABLE = /\/tcp\/[0-9]+\/(tls\/)?wss?(\/|$)/;
 
 /** The index of the phase `Done`. */
@@ -23,8 +23,7 @@ export function reachable(specification) {
 }
 
 /** @param {Uint8Array} bytes */
-const hex = (bytes) =>
-  `0x${[...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+const hex = (bytes) => `0x${[...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 
 /** @param {string} text */
 function bytes(text) {
@@ -82,7 +81,7 @@ class Reader {
 }
 
 /**
- * The result of `RoundsApi_answer`: nothing if the chain does not store the round. The text is there
+ * The result of `RoundsApi_answer`: nothing if the chain does not store the round. There is a text
  * only in the phase `done`.
  *
  * @param {string} output

@@ -152,7 +152,8 @@ export function roundPage(main, room, id) {
   const title = h("h1", {}, `Round ${id}`);
   const note = h("p", { class: "quiet small" });
   const proof = slot((/** @type {string} */ answer) => [verification(Number(id), answer)]);
-  main.append(title, trouble, head.node, answers.node, proof.node, given.node, agents.node, moved.node, note);
+  const parts = [head, answers, proof, given, agents, moved].map(({ node }) => node);
+  main.append(title, trouble, ...parts, note);
   let left = LAST;
   let shown = false;
   poll(1, room.signal, trouble, async () => {

@@ -22,8 +22,8 @@ export function rate({ throughput, layers: [start, end] }) {
 }
 
 /**
- * For each layer its holders that are heard, and the tokens that they compute in a second. Numbers of
- * strangers end at the model's own number of layers.
+ * For each layer its holders that are heard, and the tokens that they compute in a second. Layers
+ * of strangers beyond the model's own do not count.
  *
  * @param {ModelMap} model
  */

@@ -24,8 +24,8 @@ export function verdict({ block, hash, phase, text }, shown) {
 }
 
 /**
- * A button that has the answer of a round proven. The light client is loaded when it is pressed, and
- * gone when it has said something.
+ * A button that has the answer of a round proven. The light client is loaded when it is pressed,
+ * and gone when it has given its result.
  *
  * @param {number} round
  * @param {string} shown the answer, as the gateway gave it

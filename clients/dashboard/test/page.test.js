@@ -190,7 +190,13 @@ test("layers are covered by holders that are heard, as far as the model has them
   assert(model && empty);
   const all = coverage(/** @type {any} */ (model));
   const held = all.map(({ holders }) => holders);
-  const expected = [[10, 1], [5, 2], [10, 1], [5, 0]].flatMap(([times, of]) => Array(times).fill(of));
+  const spans = /** @type {const} */ ([
+    [10, 1],
+    [5, 2],
+    [10, 1],
+    [5, 0],
+  ]);
+  const expected = spans.flatMap(([times, of]) => Array(times).fill(of));
   assert.deepEqual(held, expected);
   assert.equal(all[0]?.rate, 20);
   assert.equal(all[12]?.rate, 20 + 60);
