@@ -17,7 +17,7 @@ use starling_primitives::INFERENCE;
 use starling_runtime::opaque::Block;
 use starling_worker::{
     config::{schema, Config},
-    shards::{Members, Network},
+    shards::{Layers, Members, Network},
     Accounts, Client, Worker,
 };
 
@@ -96,15 +96,15 @@ pub(crate) fn insert_well_known_key(
 }
 
 /// Starts the agent if `options` ask for one. `shards` are registered with the network of a node
-/// that runs an agent.
+/// that runs an agent. Returns what the agent knows of the layers of others.
 pub(crate) fn start(
     options: AgentOptions,
     shards: Option<Protocols>,
     config: &Configuration,
     parts: Parts<'_>,
-) -> Result<(), Error> {
+) -> Result<Layers, Error> {
     let (Some(file), Some(shards)) = (options.config, shards) else {
-        return Ok(());
+        return Ok(Layers::default());
     };
     let Parts {
         client,
@@ -154,10 +154,11 @@ pub(crate) fn start(
         registry,
     )
     .map_err(|error| Error::Other(error.to_string()))?;
+    let layers = worker.layers();
     spawner.spawn(
         "agent",
         "agent",
         starling_worker::run::<Block, _, _>(client, pool, chain, worker, finished),
     );
-    Ok(())
+    Ok(layers)
 }

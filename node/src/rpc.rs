@@ -19,6 +19,8 @@ use crate::client::{FullBackend, FullClient};
 
 /// Dependencies of the methods.
 pub struct Deps<P> {
+    /// The methods about the chain's specification and the swarm.
+    pub swarm: RpcModule<()>,
     /// The chain.
     pub client: Arc<FullClient>,
     /// The transaction pool, for the next nonce of an account.
@@ -52,11 +54,12 @@ where
     P: TransactionPool<Block = Block> + 'static,
 {
     let Deps {
+        swarm,
         client,
         pool,
         grandpa,
     } = deps;
-    let mut module = RpcModule::new(());
+    let mut module = swarm;
     module.merge(System::new(client.clone(), pool).into_rpc())?;
     module.merge(TransactionPayment::new(client).into_rpc())?;
     module.merge(

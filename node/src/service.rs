@@ -37,6 +37,7 @@ use starling_inherents::{Author, Votes};
 use starling_network::Protocols;
 use starling_runtime::{apis::RuntimeApi, opaque::Block, Hash};
 use starling_watch::{authors, rounds, Clock};
+use starling_worker::shards::Layers;
 use substrate_prometheus_endpoint::Registry;
 
 use crate::{
@@ -318,7 +319,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
 
     let keystore = keystore_container.keystore();
     agent::insert_well_known_key(&config, &keystore)?;
-    agent::start(
+    let layers = agent::start(
         agent,
         shards,
         &config,
@@ -351,6 +352,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
     let voter_state = SharedVoterState::empty();
 
     let endpoints = Endpoints::take(&mut config);
+    let swarm = swarm_methods(config.chain_spec.cloned_box(), layers)?;
     let methods = sc_service::spawn_tasks(SpawnTasksParams {
         config,
         client: client.clone(),
@@ -364,6 +366,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
             backend,
             &link,
             voter_state.clone(),
+            swarm,
         ),
         network: network.clone(),
         system_rpc_tx,
@@ -439,6 +442,21 @@ fn guard(
     Ok(guard)
 }
 
+/// The RPC methods about the chain's specification, whose genesis state takes seconds to build, and
+/// about the layers that nodes compute for each other.
+fn swarm_methods(
+    specification: Box<dyn sc_chain_spec::ChainSpec>,
+    layers: Layers,
+) -> Result<RpcModule<()>, ServiceError> {
+    let raw = move || {
+        let text = specification.as_json(true)?;
+        serde_json::from_str::<serde_json::Value>(&text).map_err(|error| error.to_string())
+    };
+    let holders = move || Ok::<_, String>(layers.report());
+    starling_rpc::swarm_methods(Arc::new(raw), Arc::new(holders))
+        .map_err(|error| ServiceError::Application(error.into()))
+}
+
 /// Builds the RPC methods for each server.
 #[allow(clippy::type_complexity)]
 fn rpc_builder(
@@ -447,6 +465,7 @@ fn rpc_builder(
     backend: Arc<FullBackend>,
     link: &LinkHalf<Block, FullClient, FullSelectChain>,
     voter_state: SharedVoterState,
+    swarm: RpcModule<()>,
 ) -> Box<dyn Fn(SubscriptionTaskExecutor) -> Result<RpcModule<()>, ServiceError>> {
     let authority_set = link.shared_authority_set().clone();
     let grandpa = rpc::GrandpaDeps {
@@ -457,6 +476,7 @@ fn rpc_builder(
     };
     Box::new(move |executor| {
         let deps = rpc::Deps {
+            swarm: swarm.clone(),
             client: client.clone(),
             pool: pool.clone(),
             grandpa: grandpa.clone(),

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -39,6 +40,10 @@ pub struct Gateway {
     /// The currency of the chain.
     pub currency: Currency,
     pub(crate) survey: Survey,
+    /// Nodes for light clients, in place of the gateway's own.
+    pub(crate) bootnodes: Vec<String>,
+    /// Names of models by the SHA-256 of their files, in hexadecimal.
+    pub(crate) model_names: BTreeMap<String, String>,
     models: Vec<Terms>,
     callers: HashMap<String, Arc<Caller>>,
     local: Option<Arc<Caller>>,
@@ -88,6 +93,15 @@ pub struct Asked {
     pub terms: Terms,
 }
 
+/// The names of the models that the store knows. None where there is no store.
+fn model_names(store: Option<PathBuf>) -> BTreeMap<String, String> {
+    let store = starling_models::Store::open(store).ok();
+    let entries = store.iter().flat_map(|store| store.manifest().entries());
+    entries
+        .map(|entry| (entry.sha256.to_ascii_lowercase(), entry.name.clone()))
+        .collect()
+}
+
 impl Gateway {
     /// Opens the gateway. `local` is the account of callers without a key, if there are no keys.
     pub fn open(
@@ -131,6 +145,8 @@ impl Gateway {
             models: config.terms(&currency)?,
             currency,
             survey: Survey::default(),
+            bootnodes: config.bootnodes.clone(),
+            model_names: model_names(config.store.clone()),
             callers,
             local: local.map(|key| Arc::new(Caller::new(LOCAL, Limits::default(), key))),
             patience: Duration::from_secs(config.patience),

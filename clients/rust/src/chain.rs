@@ -2,6 +2,7 @@
 //! A connection to a node, and the chain as of one block.
 
 use codec::{Decode, DecodeAll, Encode};
+use serde::de::DeserializeOwned;
 use sp_core::crypto::AccountId32;
 use starling_primitives::{
     api::{AgentView, CapabilityView, OutcomeView, QuestionView, RoundAnswer, RoundView},
@@ -14,7 +15,7 @@ use subxt::{
     config::RpcConfigFor,
     dynamic::{constant, storage, Value},
     error::BlocksError,
-    rpcs::{LegacyRpcMethods, RpcClient},
+    rpcs::{client::RpcParams, LegacyRpcMethods, RpcClient},
     OnlineClient, OnlineClientAtBlock, SubstrateConfig,
 };
 use subxt_signer::sr25519::Keypair;
@@ -35,6 +36,7 @@ pub type Headers = Blocks<SubstrateConfig>;
 #[derive(Clone)]
 pub struct Chain {
     pub(crate) api: OnlineClient<SubstrateConfig>,
+    rpc: RpcClient,
     methods: LegacyRpcMethods<RpcConfigFor<SubstrateConfig>>,
     url: String,
     currency: Currency,
@@ -69,11 +71,12 @@ impl Chain {
         let lost = |error: subxt::rpcs::Error| unreachable(error.to_string());
         let properties = methods.system_properties().await.map_err(lost)?;
         let chain_type = methods.system_chain_type().await.map_err(lost)?;
-        let api = OnlineClient::from_rpc_client(rpc)
+        let api = OnlineClient::from_rpc_client(rpc.clone())
             .await
             .map_err(|error| unreachable(error.to_string()))?;
         Ok(Self {
             api,
+            rpc,
             methods,
             url: url.into(),
             currency: currency(&properties),
@@ -108,6 +111,27 @@ impl Chain {
     pub async fn is_synced(&self) -> Result<bool> {
         let health = self.methods.system_health().await.map_err(protocol)?;
         Ok(!health.is_syncing)
+    }
+
+    /// The specification of the chain with its genesis state, in JSON, as light clients read it.
+    pub async fn specification(&self) -> Result<serde_json::Value> {
+        self.read("starling_chainSpec").await
+    }
+
+    /// The addresses that the node listens on for other nodes, with its peer id.
+    pub async fn addresses(&self) -> Result<Vec<String>> {
+        self.read("system_localListenAddresses").await
+    }
+
+    /// The layers that nodes compute for each other, as the node sees them, in JSON.
+    pub async fn layers(&self) -> Result<serde_json::Value> {
+        self.read("starling_holders").await
+    }
+
+    /// The result of a method of the node without parameters.
+    async fn read<T: DeserializeOwned>(&self, method: &str) -> Result<T> {
+        let read = self.rpc.request(method, RpcParams::new()).await;
+        read.map_err(|error| protocol(format!("{method}: {error}")))
     }
 
     /// The best block, which may not be final.

@@ -30,7 +30,7 @@ use crate::{
     metrics::{Metrics, Phase},
     problems::Problems,
     queue::{Queue, Size},
-    shards::{Network, Shards},
+    shards::{Layers, Network, Shards},
     vault::{Record, RoundKey, Vault, VaultError},
     watch::Watch,
     AccountId, LOG_TARGET,
@@ -152,6 +152,12 @@ impl Worker {
     /// The present problems.
     pub fn problems(&self) -> &Problems {
         &self.problems
+    }
+
+    /// What the node knows of the layers that nodes compute for each other.
+    pub fn layers(&self) -> Layers {
+        let shards = self.shards.as_ref();
+        shards.map(Shards::layers).unwrap_or_default()
     }
 
     /// The vault.

@@ -40,6 +40,20 @@ pub struct Place<'a> {
     pub boot: Option<u16>,
 }
 
+impl Place<'_> {
+    fn address(&self) -> String {
+        match self.boot {
+            None => first_address(self.p2p),
+            Some(_) => format!("/ip4/127.0.0.1/tcp/{}", self.p2p),
+        }
+    }
+}
+
+/// The address of the first node: a WebSocket, so that the light client of a page reaches it, too.
+fn first_address(port: u16) -> String {
+    format!("/ip4/127.0.0.1/tcp/{port}/ws")
+}
+
 impl Program {
     /// The named program, or the one that belongs to this one.
     pub fn find(named: Option<PathBuf>) -> Result<Self> {
@@ -127,7 +141,7 @@ impl Program {
             .arg("--agent-config")
             .arg(place.config)
             .args(["--node-key", &format!("{key:064x}")])
-            .args(["--listen-addr", &format!("/ip4/127.0.0.1/tcp/{}", place.p2p)])
+            .args(["--listen-addr", &place.address()])
             .args(["--rpc-port", &place.rpc.to_string()])
             .args(["--no-prometheus", "--no-telemetry", "--no-mdns"])
             .stdin(Stdio::null())
@@ -136,8 +150,10 @@ impl Program {
             // Ctrl-C reaches this program alone, which then stops the nodes.
             .process_group(0);
         if let Some(port) = place.boot {
-            let address = format!("/ip4/127.0.0.1/tcp/{port}/p2p/{FIRST_PEER}");
-            command.args(["--bootnodes", &address]);
+            command.args([
+                "--bootnodes",
+                &format!("{}/p2p/{FIRST_PEER}", first_address(port)),
+            ]);
         }
         let process = command.spawn().map_err(Error::io(self.path.display()))?;
         Ok(Node {
