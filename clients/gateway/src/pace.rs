@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! How many blocks the phases of rounds take. The chain forgets when a phase began as soon as the
+//! The number of blocks that each phase of a round takes. The chain forgets when a phase began as soon as the
 //! next one begins, so the gateway watches.
 
 use std::{

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the dashboard reads: the swarm, its rounds, its agents and the layers that they hold, and the
+//! The reading of the dashboard: the swarm, its rounds, its agents and the layers that they hold, and the
 //! specification of the chain. All of it is public.
 
 use std::{
