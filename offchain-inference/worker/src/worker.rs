@@ -154,7 +154,7 @@ impl Worker {
         &self.problems
     }
 
-    /// What the node knows of the layers that nodes compute for each other.
+    /// The view of the node of the layers that nodes compute for each other.
     pub fn layers(&self) -> Layers {
         let shards = self.shards.as_ref();
         shards.map(Shards::layers).unwrap_or_default()

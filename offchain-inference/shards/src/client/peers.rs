@@ -46,7 +46,7 @@ pub struct Holder {
     pub throughput: f64,
 }
 
-/// What is known of a node's part of a model.
+/// The knowledge of a node's part of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Seen {
     /// The node and its layers.
@@ -345,7 +345,7 @@ impl Peers {
             .collect()
     }
 
-    /// What is known of all holders of `model`, by their layers.
+    /// The knowledge of all holders of `model`, by their layers.
     pub fn seen(&self, model: &ModelId) -> Vec<Seen> {
         let now = Instant::now();
         let all = self.known.lock();

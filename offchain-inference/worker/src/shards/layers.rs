@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! What a node knows of the layers that nodes compute for each other, for its operator.
+//! The view that a node has of the layers that nodes compute for each other, for its operator.
 
 use std::sync::{Arc, Weak};
 

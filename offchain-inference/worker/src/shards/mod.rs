@@ -72,7 +72,7 @@ impl Shards {
         &self.service
     }
 
-    /// What the node knows of the layers of others.
+    /// The view of the node of the layers of others.
     pub fn layers(&self) -> Layers {
         Layers::of(&self.service)
     }
