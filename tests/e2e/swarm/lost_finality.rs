@@ -171,7 +171,7 @@ async fn voted(at: &AtBlock) -> Result<bool> {
 
 /// Waits until the best chain has left the final one behind. Returns the height of the last final
 /// block.
-async fn lost_finality(committee: &Committee<'_>) -> Result<u64> {
+pub(super) async fn lost_finality(committee: &Committee<'_>) -> Result<u64> {
     // Votes on their way still count.
     let now = committee.best().await?.block_number();
     committee
@@ -181,10 +181,7 @@ async fn lost_finality(committee: &Committee<'_>) -> Result<u64> {
     committee
         .until(async |at| Ok(at.block_number() >= stopped + 15))
         .await?;
-    ensure!(
-        committee.finalised().await? == stopped,
-        "two of four finalise"
-    );
+    ensure!(committee.finalised().await? == stopped, "too few finalise");
     Ok(stopped)
 }
 
@@ -205,7 +202,7 @@ async fn follows(node: &Node, committee: &Committee<'_>, goal: u64) -> Result<()
     Ok(())
 }
 
-async fn validators(at: &AtBlock) -> Result<usize> {
+pub(super) async fn validators(at: &AtBlock) -> Result<usize> {
     let address = storage::<(), Vec<AccountId32>>("Session", "Validators");
     Ok(at.storage().fetch(address, ()).await?.decode()?.len())
 }
