@@ -13,7 +13,10 @@ use std::{
 use anyhow::{anyhow, ensure, Context, Result};
 use futures::future::try_join_all;
 use serde_json::{json, Value as Json};
-use sp_core::{crypto::Ss58Codec, ed25519, sr25519, Pair};
+use sp_core::{
+    crypto::{SecretStringError, Ss58Codec},
+    ed25519, sr25519, Pair,
+};
 use starling_runtime::UNIT;
 use starling_tests::{
     chain::{account_id, contains, raw_value, send, transfer},
@@ -144,7 +147,7 @@ async fn eight_bonds(folder: &Path) -> Result<PathBuf> {
     let patch = spec.pointer_mut("/genesis/runtimeGenesis/patch");
     let patch = patch.context("the specification has no genesis")?;
     for uri in JOINING {
-        let wrong = |error| anyhow!("{uri}: {error:?}");
+        let wrong = |error: SecretStringError| anyhow!("{uri}: {error:?}");
         let own = sr25519::Pair::from_string(uri, None).map_err(wrong)?;
         let own = own.public().to_ss58check();
         let votes = ed25519::Pair::from_string(uri, None).map_err(wrong)?;
