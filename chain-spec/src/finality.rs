@@ -45,12 +45,6 @@ pub struct FinalityFork {
 }
 
 impl FinalityFork {
-    /// Whether the block of this height was final only by the new set, and the changes that it
-    /// announced were dropped.
-    pub fn drops(&self, number: BlockNumber) -> bool {
-        self.last_final.number < number && number <= self.in_force.number
-    }
-
     fn check(&self) -> Result<(), &'static str> {
         if self.last_final.number >= self.in_force.number {
             return Err("`inForce` is not above `lastFinal`");
@@ -138,13 +132,6 @@ mod tests {
         assert_eq!(check(&extensions.finality_forks), Ok(()));
         let none = serde_json::to_string(&Extensions::default()).unwrap();
         assert_eq!(none, "{}");
-    }
-
-    #[test]
-    fn what_a_fork_drops_lies_between_its_blocks() {
-        let fork = fork(30, 4);
-        let dropped = [30, 31, 130, 131].map(|number| fork.drops(number));
-        assert_eq!(dropped, [false, true, true, false]);
     }
 
     #[test]

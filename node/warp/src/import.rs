@@ -9,13 +9,13 @@ use sp_consensus::Error as ConsensusError;
 use starling_chain_spec::finality::FinalityFork;
 use starling_runtime::{opaque::Block, BlockNumber};
 
-/// GRANDPA's import, which takes old blocks between the two blocks of a forced change without
-/// justifications.
+/// GRANDPA's import, which takes history from before a forced change as it is.
 ///
 /// A node that started from finality proofs fetches the blocks before them later. GRANDPA's import
-/// refuses those that announce a set and have no justification. Between the last block that the old
-/// set finalised and the one with which the forced set came into force there is none: what they
-/// announced never came into force. These blocks are final by what was proven after them.
+/// refuses those that announce a set and have no justification. What was announced while finality
+/// stood still never came into force, so there is none. Of the announcements before, it would make a
+/// list of sets with a gap, and answer other nodes with proofs that lack the sets in the gap. These
+/// blocks are final by what was proven after them.
 pub struct PastForks<Import, Client> {
     import: Import,
     client: Arc<Client>,
@@ -33,10 +33,11 @@ impl<Import, Client> PastForks<Import, Client> {
     }
 }
 
-/// Whether a block of this height, when blocks up to `last_final` are final, is history that a
-/// forced change dropped.
-fn is_dropped(forks: &[FinalityFork], last_final: BlockNumber, number: BlockNumber) -> bool {
-    number <= last_final && forks.iter().any(|fork| fork.drops(number))
+/// Whether a block of this height, when blocks up to `last_final` are final, is history from before
+/// a forced change.
+fn is_history(forks: &[FinalityFork], last_final: BlockNumber, number: BlockNumber) -> bool {
+    let before = |fork: &FinalityFork| number <= fork.in_force.number;
+    number <= last_final && forks.iter().any(before)
 }
 
 #[async_trait::async_trait]
@@ -60,7 +61,7 @@ where
         block: BlockImportParams<Block>,
     ) -> Result<ImportResult, Self::Error> {
         let last_final = self.client.info().finalized_number;
-        if !block.with_state() && is_dropped(&self.forks, last_final, block.header.number) {
+        if !block.with_state() && is_history(&self.forks, last_final, block.header.number) {
             return (&*self.client).import_block(block).await;
         }
         self.import.import_block(block).await
@@ -75,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_history_between_the_blocks_of_a_fork_goes_past_grandpa() {
+    fn only_history_from_before_a_fork_goes_past_grandpa() {
         let place = |number| Place {
             number,
             hash: Hash::zero(),
@@ -86,10 +87,11 @@ mod tests {
             set_id: 2,
             authorities: vec![],
         }];
-        let dropped = |last_final, number| is_dropped(&forks, last_final, number);
-        assert!(dropped(200, 31) && dropped(200, 90));
-        assert!(!dropped(200, 30) && !dropped(200, 91));
+        let history = |last_final, number| is_history(&forks, last_final, number);
+        assert!(history(200, 1) && history(200, 31) && history(200, 90));
+        assert!(!history(200, 91));
         // A node that follows the chain in full needs the announcements.
-        assert!(!dropped(30, 31) && !dropped(30, 90));
+        assert!(!history(30, 31) && !history(30, 90));
+        assert!(!is_history(&[], 200, 31));
     }
 }

@@ -9,7 +9,7 @@
 //!
 //! So the specification tells the forced changes ([`FinalityFork`]). [`Provider`] verifies proofs from
 //! the latest of them on; any node of the network generates such proofs. [`PastForks`] imports the
-//! history around the changes, whose announcements have no justifications. [`forks`] finds the changes
+//! history from before the changes, whose announcements may have no justifications. [`forks`] finds the changes
 //! in the database of a node that has followed the chain.
 
 mod history;
