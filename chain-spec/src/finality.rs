@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The forced changes of GRANDPA's set that a specification tells.
 //!
-//! A forced change (`grandpa.noteStalled`) is proven by no justification, so a node that starts from
-//! finality proofs has to be told. The specification is trusted already: it has the genesis.
+//! A forced change (`grandpa.noteStalled`) is proven by no justification, so a node that starts
+//! from finality proofs has to be told. The specification is trusted already: it has the genesis.
 
 use std::collections::BTreeSet;
 

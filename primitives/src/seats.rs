@@ -2,13 +2,13 @@
 //! How many seats a chain gives to its validators, and what a seat costs.
 //!
 //! Each seat has one vote, so whoever wants a third of the votes pays a third of the seats at the
-//! lowest bond that has one. A chain that fills all its seats sells them at the least bond. The rule
-//! fills as many as make a third dearest: the number `n` with the greatest `n · b_n`, where `b_n` is
-//! the `n`-th highest bond.
+//! lowest bond that has one. A chain that fills all its seats sells them at the least bond. The
+//! rule fills as many as make a third dearest: the number `n` with the greatest `n · b_n`, where
+//! `b_n` is the `n`-th highest bond.
 //!
-//! Where two numbers are worth nearly the same, a single bond that comes and goes would make the set
-//! shrink and grow. So a set shrinks as little as leaves it seats that are worth at least four fifths
-//! of the dearest ones. A third of the seats then costs at least a third of four fifths of
+//! Where two numbers are worth nearly the same, a single bond that comes and goes would make the
+//! set shrink and grow. So a set shrinks as little as leaves it seats that are worth at least four
+//! fifths of the dearest ones. A third of the seats then costs at least a third of four fifths of
 //! the greatest product, however many bonds an attacker adds: more bonds only make that greater.
 
 use crate::Balance;
@@ -22,8 +22,9 @@ fn worth(seats: usize, lowest: Balance) -> Balance {
     lowest.saturating_mul(seats)
 }
 
-/// The least that seats are worth while they are not clearly cheaper than the dearest ones. One bond
-/// more makes the seats of a set of four dearer by a quarter, and those of larger sets by less.
+/// The least that seats are worth while they are not clearly cheaper than the dearest ones. One
+/// bond more makes the seats of a set of four dearer by a quarter, and those of larger sets by
+/// less.
 fn enough(dearest: Balance) -> Balance {
     dearest.saturating_sub(dearest / 5)
 }
@@ -44,8 +45,8 @@ fn dearest(bonds: &[Balance], max: usize) -> Option<(usize, Balance)> {
 
 /// The number of seats for candidates with these bonds, the highest first, after a set of `present`
 /// seats: the one whose seats are worth most, and of several the greatest. A set shrinks to the
-/// greatest number whose seats are worth at least four fifths of that. The number is at least [`FEWEST`] and at most `max`, as
-/// far as there are candidates.
+/// greatest number whose seats are worth at least four fifths of that. The number is at least
+/// [`FEWEST`] and at most `max`, as far as there are candidates.
 pub fn number(bonds: &[Balance], max: usize, present: usize) -> usize {
     let Some((best, most)) = dearest(bonds, max) else {
         return bonds.len().min(max);
@@ -68,8 +69,8 @@ pub fn price(bonds: &[Balance], max: usize, present: usize, least: Balance) -> B
         return least;
     }
     let most = dearest(bonds, max).map_or(0, |(_, most)| most);
-    // At the place after `above` higher or equal bonds, this bond makes the set that large, or keeps
-    // it so.
+    // At the place after `above` higher or equal bonds, this bond makes the set that large, or
+    // keeps it so.
     let after = |above: usize| {
         let seats = above.checked_add(1)?;
         let needed = if seats <= present { enough(most) } else { most };
@@ -80,7 +81,8 @@ pub fn price(bonds: &[Balance], max: usize, present: usize, least: Balance) -> B
     (seats..bonds.len().saturating_add(1).min(max))
         .filter_map(after)
         .min()
-        // Only a higher bond takes a seat of a full set, or of one that a lower bond makes too cheap.
+        // Only a higher bond takes a seat of a full set, or of one that a lower bond makes too
+        // cheap.
         .unwrap_or_else(|| lowest.saturating_add(1).max(least))
 }
 

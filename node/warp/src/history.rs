@@ -8,7 +8,8 @@ use sp_consensus_grandpa::{AuthorityList, SetId};
 use starling_chain_spec::finality::{FinalityFork, Place};
 use starling_runtime::{opaque::Block, BlockNumber, Header};
 
-/// A forced change: the height of its announcement, the number of blocks that it waits, and the set.
+/// A forced change: the height of its announcement, the number of blocks that it waits, and the
+/// set.
 type Announced = (BlockNumber, BlockNumber, AuthorityList);
 
 /// The forced changes of a chain that a node has followed block by block: `changes` are the last

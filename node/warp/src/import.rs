@@ -13,9 +13,9 @@ use starling_runtime::{opaque::Block, BlockNumber};
 ///
 /// A node that started from finality proofs fetches the blocks before them later. GRANDPA's import
 /// refuses those that announce a set and have no justification. What was announced while finality
-/// stood still never came into force, so there is none. Of the announcements before, it would make a
-/// list of sets with a gap, and answer other nodes with proofs that lack the sets in the gap. These
-/// blocks are final by what was proven after them.
+/// stood still never came into force, so there is none. Of the announcements before, it would make
+/// a list of sets with a gap, and answer other nodes with proofs that lack the sets in the gap.
+/// These blocks are final by what was proven after them.
 pub struct PastForks<Import, Client> {
     import: Import,
     client: Arc<Client>,

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Finality proofs behind a forced change of GRANDPA's set.
 //!
-//! A node that starts with `--sync warp` follows a chain of justifications from the genesis: each set
-//! finalises the block that announces the next one. A forced change (`grandpa.noteStalled`) is
+//! A node that starts with `--sync warp` follows a chain of justifications from the genesis: each
+//! set finalises the block that announces the next one. A forced change (`grandpa.noteStalled`) is
 //! announced in a block that the old set never finalised, and the SDK's proofs end there. Its list
 //! of hard forks does not help: its verifier looks for them among the blocks of a proof, and its
 //! generator stops before it puts one of a forced change into a proof.
 //!
-//! So the specification tells the forced changes ([`FinalityFork`]). [`Provider`] verifies proofs from
-//! the latest of them on; any node of the network generates such proofs. [`PastForks`] imports the
-//! history from before the changes, whose announcements may have no justifications. [`forks`] finds the changes
-//! in the database of a node that has followed the chain.
+//! So the specification tells the forced changes ([`FinalityFork`]). [`Provider`] verifies proofs
+//! from the latest of them on; any node of the network generates such proofs. [`PastForks`] imports
+//! the history from before the changes, whose announcements may have no justifications. [`forks`]
+//! finds the changes in the database of a node that has followed the chain.
 
 mod history;
 mod import;
@@ -26,7 +26,8 @@ use sp_blockchain::HeaderBackend;
 use starling_chain_spec::finality::FinalityFork;
 use starling_runtime::opaque::Block;
 
-/// Checks that the chain of a database goes through the blocks of these forks, as far as it has got.
+/// Checks that the chain of a database goes through the blocks of these forks, as far as it has
+/// got.
 ///
 /// # Errors
 /// Names the first block that is another one on this chain.

@@ -77,8 +77,8 @@ impl AfterFork {
         }
     }
 
-    /// Checks the fragments of a proof one after the other. Returns the number and the members of the
-    /// set that follows.
+    /// Checks the fragments of a proof one after the other. Returns the number and the members of
+    /// the set that follows.
     fn follow(
         &self,
         fragments: &[WarpSyncFragment<Block>],

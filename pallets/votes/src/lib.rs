@@ -60,8 +60,8 @@ pub mod pallet {
     #[pallet::storage]
     pub type Since<T: Config> = StorageValue<_, BlockNumberFor<T>, ValueQuery>;
 
-    /// The first block that each of GRANDPA's sets may finalise, of sets that began under this code.
-    /// As many are kept as sets that can still be punished.
+    /// The first block that each of GRANDPA's sets may finalise, of sets that began under this
+    /// code. As many are kept as sets that can still be punished.
     #[pallet::storage]
     pub type SetStart<T: Config> =
         StorageMap<_, Twox64Concat, SetId, BlockNumberFor<T>, OptionQuery>;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The numbers of GRANDPA's sets, where nodes and runtime could count differently.
 //!
-//! `pallet-grandpa` counts a set when it is announced, and a node when the announcement is final. While
-//! finality stands still the runtime goes on to count, and a forced change drops for the nodes what
-//! was announced since the last final block. The runtime goes back to the nodes' number here. Without
-//! that it would refuse all votes and reports after the change, and a node that starts from its state
-//! would take a wrong number from it.
+//! `pallet-grandpa` counts a set when it is announced, and a node when the announcement is final.
+//! While finality stands still the runtime goes on to count, and a forced change drops for the
+//! nodes what was announced since the last final block. The runtime goes back to the nodes' number
+//! here. Without that it would refuse all votes and reports after the change, and a node that
+//! starts from its state would take a wrong number from it.
 
 use core::iter::successors;
 
@@ -18,8 +18,8 @@ use sp_runtime::{traits::One, Saturating};
 use crate::{Config, Pallet, SetStart, Since};
 
 impl<T: Config> Pallet<T> {
-    /// Notes when the set of the session that ends began. Session after session has the same set only
-    /// while a change is pending: its first session counts then.
+    /// Notes when the set of the session that ends began. Session after session has the same set
+    /// only while a change is pending: its first session counts then.
     pub(crate) fn note_set() {
         let set = CurrentSetId::<T>::get();
         if !SetStart::<T>::contains_key(set) {

@@ -142,8 +142,8 @@ fn votes_are_those_of_the_set_in_force() {
     });
 }
 
-/// Ends a session in block `now` and begins one with a set of its own, as the runtime does. Returns the
-/// set's number.
+/// Ends a session in block `now` and begins one with a set of its own, as the runtime does. Returns
+/// the set's number.
 fn session(now: u64) -> u64 {
     System::set_block_number(now);
     Votes::take();

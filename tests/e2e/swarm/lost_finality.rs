@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Half of the validators are gone for good, and with them finality. The committee brings it back,
-//! pays from the treasury and upgrades the runtime, without any key that is root. With the change in
-//! the specification, a new node starts from finality proofs.
+//! pays from the treasury and upgrades the runtime, without any key that is root. With the change
+//! in the specification, a new node starts from finality proofs.
 
 use std::{fs, path::Path, time::Duration};
 
