@@ -9,6 +9,7 @@ mod cli;
 mod client;
 mod command;
 mod endpoints;
+mod finality;
 mod key;
 mod ports;
 mod rpc;

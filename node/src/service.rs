@@ -9,7 +9,7 @@ use sc_chain_spec::{BuildGenesisBlock, GenesisBlockBuilder};
 use sc_client_api::Backend;
 use sc_consensus_aura::{ImportQueueParams, SlotProportion, StartAuraParams};
 use sc_consensus_grandpa::{
-    FinalityProofProvider, GrandpaBlockImport, LinkHalf, SharedVoterState,
+    FinalityProofProvider, GrandpaApi, GrandpaBlockImport, LinkHalf, SharedVoterState,
     ThreeQuartersOfTheUnfinalizedChain, VotingRulesBuilder,
 };
 use sc_executor::{HeapAllocStrategy, WasmExecutor, DEFAULT_HEAP_ALLOC_STRATEGY};
@@ -22,6 +22,7 @@ use sc_service::{
 };
 use sc_telemetry::{Telemetry, TelemetryHandle, TelemetryWorker};
 use sc_transaction_pool_api::OffchainTransactionPoolFactory;
+use sp_api::ProvideRuntimeApi;
 use sp_blockchain::HeaderBackend;
 use sp_consensus_aura::{
     inherents::InherentDataProvider as SlotProvider,
@@ -32,10 +33,12 @@ use sp_core::storage::Storage;
 use sp_keystore::KeystorePtr;
 use sp_runtime::traits::Block as _;
 use sp_timestamp::InherentDataProvider as TimestampProvider;
+use starling_chain_spec::finality::FinalityFork;
 use starling_guard::Guard;
 use starling_inherents::{Author, Votes};
 use starling_network::Protocols;
 use starling_runtime::{apis::RuntimeApi, opaque::Block, Hash};
+use starling_warp::{ensure_on_chain, PastForks, Provider};
 use starling_watch::{authors, rounds, Clock};
 use starling_worker::shards::Layers;
 use substrate_prometheus_endpoint::Registry;
@@ -64,6 +67,31 @@ const GOSSIP_DURATION: Duration = Duration::from_millis(100);
 pub(crate) struct Finality {
     block_import: GrandpaBlockImport<FullBackend, Block, FullClient, FullSelectChain>,
     link: LinkHalf<Block, FullClient, FullSelectChain>,
+}
+
+impl Finality {
+    /// The forced changes of GRANDPA's set on the chain of `client`, as far as it is final.
+    pub(crate) fn forks(&self, client: &FullClient) -> Result<Vec<FinalityFork>, ServiceError> {
+        let set = self.link.shared_authority_set();
+        let forks = starling_warp::forks(client, &set.authority_set_changes())
+            .map_err(ServiceError::Other)?;
+        let last = client.chain_info().finalized_hash;
+        let (own, counted) = (
+            set.set_id(),
+            client
+                .runtime_api()
+                .current_set_id(last)
+                .map_err(|error| ServiceError::Other(error.to_string()))?,
+        );
+        if !forks.is_empty() && own != counted {
+            return Err(ServiceError::Other(format!(
+                "the runtime counts {counted} sets of GRANDPA's and the nodes count {own}, because its \
+                 code was an older one at a forced change: nodes of this chain cannot start from finality \
+                 proofs, and sync in full"
+            )));
+        }
+        Ok(forks)
+    }
 }
 
 type Partial = PartialComponents<
@@ -147,6 +175,13 @@ fn ensure_same_chain(
     )))
 }
 
+/// The forced changes of GRANDPA's set that the chain specification tells.
+fn finality_forks(config: &Configuration) -> &[FinalityFork] {
+    sc_chain_spec::get_extension::<Vec<FinalityFork>>(config.chain_spec.extensions())
+        .map(Vec::as_slice)
+        .unwrap_or_default()
+}
+
 /// Opens the database and builds the parts that a node, and each subcommand on the database, needs.
 pub(crate) fn new_partial(
     config: &Configuration,
@@ -186,6 +221,8 @@ pub(crate) fn new_partial(
             false,
         )?;
     let client = Arc::new(client);
+    let forks = finality_forks(config);
+    ensure_on_chain(&*client, forks).map_err(ServiceError::Other)?;
 
     let telemetry = telemetry.map(|(worker, telemetry)| {
         task_manager
@@ -218,7 +255,7 @@ pub(crate) fn new_partial(
     let slot_client = client.clone();
     let import_queue =
         sc_consensus_aura::import_queue::<AuraPair, _, _, _, _, _>(ImportQueueParams {
-            block_import: block_import.clone(),
+            block_import: PastForks::new(block_import.clone(), client.clone(), forks.into()),
             justification_import: Some(Box::new(block_import.clone())),
             client: client.clone(),
             create_inherent_data_providers: move |parent, ()| {
@@ -293,11 +330,12 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
         )
     });
 
-    let warp_sync = Arc::new(sc_consensus_grandpa::warp_proof::NetworkProvider::new(
+    let proofs = sc_consensus_grandpa::warp_proof::NetworkProvider::new(
         backend.clone(),
         link.shared_authority_set().clone(),
         Vec::new(),
-    ));
+    );
+    let warp_sync = Arc::new(Provider::new(Arc::new(proofs), finality_forks(&config)));
 
     let slot_duration = sc_consensus_aura::standalone::slot_duration::<AuraId, _, _>(&*client)?;
     let clock = Clock::new(slot_duration, config.prometheus_registry())?;
