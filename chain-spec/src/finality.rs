@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sp_consensus_grandpa::{AuthorityList, SetId};
 use starling_runtime::{BlockNumber, Hash};
 
-/// What a specification has beside the genesis.
+/// The extensions of a specification, beside its genesis.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ChainSpecExtension)]
 #[serde(rename_all = "camelCase")]
 pub struct Extensions {

@@ -99,7 +99,7 @@ async fn attack() -> Result<()> {
 
 /// The validators of eight that run a node.
 const AWAKE: [&str; 6] = ["alice", "bob", "charlie", "dave", "eve", "ferdie"];
-/// Who joins the four of the chain `local` in its genesis. The last two run no node.
+/// The nodes that join the four of the chain `local` in its genesis. The last two run no node.
 const JOINING: [&str; 4] = ["//Eve", "//Ferdie", "//Alice//stash", "//Bob//stash"];
 const FERDIE: usize = 5;
 
