@@ -167,6 +167,12 @@ fn config(command: &Path, base: &Path) -> Result<NetworkConfig> {
             .ok_or_else(|| anyhow!("networks/local.toml has no table {table}"))?
             .insert(key.into(), path.display().to_string().into());
     }
+    // Networks of other tests are no peers.
+    file.get_mut("relaychain")
+        .and_then(|table| table.get_mut("default_args"))
+        .and_then(toml::Value::as_array_mut)
+        .ok_or_else(|| anyhow!("networks/local.toml has no default_args"))?
+        .push("--no-mdns".into());
     NetworkConfig::load_from_toml_string(&file.to_string())
 }
 

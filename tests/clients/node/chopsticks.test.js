@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+/** chopsticks: a request in a fork, of which the chain hears nothing. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { fork } from "./fork.js";
+import { account, connect, NODE_URL, PATIENCE, request, roundOf } from "./swarm.js";
+
+test("a request opens a round in a fork", { timeout: PATIENCE }, async (context) => {
+  const { addr, close } = await fork(NODE_URL);
+  context.after(close);
+  const api = await connect(`ws://${addr}`);
+  context.after(() => api.disconnect());
+
+  const before = (await api.rpc.chain.getHeader()).number.toNumber();
+  await request(api).signAndSend(account("Ferdie"), { nonce: -1 });
+  await /** @type {any} */ (api).provider.send("dev_newBlock", [{ count: 2 }]);
+  assert.equal((await api.rpc.chain.getHeader()).number.toNumber(), before + 2);
+
+  const hash = await api.rpc.chain.getBlockHash(before + 1);
+  const at = await api.at(hash);
+  const events = /** @type {any} */ (await at.query.system.events());
+  const round = roundOf(events);
+  const open = JSON.parse(JSON.stringify(await at.call.roundsApi?.openRounds?.()));
+  assert(JSON.stringify(open).includes(String(round)), JSON.stringify(open));
+
+  // Ferdie asks nobody else: the chain has no round of his.
+  const chain = await connect(NODE_URL);
+  context.after(() => chain.disconnect());
+  const { nonce } = /** @type {any} */ (await chain.query.system.account(account("Ferdie").address));
+  assert.equal(nonce.toNumber(), 0);
+});
