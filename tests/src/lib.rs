@@ -6,9 +6,11 @@ pub mod chain;
 pub mod governance;
 pub mod metrics;
 pub mod node;
+pub mod proxy;
 pub mod rounds;
 pub mod websocket;
 
 pub use chain::Api;
 pub use node::Node;
+pub use proxy::Proxy;
 pub use websocket::WebSocket;
