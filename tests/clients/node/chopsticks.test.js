@@ -3,18 +3,23 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { WsProvider } from "@polkadot/api";
 import { fork } from "./fork.js";
 import { account, connect, NODE_URL, PATIENCE, request, roundOf } from "./swarm.js";
 
 test("a request opens a round in a fork", { timeout: PATIENCE }, async (context) => {
-  const { addr, close } = await fork(NODE_URL);
-  context.after(close);
+  const forked = await fork(NODE_URL);
+  const { addr } = forked;
+  context.after(() => forked.close());
   const api = await connect(`ws://${addr}`);
   context.after(() => api.disconnect());
 
   const before = (await api.rpc.chain.getHeader()).number.toNumber();
   await request(api).signAndSend(account("Ferdie"), { nonce: -1 });
-  await /** @type {any} */ (api).provider.send("dev_newBlock", [{ count: 2 }]);
+  const rpc = new WsProvider(`ws://${addr}`);
+  context.after(() => rpc.disconnect());
+  await rpc.isReady;
+  await rpc.send("dev_newBlock", [{ count: 2 }]);
   assert.equal((await api.rpc.chain.getHeader()).number.toNumber(), before + 2);
 
   const hash = await api.rpc.chain.getBlockHash(before + 1);

@@ -33,7 +33,10 @@ async function specification() {
 }
 
 test("a light client proves the result of a runtime call", { timeout: PATIENCE }, async (context) => {
-  const client = start({ maxLogLevel: 2, logCallback: (_, target, words) => context.diagnostic(`${target}: ${words}`) });
+  const client = start({
+    maxLogLevel: 2,
+    logCallback: (_, target, words) => context.diagnostic(`${target}: ${words}`),
+  });
   context.after(() => client.terminate());
   const chain = await client.addChain({ chainSpec: await specification() });
 
