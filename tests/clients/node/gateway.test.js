@@ -120,7 +120,7 @@ test("MCP over standard input and output", { timeout: PATIENCE }, () =>
   speaks(
     new StdioClientTransport({
       command: CLIENT,
-      args: ["--url", NODE_URL, "mcp", "--dev", "bob"],
+      args: ["--url", NODE_URL, "mcp", "--dev", "ferdie"],
       env: { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "" },
     }),
   ));

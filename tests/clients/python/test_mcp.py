@@ -44,7 +44,7 @@ class Mcp(unittest.IsolatedAsyncioTestCase):
         await self.speaks(f"{GATEWAY_URL}/mcp")
 
     async def test_over_standard_input_and_output(self):
-        arguments = ["--url", NODE_URL, "mcp", "--dev", "charlie"]
+        arguments = ["--url", NODE_URL, "mcp", "--dev", "ferdie"]
         await self.speaks(StdioServerParameters(command=CLIENT, args=arguments))
 
 
