@@ -48,6 +48,10 @@ pub enum Subcommand {
     /// Print the chain specification of `--chain`, plain or raw.
     ExportChainSpec(sc_cli::ExportChainSpecCmd),
 
+    /// Print a chain specification, as tools of other chains call it; see `export-chain-spec`.
+    #[command(hide = true)]
+    BuildSpec(sc_cli::BuildSpecCmd),
+
     /// Validate blocks.
     CheckBlock(sc_cli::CheckBlockCmd),
 

@@ -11,6 +11,7 @@ mod key;
 mod mcp;
 mod model;
 mod rounds;
+mod session;
 mod table;
 mod tickets;
 mod up;
@@ -69,6 +70,8 @@ enum Command {
     /// Generate and inspect keys, and write an inference key into the keystore of a node.
     #[command(subcommand)]
     Key(key::Command),
+    /// Change the keys with which a validator authors and votes.
+    Session(session::Args),
     /// Serve the swarm to programs for OpenAI's API and for MCP, over HTTP.
     Gateway(gateway::Args),
     /// Serve the swarm to an MCP host, on standard input and output.
@@ -95,6 +98,7 @@ fn main() -> ExitCode {
         Command::Examine(args) => online(examine::run(connection, args)),
         Command::Model(args) => model::run(connection.json, args),
         Command::Key(command) => outcome(key::run(connection.json, command)),
+        Command::Session(args) => online(session::run(connection, args)),
         Command::Gateway(args) => match args.command {
             Some(gateway::Command::Key(command)) => {
                 outcome(gateway::run_key(connection.json, &command))

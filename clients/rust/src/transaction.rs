@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Sending transactions.
 
+use serde::Deserialize;
 use starling_primitives::{
     round::BlockNumber, Balance, InferenceKey, InferenceSignature, RoundId, H256,
 };
@@ -10,7 +11,7 @@ use subxt::{
     dynamic::{tx, Value},
     error::{BackendError, DispatchError, ExtrinsicError, RpcError, TransactionProgressError},
     ext::scale_value::Composite,
-    rpcs,
+    rpcs::{self, methods::legacy::Bytes},
     tx::{DynamicPayload, TransactionInBlock, TransactionProgress, TransactionStatus},
     SubstrateConfig,
 };
@@ -23,6 +24,9 @@ use crate::{
     events::{self, Event},
     At, Chain, Error, Result,
 };
+
+/// The length of a session key, in bytes.
+const SESSION_KEY: usize = 32;
 
 /// A call, by names.
 pub type Call = DynamicPayload<Composite<()>>;
@@ -155,6 +159,31 @@ pub fn rotate_key(key: &InferenceKey, proof: &InferenceSignature) -> Call {
 /// Announces another model of an agent.
 pub fn set_model(model: &Model) -> Call {
     call("Agents", "set_model", vec![("model", model.value())])
+}
+
+/// Session keys with the proof of their owner, as `starling-node key session --json` prints them.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SessionKeys {
+    keys: Bytes,
+    proof: Bytes,
+}
+
+/// Announces session keys of a validator.
+///
+/// # Errors
+///
+/// If they are no keys of this chain.
+pub fn set_session_keys(made: &SessionKeys) -> Result<Call> {
+    let parts = made.keys.0.split_at_checked(SESSION_KEY);
+    let parts = parts.filter(|(_, grandpa)| grandpa.len() == SESSION_KEY);
+    let (aura, grandpa) = parts.ok_or_else(|| protocol("these are not two session keys"))?;
+    let keys = Value::named_composite([
+        ("aura", Value::from_bytes(aura)),
+        ("grandpa", Value::from_bytes(grandpa)),
+    ]);
+    let proof = Value::from_bytes(&made.proof.0);
+    let arguments = vec![("keys", keys), ("proof", proof)];
+    Ok(call("Session", "set_keys", arguments))
 }
 
 /// A call that takes an amount: `bond_extra` and `unbond` of `Agents`, `buy` and `refund` of

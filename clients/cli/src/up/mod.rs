@@ -2,7 +2,7 @@
 //! `starling up`: a local swarm of four validators with language models, from the installed
 //! programs.
 
-mod node;
+pub mod node;
 
 use std::{
     fs,

@@ -40,39 +40,30 @@ pub struct Place<'a> {
     pub boot: Option<u16>,
 }
 
-impl Place<'_> {
-    fn address(&self) -> String {
-        match self.boot {
-            None => first_address(self.p2p),
-            Some(_) => format!("/ip4/127.0.0.1/tcp/{}", self.p2p),
-        }
-    }
-}
-
-/// The address of the first node: a WebSocket, so that the light client of a page reaches it, too.
-fn first_address(port: u16) -> String {
-    format!("/ip4/127.0.0.1/tcp/{port}/ws")
+/// The file of the named program, or of the one that belongs to this one.
+pub fn path(named: Option<PathBuf>) -> Result<PathBuf> {
+    let path = match named.or_else(|| variable("STARLING_NODE").map(PathBuf::from)) {
+        Some(path) => Some(path).filter(|path| path.is_file()),
+        None => {
+            let own = env::current_exe().ok();
+            let beside = own.map(|own| own.with_file_name("starling-node"));
+            let folders = env::var_os("PATH").unwrap_or_default();
+            let installed = env::split_paths(&folders).map(|dir| dir.join("starling-node"));
+            beside
+                .into_iter()
+                .chain(installed)
+                .find(|path| path.is_file())
+        },
+    };
+    path.ok_or_else(|| {
+        Error::Usage("there is no starling-node; name it with --node or STARLING_NODE".into())
+    })
 }
 
 impl Program {
     /// The named program, or the one that belongs to this one.
     pub fn find(named: Option<PathBuf>) -> Result<Self> {
-        let path = match named.or_else(|| variable("STARLING_NODE").map(PathBuf::from)) {
-            Some(path) => Some(path).filter(|path| path.is_file()),
-            None => {
-                let own = env::current_exe().ok();
-                let beside = own.map(|own| own.with_file_name("starling-node"));
-                let folders = env::var_os("PATH").unwrap_or_default();
-                let installed = env::split_paths(&folders).map(|dir| dir.join("starling-node"));
-                beside
-                    .into_iter()
-                    .chain(installed)
-                    .find(|path| path.is_file())
-            },
-        };
-        let path = path.ok_or_else(|| {
-            Error::Usage("there is no starling-node; name it with --node or STARLING_NODE".into())
-        })?;
+        let path = path(named)?;
         let folders = directories::ProjectDirs::from("", "", "starling");
         let folders = folders.ok_or_else(|| Error::Usage("there is no home folder".into()))?;
         let cache = folders.cache_dir().join("local");
