@@ -6,6 +6,7 @@ pub mod chain;
 pub mod governance;
 pub mod metrics;
 pub mod node;
+pub mod proxy;
 pub mod rounds;
 pub mod websocket;
 
