@@ -1,0 +1,955 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! All lanes of a node: takes messages, the ends of jobs and news of the chain, one at a time.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::{mpsc::SyncSender, Arc},
+};
+
+use futures::channel::oneshot;
+use parking_lot::Mutex;
+use serde::Serialize;
+use starling_lane::{
+    timing::Time,
+    transport::{Peer, Transport},
+    wire::{Packet, Place, Refused},
+};
+use starling_lane_primitives::{
+    certificate::Signature, checkpoint::Checkpoint, messages::Ask, Hash, Member,
+};
+use starling_primitives::{
+    api::lanes::{Epoch, LaneId, LaneView, MemberView},
+    Balance,
+};
+
+use super::{
+    chain::LaneChain,
+    desk::{Desk, Done, Work},
+    judge,
+    ledger::{self, Ledger, Settled},
+    look::{Ready, View},
+    metrics::Metrics,
+    play::{Do, Play, Stage},
+    progress::Board,
+    room::{is_signed, Hand, Room, Seat},
+    store::Store,
+};
+use crate::{agent::Signals, AccountId, LOG_TARGET};
+
+/// The most requests of a lane that are answered at a time.
+const WINDOW: u32 = 8;
+
+/// The longest prompt, in bytes.
+const LONGEST_PROMPT: usize = 4_096;
+
+/// Lies after which a peer is cut off.
+const MOST_LIES: u32 = 16;
+
+/// The time for which it is cut off, in microseconds.
+const CUT_OFF: Time = 3_600_000_000;
+
+/// The most messages that wait for their asks.
+const MOST_EARLY: usize = 512;
+
+/// What happens to the lanes of a node.
+pub enum Event {
+    /// The link to a peer was opened.
+    Opened(Peer),
+    /// A message came from a peer.
+    Message(Peer, Vec<u8>),
+    /// The chain has a new best block.
+    View(Box<View>),
+    /// A job has ended.
+    Done(Place, Done),
+    /// A requester asks this node.
+    Ask(Box<Asked>),
+    /// A requester wants to know whether it can ask this node.
+    Status(LaneId, oneshot::Sender<Status>),
+    /// The node ends.
+    End,
+}
+
+/// A request of a requester at this node.
+pub struct Asked {
+    /// The request.
+    pub ask: Ask,
+    /// Its signature.
+    pub signature: Signature,
+    /// The lane and its committee, if there is one.
+    pub found: Option<Found>,
+    /// Takes the answer.
+    pub reply: oneshot::Sender<Result<Hash, AskError>>,
+}
+
+/// A lane with its committee in the present epoch.
+pub type Found = (LaneView<AccountId>, Vec<MemberView<AccountId>>);
+
+/// The reason why a node does not take an ask.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// The request breaks a rule.
+    #[error("the ask is refused: {0}")]
+    Refused(String),
+    /// This node has no part in the lane.
+    #[error(
+        "this node takes no asks of this lane: it runs no member of its committee, and the lane's \
+         terms do not name it as the requester's node"
+    )]
+    NotHere,
+    /// The node cannot take more.
+    #[error("the node is busy: ask again")]
+    Busy,
+}
+
+/// How a lane stands at a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The lane.
+    pub lane: LaneId,
+    /// The present epoch.
+    pub epoch: Epoch,
+    /// The next number of a request in it, as far as this node has seen.
+    pub next: u32,
+    /// The size of the committee; 0 if the lane rests.
+    pub members: usize,
+    /// The members with an open link, and this node's own.
+    pub connected: usize,
+    /// Whether this node takes asks of the lane.
+    pub takes_asks: bool,
+}
+
+/// The parts of a node that its lanes use.
+#[derive(Clone)]
+pub struct Parts {
+    /// The network.
+    pub transport: Arc<dyn Transport>,
+    /// The chain.
+    pub chain: Arc<dyn LaneChain>,
+    /// The agent.
+    pub desk: Arc<dyn Desk>,
+    /// What must not be forgotten.
+    pub store: Arc<Store>,
+    /// The metrics.
+    pub metrics: Metrics,
+    /// What requesters see.
+    pub board: Arc<Board>,
+    /// Checkpoints that are ready for the chain.
+    pub ready: Arc<Mutex<Ready>>,
+}
+
+/// The lanes of a node.
+pub struct Core {
+    parts: Parts,
+    /// Takes the ends of jobs.
+    events: SyncSender<Event>,
+    view: Option<View>,
+    rooms: BTreeMap<(LaneId, Epoch), Arc<Room>>,
+    /// The lanes as of the last block.
+    lanes: BTreeMap<LaneId, LaneView<AccountId>>,
+    plays: BTreeMap<Place, Play>,
+    jobs: BTreeMap<Place, Signals>,
+    ledgers: BTreeMap<(LaneId, Epoch), Ledger>,
+    early: VecDeque<(Peer, Packet)>,
+    lies: HashMap<Peer, (u32, Time)>,
+}
+
+impl Core {
+    /// Lanes without a request.
+    pub fn new(parts: Parts, events: SyncSender<Event>) -> Self {
+        Self {
+            parts,
+            events,
+            view: None,
+            rooms: BTreeMap::new(),
+            lanes: BTreeMap::new(),
+            plays: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            ledgers: BTreeMap::new(),
+            early: VecDeque::new(),
+            lies: HashMap::new(),
+        }
+    }
+
+    /// Takes an event.
+    pub fn on(&mut self, now: Time, event: Event) {
+        match event {
+            Event::Opened(peer) => self.opened(&peer),
+            Event::Message(from, bytes) => self.message(now, from, &bytes),
+            Event::View(view) => self.view(*view),
+            Event::Done(place, done) => self.done(now, place, done),
+            Event::Ask(asked) => {
+                let Asked {
+                    ask,
+                    signature,
+                    found,
+                    reply,
+                } = *asked;
+                // If this fails, nobody waits any more.
+                let _ = reply.send(self.asked(now, ask, signature, found));
+            },
+            Event::Status(lane, reply) => {
+                let _ = reply.send(self.status(lane));
+            },
+            Event::End => {},
+        }
+    }
+
+    /// The next time at which [`Self::wake`] has something to do.
+    pub fn next_wake(&self) -> Option<Time> {
+        self.plays.values().filter_map(Play::next_wake).min()
+    }
+
+    /// Does what is due.
+    pub fn wake(&mut self, now: Time) {
+        let due = |play: &Play| play.next_wake().is_some_and(|at| at <= now);
+        let places: Vec<Place> = self
+            .plays
+            .iter()
+            .filter(|(_, play)| due(play))
+            .map(|(place, _)| *place)
+            .collect();
+        for place in places {
+            self.with(place, |play| play.wake(now));
+        }
+    }
+
+    /// The requests that this node knows.
+    pub fn plays(&self) -> &BTreeMap<Place, Play> {
+        &self.plays
+    }
+
+    fn local(&self) -> Option<Peer> {
+        self.parts.transport.local()
+    }
+
+    /// Lets a request act.
+    fn with(&mut self, place: Place, act: impl FnOnce(&mut Play) -> Vec<Do>) {
+        let Some(play) = self.plays.get_mut(&place) else {
+            return;
+        };
+        let all = act(play);
+        self.act(place, all);
+    }
+
+    fn act(&mut self, place: Place, all: Vec<Do>) {
+        for one in all {
+            match one {
+                Do::Send(to, packet) => {
+                    let peer = self.plays.get(&place).and_then(|play| {
+                        let room = play.room();
+                        let member = room.member(to).map(|view| view.peer);
+                        member.or(room.lane.terms.peer)
+                    });
+                    if let Some(peer) = peer {
+                        self.send(&peer, &packet);
+                    }
+                },
+                Do::Broadcast(packet) => {
+                    let room = self.plays.get(&place).map(|play| play.room().clone());
+                    if let Some(room) = room {
+                        self.broadcast(&room, &packet);
+                    }
+                },
+                Do::Rank(texts) => self.rank(place, texts),
+                Do::Changed(stage) => self.changed(place, stage),
+            }
+        }
+    }
+
+    fn send(&self, to: &Peer, packet: &Packet) {
+        match packet.write() {
+            Some(bytes) => self.send_bytes(to, bytes),
+            None => log::error!(target: LOG_TARGET, "a message of a lane is too long to be sent"),
+        }
+    }
+
+    fn send_bytes(&self, to: &Peer, bytes: Vec<u8>) {
+        let len = bytes.len();
+        if self.parts.transport.send(to, bytes) {
+            self.parts.metrics.count("out", len);
+        } else {
+            self.parts.metrics.refuse("lost");
+        }
+    }
+
+    fn broadcast(&self, room: &Room, packet: &Packet) {
+        let Some(bytes) = packet.write() else {
+            log::error!(target: LOG_TARGET, "a message of a lane is too long to be sent");
+            return;
+        };
+        let local = self.local();
+        for peer in room.peers() {
+            if Some(peer) != local {
+                self.send_bytes(&peer, bytes.clone());
+            }
+        }
+    }
+
+    /// Tells a peer what it may have missed.
+    fn opened(&mut self, peer: &Peer) {
+        let mut packets = vec![];
+        for play in self.plays.values() {
+            let is_there = play.room().peers().contains(peer);
+            if is_there && play.stage() != Stage::Expired {
+                packets.push(play.packet());
+                packets.extend(play.said());
+            }
+        }
+        for packet in packets {
+            self.send(peer, &packet);
+        }
+    }
+
+    fn message(&mut self, now: Time, from: Peer, bytes: &[u8]) {
+        let lies = self.lies.get(&from).copied();
+        if lies.is_some_and(|(count, until)| count >= MOST_LIES && now < until) {
+            return self.parts.metrics.refuse("lie");
+        }
+        self.parts.metrics.count("in", bytes.len());
+        match Packet::read(bytes) {
+            Some(packet) => self.packet(now, from, packet),
+            None => {
+                self.parts.metrics.refuse("bytes");
+                self.lied(now, from);
+            },
+        }
+    }
+
+    fn lied(&mut self, now: Time, peer: Peer) {
+        let (count, until) = self.lies.entry(peer).or_default();
+        if *until <= now && *count >= MOST_LIES {
+            *count = 0;
+        }
+        *count = count.saturating_add(1);
+        *until = now.saturating_add(CUT_OFF);
+        if *count == MOST_LIES {
+            log::warn!(target: LOG_TARGET, "a peer of a lane sends nonsense: cut off for an hour");
+        }
+    }
+
+    fn packet(&mut self, now: Time, from: Peer, packet: Packet) {
+        match packet {
+            Packet::Ask { ask, signature } => {
+                if !self.is_known(&from, ask.lane, ask.epoch) {
+                    return self.parts.metrics.refuse("sender");
+                }
+                if let Err(reason) = self.ask(now, ask, signature) {
+                    self.parts.metrics.refuse("unknown");
+                    log::debug!(target: LOG_TARGET, "an ask of a lane is refused: {reason}");
+                }
+            },
+            Packet::Of {
+                place,
+                phase,
+                items,
+            } => {
+                let Some(play) = self.plays.get_mut(&place) else {
+                    return self.wait(from, place, || Packet::Of {
+                        place,
+                        phase,
+                        items,
+                    });
+                };
+                let Some(member) = speaker(play.room(), &from) else {
+                    return self.parts.metrics.refuse("sender");
+                };
+                let heard = play.hear(now, member, phase, items);
+                self.heard(now, from, place, heard);
+            },
+            Packet::Vote {
+                place,
+                by,
+                outcome,
+                signature,
+            } => {
+                let Some(play) = self.plays.get_mut(&place) else {
+                    return self.wait(from, place, || Packet::Vote {
+                        place,
+                        by,
+                        outcome,
+                        signature,
+                    });
+                };
+                if speaker(play.room(), &from).is_none() {
+                    return self.parts.metrics.refuse("sender");
+                }
+                let heard = play.vote(now, by, outcome, signature);
+                self.heard(now, from, place, heard);
+            },
+            Packet::Checkpoint {
+                checkpoint,
+                by,
+                signature,
+            } => self.checkpoint(now, from, &checkpoint, by, signature),
+        }
+    }
+
+    /// Whether a peer has a part in a lane.
+    fn is_known(&self, peer: &Peer, lane: LaneId, epoch: Epoch) -> bool {
+        let room = self.rooms.get(&(lane, epoch));
+        room.is_some_and(|room| speaker(room, peer).is_some())
+    }
+
+    /// Keeps a message until its ask comes.
+    fn wait(&mut self, from: Peer, place: Place, packet: impl FnOnce() -> Packet) {
+        if !self.is_known(&from, place.lane, place.epoch) {
+            return self.parts.metrics.refuse("sender");
+        }
+        if self.early.len() >= MOST_EARLY {
+            self.early.pop_front();
+            self.parts.metrics.refuse("full");
+        }
+        self.early.push_back((from, packet()));
+    }
+
+    fn heard(&mut self, now: Time, from: Peer, place: Place, heard: Result<Vec<Do>, Refused>) {
+        match heard {
+            Ok(all) => self.act(place, all),
+            Err(reason) => {
+                self.parts.metrics.refuse("lie");
+                log::debug!(target: LOG_TARGET, "a message of a lane is refused: {reason:?}");
+                self.lied(now, from);
+            },
+        }
+    }
+
+    fn asked(
+        &mut self,
+        now: Time,
+        ask: Ask,
+        signature: Signature,
+        found: Option<Found>,
+    ) -> Result<Hash, AskError> {
+        self.enter(&ask, found);
+        let room = self.rooms.get(&(ask.lane, ask.epoch)).cloned();
+        let room = room.ok_or(AskError::NotHere)?;
+        let local = self.local();
+        if room.seat.is_none() && (local.is_none() || room.lane.terms.peer != local) {
+            return Err(AskError::NotHere);
+        }
+        let place = room.place(ask.seq);
+        let is_new = !self.plays.contains_key(&place);
+        let id = self.ask(now, ask, signature).map_err(AskError::Refused)?;
+        if is_new {
+            let packet = self.plays.get(&place).map(Play::packet);
+            if let Some(packet) = packet {
+                self.broadcast(&room, &packet);
+            }
+        }
+        Ok(id)
+    }
+
+    /// Enters the committee of a lane whose requester uses this node.
+    fn enter(&mut self, ask: &Ask, found: Option<Found>) {
+        let key = (ask.lane, ask.epoch);
+        let (Some((lane, members)), Some(view)) = (found, &self.view) else {
+            return;
+        };
+        let is_ours = lane.terms.peer.is_some() && lane.terms.peer == self.local();
+        if self.rooms.contains_key(&key) || !is_ours || ask.epoch != view.epoch.epoch {
+            return;
+        }
+        let room = Room::new(lane, ask.epoch, members, view.rules.clone(), None);
+        if let Some(room) = room {
+            self.rooms.insert(key, Arc::new(room));
+            self.reserve();
+        }
+    }
+
+    /// Keeps links to all peers of all rooms open.
+    fn reserve(&self) {
+        let peers = self.rooms.values().flat_map(|room| room.peers());
+        let mut peers: BTreeSet<Peer> = peers.collect();
+        if let Some(local) = self.local() {
+            peers.remove(&local);
+        }
+        self.parts.transport.reserve(peers);
+    }
+
+    /// Takes an ask, if it keeps all rules.
+    fn ask(&mut self, now: Time, ask: Ask, signature: Signature) -> Result<Hash, String> {
+        let key = (ask.lane, ask.epoch);
+        let room = self.rooms.get(&key).cloned();
+        let room = room.ok_or("the lane has no committee in this epoch")?;
+        let place = room.place(ask.seq);
+        let id = ask.hash();
+        if let Some(play) = self.plays.get(&place) {
+            let is_same = play.id() == id;
+            return is_same
+                .then_some(id)
+                .ok_or_else(|| format!("another ask has the number {}", ask.seq));
+        }
+        self.check(&room, &ask)?;
+        if !is_signed(&room.lane.terms.key, &id, &signature) {
+            return Err("it is not signed by the key of the lane's terms".into());
+        }
+        let takes_part = match &room.seat {
+            Some(seat) => self.may_sign(&room, seat, ask.seq),
+            None => false,
+        };
+        self.parts.metrics.asks.inc();
+        let hand = Arc::new(Hand::new(room.clone(), self.parts.chain.clone()));
+        let work = Work::Respond {
+            seq: ask.seq,
+            prompt: String::from_utf8_lossy(&ask.prompt).into_owned(),
+            max_tokens: ask.max_tokens,
+            fee: ask.fee,
+        };
+        let play = Play::new(room, ask, signature, hand, takes_part, now);
+        self.parts.board.show(&play);
+        self.plays.insert(place, play);
+        if takes_part && !self.begin(place, work) {
+            self.done(now, place, Done::Response(None));
+        }
+        self.replay(now, place);
+        Ok(id)
+    }
+
+    fn may_sign(&self, room: &Room, seat: &Seat, seq: u32) -> bool {
+        let Some(view) = room.member(seat.member) else {
+            return false;
+        };
+        let key = (view.agent.clone(), room.lane.id, room.epoch);
+        match self.parts.store.may_sign(&key, seq) {
+            Ok(may) => may,
+            Err(error) => {
+                log::error!(target: LOG_TARGET, "lanes cannot be written down: {error}");
+                false
+            },
+        }
+    }
+
+    /// Whether an ask keeps the rules of its lane.
+    fn check(&self, room: &Room, ask: &Ask) -> Result<(), String> {
+        let view = self.view.as_ref().ok_or("the chain is not read yet")?;
+        let lane = self.lanes.get(&ask.lane).unwrap_or(&room.lane);
+        let (terms, rules, epoch) = (&lane.terms, &view.rules, &view.epoch);
+        let key = (ask.lane, ask.epoch);
+        let known = self.plays.range(room.place(0)..=room.place(u32::MAX));
+        let seen = known.clone().map(|(place, _)| place.seq.saturating_add(1));
+        let settled = view.progress.get(&key).map_or(0, |progress| progress.next);
+        let next = seen.max().unwrap_or(0).max(settled);
+        let open = known.filter(|(_, play)| !play.is_over()).count();
+        let window = usize::try_from(WINDOW).unwrap_or(usize::MAX);
+        let outstanding: Balance = self
+            .plays
+            .iter()
+            .filter(|(place, _)| place.lane == ask.lane && !self.is_settled(place))
+            .fold(0, |sum: Balance, (_, play)| {
+                sum.saturating_add(play.ask().fee)
+            });
+        let needed = outstanding.saturating_add(ask.fee);
+        // The requester's own node reads no settlements: the members look at the money.
+        let is_free = room.seat.is_none();
+        let rules = [
+            (ask.genesis == room.genesis, "it is for another chain"),
+            (ask.epoch == epoch.epoch, "it is for another epoch"),
+            (
+                ask.expiry > view.best && ask.expiry <= epoch.ends,
+                "its expiry is not between the best block and the end of the epoch",
+            ),
+            (ask.seq >= settled, "its number is settled"),
+            (
+                ask.seq < next.saturating_add(WINDOW),
+                "its number is too far ahead",
+            ),
+            (open < window, "too many requests of this lane are open"),
+            (
+                (1..=LONGEST_PROMPT).contains(&ask.prompt.len()),
+                "its prompt is empty or too long",
+            ),
+            (
+                (1..=terms.max_tokens).contains(&ask.max_tokens),
+                "its number of tokens is not one of the lane's terms",
+            ),
+            (
+                ask.fee >= rules.min_fee && ask.fee <= terms.max_fee,
+                "its fee is below the least of the chain or above that of the lane's terms",
+            ),
+            (
+                is_free || needed <= lane.free,
+                "the lane's escrow does not cover it",
+            ),
+            (
+                is_free || needed.saturating_add(lane.pending) <= rules.max_pending,
+                "too much of the lane waits for its dispute windows",
+            ),
+        ];
+        let broken = rules.into_iter().find(|(keeps, _)| !keeps);
+        broken.map_or(Ok(()), |(_, reason)| Err(reason.into()))
+    }
+
+    /// Whether a request costs nothing more: it is settled, or never will be.
+    fn is_settled(&self, place: &Place) -> bool {
+        let progress = self.view.as_ref().and_then(|view| {
+            let key = (place.lane, place.epoch);
+            view.progress.get(&key)
+        });
+        let expired = self
+            .plays
+            .get(place)
+            .is_some_and(|play| play.stage() == Stage::Expired);
+        expired || progress.is_some_and(|progress| place.seq < progress.next)
+    }
+
+    /// Gives the messages that came before the ask.
+    fn replay(&mut self, now: Time, place: Place) {
+        let is_of = |packet: &Packet| match packet {
+            Packet::Of { place: of, .. } | Packet::Vote { place: of, .. } => *of == place,
+            Packet::Ask { .. } | Packet::Checkpoint { .. } => false,
+        };
+        let (early, rest): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.early)
+            .into_iter()
+            .partition(|(_, packet)| is_of(packet));
+        self.early = rest;
+        for (from, packet) in early {
+            self.packet(now, from, packet);
+        }
+    }
+
+    /// Begins a job of the agent. Returns false if it has too many.
+    fn begin(&mut self, place: Place, work: Work) -> bool {
+        let signals = Signals::default();
+        self.jobs.insert(place, signals.clone());
+        let events = self.events.clone();
+        let tell = Box::new(move |done| {
+            // If this fails, the node ends.
+            let _ = events.send(Event::Done(place, done));
+        });
+        let begun = self.parts.desk.begin(work, signals, tell);
+        if !begun {
+            log::warn!(target: LOG_TARGET, "the agent has too many jobs of lanes");
+        }
+        begun
+    }
+
+    fn rank(&mut self, place: Place, texts: Vec<String>) {
+        let Some(play) = self.plays.get(&place) else {
+            return;
+        };
+        let work = Work::Rank {
+            prompt: String::from_utf8_lossy(&play.ask().prompt).into_owned(),
+            own: play.own().to_owned(),
+            texts,
+            max_tokens: play.ask().max_tokens,
+        };
+        // Without a place the member gives no scores, as if it were slow.
+        self.begin(place, work);
+    }
+
+    fn done(&mut self, now: Time, place: Place, done: Done) {
+        self.jobs.remove(&place);
+        let Some(play) = self.plays.get_mut(&place) else {
+            return;
+        };
+        let sealed = match done {
+            Done::Response(text) => play.respond(now, text),
+            Done::Scores(scores) => play.score(now, Some(&scores)),
+            Done::Failed(reason) => {
+                log::warn!(target: LOG_TARGET, "a job of lane {} failed: {reason}", place.lane);
+                match play.responses() {
+                    None => play.respond(now, None),
+                    Some(_) => play.score(now, None),
+                }
+            },
+        };
+        match sealed {
+            Ok(all) => self.act(place, all),
+            Err(reason) => log::error!(target: LOG_TARGET, "nothing can be sealed: {reason}"),
+        }
+    }
+
+    fn changed(&self, place: Place, stage: Stage) {
+        let Some(play) = self.plays.get(&place) else {
+            return;
+        };
+        self.parts.board.show(play);
+        let metrics = &self.parts.metrics;
+        let [soft, certified] = play.times();
+        let seconds = |micros: Time| micros as f64 / 1e6;
+        let Place { lane, epoch, seq } = place;
+        match stage {
+            Stage::Soft => {
+                metrics.soft.inc();
+                if let Some(time) = soft.map(seconds) {
+                    metrics.soft_seconds.observe(time);
+                }
+            },
+            Stage::Certified => {
+                metrics.certified.inc();
+                if let Some(time) = certified.map(seconds) {
+                    metrics.certified_seconds.observe(time);
+                }
+                log::info!(target: LOG_TARGET, "lane {lane}, epoch {epoch}: request {seq} certified");
+            },
+            Stage::Expired => {
+                metrics.expired.inc();
+                log::info!(target: LOG_TARGET, "lane {lane}, epoch {epoch}: request {seq} expired");
+            },
+            Stage::Asked | Stage::Preview => {},
+        }
+    }
+
+    fn view(&mut self, view: View) {
+        for (epoch, agent, seat) in &view.seats {
+            let key = (seat.lane.id, *epoch);
+            self.lanes.insert(seat.lane.id, seat.lane.clone());
+            let known = self.rooms.get(&key).is_some_and(|room| room.seat.is_some());
+            if known {
+                continue;
+            }
+            let secret = self.parts.store.known_secret(agent, *epoch);
+            let secret = secret.unwrap_or_else(|error| {
+                log::error!(target: LOG_TARGET, "lanes cannot be read: {error}");
+                None
+            });
+            let own = secret.map(|secret| Seat {
+                member: seat.member,
+                secret,
+            });
+            let (lane, members) = (seat.lane.clone(), seat.committee.clone());
+            if let Some(room) = Room::new(lane, *epoch, members, view.rules.clone(), own) {
+                self.rooms.insert(key, Arc::new(room));
+            }
+        }
+        let seats = u64::try_from(view.seats.len()).unwrap_or(u64::MAX);
+        self.parts.metrics.seats.set(seats);
+        let oldest = view.epoch.epoch.saturating_sub(1);
+        let best = view.best;
+        self.view = Some(view);
+        self.expire(best);
+        self.forget(oldest);
+        self.reserve();
+        let rooms: Vec<Arc<Room>> = self.rooms.values().cloned().collect();
+        for room in rooms {
+            self.make(&room);
+        }
+    }
+
+    fn expire(&mut self, best: u32) {
+        let over = |play: &Play| play.ask().expiry <= best && !play.is_over();
+        let places: Vec<Place> = self
+            .plays
+            .iter()
+            .filter(|(_, play)| over(play))
+            .map(|(place, _)| *place)
+            .collect();
+        for place in places {
+            if let Some(signals) = self.jobs.remove(&place) {
+                signals.cancel();
+            }
+            self.with(place, Play::expire);
+        }
+    }
+
+    fn forget(&mut self, oldest: Epoch) {
+        self.rooms.retain(|(_, epoch), _| *epoch >= oldest);
+        self.ledgers.retain(|(_, epoch), _| *epoch >= oldest);
+        let is_old = |epoch: Epoch| epoch < oldest;
+        self.early.retain(|(_, packet)| match packet {
+            Packet::Of { place, .. } | Packet::Vote { place, .. } => !is_old(place.epoch),
+            Packet::Ask { .. } | Packet::Checkpoint { .. } => false,
+        });
+        let board = &self.parts.board;
+        self.plays.retain(|place, play| {
+            if is_old(place.epoch) {
+                board.forget(&play.id());
+            }
+            !is_old(place.epoch)
+        });
+    }
+
+    /// The certified requests of a committee that can be settled.
+    fn certified(&self, room: &Room) -> Vec<Settled> {
+        let all = self.plays.range(room.place(0)..=room.place(u32::MAX));
+        all.filter_map(|(place, play)| {
+            let judged = play.judged()?;
+            let outcome = judged.outcome.hash();
+            (play.stage() == Stage::Certified && play.certified() == Some(outcome)).then(|| {
+                Settled {
+                    seq: place.seq,
+                    fee: play.ask().fee,
+                    outcome,
+                    payouts: judged.outcome.payouts,
+                }
+            })
+        })
+        .collect()
+    }
+
+    /// Makes and signs the next checkpoint of a committee, if it is due.
+    fn make(&mut self, room: &Room) {
+        let key = (room.lane.id, room.epoch);
+        let (Some(view), Some(me)) = (&self.view, room.me()) else {
+            return;
+        };
+        let Some(progress) = view.progress.get(&key).copied() else {
+            return;
+        };
+        let best = view.best;
+        let until = best
+            .saturating_add(view.rules.dispute_window)
+            .saturating_add(
+                view.epoch
+                    .ends
+                    .saturating_sub(view.epoch.began)
+                    .saturating_mul(2),
+            );
+        let last = progress.next.saturating_add(ledger::REQUESTS);
+        let block = self
+            .plays
+            .range(room.place(progress.next)..room.place(last));
+        let full = usize::try_from(ledger::REQUESTS).unwrap_or(usize::MAX);
+        let is_full = block.filter(|(_, play)| play.is_over()).count() >= full;
+        if !is_full && view.epoch.epoch <= room.epoch {
+            return;
+        }
+        let certified = self.certified(room);
+        let made = ledger::checkpoint(room.lane.id, room.epoch, progress, &certified);
+        let Some(checkpoint) = made else {
+            return;
+        };
+        let known = self.ledgers.get(&key).and_then(Ledger::own);
+        if known != Some(&checkpoint) {
+            let kept: Vec<(Place, Vec<u8>)> = self.transcripts(&checkpoint, room);
+            if let Err(error) = self.parts.store.keep(&kept, until) {
+                log::error!(target: LOG_TARGET, "transcripts cannot be written down: {error}");
+                return;
+            }
+            let hash = checkpoint.hash(&room.genesis);
+            let view = room.member(me);
+            let signature = view.and_then(|view| self.parts.chain.sign(&view.key, &hash));
+            let Some(signature) = signature else {
+                return;
+            };
+            let ledger = self.ledgers.entry(key).or_default();
+            ledger.make(me, checkpoint, hash, signature, best);
+        }
+        self.offer(room, me);
+        self.ready(room, me);
+    }
+
+    fn transcripts(&self, checkpoint: &Checkpoint, room: &Room) -> Vec<(Place, Vec<u8>)> {
+        let all = self.plays.range(room.place(0)..=room.place(u32::MAX));
+        all.filter(|(place, _)| checkpoint.covers(place.seq))
+            .filter_map(|(place, play)| {
+                let (judged, certificate) = (play.judged()?, play.certificate()?);
+                let bytes = judge::transcript(play.ask(), &judged.outcome, &certificate);
+                Some((*place, bytes))
+            })
+            .collect()
+    }
+
+    /// Sends the own checkpoint to the others, in each block until it is settled.
+    fn offer(&self, room: &Room, me: Member) {
+        let ledger = self.ledgers.get(&(room.lane.id, room.epoch));
+        let offered = ledger.and_then(|ledger| Some((ledger.own()?, ledger.own_signature(me)?)));
+        if let Some((checkpoint, signature)) = offered {
+            let packet = Packet::Checkpoint {
+                checkpoint: checkpoint.clone(),
+                by: me,
+                signature,
+            };
+            self.broadcast(room, &packet);
+        }
+    }
+
+    /// Tells the look at the chain that a checkpoint has enough signatures.
+    fn ready(&self, room: &Room, me: Member) {
+        let key = (room.lane.id, room.epoch);
+        let ledger = self.ledgers.get(&key);
+        if let Some(ready) = ledger.and_then(|ledger| ledger.ready(room.committee, me)) {
+            self.parts.ready.lock().insert(key, ready);
+        }
+    }
+
+    fn checkpoint(
+        &mut self,
+        now: Time,
+        from: Peer,
+        checkpoint: &Checkpoint,
+        by: Member,
+        signature: Signature,
+    ) {
+        let key = (checkpoint.lane, checkpoint.epoch);
+        let Some(room) = self.rooms.get(&key).cloned() else {
+            return self.parts.metrics.refuse("unknown");
+        };
+        let (Some(me), Some(_)) = (room.me(), speaker(&room, &from)) else {
+            return self.parts.metrics.refuse("sender");
+        };
+        let hash = checkpoint.hash(&room.genesis);
+        let is_good = room.member(by).is_some_and(|view| {
+            let key: sp_core::sr25519::Public = view.key.clone().into();
+            is_signed(&key.0, &hash, &signature)
+        });
+        if !is_good {
+            self.parts.metrics.refuse("lie");
+            return self.lied(now, from);
+        }
+        let ledger = self.ledgers.entry(key).or_default();
+        ledger.take(by, hash, signature);
+        // Votes that the other lacks, so that it signs the same.
+        let missing = ledger
+            .own()
+            .map_or(0, |own| match own.first == checkpoint.first {
+                true => own.bitmap & !checkpoint.bitmap,
+                false => 0,
+            });
+        if missing != 0 {
+            self.help(&from, &room, checkpoint.first, missing);
+        }
+        self.ready(&room, me);
+    }
+
+    /// Sends the votes of certified requests to a peer.
+    fn help(&self, to: &Peer, room: &Room, first: u32, missing: u64) {
+        for place in 0..u64::BITS {
+            let is_missing = missing.checked_shr(place).unwrap_or(0) & 1 == 1;
+            let place = room.place(first.saturating_add(place));
+            let play = self.plays.get(&place).filter(|_| is_missing);
+            for packet in play.iter().flat_map(|play| play.said()) {
+                self.send(to, &packet);
+            }
+        }
+    }
+
+    fn status(&self, lane: LaneId) -> Status {
+        let epoch = self.view.as_ref().map_or(0, |view| view.epoch.epoch);
+        let room = self.rooms.get(&(lane, epoch));
+        let local = self.local();
+        let settled = self
+            .view
+            .as_ref()
+            .and_then(|view| view.progress.get(&(lane, epoch)));
+        let seen = room.and_then(|room| {
+            let mut known = self.plays.range(room.place(0)..=room.place(u32::MAX));
+            known
+                .next_back()
+                .map(|(place, _)| place.seq.saturating_add(1))
+        });
+        let next = settled.map_or(0, |progress| progress.next);
+        let is_there = |peer: &Peer| Some(*peer) == local || self.parts.transport.is_open(peer);
+        let members = room.map(|room| room.members.as_slice()).unwrap_or_default();
+        Status {
+            lane,
+            epoch,
+            next: seen.unwrap_or(0).max(next),
+            members: members.len(),
+            connected: members.iter().filter(|view| is_there(&view.peer)).count(),
+            takes_asks: room.is_some_and(|room| {
+                room.seat.is_some() || (local.is_some() && room.lane.terms.peer == local)
+            }),
+        }
+    }
+}
+
+/// The number of a peer in messages: that of its member, or one above all for the requester's
+/// node.
+fn speaker(room: &Room, peer: &Peer) -> Option<Member> {
+    let member = room.members_at(peer).first().copied();
+    let is_requester = room.lane.terms.peer == Some(*peer);
+    member.or_else(|| is_requester.then(|| room.committee.n()))
+}
