@@ -409,6 +409,10 @@ fn every_call_of_the_protocol_has_a_weight_that_was_measured() {
         "pallet_capabilities",
         include_str!("weights/pallet_capabilities.rs"),
     );
+    check::<pallet_lanes::Call<Runtime>, <Runtime as pallet_lanes::Config>::WeightInfo>(
+        "pallet_lanes",
+        include_str!("weights/pallet_lanes.rs"),
+    );
     check::<pallet_rewards::Call<Runtime>, <Runtime as pallet_rewards::Config>::WeightInfo>(
         "pallet_rewards",
         include_str!("weights/pallet_rewards.rs"),

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use codec::{Codec, Decode, DecodeWithMemTracking, Encode};
 use scale_info::TypeInfo;
 use sp_runtime::Permill;
-use starling_lane_primitives::{checkpoint::Checkpoint, messages::Ask, Certificate, Terms};
+use starling_lane_primitives::{checkpoint::Checkpoint, Certificate, Terms};
 
 use crate::{round::BlockNumber, Balance, InferenceKey, RoundId, H256};
 
@@ -43,7 +43,8 @@ pub struct RulesView<AccountId> {
     pub burnt: Permill,
     /// The bond that a seat is locked with.
     pub lane_bond: Balance,
-    /// The largest sum of fees of a lane whose dispute window is open.
+    /// The largest sum of a lane's fees whose dispute windows are open. Of a lane with a larger
+    /// committee than the least one more may be.
     pub max_pending: Balance,
     /// Number of blocks between a settlement and its payments.
     pub dispute_window: BlockNumber,
@@ -182,6 +183,12 @@ sp_api::decl_runtime_apis! {
         /// The transaction of `settle`.
         fn settle(checkpoint: Checkpoint, certificate: Certificate) -> Vec<u8>;
         /// The transaction of `show_certificate`.
-        fn show_certificate(ask: Ask, outcome: H256, certificate: Certificate) -> Vec<u8>;
+        fn show_certificate(
+            lane: LaneId,
+            epoch: Epoch,
+            seq: u32,
+            outcome: H256,
+            certificate: Certificate,
+        ) -> Vec<u8>;
     }
 }
