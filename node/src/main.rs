@@ -10,6 +10,7 @@ mod client;
 mod command;
 mod endpoints;
 mod key;
+mod lanes;
 mod ports;
 mod rpc;
 mod service;
