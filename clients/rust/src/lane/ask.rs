@@ -88,11 +88,6 @@ impl Stage {
             Self::Expired => "expired",
         }
     }
-
-    /// Whether nothing follows.
-    pub fn is_last(self) -> bool {
-        matches!(self, Self::Certified | Self::Expired)
-    }
 }
 
 /// An answer of a member.
@@ -340,6 +335,35 @@ impl Asked {
     /// The committee that the chain names for it.
     pub fn committee(&self) -> &[MemberView<AccountId32>] {
         &self.committee
+    }
+
+    /// Waits for the end, which is a certificate or nothing. `watch` hears of each step.
+    ///
+    /// A node that says nothing is not waited for longer than until the request can be escalated.
+    pub async fn end(
+        &mut self,
+        chain: &Chain,
+        watch: &mut (dyn FnMut(&Progress) + Send),
+    ) -> Result<Option<Progress>> {
+        let late = until(chain, self.ask.expiry.saturating_add(ESCALATION_DELAY));
+        tokio::pin!(late);
+        loop {
+            tokio::select! {
+                progress = self.next() => {
+                    let progress = progress?;
+                    watch(&progress);
+                    match progress.stage {
+                        Stage::Certified => return Ok(Some(progress)),
+                        Stage::Expired => return Ok(None),
+                        Stage::Asked | Stage::Preview | Stage::Soft => {},
+                    }
+                },
+                at = &mut late => {
+                    at?;
+                    return Ok(None);
+                },
+            }
+        }
     }
 
     /// Waits for news. A certificate is checked against the committee, and a wrong one is an error.

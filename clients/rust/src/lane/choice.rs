@@ -9,9 +9,6 @@ pub enum Unfit {
     /// It is closing.
     #[error("it is closing")]
     Closing,
-    /// It has no committee in this epoch.
-    #[error("it has no committee in this epoch")]
-    NoCommittee,
     /// Another key signs its requests.
     #[error("another key signs its requests")]
     OtherKey,
