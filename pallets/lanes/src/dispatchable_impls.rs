@@ -8,7 +8,6 @@ use frame_support::{
         tokens::{Fortitude::Polite, Precision::Exact, Preservation::Preserve},
     },
 };
-use sp_runtime::traits::Zero;
 use starling_lane_primitives::Terms;
 use starling_primitives::Balance;
 

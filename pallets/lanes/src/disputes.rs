@@ -3,7 +3,6 @@
 //! expired, and certificates of requests that became rounds.
 
 use alloc::vec::Vec;
-use codec::Encode;
 use frame_support::{
     pallet_prelude::*,
     traits::{

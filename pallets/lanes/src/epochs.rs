@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Epochs: their beginning, the agents that serve in them, and what is forgotten after them.
 
-use frame_support::{pallet_prelude::*, traits::Get};
+use frame_support::pallet_prelude::*;
 use starling_lane_primitives::{seal::is_point, volunteer::AHEAD};
 use starling_primitives::{
     locks::LockId,

@@ -45,7 +45,7 @@ pub mod pallet {
         },
     };
     use frame_system::pallet_prelude::*;
-    use sp_runtime::{traits::Zero, AccountId32, Permill, SaturatedConversion};
+    use sp_runtime::{traits::Zero, AccountId32, Permill, SaturatedConversion, Saturating};
     use starling_lane_primitives::{
         checkpoint::Checkpoint,
         messages::{Ask, Message},

@@ -7,11 +7,10 @@ use frame_support::{
     traits::{
         fungible::{hold::Balanced as _, Balanced as _},
         tokens::imbalance::Imbalance,
-        Get, OnUnbalanced,
+        OnUnbalanced,
     },
-    BoundedVec,
 };
-use sp_runtime::{traits::Zero, AccountId32, Permill};
+use sp_runtime::{AccountId32, Permill, Saturating};
 use starling_lane_primitives::{
     checkpoint::{Checkpoint, BLOCK},
     Certificate, Committee,
@@ -99,7 +98,9 @@ impl<T: Config> Pallet<T> {
     /// The treasury's share: the rest of the other two.
     pub(crate) fn treasury_share() -> Permill {
         let (winner, rankers) = T::Shares::get();
-        winner.left_from_one().saturating_sub(rankers)
+        Permill::one()
+            .saturating_sub(winner)
+            .saturating_sub(rankers)
     }
 
     /// The payments go to members, the treasury and the requester. Members split each fee, and the

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
+use sp_runtime::DispatchError;
 use starling_lane_primitives::Terms;
 use starling_primitives::H256;
 
@@ -50,7 +51,10 @@ proptest! {
                     prop_assert!(!distinct.contains(&account(asks)));
                 },
                 Err(error) => {
-                    prop_assert_eq!(error, Error::<Test>::NoCommittee);
+                    prop_assert_eq!(
+                        DispatchError::from(error),
+                        DispatchError::from(Error::<Test>::NoCommittee)
+                    );
                     prop_assert!(others < usize::from(members));
                 },
             }
