@@ -8,7 +8,11 @@ use sc_transaction_pool_api::OffchainTransactionPoolFactory;
 use starling_network::LaneProtocol;
 use starling_runtime::opaque::Block;
 use starling_worker::{
-    lanes::{chain::LaneClient, desk::Desk, desk::Nobody, Lanes},
+    lanes::{
+        chain::LaneClient,
+        desk::{Desk, Nobody},
+        Lanes,
+    },
     Accounts,
 };
 

@@ -49,7 +49,7 @@ use starling_lane::{
     transport::{Inbox, Peer, Transport},
 };
 use starling_lane_primitives::{certificate::Signature, messages::Ask, Hash};
-use starling_primitives::api::lanes::LaneId;
+use starling_primitives::api::lanes::{Epoch, LaneId};
 use substrate_prometheus_endpoint::{PrometheusError, Registry};
 use tokio::{sync::watch, task::spawn_blocking};
 
@@ -204,16 +204,7 @@ impl Lanes {
 
     /// Asks the committee of a lane.
     pub async fn ask(&self, ask: Ask, signature: Signature) -> Result<Hash, AskError> {
-        let (chain, lane, epoch) = (self.chain.clone(), ask.lane, ask.epoch);
-        let found = spawn_blocking(move || -> Result<Option<Found>, String> {
-            let (Some(lane), Some(members)) = (chain.lane(lane)?, chain.committee(lane, epoch)?)
-            else {
-                return Ok(None);
-            };
-            Ok(Some((lane, members)))
-        });
-        let found = found.await.unwrap_or_else(|error| Err(error.to_string()));
-        let found = found.map_err(AskError::Refused)?;
+        let found = self.find(ask.lane, Some(ask.epoch)).await?;
         let (reply, answer) = oneshot::channel();
         let asked = Asked {
             ask,
@@ -227,9 +218,27 @@ impl Lanes {
 
     /// How a lane stands at this node.
     pub async fn status(&self, lane: LaneId) -> Result<Status, AskError> {
+        let found = self.find(lane, None).await?;
         let (reply, answer) = oneshot::channel();
-        self.put(Event::Status(lane, reply))?;
+        self.put(Event::Status(lane, found.map(Box::new), reply))?;
         answer.await.map_err(|_| AskError::Busy)
+    }
+
+    /// A lane with its committee, by default in the present epoch.
+    async fn find(&self, lane: LaneId, epoch: Option<Epoch>) -> Result<Option<Found>, AskError> {
+        let chain = self.chain.clone();
+        let found = spawn_blocking(move || -> Result<Option<Found>, String> {
+            let Some((_, now)) = chain.now()? else {
+                return Ok(None);
+            };
+            let epoch = epoch.unwrap_or(now.epoch);
+            let (lane, members) = (chain.lane(lane)?, chain.committee(lane, epoch)?);
+            Ok(lane
+                .zip(members)
+                .map(|(lane, members)| (lane, epoch, members)))
+        });
+        let found = found.await.unwrap_or_else(|error| Err(error.to_string()));
+        found.map_err(AskError::Refused)
     }
 
     /// Follows the progress of a request.

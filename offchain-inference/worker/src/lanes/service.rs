@@ -65,7 +65,7 @@ pub enum Event {
     /// A requester asks this node.
     Ask(Box<Asked>),
     /// A requester wants to know whether it can ask this node.
-    Status(LaneId, oneshot::Sender<Status>),
+    Status(LaneId, Option<Box<Found>>, oneshot::Sender<Status>),
     /// The node ends.
     End,
 }
@@ -82,8 +82,8 @@ pub struct Asked {
     pub reply: oneshot::Sender<Result<Hash, AskError>>,
 }
 
-/// A lane with its committee in the present epoch.
-pub type Found = (LaneView<AccountId>, Vec<MemberView<AccountId>>);
+/// A lane with its committee in an epoch.
+pub type Found = (LaneView<AccountId>, Epoch, Vec<MemberView<AccountId>>);
 
 /// The reason why a node does not take an ask.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -189,7 +189,8 @@ impl Core {
                 // If this fails, nobody waits any more.
                 let _ = reply.send(self.asked(now, ask, signature, found));
             },
-            Event::Status(lane, reply) => {
+            Event::Status(lane, found, reply) => {
+                self.enter(found.map(|found| *found));
                 let _ = reply.send(self.status(lane));
             },
             Event::End => {},
@@ -422,7 +423,7 @@ impl Core {
         signature: Signature,
         found: Option<Found>,
     ) -> Result<Hash, AskError> {
-        self.enter(&ask, found);
+        self.enter(found);
         let room = self.rooms.get(&(ask.lane, ask.epoch)).cloned();
         let room = room.ok_or(AskError::NotHere)?;
         let local = self.local();
@@ -442,16 +443,16 @@ impl Core {
     }
 
     /// Enters the committee of a lane whose requester uses this node.
-    fn enter(&mut self, ask: &Ask, found: Option<Found>) {
-        let key = (ask.lane, ask.epoch);
-        let (Some((lane, members)), Some(view)) = (found, &self.view) else {
+    fn enter(&mut self, found: Option<Found>) {
+        let (Some((lane, epoch, members)), Some(view)) = (found, &self.view) else {
             return;
         };
+        let key = (lane.id, epoch);
         let is_ours = lane.terms.peer.is_some() && lane.terms.peer == self.local();
-        if self.rooms.contains_key(&key) || !is_ours || ask.epoch != view.epoch.epoch {
+        if self.rooms.contains_key(&key) || !is_ours || epoch != view.epoch.epoch {
             return;
         }
-        let room = Room::new(lane, ask.epoch, members, view.rules.clone(), None);
+        let room = Room::new(lane, epoch, members, view.rules.clone(), None);
         if let Some(room) = room {
             self.rooms.insert(key, Arc::new(room));
             self.reserve();
