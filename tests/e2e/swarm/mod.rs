@@ -9,6 +9,7 @@ mod dishonest;
 mod gateway;
 mod honest;
 mod kills;
+mod lane;
 mod late;
 mod lost_finality;
 mod models;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A request from its signature to its certificate.
 
+use std::time::Instant;
+
 use codec::{DecodeAll, Encode};
 use serde::Deserialize;
 use sp_core::crypto::AccountId32;
@@ -144,6 +146,7 @@ pub struct Progress {
 pub struct Asked {
     ask: Ask,
     committee: Vec<MemberView<AccountId32>>,
+    sent: Instant,
     updates: RpcSubscription<Told>,
 }
 
@@ -238,6 +241,7 @@ pub async fn send(
             expiry,
         };
         let signature = signer.sign(&ask.hash()).0.to_vec();
+        let sent = Instant::now();
         let params = rpc_params![Bytes(ask.encode()), Bytes(signature)];
         match request::<H256>(chain, "lane_ask", params).await {
             Ok(id) => {
@@ -253,6 +257,7 @@ pub async fn send(
                 return Ok(Asked {
                     ask,
                     committee,
+                    sent,
                     updates,
                 });
             },
@@ -335,6 +340,11 @@ impl Asked {
     /// The committee that the chain names for it.
     pub fn committee(&self) -> &[MemberView<AccountId32>] {
         &self.committee
+    }
+
+    /// The moment at which it was sent.
+    pub fn sent(&self) -> Instant {
+        self.sent
     }
 
     /// Waits for the end, which is a certificate or nothing. `watch` hears of each step.

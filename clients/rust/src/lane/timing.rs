@@ -4,8 +4,9 @@
 use starling_lane_primitives::Terms;
 use starling_primitives::{api::lanes::EpochView, round::BlockNumber};
 
-/// Blocks for the messages of a request, and for nodes whose best block is a little behind.
-const SPARE: BlockNumber = 2;
+/// Blocks for the messages of a request, for the present block, and for nodes whose best block is a
+/// little behind.
+const SPARE: BlockNumber = 3;
 
 /// Number of blocks from the expiry of a request on after which it can be escalated. Until then a
 /// certificate may still be on its way.
