@@ -97,7 +97,7 @@ impl Look {
             }
         }
         self.settle(&view);
-        self.store.purge(best)?;
+        self.store.purge(best, first)?;
         Ok(Some(view))
     }
 

@@ -177,7 +177,7 @@ impl Core {
         match event {
             Event::Opened(peer) => self.opened(&peer),
             Event::Message(from, bytes) => self.message(now, from, &bytes),
-            Event::View(view) => self.view(*view),
+            Event::View(view) => self.view(now, *view),
             Event::Done(place, done) => self.done(now, place, done),
             Event::Ask(asked) => {
                 let Asked {
@@ -335,6 +335,16 @@ impl Core {
             Packet::Ask { ask, signature } => {
                 if !self.is_known(&from, ask.lane, ask.epoch) {
                     return self.parts.metrics.refuse("sender");
+                }
+                let present = self.view.as_ref().map(|view| view.epoch.epoch);
+                if present.is_some_and(|present| ask.epoch > present) {
+                    // This node is a block behind.
+                    let place = Place {
+                        lane: ask.lane,
+                        epoch: ask.epoch,
+                        seq: ask.seq,
+                    };
+                    return self.wait(from, place, || Packet::Ask { ask, signature });
                 }
                 if let Err(reason) = self.ask(now, ask, signature) {
                     self.parts.metrics.refuse("unknown");
@@ -597,13 +607,17 @@ impl Core {
 
     /// Gives the messages that came before the ask.
     fn replay(&mut self, now: Time, place: Place) {
-        let is_of = |packet: &Packet| match packet {
+        self.give_early(now, |packet| match packet {
             Packet::Of { place: of, .. } | Packet::Vote { place: of, .. } => *of == place,
             Packet::Ask { .. } | Packet::Checkpoint { .. } => false,
-        };
+        });
+    }
+
+    /// Gives those of the messages that came too early.
+    fn give_early(&mut self, now: Time, is_due: impl Fn(&Packet) -> bool) {
         let (early, rest): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.early)
             .into_iter()
-            .partition(|(_, packet)| is_of(packet));
+            .partition(|(_, packet)| is_due(packet));
         self.early = rest;
         for (from, packet) in early {
             self.packet(now, from, packet);
@@ -693,7 +707,7 @@ impl Core {
         }
     }
 
-    fn view(&mut self, view: View) {
+    fn view(&mut self, now: Time, view: View) {
         for (epoch, agent, seat) in &view.seats {
             let key = (seat.lane.id, *epoch);
             self.lanes.insert(seat.lane.id, seat.lane.clone());
@@ -718,11 +732,15 @@ impl Core {
         let seats = u64::try_from(view.seats.len()).unwrap_or(u64::MAX);
         self.parts.metrics.seats.set(seats);
         let oldest = view.epoch.epoch.saturating_sub(1);
-        let best = view.best;
+        let (best, present) = (view.best, view.epoch.epoch);
         self.view = Some(view);
         self.expire(best);
         self.forget(oldest);
         self.reserve();
+        self.give_early(now, |packet| match packet {
+            Packet::Ask { ask, .. } => ask.epoch <= present,
+            _ => false,
+        });
         let rooms: Vec<Arc<Room>> = self.rooms.values().cloned().collect();
         for room in rooms {
             self.make(&room);
@@ -751,7 +769,8 @@ impl Core {
         let is_old = |epoch: Epoch| epoch < oldest;
         self.early.retain(|(_, packet)| match packet {
             Packet::Of { place, .. } | Packet::Vote { place, .. } => !is_old(place.epoch),
-            Packet::Ask { .. } | Packet::Checkpoint { .. } => false,
+            Packet::Ask { ask, .. } => !is_old(ask.epoch),
+            Packet::Checkpoint { .. } => false,
         });
         let board = &self.parts.board;
         self.plays.retain(|place, play| {

@@ -121,7 +121,7 @@ impl Store {
 
     /// Keeps transcripts until a block.
     pub fn keep(&self, kept: &[(Place, Vec<u8>)], until: BlockNumber) -> Result<(), String> {
-        self.write(|table| {
+        self.change(TRANSCRIPTS, |table| {
             for (place, bytes) in kept {
                 let bytes = bytes.clone();
                 let value = Kept { until, bytes }.encode();
@@ -138,17 +138,51 @@ impl Store {
         Ok(kept.map(|kept| kept.bytes))
     }
 
-    /// Forgets the transcripts that nobody may ask for any more.
-    pub fn purge(&self, now: BlockNumber) -> Result<(), String> {
-        self.write(|table| {
+    /// Forgets the transcripts that nobody may ask for any more, and what belongs to epochs before
+    /// `oldest`.
+    pub fn purge(&self, now: BlockNumber, oldest: Epoch) -> Result<(), String> {
+        let is_over = |_: &[u8], mut value: &[u8]| {
+            let kept = Kept::decode(&mut value);
+            kept.is_ok_and(|kept| kept.until <= now)
+        };
+        self.remove(TRANSCRIPTS, is_over)?;
+        let is_old = |mut key: &[u8], _: &[u8]| {
+            let secret = <(AccountId, Epoch)>::decode(&mut key);
+            secret.is_ok_and(|(_, epoch)| epoch < oldest)
+        };
+        self.remove(SECRETS, is_old)?;
+        let is_old = |mut key: &[u8], _: &[u8]| {
+            let seat = SeatKey::decode(&mut key);
+            seat.is_ok_and(|(.., epoch)| epoch < oldest)
+        };
+        self.remove(MARKS, is_old)?;
+        self.marks.lock().retain(|(.., epoch), _| *epoch >= oldest);
+        Ok(())
+    }
+
+    /// Removes these entries of a table. Without one it writes nothing.
+    fn remove(&self, table: Table, is_gone: impl Fn(&[u8], &[u8]) -> bool) -> Result<(), String> {
+        let find = || -> Result<Vec<Vec<u8>>, redb::Error> {
+            let transaction = self.database.begin_read()?;
+            let table = match transaction.open_table(table) {
+                Ok(table) => table,
+                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(vec![]),
+                Err(error) => return Err(error.into()),
+            };
             let mut gone = vec![];
             for entry in table.iter()? {
                 let (key, value) = entry?;
-                let kept = Kept::decode(&mut value.value());
-                if kept.is_ok_and(|kept| kept.until <= now) {
+                if is_gone(key.value(), value.value()) {
                     gone.push(key.value().to_vec());
                 }
             }
+            Ok(gone)
+        };
+        let gone = find().map_err(|error| error.to_string())?;
+        if gone.is_empty() {
+            return Ok(());
+        }
+        self.change(table, |table| {
             for key in gone {
                 table.remove(key.as_slice())?;
             }
@@ -195,13 +229,6 @@ impl Store {
             table.insert(key, value)?;
             Ok(())
         })
-    }
-
-    fn write(
-        &self,
-        work: impl FnOnce(&mut Open<'_>) -> Result<(), redb::Error>,
-    ) -> Result<(), String> {
-        self.change(TRANSCRIPTS, work)
     }
 
     /// One transaction, on disk when this returns.
@@ -278,7 +305,13 @@ mod tests {
         };
         store.keep(&[(place(1), vec![1])], 10).unwrap();
         store.keep(&[(place(2), vec![2])], 11).unwrap();
-        store.purge(10).unwrap();
+        let agent: AccountId = [7; 32].into();
+        store.secret(&agent, 3, || Ok([1; 64])).unwrap();
+        assert!(store.may_sign(&seat(1), 0).unwrap());
+        store.purge(10, 3).unwrap();
+        assert_eq!(store.known_secret(&agent, 3), Ok(Some([1; 64])));
+        store.purge(10, 4).unwrap();
+        assert_eq!(store.known_secret(&agent, 3), Ok(None));
         assert_eq!(store.transcript(place(1)), Ok(None));
         assert_eq!(store.transcript(place(2)), Ok(Some(vec![2])));
     }
