@@ -11,10 +11,10 @@ use std::{
 use anyhow::{ensure, Result};
 use starling_client::{
     lane::{
-        ask::{self, Question, Stage},
-        LaneId,
+        ask::{self, Asked, Question, Stage},
+        LaneId, LaneView,
     },
-    signer, Chain,
+    signer, AccountId32, Chain, Error, Keypair,
 };
 use starling_primitives::Balance;
 
@@ -25,6 +25,9 @@ use crate::latency::{load, quantile};
 const SOFT: u32 = 5;
 /// The same to the certificate: the votes come last.
 const CERTIFIED: u32 = 6;
+
+/// The most blocks for which a request waits until the node takes it.
+const PATIENCE: u32 = 256;
 
 /// A measurement.
 #[derive(Clone, Copy, Debug)]
@@ -87,8 +90,7 @@ pub async fn measure(url: &str, plan: Plan) -> Result<Measured> {
             fee: plan.fee,
             max_tokens: plan.max_tokens,
         };
-        // It waits for the next epoch where this one ends too soon, before it sends anything.
-        let mut asked = ask::send(&chain, &lane, &question, &eve, &mut |_| {}).await?;
+        let mut asked = send(&chain, &lane, &question, &eve).await?;
         let sent = asked.sent();
         let mut requester = Times::default();
         let mut node = Times::default();
@@ -110,6 +112,28 @@ pub async fn measure(url: &str, plan: Plan) -> Result<Measured> {
     }
     measured.load = [load_before, load()];
     Ok(measured)
+}
+
+/// Sends a request. What it waits for before that does not count: the next epoch where this one ends
+/// too soon, and payments where too many fees are pending.
+async fn send(
+    chain: &Chain,
+    lane: &LaneView<AccountId32>,
+    question: &Question,
+    signer: &Keypair,
+) -> Result<Asked> {
+    let mut waited = 0;
+    loop {
+        match ask::send(chain, lane, question, signer, &mut |_| {}).await {
+            Ok(asked) => return Ok(asked),
+            Err(Error::Refused(_)) if waited < PATIENCE => {
+                let next = chain.best().await?.number().saturating_add(1);
+                ask::until(chain, next).await?;
+                waited += 1;
+            },
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// A duration of so many milliseconds, as another machine tells it.
