@@ -319,6 +319,11 @@ impl Verdict {
         }
     }
 
+    /// Whether it has judged.
+    pub fn is_found(&self) -> bool {
+        self.found.lock().is_some()
+    }
+
     /// What was found.
     pub fn found(&self) -> Option<Judged> {
         self.found.lock().clone()

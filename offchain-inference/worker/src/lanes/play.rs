@@ -367,7 +367,7 @@ impl Play {
     }
 
     fn soften(&mut self, now: Time, all: &mut Vec<Do>) {
-        let is_known = self.soft.is_some() || self.verdict.found().is_none();
+        let is_known = self.soft.is_some() || !self.verdict.is_found();
         if is_known || self.stage == Stage::Expired {
             return;
         }
