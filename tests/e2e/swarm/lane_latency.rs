@@ -12,24 +12,17 @@ use serde_json::Value as Json;
 use starling_bench::lane::{measure, Plan};
 use starling_runtime::UNIT;
 use starling_tests::{
-    chain::{send, transfer},
     node::run,
     proxy::{Delay, Proxy},
     Node,
 };
-use subxt_signer::sr25519::{
-    dev::{ferdie, one, two},
-    Keypair,
-};
 use tokio::time::timeout;
 
 use super::{
-    address, capture::register, expert, honest::experts, lane::volunteer, Swarm, Validator, NAMES,
-    PATIENCE,
+    address,
+    lane::{enrol, open, volunteers},
+    Swarm, Validator, NAMES, PATIENCE,
 };
-
-/// The agents of larger committees, by the options that name their nodes.
-const MORE: [(&str, &str); 3] = [("ferdie", "//Ferdie"), ("one", "//One"), ("two", "//Two")];
 
 /// The value of an environment variable, or a default.
 fn variable(name: &str, default: &str) -> String {
@@ -66,11 +59,12 @@ impl Delayed {
             delay,
             _proxies: vec![],
         };
-        let more = MORE.map(|(name, _)| (name, expert("A starling is a bird.")));
-        let agents = NAMES.into_iter().zip(experts()).chain(more);
         let mut boots: Vec<OsString> = vec![];
-        for (name, config) in agents.take(members) {
-            let mut validator = Validator::new(name, Some(volunteer(&config)))?;
+        for (name, config) in volunteers().take(members) {
+            if boots.len() == NAMES.len() {
+                enrol(delayed.swarm.node()?).await?;
+            }
+            let mut validator = Validator::new(name, Some(config))?;
             validator.chain = chain.clone();
             validator.arguments = boots.clone();
             validator.arguments.push("--allow-private-ip".into());
@@ -97,21 +91,6 @@ impl Delayed {
     }
 }
 
-/// Makes the accounts of the further nodes agents.
-async fn enrol(node: &Node, members: usize) -> Result<()> {
-    let api = node.api().await?;
-    let keys: [Keypair; 3] = [ferdie(), one(), two()];
-    let further = members.saturating_sub(NAMES.len());
-    for ((_, uri), key) in MORE.into_iter().zip(keys).take(further) {
-        if key.public_key().0 != ferdie().public_key().0 {
-            let funds = send(&api, &transfer(&key, 2_000 * UNIT), &ferdie()).await?;
-            funds.wait_for_success().await?;
-        }
-        register(node, uri, "1010").await?;
-    }
-    Ok(())
-}
-
 #[tokio::test]
 async fn every_request_is_certified_however_far_the_members_are() -> Result<()> {
     let requests: usize = variable("STARLING_LANE_REQUESTS", "3").parse()?;
@@ -126,24 +105,11 @@ async fn every_request_is_certified_however_far_the_members_are() -> Result<()> 
     let folder = tempfile::tempdir()?;
     let delayed = Delayed::start(folder.path(), members).await?;
     let node = delayed.swarm.node()?;
-    enrol(node, members).await?;
-    let deposit = requests.saturating_mul(round_trips.len()).saturating_mul(2) + 20;
-    let (deposit, size) = (deposit.to_string(), members.to_string());
-    let open = [
-        "lane",
-        "open",
-        &deposit,
-        "--dev",
-        "eve",
-        "--members",
-        &size,
-        "--answer-ms",
-        "2000",
-        "--rank-ms",
-        "1000",
-        "--wait",
-    ];
-    let lane = crate::client::json(node, &open).await?;
+    let deposit = requests
+        .saturating_mul(round_trips.len())
+        .saturating_mul(2)
+        .max(50);
+    let lane = open(node, members, deposit).await?;
     let lane = lane["lane"].as_u64().context("a lane")?;
     for round_trip in round_trips {
         let round_trip = Duration::from_millis(round_trip);
