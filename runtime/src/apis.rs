@@ -266,6 +266,10 @@ impl_runtime_apis! {
             Lanes::rules()
         }
 
+        fn weight_floor() -> u64 {
+            Parameters::in_force().ratings.weight_floor
+        }
+
         fn lane(id: LaneId) -> Option<LaneView<AccountId>> {
             Lanes::lane(id)
         }

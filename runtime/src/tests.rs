@@ -431,6 +431,16 @@ fn every_call_of_the_protocol_has_a_weight_that_was_measured() {
     );
 }
 
+#[test]
+fn a_settlement_of_sixteen_members_takes_a_hundredth_of_a_block() {
+    use pallet_lanes::WeightInfo as _;
+
+    type OfLanes = <Runtime as pallet_lanes::Config>::WeightInfo;
+    let settlement = OfLanes::settle().saturating_add(OfLanes::authorize_settle());
+    let block = RuntimeBlockWeights::get().max_block;
+    assert!(settlement.ref_time() <= block.ref_time() / 100);
+}
+
 /// Sets the parameters as the admin.
 fn set(parameters: &crate::parameters::Parameters) -> sp_runtime::DispatchResult {
     let parameters = Box::new(parameters.clone());

@@ -123,7 +123,10 @@ impl<T: Config> Pallet<T> {
     /// sent them. A late call or a duplicate is stale. All other errors carry their index.
     fn refusal(error: Error<T>) -> TransactionValidityError {
         match error {
-            Error::TooEarly | Error::UnknownLane => UnknownTransaction::CannotLookup.into(),
+            Error::TooEarly
+            | Error::UnknownLane
+            | Error::TooMuchPending
+            | Error::TooManySettlements => UnknownTransaction::CannotLookup.into(),
             Error::TooLate | Error::AlreadyJoined | Error::AlreadySettled => {
                 InvalidTransaction::Stale.into()
             },

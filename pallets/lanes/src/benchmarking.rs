@@ -3,7 +3,7 @@
 
 #![allow(clippy::expect_used)] // A benchmark that cannot be set up must stop.
 
-use alloc::{vec, vec::Vec};
+use alloc::{boxed::Box, vec, vec::Vec};
 use codec::Encode;
 use frame_benchmarking::v2::*;
 use frame_support::{
@@ -401,7 +401,7 @@ mod benchmarks {
             };
             let slot = slot::<T>(id);
             let payload = payload(&slot, offender.as_ref(), &message);
-            (slot, message, sign::<T>(&offender, &payload))
+            Box::new((slot, message, sign::<T>(&offender, &payload)))
         };
         let (a, b) = (evidence(1), evidence(2));
 

@@ -13,7 +13,7 @@ use frame_support::{
 };
 use starling_lane_primitives::{
     messages::{is_equivocation, payload, Ask, Message},
-    Certificate, Slot,
+    Certificate,
 };
 use starling_primitives::{
     locks::LockId,
@@ -23,7 +23,8 @@ use starling_primitives::{
 
 use crate::{
     committee::Signed, place, Config, Epoch, Error, Escalations, Event, HoldReason, Lane, LaneId,
-    Lanes, Marked, Now, Oldest, Pallet, Punished, ESCALATION_DELAY, MAX_REQUESTS, REPORTER,
+    Lanes, Marked, Now, Oldest, Pallet, Punished, SignedMessage, ESCALATION_DELAY, MAX_REQUESTS,
+    REPORTER,
 };
 
 /// Votes for the outcome of a request that became a round.
@@ -39,8 +40,8 @@ pub(crate) struct Shown<'a, T: Config> {
 impl<T: Config> Pallet<T> {
     fn check_equivocation(
         offender: &T::AccountId,
-        a: &(Slot, Message, [u8; 64]),
-        b: &(Slot, Message, [u8; 64]),
+        a: &SignedMessage,
+        b: &SignedMessage,
     ) -> Result<(LaneId, Epoch), Error<T>> {
         let longest = usize::try_from(T::MaxEvidence::get()).unwrap_or(usize::MAX);
         let fits = |message: &Message| message.encoded_size() <= longest;
@@ -69,10 +70,10 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn do_equivocation(
         reporter: T::AccountId,
         offender: T::AccountId,
-        a: (Slot, Message, [u8; 64]),
-        b: (Slot, Message, [u8; 64]),
+        a: &SignedMessage,
+        b: &SignedMessage,
     ) -> DispatchResult {
-        let (lane, epoch) = Self::check_equivocation(&offender, &a, &b)?;
+        let (lane, epoch) = Self::check_equivocation(&offender, a, b)?;
         let slashed = T::Agents::slash_lock(&offender, LockId::Epoch(epoch)).merge(
             T::Agents::slash_lock(&offender, LockId::Seat { lane, epoch }),
         );

@@ -37,6 +37,7 @@ const LOG_TARGET: &str = "runtime::lanes";
 #[frame_support::pallet]
 pub mod pallet {
     use super::*;
+    use alloc::boxed::Box;
     use frame_support::{
         pallet_prelude::*,
         traits::{
@@ -46,11 +47,7 @@ pub mod pallet {
     };
     use frame_system::pallet_prelude::*;
     use sp_runtime::{traits::Zero, AccountId32, Permill, SaturatedConversion, Saturating};
-    use starling_lane_primitives::{
-        checkpoint::Checkpoint,
-        messages::{Ask, Message},
-        Certificate, Slot, Terms,
-    };
+    use starling_lane_primitives::{checkpoint::Checkpoint, messages::Ask, Certificate, Terms};
     use starling_primitives::{
         traits::{AgentRegistry, Randomness, Ratings, Requests},
         Balance, RoundId, H256,
@@ -757,11 +754,11 @@ pub mod pallet {
         pub fn equivocation(
             origin: OriginFor<T>,
             offender: T::AccountId,
-            a: (Slot, Message, [u8; 64]),
-            b: (Slot, Message, [u8; 64]),
+            a: Box<SignedMessage>,
+            b: Box<SignedMessage>,
         ) -> DispatchResultWithPostInfo {
             let reporter = ensure_signed(origin)?;
-            Self::do_equivocation(reporter, offender, a, b)?;
+            Self::do_equivocation(reporter, offender, &a, &b)?;
             Ok(Pays::No.into())
         }
 

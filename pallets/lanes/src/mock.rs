@@ -484,7 +484,7 @@ pub fn report(
     b: (Slot, Message, [u8; 64]),
 ) -> DispatchResultWithPostInfo {
     let reporter = RawOrigin::Signed(account(101)).into();
-    Lanes::equivocation(reporter, offender.clone(), a, b)
+    Lanes::equivocation(reporter, offender.clone(), Box::new(a), Box::new(b))
 }
 
 pub fn ask(id: LaneId, epoch: Epoch, seq: u32) -> Ask {

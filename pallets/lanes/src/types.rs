@@ -5,7 +5,9 @@ use frame_support::{traits::fungible, BoundedVec};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 use sp_runtime::{traits::ConstU32, Permill};
-use starling_lane_primitives::{checkpoint, volunteer::AHEAD, Committee, Terms};
+use starling_lane_primitives::{
+    checkpoint, messages::Message, volunteer::AHEAD, Committee, Slot, Terms,
+};
 pub use starling_primitives::{
     api::lanes::{Epoch, LaneId},
     round::BlockNumber,
@@ -290,6 +292,9 @@ pub struct Settlement<AccountId> {
     /// The first block in which it may be paid.
     pub due: BlockNumber,
 }
+
+/// A message of a member, with its slot and its signature.
+pub type SignedMessage = (Slot, Message, [u8; 64]);
 
 /// The request at `seq`: the first one of its block, and its bit.
 pub fn place(seq: u32) -> Option<(u32, u64)> {

@@ -151,6 +151,9 @@ sp_api::decl_runtime_apis! {
         fn epoch() -> EpochView;
         /// The rules in force.
         fn rules() -> RulesView<AccountId>;
+        /// The rating up to which a member has no weight as a ranker, 32 fractional bits: the floor
+        /// of `starling_primitives::rating::weights`.
+        fn weight_floor() -> u64;
         /// A lane.
         fn lane(id: LaneId) -> Option<LaneView<AccountId>>;
         /// The lanes of a requester.

@@ -21,9 +21,16 @@ const QUORUM: u64 = 11;
 /// The payments of the largest settlement.
 const PAYMENTS: u64 = 18;
 
-/// The locks of one agent with its record and its unbonding parts.
+/// A look at the locks of one agent, its record and its unbonding parts.
+fn look<T: frame_system::Config>() -> Weight {
+    Weight::from_parts(20_000_000, 4_000).saturating_add(T::DbWeight::get().reads(3))
+}
+
+/// A change of the locks of one agent.
 fn lock<T: frame_system::Config>() -> Weight {
-    Weight::from_parts(30_000_000, 4_000).saturating_add(T::DbWeight::get().reads_writes(3, 1))
+    look::<T>()
+        .saturating_add(Weight::from_parts(10_000_000, 0))
+        .saturating_add(T::DbWeight::get().writes(1))
 }
 
 /// A signature, and the volunteer's entry with the key.
@@ -51,14 +58,14 @@ impl<T: frame_system::Config> pallet_lanes::WeightInfo for WeightInfo<T> {
 
     /// The checks, a point, the rating, and the lock.
     fn join() -> Weight {
-        lock::<T>()
-            .saturating_mul(2)
+        look::<T>()
+            .saturating_add(lock::<T>())
             .saturating_add(Weight::from_parts(100_000_000, 8_000))
             .saturating_add(T::DbWeight::get().reads_writes(8, 2))
     }
 
     fn authorize_join() -> Weight {
-        lock::<T>()
+        look::<T>()
             .saturating_add(SIGNATURE)
             .saturating_add(Weight::from_parts(60_000_000, 8_000))
             .saturating_add(T::DbWeight::get().reads(6))
@@ -74,16 +81,17 @@ impl<T: frame_system::Config> pallet_lanes::WeightInfo for WeightInfo<T> {
         signature::<T>().saturating_add(T::DbWeight::get().reads(3))
     }
 
-    /// The checks, two looks at the locks of each signer, and the records of the settlement.
+    /// The checks, a look at the locks of each signer and a change, and the settlement's records.
     fn settle() -> Weight {
-        lock::<T>()
-            .saturating_mul(QUORUM.saturating_mul(2))
+        look::<T>()
+            .saturating_add(lock::<T>())
+            .saturating_mul(QUORUM)
             .saturating_add(Weight::from_parts(150_000_000, 16_000))
             .saturating_add(T::DbWeight::get().reads_writes(12, 8))
     }
 
     fn authorize_settle() -> Weight {
-        lock::<T>()
+        look::<T>()
             .saturating_add(signature::<T>())
             .saturating_mul(QUORUM)
             .saturating_add(Weight::from_parts(100_000_000, 16_000))
