@@ -38,7 +38,7 @@ use starling_primitives::{
 use starling_worker::{
     agent::Signals,
     lanes::{
-        chain::{Join, LaneChain},
+        chain::{InForce, Join, LaneChain},
         desk::{Desk, Done, Tell, Work},
         look::{Look, Ready, View},
         metrics::Metrics,
@@ -91,6 +91,13 @@ fn rules() -> RulesView<AccountId> {
         min_rankings: 9,
         max_rankings: 16,
         approval_threshold: Permill::zero(),
+    }
+}
+
+fn in_force() -> InForce {
+    InForce {
+        rules: rules(),
+        weight_floor: 0,
     }
 }
 
@@ -161,7 +168,7 @@ fn view(members: u8, of: Option<u8>, best: BlockNumber, epoch: Epoch, next: u32)
             began: 100,
             ends: 110,
         },
-        rules: rules(),
+        in_force: in_force(),
         seats: seats.into_iter().collect(),
         progress: [((LANE, EPOCH), progress)].into(),
     }
@@ -227,8 +234,8 @@ impl LaneChain for Fake {
         Ok(Some((view.best, view.epoch)))
     }
 
-    fn rules(&self) -> Result<RulesView<AccountId>, String> {
-        Ok(rules())
+    fn in_force(&self) -> Result<InForce, String> {
+        Ok(in_force())
     }
 
     fn lane(&self, _: LaneId) -> Result<Option<LaneView<AccountId>>, String> {
@@ -759,7 +766,7 @@ fn a_seat_without_its_secret_looks_on() {
     };
     let room = |seat| {
         let (lane, members) = (lane(4), committee(4));
-        starling_worker::lanes::room::Room::new(lane, EPOCH, members, rules(), seat).unwrap()
+        starling_worker::lanes::room::Room::new(lane, EPOCH, members, in_force(), seat).unwrap()
     };
     assert_eq!(room(Some(seat)).me(), Some(1));
     assert_eq!(room(None).me(), None);

@@ -41,13 +41,22 @@ pub struct Join {
     pub peer: Peer,
 }
 
+/// What is in force on the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InForce {
+    /// The rules of lanes.
+    pub rules: RulesView<AccountId>,
+    /// The rating up to which a member has no weight as a ranker.
+    pub weight_floor: u64,
+}
+
 /// The lane's questions to the chain, all as of the best block. Blocking, but for `sign`.
 pub trait LaneChain: Send + Sync + 'static {
     /// The number of the best block, and the present epoch. `None` if the chain has no lanes.
     fn now(&self) -> Result<Option<(BlockNumber, EpochView)>, String>;
 
     /// The rules in force.
-    fn rules(&self) -> Result<RulesView<AccountId>, String>;
+    fn in_force(&self) -> Result<InForce, String>;
 
     /// A lane.
     fn lane(&self, id: LaneId) -> Result<Option<LaneView<AccountId>>, String>;
@@ -143,8 +152,12 @@ where
         Ok(Some((info.best_number.unique_saturated_into(), epoch)))
     }
 
-    fn rules(&self) -> Result<RulesView<AccountId>, String> {
-        self.client.runtime_api().rules(self.best()).map_err(text)
+    fn in_force(&self) -> Result<InForce, String> {
+        let (api, at) = (self.client.runtime_api(), self.best());
+        Ok(InForce {
+            rules: api.rules(at).map_err(text)?,
+            weight_floor: api.weight_floor(at).map_err(text)?,
+        })
     }
 
     fn lane(&self, id: LaneId) -> Result<Option<LaneView<AccountId>>, String> {

@@ -36,9 +36,6 @@ const KEYS: &[u8] = b"starling/lane-keys/1";
 /// alone, so there is no winner, and nothing is paid.
 pub const LEAST_RANKERS: u32 = 3;
 
-/// The least rating with a weight: that of the paper.
-const WEIGHT_FLOOR: u64 = 0;
-
 /// The opened values of a set, in the order of members, with their keys. A spoiled one has a key of
 /// zeros and no value.
 pub fn open(room: &Room, settled: &Settled<Sealed>) -> Vec<(Member, [u8; 32], Option<Vec<u8>>)> {
@@ -106,7 +103,7 @@ impl Responses {
             .map(|(_, member)| room.member(*member).map_or(0, |view| view.rating))
             .collect();
         let members = || agents.iter().map(|(_, member)| *member);
-        let weights = members().zip(rating::weights(&ratings, WEIGHT_FLOOR));
+        let weights = members().zip(rating::weights(&ratings, room.weight_floor));
         Self {
             set,
             keys,

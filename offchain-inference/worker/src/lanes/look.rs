@@ -10,13 +10,13 @@ use starling_lane_primitives::{
     checkpoint::Checkpoint, seal::DecryptionKey, volunteer, Certificate,
 };
 use starling_primitives::{
-    api::lanes::{Epoch, EpochView, LaneId, ProgressView, RulesView, SeatView},
+    api::lanes::{Epoch, EpochView, LaneId, ProgressView, SeatView},
     round::BlockNumber,
     InferenceKey,
 };
 
 use super::{
-    chain::{Join, LaneChain},
+    chain::{InForce, Join, LaneChain},
     desk::Desk,
     metrics::Metrics,
     room::EpochSecret,
@@ -35,7 +35,7 @@ pub struct View {
     /// The present epoch.
     pub epoch: EpochView,
     /// The rules in force.
-    pub rules: RulesView<AccountId>,
+    pub in_force: InForce,
     /// The seats of this node's agents: those of the last epoch, this one and the next.
     pub seats: Vec<(Epoch, AccountId, SeatView<AccountId>)>,
     /// How far their lanes are settled.
@@ -70,13 +70,13 @@ impl Look {
         let Some((best, epoch)) = self.chain.now()? else {
             return Ok(None);
         };
-        let rules = self.chain.rules()?;
+        let in_force = self.chain.in_force()?;
         let mut agents = self.chain.agents()?;
         agents.retain(|(agent, _)| self.accounts.contains(agent));
         let mut view = View {
             best,
             epoch,
-            rules,
+            in_force,
             seats: vec![],
             progress: BTreeMap::new(),
         };
@@ -110,7 +110,7 @@ impl Look {
         let peer = peer.ok_or("the network identity of this node has no ed25519 key")?;
         let secret = self.store.secret(agent, epoch, random)?;
         let point = DecryptionKey::from_bytes(&secret).public();
-        let (genesis, account) = (view.rules.genesis.0, agent.clone().into());
+        let (genesis, account) = (view.in_force.rules.genesis.0, agent.clone().into());
         let payload = volunteer::join(&genesis, &account, epoch, &point, &peer);
         let signature = self.chain.sign(key, &payload);
         let signature = signature.ok_or("the keystore cannot sign for the agent")?;

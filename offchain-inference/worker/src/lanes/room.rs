@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use sp_core::{sr25519, Pair};
+use sp_core::sr25519;
 use starling_lane::{
     book::{Book, Signer},
     broadcast::Setting,
@@ -17,9 +17,12 @@ use starling_lane::{
 use starling_lane_primitives::{
     certificate::Signature, seal::DecryptionKey, Account, Committee, Hash, Member, Phase, Slot,
 };
-use starling_primitives::api::lanes::{Epoch, LaneView, MemberView, RulesView};
+use starling_primitives::{
+    api::lanes::{Epoch, LaneView, MemberView, RulesView},
+    crypto::has_signed,
+};
 
-use super::chain::LaneChain;
+use super::chain::{InForce, LaneChain};
 use crate::AccountId;
 
 /// The delay between two members that a member waits for, in microseconds.
@@ -51,6 +54,8 @@ pub struct Room {
     pub members: Vec<MemberView<AccountId>>,
     /// The rules of lanes on this chain.
     pub rules: RulesView<AccountId>,
+    /// The rating up to which a member has no weight as a ranker.
+    pub weight_floor: u64,
     /// The seat of this node, if it has one.
     pub seat: Option<Seat>,
 }
@@ -61,9 +66,13 @@ impl Room {
         lane: LaneView<AccountId>,
         epoch: Epoch,
         members: Vec<MemberView<AccountId>>,
-        rules: RulesView<AccountId>,
+        in_force: InForce,
         seat: Option<Seat>,
     ) -> Option<Self> {
+        let InForce {
+            rules,
+            weight_floor,
+        } = in_force;
         let committee = Committee::of(u8::try_from(members.len()).ok()?)?;
         Some(Self {
             genesis: rules.genesis.0,
@@ -72,6 +81,7 @@ impl Room {
             committee,
             members,
             rules,
+            weight_floor,
             seat,
         })
     }
@@ -177,10 +187,8 @@ impl Hand {
 
 impl Signer for Hand {
     fn is_signed(&self, by: Member, payload: &Hash, signature: &Signature) -> bool {
-        self.room.member(by).is_some_and(|view| {
-            let key: sr25519::Public = view.key.clone().into();
-            is_signed(&key.0, payload, signature)
-        })
+        let member = self.room.member(by);
+        member.is_some_and(|view| has_signed(&view.key, payload, signature))
     }
 
     fn sign(&self, payload: &Hash) -> Option<Signature> {
@@ -191,6 +199,6 @@ impl Signer for Hand {
 
 /// Whether an sr25519 key has signed a payload.
 pub fn is_signed(key: &[u8; 32], payload: &Hash, signature: &Signature) -> bool {
-    let signature = sr25519::Signature::from_raw(*signature);
-    sr25519::Pair::verify(&signature, payload, &sr25519::Public::from_raw(*key))
+    let key = sr25519::Public::from_raw(*key);
+    has_signed(&key.into(), payload, signature)
 }

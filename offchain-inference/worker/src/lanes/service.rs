@@ -20,6 +20,7 @@ use starling_lane_primitives::{
 };
 use starling_primitives::{
     api::lanes::{Epoch, LaneId, LaneView, MemberView},
+    crypto::has_signed,
     Balance,
 };
 
@@ -462,7 +463,7 @@ impl Core {
         if self.rooms.contains_key(&key) || !is_ours || epoch != view.epoch.epoch {
             return;
         }
-        let room = Room::new(lane, epoch, members, view.rules.clone(), None);
+        let room = Room::new(lane, epoch, members, view.in_force.clone(), None);
         if let Some(room) = room {
             self.rooms.insert(key, Arc::new(room));
             self.reserve();
@@ -536,7 +537,7 @@ impl Core {
     fn check(&self, room: &Room, ask: &Ask) -> Result<(), String> {
         let view = self.view.as_ref().ok_or("the chain is not read yet")?;
         let lane = self.lanes.get(&ask.lane).unwrap_or(&room.lane);
-        let (terms, rules, epoch) = (&lane.terms, &view.rules, &view.epoch);
+        let (terms, rules, epoch) = (&lane.terms, &view.in_force.rules, &view.epoch);
         let key = (ask.lane, ask.epoch);
         let known = self.plays.range(room.place(0)..=room.place(u32::MAX));
         let seen = known.clone().map(|(place, _)| place.seq.saturating_add(1));
@@ -725,7 +726,7 @@ impl Core {
                 secret,
             });
             let (lane, members) = (seat.lane.clone(), seat.committee.clone());
-            if let Some(room) = Room::new(lane, *epoch, members, view.rules.clone(), own) {
+            if let Some(room) = Room::new(lane, *epoch, members, view.in_force.clone(), own) {
                 self.rooms.insert(key, Arc::new(room));
             }
         }
@@ -810,7 +811,7 @@ impl Core {
         };
         let best = view.best;
         let until = best
-            .saturating_add(view.rules.dispute_window)
+            .saturating_add(view.in_force.rules.dispute_window)
             .saturating_add(
                 view.epoch
                     .ends
@@ -901,10 +902,8 @@ impl Core {
             return self.parts.metrics.refuse("sender");
         };
         let hash = checkpoint.hash(&room.genesis);
-        let is_good = room.member(by).is_some_and(|view| {
-            let key: sp_core::sr25519::Public = view.key.clone().into();
-            is_signed(&key.0, &hash, &signature)
-        });
+        let member = room.member(by);
+        let is_good = member.is_some_and(|view| has_signed(&view.key, &hash, &signature));
         if !is_good {
             self.parts.metrics.refuse("lie");
             return self.lied(now, from);
