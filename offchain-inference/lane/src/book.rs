@@ -12,7 +12,7 @@ use starling_lane_primitives::{
 };
 
 use crate::{
-    cipher::{Cipher, Ordered, Piece, Sealed},
+    cipher::{Ordered, Piece},
     message::{Carried, Echo, Open, Set, Word},
 };
 
@@ -166,7 +166,7 @@ pub(crate) fn shown(by: Member, piece: &Piece) -> messages::Piece {
 }
 
 /// The piece of a member; `None` if it is another's complaint.
-pub(crate) fn piece(by: Member, shown: &messages::Piece) -> Option<<Sealed as Cipher>::Piece> {
+pub(crate) fn piece(by: Member, shown: &messages::Piece) -> Option<Piece> {
     match shown {
         messages::Piece::Share(share) => Some(Piece::Share(*share)),
         messages::Piece::Complaint(complaint) => {

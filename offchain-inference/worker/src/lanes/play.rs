@@ -290,7 +290,8 @@ impl Play {
         outcome: Hash,
         signature: Signature,
     ) -> Result<Vec<Do>, Refused> {
-        if self.stage == Stage::Certified || self.votes.contains_key(&by) {
+        let known = self.votes.get(&by).map(|(known, _)| *known);
+        if self.stage == Stage::Certified || known == Some(outcome) {
             return Ok(vec![]);
         }
         let said = messages::Message::Vote(outcome);
@@ -301,7 +302,8 @@ impl Play {
         if !self.book.take(&*self.signer, by, payload, signature) {
             return Err(Refused::Signature);
         }
-        self.votes.insert(by, (outcome, signature));
+        // The first one counts. The machine accuses who signs a second one.
+        self.votes.entry(by).or_insert((outcome, signature));
         Ok(self.give(now, Event::Message(by, Message::Vote(outcome))))
     }
 
