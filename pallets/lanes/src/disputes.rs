@@ -18,13 +18,13 @@ use starling_lane_primitives::{
 use starling_primitives::{
     locks::LockId,
     traits::{AgentRegistry, Requests},
-    RoundId,
+    Balance, RoundId,
 };
 
 use crate::{
-    committee::Signed, place, Config, Epoch, Error, Escalations, Event, HoldReason, Lane, LaneId,
-    Lanes, Marked, Now, Oldest, Pallet, Punished, SignedMessage, ESCALATION_DELAY, MAX_REQUESTS,
-    REPORTER,
+    committee::Signed, place, Config, Epoch, Error, Escalations, Event, HoldReason, InForce, Lane,
+    LaneId, Lanes, Marked, Now, Oldest, Pallet, Punished, SignedMessage, ESCALATION_DELAY,
+    MAX_REQUESTS, REPORTER,
 };
 
 /// Votes for the outcome of a request that became a round.
@@ -111,8 +111,17 @@ impl<T: Config> Pallet<T> {
         );
         let fees = T::MinFee::get()..=lane.terms.max_fee;
         ensure!(fees.contains(&ask.fee), Error::<T>::WrongFees);
-        ensure!(ask.fee <= lane.free, Error::<T>::EscrowTooSmall);
         Ok(lane)
+    }
+
+    /// What is left of the escrow after this fee, if that still covers all that members may have
+    /// certified and not settled: otherwise escalations would empty it before they are paid.
+    fn left_after(lane: &Lane<T::AccountId>, fee: Balance) -> Option<Balance> {
+        let size = lane.terms.committee()?;
+        let certified = InForce::<T>::get()
+            .max_pending(size, T::MinSlash::get())
+            .saturating_sub(lane.pending);
+        lane.free.checked_sub(fee).filter(|left| *left >= certified)
     }
 
     pub(crate) fn do_escalate(
@@ -137,13 +146,16 @@ impl<T: Config> Pallet<T> {
         ensure!(marks.escalated & bit == 0, Error::<T>::AlreadyEscalated);
         marks.escalated |= bit;
         Marked::<T>::insert(epoch, (id, first), marks);
-        T::Currency::release(&HoldReason::Escrow.into(), &who, fee, Exact)?;
+        let left = Self::left_after(&lane, fee);
+        if left.is_some() {
+            T::Currency::release(&HoldReason::Escrow.into(), &who, fee, Exact)?;
+        }
         let round =
             T::Requests::request(who, prompt, fee, max_tokens, min_responses, max_responses)?;
         Escalations::<T>::insert(epoch, (id, seq), round);
         let lane = Lane {
-            free: lane.free.saturating_sub(fee),
-            returned: lane.returned.saturating_add(fee),
+            free: left.unwrap_or(lane.free),
+            returned: lane.returned.saturating_add(left.map_or(0, |_| fee)),
             ..lane
         };
         Lanes::<T>::insert(id, lane);

@@ -765,12 +765,13 @@ pub mod pallet {
         /// Makes a round of a request that has expired. It cannot be settled any more.
         ///
         /// The requester calls it, from 16 blocks after the expiry on. The fee of the ask goes out
-        /// of the escrow and on hold for the round. The requester pays what a request costs
+        /// of the escrow and on hold for the round, if the rest covers what members may have
+        /// certified. Otherwise the requester pays it, and in any case what a request costs
         /// besides.
         ///
         /// Emits `Escalated`. Errors: `UnknownLane`, `NotRequester`, `WrongChain`, `TooEarly`,
-        /// `TooLate`, `NoCommittee`, `AlreadySettled`, `AlreadyEscalated`, `WrongFees`,
-        /// `EscrowTooSmall`, or those of a request.
+        /// `TooLate`, `NoCommittee`, `AlreadySettled`, `AlreadyEscalated`, `WrongFees`, or those of
+        /// a request.
         #[pallet::call_index(9)]
         #[pallet::weight(T::WeightInfo::escalate(ask.prompt.len() as u32))]
         pub fn escalate(

@@ -37,6 +37,35 @@ fn an_expired_request_becomes_a_round_with_the_lanes_fee() {
 }
 
 #[test]
+fn escalations_leave_what_members_may_have_certified() {
+    run(|| {
+        let ask = expired();
+        let most = PARAMETERS.max_pending(terms().committee().unwrap(), MIN_SLASH);
+        let spend = |left| {
+            change(ask.lane, |lane| {
+                let all = lane.free + lane.returned;
+                lane.free = left;
+                lane.returned = all - left;
+            });
+        };
+        spend(most + FEE - 1);
+        let before = free(&requester());
+        assert_ok!(escalate(&ask));
+        assert_eq!(free(&requester()), before, "the requester pays");
+        assert_eq!(lane(ask.lane).free, most + FEE - 1);
+        spend(most + FEE);
+        assert_ok!(escalate(&Ask {
+            seq: 4,
+            ..ask.clone()
+        }));
+        assert_eq!(free(&requester()), before + FEE);
+        assert_eq!(lane(ask.lane).free, most);
+        // As on hold.
+        spend(4_950 - FEE);
+    });
+}
+
+#[test]
 fn a_request_is_settled_or_escalated_and_never_both() {
     run(|| {
         let ask = expired();
