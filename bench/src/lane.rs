@@ -126,7 +126,7 @@ async fn send(
     loop {
         match ask::send(chain, lane, question, signer, &mut |_| {}).await {
             Ok(asked) => return Ok(asked),
-            Err(Error::Refused(_)) if waited < PATIENCE => {
+            Err(Error::NotTaken(_)) if waited < PATIENCE => {
                 let next = chain.best().await?.number().saturating_add(1);
                 ask::until(chain, next).await?;
                 waited += 1;

@@ -31,7 +31,7 @@ Exit codes:
   1    another failure: a file, a model, or a reply of the node that cannot be decoded
   2    wrong usage
   3    no connection to the node
-  4    the chain refused the transaction
+  4    the chain refused the transaction, or a lane the request
   5    the round or the request of a lane ended without an answer
   6    no such round, lane or agent
   7    longer than --timeout

@@ -163,7 +163,7 @@ pub async fn fast(
         let mut asked = match sent {
             Ok(asked) => asked,
             // Nobody has got the request, so that another way pays once.
-            Err(Error::Refused(why)) => {
+            Err(Error::NotTaken(why)) => {
                 live.say(&why);
                 continue;
             },

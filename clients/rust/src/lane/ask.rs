@@ -150,7 +150,7 @@ pub struct Asked {
     updates: RpcSubscription<Told>,
 }
 
-/// Calls a method of the node. A refusal of the node is [`Error::Refused`].
+/// Calls a method of the node. A refusal of the node is [`Error::NotTaken`].
 async fn request<T: serde::de::DeserializeOwned>(
     chain: &Chain,
     method: &str,
@@ -163,9 +163,9 @@ async fn request<T: serde::de::DeserializeOwned>(
 fn of_node(error: rpcs::Error) -> Error {
     match error {
         rpcs::Error::User(refusal) if refusal.code == NO_METHOD => {
-            Error::Refused("this node has no fast lane: ask another one with --url".into())
+            Error::NotTaken("this node has no fast lane: ask another one with --url".into())
         },
-        rpcs::Error::User(refusal) => Error::Refused(error::of_pool(&refusal)),
+        rpcs::Error::User(refusal) => Error::NotTaken(error::of_pool(&refusal)),
         other => protocol(other),
     }
 }
@@ -197,7 +197,7 @@ pub async fn until_escalation(chain: &Chain, ask: &Ask) -> Result<At> {
 
 /// Asks a lane. `say` hears what this waits for.
 ///
-/// Fails with [`Error::Refused`] if nobody has got the request, so that asking in another way pays
+/// Fails with [`Error::NotTaken`] if nobody has got the request, so that asking in another way pays
 /// once.
 pub async fn send(
     chain: &Chain,
@@ -207,7 +207,7 @@ pub async fn send(
     say: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Asked> {
     if lane.terms.key != signer.public_key().0 {
-        return Err(Error::Refused(format!(
+        return Err(Error::NotTaken(format!(
             "another key signs the requests of lane {}: pass its signer",
             lane.id
         )));
@@ -216,7 +216,7 @@ pub async fn send(
     for _ in 0..TRIES {
         let (at, epoch, expiry) = in_time(chain, lane, say).await?;
         let committee = at.committee(lane.id, epoch.epoch).await?;
-        let committee = committee.ok_or_else(|| Error::Refused(no_committee(lane, &epoch)))?;
+        let committee = committee.ok_or_else(|| Error::NotTaken(no_committee(lane, &epoch)))?;
         let status = status(chain, lane.id).await?;
         if status.epoch != epoch.epoch {
             // One of us is a block behind.
@@ -224,7 +224,7 @@ pub async fn send(
             continue;
         }
         if !status.takes_asks {
-            return Err(Error::Refused(format!(
+            return Err(Error::NotTaken(format!(
                 "this node takes no requests of lane {}: ask a node of a member, or the node at \
                  which the lane was opened",
                 lane.id
@@ -261,7 +261,7 @@ pub async fn send(
                     updates,
                 });
             },
-            Err(refused @ Error::Refused(_)) => {
+            Err(refused @ Error::NotTaken(_)) => {
                 let is_taken = self::status(chain, lane.id).await?.next != ask.seq;
                 if !is_taken {
                     return Err(refused);
@@ -272,7 +272,7 @@ pub async fn send(
         }
     }
     Err(refusal.unwrap_or_else(|| {
-        Error::Refused(format!(
+        Error::NotTaken(format!(
             "node and chain do not agree on the epoch of lane {}; try again",
             lane.id
         ))
@@ -296,7 +296,7 @@ async fn in_time(
             Moment::From(block) => {
                 let next = epoch.epoch.saturating_add(1);
                 if at.committee(lane.id, next).await?.is_none() {
-                    return Err(Error::Refused(format!(
+                    return Err(Error::NotTaken(format!(
                         "epoch {} ends too soon, and lane {} has no committee in the next one",
                         epoch.epoch, lane.id
                     )));
@@ -308,7 +308,7 @@ async fn in_time(
                 at = until(chain, block).await?;
             },
             Moment::Never => {
-                return Err(Error::Refused(format!(
+                return Err(Error::NotTaken(format!(
                     "lane {} gives its members {needed} blocks for a request, and an epoch is \
                      shorter: open a lane with less time",
                     lane.id
