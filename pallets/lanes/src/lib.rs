@@ -264,7 +264,7 @@ pub mod pallet {
     impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
         fn build(&self) {
             if let Some(parameters) = self.parameters {
-                // The chain's least slash may not be in its state yet. `try_state` compares them.
+                // The chain's least slash may not be in its state yet.
                 assert!(
                     parameters.is_sound(0),
                     "the parameters of lanes do not fit together"
