@@ -11,6 +11,7 @@ use std::{
     },
 };
 
+use codec::Encode;
 use futures::{channel::oneshot, FutureExt};
 use parking_lot::Mutex;
 use sp_core::{sr25519, Pair, H256};
@@ -18,7 +19,7 @@ use sp_runtime::Permill;
 use starling_lane::{
     timing::Time,
     transport::{Inbox, Peer, Transport},
-    wire::{Packet, Place},
+    wire::{Item, Packet, Place},
 };
 use starling_lane_primitives::{
     certificate::Signature,
@@ -178,6 +179,8 @@ fn view(members: u8, of: Option<u8>, best: BlockNumber, epoch: Epoch, next: u32)
 #[derive(Default)]
 struct Wires {
     messages: Mutex<VecDeque<(Peer, Peer, Vec<u8>)>>,
+    /// Everything that nodes have sent.
+    sent: Mutex<Vec<Vec<u8>>>,
 }
 
 struct Wire {
@@ -201,6 +204,7 @@ impl Transport for Wire {
 
     fn send(&self, to: &Peer, message: Vec<u8>) -> bool {
         assert!(self.is_open(to), "nobody speaks to strangers");
+        self.wires.sent.lock().push(message.clone());
         let mut messages = self.wires.messages.lock();
         messages.push_back((self.local, *to, message));
         true
@@ -369,6 +373,9 @@ impl Swarm {
             ready,
             parts,
         };
+        for other in self.nodes.values_mut() {
+            other.core.on(self.now, Event::Opened(peer(id)));
+        }
         self.nodes.insert(id, node);
     }
 
@@ -398,31 +405,72 @@ impl Swarm {
 
     /// Delivers everything, and lets time pass, until nobody waits any more.
     fn settle(&mut self) {
-        loop {
-            let mut idle = true;
-            for node in self.nodes.values_mut() {
-                while let Ok(event) = node.events.try_recv() {
-                    idle = false;
-                    node.core.on(self.now, event);
-                }
-            }
-            let message = self.wires.messages.lock().pop_front();
-            if let Some((from, to, bytes)) = message {
+        while self.step() {}
+    }
+
+    /// Delivers a message, or lets time pass. Returns false if nobody waits any more.
+    fn step(&mut self) -> bool {
+        let mut idle = true;
+        for node in self.nodes.values_mut() {
+            while let Ok(event) = node.events.try_recv() {
                 idle = false;
-                if let Some(node) = self.nodes.get_mut(&to[0]) {
-                    node.core.on(self.now, Event::Message(from, bytes));
-                }
+                node.core.on(self.now, event);
             }
-            if !idle {
-                continue;
+        }
+        let message = self.wires.messages.lock().pop_front();
+        if let Some((from, to, bytes)) = message {
+            idle = false;
+            if let Some(node) = self.nodes.get_mut(&to[0]) {
+                node.core.on(self.now, Event::Message(from, bytes));
             }
-            let wakes = self.nodes.values().filter_map(|node| node.core.next_wake());
-            let Some(next) = wakes.min() else {
-                return;
-            };
-            self.now = self.now.max(next);
-            for node in self.nodes.values_mut() {
-                node.core.wake(self.now);
+        }
+        if !idle {
+            return true;
+        }
+        let wakes = self.nodes.values().filter_map(|node| node.core.next_wake());
+        let Some(next) = wakes.min() else {
+            return false;
+        };
+        self.now = self.now.max(next);
+        for node in self.nodes.values_mut() {
+            node.core.wake(self.now);
+        }
+        true
+    }
+
+    /// Checks that nobody has signed two things of which it may sign one.
+    fn are_all_honest(&self) {
+        let mut said: BTreeMap<_, Vec<u8>> = BTreeMap::new();
+        let mut say = |key: (Place, Phase, u8, u8, u8), what: Vec<u8>| {
+            let first = said.entry(key).or_insert_with(|| what.clone());
+            assert_eq!(*first, what, "{key:?}");
+        };
+        for bytes in self.wires.sent.lock().iter() {
+            match Packet::read(bytes).unwrap() {
+                Packet::Of {
+                    place,
+                    phase,
+                    items,
+                } => {
+                    for item in items {
+                        match item {
+                            Item::Value { by, seal, .. } => {
+                                say((place, phase, by, 0, 0), seal.encode());
+                            },
+                            Item::Echo {
+                                by, view, named, ..
+                            } => say((place, phase, by, 1, view), named.encode()),
+                            Item::Set { by, view, set, .. } => {
+                                say((place, phase, by, 2, view), set.encode());
+                            },
+                            Item::Open { .. } | Item::Fetch(_) => {},
+                        }
+                    }
+                },
+                Packet::Vote {
+                    place, by, outcome, ..
+                } => say((place, Phase::Scores, by, 3, 0), outcome.to_vec()),
+                Packet::Ask { .. } | Packet::Checkpoint { .. } => {},
             }
         }
     }
@@ -592,6 +640,7 @@ fn silent_members_cost_time_and_nothing_else() {
         let longest = (0..7).rev().find(|id| !silent.contains(id)).unwrap();
         assert_eq!(swarm.winner(0), Some("x".repeat(usize::from(longest) + 1)));
         check_votes(&swarm, REQUESTER, 0, 5);
+        swarm.are_all_honest();
     }
 }
 
@@ -667,6 +716,22 @@ fn a_member_that_restarts_signs_nothing_again_and_comes_back() {
     // The others certify without it, and it looks on.
     assert_eq!(swarm.play(5, 1).stage(), Stage::Certified);
     assert_eq!(swarm.winner(1), Some("x".repeat(7)));
+}
+
+#[test]
+fn a_member_may_crash_at_any_step() {
+    for step in [1, 10, 25, 50, 75, 100, 150, 200, 300] {
+        let mut swarm = Swarm::new(7, &[]);
+        swarm.ask_at(REQUESTER, ask(0)).unwrap();
+        for _ in 0..step {
+            swarm.step();
+        }
+        swarm.start(5);
+        swarm.settle();
+        assert_eq!(swarm.stages(0), [Stage::Certified].into(), "{step}");
+        check_votes(&swarm, REQUESTER, 0, 5);
+        swarm.are_all_honest();
+    }
 }
 
 #[test]
