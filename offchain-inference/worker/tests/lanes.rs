@@ -172,6 +172,7 @@ fn view(members: u8, of: Option<u8>, best: BlockNumber, epoch: Epoch, next: u32)
         in_force: in_force(),
         seats: seats.into_iter().collect(),
         progress: [((LANE, EPOCH), progress)].into(),
+        found: vec![],
     }
 }
 
@@ -360,6 +361,7 @@ impl Swarm {
             metrics: Metrics::new(None).unwrap(),
             board: Arc::new(Board::default()),
             ready: ready.clone(),
+            watched: Arc::default(),
         };
         let (sender, events) = sync_channel(4_096);
         let mut core = Core::new(parts.clone(), sender);
@@ -601,6 +603,7 @@ fn the_look_joins_once_and_gives_what_is_ready_to_the_chain() {
         store: node.parts.store.clone(),
         transport: node.parts.transport.clone(),
         ready: node.ready.clone(),
+        watched: node.parts.watched.clone(),
         metrics: node.parts.metrics.clone(),
     };
     for _ in 0..2 {
@@ -821,6 +824,20 @@ fn an_ask_that_breaks_a_rule_is_refused_with_its_reason() {
         ..good
     };
     assert_eq!(swarm.ask_at(0, elsewhere), Err(AskError::NotHere));
+}
+
+#[test]
+fn the_requester_s_node_opens_links_an_epoch_ahead() {
+    let mut swarm = Swarm::new(4, &[]);
+    let node = swarm.node(REQUESTER);
+    let is_open = |node: &Node| node.parts.transport.is_open(&peer(0));
+    assert!(!is_open(node));
+    let found = (lane(4), EPOCH + 1, committee(4));
+    let mut seen = view(4, None, 101, EPOCH, 0);
+    seen.found = vec![found];
+    node.core.on(0, Event::View(Box::new(seen)));
+    assert!(is_open(node));
+    assert!(node.parts.watched.lock().contains(&LANE));
 }
 
 #[test]

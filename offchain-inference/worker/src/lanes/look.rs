@@ -2,7 +2,10 @@
 
 //! The work of lanes after a block: joining, reading the seats, settling. It blocks.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
 use starling_lane::transport::Transport;
@@ -10,7 +13,7 @@ use starling_lane_primitives::{
     checkpoint::Checkpoint, seal::DecryptionKey, volunteer, Certificate,
 };
 use starling_primitives::{
-    api::lanes::{Epoch, EpochView, LaneId, ProgressView, SeatView},
+    api::lanes::{Epoch, EpochView, LaneId, LaneView, MemberView, ProgressView, SeatView},
     round::BlockNumber,
     InferenceKey,
 };
@@ -40,7 +43,12 @@ pub struct View {
     pub seats: Vec<(Epoch, AccountId, SeatView<AccountId>)>,
     /// How far their lanes are settled.
     pub progress: BTreeMap<(LaneId, Epoch), ProgressView>,
+    /// Lanes whose requesters use this node, with their committees of this epoch and the next.
+    pub found: Vec<Found>,
 }
+
+/// A lane with its committee in an epoch.
+pub type Found = (LaneView<AccountId>, Epoch, Vec<MemberView<AccountId>>);
 
 /// Checkpoints with the signatures of a quorum, and the block from which on this node may give
 /// each to the chain.
@@ -60,6 +68,8 @@ pub struct Look {
     pub transport: Arc<dyn Transport>,
     /// Checkpoints that are ready.
     pub ready: Arc<Mutex<Ready>>,
+    /// The lanes whose requesters use this node.
+    pub watched: Arc<Mutex<BTreeSet<LaneId>>>,
     /// The metrics.
     pub metrics: Metrics,
 }
@@ -79,6 +89,7 @@ impl Look {
             in_force,
             seats: vec![],
             progress: BTreeMap::new(),
+            found: vec![],
         };
         let first = epoch.epoch.saturating_sub(1);
         for (agent, key) in agents {
@@ -94,6 +105,12 @@ impl Look {
                     }
                     view.seats.push((of, agent.clone(), seat));
                 }
+            }
+        }
+        let watched = self.watched.lock().clone();
+        for lane in watched {
+            for of in [epoch.epoch, epoch.epoch.saturating_add(1)] {
+                view.found.extend(find(&*self.chain, lane, of)?);
             }
         }
         self.settle(&view);
@@ -161,6 +178,13 @@ impl Look {
             }
         }
     }
+}
+
+/// A lane with its committee, if it has one in this epoch.
+pub fn find(chain: &dyn LaneChain, lane: LaneId, epoch: Epoch) -> Result<Option<Found>, String> {
+    let (lane, members) = (chain.lane(lane)?, chain.committee(lane, epoch)?);
+    let found = lane.zip(members);
+    Ok(found.map(|(lane, members)| (lane, epoch, members)))
 }
 
 fn random() -> Result<EpochSecret, String> {

@@ -56,10 +56,10 @@ use tokio::{sync::watch, task::spawn_blocking};
 use self::{
     chain::LaneChain,
     desk::Desk,
-    look::Look,
+    look::{find, Found, Look},
     metrics::Metrics,
     progress::{Board, Progress},
-    service::{AskError, Asked, Core, Event, Found, Parts, Status},
+    service::{AskError, Asked, Core, Event, Parts, Status},
     store::Store,
 };
 use crate::{problems::Problems, Accounts};
@@ -148,6 +148,7 @@ impl Lanes {
             metrics: metrics.clone(),
             board: Arc::default(),
             ready: Arc::new(Mutex::default()),
+            watched: Arc::new(Mutex::default()),
         };
         let look = Arc::new(Look {
             chain: chain.clone(),
@@ -156,6 +157,7 @@ impl Lanes {
             store,
             transport: transport.clone(),
             ready: parts.ready.clone(),
+            watched: parts.watched.clone(),
             metrics: metrics.clone(),
         });
         let board = parts.board.clone();
@@ -232,10 +234,7 @@ impl Lanes {
                 return Ok(None);
             };
             let epoch = epoch.unwrap_or(now.epoch);
-            let (lane, members) = (chain.lane(lane)?, chain.committee(lane, epoch)?);
-            Ok(lane
-                .zip(members)
-                .map(|(lane, members)| (lane, epoch, members)))
+            find(&*chain, lane, epoch)
         });
         let found = found.await.unwrap_or_else(|error| Err(error.to_string()));
         found.map_err(AskError::Refused)

@@ -19,7 +19,7 @@ use starling_lane_primitives::{
     certificate::Signature, checkpoint::Checkpoint, messages::Ask, Hash, Member,
 };
 use starling_primitives::{
-    api::lanes::{Epoch, LaneId, LaneView, MemberView},
+    api::lanes::{Epoch, LaneId, LaneView},
     crypto::has_signed,
     Balance,
 };
@@ -29,7 +29,7 @@ use super::{
     desk::{Desk, Done, Work},
     judge,
     ledger::{self, Ledger, Settled},
-    look::{Ready, View},
+    look::{Found, Ready, View},
     metrics::Metrics,
     play::{Do, Play, Stage},
     progress::Board,
@@ -83,9 +83,6 @@ pub struct Asked {
     pub reply: oneshot::Sender<Result<Hash, AskError>>,
 }
 
-/// A lane with its committee in an epoch.
-pub type Found = (LaneView<AccountId>, Epoch, Vec<MemberView<AccountId>>);
-
 /// The reason why a node does not take an ask.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
@@ -138,6 +135,8 @@ pub struct Parts {
     pub board: Arc<Board>,
     /// Checkpoints that are ready for the chain.
     pub ready: Arc<Mutex<Ready>>,
+    /// The lanes whose requesters use this node.
+    pub watched: Arc<Mutex<BTreeSet<LaneId>>>,
 }
 
 /// The lanes of a node.
@@ -192,6 +191,7 @@ impl Core {
             },
             Event::Status(lane, found, reply) => {
                 self.enter(found.map(|found| *found));
+                self.reserve();
                 let _ = reply.send(self.status(lane));
             },
             Event::End => {},
@@ -435,6 +435,7 @@ impl Core {
         found: Option<Found>,
     ) -> Result<Hash, AskError> {
         self.enter(found);
+        self.reserve();
         let room = self.rooms.get(&(ask.lane, ask.epoch)).cloned();
         let room = room.ok_or(AskError::NotHere)?;
         let local = self.local();
@@ -460,13 +461,16 @@ impl Core {
         };
         let key = (lane.id, epoch);
         let is_ours = lane.terms.peer.is_some() && lane.terms.peer == self.local();
-        if self.rooms.contains_key(&key) || !is_ours || epoch != view.epoch.epoch {
+        let is_near = epoch
+            .checked_sub(view.epoch.epoch)
+            .is_some_and(|ahead| ahead <= 1);
+        if self.rooms.contains_key(&key) || !is_ours || !is_near {
             return;
         }
+        self.parts.watched.lock().insert(lane.id);
         let room = Room::new(lane, epoch, members, view.in_force.clone(), None);
         if let Some(room) = room {
             self.rooms.insert(key, Arc::new(room));
-            self.reserve();
         }
     }
 
@@ -734,7 +738,11 @@ impl Core {
         self.parts.metrics.seats.set(seats);
         let oldest = view.epoch.epoch.saturating_sub(1);
         let (best, present) = (view.best, view.epoch.epoch);
+        let found = view.found.clone();
         self.view = Some(view);
+        for found in found {
+            self.enter(Some(found));
+        }
         self.expire(best);
         self.forget(oldest);
         self.reserve();
