@@ -5,7 +5,7 @@
 use std::{
     fmt::{Display, Formatter},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{ensure, Result};
@@ -96,7 +96,7 @@ pub async fn measure(url: &str, plan: Plan) -> Result<Measured> {
         let mut node = Times::default();
         asked
             .end(&chain, &mut |progress| {
-                let now = Some(Instant::now().duration_since(sent));
+                let now = Some(sent.elapsed());
                 if progress.stage >= Stage::Soft && progress.stage <= Stage::Certified {
                     requester.soft = requester.soft.or(now);
                 }

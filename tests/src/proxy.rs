@@ -142,7 +142,10 @@ mod tests {
                 }
                 anyhow::Ok(())
             };
-            let read = async { Ok(from.read_exact(&mut received).await.map(|_| ())?) };
+            let read = async {
+                from.read_exact(&mut received).await?;
+                anyhow::Ok(())
+            };
             tokio::try_join!(write, read)?;
             assert_eq!(received, sent);
             anyhow::Ok(())

@@ -162,7 +162,7 @@ async fn paid(swarm: &Swarm, asked: &BTreeSet<(u32, u32)>) -> Result<Balance> {
                             let settled = Settled::decode(&mut event.field_bytes())?;
                             let (id, _, epoch, first, bitmap, fees, due) = settled;
                             ensure!(u64::from(due) > number, "{settled:?} has no window");
-                            for bit in (0..u64::BITS).filter(|bit| bitmap >> bit & 1 == 1) {
+                            for bit in (0..u64::BITS).filter(|bit| (bitmap >> bit) & 1 == 1) {
                                 let request = (epoch, first + bit);
                                 ensure!(requests.insert(request), "{request:?} is settled twice");
                             }
