@@ -467,6 +467,21 @@ mod benchmarks {
     }
 
     #[benchmark]
+    fn void() -> Result<(), BenchmarkError> {
+        let origin = T::VoidOrigin::try_successful_origin()
+            .map_err(|_| BenchmarkError::Stop("no origin may void"))?;
+        let requester: T::AccountId = whitelisted_caller();
+        let (checkpoint, certificate) = checkpoint::<T>(&requester);
+        Pallet::<T>::do_settle(checkpoint, &certificate)?;
+
+        #[extrinsic_call]
+        _(origin as T::RuntimeOrigin, 0);
+
+        assert_eq!(Settlements::<T>::count(), 0);
+        Ok(())
+    }
+
+    #[benchmark]
     fn begin_epoch() {
         Now::<T>::kill();
 

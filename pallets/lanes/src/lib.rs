@@ -94,6 +94,9 @@ pub mod pallet {
         /// Origin that sets the parameters.
         type GovernanceOrigin: EnsureOrigin<Self::RuntimeOrigin>;
 
+        /// Origin that voids settlements for faults that the chain cannot see.
+        type VoidOrigin: EnsureOrigin<Self::RuntimeOrigin>;
+
         /// The parameters of a chain on which nobody has set any.
         #[pallet::constant]
         type DefaultParameters: Get<Parameters>;
@@ -410,6 +413,18 @@ pub mod pallet {
             /// The round.
             round: RoundId,
         },
+        /// A settlement was voided before it was paid. Its fees are free again.
+        #[codec(index = 13)]
+        Voided {
+            /// The settlement.
+            id: u64,
+            /// The lane.
+            lane: LaneId,
+            /// The sum of its fees.
+            fees: Balance,
+            /// What its signers lost.
+            slashed: Balance,
+        },
         /// There are other parameters.
         #[codec(index = 12)]
         ParametersSet {
@@ -513,7 +528,7 @@ pub mod pallet {
         /// There are more signatures than signers or fewer, or a signer is no member.
         #[codec(index = 28)]
         WrongSigners,
-        /// There is no such settlement: it is paid.
+        /// There is no such settlement: it is paid or void.
         #[codec(index = 29)]
         UnknownSettlement,
         /// The dispute window is open.
@@ -833,6 +848,20 @@ pub mod pallet {
             InForce::<T>::put(parameters);
             Self::deposit_event(Event::ParametersSet { parameters });
             Ok(())
+        }
+
+        /// Voids a settlement that is not paid, for a fault that the chain cannot see, such as
+        /// payments that do not follow from the transcripts.
+        ///
+        /// `VoidOrigin` may call it. The fees are free again, and the signers lose what is locked
+        /// for their seats, to the treasury. The requests stay settled: nobody is paid for them.
+        ///
+        /// Emits `Voided`. Errors: `UnknownSettlement`.
+        #[pallet::call_index(12)]
+        #[pallet::weight(T::WeightInfo::void())]
+        pub fn void(origin: OriginFor<T>, id: u64) -> DispatchResult {
+            T::VoidOrigin::ensure_origin(origin)?;
+            Self::do_void(id)
         }
     }
 

@@ -222,6 +222,7 @@ impl crate::Config for Test {
     type TreasuryAccount = Treasury;
     type Randomness = MockBeacon;
     type GovernanceOrigin = EnsureRoot<AccountId>;
+    type VoidOrigin = EnsureRoot<AccountId>;
     type DefaultParameters = DefaultParameters;
     type Shares = Shares;
     type MinFee = ConstU128<10>;

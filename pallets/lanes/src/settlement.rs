@@ -186,6 +186,7 @@ impl<T: Config> Pallet<T> {
             fees,
             payouts: BoundedVec::try_from(payouts).map_err(|_| Error::<T>::WrongPayouts)?,
             transcripts,
+            signers: BoundedVec::truncate_from(signers.into_iter().map(|(who, _)| who).collect()),
             due,
         };
         let number = NextSettlement::<T>::mutate(|next| {
@@ -246,6 +247,37 @@ impl<T: Config> Pallet<T> {
             lane: settlement.lane,
             paid,
             returned,
+        });
+        Ok(())
+    }
+
+    /// Voids a settlement that is not paid: its fees are free again, and its signers lose what is
+    /// locked for their seats.
+    pub(crate) fn do_void(id: u64) -> DispatchResult {
+        let settlement = Settlements::<T>::get(id).ok_or(Error::<T>::UnknownSettlement)?;
+        let lane = Lanes::<T>::get(settlement.lane).ok_or(Error::<T>::UnknownLane)?;
+        Settlements::<T>::remove(id);
+        let seat = LockId::Seat {
+            lane: settlement.lane,
+            epoch: settlement.epoch,
+        };
+        let mut slashes = CreditOf::<T>::zero();
+        for who in &settlement.signers {
+            slashes.subsume(T::Agents::slash_lock(who, seat));
+        }
+        let slashed = slashes.peek();
+        T::Treasury::on_unbalanced(slashes);
+        let lane = Lane {
+            free: lane.free.saturating_add(settlement.fees),
+            pending: lane.pending.saturating_sub(settlement.fees),
+            ..lane
+        };
+        Lanes::<T>::insert(settlement.lane, lane);
+        Self::deposit_event(Event::Voided {
+            id,
+            lane: settlement.lane,
+            fees: settlement.fees,
+            slashed,
         });
         Ok(())
     }

@@ -289,6 +289,8 @@ pub struct Settlement<AccountId> {
     pub payouts: BoundedVec<(AccountId, Balance), ConstU32<MAX_PAYOUTS>>,
     /// The root of the transcripts.
     pub transcripts: [u8; 32],
+    /// Who signed it, each with a locked bond.
+    pub signers: BoundedVec<AccountId, ConstU32<MAX_MEMBERS>>,
     /// The first block in which it may be paid.
     pub due: BlockNumber,
 }

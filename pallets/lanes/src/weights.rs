@@ -42,6 +42,8 @@ pub trait WeightInfo {
     fn authorize_show_certificate() -> Weight;
     /// The weight of `set_parameters`.
     fn set_parameters() -> Weight;
+    /// The weight of `void`.
+    fn void() -> Weight;
     /// The weight of the beginning of an epoch.
     fn begin_epoch() -> Weight;
     /// The weight of forgetting a page.
@@ -126,6 +128,10 @@ impl WeightInfo for () {
 
     fn set_parameters() -> Weight {
         placeholder(1)
+    }
+
+    fn void() -> Weight {
+        placeholder(5)
     }
 
     fn begin_epoch() -> Weight {

@@ -207,6 +207,7 @@ impl pallet_lanes::Config for Runtime {
     type TreasuryAccount = TreasuryAccount;
     type Randomness = Beacon;
     type GovernanceOrigin = EnsureRoot<AccountId>;
+    type VoidOrigin = RootOrTwoThirds;
     type DefaultParameters = DefaultLanes;
     type Shares = parameters::LaneShares;
     type MinFee = parameters::MinFee;

@@ -145,6 +145,16 @@ impl<T: frame_system::Config> pallet_lanes::WeightInfo for WeightInfo<T> {
         Weight::from_parts(20_000_000, 0).saturating_add(T::DbWeight::get().writes(1))
     }
 
+    /// The locks and the bonds of all members, and one payment.
+    fn void() -> Weight {
+        lock::<T>()
+            .saturating_add(Weight::from_parts(100_000_000, 4_000))
+            .saturating_add(T::DbWeight::get().reads_writes(5, 5))
+            .saturating_mul(16)
+            .saturating_add(Weight::from_parts(100_000_000, 8_000))
+            .saturating_add(T::DbWeight::get().reads_writes(4, 4))
+    }
+
     fn begin_epoch() -> Weight {
         Weight::from_parts(40_000_000, 2_000).saturating_add(T::DbWeight::get().reads_writes(3, 3))
     }

@@ -80,3 +80,34 @@ fn what_goes_to_the_requester_is_free_again() {
         assert_eq!(escrow(&requester()), 4_950 - 25);
     });
 }
+
+#[test]
+fn a_voided_settlement_pays_nobody_and_costs_its_signers() {
+    run(|| {
+        let (id, epoch) = served();
+        assert_eq!(settle(&checkpoint(id, epoch, 0, 0b11)), Ok(()));
+        let (members, issued) = (members(id, epoch), issuance());
+        let treasury = free(&Treasury::get());
+        let stranger = RuntimeOrigin::signed(requester());
+        assert_noop!(
+            Lanes::void(stranger, 0),
+            sp_runtime::DispatchError::BadOrigin
+        );
+        assert_ok!(Lanes::void(RuntimeOrigin::root(), 0));
+        assert_eq!((lane(id).free, lane(id).pending), (4_950, 0));
+        for (place, member) in members.iter().enumerate() {
+            let lost = if place < 3 { LANE_BOND } else { 0 };
+            assert_eq!(bonded(member), BOND - lost);
+        }
+        assert_eq!(free(&Treasury::get()), treasury + 3 * LANE_BOND);
+        assert_eq!(issuance(), issued);
+        assert_noop!(
+            Lanes::void(RuntimeOrigin::root(), 0),
+            Error::<Test>::UnknownSettlement
+        );
+        // The block stays settled.
+        assert!(settle(&checkpoint(id, epoch, 0, 0b11)).is_err());
+        to_block(now() + WINDOW + 1);
+        assert_eq!(lane(id).paid, 0);
+    });
+}

@@ -25,6 +25,7 @@ enum Step {
         signers: u16,
     },
     Finalise(u8),
+    Void(u8),
     Escalate {
         lane: u8,
         back: u8,
@@ -57,6 +58,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             }
         ),
         2 => (0..9u8).prop_map(Step::Finalise),
+        1 => (0..9u8).prop_map(Step::Void),
         3 => (0..4u8, 0..3u8, 0..5u8)
             .prop_map(|(lane, back, seq)| Step::Escalate { lane, back, seq }),
         2 => (0..4u8, 0..3u8, 0..5u8).prop_map(|(lane, back, seq)| Step::Show { lane, back, seq }),
@@ -112,6 +114,7 @@ fn play(step: &Step) {
                 id.into(),
             ));
         },
+        Step::Void(id) => ignore(Lanes::void(RuntimeOrigin::root(), id.into())),
         Step::Escalate { lane, back, seq } => {
             ignore(escalate(&old_ask(
                 lane,
