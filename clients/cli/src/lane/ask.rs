@@ -53,7 +53,7 @@ pub struct Args {
 pub enum Fast {
     /// It is certified and printed.
     Done,
-    /// It expired. This call begins a round for it, which the lane pays.
+    /// It expired. This call begins a round for it, whose fee comes out of the lane if it can.
     Escalated(Call),
     /// No lane has got it. This call begins an ordinary round.
     Round(Call),

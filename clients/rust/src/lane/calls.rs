@@ -51,7 +51,8 @@ pub fn reclaim(lane: LaneId) -> Call {
     call(LANES, "reclaim", vec![("lane", Value::u128(lane.into()))])
 }
 
-/// Begins a round for a request that has expired without a certificate. The lane pays its fee.
+/// Begins a round for a request that has expired without a certificate. The lane pays its fee, or the
+/// account where the escrow must stay for what members may have certified.
 pub fn escalate(ask: &Ask, min_responses: u32, max_responses: u32) -> Call {
     let ask = Value::named_composite([
         ("genesis", Value::from_bytes(ask.genesis)),
