@@ -21,6 +21,23 @@ const WORDS: &[u8] = b"starling/lane-words/1";
 /// The most signatures of one request. Honest members make far fewer.
 const MOST: usize = 4_096;
 
+/// The most messages of a member that are compared with its later ones.
+const MOST_SAID: usize = 64;
+
+/// A message with its slot and its signature.
+pub type Said = (Slot, messages::Message, Signature);
+
+/// Two things that a member has signed in one request, of which it may sign one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// The member.
+    pub by: Account,
+    /// What it signed first, as far as this node knows.
+    pub first: Said,
+    /// What it signed besides.
+    pub second: Said,
+}
+
 /// Makes and checks signatures of the members of one committee.
 pub trait Signer: Send + Sync {
     /// Whether a member has signed this.
@@ -36,6 +53,9 @@ pub struct Book {
     me: Option<Member>,
     accounts: Vec<Account>,
     signatures: HashMap<(Member, Hash), Signature>,
+    /// What others have said, opens left out.
+    said: HashMap<Member, Vec<Said>>,
+    evidence: Vec<Evidence>,
 }
 
 impl Book {
@@ -47,6 +67,8 @@ impl Book {
             me,
             accounts,
             signatures: HashMap::new(),
+            said: HashMap::new(),
+            evidence: Vec::new(),
         }
     }
 
@@ -66,8 +88,8 @@ impl Book {
         Some(messages::payload(&self.slot(phase), &account, message))
     }
 
-    /// The signed payload of a set.
-    pub fn payload_of_set(&self, phase: Phase, by: Member, set: &Set<Piece>) -> Option<Hash> {
+    /// What a set says.
+    pub fn said_by_set(&self, phase: Phase, set: &Set<Piece>) -> Option<messages::Message> {
         let words: Option<Vec<(Member, Hash)>> = set
             .words
             .iter()
@@ -79,12 +101,11 @@ impl Book {
                 Some((word.by(), self.payload(phase, word.by(), &said)?))
             })
             .collect();
-        let message = messages::Message::Set {
+        Some(messages::Message::Set {
             view: set.view,
             set: set.set.root(),
             echoes: hashing::hash(&(WORDS, words?)),
-        };
-        self.payload(phase, by, &message)
+        })
     }
 
     /// The signature of a member, made now if it is this one's.
@@ -105,14 +126,18 @@ impl Book {
         Some(made)
     }
 
-    /// Takes a signature if it is good, and there is room.
+    /// Takes what a member has said if the signature is good, and there is room.
     pub fn take(
         &mut self,
         signer: &dyn Signer,
+        phase: Phase,
         by: Member,
-        payload: Hash,
+        message: &messages::Message,
         signature: Signature,
     ) -> bool {
+        let Some(payload) = self.payload(phase, by, message) else {
+            return false;
+        };
         if self.signatures.contains_key(&(by, payload)) {
             return true;
         }
@@ -120,7 +145,43 @@ impl Book {
             return false;
         }
         self.signatures.insert((by, payload), signature);
+        self.compare(phase, by, message, signature);
         true
+    }
+
+    /// The evidence that was found since the last call.
+    pub fn evidence(&mut self) -> Vec<Evidence> {
+        std::mem::take(&mut self.evidence)
+    }
+
+    /// Compares a message with the earlier ones of its member.
+    fn compare(
+        &mut self,
+        phase: Phase,
+        by: Member,
+        message: &messages::Message,
+        signature: Signature,
+    ) {
+        let is_open = matches!(message, messages::Message::Open { .. });
+        let (slot, account) = (self.slot(phase), self.account(by));
+        let (Some(account), false) = (account, is_open) else {
+            return;
+        };
+        let known = self.said.entry(by).or_default();
+        let second: Said = (slot, message.clone(), signature);
+        let first = known
+            .iter()
+            .find(|(other, first, _)| messages::is_equivocation((other, first), (&slot, message)));
+        if let Some(first) = first {
+            self.evidence.push(Evidence {
+                by: account,
+                first: first.clone(),
+                second: second.clone(),
+            });
+        }
+        if known.len() < MOST_SAID {
+            known.push(second);
+        }
     }
 }
 

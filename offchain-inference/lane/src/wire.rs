@@ -301,8 +301,8 @@ impl Writer<'_> {
                 Word::Open(open) => self.open(open),
             })
             .collect();
-        let payload = self.book.payload_of_set(self.phase, set.by, &set.body)?;
-        let signature = self.book.signature(self.signer, set.by, payload)?;
+        let said = self.book.said_by_set(self.phase, &set.body)?;
+        let signature = self.sign(set.by, &said)?;
         let number = self.push(Item::Set {
             by: set.by,
             view: set.body.view,
@@ -463,8 +463,8 @@ impl Reader<'_> {
             set: set.into_iter().collect(),
             words: read,
         };
-        let payload = self.book.payload_of_set(self.phase, by, &body);
-        self.take(by, payload, signature)?;
+        let said = self.book.said_by_set(self.phase, &body);
+        self.check(by, &said.ok_or(Refused::Malformed)?, signature)?;
         Ok((Message::Set(Arc::new(Signed { by, body })), reached))
     }
 
@@ -474,18 +474,10 @@ impl Reader<'_> {
         said: &messages::Message,
         signature: Signature,
     ) -> Result<(), Refused> {
-        let payload = self.book.payload(self.phase, by, said);
-        self.take(by, payload, signature)
-    }
-
-    fn take(
-        &mut self,
-        by: Member,
-        payload: Option<Hash>,
-        signature: Signature,
-    ) -> Result<(), Refused> {
-        let payload = payload.ok_or(Refused::Malformed)?;
-        let is_good = self.book.take(self.signer, by, payload, signature);
+        if self.book.account(by).is_none() {
+            return Err(Refused::Malformed);
+        }
+        let is_good = self.book.take(self.signer, self.phase, by, said, signature);
         is_good.then_some(()).ok_or(Refused::Signature)
     }
 }

@@ -23,7 +23,7 @@ use starling_lane::{
 use starling_lane_primitives::{
     certificate::Signature,
     hashing,
-    messages::Named,
+    messages::{self, is_equivocation, Named},
     seal::{DecryptionKey, Seal},
     Committee, Hash, Member, Phase, Slot, Way,
 };
@@ -143,24 +143,15 @@ fn items(message: &Message<Sealed>) -> Vec<Item> {
 /// Takes the signatures of all members in a message. A book learns those of others by reading.
 fn learn(all: &mut Book, message: &Message<Sealed>, seen: &mut BTreeSet<Hash>) {
     let phase = Phase::Responses;
-    let (by, payload) = match message {
-        Message::Value(value) => {
-            let said = said_by_value(value.body.as_ref());
-            (value.by, all.payload(phase, value.by, &said))
-        },
-        Message::Open(open) => {
-            let said = said_by_open(open.by, &open.body);
-            (open.by, all.payload(phase, open.by, &said))
-        },
-        Message::Echo(echo) => (
-            echo.by,
-            all.payload(phase, echo.by, &said_by_echo(&echo.body)),
-        ),
-        Message::Set(set) => (set.by, all.payload_of_set(phase, set.by, &set.body)),
+    let (by, said) = match message {
+        Message::Value(value) => (value.by, said_by_value(value.body.as_ref())),
+        Message::Open(open) => (open.by, said_by_open(open.by, &open.body)),
+        Message::Echo(echo) => (echo.by, said_by_echo(&echo.body)),
+        Message::Set(set) => (set.by, all.said_by_set(phase, &set.body).unwrap()),
         Message::Fetch(_) => return,
     };
-    let payload = payload.unwrap();
-    assert!(all.take(&Pen(9), by, payload, signed(by, &payload)));
+    let payload = all.payload(phase, by, &said).unwrap();
+    assert!(all.take(&Pen(9), phase, by, &said, signed(by, &payload)));
     if !seen.insert(payload) {
         return;
     }
@@ -313,6 +304,46 @@ fn a_long_packet_is_not_read() {
     assert_eq!(value.write(), None);
     assert_eq!(Packet::read(&value.encode()), None);
     assert_eq!(Packet::decode_all(&mut &value.encode()[..]), Ok(value));
+}
+
+#[test]
+fn who_signs_two_things_leaves_evidence() {
+    let mut book = book(None);
+    let mut hear = |message: &Message<Sealed>| {
+        let read = wire::read(&mut book, &Pen(9), Phase::Responses, items(message));
+        assert!(read.is_ok());
+        book.evidence()
+    };
+    let pass = Message::Value(Signed { by: 1, body: None });
+    let value = Message::Value(Signed {
+        by: 1,
+        body: Some(seal(1, SLOT)),
+    });
+    let others = [
+        Message::Open(open(1, Way::Full)),
+        Message::Open(open(1, Way::View(0))),
+        Message::Echo(echo(1, 0, None)),
+        Message::Echo(echo(1, 1, None)),
+        Message::Value(Signed { by: 2, body: None }),
+    ];
+    for honest in others.iter().chain([&pass, &pass]) {
+        assert_eq!(hear(honest), []);
+    }
+    let found = hear(&value);
+    let [evidence] = &found[..] else {
+        panic!("{found:?}");
+    };
+    assert_eq!(evidence.by, [1; 32]);
+    let (first, second) = (&evidence.first, &evidence.second);
+    assert!(is_equivocation(
+        (&first.0, &first.1),
+        (&second.0, &second.1)
+    ));
+    for (slot, message, signature) in [first, second] {
+        let payload = messages::payload(slot, &evidence.by, message);
+        assert!(Pen(9).is_signed(1, &payload, signature));
+    }
+    assert_eq!(hear(&value), [], "it is known");
 }
 
 #[test]

@@ -701,6 +701,35 @@ fn who_sends_garbage_is_not_heard_and_the_others_go_on() {
 }
 
 #[test]
+fn who_votes_twice_is_accused_and_stops_nothing() {
+    let mut swarm = Swarm::new(7, &[4]);
+    swarm.ask_at(REQUESTER, ask(0)).unwrap();
+    for outcome in [[1; 32], [2; 32]] {
+        let slot = starling_lane_primitives::Slot {
+            genesis: GENESIS,
+            lane: LANE,
+            epoch: EPOCH,
+            seq: 0,
+            phase: Phase::Scores,
+        };
+        let vote = messages::Message::Vote(outcome);
+        let payload = messages::payload(&slot, &account(4).into(), &vote);
+        let packet = Packet::Vote {
+            place: place(0),
+            by: 4,
+            outcome,
+            signature: pair(4).sign(&payload).0,
+        };
+        swarm.say(4, &packet);
+    }
+    swarm.settle();
+    assert_eq!(swarm.stages(0), [Stage::Certified].into());
+    for id in [0, REQUESTER] {
+        assert_eq!(swarm.node(id).parts.metrics.accused.get(), 1);
+    }
+}
+
+#[test]
 fn a_member_that_restarts_signs_nothing_again_and_comes_back() {
     let mut swarm = Swarm::new(7, &[]);
     swarm.ask_at(REQUESTER, ask(0)).unwrap();

@@ -25,6 +25,8 @@ pub struct Metrics {
     /// Messages that were refused or lost, by `why` (`bytes`, `sender`, `lie`, `unknown`, `full`,
     /// `lost`).
     pub refused: CounterVec<U64>,
+    /// Members that signed two things of which they may sign one.
+    pub accused: Counter<U64>,
     /// Committees in which an agent of this node sits.
     pub seats: Gauge<U64>,
     /// Seconds from an ask to the soft answer.
@@ -56,6 +58,7 @@ impl Metrics {
             settled: counter("settle_submitted", "Checkpoints given to the chain")?,
             bytes: counters("bytes", "Bytes of messages of lanes", "way")?,
             refused: counters("refused", "Messages of lanes refused or lost", "why")?,
+            accused: counter("accused", "Pairs of signatures that a member may not make")?,
             seats: Gauge::new("starling_lane_seats", "Seats of this node's agents")?,
             soft_seconds: seconds("soft", "From an ask to the soft answer")?,
             certified_seconds: seconds("certified", "From an ask to the certificate")?,
@@ -74,6 +77,7 @@ impl Metrics {
         register(self.settled, registry)?;
         register(self.bytes, registry)?;
         register(self.refused, registry)?;
+        register(self.accused, registry)?;
         register(self.seats, registry)?;
         register(self.soft_seconds, registry)?;
         register(self.certified_seconds, registry)?;

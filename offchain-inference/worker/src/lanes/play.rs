@@ -8,7 +8,7 @@ use std::{
 };
 
 use starling_lane::{
-    book::{Book, Signer},
+    book::{Book, Evidence, Signer},
     broadcast::Settled,
     cipher::{Ordered, Sealed},
     request::{Action, Event, Message, Request},
@@ -42,6 +42,8 @@ pub enum Do {
     Rank(Vec<String>),
     /// The request has come so far.
     Changed(Stage),
+    /// A member has signed two things of which it may sign one.
+    Report(Box<Evidence>),
 }
 
 /// How far a request has come.
@@ -295,11 +297,8 @@ impl Play {
             return Ok(vec![]);
         }
         let said = messages::Message::Vote(outcome);
-        let payload = self
-            .book
-            .payload(Phase::Scores, by, &said)
-            .ok_or(Refused::Malformed)?;
-        if !self.book.take(&*self.signer, by, payload, signature) {
+        let phase = Phase::Scores;
+        if !self.book.take(&*self.signer, phase, by, &said, signature) {
             return Err(Refused::Signature);
         }
         // The first one counts. The machine accuses who signs a second one.
@@ -328,6 +327,8 @@ impl Play {
         }
         // Who looks on judges without a word.
         self.soften(now, &mut all);
+        let evidence = self.book.evidence().into_iter().map(Box::new);
+        all.extend(evidence.map(Do::Report));
         all
     }
 
@@ -357,7 +358,7 @@ impl Play {
                 all.push(Do::Changed(Stage::Certified));
             },
             Action::Accuse(member, offence) => {
-                log::warn!(
+                log::debug!(
                     target: LOG_TARGET,
                     "lane {}, epoch {}, request {}: member {member} signed two things ({offence:?})",
                     self.ask.lane,

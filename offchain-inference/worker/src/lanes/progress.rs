@@ -77,6 +77,12 @@ impl From<Answer> for Given {
     }
 }
 
+/// Bytes in hex, as JSON-RPC has them.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+    std::iter::once("0x".to_owned()).chain(digits).collect()
+}
+
 fn name(stage: Stage) -> &'static str {
     match stage {
         Stage::Asked => "asked",
@@ -103,10 +109,6 @@ impl Progress {
             None => likely(),
         };
         let payouts = judged.iter().flat_map(|judged| &judged.outcome.payouts);
-        let hex = |bytes: Vec<u8>| -> String {
-            let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
-            std::iter::once("0x".to_owned()).chain(digits).collect()
-        };
         let [soft, certified] = play.times();
         let ms = |micros: Option<u64>| micros.map(|micros| micros as f64 / 1_000.0);
         Self {
@@ -124,7 +126,7 @@ impl Progress {
                     amount: amount.to_string(),
                 })
                 .collect(),
-            certificate: play.certificate().map(|signed| hex(signed.encode())),
+            certificate: play.certificate().map(|signed| hex(&signed.encode())),
             soft_ms: ms(soft),
             certified_ms: ms(certified),
         }

@@ -7,10 +7,13 @@ use std::{
     sync::{mpsc::SyncSender, Arc},
 };
 
+use codec::Encode;
 use futures::channel::oneshot;
 use parking_lot::Mutex;
 use serde::Serialize;
+use sp_core::crypto::Ss58Codec;
 use starling_lane::{
+    book::Evidence,
     timing::Time,
     transport::{Peer, Transport},
     wire::{Packet, Place, Refused},
@@ -32,7 +35,7 @@ use super::{
     look::{Found, Ready, View},
     metrics::Metrics,
     play::{Do, Play, Stage},
-    progress::Board,
+    progress::{hex, Board},
     room::{is_signed, Hand, Room, Seat},
     store::Store,
 };
@@ -256,8 +259,23 @@ impl Core {
                 },
                 Do::Rank(texts) => self.rank(place, texts),
                 Do::Changed(stage) => self.changed(place, stage),
+                Do::Report(evidence) => self.report(place, &evidence),
             }
         }
+    }
+
+    /// Tells the operator how to have a member slashed: whoever does so is paid for it.
+    fn report(&self, place: Place, evidence: &Evidence) {
+        self.parts.metrics.accused.inc();
+        let Place { lane, epoch, seq } = place;
+        let by = AccountId::from(evidence.by).to_ss58check();
+        let arguments = (evidence.by, &evidence.first, &evidence.second).encode();
+        log::warn!(
+            target: LOG_TARGET,
+            "lane {lane}, epoch {epoch}, request {seq}: {by} signed two things of which it may sign \
+             one; report it by the call `Lanes.equivocation` with the arguments {}",
+            hex(&arguments),
+        );
     }
 
     fn send(&self, to: &Peer, packet: &Packet) {
