@@ -33,7 +33,7 @@ pub mod value;
 use std::{
     path::Path,
     sync::{
-        mpsc::{sync_channel, Receiver, RecvTimeoutError, SyncSender, TrySendError},
+        mpsc::{sync_channel, Receiver, RecvTimeoutError, SyncSender},
         Arc,
     },
     thread,
@@ -246,10 +246,7 @@ impl Lanes {
     }
 
     fn put(&self, event: Event) -> Result<(), AskError> {
-        match self.events.try_send(event) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(AskError::Busy),
-        }
+        self.events.try_send(event).map_err(|_| AskError::Busy)
     }
 }
 

@@ -2,6 +2,9 @@
 
 //! All lanes of a node: takes messages, the ends of jobs and news of the chain, one at a time.
 
+mod asking;
+mod settling;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::{mpsc::SyncSender, Arc},
@@ -18,34 +21,21 @@ use starling_lane::{
     transport::{Peer, Transport},
     wire::{Packet, Place, Refused},
 };
-use starling_lane_primitives::{
-    certificate::Signature, checkpoint::Checkpoint, messages::Ask, Hash, Member,
-};
-use starling_primitives::{
-    api::lanes::{Epoch, LaneId, LaneView},
-    crypto::has_signed,
-    Balance,
-};
+use starling_lane_primitives::{certificate::Signature, messages::Ask, Hash, Member};
+use starling_primitives::api::lanes::{Epoch, LaneId, LaneView};
 
 use super::{
     chain::LaneChain,
     desk::{Desk, Done, Work},
-    judge,
-    ledger::{self, Ledger, Settled},
+    ledger::Ledger,
     look::{Found, Ready, View},
     metrics::Metrics,
     play::{Do, Play, Stage},
     progress::{hex, Board},
-    room::{is_signed, Hand, Room, Seat},
+    room::{Room, Seat},
     store::Store,
 };
 use crate::{agent::Signals, AccountId, LOG_TARGET};
-
-/// The most requests of a lane that are answered at a time.
-const WINDOW: u32 = 8;
-
-/// The longest prompt, in bytes.
-const LONGEST_PROMPT: usize = 4_096;
 
 /// Lies after which a peer is cut off.
 const MOST_LIES: u32 = 16;
@@ -445,189 +435,6 @@ impl Core {
         }
     }
 
-    fn asked(
-        &mut self,
-        now: Time,
-        ask: Ask,
-        signature: Signature,
-        found: Option<Found>,
-    ) -> Result<Hash, AskError> {
-        self.enter(found);
-        self.reserve();
-        let room = self.rooms.get(&(ask.lane, ask.epoch)).cloned();
-        let room = room.ok_or(AskError::NotHere)?;
-        let local = self.local();
-        if room.seat.is_none() && (local.is_none() || room.lane.terms.peer != local) {
-            return Err(AskError::NotHere);
-        }
-        let place = room.place(ask.seq);
-        let is_new = !self.plays.contains_key(&place);
-        let id = self.ask(now, ask, signature).map_err(AskError::Refused)?;
-        if is_new {
-            let packet = self.plays.get(&place).map(Play::packet);
-            if let Some(packet) = packet {
-                self.broadcast(&room, &packet);
-            }
-        }
-        Ok(id)
-    }
-
-    /// Enters the committee of a lane whose requester uses this node.
-    fn enter(&mut self, found: Option<Found>) {
-        let (Some((lane, epoch, members)), Some(view)) = (found, &self.view) else {
-            return;
-        };
-        let key = (lane.id, epoch);
-        let is_ours = lane.terms.peer.is_some() && lane.terms.peer == self.local();
-        let is_near = epoch
-            .checked_sub(view.epoch.epoch)
-            .is_some_and(|ahead| ahead <= 1);
-        if self.rooms.contains_key(&key) || !is_ours || !is_near {
-            return;
-        }
-        self.parts.watched.lock().insert(lane.id);
-        let room = Room::new(lane, epoch, members, view.in_force.clone(), None);
-        if let Some(room) = room {
-            self.rooms.insert(key, Arc::new(room));
-        }
-    }
-
-    /// Keeps links to all peers of all rooms open.
-    fn reserve(&self) {
-        let peers = self.rooms.values().flat_map(|room| room.peers());
-        let mut peers: BTreeSet<Peer> = peers.collect();
-        if let Some(local) = self.local() {
-            peers.remove(&local);
-        }
-        self.parts.transport.reserve(peers);
-    }
-
-    /// Takes an ask, if it keeps all rules.
-    fn ask(&mut self, now: Time, ask: Ask, signature: Signature) -> Result<Hash, String> {
-        let key = (ask.lane, ask.epoch);
-        let room = self.rooms.get(&key).cloned();
-        let room = room.ok_or("the lane has no committee in this epoch")?;
-        let place = room.place(ask.seq);
-        let id = ask.hash();
-        if let Some(play) = self.plays.get(&place) {
-            let is_same = play.id() == id;
-            return is_same
-                .then_some(id)
-                .ok_or_else(|| format!("another ask has the number {}", ask.seq));
-        }
-        self.check(&room, &ask)?;
-        if !is_signed(&room.lane.terms.key, &id, &signature) {
-            return Err("it is not signed by the key of the lane's terms".into());
-        }
-        let takes_part = match &room.seat {
-            Some(seat) => self.may_sign(&room, seat, ask.seq),
-            None => false,
-        };
-        self.parts.metrics.asks.inc();
-        let hand = Arc::new(Hand::new(room.clone(), self.parts.chain.clone()));
-        let work = Work::Respond {
-            seq: ask.seq,
-            prompt: String::from_utf8_lossy(&ask.prompt).into_owned(),
-            max_tokens: ask.max_tokens,
-            fee: ask.fee,
-        };
-        let play = Play::new(room, ask, signature, hand, takes_part, now);
-        self.parts.board.show(&play);
-        self.plays.insert(place, play);
-        if takes_part && !self.begin(place, work) {
-            self.done(now, place, Done::Response(None));
-        }
-        self.replay(now, place);
-        Ok(id)
-    }
-
-    fn may_sign(&self, room: &Room, seat: &Seat, seq: u32) -> bool {
-        let Some(view) = room.member(seat.member) else {
-            return false;
-        };
-        let key = (view.agent.clone(), room.lane.id, room.epoch);
-        match self.parts.store.may_sign(&key, seq) {
-            Ok(may) => may,
-            Err(error) => {
-                log::error!(target: LOG_TARGET, "lanes cannot be written down: {error}");
-                false
-            },
-        }
-    }
-
-    /// Whether an ask keeps the rules of its lane.
-    fn check(&self, room: &Room, ask: &Ask) -> Result<(), String> {
-        let view = self.view.as_ref().ok_or("the chain is not read yet")?;
-        let lane = self.lanes.get(&ask.lane).unwrap_or(&room.lane);
-        let (terms, rules, epoch) = (&lane.terms, &view.in_force.rules, &view.epoch);
-        let key = (ask.lane, ask.epoch);
-        let known = self.plays.range(room.place(0)..=room.place(u32::MAX));
-        let seen = known.clone().map(|(place, _)| place.seq.saturating_add(1));
-        let settled = view.progress.get(&key).map_or(0, |progress| progress.next);
-        let next = seen.max().unwrap_or(0).max(settled);
-        let open = known.filter(|(_, play)| !play.is_over()).count();
-        let window = usize::try_from(WINDOW).unwrap_or(usize::MAX);
-        let outstanding: Balance = self
-            .plays
-            .iter()
-            .filter(|(place, _)| place.lane == ask.lane && !self.is_settled(place))
-            .fold(0, |sum: Balance, (_, play)| {
-                sum.saturating_add(play.ask().fee)
-            });
-        let needed = outstanding.saturating_add(ask.fee);
-        // The requester's own node reads no settlements: the members look at the money.
-        let is_free = room.seat.is_none();
-        let rules = [
-            (ask.genesis == room.genesis, "it is for another chain"),
-            (ask.epoch == epoch.epoch, "it is for another epoch"),
-            (
-                ask.expiry > view.best && ask.expiry <= epoch.ends,
-                "its expiry is not between the best block and the end of the epoch",
-            ),
-            (ask.seq >= settled, "its number is settled"),
-            (
-                ask.seq < next.saturating_add(WINDOW),
-                "its number is too far ahead",
-            ),
-            (open < window, "too many requests of this lane are open"),
-            (
-                (1..=LONGEST_PROMPT).contains(&ask.prompt.len()),
-                "its prompt is empty or too long",
-            ),
-            (
-                (1..=terms.max_tokens).contains(&ask.max_tokens),
-                "its number of tokens is not one of the lane's terms",
-            ),
-            (
-                ask.fee >= rules.min_fee && ask.fee <= terms.max_fee,
-                "its fee is below the least of the chain or above that of the lane's terms",
-            ),
-            (
-                is_free || needed <= lane.free,
-                "the lane's escrow does not cover it",
-            ),
-            (
-                is_free || needed.saturating_add(lane.pending) <= rules.max_pending,
-                "too much of the lane waits for its dispute windows",
-            ),
-        ];
-        let broken = rules.into_iter().find(|(keeps, _)| !keeps);
-        broken.map_or(Ok(()), |(_, reason)| Err(reason.into()))
-    }
-
-    /// Whether a request costs nothing more: it is settled, or never will be.
-    fn is_settled(&self, place: &Place) -> bool {
-        let progress = self.view.as_ref().and_then(|view| {
-            let key = (place.lane, place.epoch);
-            view.progress.get(&key)
-        });
-        let expired = self
-            .plays
-            .get(place)
-            .is_some_and(|play| play.stage() == Stage::Expired);
-        expired || progress.is_some_and(|progress| place.seq < progress.next)
-    }
-
     /// Gives the messages that came before the ask.
     fn replay(&mut self, now: Time, place: Place) {
         self.give_early(now, |packet| match packet {
@@ -806,188 +613,6 @@ impl Core {
             }
             !is_old(place.epoch)
         });
-    }
-
-    /// The certified requests of a committee that can be settled.
-    fn certified(&self, room: &Room) -> Vec<Settled> {
-        let all = self.plays.range(room.place(0)..=room.place(u32::MAX));
-        all.filter_map(|(place, play)| {
-            let judged = play.judged()?;
-            let outcome = judged.outcome.hash();
-            (play.stage() == Stage::Certified && play.certified() == Some(outcome)).then(|| {
-                Settled {
-                    seq: place.seq,
-                    fee: play.ask().fee,
-                    outcome,
-                    payouts: judged.outcome.payouts,
-                }
-            })
-        })
-        .collect()
-    }
-
-    /// Makes and signs the next checkpoint of a committee, if it is due.
-    fn make(&mut self, room: &Room) {
-        let key = (room.lane.id, room.epoch);
-        let (Some(view), Some(me)) = (&self.view, room.me()) else {
-            return;
-        };
-        let Some(progress) = view.progress.get(&key).copied() else {
-            return;
-        };
-        let best = view.best;
-        let until = best
-            .saturating_add(view.in_force.rules.dispute_window)
-            .saturating_add(
-                view.epoch
-                    .ends
-                    .saturating_sub(view.epoch.began)
-                    .saturating_mul(2),
-            );
-        let last = progress.next.saturating_add(ledger::REQUESTS);
-        let block = self
-            .plays
-            .range(room.place(progress.next)..room.place(last));
-        let full = usize::try_from(ledger::REQUESTS).unwrap_or(usize::MAX);
-        let is_full = block.filter(|(_, play)| play.is_over()).count() >= full;
-        if !is_full && view.epoch.epoch <= room.epoch {
-            return;
-        }
-        let certified = self.certified(room);
-        let made = ledger::checkpoint(room.lane.id, room.epoch, progress, &certified);
-        let Some(checkpoint) = made else {
-            return;
-        };
-        let known = self.ledgers.get(&key).and_then(Ledger::own);
-        if known != Some(&checkpoint) {
-            let kept: Vec<(Place, Vec<u8>)> = self.transcripts(&checkpoint, room);
-            if let Err(error) = self.parts.store.keep(&kept, until) {
-                log::error!(target: LOG_TARGET, "transcripts cannot be written down: {error}");
-                return;
-            }
-            let hash = checkpoint.hash(&room.genesis);
-            let view = room.member(me);
-            let signature = view.and_then(|view| self.parts.chain.sign(&view.key, &hash));
-            let Some(signature) = signature else {
-                return;
-            };
-            let ledger = self.ledgers.entry(key).or_default();
-            ledger.make(me, checkpoint, hash, signature, best);
-        }
-        self.offer(room, me);
-        self.ready(room, me);
-    }
-
-    fn transcripts(&self, checkpoint: &Checkpoint, room: &Room) -> Vec<(Place, Vec<u8>)> {
-        let all = self.plays.range(room.place(0)..=room.place(u32::MAX));
-        all.filter(|(place, _)| checkpoint.covers(place.seq))
-            .filter_map(|(place, play)| {
-                let (judged, certificate) = (play.judged()?, play.certificate()?);
-                let bytes = judge::transcript(play.ask(), &judged.outcome, &certificate);
-                Some((*place, bytes))
-            })
-            .collect()
-    }
-
-    /// Sends the own checkpoint to the others, in each block until it is settled.
-    fn offer(&self, room: &Room, me: Member) {
-        let ledger = self.ledgers.get(&(room.lane.id, room.epoch));
-        let offered = ledger.and_then(|ledger| Some((ledger.own()?, ledger.own_signature(me)?)));
-        if let Some((checkpoint, signature)) = offered {
-            let packet = Packet::Checkpoint {
-                checkpoint: checkpoint.clone(),
-                by: me,
-                signature,
-            };
-            self.broadcast(room, &packet);
-        }
-    }
-
-    /// Tells the look at the chain that a checkpoint has enough signatures.
-    fn ready(&self, room: &Room, me: Member) {
-        let key = (room.lane.id, room.epoch);
-        let ledger = self.ledgers.get(&key);
-        if let Some(ready) = ledger.and_then(|ledger| ledger.ready(room.committee, me)) {
-            self.parts.ready.lock().insert(key, ready);
-        }
-    }
-
-    fn checkpoint(
-        &mut self,
-        now: Time,
-        from: Peer,
-        checkpoint: &Checkpoint,
-        by: Member,
-        signature: Signature,
-    ) {
-        let key = (checkpoint.lane, checkpoint.epoch);
-        let Some(room) = self.rooms.get(&key).cloned() else {
-            return self.parts.metrics.refuse("unknown");
-        };
-        let (Some(me), Some(_)) = (room.me(), speaker(&room, &from)) else {
-            return self.parts.metrics.refuse("sender");
-        };
-        let hash = checkpoint.hash(&room.genesis);
-        let member = room.member(by);
-        let is_good = member.is_some_and(|view| has_signed(&view.key, &hash, &signature));
-        if !is_good {
-            self.parts.metrics.refuse("lie");
-            return self.lied(now, from);
-        }
-        let ledger = self.ledgers.entry(key).or_default();
-        ledger.take(by, hash, signature);
-        // Votes that the other lacks, so that it signs the same.
-        let missing = ledger
-            .own()
-            .map_or(0, |own| match own.first == checkpoint.first {
-                true => own.bitmap & !checkpoint.bitmap,
-                false => 0,
-            });
-        if missing != 0 {
-            self.help(&from, &room, checkpoint.first, missing);
-        }
-        self.ready(&room, me);
-    }
-
-    /// Sends the votes of certified requests to a peer.
-    fn help(&self, to: &Peer, room: &Room, first: u32, missing: u64) {
-        for place in 0..u64::BITS {
-            let is_missing = missing.checked_shr(place).unwrap_or(0) & 1 == 1;
-            let place = room.place(first.saturating_add(place));
-            let play = self.plays.get(&place).filter(|_| is_missing);
-            for packet in play.iter().flat_map(|play| play.said()) {
-                self.send(to, &packet);
-            }
-        }
-    }
-
-    fn status(&self, lane: LaneId) -> Status {
-        let epoch = self.view.as_ref().map_or(0, |view| view.epoch.epoch);
-        let room = self.rooms.get(&(lane, epoch));
-        let local = self.local();
-        let settled = self
-            .view
-            .as_ref()
-            .and_then(|view| view.progress.get(&(lane, epoch)));
-        let seen = room.and_then(|room| {
-            let mut known = self.plays.range(room.place(0)..=room.place(u32::MAX));
-            known
-                .next_back()
-                .map(|(place, _)| place.seq.saturating_add(1))
-        });
-        let next = settled.map_or(0, |progress| progress.next);
-        let is_there = |peer: &Peer| Some(*peer) == local || self.parts.transport.is_open(peer);
-        let members = room.map(|room| room.members.as_slice()).unwrap_or_default();
-        Status {
-            lane,
-            epoch,
-            next: seen.unwrap_or(0).max(next),
-            members: members.len(),
-            connected: members.iter().filter(|view| is_there(&view.peer)).count(),
-            takes_asks: room.is_some_and(|room| {
-                room.seat.is_some() || (local.is_some() && room.lane.terms.peer == local)
-            }),
-        }
     }
 }
 
