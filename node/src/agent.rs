@@ -17,7 +17,8 @@ use starling_primitives::INFERENCE;
 use starling_runtime::opaque::Block;
 use starling_worker::{
     config::{schema, Config},
-    shards::{Layers, Members, Network},
+    lanes::desk::Desk,
+    shards::{Members, Network},
     Accounts, Client, Worker,
 };
 
@@ -68,7 +69,8 @@ impl AgentCommand {
     }
 }
 
-/// Parts of a node that its agent uses.
+/// Parts of a node that its agent and its lanes use.
+#[derive(Clone)]
 pub(crate) struct Parts<'a> {
     pub(crate) client: Arc<FullClient>,
     pub(crate) backend: &'a FullBackend,
@@ -95,6 +97,13 @@ pub(crate) fn insert_well_known_key(
     }
 }
 
+/// What the lanes of a node use of its agent.
+pub(crate) struct Running {
+    pub(crate) desk: Arc<dyn Desk>,
+    pub(crate) accounts: Accounts,
+    pub(crate) vault: PathBuf,
+}
+
 /// Starts the agent if `options` ask for one. `shards` are registered with the network of a node
 /// that runs an agent. Returns what the agent knows of the layers of others.
 pub(crate) fn start(
@@ -102,9 +111,9 @@ pub(crate) fn start(
     shards: Option<Protocols>,
     config: &Configuration,
     parts: Parts<'_>,
-) -> Result<Layers, Error> {
+) -> Result<Option<Running>, Error> {
     let (Some(file), Some(shards)) = (options.config, shards) else {
-        return Ok(Layers::default());
+        return Ok(None);
     };
     let Parts {
         client,
@@ -148,17 +157,21 @@ pub(crate) fn start(
     let (worker, finished) = Worker::start(
         chain.clone(),
         Some(network),
-        accounts,
+        accounts.clone(),
         &file,
         &vault,
         registry,
     )
     .map_err(|error| Error::Other(error.to_string()))?;
-    let layers = worker.layers();
+    let running = Running {
+        desk: Arc::new(worker.desk()),
+        accounts,
+        vault,
+    };
     spawner.spawn(
         "agent",
         "agent",
         starling_worker::run::<Block, _, _>(client, pool, chain, worker, finished),
     );
-    Ok(layers)
+    Ok(Some(running))
 }

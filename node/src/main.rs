@@ -11,6 +11,7 @@ mod command;
 mod endpoints;
 mod finality;
 mod key;
+mod lanes;
 mod ports;
 mod rpc;
 mod service;

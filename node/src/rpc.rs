@@ -2,6 +2,8 @@
 //! The RPC methods that this node adds to those of `sc-service` (`chainHead`, `chainSpec`,
 //! `transaction`, `archive`, and the older `author`, `chain`, `state`, `system`).
 
+mod lanes;
+
 use std::{error::Error, sync::Arc};
 
 use jsonrpsee::RpcModule;
@@ -13,6 +15,7 @@ use sc_consensus_grandpa_rpc::{Grandpa, GrandpaApiServer};
 use sc_rpc::SubscriptionTaskExecutor;
 use sc_transaction_pool_api::TransactionPool;
 use starling_runtime::{opaque::Block, BlockNumber, Hash};
+use starling_worker::lanes::Lanes;
 use substrate_frame_rpc_system::{System, SystemApiServer};
 
 use crate::client::{FullBackend, FullClient};
@@ -27,6 +30,8 @@ pub struct Deps<P> {
     pub pool: Arc<P>,
     /// Dependencies of the GRANDPA methods.
     pub grandpa: GrandpaDeps,
+    /// The lanes.
+    pub lanes: Lanes,
 }
 
 /// Dependencies of the GRANDPA methods.
@@ -58,6 +63,7 @@ where
         client,
         pool,
         grandpa,
+        lanes,
     } = deps;
     let mut module = swarm;
     module.merge(System::new(client.clone(), pool).into_rpc())?;
@@ -72,5 +78,6 @@ where
         )
         .into_rpc(),
     )?;
+    module.merge(lanes::methods(lanes)?)?;
     Ok(module)
 }

@@ -36,18 +36,18 @@ use sp_timestamp::InherentDataProvider as TimestampProvider;
 use starling_chain_spec::finality::FinalityFork;
 use starling_guard::Guard;
 use starling_inherents::{Author, Votes};
-use starling_network::Protocols;
+use starling_network::{LaneProtocol, Protocols};
 use starling_runtime::{apis::RuntimeApi, opaque::Block, Hash};
 use starling_warp::{ensure_on_chain, PastForks, Provider};
 use starling_watch::{authors, rounds, Clock};
-use starling_worker::shards::Layers;
+use starling_worker::lanes::Lanes;
 use substrate_prometheus_endpoint::Registry;
 
 use crate::{
     agent::{self, AgentOptions},
     client::{FullBackend, FullClient, FullPool, HostFunctions},
     endpoints::Endpoints,
-    rpc,
+    lanes, rpc,
 };
 
 type FullSelectChain = sc_consensus::LongestChain<FullBackend, Block>;
@@ -330,7 +330,15 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
         )
     });
 
-    let proofs = sc_consensus_grandpa::warp_proof::NetworkProvider::new(
+    // A requester's node has no agent, and is asked all the same.
+    let lane_protocol = LaneProtocol::register(
+        &mut net_config,
+        client.chain_info().genesis_hash,
+        config.chain_spec.fork_id(),
+        metrics.clone(),
+    );
+
+    let warp_sync = Arc::new(sc_consensus_grandpa::warp_proof::NetworkProvider::new(
         backend.clone(),
         link.shared_authority_set().clone(),
         Vec::new(),
@@ -357,19 +365,16 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
 
     let keystore = keystore_container.keystore();
     agent::insert_well_known_key(&config, &keystore)?;
-    let layers = agent::start(
-        agent,
-        shards,
-        &config,
-        agent::Parts {
-            client: client.clone(),
-            backend: &backend,
-            pool: transaction_pool.clone(),
-            keystore,
-            network: network.clone(),
-            task_manager: &task_manager,
-        },
-    )?;
+    let parts = agent::Parts {
+        client: client.clone(),
+        backend: &backend,
+        pool: transaction_pool.clone(),
+        keystore,
+        network: network.clone(),
+        task_manager: &task_manager,
+    };
+    let agent = agent::start(agent, shards, &config, parts.clone())?;
+    let lanes = lanes::start(lane_protocol, agent, &config, parts)?;
 
     let role = config.role;
     let base = config.base_path.config_dir(config.chain_spec.id());
@@ -404,7 +409,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
             backend,
             &link,
             voter_state.clone(),
-            swarm,
+            lanes,
         ),
         network: network.clone(),
         system_rpc_tx,
@@ -503,7 +508,7 @@ fn rpc_builder(
     backend: Arc<FullBackend>,
     link: &LinkHalf<Block, FullClient, FullSelectChain>,
     voter_state: SharedVoterState,
-    swarm: RpcModule<()>,
+    lanes: Lanes,
 ) -> Box<dyn Fn(SubscriptionTaskExecutor) -> Result<RpcModule<()>, ServiceError>> {
     let authority_set = link.shared_authority_set().clone();
     let grandpa = rpc::GrandpaDeps {
@@ -518,6 +523,7 @@ fn rpc_builder(
             client: client.clone(),
             pool: pool.clone(),
             grandpa: grandpa.clone(),
+            lanes: lanes.clone(),
         };
         rpc::methods(deps, executor).map_err(Into::into)
     })

@@ -7,6 +7,7 @@ pub mod counting;
 pub mod governance;
 pub mod metrics;
 pub mod node;
+pub mod proxy;
 pub mod rounds;
 pub mod websocket;
 

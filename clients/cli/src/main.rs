@@ -8,6 +8,7 @@ mod console;
 mod examine;
 mod gateway;
 mod key;
+mod lane;
 mod mcp;
 mod model;
 mod rounds;
@@ -31,9 +32,9 @@ Exit codes:
   1    another failure: a file, a model, or a reply of the node that cannot be decoded
   2    wrong usage
   3    no connection to the node
-  4    the chain refused the transaction
-  5    the round ended without an answer
-  6    no such round or agent
+  4    the chain refused the transaction, or a lane the request
+  5    the round or the request of a lane ended without an answer
+  6    no such round, lane or agent
   7    longer than --timeout
   130  interrupted
 
@@ -60,6 +61,8 @@ enum Command {
     Agent(agent::Args),
     /// Buy, refund and list tickets; an agent stakes one in each round.
     Tickets(tickets::Args),
+    /// Open lanes and ask them: many requests of one escrow, answered in less than a round takes.
+    Lane(lane::Args),
     /// List, show and watch rounds.
     #[command(subcommand)]
     Rounds(rounds::Command),
@@ -94,6 +97,7 @@ fn main() -> ExitCode {
         Command::Ask(args) => online(ask::run(connection, args)),
         Command::Agent(args) => online(agent::run(connection, args)),
         Command::Tickets(args) => online(tickets::run(connection, args)),
+        Command::Lane(args) => online(lane::run(connection, args)),
         Command::Rounds(command) => online(rounds::run(connection, command)),
         Command::Examine(args) => online(examine::run(connection, args)),
         Command::Model(args) => model::run(connection.json, args),

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Sending transactions.
 
-use serde::Deserialize;
+use codec::Decode;
 use starling_primitives::{
-    round::BlockNumber, Balance, InferenceKey, InferenceSignature, RoundId, H256,
+    api::lanes::LaneId, round::BlockNumber, Balance, InferenceKey, InferenceSignature, RoundId,
+    H256,
 };
 use subxt::{
     client::OnlineClientAtBlockImpl,
@@ -22,6 +23,7 @@ use crate::{
     chain::protocol,
     error,
     events::{self, Event},
+    lane::calls::LANES,
     At, Chain, Error, Result,
 };
 
@@ -197,7 +199,8 @@ pub fn call_of(pallet: &str, name: &str) -> Call {
     call(pallet, name, vec![])
 }
 
-fn call(pallet: &str, name: &str, arguments: Vec<(&str, Value)>) -> Call {
+/// A call with named arguments.
+pub(crate) fn call(pallet: &str, name: &str, arguments: Vec<(&str, Value)>) -> Call {
     tx(pallet, name, Composite::named(arguments))
 }
 
@@ -229,6 +232,8 @@ pub struct Success {
     pub block: BlockNumber,
     /// The round that a request opened.
     pub round: Option<RoundId>,
+    /// The lane that was opened.
+    pub lane: Option<LaneId>,
 }
 
 /// Number of nonces that are tried while other transactions of the account take them.
@@ -428,15 +433,27 @@ async fn success(chain: &Chain, block: &InBlock) -> Result<Success> {
         .wait_for_success()
         .await
         .map_err(|error| error::of_events(error, chain.currency()))?;
-    let mut round = None;
+    let (mut round, mut lane) = (None, None);
     for event in events.iter() {
-        round = opened(&event.map_err(protocol)?)?.or(round);
+        let event = event.map_err(protocol)?;
+        round = opened(&event)?.or(round);
+        lane = opened_lane(&event)?.or(lane);
     }
     let at = chain.at(H256(block.block_hash().0)).await?;
     Ok(Success {
         block: at.number(),
         round,
+        lane,
     })
+}
+
+/// The lane that an event says was opened: its first field.
+fn opened_lane(event: &subxt::events::Event<'_, SubstrateConfig>) -> Result<Option<LaneId>> {
+    if (event.pallet_name(), event.event_name()) != (LANES, "Opened") {
+        return Ok(None);
+    }
+    let lane = LaneId::decode(&mut event.field_bytes());
+    lane.map(Some).map_err(protocol)
 }
 
 /// The round that an event says was opened.

@@ -89,6 +89,14 @@ impl traits::Requests<AccountId> for MockRounds {
         is_over.then_some(round)
     }
 
+    fn is_committing(id: RoundId) -> bool {
+        Stored::get().get(&id).is_some_and(|(_, is_over)| !is_over)
+    }
+
+    fn withdraw(_: RoundId) -> bool {
+        false
+    }
+
     fn is_stored(id: RoundId) -> bool {
         Stored::get().contains_key(&id)
     }

@@ -34,7 +34,7 @@ use crate::{
     Account, Committee, Hash, Member, PerWay, Secret, Slot, Way,
 };
 
-pub use crate::curve::{DecryptionKey, Point};
+pub use crate::curve::{is_point, DecryptionKey, Point};
 
 const KEY: &[u8] = b"starling/lane-key/1";
 const KEY_COMMITMENT: &[u8] = b"starling/lane-key-commitment/1";

@@ -105,6 +105,9 @@ pub struct Config {
     /// Scoring of others' responses.
     #[serde(default)]
     pub ranking: Ranking,
+    /// Whether the agents volunteer for the committees of lanes.
+    #[serde(default)]
+    pub lanes: bool,
     /// Layers of models that this node computes for others.
     #[serde(default)]
     pub serve: Vec<Serve>,
