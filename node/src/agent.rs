@@ -18,7 +18,7 @@ use starling_runtime::opaque::Block;
 use starling_worker::{
     config::{schema, Config},
     lanes::desk::Desk,
-    shards::{Members, Network},
+    shards::{Layers, Members, Network},
     Accounts, Client, Worker,
 };
 
@@ -99,6 +99,7 @@ pub(crate) fn insert_well_known_key(
 
 /// What the lanes of a node use of its agent.
 pub(crate) struct Running {
+    pub(crate) layers: Layers,
     pub(crate) desk: Arc<dyn Desk>,
     pub(crate) accounts: Accounts,
     pub(crate) vault: PathBuf,
@@ -164,6 +165,7 @@ pub(crate) fn start(
     )
     .map_err(|error| Error::Other(error.to_string()))?;
     let running = Running {
+        layers: worker.layers(),
         desk: Arc::new(worker.desk()),
         accounts,
         vault,

@@ -40,7 +40,7 @@ use starling_network::{LaneProtocol, Protocols};
 use starling_runtime::{apis::RuntimeApi, opaque::Block, Hash};
 use starling_warp::{ensure_on_chain, PastForks, Provider};
 use starling_watch::{authors, rounds, Clock};
-use starling_worker::lanes::Lanes;
+use starling_worker::{lanes::Lanes, shards::Layers};
 use substrate_prometheus_endpoint::Registry;
 
 use crate::{
@@ -338,7 +338,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
         metrics.clone(),
     );
 
-    let warp_sync = Arc::new(sc_consensus_grandpa::warp_proof::NetworkProvider::new(
+    let proofs = sc_consensus_grandpa::warp_proof::NetworkProvider::new(
         backend.clone(),
         link.shared_authority_set().clone(),
         Vec::new(),
@@ -374,6 +374,10 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
         task_manager: &task_manager,
     };
     let agent = agent::start(agent, shards, &config, parts.clone())?;
+    let layers = agent
+        .as_ref()
+        .map(|agent| agent.layers.clone())
+        .unwrap_or_default();
     let lanes = lanes::start(lane_protocol, agent, &config, parts)?;
 
     let role = config.role;
@@ -410,6 +414,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
             &link,
             voter_state.clone(),
             lanes,
+            swarm,
         ),
         network: network.clone(),
         system_rpc_tx,
@@ -509,6 +514,7 @@ fn rpc_builder(
     link: &LinkHalf<Block, FullClient, FullSelectChain>,
     voter_state: SharedVoterState,
     lanes: Lanes,
+    swarm: RpcModule<()>,
 ) -> Box<dyn Fn(SubscriptionTaskExecutor) -> Result<RpcModule<()>, ServiceError>> {
     let authority_set = link.shared_authority_set().clone();
     let grandpa = rpc::GrandpaDeps {

@@ -15,7 +15,7 @@ use subxt::{
     config::RpcConfigFor,
     dynamic::{constant, storage, Value},
     error::BlocksError,
-    rpcs::{rpc_params, LegacyRpcMethods, RpcClient},
+    rpcs::{client::RpcParams, rpc_params, LegacyRpcMethods, RpcClient},
     OnlineClient, OnlineClientAtBlock, SubstrateConfig,
 };
 use subxt_signer::sr25519::Keypair;

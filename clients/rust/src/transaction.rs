@@ -2,6 +2,7 @@
 //! Sending transactions.
 
 use codec::Decode;
+use serde::Deserialize;
 use starling_primitives::{
     api::lanes::LaneId, round::BlockNumber, Balance, InferenceKey, InferenceSignature, RoundId,
     H256,

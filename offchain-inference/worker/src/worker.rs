@@ -157,6 +157,12 @@ impl Worker {
         &self.problems
     }
 
+    /// The view of the node of the layers that nodes compute for each other.
+    pub fn layers(&self) -> Layers {
+        let shards = self.shards.as_ref();
+        shards.map(Shards::layers).unwrap_or_default()
+    }
+
     /// The agent, for lanes.
     pub fn desk(&self) -> Front {
         Front::new(self.queue.clone(), self.executor.clone())

@@ -20,6 +20,11 @@ use crate::{
 };
 
 impl<T: Config> Pallet<T> {
+    /// The account of an inference key, in force or not. It need not be registered any more.
+    pub fn owner_of(key: &InferenceKey) -> Option<T::AccountId> {
+        KeyOwner::<T>::get(key)
+    }
+
     fn ensure_can_reserve(who: &T::AccountId, agent: &Agent, amount: Balance) -> DispatchResult {
         ensure!(agent.activation.is_some(), Error::<T>::NotActive);
         let claimed = amount.saturating_add(Self::claimed_by_locks(who));

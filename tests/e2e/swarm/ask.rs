@@ -3,15 +3,15 @@
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use starling_primitives::{Balance, RoundId, round::Phase};
+use starling_primitives::{round::Phase, Balance, RoundId};
 use starling_tests::{
     counting,
-    node::{Outcome, command_of, run_to_end},
+    node::{command_of, run_to_end, Outcome},
 };
 
 use super::{
-    Swarm,
     honest::{experts, texts},
+    Swarm,
 };
 
 /// Messages to and from the node of one `starling ask --watch`, before the client read each block

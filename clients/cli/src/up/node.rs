@@ -40,6 +40,20 @@ pub struct Place<'a> {
     pub boot: Option<u16>,
 }
 
+impl Place<'_> {
+    fn address(&self) -> String {
+        match self.boot {
+            None => first_address(self.p2p),
+            Some(_) => format!("/ip4/127.0.0.1/tcp/{}", self.p2p),
+        }
+    }
+}
+
+/// The address of the first node: a WebSocket, so that the light client of a page reaches it, too.
+fn first_address(port: u16) -> String {
+    format!("/ip4/127.0.0.1/tcp/{port}/ws")
+}
+
 /// The file of the named program, or of the one that belongs to this one.
 pub fn path(named: Option<PathBuf>) -> Result<PathBuf> {
     let path = match named.or_else(|| variable("STARLING_NODE").map(PathBuf::from)) {
