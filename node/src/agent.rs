@@ -97,7 +97,7 @@ pub(crate) fn insert_well_known_key(
     }
 }
 
-/// What the lanes of a node use of its agent.
+/// The parts of an agent that the lanes of its node use.
 pub(crate) struct Running {
     pub(crate) layers: Layers,
     pub(crate) desk: Arc<dyn Desk>,

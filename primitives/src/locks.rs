@@ -4,7 +4,7 @@
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 
-/// What a part of a bond is locked for.
+/// The purpose for which a part of a bond is locked.
 #[derive(
     Clone,
     Copy,

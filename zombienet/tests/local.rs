@@ -120,7 +120,7 @@ async fn agents_with_models_answer_a_question() -> Result<()> {
     bail!("the swarm found no answer {TRIES} times")
 }
 
-/// What the client of `$STARLING_CLIENT` prints. `None` if it ends with the exit code `other`.
+/// The output of the client of `$STARLING_CLIENT`. `None` if it ends with the exit code `other`.
 fn starling(arguments: &[&str], other: i32) -> Result<Option<String>> {
     let client = env::var("STARLING_CLIENT").context("STARLING_CLIENT names no client")?;
     let output = Command::new(client)

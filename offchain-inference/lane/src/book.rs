@@ -32,9 +32,9 @@ pub type Said = (Slot, messages::Message, Signature);
 pub struct Evidence {
     /// The member.
     pub by: Account,
-    /// What it signed first, as far as this node knows.
+    /// The first that it signed, as far as this node knows.
     pub first: Said,
-    /// What it signed besides.
+    /// The others that it signed.
     pub second: Said,
 }
 
@@ -53,7 +53,7 @@ pub struct Book {
     me: Option<Member>,
     accounts: Vec<Account>,
     signatures: HashMap<(Member, Hash), Signature>,
-    /// What others have said, opens left out.
+    /// The words of others, opens left out.
     said: HashMap<Member, Vec<Said>>,
     evidence: Vec<Evidence>,
 }
@@ -88,7 +88,7 @@ impl Book {
         Some(messages::payload(&self.slot(phase), &account, message))
     }
 
-    /// What a set says.
+    /// The words of a set.
     pub fn said_by_set(&self, phase: Phase, set: &Set<Piece>) -> Option<messages::Message> {
         let words: Option<Vec<(Member, Hash)>> = set
             .words
@@ -185,14 +185,14 @@ impl Book {
     }
 }
 
-/// What a seal or a pass says.
+/// The words of a seal or a pass.
 pub fn said_by_value(value: Option<&Ordered>) -> messages::Message {
     value.map_or(messages::Message::Pass, |seal| {
         messages::Message::Seal(seal.0.hash())
     })
 }
 
-/// What an open says.
+/// The words of an open.
 pub fn said_by_open(by: Member, open: &Open<Piece>) -> messages::Message {
     messages::Message::Open {
         way: open.way,
@@ -201,7 +201,7 @@ pub fn said_by_open(by: Member, open: &Open<Piece>) -> messages::Message {
     }
 }
 
-/// What an echo says.
+/// The words of an echo.
 pub fn said_by_echo(echo: &Echo<Piece>) -> messages::Message {
     messages::Message::Echo {
         view: echo.view,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a node's network does for the lane.
+//! The network of a node, as the lane uses it.
 
 use std::{collections::BTreeSet, sync::Weak};
 

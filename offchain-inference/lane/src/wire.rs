@@ -27,7 +27,7 @@ use crate::{
 /// of them.
 const MOST_REACHED: u32 = 1 << 16;
 
-/// What one node sends to another.
+/// A packet from one node to another.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Packet {
     /// A request, signed by the lane's key.

@@ -67,7 +67,7 @@ pub const MAX_LOCKS: u32 = 64;
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]
 pub struct Lock<BlockNumber> {
-    /// What it is for.
+    /// Its purpose.
     pub id: LockId,
     /// The locked amount.
     pub amount: Balance,

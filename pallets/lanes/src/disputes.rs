@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What members and requesters show the chain: messages that nobody may sign both of, requests that
+//! The exhibits of members and requesters: messages that nobody may sign both of, requests that
 //! expired, and certificates of requests that became rounds.
 
 use alloc::vec::Vec;
@@ -114,7 +114,7 @@ impl<T: Config> Pallet<T> {
         Ok(lane)
     }
 
-    /// What is left of the escrow after this fee, if that still covers all that members may have
+    /// The rest of the escrow after this fee, if that still covers all that members may have
     /// certified and not settled: otherwise escalations would empty it before they are paid.
     fn left_after(lane: &Lane<T::AccountId>, fee: Balance) -> Option<Balance> {
         let size = lane.terms.committee()?;

@@ -218,7 +218,7 @@ pub mod pallet {
     pub type Progress<T: Config> =
         StorageDoubleMap<_, Twox64Concat, Epoch, Twox64Concat, LaneId, u32, ValueQuery>;
 
-    /// What became of the requests of a lane in an epoch, by the first one of each block of 64.
+    /// The ends of the requests of a lane in an epoch, by the first one of each block of 64.
     #[pallet::storage]
     pub type Marked<T: Config> =
         StorageDoubleMap<_, Twox64Concat, Epoch, Twox64Concat, (LaneId, u32), Marks, ValueQuery>;
@@ -289,7 +289,7 @@ pub mod pallet {
             requester: T::AccountId,
             /// Its terms.
             terms: Terms,
-            /// What was paid in.
+            /// The amount paid in.
             deposit: Balance,
             /// The burnt part of it.
             burnt: Balance,
@@ -299,7 +299,7 @@ pub mod pallet {
         ToppedUp {
             /// The lane.
             lane: LaneId,
-            /// What was paid in.
+            /// The amount paid in.
             amount: Balance,
             /// The burnt part of it.
             burnt: Balance,
@@ -383,7 +383,7 @@ pub mod pallet {
             epoch: Epoch,
             /// The member.
             agent: T::AccountId,
-            /// What it lost.
+            /// Its loss.
             slashed: Balance,
             /// The account that showed it.
             reporter: T::AccountId,
@@ -422,7 +422,7 @@ pub mod pallet {
             lane: LaneId,
             /// The sum of its fees.
             fees: Balance,
-            /// What its signers lost.
+            /// The loss of its signers.
             slashed: Balance,
         },
         /// There are other parameters.

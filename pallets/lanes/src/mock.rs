@@ -456,7 +456,7 @@ pub fn send_settle(checkpoint: &Checkpoint, certificate: Certificate) -> Result<
     })
 }
 
-/// What the pool answers to this error.
+/// The pool's answer to this error.
 pub fn refused(error: crate::Error<Test>) -> Refused {
     use codec::Encode;
     use sp_runtime::transaction_validity::InvalidTransaction;

@@ -132,7 +132,7 @@ impl<T: Config> Pallet<T> {
         Volunteers::<T>::get(epoch, agent).is_some_and(|volunteer| !volunteer.has_left)
     }
 
-    /// How far a lane is settled in an epoch.
+    /// The progress of a lane's settlement in an epoch.
     pub fn progress_view(id: LaneId, epoch: Epoch) -> ProgressView {
         let next = Progress::<T>::get(epoch, id);
         ProgressView {

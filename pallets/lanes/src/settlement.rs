@@ -32,7 +32,7 @@ pub(crate) struct Settleable<T: Config> {
     pub size: Committee,
     /// The committee.
     pub drawn: Drawn<T>,
-    /// What became of the block's requests.
+    /// The ends of the block's requests.
     pub marks: Marks,
 }
 

@@ -249,7 +249,7 @@ pub struct Volunteer {
     pub has_left: bool,
 }
 
-/// What became of a block of 64 requests: bit `i` is the request at place `i`. No request has both.
+/// The ends of a block of 64 requests: bit `i` is the request at place `i`. No request has both.
 #[derive(
     Clone,
     Copy,
@@ -289,7 +289,7 @@ pub struct Settlement<AccountId> {
     pub payouts: BoundedVec<(AccountId, Balance), ConstU32<MAX_PAYOUTS>>,
     /// The root of the transcripts.
     pub transcripts: [u8; 32],
-    /// Who signed it, each with a locked bond.
+    /// Its signers, each with a locked bond.
     pub signers: BoundedVec<AccountId, ConstU32<MAX_MEMBERS>>,
     /// The first block in which it may be paid.
     pub due: BlockNumber,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a requester fixes when it opens a lane.
+//! The terms that a requester fixes when it opens a lane.
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What an agent signs to serve in an epoch, and to stay out of it.
+//! The payloads that an agent signs to serve in an epoch, and to stay out of it.
 
 use crate::{hashing, Account, Hash};
 

@@ -77,7 +77,7 @@ pub struct LaneView<AccountId> {
     pub reclaimable: Option<BlockNumber>,
     /// All that was paid in.
     pub deposited: Balance,
-    /// What requests may still cost.
+    /// The most that requests may still cost.
     pub free: Balance,
     /// Settled, and not paid yet.
     pub pending: Balance,
@@ -117,7 +117,7 @@ pub struct SeatView<AccountId> {
     pub member: u8,
 }
 
-/// How far a lane is settled in an epoch.
+/// The progress of a lane's settlement in an epoch.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo,
 )]
@@ -136,7 +136,7 @@ pub struct PendingView {
     pub id: u64,
     /// The first block in which it may be paid.
     pub due: BlockNumber,
-    /// What was signed.
+    /// The signed text.
     pub checkpoint: Checkpoint,
 }
 
@@ -165,7 +165,7 @@ sp_api::decl_runtime_apis! {
         fn seats(agent: AccountId, epoch: Epoch) -> Vec<SeatView<AccountId>>;
         /// Whether an agent has joined for an epoch.
         fn has_joined(agent: AccountId, epoch: Epoch) -> bool;
-        /// How far a lane is settled in an epoch.
+        /// The progress of a lane's settlement in an epoch.
         fn progress(lane: LaneId, epoch: Epoch) -> ProgressView;
         /// The settlements of a lane that are not paid yet.
         fn pending(lane: LaneId) -> Vec<PendingView>;

@@ -49,7 +49,7 @@ pub struct Args {
     watch: bool,
 }
 
-/// What became of a request that a lane was asked first.
+/// The fate of a request that a lane was asked first.
 pub enum Fast {
     /// It is certified and printed.
     Done,

@@ -72,7 +72,7 @@ impl At {
             .await
     }
 
-    /// How far a lane is settled in an epoch.
+    /// The progress of a lane's settlement in an epoch.
     pub async fn lane_progress(&self, lane: LaneId, epoch: Epoch) -> Result<ProgressView> {
         self.runtime_api(LANES_API, "progress", (lane, epoch)).await
     }

@@ -28,7 +28,7 @@ use starling_primitives::{
 
 use crate::{AccountId, LOG_TARGET};
 
-/// What an agent signs to serve in an epoch.
+/// The promise of an agent to serve in an epoch, signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Join {
     /// The agent.
@@ -41,7 +41,7 @@ pub struct Join {
     pub peer: Peer,
 }
 
-/// What is in force on the chain.
+/// The rules in force on the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InForce {
     /// The rules of lanes.
@@ -77,7 +77,7 @@ pub trait LaneChain: Send + Sync + 'static {
     /// Whether an agent has joined.
     fn has_joined(&self, agent: &AccountId, epoch: Epoch) -> Result<bool, String>;
 
-    /// How far a lane is settled.
+    /// The progress of a lane's settlement.
     fn progress(&self, lane: LaneId, epoch: Epoch) -> Result<ProgressView, String>;
 
     /// Joins.

@@ -197,10 +197,10 @@ pub struct Answer {
     pub text: String,
 }
 
-/// What follows from both broadcasts.
+/// The outcome of both broadcasts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judged {
-    /// What members vote for.
+    /// The subject of the members' votes.
     pub outcome: Outcome,
     /// The best response.
     pub answer: Option<Answer>,
@@ -321,7 +321,7 @@ impl Verdict {
         self.found.lock().is_some()
     }
 
-    /// What was found.
+    /// The finding.
     pub fn found(&self) -> Option<Judged> {
         self.found.lock().clone()
     }

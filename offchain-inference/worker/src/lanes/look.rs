@@ -30,7 +30,7 @@ use crate::{AccountId, Accounts, LOG_TARGET};
 /// Epochs between that in which an agent joins and that in which it serves.
 const AHEAD: Epoch = volunteer::AHEAD;
 
-/// What the chain says about lanes.
+/// The chain's view of lanes.
 #[derive(Clone, Debug)]
 pub struct View {
     /// The best block.
@@ -41,7 +41,7 @@ pub struct View {
     pub in_force: InForce,
     /// The seats of this node's agents: those of the last epoch, this one and the next.
     pub seats: Vec<(Epoch, AccountId, SeatView<AccountId>)>,
-    /// How far their lanes are settled.
+    /// The progress of their lanes' settlements.
     pub progress: BTreeMap<(LaneId, Epoch), ProgressView>,
     /// Lanes whose requesters use this node, with their committees of this epoch and the next.
     pub found: Vec<Found>,

@@ -218,7 +218,7 @@ impl Lanes {
         answer.await.unwrap_or(Err(AskError::Busy))
     }
 
-    /// How a lane stands at this node.
+    /// The state of a lane at this node.
     pub async fn status(&self, lane: LaneId) -> Result<Status, AskError> {
         let found = self.find(lane, None).await?;
         let (reply, answer) = oneshot::channel();

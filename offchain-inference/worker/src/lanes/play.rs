@@ -46,7 +46,7 @@ pub enum Do {
     Report(Box<Evidence>),
 }
 
-/// How far a request has come.
+/// The progress of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// It was asked.
@@ -146,7 +146,7 @@ impl Play {
         }
     }
 
-    /// How far the request has come.
+    /// The progress of the request.
     pub fn stage(&self) -> Stage {
         self.stage
     }
@@ -176,7 +176,7 @@ impl Play {
         &self.own
     }
 
-    /// What was judged.
+    /// The judgement.
     pub fn judged(&self) -> Option<Judged> {
         self.verdict.found()
     }

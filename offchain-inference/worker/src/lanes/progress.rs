@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! What requesters see of their requests.
+//! The progress of requests, as requesters see it.
 
 use std::collections::HashMap;
 
@@ -29,7 +29,7 @@ pub struct Progress {
     pub epoch: u32,
     /// The number of the request.
     pub seq: u32,
-    /// How far it has come.
+    /// Its stage.
     pub stage: &'static str,
     /// The best answer so far.
     pub answer: Option<Given>,
@@ -37,7 +37,7 @@ pub struct Progress {
     pub responses: Vec<Given>,
     /// The hash of the outcome.
     pub outcome: Option<H256>,
-    /// What is paid.
+    /// The payments.
     pub payouts: Vec<Payout>,
     /// The votes of a quorum, in hex.
     pub certificate: Option<String>,

@@ -46,7 +46,7 @@ const CUT_OFF: Time = 3_600_000_000;
 /// The most messages that wait for their asks.
 const MOST_EARLY: usize = 512;
 
-/// What happens to the lanes of a node.
+/// An event of the lanes of a node.
 pub enum Event {
     /// The link to a peer was opened.
     Opened(Peer),
@@ -93,7 +93,7 @@ pub enum AskError {
     Busy,
 }
 
-/// How a lane stands at a node.
+/// The state of a lane at a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
@@ -120,11 +120,11 @@ pub struct Parts {
     pub chain: Arc<dyn LaneChain>,
     /// The agent.
     pub desk: Arc<dyn Desk>,
-    /// What must not be forgotten.
+    /// The store of all that must not be forgotten.
     pub store: Arc<Store>,
     /// The metrics.
     pub metrics: Metrics,
-    /// What requesters see.
+    /// The progress that requesters see.
     pub board: Arc<Board>,
     /// Checkpoints that are ready for the chain.
     pub ready: Arc<Mutex<Ready>>,

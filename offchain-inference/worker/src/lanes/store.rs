@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! What a member must not forget: how far it may have signed, the secrets of its points, and the
+//! The memory of a member: how far it may have signed, the secrets of its points, and the
 //! transcripts of what was certified.
 
 use std::{collections::BTreeMap, fs, path::Path};

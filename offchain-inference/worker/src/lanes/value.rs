@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! What members seal: responses and scores as bytes.
+//! The values that members seal: responses and scores as bytes.
 
 use codec::{Decode, DecodeAll, Encode};
 use starling_primitives::{

@@ -215,7 +215,7 @@ impl Core {
         expired || progress.is_some_and(|progress| place.seq < progress.next)
     }
 
-    /// How a lane stands at this node.
+    /// The state of a lane at this node.
     pub(super) fn status(&self, lane: LaneId) -> Status {
         let epoch = self.view.as_ref().map_or(0, |view| view.epoch.epoch);
         let room = self.rooms.get(&(lane, epoch));
