@@ -225,13 +225,13 @@ fn now() -> u64 {
 }
 
 /// The load average of the last minute.
-fn load() -> String {
+pub(crate) fn load() -> String {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     load.split(' ').next().unwrap_or("?").into()
 }
 
 /// The quantile of the values at this share, by nearest rank.
-fn quantile(values: &mut [u64], share: f64) -> Option<u64> {
+pub(crate) fn quantile(values: &mut [u64], share: f64) -> Option<u64> {
     values.sort_unstable();
     let rank = (share * values.len() as f64).ceil() as usize;
     values.get(rank.saturating_sub(1)).copied()

@@ -6,6 +6,7 @@ use starling_client::At;
 use starling_console::variable;
 
 pub mod block_times;
+pub mod lane;
 pub mod latency;
 mod process;
 pub mod soak;

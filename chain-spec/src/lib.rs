@@ -6,14 +6,17 @@
 //! [`Chain::specification`] of each [`Chain::RELEASED`] as JSON, without the runtime
 //! ([`to_template`]). [`from_file`] adds the runtime.
 
+pub mod finality;
+
 use std::{fs, path::Path};
 
+use finality::Extensions;
 use sc_chain_spec::{ChainType, GenericChainSpec, Properties};
 use serde_json::Value;
 use starling_runtime::{genesis_config_presets as presets, TOKEN_DECIMALS, TOKEN_SYMBOL};
 
-/// A chain specification without extensions.
-pub type ChainSpec = GenericChainSpec;
+/// A chain specification with the extensions of this chain.
+pub type ChainSpec = GenericChainSpec<Extensions>;
 
 /// The chains with a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +79,7 @@ impl Chain {
                 presets::TESTNET,
             ),
         };
-        ChainSpec::builder(code, None)
+        ChainSpec::builder(code, Extensions::default())
             .with_name(name)
             .with_id(id)
             .with_chain_type(kind)
@@ -122,8 +125,8 @@ pub fn to_template(specification: &ChainSpec) -> Result<String, String> {
 /// Reads the specification in the file `path`. If it has no runtime, it gets the one of this build.
 ///
 /// # Errors
-/// Fails if the file cannot be read or is no specification, or if neither it nor this build has a
-/// runtime.
+/// Fails if the file cannot be read or is no specification, if neither it nor this build has a
+/// runtime, or if one of its finality forks is malformed.
 pub fn from_file(path: &Path) -> Result<ChainSpec, String> {
     let mut json = fs::read(path).map_err(|error| error.to_string())?;
     let mut whole: Value = serde_json::from_slice(&json).map_err(|error| error.to_string())?;
@@ -132,7 +135,9 @@ pub fn from_file(path: &Path) -> Result<ChainSpec, String> {
         *code = sp_core::bytes::to_hex(runtime, false).into();
         json = serde_json::to_vec(&whole).map_err(|error| error.to_string())?;
     }
-    ChainSpec::from_json_bytes(json)
+    let specification = ChainSpec::from_json_bytes(json)?;
+    finality::check(&specification.extensions().finality_forks)?;
+    Ok(specification)
 }
 
 /// Place of the runtime in a plain specification.

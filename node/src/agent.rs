@@ -17,7 +17,8 @@ use starling_primitives::INFERENCE;
 use starling_runtime::opaque::Block;
 use starling_worker::{
     config::{schema, Config},
-    shards::{Members, Network},
+    lanes::desk::Desk,
+    shards::{Layers, Members, Network},
     Accounts, Client, Worker,
 };
 
@@ -68,7 +69,8 @@ impl AgentCommand {
     }
 }
 
-/// Parts of a node that its agent uses.
+/// Parts of a node that its agent and its lanes use.
+#[derive(Clone)]
 pub(crate) struct Parts<'a> {
     pub(crate) client: Arc<FullClient>,
     pub(crate) backend: &'a FullBackend,
@@ -95,16 +97,24 @@ pub(crate) fn insert_well_known_key(
     }
 }
 
+/// The parts of an agent that the lanes of its node use.
+pub(crate) struct Running {
+    pub(crate) layers: Layers,
+    pub(crate) desk: Arc<dyn Desk>,
+    pub(crate) accounts: Accounts,
+    pub(crate) vault: PathBuf,
+}
+
 /// Starts the agent if `options` ask for one. `shards` are registered with the network of a node
-/// that runs an agent.
+/// that runs an agent. Returns what the agent knows of the layers of others.
 pub(crate) fn start(
     options: AgentOptions,
     shards: Option<Protocols>,
     config: &Configuration,
     parts: Parts<'_>,
-) -> Result<(), Error> {
+) -> Result<Option<Running>, Error> {
     let (Some(file), Some(shards)) = (options.config, shards) else {
-        return Ok(());
+        return Ok(None);
     };
     let Parts {
         client,
@@ -148,16 +158,22 @@ pub(crate) fn start(
     let (worker, finished) = Worker::start(
         chain.clone(),
         Some(network),
-        accounts,
+        accounts.clone(),
         &file,
         &vault,
         registry,
     )
     .map_err(|error| Error::Other(error.to_string()))?;
+    let running = Running {
+        layers: worker.layers(),
+        desk: Arc::new(worker.desk()),
+        accounts,
+        vault,
+    };
     spawner.spawn(
         "agent",
         "agent",
         starling_worker::run::<Block, _, _>(client, pool, chain, worker, finished),
     );
-    Ok(())
+    Ok(Some(running))
 }

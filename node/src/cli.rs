@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::{
     agent::{AgentCommand, AgentOptions},
+    finality::ExportFinalityForksCmd,
     key::KeyCommand,
 };
 
@@ -47,6 +48,10 @@ pub enum Subcommand {
     /// Print the chain specification of `--chain`, plain or raw.
     ExportChainSpec(sc_cli::ExportChainSpecCmd),
 
+    /// Print a chain specification, as tools of other chains call it; see `export-chain-spec`.
+    #[command(hide = true)]
+    BuildSpec(sc_cli::BuildSpecCmd),
+
     /// Validate blocks.
     CheckBlock(sc_cli::CheckBlockCmd),
 
@@ -55,6 +60,13 @@ pub enum Subcommand {
 
     /// Write the state of a block as a chain specification.
     ExportState(sc_cli::ExportStateCmd),
+
+    /// Print the forced changes of GRANDPA's set in the database as a part of a chain
+    /// specification.
+    ///
+    /// A specification with them lets new nodes start with `--sync warp`. The database has to be
+    /// one that was synced in full, and no node may run on it.
+    ExportFinalityForks(ExportFinalityForksCmd),
 
     /// Read blocks from a file.
     ImportBlocks(sc_cli::ImportBlocksCmd),

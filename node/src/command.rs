@@ -11,7 +11,9 @@ use starling_runtime::opaque::Block;
 
 use crate::{
     cli::{Cli, Subcommand},
-    endpoints, ports, service,
+    endpoints,
+    finality::ExportFinalityForksCmd,
+    ports, service,
 };
 
 impl SubstrateCli for Cli {
@@ -83,6 +85,9 @@ pub fn run() -> sc_cli::Result<()> {
         Some(Subcommand::Agent(cmd)) => cmd.run(),
         Some(Subcommand::Key(cmd)) => cmd.run(&cli),
         Some(Subcommand::ExportChainSpec(cmd)) => cmd.run(cli.load_spec(&cmd.chain)?),
+        Some(Subcommand::BuildSpec(cmd)) => cli
+            .create_runner(cmd)?
+            .sync_run(|config| cmd.run(config.chain_spec, config.network)),
         Some(Subcommand::CheckBlock(cmd)) => cli.create_runner(cmd)?.async_run(|config| {
             let PartialComponents {
                 client,
@@ -107,6 +112,16 @@ pub fn run() -> sc_cli::Result<()> {
                 ..
             } = service::new_partial(&config, None)?;
             Ok((cmd.run(client, config.chain_spec), task_manager))
+        }),
+        Some(Subcommand::ExportFinalityForks(cmd)) => cli.create_runner(cmd)?.async_run(|config| {
+            let PartialComponents {
+                client,
+                task_manager,
+                other: (finality, _),
+                ..
+            } = service::new_partial(&config, None)?;
+            let forks = finality.forks(&client)?;
+            Ok((ExportFinalityForksCmd::run(forks), task_manager))
         }),
         Some(Subcommand::ImportBlocks(cmd)) => cli.create_runner(cmd)?.async_run(|config| {
             let PartialComponents {

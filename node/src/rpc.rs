@@ -2,6 +2,8 @@
 //! The RPC methods that this node adds to those of `sc-service` (`chainHead`, `chainSpec`,
 //! `transaction`, `archive`, and the older `author`, `chain`, `state`, `system`).
 
+mod lanes;
+
 use std::{error::Error, sync::Arc};
 
 use jsonrpsee::RpcModule;
@@ -13,18 +15,23 @@ use sc_consensus_grandpa_rpc::{Grandpa, GrandpaApiServer};
 use sc_rpc::SubscriptionTaskExecutor;
 use sc_transaction_pool_api::TransactionPool;
 use starling_runtime::{opaque::Block, BlockNumber, Hash};
+use starling_worker::lanes::Lanes;
 use substrate_frame_rpc_system::{System, SystemApiServer};
 
 use crate::client::{FullBackend, FullClient};
 
 /// Dependencies of the methods.
 pub struct Deps<P> {
+    /// The methods about the chain's specification and the swarm.
+    pub swarm: RpcModule<()>,
     /// The chain.
     pub client: Arc<FullClient>,
     /// The transaction pool, for the next nonce of an account.
     pub pool: Arc<P>,
     /// Dependencies of the GRANDPA methods.
     pub grandpa: GrandpaDeps,
+    /// The lanes.
+    pub lanes: Lanes,
 }
 
 /// Dependencies of the GRANDPA methods.
@@ -52,11 +59,13 @@ where
     P: TransactionPool<Block = Block> + 'static,
 {
     let Deps {
+        swarm,
         client,
         pool,
         grandpa,
+        lanes,
     } = deps;
-    let mut module = RpcModule::new(());
+    let mut module = swarm;
     module.merge(System::new(client.clone(), pool).into_rpc())?;
     module.merge(TransactionPayment::new(client).into_rpc())?;
     module.merge(
@@ -69,5 +78,6 @@ where
         )
         .into_rpc(),
     )?;
+    module.merge(lanes::methods(lanes)?)?;
     Ok(module)
 }

@@ -9,7 +9,7 @@ use sc_chain_spec::{BuildGenesisBlock, GenesisBlockBuilder};
 use sc_client_api::Backend;
 use sc_consensus_aura::{ImportQueueParams, SlotProportion, StartAuraParams};
 use sc_consensus_grandpa::{
-    FinalityProofProvider, GrandpaBlockImport, LinkHalf, SharedVoterState,
+    FinalityProofProvider, GrandpaApi, GrandpaBlockImport, LinkHalf, SharedVoterState,
     ThreeQuartersOfTheUnfinalizedChain, VotingRulesBuilder,
 };
 use sc_executor::{HeapAllocStrategy, WasmExecutor, DEFAULT_HEAP_ALLOC_STRATEGY};
@@ -25,6 +25,7 @@ use sc_service::{
 };
 use sc_telemetry::{Telemetry, TelemetryHandle, TelemetryWorker};
 use sc_transaction_pool_api::OffchainTransactionPoolFactory;
+use sp_api::ProvideRuntimeApi;
 use sp_blockchain::HeaderBackend;
 use sp_consensus_aura::{
     inherents::InherentDataProvider as SlotProvider,
@@ -35,18 +36,21 @@ use sp_core::storage::Storage;
 use sp_keystore::KeystorePtr;
 use sp_runtime::traits::Block as _;
 use sp_timestamp::InherentDataProvider as TimestampProvider;
+use starling_chain_spec::finality::FinalityFork;
 use starling_guard::Guard;
 use starling_inherents::{Author, Votes};
-use starling_network::Protocols;
+use starling_network::{LaneProtocol, Protocols};
 use starling_runtime::{apis::RuntimeApi, opaque::Block, Hash};
+use starling_warp::{ensure_on_chain, PastForks, Provider};
 use starling_watch::{authors, rounds, Clock};
+use starling_worker::{lanes::Lanes, shards::Layers};
 use substrate_prometheus_endpoint::Registry;
 
 use crate::{
     agent::{self, AgentOptions},
     client::{FullBackend, FullClient, FullPool, HostFunctions},
     endpoints::Endpoints,
-    ports, rpc,
+    lanes, ports, rpc,
 };
 
 type FullSelectChain = sc_consensus::LongestChain<FullBackend, Block>;
@@ -66,6 +70,31 @@ const GOSSIP_DURATION: Duration = Duration::from_millis(100);
 pub(crate) struct Finality {
     block_import: GrandpaBlockImport<FullBackend, Block, FullClient, FullSelectChain>,
     link: LinkHalf<Block, FullClient, FullSelectChain>,
+}
+
+impl Finality {
+    /// The forced changes of GRANDPA's set on the chain of `client`, as far as it is final.
+    pub(crate) fn forks(&self, client: &FullClient) -> Result<Vec<FinalityFork>, ServiceError> {
+        let set = self.link.shared_authority_set();
+        let forks = starling_warp::forks(client, &set.authority_set_changes())
+            .map_err(ServiceError::Other)?;
+        let last = client.chain_info().finalized_hash;
+        let (own, counted) = (
+            set.set_id(),
+            client
+                .runtime_api()
+                .current_set_id(last)
+                .map_err(|error| ServiceError::Other(error.to_string()))?,
+        );
+        if !forks.is_empty() && own != counted {
+            return Err(ServiceError::Other(format!(
+                "the runtime counts {counted} sets of GRANDPA's and the nodes count {own}, because its \
+                 code was an older one at a forced change: nodes of this chain cannot start from finality \
+                 proofs, and sync in full"
+            )));
+        }
+        Ok(forks)
+    }
 }
 
 type Partial = PartialComponents<
@@ -149,6 +178,13 @@ fn ensure_same_chain(
     )))
 }
 
+/// The forced changes of GRANDPA's set that the chain specification tells.
+fn finality_forks(config: &Configuration) -> &[FinalityFork] {
+    sc_chain_spec::get_extension::<Vec<FinalityFork>>(config.chain_spec.extensions())
+        .map(Vec::as_slice)
+        .unwrap_or_default()
+}
+
 /// Opens the database and builds the parts that a node, and each subcommand on the database, needs.
 pub(crate) fn new_partial(
     config: &Configuration,
@@ -188,6 +224,8 @@ pub(crate) fn new_partial(
             false,
         )?;
     let client = Arc::new(client);
+    let forks = finality_forks(config);
+    ensure_on_chain(&*client, forks).map_err(ServiceError::Other)?;
 
     let telemetry = telemetry.map(|(worker, telemetry)| {
         task_manager
@@ -220,7 +258,7 @@ pub(crate) fn new_partial(
     let slot_client = client.clone();
     let import_queue =
         sc_consensus_aura::import_queue::<AuraPair, _, _, _, _, _>(ImportQueueParams {
-            block_import: block_import.clone(),
+            block_import: PastForks::new(block_import.clone(), client.clone(), forks.into()),
             justification_import: Some(Box::new(block_import.clone())),
             client: client.clone(),
             create_inherent_data_providers: move |parent, ()| {
@@ -295,11 +333,20 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
         )
     });
 
-    let warp_sync = Arc::new(sc_consensus_grandpa::warp_proof::NetworkProvider::new(
+    // A requester's node has no agent, and is asked all the same.
+    let lane_protocol = LaneProtocol::register(
+        &mut net_config,
+        client.chain_info().genesis_hash,
+        config.chain_spec.fork_id(),
+        metrics.clone(),
+    );
+
+    let proofs = sc_consensus_grandpa::warp_proof::NetworkProvider::new(
         backend.clone(),
         link.shared_authority_set().clone(),
         Vec::new(),
-    ));
+    );
+    let warp_sync = Arc::new(Provider::new(Arc::new(proofs), finality_forks(&config)));
 
     let slot_duration = sc_consensus_aura::standalone::slot_duration::<AuraId, _, _>(&*client)?;
     let clock = Clock::new(client.clone(), slot_duration, config.prometheus_registry())?;
@@ -328,19 +375,20 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
 
     let keystore = keystore_container.keystore();
     agent::insert_well_known_key(&config, &keystore)?;
-    agent::start(
-        agent,
-        shards,
-        &config,
-        agent::Parts {
-            client: client.clone(),
-            backend: &backend,
-            pool: transaction_pool.clone(),
-            keystore,
-            network: network.clone(),
-            task_manager: &task_manager,
-        },
-    )?;
+    let parts = agent::Parts {
+        client: client.clone(),
+        backend: &backend,
+        pool: transaction_pool.clone(),
+        keystore,
+        network: network.clone(),
+        task_manager: &task_manager,
+    };
+    let agent = agent::start(agent, shards, &config, parts.clone())?;
+    let layers = agent
+        .as_ref()
+        .map(|agent| agent.layers.clone())
+        .unwrap_or_default();
+    let lanes = lanes::start(lane_protocol, agent, &config, parts)?;
 
     let role = config.role;
     let base = config.base_path.config_dir(config.chain_spec.id());
@@ -361,6 +409,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
     let voter_state = SharedVoterState::empty();
 
     let endpoints = Endpoints::take(&mut config);
+    let swarm = swarm_methods(config.chain_spec.cloned_box(), layers)?;
     let methods = sc_service::spawn_tasks(SpawnTasksParams {
         config,
         client: client.clone(),
@@ -374,6 +423,8 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
             backend,
             &link,
             voter_state.clone(),
+            lanes,
+            swarm,
         ),
         network: network.clone(),
         system_rpc_tx,
@@ -449,6 +500,21 @@ fn guard(
     Ok(guard)
 }
 
+/// The RPC methods about the chain's specification, whose genesis state takes seconds to build, and
+/// about the layers that nodes compute for each other.
+fn swarm_methods(
+    specification: Box<dyn sc_chain_spec::ChainSpec>,
+    layers: Layers,
+) -> Result<RpcModule<()>, ServiceError> {
+    let raw = move || {
+        let text = specification.as_json(true)?;
+        serde_json::from_str::<serde_json::Value>(&text).map_err(|error| error.to_string())
+    };
+    let holders = move || Ok::<_, String>(layers.report());
+    starling_rpc::swarm_methods(Arc::new(raw), Arc::new(holders))
+        .map_err(|error| ServiceError::Application(error.into()))
+}
+
 /// Builds the RPC methods for each server.
 #[allow(clippy::type_complexity)]
 fn rpc_builder(
@@ -457,6 +523,8 @@ fn rpc_builder(
     backend: Arc<FullBackend>,
     link: &LinkHalf<Block, FullClient, FullSelectChain>,
     voter_state: SharedVoterState,
+    lanes: Lanes,
+    swarm: RpcModule<()>,
 ) -> Box<dyn Fn(SubscriptionTaskExecutor) -> Result<RpcModule<()>, ServiceError>> {
     let authority_set = link.shared_authority_set().clone();
     let grandpa = rpc::GrandpaDeps {
@@ -467,9 +535,11 @@ fn rpc_builder(
     };
     Box::new(move |executor| {
         let deps = rpc::Deps {
+            swarm: swarm.clone(),
             client: client.clone(),
             pool: pool.clone(),
             grandpa: grandpa.clone(),
+            lanes: lanes.clone(),
         };
         rpc::methods(deps, executor).map_err(Into::into)
     })

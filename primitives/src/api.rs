@@ -6,6 +6,7 @@ use codec::{Codec, Decode, DecodeWithMemTracking, Encode};
 use scale_info::TypeInfo;
 use sp_core::H256;
 
+pub mod lanes;
 pub mod v1;
 
 use crate::{
@@ -141,7 +142,7 @@ pub struct RoundAnswer<AccountId> {
     pub text: Option<Vec<u8>>,
 }
 
-/// What a request through `pallet-capabilities` says besides its terms.
+/// The question of a request through `pallet-capabilities`, besides its terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct QuestionView {
     /// The form of the answers.
@@ -152,7 +153,7 @@ pub struct QuestionView {
     pub revealed: bool,
 }
 
-/// What stands behind the choice of a round's winner.
+/// The evidence for a round's winner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct OutcomeView {
     /// Whether votes decided, and not equation (3).
@@ -167,7 +168,7 @@ pub struct OutcomeView {
     pub share_of_weight: u64,
 }
 
-/// What known answers of one form tell of an agent, as of now. Sums and weights have 32 fractional
+/// An agent's record with known answers of one form, as of now. Sums and weights have 32 fractional
 /// bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct CapabilityView {
@@ -309,13 +310,13 @@ sp_api::decl_runtime_apis! {
     /// Known answers, and what follows from them for agents and rounds. For clients.
     #[api_version(1)]
     pub trait CapabilitiesApi<AccountId> where AccountId: Codec {
-        /// What a stored round was asked with. `None` if it was asked through `Rounds.request`.
+        /// The question of a stored round. `None` if it was asked through `Rounds.request`.
         fn question(round: RoundId) -> Option<QuestionView>;
-        /// What stands behind the best response of a stored round. `None` if no answers were
+        /// The outcome of a stored round. `None` if no answers were
         /// counted: they are in free form, the chain chooses as the paper does, the round was asked
         /// through `Rounds.request`, or it has no eligible response.
         fn outcome(round: RoundId) -> Option<OutcomeView>;
-        /// What is known of an agent, in each form for which something is.
+        /// An agent's record, in each form that has one.
         fn capabilities(who: AccountId) -> Vec<CapabilityView>;
     }
 }

@@ -55,7 +55,7 @@ impl From<VrfSignature> for Output {
     }
 }
 
-/// What the author of `slot` signs, on the chain with this genesis, while `seed` is in force.
+/// The input of `slot`'s author, on the chain with this genesis, while `seed` is in force.
 pub fn input(genesis: H256, seed: H256, slot: u64) -> VrfSignData {
     VrfTranscript::new(
         b"starling beacon",

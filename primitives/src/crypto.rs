@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The agents' inference key: an sr25519 key of type `infr` in the node's keystore.
 
+use sp_application_crypto::RuntimeAppPublic;
 use sp_core::crypto::KeyTypeId;
 
 /// The key type under which a keystore holds inference keys.
@@ -20,3 +21,9 @@ pub type InferenceSignature = app::Signature;
 
 /// An inference key with its secret half.
 pub type InferencePair = app::Pair;
+
+/// Whether `key` made this raw signature under `payload`.
+pub fn has_signed(key: &InferenceKey, payload: &[u8; 32], signature: &[u8; 64]) -> bool {
+    let signature = InferenceSignature::try_from(signature.as_slice());
+    signature.is_ok_and(|signature| key.verify(payload, &signature))
+}

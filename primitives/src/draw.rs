@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The draw of agents for a full round.
+//! The draw of agents for a full round, and for the committee of a lane.
 //!
 //! First come, first served would let Sybils fill a round in its first block. Instead every agent
 //! has a draw, and the lowest draws stay. Splitting a bond does not improve a draw. The draw
@@ -13,6 +13,7 @@ use sp_io::hashing::blake2_256;
 use crate::{Balance, RoundId};
 
 const DOMAIN: &[u8] = b"starling/draw/1";
+const LANE_DOMAIN: &[u8] = b"starling/lane-draw/1";
 
 /// `H(randomness after the request's block ‖ round ‖ agent) / bond`. Lower is better.
 pub fn draw<AccountId: Encode>(
@@ -22,6 +23,20 @@ pub fn draw<AccountId: Encode>(
     bond: Balance,
 ) -> U256 {
     let hash = blake2_256(&(DOMAIN, request_block, round, agent).encode());
+    U256::from_big_endian(&hash)
+        .checked_div(bond.into())
+        .unwrap_or(U256::MAX)
+}
+
+/// `H(seed ‖ lane ‖ agent) / bond`: the draw of an agent for the committee of a lane. Lower is
+/// better.
+pub fn lane_draw<AccountId: Encode>(
+    seed: H256,
+    lane: u64,
+    agent: &AccountId,
+    bond: Balance,
+) -> U256 {
+    let hash = blake2_256(&(LANE_DOMAIN, seed, lane, agent).encode());
     U256::from_big_endian(&hash)
         .checked_div(bond.into())
         .unwrap_or(U256::MAX)

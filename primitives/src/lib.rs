@@ -21,6 +21,7 @@
 //! | [`rewards`] | splitting a pot [4.1.1] |
 //! | [`seats`] | the number of seats of validators, and the price of one |
 //! | [`slots`] | the price of a slot for an open round |
+//! | [`locks`] | the names of locks on bonds |
 //! | [`ticket`] | the price of a ticket [4.1] |
 //! | [`chat`] | a conversation as the prompt of a round |
 //! | [`rules`] | the rules that the parameters of a chain keep together |
@@ -46,6 +47,7 @@ pub mod crypto;
 pub mod deadline;
 pub mod draw;
 pub mod fixed;
+pub mod locks;
 pub mod messages;
 pub mod quality;
 pub mod rating;

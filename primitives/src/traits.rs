@@ -12,6 +12,7 @@ use codec::Encode;
 use sp_runtime::{DispatchError, DispatchResult};
 
 use crate::{
+    locks::LockId,
     rating::{Deviations, Mean},
     rewards::Paid,
     round::BlockNumber,
@@ -93,6 +94,23 @@ pub trait AgentRegistry<AccountId> {
 
     /// Takes up to `amount` of the free bond of `who`.
     fn fine(who: &AccountId, amount: Balance) -> Self::Credit;
+
+    /// Whether [`Self::lock`] would succeed.
+    fn can_lock(who: &AccountId, id: LockId, amount: Balance) -> bool;
+
+    /// Locks `amount` of the free bond of `who`, or of what is unbonding, up to block `until`. A
+    /// lock is no reservation: the agent may rotate its key, unbond, and even leave. A lock with
+    /// this name that is there already keeps its amount, and lasts longer if need be.
+    ///
+    /// Fails, and changes nothing, if less than `amount` is free of other claims.
+    fn lock(who: &AccountId, id: LockId, amount: Balance, until: BlockNumber) -> DispatchResult;
+
+    /// Ends a lock without loss.
+    fn unlock(who: &AccountId, id: LockId);
+
+    /// Ends a lock by slashing it: the free bond first, then what is unbonding. The caller decides
+    /// who gets the credit. It is empty if there is no such lock.
+    fn slash_lock(who: &AccountId, id: LockId) -> Self::Credit;
 
     /// The open reservations of `who` and their sum, for checks of consistency.
     fn reservations(who: &AccountId) -> (u32, Balance);
@@ -441,6 +459,13 @@ pub trait Requests<AccountId> {
 
     /// A stored round that ended with ranked responses: in `Done`, or below the threshold.
     fn concluded(round: RoundId) -> Option<Concluded<AccountId>>;
+
+    /// Whether a round is in its first phase, in which nothing is public.
+    fn is_committing(round: RoundId) -> bool;
+
+    /// Ends a round in its first phase as one with too few commits: the requester gets the fee
+    /// back, without the part for those that have committed. Returns whether it did.
+    fn withdraw(round: RoundId) -> bool;
 
     /// Whether a round is stored, open or not.
     fn is_stored(round: RoundId) -> bool;

@@ -30,19 +30,24 @@ use sp_runtime::{
 };
 use sp_session::{MembershipProof, OpaqueGeneratedSessionKeys};
 use sp_version::RuntimeVersion;
+use starling_lane_primitives::{checkpoint::Checkpoint, Certificate};
 use starling_primitives::{
     api::{
+        lanes::{
+            Epoch, EpochView, LaneId, LaneView, MemberView, PendingView, ProgressView, RulesView,
+            SeatView,
+        },
         AgentView, CapabilityView, OutcomeView, Owed, QuestionView, RoundAnswer, RoundView, Sent,
         VaultEntry,
     },
     traits::AgentRegistry,
-    InferenceKey, RoundId,
+    InferenceKey, RoundId, H256,
 };
 
 use crate::{
     configs::KeyOwnership, genesis_config_presets, AccountId, Agents, Authoring, Balance, Block,
-    BlockNumber, Capabilities, Executive, Grandpa, InherentDataExt, Nonce, Parameters, Rounds,
-    Runtime, RuntimeCall, RuntimeGenesisConfig, SessionKeys, System, TransactionPayment,
+    BlockNumber, Capabilities, Executive, Grandpa, InherentDataExt, Lanes, Nonce, Parameters,
+    Rounds, Runtime, RuntimeCall, RuntimeGenesisConfig, SessionKeys, System, TransactionPayment,
     SLOT_DURATION, VERSION,
 };
 
@@ -253,6 +258,84 @@ impl_runtime_apis! {
 
         fn capabilities(who: AccountId) -> Vec<CapabilityView> {
             Capabilities::capabilities(&who)
+        }
+    }
+
+    impl starling_primitives::api::lanes::LanesApi<Block, AccountId> for Runtime {
+        fn epoch() -> EpochView {
+            Lanes::epoch_view()
+        }
+
+        fn rules() -> RulesView<AccountId> {
+            Lanes::rules()
+        }
+
+        fn weight_floor() -> u64 {
+            Parameters::in_force().ratings.weight_floor
+        }
+
+        fn lane(id: LaneId) -> Option<LaneView<AccountId>> {
+            Lanes::lane(id)
+        }
+
+        fn lanes_of(requester: AccountId) -> Vec<LaneView<AccountId>> {
+            Lanes::lanes_of(&requester)
+        }
+
+        fn committee(lane: LaneId, epoch: Epoch) -> Option<Vec<MemberView<AccountId>>> {
+            Lanes::committee_view(lane, epoch)
+        }
+
+        fn seats(agent: AccountId, epoch: Epoch) -> Vec<SeatView<AccountId>> {
+            Lanes::seats(&agent, epoch)
+        }
+
+        fn has_joined(agent: AccountId, epoch: Epoch) -> bool {
+            Lanes::has_joined(&agent, epoch)
+        }
+
+        fn progress(lane: LaneId, epoch: Epoch) -> ProgressView {
+            Lanes::progress_view(lane, epoch)
+        }
+
+        fn pending(lane: LaneId) -> Vec<PendingView> {
+            Lanes::pending_view(lane)
+        }
+
+        fn escalated(lane: LaneId, epoch: Epoch, seq: u32) -> Option<RoundId> {
+            Lanes::escalated(lane, epoch, seq)
+        }
+
+        fn can_settle(checkpoint: Checkpoint) -> Result<(), Vec<u8>> {
+            Lanes::can_settle(&checkpoint)
+        }
+
+        fn join(
+            agent: AccountId,
+            epoch: Epoch,
+            point: [u8; 32],
+            peer: [u8; 32],
+            signature: [u8; 64],
+        ) -> Vec<u8> {
+            Lanes::join_transaction(agent, epoch, point, peer, signature)
+        }
+
+        fn leave(agent: AccountId, epoch: Epoch, signature: [u8; 64]) -> Vec<u8> {
+            Lanes::leave_transaction(agent, epoch, signature)
+        }
+
+        fn settle(checkpoint: Checkpoint, certificate: Certificate) -> Vec<u8> {
+            Lanes::settle_transaction(checkpoint, certificate)
+        }
+
+        fn show_certificate(
+            lane: LaneId,
+            epoch: Epoch,
+            seq: u32,
+            outcome: H256,
+            certificate: Certificate,
+        ) -> Vec<u8> {
+            Lanes::show_transaction(lane, epoch, seq, outcome, certificate)
         }
     }
 

@@ -15,8 +15,8 @@ use sp_keyring::{Ed25519Keyring, Sr25519Keyring};
 
 use crate::{
     parameters::Preset, AccountId, AgentsConfig, Balance, BalancesConfig, CapabilitiesConfig,
-    CommitteeMembersConfig, ParametersConfig, RuntimeGenesisConfig, SessionConfig, SessionKeys,
-    SudoConfig, UNIT,
+    CommitteeMembersConfig, LanesConfig, ParametersConfig, RuntimeGenesisConfig, SessionConfig,
+    SessionKeys, SudoConfig, UNIT,
 };
 
 /// One validator and agent, Alice, who is also the committee and sudo. The well-known accounts hold
@@ -117,6 +117,9 @@ fn genesis(
         },
         capabilities: CapabilitiesConfig {
             choice: preset.choice(),
+        },
+        lanes: LanesConfig {
+            parameters: Some(preset.lanes()),
         },
         sudo: SudoConfig { key: sudo },
     })

@@ -220,6 +220,8 @@ mod runtime {
     pub type Rounds = pallet_rounds::Pallet<Runtime>;
     #[runtime::pallet_index(36)]
     pub type Capabilities = pallet_capabilities::Pallet<Runtime>;
+    #[runtime::pallet_index(37)]
+    pub type Lanes = pallet_lanes::Pallet<Runtime>;
 
     #[runtime::pallet_index(20)]
     pub type Sudo = pallet_sudo::Pallet<Runtime>;

@@ -115,6 +115,16 @@ impl Preset {
     }
 }
 
+impl Preset {
+    /// The parameters of lanes of a new chain of this name.
+    pub const fn lanes(self) -> pallet_lanes::Parameters {
+        match self {
+            Self::Dev => pallet_lanes::Parameters::dev(UNIT),
+            Self::Production | Self::Paper => pallet_lanes::Parameters::production(UNIT),
+        }
+    }
+}
+
 impl From<Preset> for Parameters {
     fn from(preset: Preset) -> Self {
         preset.parameters()
@@ -176,6 +186,16 @@ fields! {
     MinBond: Balance = min_bond;
     UnbondingPeriod: BlockNumber = unbonding_period;
     MinValidators: u32 = min_validators;
+}
+
+/// The shares of the winner and of all rankers in the fee of a lane: those of a round.
+pub struct LaneShares;
+
+impl Get<(Permill, Permill)> for LaneShares {
+    fn get() -> (Permill, Permill) {
+        let rewards = in_force().rewards;
+        (rewards.winner, rewards.rankers)
+    }
 }
 
 /// Maximum number of blocks of a round: its windows, and the same again for a queue of rounds that

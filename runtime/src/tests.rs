@@ -8,7 +8,7 @@ use codec::Encode;
 use frame_support::{
     assert_ok,
     dispatch::GetDispatchInfo,
-    traits::{Get, GetCallName, InstanceFilter, IntegrityTest},
+    traits::{Authorize, Get, GetCallName, Hooks, InstanceFilter, IntegrityTest},
 };
 use sp_core::crypto::Ss58Codec;
 use sp_genesis_builder::{runtime_decl_for_genesis_builder::GenesisBuilderV1, PresetId};
@@ -16,6 +16,7 @@ use sp_io::TestExternalities;
 use sp_keyring::Sr25519Keyring::{self, Alice, Bob, Charlie, Dave, Eve, Ferdie};
 use sp_runtime::{
     traits::{BlakeTwo256, Dispatchable, Hash},
+    transaction_validity::TransactionSource,
     BuildStorage,
 };
 use starling_primitives::choice::{Choice, Form};
@@ -24,9 +25,9 @@ use crate::{
     configs::{ProxyType, RuntimeBlockWeights, TheCommittee},
     genesis_config_presets as presets,
     parameters::{Preset, Stateless},
-    AccountId, AllPalletsWithSystem, Aura, Balances, Capabilities, Committee, Grandpa, Parameters,
-    Rewards, Rounds, Runtime, RuntimeCall, RuntimeGenesisConfig, RuntimeHoldReason, RuntimeOrigin,
-    Session, TransactionPayment, TxExtension, Whitelist, EXISTENTIAL_DEPOSIT, UNIT,
+    AccountId, AllPalletsWithSystem, Aura, Balance, Balances, Capabilities, Committee, Grandpa,
+    Parameters, Rewards, Rounds, Runtime, RuntimeCall, RuntimeGenesisConfig, RuntimeHoldReason,
+    RuntimeOrigin, Session, TransactionPayment, TxExtension, Whitelist, EXISTENTIAL_DEPOSIT, UNIT,
 };
 
 /// The state of a preset, merged into the default genesis like a chain specification does.
@@ -409,6 +410,10 @@ fn every_call_of_the_protocol_has_a_weight_that_was_measured() {
         "pallet_capabilities",
         include_str!("weights/pallet_capabilities.rs"),
     );
+    check::<pallet_lanes::Call<Runtime>, <Runtime as pallet_lanes::Config>::WeightInfo>(
+        "pallet_lanes",
+        include_str!("weights/pallet_lanes.rs"),
+    );
     check::<pallet_rewards::Call<Runtime>, <Runtime as pallet_rewards::Config>::WeightInfo>(
         "pallet_rewards",
         include_str!("weights/pallet_rewards.rs"),
@@ -425,6 +430,109 @@ fn every_call_of_the_protocol_has_a_weight_that_was_measured() {
         "pallet_votes",
         include_str!("weights/pallet_votes.rs"),
     );
+}
+
+#[test]
+fn a_settlement_of_sixteen_members_takes_a_hundredth_of_a_block() {
+    use pallet_lanes::WeightInfo as _;
+
+    type OfLanes = <Runtime as pallet_lanes::Config>::WeightInfo;
+    let settlement = OfLanes::settle().saturating_add(OfLanes::authorize_settle());
+    let block = RuntimeBlockWeights::get().max_block;
+    assert!(settlement.ref_time() <= block.ref_time() / 100);
+}
+
+/// Sends a feeless call as the pool and a block do.
+fn send_feeless(call: pallet_lanes::Call<Runtime>) {
+    let call = RuntimeCall::Lanes(call);
+    let verdict = call.authorize(TransactionSource::External).unwrap();
+    assert!(verdict.is_ok(), "{verdict:?}");
+    assert_ok!(call.dispatch(frame_system::RawOrigin::Authorized.into()));
+}
+
+#[test]
+fn four_agents_answer_a_lane_of_the_local_network_and_are_paid() {
+    use crate::{Lanes, System};
+    use starling_lane_primitives::{
+        checkpoint::Checkpoint, seal::DecryptionKey, volunteer, Certificate, Terms,
+    };
+
+    const EPOCH: u32 = 4;
+
+    state_of(presets::LOCAL_TESTNET).execute_with(|| {
+        let agents = [Alice, Bob, Charlie, Dave];
+        let to_epoch = |epoch| {
+            while Lanes::epoch_view().epoch < epoch {
+                let next = System::block_number() + 1;
+                System::set_block_number(next);
+                Lanes::on_initialize(next);
+            }
+        };
+        to_epoch(EPOCH - volunteer::AHEAD);
+        let terms = Terms {
+            members: 4,
+            max_fee: UNIT,
+            max_tokens: 64,
+            answer_ms: 1_000,
+            rank_ms: 1_000,
+            key: Eve.to_raw_public(),
+            peer: None,
+        };
+        let requester = RuntimeOrigin::signed(Eve.to_account_id());
+        assert_ok!(Lanes::open(requester, 100 * UNIT, terms));
+        let rules = Lanes::rules();
+        for agent in agents {
+            let account = agent.to_account_id();
+            let (point, peer) = (DecryptionKey::from_bytes(&[7; 64]).public(), [9; 32]);
+            let genesis = &rules.genesis.0;
+            let payload = volunteer::join(genesis, account.as_ref(), EPOCH, &point, &peer);
+            send_feeless(pallet_lanes::Call::join {
+                agent: account,
+                epoch: EPOCH,
+                point,
+                peer,
+                signature: agent.sign(&payload).into(),
+            });
+        }
+        to_epoch(EPOCH);
+        let members = Lanes::committee_view(0, EPOCH).unwrap();
+        let member = |place: usize| members[place].agent.clone();
+        let mut payouts: Vec<([u8; 32], Balance)> = vec![
+            (member(0).into(), UNIT * 7 / 10),
+            (member(1).into(), UNIT * 2 / 10),
+            (rules.treasury.clone().into(), UNIT / 10),
+        ];
+        payouts.sort_unstable();
+        let checkpoint = Checkpoint {
+            lane: 0,
+            epoch: EPOCH,
+            first: 0,
+            bitmap: 1,
+            fees: UNIT,
+            payouts,
+            transcripts: [0; 32],
+        };
+        let hash = checkpoint.hash(&rules.genesis.0);
+        let signed = (0u8..3).map(|place| {
+            let who = member(place.into());
+            let signer = agents.iter().find(|agent| agent.to_account_id() == who);
+            (place, signer.unwrap().sign(&hash).into())
+        });
+        let certificate = Certificate::new(signed);
+        assert_eq!(Lanes::can_settle(&checkpoint), Ok(()));
+        send_feeless(pallet_lanes::Call::settle {
+            checkpoint,
+            certificate,
+        });
+        assert_ok!(Lanes::do_try_state());
+        let before = Balances::free_balance(member(0));
+        let due = System::block_number() + rules.dispute_window;
+        System::set_block_number(due);
+        Lanes::on_idle(due, frame_support::weights::Weight::MAX);
+        assert_eq!(Balances::free_balance(member(0)) - before, UNIT * 7 / 10);
+        assert_eq!(Lanes::lane(0).unwrap().paid, UNIT);
+        assert_ok!(Lanes::do_try_state());
+    });
 }
 
 /// Sets the parameters as the admin.

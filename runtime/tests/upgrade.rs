@@ -48,9 +48,9 @@ use starling_primitives::{
 };
 use starling_runtime::{
     genesis_config_presets::LOCAL_TESTNET, migrations::Migrations, parameters::Preset, Agents,
-    Balance, Balances, Capabilities, Executive, Header, Historical, Parameters, Ratings, Rewards,
-    Rounds, Runtime, RuntimeCall, Session, SignedPayload, System, Tickets, UncheckedExtrinsic,
-    SLOT_DURATION, UNIT,
+    Balance, Balances, Capabilities, Executive, Header, Historical, Lanes, Parameters, Ratings,
+    Rewards, Rounds, Runtime, RuntimeCall, Session, SignedPayload, System, Tickets,
+    UncheckedExtrinsic, SLOT_DURATION, UNIT,
 };
 
 const OLD_CODE: &[u8] = include_bytes!("../../tests/runtimes/starling-1.compact.compressed.wasm");
@@ -429,6 +429,7 @@ fn every_pallet_of_the_protocol_gets_its_version_once() {
                 version::<Rewards>(),
                 version::<Rounds>(),
                 version::<Capabilities>(),
+                version::<Lanes>(),
             ];
             for (name, version) in versions {
                 let latest = if name == "Ratings" { 3 } else { 1 };

@@ -349,7 +349,7 @@ impl GrindingArgs {
 
 #[derive(Args)]
 pub(crate) struct SeatsArgs {
-    /// What the owner of the bonds does; all of it if left out.
+    /// Conducts of the owner of the bonds [default: all].
     #[arg(long, value_delimiter = ',', value_parser = named::<Conduct>)]
     conducts: Vec<Conduct>,
     /// Its shares of all bonds, below 1; it has one bond at least.

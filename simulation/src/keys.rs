@@ -48,7 +48,7 @@ impl Keys {
         self.account.public()
     }
 
-    /// What that key reveals for the randomness.
+    /// The key's output for the randomness.
     pub fn output(&self, input: &VrfSignData) -> Output {
         self.account.vrf_sign(input).into()
     }

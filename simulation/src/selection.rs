@@ -32,7 +32,7 @@ pub struct Known {
     pub long: Vec<f64>,
     /// Agreement in the order of pairs, from −1 (none) to 1 (all).
     pub agreement: Vec<f64>,
-    /// What known answers tell.
+    /// Records with known answers.
     pub capabilities: Capabilities,
     /// The answers.
     pub keys: Keys,

@@ -18,7 +18,7 @@ use crate::swarm::{Given, Played};
 /// The answer that each agent gives, as a number. Agents with one number give the same answer.
 pub type Keys = BTreeMap<usize, u64>;
 
-/// What known answers tell of each agent of a swarm.
+/// Record of each agent of a swarm with known answers.
 #[derive(Clone, Debug)]
 pub struct Capabilities(Vec<Capability>);
 

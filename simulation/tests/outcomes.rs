@@ -432,9 +432,19 @@ fn seats(conduct: Conduct, fraction: f64) -> Result<(Vec<Row>, Outcome)> {
 
 /// The same, with this bond of each honest validator.
 fn seats_beside(bond: Balance, conduct: Conduct, fraction: f64) -> Result<(Vec<Row>, Outcome)> {
+    seats_among(7, bond, conduct, fraction)
+}
+
+/// The same, with this number of honest validators.
+fn seats_among(
+    validators: usize,
+    bond: Balance,
+    conduct: Conduct,
+    fraction: f64,
+) -> Result<(Vec<Row>, Outcome)> {
     let options = seats::Options {
         parameters: Preset::Production.parameters(),
-        validators: 7,
+        validators,
         bond,
         attacker_bond: 1_000 * UNIT,
         conducts: vec![conduct],
@@ -458,6 +468,19 @@ fn capture_needs_a_third_of_equal_bonds_and_more_than_a_session() -> Result<()> 
     let first = first.map(|row| row.session);
     assert!(above.captured > first, "{above:?}");
     assert_eq!((above.lost, above.honest_lost), (0.0, 0.0));
+    Ok(())
+}
+
+/// `swarm::capture` shows the same with real nodes.
+#[test]
+fn of_eight_equal_bonds_two_are_too_few_and_three_capture() -> Result<()> {
+    let bond = 1_000 * UNIT;
+    let (_, two) = seats_among(6, bond, Conduct::Capture, 0.25)?;
+    assert_eq!((two.bonds, two.most_seats), (2, 2), "{two:?}");
+    assert_eq!((two.captured, two.stalled), (None, 0), "{two:?}");
+    let (_, three) = seats_among(5, bond, Conduct::Capture, 0.375)?;
+    assert_eq!((three.bonds, three.most_seats), (3, 3), "{three:?}");
+    assert!(three.captured.is_some(), "{three:?}");
     Ok(())
 }
 

@@ -32,6 +32,26 @@ async fn an_unreadable_spec_is_refused() -> Result<()> {
 }
 
 #[tokio::test]
+async fn malformed_finality_forks_are_refused() -> Result<()> {
+    let base = tempfile::tempdir()?;
+    let exported = run(["export-chain-spec", "--chain=dev"]).await?;
+    let mut spec: Value = serde_json::from_str(&exported.stdout)?;
+    let block = serde_json::json!({ "number": 7, "hash": format!("0x{}", "07".repeat(32)) });
+    spec["finalityForks"] = serde_json::json!([{
+        "lastFinal": block,
+        "inForce": block,
+        "setId": 1,
+        "authorities": [["5FA9nQDVg267DEd8m1ZypXLBnvN7SFxYwV7ndqSYGiN9TTpu", 1]],
+    }]);
+    let path = base.path().join("spec.json");
+    fs::write(&path, spec.to_string())?;
+    let line = refusal(&[&format!("--chain={}", path.display()), "--tmp"]).await?;
+    assert!(line.contains("finalityForks[0]"), "{line}");
+    assert!(line.contains("inForce"), "{line}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_port_in_use_is_refused() -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let port = listener.local_addr()?.port();

@@ -124,6 +124,44 @@ async fn tickets_are_bought_listed_and_refunded() -> Result<()> {
 }
 
 #[tokio::test]
+async fn lanes_are_opened_listed_topped_up_and_closed() -> Result<()> {
+    let node = Node::dev().await?;
+    assert_fails(&node, &["lane", "status", "99"], 6, "there is no lane 99").await?;
+    let odd = &["lane", "open", "20", "--members", "5", "--dev", "eve"];
+    assert_fails(&node, odd, 2, "no committee has 5 members").await?;
+    let poor = &["lane", "open", "1", "--dev", "eve"];
+    assert_fails(&node, poor, 4, "The deposit is below the least one.").await?;
+    let none = &["lane", "ask", "--dev", "eve", "Why?"];
+    assert_fails(&node, none, 6, "no open lane that takes the request").await?;
+
+    let lane = json(&node, &["lane", "open", "20", "--dev", "eve"]).await?;
+    assert_eq!(lane["lane"], 0);
+    assert_eq!(lane["state"], "open");
+    assert_eq!(lane["deposited"], star("20"));
+    assert_eq!(lane["committee"], Value::Null);
+    let topped = json(&node, &["lane", "top-up", "0", "5", "--dev", "eve"]).await?;
+    assert_eq!(topped["deposited"], star("25"));
+    let list = json(&node, &["lane", "list", "eve"]).await?;
+    assert_eq!(list[0]["deposited"], star("25"));
+    let nothing = json(&node, &["lane", "list", "bob"]).await?;
+    assert_eq!(nothing, Value::Array(vec![]));
+
+    // Nobody has volunteered, so that nothing is sent and nothing is paid.
+    assert_fails(&node, none, 4, "the lane does not take the request").await?;
+    let dear = &[
+        "lane", "ask", "--lane", "0", "--fee", "1000", "--dev", "eve", "Why?",
+    ];
+    assert_fails(&node, dear, 2, "its terms allow no fee as high").await?;
+    let of_others = &["lane", "close", "0", "--dev", "bob"];
+    assert_eq!(starling(&node, of_others).await?.code, Some(4));
+    let closed = json(&node, &["lane", "close", "0", "--dev", "eve"]).await?;
+    assert_eq!(closed["state"], "closing");
+    let early = &["lane", "reclaim", "0", "--dev", "eve"];
+    assert_eq!(starling(&node, early).await?.code, Some(4));
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_agent_registers_changes_its_bond_rests_and_leaves() -> Result<()> {
     let node = Node::dev().await?;
     let keystore = tempfile::tempdir()?;

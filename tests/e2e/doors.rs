@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Who may call unsafe methods of a node: the operator's programs, and no page of a stranger that a
+//! Access to unsafe methods of a node: the operator's programs, and no page of a stranger that a
 //! browser on the operator's machine shows.
 
 use std::time::Instant;
 
 use anyhow::{ensure, Context, Result};
 use serde_json::{json, Value};
-use starling_tests::{Node, WebSocket};
+use starling_tests::{node::run, Node, WebSocket};
 use subxt_signer::sr25519::Keypair;
 
 const EVIL: &str = "https://evil.example";
@@ -162,5 +162,21 @@ async fn a_call_of_the_new_specification_brings_its_event() -> Result<()> {
     }
     times.sort_unstable();
     println!("a call takes {:?} (median of {times:?})", times[10]);
+    Ok(())
+}
+
+/// zombienet and others know no other command.
+#[tokio::test]
+async fn tools_of_other_chains_get_the_same_specification() -> Result<()> {
+    let own = run(["export-chain-spec", "--chain=local", "--raw"]).await?;
+    ensure!(own.code == Some(0), "{}", own.stderr);
+    let theirs = ["build-spec", "--chain=local", "--disable-default-bootnode"];
+    let raw = run(theirs.into_iter().chain(["--raw"])).await?;
+    ensure!(raw.code == Some(0), "{}", raw.stderr);
+    assert!(raw.stdout == own.stdout, "two specifications");
+    let plain = run(theirs).await?;
+    let plain: Value = serde_json::from_str(&plain.stdout).context(plain.stderr)?;
+    assert_eq!(plain["id"], "starling_local");
+    assert!(plain["genesis"]["runtimeGenesis"].is_object());
     Ok(())
 }

@@ -20,6 +20,8 @@ use subxt_signer::sr25519::{
     Keypair,
 };
 
+use crate::client::{json, starling};
+
 /// Output of `starling-node key session --json`.
 #[derive(Deserialize)]
 pub(crate) struct Rotated {
@@ -160,6 +162,48 @@ async fn session_keys_are_printed_for_people_and_a_wrong_owner_is_refused() -> R
     assert!(refused.code.is_some_and(|code| code != 0));
     assert!(refused.stderr.contains("--owner"), "{}", refused.stderr);
     assert_eq!(stored()?, 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_command_makes_keys_and_announces_them() -> Result<()> {
+    let base = tempfile::tempdir()?;
+    let node = Node::start(base.path(), ["--dev"]).await?;
+    let api = node.api().await?;
+    let before = next_keys(&api.at_current_block().await?).await?;
+    let folder = base.path().to_str().context("a path in UTF-8")?;
+    let rotate = ["session", "rotate", "--chain", "dev", "--base-path", folder];
+    let rotated = json(&node, &[&rotate[..], &["--dev", "alice"]].concat()).await?;
+    let block = rotated["block"].as_u64().context("a block")?;
+    let keys = next_keys(&api.at_block(block).await?).await?;
+    assert_ne!(keys, before);
+    // Each file of the keystore is named by the type and the public key.
+    let mut stored = vec![];
+    for file in std::fs::read_dir(base.path().join("chains/starling_dev/keystore"))? {
+        stored.push(file?.file_name().into_string().unwrap_or_default());
+    }
+    let hex: String = keys.iter().map(|byte| format!("{byte:02x}")).collect();
+    let (aura, grandpa) = hex.split_at_checked(64).context("the keys are too short")?;
+    for name in [format!("61757261{aura}"), format!("6772616e{grandpa}")] {
+        assert!(stored.contains(&name), "{name}: {stored:?}");
+    }
+
+    // No chain, no keystore.
+    let missing = [
+        "session",
+        "rotate",
+        "--chain",
+        "nowhere",
+        "--base-path",
+        folder,
+    ];
+    let refused = starling(&node, &[&missing[..], &["--dev", "bob"]].concat()).await?;
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("unknown chain"),
+        "{}",
+        refused.stderr
+    );
     Ok(())
 }
 

@@ -3,9 +3,11 @@
 //! functions to query and to change its chain.
 
 pub mod chain;
+pub mod counting;
 pub mod governance;
 pub mod metrics;
 pub mod node;
+pub mod proxy;
 pub mod rounds;
 pub mod websocket;
 

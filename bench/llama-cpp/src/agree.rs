@@ -8,7 +8,7 @@ use starling_engine::{ActivationBits, Hidden, Model};
 
 use crate::{
     engine,
-    peer::{Peer, Sequence},
+    llama_cpp::{LlamaCpp, Sequence},
     speed::greedy,
     Outcome,
 };
@@ -42,7 +42,7 @@ fn paragraphs(path: &Path) -> Outcome<Vec<String>> {
 }
 
 /// Paragraphs put together to passages of `length` tokens.
-fn passages(peer: &Peer, path: &Path, length: usize) -> Outcome<Vec<Vec<u32>>> {
+fn passages(llama_cpp: &LlamaCpp, path: &Path, length: usize) -> Outcome<Vec<Vec<u32>>> {
     let mut passages = Vec::new();
     let mut text = String::new();
     for paragraph in paragraphs(path)? {
@@ -50,7 +50,7 @@ fn passages(peer: &Peer, path: &Path, length: usize) -> Outcome<Vec<Vec<u32>>> {
             text += "\n";
         }
         text += &paragraph;
-        let mut tokens = peer.tokenize(&text, false)?;
+        let mut tokens = llama_cpp.tokenize(&text, false)?;
         if tokens.len() >= length {
             tokens.truncate(length);
             passages.push(tokens);
@@ -162,7 +162,7 @@ pub struct Comparison<'a> {
     /// File of the engine.
     pub model: &'a Path,
     /// File of llama.cpp.
-    pub peer_model: &'a Path,
+    pub llama_cpp_model: &'a Path,
     pub text: &'a Path,
     /// Tokens of a passage.
     pub length: usize,
@@ -175,9 +175,9 @@ pub struct Comparison<'a> {
 }
 
 pub fn run(comparison: &Comparison<'_>, threads: usize, bits: &[ActivationBits]) -> Outcome<()> {
-    let peer = Peer::load(comparison.peer_model)?;
+    let llama_cpp = LlamaCpp::load(comparison.llama_cpp_model)?;
     let context = u32::try_from(comparison.length)?;
-    let mut reference = peer.sequence(context, threads)?;
+    let mut reference = llama_cpp.sequence(context, threads)?;
     let mut candidates = Vec::new();
     for &bits in bits {
         let model = Box::new(engine(comparison.model, threads, bits)?);
@@ -189,16 +189,16 @@ pub fn run(comparison: &Comparison<'_>, threads: usize, bits: &[ActivationBits])
     if !comparison.ours_only {
         candidates.push((
             "llama.cpp, a token at a time".into(),
-            Candidate::TokenByToken(peer.sequence(context, threads)?),
+            Candidate::TokenByToken(llama_cpp.sequence(context, threads)?),
         ));
         candidates.push((
             "llama.cpp, without flash attention".into(),
-            Candidate::PlainAttention(peer.sequence_with(context, threads, false)?),
+            Candidate::PlainAttention(llama_cpp.sequence_with(context, threads, false)?),
         ));
     }
     let mut distances: Vec<_> = candidates.iter().map(|_| Distance::default()).collect();
     let mut positions = 0;
-    for tokens in passages(&peer, comparison.text, comparison.length)? {
+    for tokens in passages(&llama_cpp, comparison.text, comparison.length)? {
         if positions >= comparison.positions {
             break;
         }
@@ -223,7 +223,7 @@ pub fn run(comparison: &Comparison<'_>, threads: usize, bits: &[ActivationBits])
     println!(
         "ours on {}, llama.cpp on {}, {positions} positions from {} on in passages of {} tokens",
         name(comparison.model),
-        name(comparison.peer_model),
+        name(comparison.llama_cpp_model),
         comparison.from,
         comparison.length,
     );
@@ -276,12 +276,12 @@ pub fn record(
     threads: usize,
     out: &Path,
 ) -> Outcome<()> {
-    let peer = Peer::load(model)?;
+    let llama_cpp = LlamaCpp::load(model)?;
     let mut recorded = Vec::new();
     let mut count = 0;
     for &length in lengths {
-        let mut sequence = peer.sequence(u32::try_from(length)?, threads)?;
-        let passages = passages(&peer, text, length)?;
+        let mut sequence = llama_cpp.sequence(u32::try_from(length)?, threads)?;
+        let passages = passages(&llama_cpp, text, length)?;
         let tokens = passages
             .into_iter()
             .next()

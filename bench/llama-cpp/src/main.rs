@@ -3,7 +3,7 @@
 //! threads.
 
 mod agree;
-mod peer;
+mod llama_cpp;
 mod speed;
 mod tokens;
 
@@ -63,7 +63,7 @@ enum Command {
         model: PathBuf,
         /// GGUF file of llama.cpp [default: the same]
         #[arg(long)]
-        peer_model: Option<PathBuf>,
+        llama_cpp_model: Option<PathBuf>,
         /// Text with paragraphs, or `.jsonl` with a `text` a line
         #[arg(long)]
         text: PathBuf,
@@ -158,7 +158,7 @@ fn main() -> Outcome<()> {
         } => speed::memory(&model, threads, activation_bits),
         Command::Agree {
             model,
-            peer_model,
+            llama_cpp_model,
             text,
             length,
             positions,
@@ -174,7 +174,7 @@ fn main() -> Outcome<()> {
             }
             let comparison = agree::Comparison {
                 model: &model,
-                peer_model: peer_model.as_ref().unwrap_or(&model),
+                llama_cpp_model: llama_cpp_model.as_ref().unwrap_or(&model),
                 text: &text,
                 length,
                 positions,

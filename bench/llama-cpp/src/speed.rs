@@ -10,7 +10,7 @@ use starling_engine::{ActivationBits, Model};
 
 use crate::{
     engine,
-    peer::{Peer, Sequence},
+    llama_cpp::{LlamaCpp, Sequence},
     Outcome,
 };
 
@@ -38,11 +38,11 @@ struct Rate {
 /// Prints a table of medians over `rounds` turns: llama.cpp's rate, then ours and its ratio to
 /// llama.cpp's for each of `bits`. A ratio is the median of the ratios of successive turns.
 pub fn run(path: &Path, threads: &[usize], bits: &[ActivationBits], rounds: usize) -> Outcome<()> {
-    let peer = Peer::load(path)?;
+    let llama_cpp = LlamaCpp::load(path)?;
     println!(
         "{}, llama.cpp {}, medians of {rounds} rounds in turns, tokens per second | per CPU-second",
         path.file_name().unwrap_or_default().to_string_lossy(),
-        peer.system_info(),
+        llama_cpp.system_info(),
     );
     let ours_head: String = bits
         .iter()
@@ -55,7 +55,7 @@ pub fn run(path: &Path, threads: &[usize], bits: &[ActivationBits], rounds: usiz
             .iter()
             .map(|&bits| engine(path, threads, bits))
             .collect::<Outcome<Vec<_>>>()?;
-        let mut sequence = peer.sequence(1024, threads)?;
+        let mut sequence = llama_cpp.sequence(1024, threads)?;
         for (name, prompt, decode) in WORKLOADS {
             let mut theirs = Vec::new();
             let mut ours = vec![Vec::new(); models.len()];

@@ -6,18 +6,18 @@ use std::{collections::BTreeMap, fs, path::Path};
 use serde_json::{json, Value};
 use sha2::{Digest, Sha256};
 
-use crate::{peer::Peer, Outcome};
+use crate::{llama_cpp::LlamaCpp, Outcome};
 
 /// Writes the tokens of each of the strings in `texts`, with special tokens recognised and not. The
 /// evaluation data must not be copied. For each of their files it writes the number of tokens and a
 /// SHA-256: over the tokens of each line as little-endian u32, each line closed by `u32::MAX`.
 pub fn record(model: &Path, texts: &Path, data: &Path, out: &Path) -> Outcome<()> {
-    let peer = Peer::load_vocabulary(model)?;
+    let llama_cpp = LlamaCpp::load_vocabulary(model)?;
     let texts: Vec<String> = serde_json::from_str(&fs::read_to_string(texts)?)?;
     let all = |special| -> Outcome<Vec<_>> {
         texts
             .iter()
-            .map(|text| peer.tokenize(text, special))
+            .map(|text| llama_cpp.tokenize(text, special))
             .collect()
     };
     let mut files: BTreeMap<String, Value> = BTreeMap::new();
@@ -30,7 +30,7 @@ pub fn record(model: &Path, texts: &Path, data: &Path, out: &Path) -> Outcome<()
             let mut hasher = Sha256::new();
             let mut count = 0;
             for line in fs::read_to_string(&path)?.lines() {
-                let tokens = peer.tokenize(line, false)?;
+                let tokens = llama_cpp.tokenize(line, false)?;
                 count += tokens.len();
                 for token in tokens {
                     hasher.update(token.to_le_bytes());

@@ -44,7 +44,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// A soak.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// How long it lasts.
+    /// The minutes that it lasts.
     pub duration: Duration,
     /// The time between two samples of a node.
     pub every: Duration,

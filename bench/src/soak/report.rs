@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a soak says: a row for each node, and whether its memory is flat.
+//! The report of a soak: a row for each node, and whether its memory is flat.
 
 use std::{
     fmt::{Display, Formatter},

@@ -248,7 +248,7 @@ async fn all(connection: &Connection, chain: &Chain, at: &At) -> Result<()> {
     Ok(())
 }
 
-/// What is the same for all agents as of a block.
+/// Facts of a block that hold for all agents.
 struct Common {
     validators: Vec<AccountId32>,
     seat_price: Option<Balance>,
@@ -368,7 +368,7 @@ impl Agent {
         }
     }
 
-    /// What known answers of one form tell of the agent, in words.
+    /// The agent's record in one form of answers, in words.
     fn known(&self, known: &CapabilityView) -> String {
         let proven: String = match self.missing(known) {
             _ if known.is_proven => "proven".into(),

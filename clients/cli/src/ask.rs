@@ -19,7 +19,7 @@ use starling_primitives::{api::RoundView, round::Phase, RoundId};
 use crate::{
     arguments::{Connection, Form, Signer},
     console::{Events, Live},
-    table,
+    lane, table,
 };
 
 #[derive(clap::Args)]
@@ -50,6 +50,10 @@ pub struct Args {
     /// Print every event of the round; with --json one object per line, the result last
     #[arg(long)]
     watch: bool,
+    /// Ask an open lane of the account first. The round is asked where no lane takes the question or
+    /// none certifies an answer in time; the fee is paid once
+    #[arg(long, conflicts_with_all = ["answers", "no_wait"])]
+    fast: bool,
     /// Print the number of the round when the request is final, without waiting for the answer
     #[arg(long, conflicts_with = "watch")]
     no_wait: bool,
@@ -85,19 +89,33 @@ pub async fn run(connection: &Connection, args: Args) -> Result<()> {
                     .await
                     .map(|round| print_number(connection.json, round));
             }
+            let started = Instant::now();
             let events = events(args.watch, connection.json);
             let mut live = Live::new(&chain, None, connection.json, events);
-            let (burnt, deposit) = at.request_cost(request.max_responses).await?;
-            let money = |amount| chain.currency().format(amount);
-            live.say(&format!(
-                "the fee is {}; {} is burnt for messages, and {} is on hold until the round is \
-                 removed",
-                money(request.fee),
-                money(burnt),
-                money(deposit),
-            ));
-            let started = Instant::now();
-            let call = request.call();
+            let outcome = match args.fast {
+                true => {
+                    let mut shown = lane::Shown::new(&chain, events, connection.json);
+                    let asked = lane::fast(&chain, &request, &signer, &mut shown, &mut live);
+                    within(patience, asked, || "the request is not certified".into()).await?
+                },
+                false => lane::Fast::Round(request.call()),
+            };
+            let call = match outcome {
+                lane::Fast::Done => return Ok(()),
+                lane::Fast::Escalated(call) => call,
+                lane::Fast::Round(call) => {
+                    let (burnt, deposit) = at.request_cost(request.max_responses).await?;
+                    let money = |amount| chain.currency().format(amount);
+                    live.say(&format!(
+                        "the fee is {}; {} is burnt for messages, and {} is on hold until the \
+                         round is removed",
+                        money(request.fee),
+                        money(burnt),
+                        money(deposit),
+                    ));
+                    call
+                },
+            };
             let answered = follow::ask(&chain, &call, &signer, &mut live);
             let answered = within(patience, answered, || {
                 "the round is not over; follow it with `starling rounds watch`".into()
@@ -199,7 +217,8 @@ fn print_number(json: bool, round: RoundId) {
     }
 }
 
-fn question(argument: Option<String>) -> Result<String> {
+/// The question in an argument, or on standard input.
+pub fn question(argument: Option<String>) -> Result<String> {
     if let Some(question) = argument {
         return Ok(question);
     }

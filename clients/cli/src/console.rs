@@ -71,6 +71,11 @@ impl Live {
         self.line(what);
     }
 
+    /// Writes to standard output beside the bar.
+    pub fn beside(&self, write: impl FnOnce()) {
+        self.bar.suspend(write);
+    }
+
     /// Removes the bar.
     pub fn finish(&self) {
         self.bar.finish_and_clear();

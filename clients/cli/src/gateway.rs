@@ -15,6 +15,7 @@ use starling_gateway::{
     api_key, completion,
     config::Config,
     gateway::{Fault, Gateway},
+    light::LightClient,
     node::Node,
     server,
     store::Store,
@@ -59,6 +60,10 @@ pub struct Serve {
     /// Folder for requests and spending [default: the data folder of the user]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Folder of the npm package `smoldot`, with which pages verify answers [default: `light_client`
+    /// of the configuration, else the one installed with this program]
+    #[arg(long, value_name = "DIR")]
+    light_client: Option<PathBuf>,
     #[command(flatten)]
     signer: Signer,
 }
@@ -80,6 +85,7 @@ pub async fn run(connection: &Connection, args: Serve) -> Result<()> {
             args.listen
         )));
     }
+    let light = light_client(args.light_client.or_else(|| config.light_client.clone()))?;
     let local = args.signer.key()?;
     // Before the node is asked for anything: a second gateway ends here.
     let listener = TcpListener::bind(args.listen)
@@ -96,9 +102,25 @@ pub async fn run(connection: &Connection, args: Serve) -> Result<()> {
     } else {
         outln!("Listening on http://{address}");
     }
-    server::serve(gateway, listener, &config)
+    server::serve(gateway, listener, &config, light)
         .await
         .map_err(Error::io(address))
+}
+
+/// The light client of a named folder, or the one that was installed with this program.
+fn light_client(named: Option<PathBuf>) -> Result<LightClient> {
+    match named.or_else(installed_light_client) {
+        Some(folder) => LightClient::read(&folder).map_err(Error::io(folder.display())),
+        None => Ok(LightClient::default()),
+    }
+}
+
+/// `/usr/share/starling/light-client` of `/usr/bin/starling`, if it is there.
+fn installed_light_client() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    let prefix = program.parent()?.parent()?;
+    let folder = prefix.join("share").join("starling").join("light-client");
+    Some(folder).filter(|folder| folder.is_dir())
 }
 
 /// Opens a gateway over a connection.

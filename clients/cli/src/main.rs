@@ -8,9 +8,11 @@ mod console;
 mod examine;
 mod gateway;
 mod key;
+mod lane;
 mod mcp;
 mod model;
 mod rounds;
+mod session;
 mod table;
 mod tickets;
 mod up;
@@ -30,9 +32,9 @@ Exit codes:
   1    another failure: a file, a model, or a reply of the node that cannot be decoded
   2    wrong usage
   3    no connection to the node
-  4    the chain refused the transaction
-  5    the round ended without an answer
-  6    no such round or agent
+  4    the chain refused the transaction, or a lane the request
+  5    the round or the request of a lane ended without an answer
+  6    no such round, lane or agent
   7    longer than --timeout
   130  interrupted
 
@@ -59,6 +61,8 @@ enum Command {
     Agent(agent::Args),
     /// Buy, refund and list tickets; an agent stakes one in each round.
     Tickets(tickets::Args),
+    /// Open lanes and ask them: many requests of one escrow, answered in less than a round takes.
+    Lane(lane::Args),
     /// List, show and watch rounds.
     #[command(subcommand)]
     Rounds(rounds::Command),
@@ -69,6 +73,8 @@ enum Command {
     /// Generate and inspect keys, and write an inference key into the keystore of a node.
     #[command(subcommand)]
     Key(key::Command),
+    /// Change the keys with which a validator authors and votes.
+    Session(session::Args),
     /// Serve the swarm to programs for OpenAI's API and for MCP, over HTTP.
     Gateway(gateway::Args),
     /// Serve the swarm to an MCP host, on standard input and output.
@@ -91,10 +97,12 @@ fn main() -> ExitCode {
         Command::Ask(args) => online(ask::run(connection, args)),
         Command::Agent(args) => online(agent::run(connection, args)),
         Command::Tickets(args) => online(tickets::run(connection, args)),
+        Command::Lane(args) => online(lane::run(connection, args)),
         Command::Rounds(command) => online(rounds::run(connection, command)),
         Command::Examine(args) => online(examine::run(connection, args)),
         Command::Model(args) => model::run(connection.json, args),
         Command::Key(command) => outcome(key::run(connection.json, command)),
+        Command::Session(args) => online(session::run(connection, args)),
         Command::Gateway(args) => match args.command {
             Some(gateway::Command::Key(command)) => {
                 outcome(gateway::run_key(connection.json, &command))

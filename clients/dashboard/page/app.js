@@ -9,6 +9,7 @@ import { poll } from "./poll.js";
 import { roundPage } from "./round.js";
 import { roundsPage } from "./rounds.js";
 import { settingsPage } from "./settings.js";
+import { shardsPage } from "./shards.js";
 
 /**
  * What a page gets: a signal that it is left, the currency, and a way to read the swarm again.
@@ -45,6 +46,7 @@ function find(path) {
   if (round !== undefined) return [`Round ${round}`, roundPage, round];
   if (path === "/agents") return ["Agents", agentsPage, ""];
   if (path === "/ask") return ["Ask", askPage, ""];
+  if (path === "/shards") return ["Layers", shardsPage, ""];
   if (path === "/settings") return ["Settings", settingsPage, ""];
   return ["Rounds", roundsPage, ""];
 }

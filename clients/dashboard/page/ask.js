@@ -6,6 +6,7 @@ import { decimal, money, short } from "./format.js";
 import { ask, cost, Failed, LOST, models, requestName } from "./gateway.js";
 import { poll, tell, troubles } from "./poll.js";
 import { phases } from "./rounds.js";
+import { verification } from "./verify.js";
 
 /** @typedef {import("./gateway.js").Cost} Cost */
 /** @typedef {import("./gateway.js").Message} Message */
@@ -209,7 +210,7 @@ export function askPage(main, room) {
         if (starling?.candidates) {
           bar.remove();
           status.textContent = `Round ${Number(starling.round)}`;
-          place.append(details(starling, currency));
+          place.append(verification(Number(starling.round), text), details(starling, currency));
         } else if (starling) {
           const counts =
             starling.expected > 0 ? `, ${starling.arrived} of ${starling.expected}` : "";

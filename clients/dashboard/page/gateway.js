@@ -40,6 +40,18 @@ import { events } from "./stream.js";
  * @typedef {{ model: string, fee: string, burnt: string, on_hold: string, sum: string,
  *   spendable: string, max_tokens: number, most_tokens: number }} Cost
  */
+/**
+ * @typedef {{ peer: string, agent: string, name: string, own: boolean, layers: [number, number],
+ *   state: "free" | "busy" | "stale", throughput: number, rtt: number | null, trust: number,
+ *   free_sessions: number, free_positions: number, heard: number }} Holder
+ */
+/**
+ * @typedef {{ sha256: string, name: string | null, layers: number,
+ *   holders: Holder[] }} ModelMap
+ */
+/**
+ * @typedef {{ serves: boolean, models: ModelMap[], failovers: number, evidence: number }} Layers
+ */
 /** @typedef {{ role: "user" | "assistant", content: string }} Message */
 
 /** A failure that the gateway or the connection reports. */
@@ -106,7 +118,12 @@ async function read(path, signal) {
 /** @type {(signal?: AbortSignal) => Promise<Swarm>} */
 export const swarm = (signal) => read("/v1/swarm", signal);
 
-/** @type {(signal?: AbortSignal) => Promise<{ block: number, data: Listed[] }>} */
+/**
+ * @typedef {{ rounds: number, phases: { phase: string, half: number | null,
+ *   most: number | null }[] }} Pace
+ */
+
+/** @type {(signal?: AbortSignal) => Promise<{ block: number, data: Listed[], pace: Pace }>} */
 export const rounds = (signal) => read("/v1/rounds", signal);
 
 /** @type {(id: string, signal?: AbortSignal) => Promise<Report>} */
@@ -120,6 +137,12 @@ export const models = (signal) => read("/v1/models", signal);
 
 /** @type {(model: string, signal?: AbortSignal) => Promise<Cost>} */
 export const cost = (model, signal) => read(`/v1/models/${encodeURIComponent(model)}/cost`, signal);
+
+/** @type {(signal?: AbortSignal) => Promise<any>} */
+export const chainSpec = (signal) => read("/chain-spec.json", signal);
+
+/** @type {(signal?: AbortSignal) => Promise<Layers>} */
+export const layers = (signal) => read("/v1/layers", signal);
 
 /** A name for a request, by which its repeat is known. */
 export function requestName() {

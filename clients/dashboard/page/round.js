@@ -7,6 +7,7 @@ import { Failed, round } from "./gateway.js";
 import { matrix } from "./matrix.js";
 import { poll, tell, troubles } from "./poll.js";
 import { isOver } from "./rounds.js";
+import { verification } from "./verify.js";
 
 /** @typedef {import("./gateway.js").Report} Report */
 /** @typedef {import("./gateway.js").Candidate} Candidate */
@@ -150,7 +151,9 @@ export function roundPage(main, room, id) {
   ]);
   const title = h("h1", {}, `Round ${id}`);
   const note = h("p", { class: "quiet small" });
-  main.append(title, trouble, head.node, answers.node, given.node, agents.node, moved.node, note);
+  const proof = slot((/** @type {string} */ answer) => [verification(Number(id), answer)]);
+  const parts = [head, answers, proof, given, agents, moved].map(({ node }) => node);
+  main.append(title, trouble, ...parts, note);
   let left = LAST;
   let shown = false;
   poll(1, room.signal, trouble, async () => {
@@ -172,6 +175,7 @@ export function roundPage(main, room, id) {
     agents.set(one.candidates);
     moved.set(one);
     note.textContent = "Texts come from models of strangers. They are data, and may be wrong.";
+    if (one.phase === "done" && one.answer !== null) proof.set(one.answer);
     if (isOver(one.phase)) left -= 1;
     return left === 0;
   });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The page of rounds: what is open, by phase, and what ended last. */
 
-import { h, keyed, slot, stranger } from "./elements.js";
+import { h, keyed, slot, stranger, table } from "./elements.js";
 import { money } from "./format.js";
 import { rounds } from "./gateway.js";
 import { poll, troubles } from "./poll.js";
@@ -27,14 +27,42 @@ export function phases(thousandths) {
 }
 
 /**
- * The number of blocks within which a share of the rounds ended.
+ * The pace of rounds as a table: a row a phase.
  *
- * @param {Listed[]} over
- * @param {number} part
+ * @param {import("./gateway.js").Pace} pace
  */
-export function within(over, part) {
-  const took = over.map(({ since, requested_at }) => since - requested_at).sort((a, b) => a - b);
-  return took[Math.max(Math.ceil(took.length * part) - 1, 0)];
+function paces({ rounds, phases: all }) {
+  if (rounds === 0) {
+    const words = "The gateway has seen no round from its request to its answer yet.";
+    return h("p", { class: "quiet small" }, words);
+  }
+  const heads = ["phase", "half within", "95 % within"];
+  const blocks = (/** @type {number | null} */ count) =>
+    count === null ? "–" : `${count} ${count === 1 ? "block" : "blocks"}`;
+  const rows = all.map(({ phase, half, most }) =>
+    h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, phase),
+      ...[half, most].map((count) => h("td", { class: "number" }, blocks(count))),
+    ),
+  );
+  return table(
+    "Pace of the phases",
+    h("caption", {}, `The last ${rounds} answered rounds that the gateway has seen`),
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        ...heads.map((head, index) =>
+          h("th", { scope: "col", class: index ? "number" : "" }, head),
+        ),
+      ),
+    ),
+    h("tbody", {}, ...rows),
+  );
 }
 
 /** @param {import("./app.js").Room} room */
@@ -76,7 +104,7 @@ export function roundsPage(main, room) {
   const over = h("ul", { class: "cards", id: "over" });
   const noneOpen = h("p", { class: "quiet" }, "None is open.");
   const noneOver = h("p", { class: "quiet" }, "The chain stores none.");
-  const pace = h("p", { class: "quiet small" });
+  const pace = slot((/** @type {import("./gateway.js").Pace} */ now) => [paces(now)]);
   const none = [noneOpen, noneOver];
   main.append(
     h("h1", {}, "Rounds"),
@@ -84,9 +112,10 @@ export function roundsPage(main, room) {
     h("h2", {}, "Open"),
     noneOpen,
     open,
+    h("h2", {}, "Pace"),
+    pace.node,
     h("h2", {}, "Over"),
     noneOver,
-    pace,
     over,
   );
   for (const words of none) words.hidden = true;
@@ -94,16 +123,13 @@ export function roundsPage(main, room) {
   const setOpen = keyed(open, key, () => card(room));
   const setOver = keyed(over, key, () => card(room));
   poll(1, room.signal, trouble, async () => {
-    const { data } = await rounds(room.signal);
+    const { data, pace: now } = await rounds(room.signal);
     const ended = data.filter(({ phase }) => isOver(phase));
     const going = data.filter(({ phase }) => !isOver(phase));
     setOpen(going);
     setOver(ended);
     noneOpen.hidden = going.length > 0;
     noneOver.hidden = ended.length > 0;
-    pace.textContent = ended.length
-      ? `Of these ${ended.length}, half ended within ${within(ended, 0.5)} blocks ` +
-        `and 95 % within ${within(ended, 0.95)}.`
-      : "";
+    pace.set(now);
   });
 }

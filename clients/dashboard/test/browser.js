@@ -22,6 +22,7 @@ const REACHABLE = "a[href], button:not([disabled]), input, select, textarea, sum
 
 /**
  * A page that notes every fault: an error, a refusal of the policy, a request to another origin.
+ * `sockets` are the addresses of its WebSockets, and of those of its frames.
  *
  * @param {import("puppeteer-core").Browser} browser
  * @param {string} url
@@ -41,8 +42,13 @@ export async function visit(browser, url) {
   page.on("request", (request) => {
     if (new URL(request.url()).origin !== new URL(url).origin) faults.push(request.url());
   });
+  /** @type {string[]} */
+  const sockets = [];
+  const session = await page.createCDPSession();
+  session.on("Network.webSocketCreated", (socket) => sockets.push(socket.url));
+  await session.send("Network.enable");
   await page.goto(url);
-  return { page, faults };
+  return { page, faults, sockets };
 }
 
 /**

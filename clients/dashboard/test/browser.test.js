@@ -4,12 +4,13 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { accessible, fits, open, reachable, visit } from "./browser.js";
-import { HOSTILE, KEY, report, start } from "./fake.js";
+import { encoded, HOSTILE, KEY, lightClient, report, start } from "./fake.js";
 
 const PAGES = {
   "/": "#over li",
   "/round/7": "tfoot",
   "/agents": "tbody tr",
+  "/shards": "tfoot",
   "/ask": "#cost dl",
   "/settings": "#key",
 };
@@ -89,6 +90,17 @@ test("the matrix has each score at its ranker and answer, and the means of the c
   await page.close();
 });
 
+test("the pace of each phase is shown", async () => {
+  const { page } = await visit(browser, `${gateway.url}/`);
+  await page.waitForSelector("caption");
+  const rows = await page.$$eval("[aria-label='Pace of the phases'] tbody tr", (found) =>
+    found.map((row) => [...row.children].map((cell) => cell.textContent)),
+  );
+  assert.deepEqual(rows[0], ["committing", "1 block", "9 blocks"]);
+  assert.deepEqual(rows[3], ["disclosing", "4 blocks", "–"]);
+  await page.close();
+});
+
 test("a link shows its page without a new document, and back returns", async () => {
   const { page } = await visit(browser, `${gateway.url}/`);
   await page.evaluate(() => document.body.setAttribute("data-same", ""));
@@ -147,6 +159,88 @@ test("a question of a broken connection is looked for again under the same name"
   const [first, second] = cut.asked;
   assert.deepEqual(second, first);
   await page.close();
+});
+
+/** A node that a browser could reach, were it there: nothing listens at this port. */
+const NODES = ["/ip4/127.0.0.1/tcp/1/ws/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp"];
+
+/**
+ * Presses the button of a round's page, with the keyboard, and gives what the page says at the end.
+ *
+ * @param {import("node:test").TestContext} context
+ * @param {Parameters<typeof start>[0]} how
+ */
+async function verified(context, how) {
+  const gateway = await start(how);
+  context.after(() => gateway.close());
+  const { page, faults, sockets } = await visit(browser, `${gateway.url}/round/7`);
+  await page.waitForSelector(".verify");
+  await page.focus(".verify");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector(".proof:is(.won, .bad)");
+  const said = await page.$eval(".proof", (one) => one.textContent ?? "");
+  assert.equal(await page.$("iframe"), null);
+  await assertTextStayedText(page);
+  await accessible(page);
+  await fits(page, 360);
+  await page.close();
+  return { said, faults, sockets };
+}
+
+test("an answer that the chain has is verified, with its block", async (context) => {
+  const light = lightClient(encoded(HOSTILE));
+  const { said, faults, sockets } = await verified(context, { light, nodes: NODES });
+  assert.equal(said, "✓ Proven: the chain has this answer in the final block 120, 0x0b.");
+  assert.deepEqual([faults, sockets], [[], []]);
+});
+
+test("another answer than the chain's is not verified, nor one that it has removed", async (context) => {
+  const other = { light: lightClient(encoded("Paris.")), nodes: NODES };
+  assert.match((await verified(context, other)).said, /^✗ The chain has another answer/);
+  const failed = { light: lightClient("0x01050100"), nodes: NODES };
+  assert.match((await verified(context, failed)).said, /^✗ .* the round is failed without one/);
+  const gone = { light: lightClient("0x00"), nodes: NODES };
+  assert.match((await verified(context, gone)).said, /does not store round 7 .*has removed it/);
+});
+
+test("why nothing can be verified is told", async (context) => {
+  const none = await verified(context, { nodes: NODES });
+  assert.match(none.said, /light client is not installed/);
+  const tcp = ["/ip4/127.0.0.1/tcp/30333/p2p/A"];
+  const unreachable = await verified(context, { light: true, nodes: tcp });
+  assert.match(unreachable.said, /address with \/ws or \/wss/);
+  assert.deepEqual(unreachable.faults, []);
+});
+
+test("the light client of the package runs under its policy", async (context) => {
+  const { said, faults, sockets } = await verified(context, { light: true, nodes: NODES });
+  // It has compiled and read the specification, which is none.
+  assert.match(said, /chain spec/i);
+  assert.deepEqual([faults, sockets], [[], []]);
+});
+
+test("the answer to a question can be verified where it is shown", async (context) => {
+  const light = lightClient(encoded(HOSTILE));
+  const gateway = await start({ light, nodes: NODES });
+  context.after(() => gateway.close());
+  const { page, faults } = await visit(browser, `${gateway.url}/ask`);
+  await page.waitForSelector("#send:not([disabled])");
+  await page.locator("#question").fill("Why?");
+  await page.locator("#send").click();
+  await page.locator(".answer .verify").click();
+  await page.waitForSelector(".answer .proof.won");
+  assert.deepEqual(faults, []);
+  await page.close();
+});
+
+test("a foreign page cannot frame a page, and a page alone may frame the light client", async () => {
+  for (const [path, words] of [
+    ["/", "frame-ancestors 'none'"],
+    ["/light", "frame-ancestors 'self'"],
+  ]) {
+    const policy = (await fetch(gateway.url + path)).headers.get("content-security-policy");
+    assert(policy?.includes(words ?? ""), policy ?? "");
+  }
 });
 
 test("a gateway with keys gets the key of the settings", async (context) => {

@@ -7,8 +7,16 @@ import { createServer } from "node:http";
 /** What the gateway serves its pages with; `swarm.test.js` compares. */
 export const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
-  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
+  "frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
   "require-trusted-types-for 'script'; trusted-types 'none'";
+
+/** The same for the document of the light client. */
+export const LIGHT_POLICY =
+  "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self'; " +
+  "connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; " +
+  "require-trusted-types-for 'script'; trusted-types 'none'";
+
+const SMOLDOT = new URL("../node_modules/smoldot/dist/mjs/", import.meta.url);
 
 /** Would change the title of the page if it were anything but text. */
 export const HOSTILE =
@@ -106,8 +114,96 @@ export function report(round) {
   };
 }
 
+/**
+ * The module of a light client that knows one final block, in which each call gives `output`. It
+ * shows that the page and the policy let a light client work; `swarm.test.js` has the real one.
+ *
+ * @param {string} output
+ */
+export const lightClient = (output) => `
+  export const start = () => ({
+    addChain: async ({ chainSpec }) => {
+      JSON.parse(chainSpec);
+      const said = [];
+      let wake = () => {};
+      const say = (object) => { said.push(JSON.stringify({ jsonrpc: "2.0", ...object })); wake(); };
+      const event = (result) => say({ params: { subscription: "of", result } });
+      return {
+        sendJsonRpc(text) {
+          const { id, method, params } = JSON.parse(text);
+          const results = {
+            chainHead_v1_follow: "of",
+            chainHead_v1_header: "0x" + "00".repeat(32) + "e1010000",
+            chainHead_v1_call: { result: "started", operationId: "1" },
+            system_health: { peers: 1 },
+          };
+          say({ id, result: results[method] });
+          if (method === "chainHead_v1_follow")
+            event({ event: "initialized", finalizedBlockHashes: ["0x0a", "0x0b"] });
+          if (method === "chainHead_v1_call" && params[2] === "RoundsApi_answer")
+            event({ event: "operationCallDone", operationId: "1", output: "${output}" });
+        },
+        async nextJsonRpcResponse() {
+          while (said.length === 0) await new Promise((done) => (wake = done));
+          return said.shift();
+        },
+      };
+    },
+  });
+`;
+
+/** The result of `RoundsApi_answer` for a round that ended with this text. */
+export function encoded(/** @type {string} */ text) {
+  const bytes = Buffer.from(text);
+  const length = Buffer.alloc(2);
+  length.writeUInt16LE((bytes.length << 2) | 1);
+  const parts = [Buffer.from([1, 4, 1]), Buffer.alloc(32, 7), Buffer.from([1]), length, bytes];
+  return `0x${Buffer.concat(parts).toString("hex")}`;
+}
+
+/** A holder of layers as the node tells of it. */
+const holder = (
+  /** @type {number} */ index,
+  /** @type {[number, number]} */ layers,
+  /** @type {string} */ state,
+) => ({
+  peer: "0123456789abcdef",
+  agent: agents[index]?.address,
+  name: agents[index]?.name,
+  own: index === 0,
+  layers,
+  state,
+  throughput: 300 * (index + 1),
+  rtt: index === 1 ? null : 0.0021,
+  trust: 1 / (index + 1),
+  free_sessions: state === "busy" ? 0 : 4,
+  free_positions: 4096,
+  heard: index,
+});
+
+export const layers = () => ({
+  serves: true,
+  failovers: 2,
+  evidence: 0,
+  models: [
+    {
+      sha256: "ab".repeat(32),
+      name: HOSTILE,
+      layers: 30,
+      holders: [
+        holder(0, [0, 15], "free"),
+        holder(1, [10, 20], "busy"),
+        holder(2, [20, 25], "free"),
+        holder(3, [25, 4_000_000_000], "stale"),
+      ],
+    },
+    { sha256: "cd".repeat(32), name: null, layers: 4, holders: [] },
+  ],
+});
+
 /** @type {Record<string, () => unknown>} */
 const READS = {
+  "/v1/layers": layers,
   "/v1/swarm": () => ({
     chain: "00000000",
     block: 120,
@@ -119,6 +215,14 @@ const READS = {
   "/v1/rounds": () => ({
     block: 120,
     data: [listed(8, "ranking", 625), listed(7), listed(6, "failed"), listed(5)],
+    pace: {
+      rounds: 2,
+      phases: ["committing", "revealing", "ranking", "disclosing"].map((phase, index) => ({
+        phase,
+        half: 1 + index,
+        most: index === 3 ? null : 9,
+      })),
+    },
   }),
   "/v1/rounds/7": () => report(7),
   "/v1/agents": () => ({
@@ -170,11 +274,11 @@ const details = () => ({
 
 /**
  * Starts the gateway. `asked` gets the requests for completions. The first of them is cut before
- * its answer if `cuts`.
+ * its answer if `cuts`. `light` is the text of the light client's module, or true for the real one.
  *
- * @param {{ keys?: boolean, cuts?: boolean }} [how]
+ * @param {{ keys?: boolean, cuts?: boolean, light?: string | boolean, nodes?: string[] }} [how]
  */
-export async function start({ keys = false, cuts = false } = {}) {
+export async function start({ keys = false, cuts = false, light = false, nodes = [] } = {}) {
   /** @type {{ name: string, body: any }[]} */
   const asked = [];
   const server = createServer(async (request, response) => {
@@ -183,7 +287,7 @@ export async function start({ keys = false, cuts = false } = {}) {
       response.writeHead(status, { "content-type": "application/json" });
       response.end(JSON.stringify(body));
     };
-    if (path.startsWith("/v1/")) {
+    if (path.startsWith("/v1/") || path === "/chain-spec.json") {
       if (keys && request.headers.authorization !== `Bearer ${KEY}`) {
         return json(401, {
           error: { message: "the API key is missing or wrong", code: "invalid_api_key" },
@@ -205,10 +309,21 @@ export async function start({ keys = false, cuts = false } = {}) {
         event({ choices: [{ delta: {}, finish_reason: "stop" }], starling: details() });
         return response.end("data: [DONE]\n\n");
       }
+      if (path === "/chain-spec.json") return json(200, { id: "fake", bootNodes: nodes });
       const read = READS[path];
       return read
         ? json(200, read())
         : json(404, { error: { message: "there is none", code: "round_not_found" } });
+    }
+    if (path.startsWith("/light-client/")) {
+      response.writeHead(light ? 200 : 404, { "content-type": TYPES.js });
+      const module = new URL(path.slice("/light-client/".length), SMOLDOT);
+      return response.end(light === true ? await readFile(module) : light || "");
+    }
+    if (path === "/light") {
+      const headers = { "content-type": TYPES.html, "content-security-policy": LIGHT_POLICY };
+      response.writeHead(200, headers);
+      return response.end(await readFile(new URL("../page/light.html", import.meta.url)));
     }
     const name = path.startsWith("/page/") ? path.slice("/page/".length) : "index.html";
     const type = TYPES[/** @type {keyof typeof TYPES} */ (name.split(".").at(-1))];

@@ -9,9 +9,11 @@ import { thousandths } from "../page/ask.js";
 import { floor } from "../page/chart.js";
 import { money, printable, share } from "../page/format.js";
 import { scores } from "../page/matrix.js";
-import { within } from "../page/rounds.js";
+import { answer, blockNumber, question, reachable, same } from "../page/proof.js";
+import { coverage, health, ranges, rate } from "../page/shards.js";
 import { events } from "../page/stream.js";
-import { report } from "./fake.js";
+import { verdict } from "../page/verify.js";
+import { encoded, layers, report } from "./fake.js";
 
 const STAR = { symbol: "STAR", decimals: 12 };
 const PAGE = new URL("../page/", import.meta.url);
@@ -101,14 +103,6 @@ test("the scale of a chart begins below its least number", () => {
   assert.equal(of(0), 0);
 });
 
-test("the pace of rounds is their median and 95th percentile", () => {
-  const took = (/** @type {number[]} */ ...blocks) =>
-    blocks.map((since) => /** @type {any} */ ({ requested_at: 10, since: 10 + since }));
-  assert.equal(within(took(7), 0.5), 7);
-  assert.equal(within(took(9, 5, 7), 0.5), 7);
-  assert.equal(within(took(9, 5, 7, 6), 0.95), 9);
-});
-
 test("each phase is a quarter of the bar", () => {
   const at = (/** @type {string} */ phase, arrived = 0, expected = 4) =>
     thousandths({ phase, arrived, expected });
@@ -116,6 +110,105 @@ test("each phase is a quarter of the bar", () => {
     [at("committing"), at("revealing", 2), at("ranking", 9), at("disclosing", 0, 0), at("done")],
     [0, 375, 750, 750, 1000],
   );
+});
+
+test("a light client reaches the nodes that speak WebSocket, and no others", () => {
+  const bootNodes = [
+    "/ip4/127.0.0.1/tcp/30333/p2p/A",
+    "/ip4/127.0.0.1/tcp/30333/ws/p2p/A",
+    "/dns/node.example/tcp/443/wss/p2p/B",
+    "/dns/node.example/tcp/443/tls/ws/p2p/B",
+    "/ip4/127.0.0.1/udp/30333/webrtc-direct/p2p/C",
+    7,
+  ];
+  assert.deepEqual(reachable({ bootNodes }), [
+    "/ip4/127.0.0.1/tcp/30333/ws",
+    "/dns/node.example/tcp/443/wss",
+    "/dns/node.example/tcp/443/tls/ws",
+  ]);
+  assert.deepEqual(reachable({}), []);
+  assert.deepEqual(reachable(null), []);
+});
+
+test("the question for an answer is the number of the round in SCALE", () => {
+  assert.equal(question("7"), "0x0700000000000000");
+  assert.equal(question("18446744073709551615"), "0xffffffffffffffff");
+});
+
+test("an answer of the chain is read to its last byte", () => {
+  for (const text of ["", "Paris.", "ü".repeat(500), "a\u0000\ufeffb"]) {
+    const read = answer(encoded(text));
+    assert.equal(read?.phase, "done");
+    assert(read.text && same(text, read.text), text);
+  }
+  assert.equal(answer("0x00"), null);
+  assert.deepEqual(answer("0x0102"), { phase: "ranking", text: null });
+  assert.deepEqual(answer("0x01050100"), { phase: "failed", text: null });
+  assert.deepEqual(answer("0x01040000"), { phase: "done", text: null });
+  const whole = encoded("Paris.");
+  for (let cut = 2; cut < whole.length; cut += 2) assert.throws(() => answer(whole.slice(0, cut)));
+  assert.throws(() => answer(`${whole}00`));
+  for (const other of ["", "0x0", "0xzz", "0x0109"]) assert.throws(() => answer(other), other);
+});
+
+test("a header has its number behind the hash of its parent", () => {
+  const parent = `0x${"11".repeat(32)}`;
+  for (const [number, compact] of /** @type {const} */ ([
+    [0, "00"],
+    [63, "fc"],
+    [64, "0101"],
+    [16_383, "fdff"],
+    [16_384, "02000100"],
+    [1 << 30, "0300000040"],
+  ])) {
+    assert.equal(blockNumber(parent + compact), number);
+    assert.equal(blockNumber(`${parent}${compact}ffff`), number);
+  }
+  assert.throws(() => blockNumber(parent));
+});
+
+test("only the very text that was shown is proven", () => {
+  const proven = (/** @type {string | Uint8Array | null} */ text, phase = "done") => ({
+    block: 9,
+    hash: "0xab",
+    phase,
+    text: typeof text === "string" ? new TextEncoder().encode(text) : text,
+  });
+  assert.deepEqual(verdict(proven("Paris."), "Paris."), {
+    holds: true,
+    words: "✓ Proven: the chain has this answer in the final block 9, 0xab.",
+  });
+  for (const other of ["Paris", "paris.", "Paris. ", "\ufeffParis."])
+    assert.equal(verdict(proven(other), "Paris.").holds, false, other);
+  assert.equal(verdict(proven(null, "failed"), "Paris.").holds, false);
+  // The gateway shows bytes that are no text with marks in their place.
+  assert.equal(verdict(proven(Uint8Array.of(65, 255, 66)), "A\ufffdB").holds, true);
+});
+
+test("layers are covered by holders that are heard, as far as the model has them", () => {
+  const [model, empty] = layers().models;
+  assert(model && empty);
+  const all = coverage(/** @type {any} */ (model));
+  const held = all.map(({ holders }) => holders);
+  const spans = /** @type {const} */ ([
+    [10, 1],
+    [5, 2],
+    [10, 1],
+    [5, 0],
+  ]);
+  const expected = spans.flatMap(([times, of]) => Array(times).fill(of));
+  assert.deepEqual(held, expected);
+  assert.equal(all[0]?.rate, 20);
+  assert.equal(all[12]?.rate, 20 + 60);
+  const { coverage: words, missing, weakest } = health(/** @type {any} */ (model));
+  assert.deepEqual([words, missing, weakest], ["25 of 30 layers", "25–29", null]);
+  const whole = { ...model, layers: 25 };
+  assert.equal(health(/** @type {any} */ (whole)).weakest, "0–9: 20.0 tokens a second by 1 holder");
+  assert.equal(health(/** @type {any} */ (empty)).coverage, "0 of 4 layers");
+  assert.equal(health(/** @type {any} */ ({ ...empty, layers: 0 })).weakest, null);
+  assert.equal(rate(/** @type {any} */ ({ throughput: 3, layers: [5, 5] })), 0);
+  assert.equal(ranges([0, 1, 2, 5, 7, 8]), "0–2, 5, 7–8");
+  assert.equal(ranges([]), "");
 });
 
 test("no file names another origin, and none has a way from text to HTML", async () => {

@@ -2,7 +2,7 @@
 /**
  * The pages of a real gateway over the running swarm at STARLING_URL; `scripts/swarm --keep` starts
  * one. STARLING_CLIENT names the program `starling`. With STARLING_PICTURES the pages are drawn
- * into that folder.
+ * into that folder, as `npm run pictures` has it.
  */
 
 import assert from "node:assert/strict";
@@ -12,8 +12,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { fits, open, reachable, visit } from "./browser.js";
-import { POLICY } from "./fake.js";
+import { LIGHT_POLICY, POLICY } from "./fake.js";
 
 const URL_OF_NODE = process.env.STARLING_URL ?? "ws://127.0.0.1:9944";
 const CLIENT = process.env.STARLING_CLIENT ?? "starling";
@@ -36,7 +37,8 @@ before(async () => {
   folder = await mkdtemp(join(tmpdir(), "starling-dashboard-"));
   const { STARLING_SURI: _, ...env } = process.env;
   const words = ["--json", "--url", URL_OF_NODE, "gateway", "--dev", "eve"];
-  const more = ["--listen", "127.0.0.1:0", "--data", folder];
+  const light = fileURLToPath(new URL("../node_modules/smoldot", import.meta.url));
+  const more = ["--listen", "127.0.0.1:0", "--data", folder, "--light-client", light];
   const stdio = /** @type {const} */ (["ignore", "pipe", "inherit"]);
   const started = spawn(CLIENT, [...words, ...more], { env, stdio: [...stdio] });
   gateway = started;
@@ -91,14 +93,21 @@ test("files have their types and the policy, and unknown paths are not found", a
     assert.equal(response.headers.get("content-type"), type);
     assert.equal(response.headers.get("content-security-policy"), POLICY);
   }
+  const light = await fetch(`${url}/light`);
+  assert.equal(light.headers.get("content-security-policy"), LIGHT_POLICY);
+  const module = await fetch(`${url}/light-client/index-browser.js`);
+  assert.equal(module.headers.get("content-type"), "text/javascript; charset=utf-8");
   for (const path of ["/nowhere", "/page/", "/page/app", "/round/x", "/v1/nothing"]) {
     assert.equal((await fetch(url + path)).status, 404, path);
   }
 });
 
+/** @param {string} address of a node, such as `/ip4/127.0.0.1/tcp/30333/ws` */
+const port = (address) => /\/tcp\/([0-9]+)/.exec(address)?.[1] ?? "";
+
 test("a question is priced, asked, watched and told", { timeout: 4 * PATIENCE }, async () => {
   const home = await visit(browser, `${url}/`);
-  const { page, faults } = await visit(browser, `${url}/ask`);
+  const { page, faults, sockets } = await visit(browser, `${url}/ask`);
   await page.waitForSelector("#send:not([disabled])", { timeout: PATIENCE });
   const cost = await json("/v1/models/starling/cost");
   assert.equal(BigInt(cost.sum), BigInt(cost.fee) + BigInt(cost.burnt) + BigInt(cost.on_hold));
@@ -140,6 +149,20 @@ test("a question is priced, asked, watched and told", { timeout: 4 * PATIENCE },
     const mean = given.reduce((sum, one) => sum + one.weight * one.score, 0) / weight;
     assert(Math.abs(mean - score) < 1e-4, `${mean} is not the chain's ${score}`);
   }
+
+  // The light client has the answer by proof, from the node that the gateway names.
+  const { bootNodes } = await json("/chain-spec.json");
+  assert(bootNodes.length > 0, "no node can be reached from a browser");
+  await page.focus(".verify");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector(".proof:is(.won, .bad)", { timeout: PATIENCE });
+  const proof = await page.$eval(".proof", (one) => one.textContent ?? "");
+  const [, block] = /^✓ Proven: .* block ([0-9]+), 0x[0-9a-f]{64}\.$/.exec(proof) ?? [];
+  assert(block !== undefined, proof);
+  const ended = report.blocks.find((/** @type {any} */ one) => one.phase === "done");
+  assert(Number(block) >= ended.block, `${proof} The round ended in ${ended.block}.`);
+  const named = bootNodes.map((/** @type {string} */ one) => port(one));
+  assert(sockets.length > 0 && sockets.every((one) => named.includes(new URL(one).port)), proof);
   await draw(page, "round");
 
   await home.page.bringToFront();
@@ -162,9 +185,21 @@ test("agents have models and ratings over rounds", async () => {
   await page.close();
 });
 
+test("the page of layers has what the node tells of them", async () => {
+  const { page, faults } = await visit(browser, `${url}/shards`);
+  const { serves, models } = await json("/v1/layers");
+  // The agents of this swarm hold their models alone.
+  assert.deepEqual([serves, models], [true, []]);
+  await page.waitForSelector("#none", { timeout: PATIENCE });
+  await draw(page, "shards");
+  assert.deepEqual(faults, []);
+  await page.close();
+});
+
 for (const [path, ready] of [
   ["/", "#over li"],
   ["/agents", "tbody tr"],
+  ["/shards", "#none"],
   ["/ask", "#cost dl"],
   ["/settings", "#key"],
 ]) {

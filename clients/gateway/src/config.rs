@@ -29,6 +29,12 @@ pub struct Config {
     /// The longest time that a caller waits for the end of a round, in seconds.
     #[serde(default = "patience")]
     pub patience: u64,
+    /// Addresses of nodes that the light client of the pages connects to [default: those of the
+    /// gateway's node that browsers can reach].
+    #[serde(default)]
+    pub bootnodes: Vec<String>,
+    /// The folder of the npm package `smoldot`, the light client of the pages.
+    pub light_client: Option<PathBuf>,
     /// The folder of the model store, whose tokenizers count tokens [default: the user's store].
     pub store: Option<PathBuf>,
 }
@@ -147,6 +153,8 @@ impl Default for Config {
             hosts: vec![],
             origins: vec![],
             patience: patience(),
+            bootnodes: vec![],
+            light_client: None,
             store: None,
         }
     }

@@ -101,7 +101,7 @@ pub struct Quote {
     pub cost: Cost,
     /// The amount that the caller's account can spend.
     pub spendable: Balance,
-    /// What the chain accepts.
+    /// Limits of the chain.
     pub bounds: Bounds,
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What HTTP and MCP share: callers, models, and how a question is asked and waited for.
+//! The common part of HTTP and MCP: callers, models, and the way of a question.
 
 use std::{
     collections::{BTreeMap, HashMap},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -39,6 +40,10 @@ pub struct Gateway {
     /// The currency of the chain.
     pub currency: Currency,
     pub(crate) survey: Survey,
+    /// Nodes for light clients, in place of the gateway's own.
+    pub(crate) bootnodes: Vec<String>,
+    /// Names of models by the SHA-256 of their files, in hexadecimal.
+    pub(crate) model_names: BTreeMap<String, String>,
     models: Vec<Terms>,
     callers: HashMap<String, Arc<Caller>>,
     local: Option<Arc<Caller>>,
@@ -64,7 +69,7 @@ pub enum Fault {
     Metrics(#[from] prometheus::Error),
 }
 
-/// What a request asks.
+/// A request's question.
 pub struct Asking<'a> {
     /// The messages.
     pub messages: &'a [Message],
@@ -86,6 +91,15 @@ pub struct Asked {
     pub dropped_turns: usize,
     /// The terms of the model.
     pub terms: Terms,
+}
+
+/// The names of the models that the store knows. None where there is no store.
+fn model_names(store: Option<PathBuf>) -> BTreeMap<String, String> {
+    let store = starling_models::Store::open(store).ok();
+    let entries = store.iter().flat_map(|store| store.manifest().entries());
+    entries
+        .map(|entry| (entry.sha256.to_ascii_lowercase(), entry.name.clone()))
+        .collect()
 }
 
 impl Gateway {
@@ -131,6 +145,8 @@ impl Gateway {
             models: config.terms(&currency)?,
             currency,
             survey: Survey::default(),
+            bootnodes: config.bootnodes.clone(),
+            model_names: model_names(config.store.clone()),
             callers,
             local: local.map(|key| Arc::new(Caller::new(LOCAL, Limits::default(), key))),
             patience: Duration::from_secs(config.patience),

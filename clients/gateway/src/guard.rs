@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Who may call: the rules for `Host`, `Origin` and the type of a body.
+//! Rules for callers: `Host`, `Origin` and the type of a body.
 
 use std::net::SocketAddr;
 

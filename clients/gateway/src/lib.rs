@@ -20,6 +20,8 @@
 //! | [`desk`] | questions that are paid once and followed to their end |
 //! | [`gateway`], [`server`], [`mcp`] | callers and models, HTTP, MCP |
 //! | [`survey`], [`dashboard`] | what the dashboard reads, and its files |
+//! | [`pace`] | how many blocks the phases of rounds take |
+//! | [`light`] | the light client that pages verify answers with |
 //! | [`metrics`] | counters for Prometheus |
 
 pub mod api_key;
@@ -31,10 +33,12 @@ pub mod desk;
 pub mod failure;
 pub mod gateway;
 pub mod guard;
+pub mod light;
 pub mod mcp;
 pub mod metrics;
 pub mod node;
 pub mod outcome;
+pub mod pace;
 pub mod request;
 pub mod responses;
 pub mod server;

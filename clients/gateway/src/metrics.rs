@@ -24,7 +24,7 @@ const OUTCOMES: [(Ended, &str); 4] = [
 ];
 
 /// The endpoints with a counter.
-pub const ENDPOINTS: [&str; 7] = [
+pub const ENDPOINTS: [&str; 9] = [
     "chat_completions",
     "responses",
     "rounds",
@@ -32,6 +32,8 @@ pub const ENDPOINTS: [&str; 7] = [
     "mcp",
     "swarm",
     "agents",
+    "layers",
+    "chain_spec",
 ];
 
 /// The statuses with a counter.

@@ -20,7 +20,7 @@ pub struct Node {
     chain: RwLock<Chain>,
 }
 
-/// What the chain accepts.
+/// Limits of the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// The maximum length of a prompt, in bytes.

@@ -26,6 +26,7 @@ use crate::{
     failure::Failure,
     gateway::{Asked, Asking, Gateway},
     guard::{is_json, Guard},
+    light::LightClient,
     mcp,
     outcome::Outcome,
     request::{self, Request, MAX_BODY},
@@ -46,22 +47,27 @@ pub struct Server {
     gateway: Arc<Gateway>,
     guard: Guard,
     tokenizers: Arc<Tokenizers>,
+    light: LightClient,
 }
 
 type Shared = State<Arc<Server>>;
 type Result<T = Response> = std::result::Result<T, Failure>;
 
-/// Answers requests at `listener` until an error of the system.
+/// Answers requests at `listener` until an error of the system. Pages verify answers with `light`.
 pub async fn serve(
     gateway: Arc<Gateway>,
     listener: TcpListener,
     config: &Config,
+    light: LightClient,
 ) -> std::io::Result<()> {
+    let watched = gateway.clone();
+    tokio::spawn(async move { watched.watch_pace().await });
     let guard = Guard::new(listener.local_addr()?, &config.hosts, &config.origins);
     let server = Arc::new(Server {
         gateway,
         guard,
         tokenizers: Tokenizers::load(config.store.clone()),
+        light,
     });
     axum::serve(listener, router(server, &config.origins)).await
 }
@@ -89,6 +95,8 @@ fn router(server: Arc<Server>, origins: &[String]) -> Router {
         .route("/v1/agents", get(agents))
         .route("/v1/rounds", get(rounds))
         .route("/v1/rounds/{id}", get(round))
+        .route("/v1/layers", get(layers))
+        .route("/chain-spec.json", get(chain_spec))
         .route("/healthz", get(health))
         .route("/metrics", get(metrics))
         .route("/mcp", post(mcp))
@@ -448,9 +456,25 @@ async fn round(State(server): Shared, headers: HeaderMap, Path(id): Path<String>
     server.counted("rounds", work).await
 }
 
-async fn page(method: Method, uri: Uri) -> Response {
+async fn layers(State(server): Shared, headers: HeaderMap) -> Response {
+    let work = async {
+        server.caller(&headers)?;
+        Ok(Json(server.gateway.layers().await?).into_response())
+    };
+    server.counted("layers", work).await
+}
+
+async fn chain_spec(State(server): Shared, headers: HeaderMap) -> Response {
+    let work = async {
+        server.caller(&headers)?;
+        Ok(Json(server.gateway.chain_spec().await?).into_response())
+    };
+    server.counted("chain_spec", work).await
+}
+
+async fn page(State(server): Shared, method: Method, uri: Uri) -> Response {
     match method {
-        Method::GET | Method::HEAD => dashboard::respond(uri.path()),
+        Method::GET | Method::HEAD => dashboard::respond(uri.path(), &server.light),
         _ => StatusCode::NOT_FOUND.into_response(),
     }
 }

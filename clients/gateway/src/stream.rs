@@ -44,7 +44,7 @@ pub fn comment(round: Option<u64>) -> String {
     }
 }
 
-/// What a stream needs of its request.
+/// Fields of a request that its stream needs.
 pub struct Story {
     /// The question.
     pub asked: Asked,

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the dashboard reads: the swarm, its rounds and its agents. All of it is public.
+//! The reading of the dashboard: the swarm, its rounds, its agents and the layers that they hold, and the
+//! specification of the chain. All of it is public.
 
-use std::{collections::BTreeSet, future::Future};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    sync::{MutexGuard, PoisonError},
+};
 
 use futures::future::try_join_all;
 use serde_json::{json, Value};
@@ -19,9 +24,11 @@ use starling_primitives::{
     round::Phase,
     RoundId, H256,
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
-use crate::{completion::chain_name, failure::Failure, gateway::Gateway, node::unreachable};
+use crate::{
+    at, completion::chain_name, failure::Failure, gateway::Gateway, node::unreachable, pace::Pace,
+};
 
 /// The number of the newest rounds in the list. Open rounds are in it, however old.
 const LISTED: RoundId = 32;
@@ -29,11 +36,14 @@ const LISTED: RoundId = 32;
 /// The most characters of a prompt or an answer in the list.
 const EXCERPT: usize = 200;
 
-/// What was read at the newest block, once for all who ask.
+/// Data of the newest block, read once for all callers.
 #[derive(Default)]
 pub struct Survey {
     rounds: Kept,
     agents: Kept,
+    /// It never changes.
+    specification: OnceCell<Value>,
+    pace: std::sync::Mutex<Pace>,
 }
 
 /// A value and its block.
@@ -93,7 +103,40 @@ impl Gateway {
                 .collect();
             Ok(json!({ "object": "list", "block": best.number(), "data": data }))
         };
-        self.survey.rounds.at(best.hash(), read).await
+        let mut rounds = self.survey.rounds.at(best.hash(), read).await?;
+        if let Some(fields) = rounds.as_object_mut() {
+            fields.insert("pace".to_owned(), self.pace().report());
+        }
+        Ok(rounds)
+    }
+
+    /// The pace of the rounds that the gateway has seen.
+    pub(crate) fn pace(&self) -> MutexGuard<'_, Pace> {
+        let pace = self.survey.pace.lock();
+        pace.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The specification of the chain, with the nodes that a light client in a browser can reach.
+    pub async fn chain_spec(&self) -> Result<Value, Failure> {
+        let chain = self.desk.node.chain().await?;
+        let read = || async { chain.specification().await.map_err(unreachable) };
+        let specification = self.survey.specification.get_or_try_init(read).await?;
+        let nodes = match self.bootnodes.is_empty() {
+            true => chain.addresses().await.map_err(unreachable)?,
+            false => self.bootnodes.clone(),
+        };
+        Ok(with_nodes(specification.clone(), nodes))
+    }
+
+    /// The layers that nodes compute for each other, as the gateway's node sees them.
+    pub async fn layers(&self) -> Result<Value, Failure> {
+        let chain = self.desk.node.chain().await?;
+        let layers = chain.layers().await.map_err(unreachable)?;
+        let account = |address: &str| {
+            let account = AccountId32::from_ss58check(address).ok()?;
+            Some(chain.name(&account))
+        };
+        Ok(with_names(layers, &self.model_names, account))
     }
 
     /// All agents by account.
@@ -116,6 +159,52 @@ impl Gateway {
             Ok(json!({ "object": "list", "block": best.number(), "data": data }))
         };
         self.survey.agents.at(best.hash(), read).await
+    }
+}
+
+/// Whether a browser can connect to a node at this address: it speaks WebSocket alone.
+fn is_for_browsers(address: &str) -> bool {
+    address.split('/').any(|part| matches!(part, "ws" | "wss"))
+}
+
+/// A specification with the nodes among its own and the given ones that a browser can reach.
+fn with_nodes(mut specification: Value, given: Vec<String>) -> Value {
+    let own = specification.get("bootNodes").and_then(Value::as_array);
+    let own = own.into_iter().flatten().filter_map(Value::as_str);
+    let all = own.map(str::to_owned).chain(given);
+    let nodes: BTreeSet<String> = all.filter(|address| is_for_browsers(address)).collect();
+    if let Some(fields) = specification.as_object_mut() {
+        fields.insert("bootNodes".to_owned(), json!(nodes));
+    }
+    specification
+}
+
+/// The node's report on layers, with the names of models and agents.
+fn with_names(
+    mut layers: Value,
+    models: &BTreeMap<String, String>,
+    account: impl Fn(&str) -> Option<String>,
+) -> Value {
+    for model in list(&mut layers, "models") {
+        let hash = at(model, "/sha256").as_str();
+        let name = hash.and_then(|hash| models.get(hash)).cloned();
+        set_name(model, name);
+        for holder in list(model, "holders") {
+            let name = at(holder, "/agent").as_str().and_then(&account);
+            set_name(holder, name);
+        }
+    }
+    layers
+}
+
+fn list<'a>(object: &'a mut Value, field: &str) -> impl Iterator<Item = &'a mut Value> {
+    let list = object.get_mut(field).and_then(Value::as_array_mut);
+    list.into_iter().flatten()
+}
+
+fn set_name(object: &mut Value, name: Option<String>) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert("name".to_owned(), json!(name));
     }
 }
 
@@ -286,6 +375,46 @@ mod tests {
         let listed = of_round(&long, |_| "Eve".to_owned());
         let prompt = listed["prompt"].as_str().unwrap();
         assert_eq!(prompt.chars().count(), EXCERPT);
+    }
+
+    #[test]
+    fn a_light_client_gets_the_nodes_that_a_browser_can_reach() {
+        let specification = json!({
+            "id": "local",
+            "bootNodes": ["/ip4/192.0.2.1/tcp/30333/p2p/A", "/dns/a.example/tcp/443/wss/p2p/B"],
+        });
+        let given = [
+            "/ip4/127.0.0.1/tcp/30333/ws/p2p/C",
+            "/ip4/127.0.0.1/tcp/30334/p2p/D",
+        ];
+        let made = with_nodes(specification, given.map(str::to_owned).to_vec());
+        let nodes = json!([
+            "/dns/a.example/tcp/443/wss/p2p/B",
+            "/ip4/127.0.0.1/tcp/30333/ws/p2p/C",
+        ]);
+        assert_eq!((&made["id"], &made["bootNodes"]), (&json!("local"), &nodes));
+        // A specification without a list gets one, since light clients insist on it.
+        let made = with_nodes(json!({}), vec![]);
+        assert_eq!(made["bootNodes"], json!([]));
+    }
+
+    #[test]
+    fn layers_get_the_names_of_models_and_agents() {
+        let layers = json!({ "serves": true, "failovers": 1, "models": [
+            { "sha256": "aa", "holders": [{ "agent": "5A" }, { "agent": "?" }] },
+            { "sha256": "bb", "holders": [] },
+        ]});
+        let models = BTreeMap::from([("aa".to_owned(), "small".to_owned())]);
+        let made = with_names(layers, &models, |agent| {
+            Some("Alice".to_owned()).filter(|_| agent == "5A")
+        });
+        let expected = json!({ "serves": true, "failovers": 1, "models": [
+            { "sha256": "aa", "name": "small", "holders": [
+                { "agent": "5A", "name": "Alice" }, { "agent": "?", "name": null },
+            ]},
+            { "sha256": "bb", "name": null, "holders": [] },
+        ]});
+        assert_eq!(made, expected);
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 /// All forms.
 pub const FORMS: [Form; 4] = [Form::Free, Form::Number, Form::Choice, Form::Short];
 
-/// What a request says of its answers.
+/// The form of answers that a request declares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Answers {
     /// Nothing. Each response is an answer of its own, and equation (3) chooses.

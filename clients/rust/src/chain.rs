@@ -2,6 +2,7 @@
 //! A connection to a node, and the chain as of one block.
 
 use codec::{Decode, DecodeAll, Encode};
+use serde::de::DeserializeOwned;
 use sp_core::crypto::AccountId32;
 use starling_primitives::{
     api::{AgentView, CapabilityView, OutcomeView, QuestionView, RoundAnswer, RoundView},
@@ -14,7 +15,7 @@ use subxt::{
     config::RpcConfigFor,
     dynamic::{constant, storage, Value},
     error::BlocksError,
-    rpcs::{LegacyRpcMethods, RpcClient},
+    rpcs::{client::RpcParams, rpc_params, LegacyRpcMethods, RpcClient},
     OnlineClient, OnlineClientAtBlock, SubstrateConfig,
 };
 use subxt_signer::sr25519::Keypair;
@@ -35,6 +36,7 @@ pub type Headers = Blocks<SubstrateConfig>;
 #[derive(Clone)]
 pub struct Chain {
     pub(crate) api: OnlineClient<SubstrateConfig>,
+    pub(crate) rpc: RpcClient,
     methods: LegacyRpcMethods<RpcConfigFor<SubstrateConfig>>,
     url: String,
     currency: Currency,
@@ -69,11 +71,12 @@ impl Chain {
         let lost = |error: subxt::rpcs::Error| unreachable(error.to_string());
         let properties = methods.system_properties().await.map_err(lost)?;
         let chain_type = methods.system_chain_type().await.map_err(lost)?;
-        let api = OnlineClient::from_rpc_client(rpc)
+        let api = OnlineClient::from_rpc_client(rpc.clone())
             .await
             .map_err(|error| unreachable(error.to_string()))?;
         Ok(Self {
             api,
+            rpc,
             methods,
             url: url.into(),
             currency: currency(&properties),
@@ -104,10 +107,45 @@ impl Chain {
             .unwrap_or_else(|| account::short(account))
     }
 
+    /// The ed25519 public key of the node's network identity.
+    pub async fn network_key(&self) -> Result<[u8; 32]> {
+        let peer: String = self
+            .rpc
+            .request("system_localPeerId", rpc_params![])
+            .await
+            .map_err(protocol)?;
+        key_of_peer(&peer).ok_or_else(|| {
+            protocol(format!(
+                "the node's peer id `{peer}` is not that of an ed25519 key"
+            ))
+        })
+    }
+
     /// Whether the node has the blocks of its peers.
     pub async fn is_synced(&self) -> Result<bool> {
         let health = self.methods.system_health().await.map_err(protocol)?;
         Ok(!health.is_syncing)
+    }
+
+    /// The specification of the chain with its genesis state, in JSON, as light clients read it.
+    pub async fn specification(&self) -> Result<serde_json::Value> {
+        self.read("starling_chainSpec").await
+    }
+
+    /// The addresses that the node listens on for other nodes, with its peer id.
+    pub async fn addresses(&self) -> Result<Vec<String>> {
+        self.read("system_localListenAddresses").await
+    }
+
+    /// The layers that nodes compute for each other, as the node sees them, in JSON.
+    pub async fn layers(&self) -> Result<serde_json::Value> {
+        self.read("starling_holders").await
+    }
+
+    /// The result of a method of the node without parameters.
+    async fn read<T: DeserializeOwned>(&self, method: &str) -> Result<T> {
+        let read = self.rpc.request(method, RpcParams::new()).await;
+        read.map_err(|error| protocol(format!("{method}: {error}")))
     }
 
     /// The best block, which may not be final.
@@ -209,6 +247,14 @@ fn currency(properties: &subxt::rpcs::methods::legacy::SystemProperties) -> Curr
     }
 }
 
+/// The public key in the peer id of an ed25519 key: a multihash of the kind identity, around the
+/// protobuf message of the key.
+fn key_of_peer(peer: &str) -> Option<[u8; 32]> {
+    const HEAD: [u8; 6] = [0x00, 0x24, 0x08, 0x01, 0x12, 0x20];
+    let bytes = bs58::decode(peer).into_vec().ok()?;
+    bytes.strip_prefix(&HEAD)?.try_into().ok()
+}
+
 fn why_no_connection(error: &subxt::rpcs::Error) -> String {
     match error {
         subxt::rpcs::Error::InsecureUrl(_) => {
@@ -262,7 +308,8 @@ impl At {
         self.runtime_api(CAPABILITIES_API, method, arguments).await
     }
 
-    async fn runtime_api<T: Decode>(
+    /// The result of a method of a runtime API.
+    pub(crate) async fn runtime_api<T: Decode>(
         &self,
         api: &str,
         method: &str,
@@ -305,10 +352,13 @@ impl At {
 
     /// Whether the chain's runtime counts equal answers and knows the agents' capabilities.
     pub fn has_capabilities(&self) -> bool {
+        self.has_api(CAPABILITIES_API)
+    }
+
+    /// Whether the chain's runtime has this runtime API.
+    pub(crate) fn has_api(&self, name: &str) -> bool {
         let metadata = self.inner.metadata_ref();
-        metadata
-            .runtime_api_trait_by_name(CAPABILITIES_API)
-            .is_some()
+        metadata.runtime_api_trait_by_name(name).is_some()
     }
 
     /// Fails if the chain's runtime does not count equal answers.
@@ -336,7 +386,7 @@ impl At {
         self.capabilities_api("outcome", id).await
     }
 
-    /// What known answers tell of an agent, by form.
+    /// An agent's record with known answers, by form.
     pub async fn capabilities(&self, who: &AccountId32) -> Result<Vec<CapabilityView>> {
         self.capabilities_api("capabilities", who).await
     }
@@ -616,6 +666,22 @@ mod tests {
     fn an_answer_needs_ten_requests() {
         for (asked, revealed, has_room) in [(9, 0, false), (10, 0, true), (19, 1, false)] {
             assert_eq!(Traffic { asked, revealed }.has_room(), has_room, "{asked}");
+        }
+    }
+
+    #[test]
+    fn a_peer_id_tells_the_key_of_an_ed25519_identity_alone() {
+        // The identity whose secret is 31 zeros and a one.
+        let peer = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
+        let key = key_of_peer(peer).unwrap();
+        assert_eq!(key[..4], [0x4c, 0xb5, 0xab, 0xf6]);
+        for other in [
+            "",
+            "0",
+            "12D3KooW",
+            "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N",
+        ] {
+            assert_eq!(key_of_peer(other), None, "{other}");
         }
     }
 

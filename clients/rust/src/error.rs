@@ -29,7 +29,10 @@ pub enum Error {
     /// The chain, or the node's transaction pool, refused a transaction.
     #[error("the chain refused: {0}")]
     Refused(String),
-    /// A round ended without an answer.
+    /// No node has taken the request of a lane.
+    #[error("the lane does not take the request: {0}")]
+    NotTaken(String),
+    /// A round, or the request of a lane, ended without an answer.
     #[error("{0}")]
     NoAnswer(String),
     /// The chain has no such round or agent.
@@ -58,7 +61,7 @@ impl Error {
             Self::Protocol(_) | Self::Io { .. } => 1,
             Self::Usage(_) => 2,
             Self::Unreachable { .. } => 3,
-            Self::Refused(_) => 4,
+            Self::Refused(_) | Self::NotTaken(_) => 4,
             Self::NoAnswer(_) => 5,
             Self::NotFound(_) => 6,
             Self::TimedOut(_) => 7,
@@ -231,6 +234,7 @@ mod tests {
                 3,
             ),
             (Error::Refused(said("?")), 4),
+            (Error::NotTaken(said("?")), 4),
             (Error::NoAnswer(said("?")), 5),
             (Error::NotFound(said("?")), 6),
             (Error::TimedOut(said("?")), 7),

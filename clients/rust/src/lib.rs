@@ -14,6 +14,7 @@
 //! | [`events`] | the events of rounds in a block |
 //! | [`follow`] | a round from its request to its end, block by block |
 //! | [`progress`] | the progress of a round |
+//! | [`lane`] | the fast lane: requests that a committee answers off the chain |
 //! | [`report`] | the outcome of a round: candidates, scores, rankers, payouts, blocks |
 //! | [`explain`] | the outcome of a round in one sentence |
 //! | [`amount`], [`account`], [`text`] | amounts, accounts and texts for people |
@@ -34,6 +35,7 @@ pub mod events;
 pub mod explain;
 pub mod follow;
 pub mod inference_key;
+pub mod lane;
 pub mod progress;
 pub mod report;
 mod secret_uri;

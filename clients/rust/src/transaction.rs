@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Sending transactions.
 
+use codec::Decode;
+use serde::Deserialize;
 use starling_primitives::{
-    round::BlockNumber, Balance, InferenceKey, InferenceSignature, RoundId, H256,
+    api::lanes::LaneId, round::BlockNumber, Balance, InferenceKey, InferenceSignature, RoundId,
+    H256,
 };
 use subxt::{
     client::OnlineClientAtBlockImpl,
@@ -10,7 +13,7 @@ use subxt::{
     dynamic::{tx, Value},
     error::{BackendError, DispatchError, ExtrinsicError, RpcError, TransactionProgressError},
     ext::scale_value::Composite,
-    rpcs,
+    rpcs::{self, methods::legacy::Bytes},
     tx::{DynamicPayload, TransactionInBlock, TransactionProgress, TransactionStatus},
     SubstrateConfig,
 };
@@ -21,8 +24,12 @@ use crate::{
     chain::protocol,
     error,
     events::{self, Event},
+    lane::calls::LANES,
     At, Chain, Error, Result,
 };
+
+/// The length of a session key, in bytes.
+const SESSION_KEY: usize = 32;
 
 /// A call, by names.
 pub type Call = DynamicPayload<Composite<()>>;
@@ -157,6 +164,31 @@ pub fn set_model(model: &Model) -> Call {
     call("Agents", "set_model", vec![("model", model.value())])
 }
 
+/// Session keys with the proof of their owner, as `starling-node key session --json` prints them.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SessionKeys {
+    keys: Bytes,
+    proof: Bytes,
+}
+
+/// Announces session keys of a validator.
+///
+/// # Errors
+///
+/// If they are no keys of this chain.
+pub fn set_session_keys(made: &SessionKeys) -> Result<Call> {
+    let parts = made.keys.0.split_at_checked(SESSION_KEY);
+    let parts = parts.filter(|(_, grandpa)| grandpa.len() == SESSION_KEY);
+    let (aura, grandpa) = parts.ok_or_else(|| protocol("these are not two session keys"))?;
+    let keys = Value::named_composite([
+        ("aura", Value::from_bytes(aura)),
+        ("grandpa", Value::from_bytes(grandpa)),
+    ]);
+    let proof = Value::from_bytes(&made.proof.0);
+    let arguments = vec![("keys", keys), ("proof", proof)];
+    Ok(call("Session", "set_keys", arguments))
+}
+
 /// A call that takes an amount: `bond_extra` and `unbond` of `Agents`, `buy` and `refund` of
 /// `Tickets`.
 pub fn with_amount(pallet: &str, name: &str, amount: Balance) -> Call {
@@ -168,7 +200,8 @@ pub fn call_of(pallet: &str, name: &str) -> Call {
     call(pallet, name, vec![])
 }
 
-fn call(pallet: &str, name: &str, arguments: Vec<(&str, Value)>) -> Call {
+/// A call with named arguments.
+pub(crate) fn call(pallet: &str, name: &str, arguments: Vec<(&str, Value)>) -> Call {
     tx(pallet, name, Composite::named(arguments))
 }
 
@@ -200,6 +233,8 @@ pub struct Success {
     pub block: BlockNumber,
     /// The round that a request opened.
     pub round: Option<RoundId>,
+    /// The lane that was opened.
+    pub lane: Option<LaneId>,
 }
 
 /// Number of nonces that are tried while other transactions of the account take them.
@@ -399,15 +434,27 @@ async fn success(chain: &Chain, block: &InBlock) -> Result<Success> {
         .wait_for_success()
         .await
         .map_err(|error| error::of_events(error, chain.currency()))?;
-    let mut round = None;
+    let (mut round, mut lane) = (None, None);
     for event in events.iter() {
-        round = opened(&event.map_err(protocol)?)?.or(round);
+        let event = event.map_err(protocol)?;
+        round = opened(&event)?.or(round);
+        lane = opened_lane(&event)?.or(lane);
     }
     let at = chain.at(H256(block.block_hash().0)).await?;
     Ok(Success {
         block: at.number(),
         round,
+        lane,
     })
+}
+
+/// The lane that an event says was opened: its first field.
+fn opened_lane(event: &subxt::events::Event<'_, SubstrateConfig>) -> Result<Option<LaneId>> {
+    if (event.pallet_name(), event.event_name()) != (LANES, "Opened") {
+        return Ok(None);
+    }
+    let lane = LaneId::decode(&mut event.field_bytes());
+    lane.map(Some).map_err(protocol)
 }
 
 /// The round that an event says was opened.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the author of a block gives to the chain, besides slot and time: the output of its VRF for
+//! Inherents of a block's author besides slot and time: the output of its VRF for
 //! the chain's randomness, and the votes by which its newest final block became final.
 
 mod given;

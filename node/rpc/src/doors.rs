@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! Who may call unsafe methods: those that change keys, peers and storage of the node.
+//! Access to unsafe methods: those that change keys, peers and storage of the node.
 
 use std::net::{IpAddr, SocketAddr};
 

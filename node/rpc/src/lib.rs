@@ -14,17 +14,20 @@
 //! | `limits` | the rate limit of a caller |
 //! | `metrics` | the metrics of the SDK's server |
 //! | `server` | sockets and connections |
+//! | `swarm` | methods about the chain's specification, and layers that nodes hold |
 
 mod doors;
 mod limits;
 mod metrics;
 mod origin;
 mod server;
+mod swarm;
 
 pub use metrics::take_over;
 pub use origin::InvalidOrigin;
 pub use sc_rpc_server::{BatchRequestConfig, RpcEndpoint, RpcMethods, RpcMetrics};
 pub use server::{start, Config, Error, Server};
+pub use swarm::{swarm_methods, Read};
 
 use std::net::{Ipv4Addr, SocketAddr};
 

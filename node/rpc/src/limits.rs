@@ -11,7 +11,7 @@ use sc_rpc_server::{IpNetwork, RpcEndpoint};
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-/// How many calls a caller may make.
+/// Limits of a caller's calls.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
     calls_per_minute: Option<NonZeroU32>,

@@ -50,7 +50,7 @@ const BACKLOG: u32 = 1024;
 /// The pause after a connection could not be accepted, as when no file may be opened any more.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What a server serves, and where.
+/// Methods and address of a server.
 pub struct Config {
     /// The addresses, each with its limits.
     pub endpoints: Vec<RpcEndpoint>,
@@ -66,7 +66,7 @@ pub struct Config {
     pub log_limit: u32,
 }
 
-/// Why a server cannot start.
+/// An error that keeps a server from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An address cannot be had.
@@ -192,7 +192,7 @@ fn with_list(mut module: RpcModule<()>) -> Result<Methods, RegisterMethodError> 
     Ok(module.into())
 }
 
-/// What all connections share.
+/// State that all connections share.
 struct Shared {
     methods: Methods,
     metrics: Option<RpcMetrics>,

@@ -28,7 +28,7 @@ use crate::{
     timing::{Duration, Time, Timing},
 };
 
-/// What does not change in a broadcast.
+/// The constants of a broadcast.
 #[derive(Clone, Debug)]
 pub struct Setting {
     /// The sizes of the committee.
@@ -73,7 +73,7 @@ pub enum Action<C: Cipher> {
     Accuse(Member, Offence),
 }
 
-/// What a member may not do, and its signatures prove.
+/// A breach of the rules that signatures prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Offence {
     /// Two seals, or a seal and a pass.
@@ -276,7 +276,7 @@ impl<C: Cipher> Broadcast<C> {
         self.setting.me < self.setting.committee.n()
     }
 
-    /// What the rule of sets needs to know.
+    /// The inputs of the rule of sets.
     pub fn frame(&self) -> Frame<'_, C> {
         Frame {
             committee: self.setting.committee,

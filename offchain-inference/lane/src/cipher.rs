@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the state machine needs of seals.
+//! Seals, as the state machine needs them.
 
 use std::{fmt::Debug, hash::Hash};
 
@@ -22,7 +22,7 @@ pub trait Cipher {
     /// Whether a seal has all its parts. Everybody sees that, a requester without a share, too.
     fn is_well_formed(&self, seal: &Self::Seal) -> bool;
 
-    /// What this member can give to open a seal in a way. If one of its shares is bad, of whatever
+    /// This member's part to open a seal in a way. If one of its shares is bad, of whatever
     /// way, that is a complaint.
     fn own(&self, seal: &Self::Seal, way: Way) -> Own<Self::Piece>;
 
@@ -33,7 +33,7 @@ pub trait Cipher {
     fn complains(&self, seal: &Self::Seal, from: Member, piece: &Self::Piece) -> bool;
 }
 
-/// What a member can give for a seal.
+/// A member's part for a seal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Own<Piece> {
     /// A share.

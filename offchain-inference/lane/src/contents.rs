@@ -3,7 +3,9 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use starling_lane_primitives::{messages::Named, Member};
+use starling_lane_primitives::{hashing, messages::Named, Hash, Member};
+
+const ROOT: &[u8] = b"starling/lane-set/1";
 
 /// The members of a set with their seals, ascending. Copies share the memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,6 +15,11 @@ impl Contents {
     /// The members with their seals.
     pub fn iter(&self) -> impl Iterator<Item = &Named> {
         self.0.iter()
+    }
+
+    /// The root of the set, which signatures and outcomes name.
+    pub fn root(&self) -> Hash {
+        hashing::hash(&(ROOT, self.0.as_slice()))
     }
 
     /// The number of entries.

@@ -9,9 +9,12 @@
 //! | [`message`], [`contents`] | what members send, and the sets that they name |
 //! | [`cipher`] | seals, as far as the machine needs them |
 //! | [`rules`], [`timing`] | rules that are compared, and waiting times |
+//! | [`wire`], [`book`] | messages as bytes, with all their signatures |
+//! | [`transport`] | what a node's network does for the lane |
 //!
 //! The machine has no clock, no socket and no randomness: every event comes with its time.
 
+pub mod book;
 pub mod broadcast;
 pub mod cipher;
 pub mod contents;
@@ -20,3 +23,5 @@ pub mod message;
 pub mod request;
 pub mod rules;
 pub mod timing;
+pub mod transport;
+pub mod wire;

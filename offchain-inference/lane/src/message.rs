@@ -18,7 +18,7 @@ use crate::{cipher::Cipher, contents::Contents};
 pub struct Signed<T> {
     /// The member.
     pub by: Member,
-    /// What it signed.
+    /// The signed content.
     pub body: T,
 }
 
@@ -29,7 +29,7 @@ pub enum Message<C: Cipher> {
     Value(Signed<Option<C::Seal>>),
     /// The pieces that open a set. Anyone may pass it on.
     Open(Arc<Signed<Open<C::Piece>>>),
-    /// What a member has, when it waits no longer.
+    /// The pieces of a member that waits no longer.
     Echo(Arc<Signed<Echo<C::Piece>>>),
     /// A set that the collector of its view has fixed.
     Set(Arc<Signed<Set<C::Piece>>>),
@@ -60,7 +60,7 @@ pub struct Open<Piece> {
     pub pieces: Vec<Piece>,
 }
 
-/// What a member has, when it waits no longer.
+/// The pieces of a member that waits no longer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Echo<Piece> {
     /// The view.
@@ -89,7 +89,7 @@ pub struct Set<Piece> {
     pub view: u8,
     /// The contents, which follow from the words.
     pub set: Contents,
-    /// What a quorum of members has said.
+    /// Words of a quorum of members.
     pub words: Vec<Word<Piece>>,
 }
 
@@ -100,7 +100,7 @@ impl<Piece> Hash for Set<Piece> {
     }
 }
 
-/// What a member has said about the set.
+/// A member's word about the set.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Word<Piece> {
     /// An echo of the view.

@@ -141,7 +141,7 @@ impl<C: Cipher, J: Judge<C>> Request<C, J> {
         self.certified
     }
 
-    /// What the member has settled on, in both broadcasts.
+    /// The member's settled sets, of both broadcasts.
     pub fn settled(&self) -> [Option<&Settled<C>>; 2] {
         let scores = self.scores.as_ref();
         [

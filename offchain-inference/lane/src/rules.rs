@@ -6,7 +6,7 @@ use starling_lane_primitives::Committee;
 /// The rules of a broadcast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// What follows if a member has sealed twice.
+    /// Consequence of a second seal of a member.
     pub doubles: Doubles,
     /// The number of views. After the last one a member gives up.
     pub views: u8,
@@ -22,7 +22,7 @@ impl Rules {
     }
 }
 
-/// What follows for a set if a member has sealed twice.
+/// Consequence for a set of a member's second seal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doubles {
     /// Two full sets are a tie, and there is no set: amendment A3 of the design. No lane has this

@@ -10,7 +10,7 @@ pub type Duration = u64;
 /// The longest delay between two members that is waited for.
 pub const MAX_DELAY: Duration = 130_000;
 
-/// What a member waits beyond delays: for signature checks and for its turn on the processor.
+/// A member's wait beyond delays: for signature checks and for its turn on the processor.
 const SLACK: Duration = 15_000;
 
 /// The waiting times of a member.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Carries messages between the shards of a model over the network of a Substrate node. It works
-//! with both backends of `sc-network`, as a [`Transport`].
+//! Carries the messages of off-chain inference over the network of a Substrate node. It works with
+//! both backends of `sc-network`.
+//!
+//! Between the shards of a model, as a [`Transport`]:
 //!
 //! | purpose | on the network |
 //! |---|---|
@@ -12,16 +14,21 @@
 //! [`Protocols::connect`] makes the transport once the network runs. [`Driver::run`] is the task
 //! that receives incoming messages.
 //!
+//! Between the members of lanes, [`LaneProtocol`] does the same for a notification protocol,
+//! `/<genesis>/lane/1`, with one substream for each peer of a committee.
+//!
 //! [`Transport`]: starling_shards::transport::Transport
 
 mod discovery;
 mod driver;
+mod lane;
 mod links;
 mod metrics;
 mod protocols;
 mod transport;
 
 pub use driver::Driver;
+pub use lane::{LaneDriver, LaneNetwork, LaneProtocol};
 pub use protocols::Protocols;
 pub use transport::Network;
 

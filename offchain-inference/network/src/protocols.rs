@@ -91,7 +91,7 @@ impl Protocols {
 }
 
 /// Name of a protocol. Other chains, and other forks of this one, have names of their own.
-fn name(genesis: &[u8], fork_id: Option<&str>, protocol: &str) -> ProtocolName {
+pub(crate) fn name(genesis: &[u8], fork_id: Option<&str>, protocol: &str) -> ProtocolName {
     let genesis: String = genesis.iter().map(|byte| format!("{byte:02x}")).collect();
     match fork_id {
         Some(fork) => format!("/{genesis}/{fork}/{protocol}/1"),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What agents and this node have computed for each other, as far as this node sees.
+//! Work of agents and this node for each other, as far as this node sees.
 
 use std::collections::HashMap;
 
@@ -36,7 +36,7 @@ impl Accounts {
         });
     }
 
-    /// What an agent gave beyond what it took; negative if it took more.
+    /// An agent's work given less its work taken.
     pub fn balance(&self, account: &Account) -> i128 {
         let work = self.0.lock().get(account).copied().unwrap_or_default();
         i128::from(work.given).saturating_sub(work.taken.into())

@@ -24,11 +24,13 @@ pub mod wire;
 /// Log target of this crate.
 pub(crate) const LOG_TARGET: &str = "shards";
 
-pub use client::{Holder, LinkError, OpenError, Pipeline, PipelineError, PipelineSession};
+pub use client::{
+    Holder, LinkError, OpenError, Pipeline, PipelineError, PipelineSession, Seen, State,
+};
 pub use config::{PipelineConfig, ServiceConfig};
 pub use metrics::Metrics;
 pub use server::Served;
-pub use service::{Service, ServiceError};
+pub use service::{Service, ServiceError, Shared};
 
 /// Starts a thread under a name that shows its purpose.
 pub(crate) fn spawn(

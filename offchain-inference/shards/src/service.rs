@@ -2,6 +2,7 @@
 //! Both sides of a node: serving spans, and using them.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         mpsc::{sync_channel, Receiver, RecvTimeoutError, SyncSender, TrySendError},
         Arc, Weak,
@@ -16,7 +17,7 @@ use starling_engine::Model;
 use crate::{
     accounts::Accounts,
     auth::{Directory, Identity},
-    client::{self, Holder, Hub, Pipeline},
+    client::{self, Holder, Hub, Pipeline, Seen},
     config::{PipelineConfig, ServiceConfig},
     integrity::Case,
     loopback::Loopback,
@@ -77,10 +78,23 @@ struct Work {
     threads: Vec<JoinHandle<()>>,
 }
 
+/// A model whose layers nodes compute for each other, as this node sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shared {
+    /// The model.
+    pub model: ModelId,
+    /// Number of its layers.
+    pub layers: usize,
+    /// The nodes that hold some of them, this one among them.
+    pub holders: Vec<Seen>,
+}
+
 /// A node's service. It ends when dropped.
 pub struct Service {
     server: Arc<Server>,
     hub: Arc<Hub>,
+    /// The models that this node has served or used, with their numbers of layers.
+    models: Mutex<BTreeMap<ModelId, usize>>,
     work: Mutex<Work>,
 }
 
@@ -118,6 +132,7 @@ impl Service {
         let service = Arc::new(Self {
             server,
             hub,
+            models: Mutex::default(),
             work: Mutex::new(Work {
                 asks: Some(asks),
                 keeper: Some(keeper),
@@ -150,7 +165,11 @@ impl Service {
     /// Loads layers of a model and serves them from now on, in place of an earlier span of the
     /// model. Blocks the caller until they are loaded.
     pub fn serve(&self, model: ModelId, served: &Served) -> Result<(), ServiceError> {
-        self.server.serve(model, served)
+        self.server.serve(model, served)?;
+        if let Some(layers) = self.server.depth(&model) {
+            self.models.lock().insert(model, layers);
+        }
+        Ok(())
     }
 
     /// Stops serving `model`.
@@ -174,9 +193,31 @@ impl Service {
         holders
     }
 
+    /// The holders of each model that this node has served or used. Asks them, and waits at most a
+    /// few seconds for the answers about each model.
+    pub fn shared(&self) -> Vec<Shared> {
+        let models = self.models.lock().clone();
+        let shared = models.into_iter().map(|(model, layers)| {
+            self.hub.refresh(&model, REFRESH_TIMEOUT);
+            let holders = self.hub.peers.seen(&model);
+            Shared {
+                model,
+                layers,
+                holders,
+            }
+        });
+        shared.collect()
+    }
+
+    /// This node's own identity among the holders.
+    pub fn local(&self) -> Peer {
+        self.hub.transport.local()
+    }
+
     /// A model whose ends are local and whose layers are computed by others. No peer is contacted
     /// before its first use.
     pub fn pipeline(&self, model: ModelId, ends: Model, config: PipelineConfig) -> Pipeline {
+        self.models.lock().insert(model, ends.config().layers);
         Pipeline::new(self.hub.clone(), model, ends, config)
     }
 

@@ -25,6 +25,7 @@ use starling_primitives::{
 use crate::{
     agent::{ranking, Agent, Failure, Prompt, Reply, Request, Signals},
     jobs::{Job, JobId},
+    lanes::desk::{Done, Work},
     metrics::{Metrics, Phase},
     problems::Problems,
     queue::Run,
@@ -262,6 +263,28 @@ impl Executor {
             .map(drop)
     }
 
+    /// Does a job of a lane.
+    pub fn work(&self, work: &Work, signals: &Signals) -> Done {
+        let agent = self.agent();
+        let started = Instant::now();
+        let done = match catch_unwind(AssertUnwindSafe(|| compute(&agent, work, signals))) {
+            Ok(Ok(done)) => done,
+            Ok(Err(Failure::Cancelled)) => Done::Failed("it was cancelled".into()),
+            Ok(Err(Failure::Broken(reason))) => Done::Failed(reason),
+            Err(_) => {
+                // The models may be damaged; nobody uses them again.
+                agent.unload();
+                Done::Failed("the engine crashed; its models will be loaded again".into())
+            },
+        };
+        let phase = match work {
+            Work::Respond { .. } => Phase::Respond,
+            Work::Rank { .. } => Phase::Rank,
+        };
+        self.metrics.took(phase, started.elapsed());
+        done
+    }
+
     /// Does work that may panic.
     fn contain(&self, work: impl FnOnce() -> Result<Outcome, Failure>) -> Outcome {
         match catch_unwind(AssertUnwindSafe(work)) {
@@ -288,6 +311,39 @@ impl Executor {
         let record = self.vault.record(key).unwrap_or_default();
         let mut answers = record.responses.into_iter().rev().filter_map(|r| r.answer);
         answers.next().map(|answer| answer.text).unwrap_or_default()
+    }
+}
+
+/// The result of a job of a lane.
+fn compute(agent: &Agent, work: &Work, signals: &Signals) -> Result<Done, Failure> {
+    match work {
+        Work::Respond {
+            seq,
+            prompt,
+            max_tokens,
+            fee,
+        } => {
+            let request = Request {
+                round: (*seq).into(),
+                prompt: Prompt::from(&**prompt),
+                max_tokens: *max_tokens,
+                fee: *fee,
+                slash: 0,
+            };
+            Ok(match agent.respond(&request, signals)? {
+                Reply::Text(text) => Done::Response(Some(text)),
+                Reply::Pass(_) => Done::Response(None),
+            })
+        },
+        Work::Rank {
+            prompt,
+            own,
+            texts,
+            max_tokens,
+        } => {
+            let scores = agent.rank(prompt, own, texts, *max_tokens, signals)?;
+            Ok(Done::Scores(scores))
+        },
     }
 }
 
@@ -430,6 +486,30 @@ mod tests {
         assert!(matches!(crashed, Outcome::Failed(reason) if reason.contains("crashed")));
         assert_eq!(bench.outcome(rank()), Outcome::Done);
         assert_eq!(bench.record().scores(SEED).unwrap().scores.len(), 1);
+    }
+
+    #[test]
+    fn a_job_of_a_lane_leaves_nothing_in_the_vault() {
+        let bench = Bench::new("y");
+        let respond = Work::Respond {
+            seq: 1,
+            prompt: "x".into(),
+            max_tokens: 1,
+            fee: 5,
+        };
+        let done = bench.executor.work(&respond, &Signals::default());
+        assert_eq!(done, Done::Response(Some("y".into())));
+        let rank = Work::Rank {
+            prompt: "x".into(),
+            own: "y".into(),
+            texts: vec!["y".into(), "z".into()],
+            max_tokens: 1,
+        };
+        let Done::Scores(scores) = bench.executor.work(&rank, &Signals::default()) else {
+            panic!("no scores");
+        };
+        assert!(scores[0] > scores[1]);
+        assert_eq!(bench.record(), Default::default());
     }
 
     #[test]

@@ -17,6 +17,7 @@
 //! | [`executor`] | computes jobs, and puts their results into the vault |
 //! | [`vault`] | results on disk |
 //! | [`agent`] | responding and ranking |
+//! | [`lanes`] | requests that a committee answers off the chain |
 //! | [`shards`] | layers of models that nodes compute for each other |
 //! | [`config`], [`watch`] | the configuration file of the agent, read again after changes |
 //! | [`Accounts`] | the agents that the node works for |
@@ -31,6 +32,7 @@ pub mod executor;
 mod externalities;
 pub mod file;
 pub mod jobs;
+pub mod lanes;
 pub mod metrics;
 mod panics;
 pub mod problems;

@@ -108,7 +108,7 @@ impl Metrics {
                 "Decoding speed of the last response",
             )?,
             seconds: HistogramVec::new(
-                HistogramOpts::new("starling_agent_seconds", "Where the worker's time goes")
+                HistogramOpts::new("starling_agent_seconds", "Seconds of the worker by phase")
                     .buckets(exponential_buckets(0.001, 2.0, 18)?),
                 &["phase"],
             )?,

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 //! A bounded queue of jobs with its own threads. The earliest deadline comes first; among equals,
-//! the highest pay for a token.
+//! the highest pay for a token. Jobs of lanes go before all of them.
 
 use std::{
     cmp::Reverse,
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -24,6 +24,12 @@ use crate::{
 /// Longest wait of a queue for its threads when it ends. A thread that still waits for a remote
 /// backend is left behind.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Most jobs of lanes that wait.
+const MOST_FIRST: usize = 64;
+
+/// A job that goes before those of rounds, in the order in which it came. It must not panic.
+pub type First = Box<dyn FnOnce() + Send>;
 
 /// The work of the threads of a queue.
 pub trait Run: Send + Sync + 'static {
@@ -62,6 +68,7 @@ type Place = (BlockNumber, Reverse<Balance>, JobId);
 
 #[derive(Default)]
 struct State {
+    first: VecDeque<First>,
     waiting: BTreeMap<Place, Waiting>,
     running: BTreeMap<JobId, Signals>,
     stopped: bool,
@@ -116,6 +123,17 @@ impl Queue {
         state.waiting.pop_last().map(|((.., id), _)| id)
     }
 
+    /// Adds a job that goes before those of rounds. Returns false if there are too many.
+    pub fn push_first(&self, job: First) -> bool {
+        let mut state = self.shared.state.lock();
+        if state.stopped || state.first.len() >= MOST_FIRST {
+            return false;
+        }
+        state.first.push_back(job);
+        self.shared.wake.notify_one();
+        true
+    }
+
     /// Ends a running job with the result that it has so far.
     pub fn hurry(&self, id: &JobId) {
         if let Some(signals) = self.shared.state.lock().running.get(id) {
@@ -152,6 +170,7 @@ impl Drop for Queue {
         {
             let mut state = self.shared.state.lock();
             state.stopped = true;
+            state.first.clear();
             state.waiting.clear();
             state.running.values().for_each(Signals::cancel);
         }
@@ -183,6 +202,11 @@ fn work(shared: &Shared, run: &dyn Run) {
             if state.stopped {
                 return;
             }
+            if let Some(job) = state.first.pop_front() {
+                drop(state);
+                job();
+                continue;
+            }
             match state.waiting.pop_first() {
                 Some((_, waiting)) => {
                     let signals = Signals::default();
@@ -197,7 +221,7 @@ fn work(shared: &Shared, run: &dyn Run) {
         let Some((Waiting { job, since }, signals)) = next else {
             run.idle();
             let mut state = shared.state.lock();
-            if state.waiting.is_empty() && !state.stopped {
+            if state.first.is_empty() && state.waiting.is_empty() && !state.stopped {
                 shared.wake.wait(&mut state);
             }
             continue;
@@ -329,6 +353,25 @@ mod tests {
         assert!(!queue.cancel(&job(0, 1).id));
         assert_eq!(starts.recv().unwrap().0, 2);
         queue.hurry(&job(2, 3).id);
+    }
+
+    #[test]
+    fn a_job_of_a_lane_goes_before_those_of_rounds() {
+        let (queue, starts, releases) = gated(2);
+        assert_eq!(queue.push(job(0, 1)), None);
+        assert_eq!(starts.recv().unwrap().0, 0);
+        queue.push(job(1, 2));
+        let (sender, first) = mpsc::channel();
+        let (shared, waits) = (queue.shared.clone(), sender.clone());
+        assert!(queue.push_first(Box::new(move || {
+            let waiting = shared.state.lock().waiting.len();
+            waits.send(waiting).unwrap();
+        })));
+        releases.send(()).unwrap();
+        assert_eq!(first.recv().unwrap(), 1, "the round's job still waits");
+        assert_eq!(starts.recv().unwrap().0, 1);
+        let full = (0..=MOST_FIRST).find(|_| !queue.push_first(Box::new(|| {})));
+        assert_eq!(full, Some(MOST_FIRST));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::{
 };
 
 use futures::channel::mpsc::{self, UnboundedReceiver};
+use parking_lot::RwLock;
 use sp_core::crypto::Ss58Codec;
 use starling_primitives::{
     api::{JobBoard, RoundView, Sent, Task, VaultEntry},
@@ -27,10 +28,11 @@ use crate::{
     config::{Config, ConfigError},
     executor::{Executor, Finished, Outcome},
     jobs::{self, Action, Job, JobId, State},
+    lanes::desk::Front,
     metrics::{Metrics, Phase},
     problems::Problems,
     queue::{Queue, Size},
-    shards::{Network, Shards},
+    shards::{Layers, Network, Shards},
     vault::{Record, RoundKey, Vault, VaultError},
     watch::Watch,
     AccountId, LOG_TARGET,
@@ -72,7 +74,8 @@ pub struct Worker {
     foreign: BTreeSet<InferenceKey>,
     vault: Arc<Vault>,
     executor: Arc<Executor>,
-    queue: Queue,
+    /// Shared with the desk of lanes.
+    queue: Arc<RwLock<Queue>>,
     shards: Option<Shards>,
     watch: Watch,
     states: BTreeMap<JobId, State>,
@@ -123,7 +126,7 @@ impl Worker {
             problems.clone(),
             finished,
         ));
-        let queue = Queue::start(size, executor.clone())?;
+        let queue = Arc::new(RwLock::new(Queue::start(size, executor.clone())?));
         let worker = Self {
             chain,
             accounts,
@@ -152,6 +155,17 @@ impl Worker {
     /// The present problems.
     pub fn problems(&self) -> &Problems {
         &self.problems
+    }
+
+    /// The view of the node of the layers that nodes compute for each other.
+    pub fn layers(&self) -> Layers {
+        let shards = self.shards.as_ref();
+        shards.map(Shards::layers).unwrap_or_default()
+    }
+
+    /// The agent, for lanes.
+    pub fn desk(&self) -> Front {
+        Front::new(self.queue.clone(), self.executor.clone())
     }
 
     /// The vault.
@@ -287,13 +301,13 @@ impl Worker {
                 (Action::Start, Some(job)) => self.start_job(job),
                 (Action::GiveUp, Some(job)) => self.give_up(&job),
                 (Action::Hurry, _) => {
-                    self.queue.hurry(&id);
+                    self.queue.read().hurry(&id);
                     let attempts = self.states.get(&id).map_or(1, State::attempts);
                     let hurried = true;
                     self.states.insert(id, State::Active { attempts, hurried });
                 },
                 (Action::Cancel, _) | (_, None) => {
-                    self.queue.cancel(&id);
+                    self.queue.read().cancel(&id);
                     self.states.remove(&id);
                 },
             }
@@ -308,7 +322,8 @@ impl Worker {
             hurried: false,
         };
         self.states.insert(id, active);
-        if let Some(refused) = self.queue.push(job) {
+        let refused = self.queue.read().push(job);
+        if let Some(refused) = refused {
             let kind = refused.kind.name();
             self.metrics
                 .jobs
@@ -342,7 +357,7 @@ impl Worker {
             job.id.key.round,
             job.id.key.agent.to_ss58check(),
         );
-        self.queue.cancel(&job.id);
+        self.queue.read().cancel(&job.id);
         self.states.remove(&job.id);
     }
 
@@ -392,16 +407,17 @@ impl Worker {
         }
         self.accounts.configure(agent.config());
         self.executor.replace(agent);
-        if size != self.queue.size() {
+        if size != self.queue.read().size() {
             let queue = Queue::start(size, self.executor.clone());
             let queue = queue.map_err(|error| error.to_string());
             if let Some(queue) = self.problems.note("the worker's threads", queue) {
                 // The old one cancels its jobs; the next block starts them in the new one.
-                self.queue = queue;
+                let old = std::mem::replace(&mut *self.queue.write(), queue);
+                drop(old);
                 self.states.clear();
             }
         }
-        self.queue.nudge();
+        self.queue.read().nudge();
         Ok(())
     }
 
@@ -422,7 +438,7 @@ impl Worker {
             }
         }
         self.executor.warm_up();
-        self.queue.nudge();
+        self.queue.read().nudge();
     }
 
     /// Logs once for each key that it is ignored.
@@ -473,7 +489,7 @@ impl Worker {
         let set = |gauge: &substrate_prometheus_endpoint::Gauge<_>, value: usize| {
             gauge.set(value.try_into().unwrap_or(u64::MAX));
         };
-        let (waiting, running) = self.queue.len();
+        let (waiting, running) = self.queue.read().len();
         set(&self.metrics.waiting, waiting);
         set(&self.metrics.running, running);
         set(&self.metrics.stored, self.vault.len());

@@ -212,6 +212,10 @@ impl<T: Config> Pallet<T> {
             !due
         });
         ensure!(!amount.is_zero(), Error::<T>::NothingToWithdraw);
+        let rest = chunks
+            .iter()
+            .fold(0, |sum: Balance, chunk| sum.saturating_add(chunk.amount));
+        Self::ensure_covered(&who, rest)?;
         Self::put_unbonding(&who, chunks);
         T::Currency::release(&HoldReason::Bond.into(), &who, amount, Exact)?;
         Self::deposit_event(Event::Withdrawn { who, amount });
@@ -219,7 +223,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Stores the unbonding parts, or removes the entry if there are none.
-    fn put_unbonding(who: &T::AccountId, chunks: UnbondingOf<T>) {
+    pub(crate) fn put_unbonding(who: &T::AccountId, chunks: UnbondingOf<T>) {
         if chunks.is_empty() {
             Unbonding::<T>::remove(who);
         } else {
@@ -308,17 +312,7 @@ impl<T: Config> Pallet<T> {
     }
 
     pub(crate) fn do_slash(who: T::AccountId, amount: Balance) -> DispatchResult {
-        let mut left = amount;
-        let mut chunks = Unbonding::<T>::get(&who);
-        if !chunks.is_empty() {
-            for chunk in chunks.iter_mut() {
-                let part = chunk.amount.min(left);
-                chunk.amount.saturating_reduce(part);
-                left.saturating_reduce(part);
-            }
-            chunks.retain(|chunk| !chunk.amount.is_zero());
-            Self::put_unbonding(&who, chunks);
-        }
+        let mut left = amount.saturating_sub(Self::take_unbonding(&who, amount));
         let mut claimed: Balance = 0;
         if Agents::<T>::contains_key(&who) {
             (left, claimed) = Self::mutate_agent(&who, |agent| {

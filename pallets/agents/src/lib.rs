@@ -11,6 +11,7 @@ extern crate alloc;
 mod benchmarking;
 mod candidate_impls;
 mod dispatchable_impls;
+mod lock_impls;
 #[cfg(test)]
 mod mock;
 mod offence_impls;
@@ -167,6 +168,12 @@ pub mod pallet {
     /// The rest of slashes that rounds had a claim on. It is taken as these rounds end.
     #[pallet::storage]
     pub type Debts<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, Balance, ValueQuery>;
+
+    /// The claims of lanes on bonds and on their unbonding parts. Ended ones go with the next
+    /// change.
+    #[pallet::storage]
+    pub type Locks<T: Config> =
+        StorageMap<_, Blake2_128Concat, T::AccountId, LocksOf<T>, ValueQuery>;
 
     /// The seats of the latest planned set of validators.
     #[pallet::storage]
@@ -342,7 +349,7 @@ pub mod pallet {
             who: T::AccountId,
             /// The session of the votes.
             session: SessionIndex,
-            /// What it is charged now. Parts that rounds have a claim on are taken later.
+            /// The amount that is charged now. Parts that rounds have a claim on are taken later.
             amount: Balance,
         },
     }
@@ -361,7 +368,7 @@ pub mod pallet {
         InvalidModelName,
         /// The bond is, or would be, below the minimum.
         BondTooLow,
-        /// The bond is not free: rounds have a claim on it, or it is smaller than the amount.
+        /// The bond is not free: rounds or lanes have a claim on it, or it is smaller than the amount.
         BondNotFree,
         /// The amount is zero.
         ZeroAmount,
@@ -383,6 +390,8 @@ pub mod pallet {
         NotAmongCandidates,
         /// There is nothing to slash.
         NothingToSlash,
+        /// The bond has `MAX_LOCKS` locks: wait until one ends.
+        TooManyLocks,
     }
 
     #[pallet::hooks]

@@ -9,6 +9,7 @@ use frame_support::{
 use frame_system::pallet_prelude::BlockNumberFor;
 use sp_runtime::Saturating;
 use starling_primitives::{
+    locks::LockId,
     rules::Rule,
     traits::{holds, AgentRegistry, Consistent, OnInactive},
     Balance, InferenceKey,
@@ -24,9 +25,10 @@ impl<T: Config> Pallet<T> {
         KeyOwner::<T>::get(key)
     }
 
-    fn ensure_can_reserve(agent: &Agent, amount: Balance) -> DispatchResult {
+    fn ensure_can_reserve(who: &T::AccountId, agent: &Agent, amount: Balance) -> DispatchResult {
         ensure!(agent.activation.is_some(), Error::<T>::NotActive);
-        ensure!(amount <= agent.free(), Error::<T>::BondNotFree);
+        let claimed = amount.saturating_add(Self::claimed_by_locks(who));
+        ensure!(claimed <= agent.free(), Error::<T>::BondNotFree);
         Ok(())
     }
 
@@ -106,12 +108,13 @@ impl<T: Config> AgentRegistry<T::AccountId> for Pallet<T> {
     }
 
     fn can_reserve(who: &T::AccountId, amount: Balance) -> bool {
-        Agents::<T>::get(who).is_some_and(|agent| Self::ensure_can_reserve(&agent, amount).is_ok())
+        Agents::<T>::get(who)
+            .is_some_and(|agent| Self::ensure_can_reserve(who, &agent, amount).is_ok())
     }
 
     fn reserve(who: &T::AccountId, amount: Balance) -> DispatchResult {
         Self::mutate_agent(who, |agent| {
-            Self::ensure_can_reserve(agent, amount)?;
+            Self::ensure_can_reserve(who, agent, amount)?;
             agent.reserved.saturating_accrue(amount);
             agent.open.saturating_inc();
             Ok(())
@@ -141,6 +144,25 @@ impl<T: Config> AgentRegistry<T::AccountId> for Pallet<T> {
             Ok(taken) if taken > 0 => Self::seize(who, taken),
             _ => CreditOf::<T>::zero(),
         }
+    }
+
+    fn can_lock(who: &T::AccountId, id: LockId, amount: Balance) -> bool {
+        Self::locks_with(who, id, amount, 0).is_ok()
+    }
+
+    fn lock(who: &T::AccountId, id: LockId, amount: Balance, until: u32) -> DispatchResult {
+        let locks = Self::locks_with(who, id, amount, until)?;
+        Self::put_locks(who, locks);
+        Ok(())
+    }
+
+    fn unlock(who: &T::AccountId, id: LockId) {
+        Self::take_lock(who, id);
+    }
+
+    fn slash_lock(who: &T::AccountId, id: LockId) -> CreditOf<T> {
+        let amount = Self::take_lock(who, id);
+        Self::seize_free(who, amount)
     }
 
     fn reservations(who: &T::AccountId) -> (u32, Balance) {

@@ -48,8 +48,9 @@ impl<T: Config> Pallet<T> {
         let (candidates, bonds): (Vec<_>, Vec<_>) =
             Self::candidates_for_seats().into_iter().unzip();
         let max = usize::try_from(T::MaxValidators::get()).unwrap_or(usize::MAX);
-        SeatPrice::<T>::put(price(&bonds, max, T::MinBond::get()));
-        let chosen = Self::choose(&seats, &candidates, number(&bonds, max));
+        let present = seats.len();
+        SeatPrice::<T>::put(price(&bonds, max, present, T::MinBond::get()));
+        let chosen = Self::choose(&seats, &candidates, number(&bonds, max, present));
         let founding = seats.is_empty();
         let next = chosen.iter().map(|who| {
             let seat = seats.iter().find(|seat| &seat.who == who).cloned();

@@ -123,7 +123,7 @@ impl<AccountId> Seat<AccountId> {
     }
 }
 
-/// What a choice of validators depends on.
+/// Inputs of a choice of validators.
 #[derive(Clone, Debug)]
 pub struct Election {
     /// Number of validators in the set before.

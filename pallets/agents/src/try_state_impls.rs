@@ -11,7 +11,7 @@ use starling_primitives::Balance;
 
 use crate::{
     seats::tolerated, Activations, ActiveCount, Agents, Barred, Candidates, Config, Debts, Growths,
-    HoldReason, KeyOwner, Pallet, Seats, Unbonding,
+    HoldReason, KeyOwner, Locks, Pallet, Seats, Unbonding,
 };
 
 impl<T: Config> Pallet<T> {
@@ -19,6 +19,7 @@ impl<T: Config> Pallet<T> {
     pub fn do_try_state() -> Result<(), DispatchError> {
         Self::try_agents()?;
         Self::try_records()?;
+        Self::try_locks()?;
         Self::try_holds()?;
         Self::try_candidates()?;
         Self::try_seats()
@@ -81,6 +82,16 @@ impl<T: Config> Pallet<T> {
             active == ActiveCount::<T>::get(),
             "the count of active agents is wrong"
         );
+        Ok(())
+    }
+
+    /// No lock is there twice.
+    fn try_locks() -> Result<(), DispatchError> {
+        for (_, locks) in Locks::<T>::iter() {
+            let ids: BTreeSet<_> = locks.iter().map(|lock| lock.id).collect();
+            ensure!(!locks.is_empty(), "an empty list of locks");
+            ensure!(ids.len() == locks.len(), "a lock is there twice");
+        }
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use frame_system::pallet_prelude::BlockNumberFor;
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 use sp_runtime::traits::ConstU32;
-use starling_primitives::{Balance, InferenceKey, H256};
+use starling_primitives::{locks::LockId, Balance, InferenceKey, H256};
 
 use crate::Config;
 
@@ -58,6 +58,25 @@ impl Agent {
         self.bond.saturating_sub(self.reserved)
     }
 }
+
+/// Maximum number of locks on one bond at a time.
+pub const MAX_LOCKS: u32 = 64;
+
+/// A claim on a bond that ends by itself.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub struct Lock<BlockNumber> {
+    /// Its purpose.
+    pub id: LockId,
+    /// The locked amount.
+    pub amount: Balance,
+    /// The first block in which it has ended.
+    pub until: BlockNumber,
+}
+
+/// The locks on one bond.
+pub type LocksOf<T> = BoundedVec<Lock<BlockNumberFor<T>>, ConstU32<MAX_LOCKS>>;
 
 /// The last growth of a bond.
 #[derive(

@@ -8,8 +8,8 @@ use sp_session::MembershipProof;
 sp_api::decl_runtime_apis! {
     /// Proves and reports that an author has made two blocks in one slot.
     pub trait AuthoringApi {
-        /// Who owns a key among the authors of the block after this one. The proof is of no use if
-        /// the key is none of theirs.
+        /// The owner of a key among the authors of the block after this one. The proof is of no use
+        /// if the key is none of theirs.
         fn generate_key_ownership_proof(author: AuthorityId) -> Option<MembershipProof>;
 
         /// Puts a report into the node's own pool. `None` if the pool refuses it, since the report

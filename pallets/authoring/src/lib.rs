@@ -57,7 +57,7 @@ pub mod pallet {
         /// The owner of a key.
         type Offender: Parameter;
 
-        /// Who owned a key in a session.
+        /// Owners of keys in a session.
         type KeyOwnership: KeyOwnerProofSystem<
             (KeyTypeId, AuthorityId),
             Proof = MembershipProof,
@@ -67,7 +67,7 @@ pub mod pallet {
         /// The session whose authors make the block of a height.
         type SessionOf: Convert<BlockNumberFor<Self>, SessionIndex>;
 
-        /// What keeps and punishes offences.
+        /// The pallet that keeps and punishes offences.
         type Offences: ReportOffence<
             Self::AccountId,
             Self::Offender,

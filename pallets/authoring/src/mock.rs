@@ -51,7 +51,7 @@ impl frame_system::Config for Test {
 }
 
 parameter_types! {
-    /// Who was punished, for which session.
+    /// Punished accounts, with the session.
     pub static Punished: Vec<(u64, SessionIndex)> = vec![];
     pub const Negligible: Weight = Weight::zero();
 }
@@ -162,7 +162,7 @@ pub fn sealed(n: u8, mut header: HeaderFor<Test>) -> HeaderFor<Test> {
     header
 }
 
-/// What says that the `n`th author has made these two blocks in [`SLOT`].
+/// The proof that the `n`th author has made these two blocks in [`SLOT`].
 pub fn report(n: u8, first: HeaderFor<Test>, second: HeaderFor<Test>) -> ProofOf<Test> {
     EquivocationProof {
         offender: id(n),

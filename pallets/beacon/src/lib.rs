@@ -55,7 +55,7 @@ pub mod pallet {
     #[pallet::storage]
     pub type Accumulator<T: Config> = StorageValue<_, H256, ValueQuery>;
 
-    /// What the authors of this epoch sign.
+    /// The value that the authors of this epoch sign.
     #[pallet::storage]
     pub type Seed<T: Config> = StorageValue<_, H256, ValueQuery>;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Whose output a block must carry, and what becomes of it.
+//! The required output of a block's author, and its use.
 
 use codec::Decode;
 use frame_support::ensure;

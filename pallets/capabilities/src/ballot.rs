@@ -63,7 +63,7 @@ fn weights<AccountId>(voters: &Voters<AccountId>) -> BTreeMap<Position, u64> {
     heard.into_iter().zip(weights).collect()
 }
 
-/// What the disclosed scores say about each response.
+/// Evidence of the disclosed scores for each response.
 fn evidence<AccountId>(
     voters: &Voters<AccountId>,
     weights: &BTreeMap<Position, u64>,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a known answer tells of the agents of its round.
+//! Lessons of a known answer about the agents of its round.
 
 use alloc::{collections::BTreeMap, vec::Vec};
 use frame_support::traits::Get;
@@ -13,7 +13,7 @@ use starling_primitives::{
 
 use crate::{ballot::key_of, Capabilities, Config, Examiners, Pallet};
 
-/// What an answer with these right keys tells of each agent of a round.
+/// Lessons of an answer with these right keys about each agent of a round.
 pub fn known<AccountId>(
     keys: &[H256],
     chance: Permill,

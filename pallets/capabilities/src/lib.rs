@@ -136,7 +136,7 @@ pub mod pallet {
     #[pallet::storage]
     pub type Questions<T: Config> = StorageMap<_, Twox64Concat, RoundId, Question, OptionQuery>;
 
-    /// What known answers of each form tell of the agents.
+    /// Records of the agents with known answers, by form.
     #[pallet::storage]
     pub type Capabilities<T: Config> = StorageDoubleMap<
         _,
@@ -148,7 +148,7 @@ pub mod pallet {
         OptionQuery,
     >;
 
-    /// What stands behind the best responses of stored rounds whose answers were counted.
+    /// Outcomes of stored rounds whose answers were counted.
     #[pallet::storage]
     pub type Outcomes<T: Config> = StorageMap<_, Twox64Concat, RoundId, Summary, OptionQuery>;
 
@@ -202,7 +202,7 @@ pub mod pallet {
             round: RoundId,
             /// The author of the best response.
             best: T::AccountId,
-            /// What stands behind it.
+            /// The outcome.
             outcome: Summary,
         },
         /// There are other examiners.

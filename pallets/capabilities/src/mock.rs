@@ -50,7 +50,7 @@ parameter_types! {
     /// The stored rounds. Without an end they are open.
     pub static Stored: BTreeMap<RoundId, (Concluded<AccountId>, bool)> = BTreeMap::new();
     pub static Payments: Vec<(AccountId, Balance)> = Vec::new();
-    /// What the treasury has.
+    /// Balance of the treasury.
     pub static Funds: Balance = 1_000_000;
     pub static Refuses: bool = false;
 }
@@ -87,6 +87,14 @@ impl traits::Requests<AccountId> for MockRounds {
     fn concluded(id: RoundId) -> Option<Concluded<AccountId>> {
         let (round, is_over) = Stored::get().remove(&id)?;
         is_over.then_some(round)
+    }
+
+    fn is_committing(id: RoundId) -> bool {
+        Stored::get().get(&id).is_some_and(|(_, is_over)| !is_over)
+    }
+
+    fn withdraw(_: RoundId) -> bool {
+        false
     }
 
     fn is_stored(id: RoundId) -> bool {
@@ -287,7 +295,7 @@ pub fn conclude(id: RoundId, answers: Vec<Answered<AccountId>>) {
     });
 }
 
-/// What an examiner reveals.
+/// An examiner's revelation.
 #[derive(Clone)]
 pub struct Opening {
     pub index: u32,

@@ -12,7 +12,7 @@ use starling_primitives::{
 use crate::{Capabilities, Chosen, Config, Outcomes, Pallet, Questions, Record};
 
 impl<T: Config> Pallet<T> {
-    /// What a stored round was asked with.
+    /// The question of a stored round.
     pub fn question(round: RoundId) -> Option<QuestionView> {
         let question = Questions::<T>::get(round)?;
         Some(QuestionView {
@@ -22,7 +22,7 @@ impl<T: Config> Pallet<T> {
         })
     }
 
-    /// What stands behind the best response of a stored round.
+    /// The outcome of a stored round.
     pub fn outcome(round: RoundId) -> Option<OutcomeView> {
         let summary = Outcomes::<T>::get(round)?;
         Some(OutcomeView {
@@ -34,7 +34,7 @@ impl<T: Config> Pallet<T> {
         })
     }
 
-    /// What is known of an agent as of now. The weights are those of the present choice, or of the
+    /// The record of an agent as of now. The weights are those of the present choice, or of the
     /// default one by votes where the chain chooses as the paper does.
     pub fn capabilities(who: &T::AccountId) -> Vec<CapabilityView> {
         let votes = match Chosen::<T>::get() {

@@ -18,7 +18,7 @@ pub const MAX_SPACING: u32 = 2;
 /// A sum is below 2^64, so that nothing is left of it after so many halves.
 const HALVES: BlockNumber = 64;
 
-/// What a request says besides its terms.
+/// The question of a request, besides its terms.
 #[derive(
     Clone,
     Copy,
@@ -114,7 +114,7 @@ impl QuestionPool {
     }
 }
 
-/// What known answers of one form tell of an agent.
+/// An agent's record with known answers of one form.
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]
@@ -174,7 +174,7 @@ impl<AccountId: Clone + PartialEq> Record<AccountId> {
     }
 }
 
-/// What stands behind the best response of a round.
+/// The outcome of a round: the evidence for its best response.
 #[derive(
     Clone,
     Copy,

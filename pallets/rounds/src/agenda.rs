@@ -192,6 +192,11 @@ impl<T: Config> Pallet<T> {
             .max(T::WeightInfo::rate(agents))
     }
 
+    /// The weight of the end of a round in its first phase, with as many commits as there may be.
+    pub fn weight_of_ending() -> Weight {
+        T::WeightInfo::settle(T::MaxResponses::get())
+    }
+
     /// Stores the randomness after the last block in the rounds that wait for it.
     pub(crate) fn note_randomness() {
         let waiting = Undrawn::<T>::take();

@@ -240,7 +240,7 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    fn fail(id: RoundId, round: RoundOf<T>, failure: Failure) {
+    pub(crate) fn fail(id: RoundId, round: RoundOf<T>, failure: Failure) {
         Self::end(
             id,
             RoundOf::<T> {

@@ -11,7 +11,7 @@ use starling_primitives::{
 
 use crate::{
     BlockNumber, Config, Entries, Entry, Failure, Pallet, Participants, Phase, Prompts, Ranking,
-    Responses, Rounds,
+    Responses, Rounds, Undrawn,
 };
 
 impl<T: Config> Pallet<T> {
@@ -77,6 +77,21 @@ impl<T: Config> traits::Requests<T::AccountId> for Pallet<T> {
             ended_at: round.since,
             answers,
         })
+    }
+
+    fn is_committing(id: RoundId) -> bool {
+        Rounds::<T>::get(id).is_some_and(|round| round.phase == Phase::Committing)
+    }
+
+    fn withdraw(id: RoundId) -> bool {
+        let Some(round) = Rounds::<T>::get(id).filter(|round| round.phase == Phase::Committing)
+        else {
+            return false;
+        };
+        Undrawn::<T>::mutate(|waiting| waiting.retain(|other| *other != id));
+        Self::fail(id, round, Failure::TooFewCommits);
+        Self::leave_committing(id);
+        true
     }
 
     fn is_stored(id: RoundId) -> bool {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the author of a block gives to the chain.
+//! The inherent of a block's author.
 
 use alloc::{collections::BTreeSet, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode};

@@ -12,6 +12,7 @@ mod benchmarking;
 mod inherent_impls;
 #[cfg(test)]
 mod mock;
+mod set_impls;
 #[cfg(test)]
 mod tests;
 mod vote_impls;
@@ -21,6 +22,8 @@ pub use inherent_impls::{Evidence, Vote, VoteOf, INHERENT_IDENTIFIER};
 pub use pallet::*;
 pub use weights::WeightInfo;
 
+pub(crate) const LOG_TARGET: &str = "runtime::votes";
+
 // Only code of the macros uses `expect` here; the work is in the other modules.
 #[allow(clippy::expect_used)]
 #[frame_support::pallet]
@@ -29,7 +32,7 @@ pub mod pallet {
     use alloc::vec::Vec;
     use frame_support::{pallet_prelude::*, BoundedBTreeSet};
     use frame_system::pallet_prelude::*;
-    use sp_consensus_grandpa::{AuthorityId, RoundNumber};
+    use sp_consensus_grandpa::{AuthorityId, RoundNumber, SetId};
     use sp_inherents::{InherentData, InherentIdentifier, MakeFatalError};
 
     /// The version of the storage. See `docs/upgrades.md`.
@@ -56,6 +59,12 @@ pub mod pallet {
     /// The first block of this session.
     #[pallet::storage]
     pub type Since<T: Config> = StorageValue<_, BlockNumberFor<T>, ValueQuery>;
+
+    /// The first block that each of GRANDPA's sets may finalise, of sets that began under this
+    /// code. As many are kept as sets that can still be punished.
+    #[pallet::storage]
+    pub type SetStart<T: Config> =
+        StorageMap<_, Twox64Concat, SetId, BlockNumberFor<T>, OptionQuery>;
 
     /// Errors of the call. The index of each is stored by clients: it is never used again.
     #[pallet::error]

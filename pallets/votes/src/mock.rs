@@ -33,7 +33,7 @@ impl pallet_grandpa::Config for Test {
     type WeightInfo = ();
     type MaxAuthorities = ConstU32<4>;
     type MaxNominators = ConstU32<0>;
-    type MaxSetIdSessionEntries = ConstU64<0>;
+    type MaxSetIdSessionEntries = ConstU64<8>;
     type KeyOwnerProof = sp_core::Void;
     type EquivocationReportSystem = ();
 }

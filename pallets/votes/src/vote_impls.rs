@@ -66,7 +66,10 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Ends a session with this block: returns the keys whose votes were noted, and forgets them.
+    /// GRANDPA names its next set after it, in the same block.
     pub fn take() -> Vec<AuthorityId> {
+        Self::note_set();
+        Self::follow_forced_change();
         Since::<T>::put(frame_system::Pallet::<T>::block_number());
         Voters::<T>::take().into_iter().collect()
     }

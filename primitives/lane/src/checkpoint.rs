@@ -13,7 +13,7 @@ const CHECKPOINT: &[u8] = b"starling/lane-checkpoint/1";
 /// The number of requests in a block of a checkpoint.
 pub const BLOCK: u32 = u64::BITS;
 
-/// What a quorum of members signs for the chain.
+/// The text that a quorum of members signs for the chain.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct Checkpoint {
     /// The number of the lane.

@@ -16,13 +16,19 @@ impl Committee {
     /// The largest number of faulty members that the rules allow: 16 members.
     pub const MAX_FAULTS: u8 = 5;
 
-    /// Four members. For tests of the rules: a lane has at least seven, `f = 2`.
+    /// Four members. For development: a lane of a network of strangers has at least seven, `f = 2`.
     pub const SMALLEST: Self = Self { f: 1 };
 
     /// A committee that bears `f` faulty members; `None` if `f` is 0 or above
     /// [`Self::MAX_FAULTS`].
     pub fn bearing(f: u8) -> Option<Self> {
         (1..=Self::MAX_FAULTS).contains(&f).then_some(Self { f })
+    }
+
+    /// The committee of `members` members; `None` if there is no such size.
+    pub fn of(members: u8) -> Option<Self> {
+        let f = members.checked_sub(1)?.checked_div(3)?;
+        Self::bearing(f).filter(|committee| committee.n() == members)
     }
 
     /// The number of faulty members that it bears.
@@ -84,6 +90,10 @@ mod tests {
             assert!(committee.n() - committee.f() >= committee.quorum());
             assert!(committee.opens(Way::Full) >= committee.quorum());
         }
+        let sizes: Vec<u8> = (0..=u8::MAX)
+            .filter(|n| Committee::of(*n).is_some())
+            .collect();
+        assert_eq!(sizes, [4, 7, 10, 13, 16]);
         assert_eq!(Committee::bearing(0), None);
         assert_eq!(Committee::bearing(6), None);
     }

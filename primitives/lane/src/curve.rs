@@ -26,6 +26,11 @@ impl DecryptionKey {
     }
 }
 
+/// Whether shares can be encrypted to this public key.
+pub fn is_point(point: &Point) -> bool {
+    decompress(point).is_some()
+}
+
 /// The point of these bytes, if they are one and it is not the neutral one.
 pub(crate) fn decompress(point: &Point) -> Option<RistrettoPoint> {
     CompressedRistretto(*point)

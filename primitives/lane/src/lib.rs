@@ -12,6 +12,9 @@
 //! | [`messages`] | the bytes that are signed, and the pairs that nobody may sign |
 //! | [`outcome`] | the seed of the assignment, and the outcome of a request |
 //! | [`checkpoint`] | the outcomes of up to 64 requests, for the chain |
+//! | [`certificate`] | the signatures of a quorum |
+//! | [`terms`] | what a requester fixes when it opens a lane |
+//! | [`volunteer`] | what an agent signs to serve in an epoch |
 //!
 //! Everything here is pure: no storage, no clock, no source of randomness. The crate needs nothing
 //! of polkadot-sdk, so that the state machine over it and its simulator compile in seconds.
@@ -22,6 +25,7 @@
 
 extern crate alloc;
 
+pub mod certificate;
 pub mod checkpoint;
 pub mod committee;
 pub mod complaint;
@@ -33,10 +37,14 @@ pub mod outcome;
 pub mod seal;
 pub mod shamir;
 pub mod slot;
+pub mod terms;
+pub mod volunteer;
 pub mod way;
 
+pub use certificate::Certificate;
 pub use committee::{Committee, Member};
 pub use slot::{Phase, Slot};
+pub use terms::Terms;
 pub use way::{PerWay, Way};
 
 /// A hash of BLAKE2b with 256 bits.

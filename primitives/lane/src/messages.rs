@@ -63,7 +63,7 @@ pub struct Named {
     pub seal: Option<Hash>,
 }
 
-/// What a member gives to open a value.
+/// A member's shares that open a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub enum Piece {
     /// Its share.
@@ -119,8 +119,8 @@ pub enum Message {
 }
 
 impl Message {
-    /// What the member says only once in a slot; `None` for messages that it may repeat with other
-    /// contents. Votes are one a request, whatever the phase in their slot.
+    /// The topic of which the member speaks once in a slot; `None` for messages that it may repeat
+    /// with other contents. Votes are one a request, whatever the phase in their slot.
     fn topic(&self) -> Option<(u8, u8)> {
         match self {
             Self::Seal(_) | Self::Pass => Some((0, 0)),

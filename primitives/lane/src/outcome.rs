@@ -52,7 +52,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// What members vote for.
+    /// The object of a vote.
     pub fn hash(&self) -> Hash {
         hashing::hash(&(OUTCOME, self))
     }

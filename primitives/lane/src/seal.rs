@@ -12,9 +12,9 @@
 //! all are equal and `k` fits, or the value is spoiled: for everybody, whichever quorum of shares
 //! it has. A member that got a bad share shows it by a [complaint](crate::complaint).
 //!
-//! Why several splits: shares that open a value after the full set must not add to shares that open
-//! it after a smaller set, nor those of one view to those of another. Otherwise liars read values
-//! though no set is fixed. `offchain-inference/lane/sim` has the schedules.
+//! The splits differ for a reason. Shares that open a value after the full set must not add to
+//! shares that open it after a smaller set, nor those of one view to those of another. Otherwise
+//! liars read values though no set is fixed. `offchain-inference/lane/sim` has the schedules.
 
 use alloc::vec::Vec;
 
@@ -34,7 +34,7 @@ use crate::{
     Account, Committee, Hash, Member, PerWay, Secret, Slot, Way,
 };
 
-pub use crate::curve::{DecryptionKey, Point};
+pub use crate::curve::{is_point, DecryptionKey, Point};
 
 const KEY: &[u8] = b"starling/lane-key/1";
 const KEY_COMMITMENT: &[u8] = b"starling/lane-key-commitment/1";
@@ -279,7 +279,7 @@ impl Seal {
     }
 }
 
-/// What a seal has before its splits, and everything in it is bound to.
+/// The part of a seal before its splits, to which everything in it is bound.
 struct Head {
     slot: Slot,
     sealer: Account,

@@ -66,7 +66,7 @@ impl<T> PerWay<T> {
         core::iter::once((Way::Full, &self.full)).chain(views)
     }
 
-    /// What follows from each of them; `None` if it does not from one.
+    /// The image of each of them; `None` if one has none.
     pub fn try_map<U>(&self, mut map: impl FnMut(Way, &T) -> Option<U>) -> Option<PerWay<U>> {
         let full = map(Way::Full, &self.full)?;
         let views = (0..=u8::MAX).map(Way::View).zip(&self.views);

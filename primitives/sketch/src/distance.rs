@@ -74,7 +74,7 @@ pub struct Thresholds {
     pub reject: u64,
 }
 
-/// What a distance says about two computations.
+/// The verdict of a distance on two computations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// They are the same.

@@ -121,7 +121,7 @@ impl Mean {
     }
 }
 
-/// What one known answer tells of an agent.
+/// The lesson of one known answer about an agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Known {
     /// Whether its own answer was right.
@@ -133,7 +133,7 @@ pub struct Known {
     pub pairs: Pairs,
 }
 
-/// What known answers of one form tell of an agent: sums with 32 fractional bits, in which earlier
+/// An agent's record with known answers of one form: sums with 32 fractional bits, in which earlier
 /// answers fade.
 #[derive(
     Clone,

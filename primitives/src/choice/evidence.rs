@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What rankers say about a response.
+//! Evidence of rankers for a response.
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
@@ -48,8 +48,8 @@ impl Odds {
     }
 }
 
-/// What the rankers say about one response, by their weights from known answers. It grows with each
-/// disclosure, in any order.
+/// Evidence of the rankers for one response, by their weights from known answers. It grows with
+/// each disclosure, in any order.
 #[derive(
     Clone,
     Copy,

@@ -76,7 +76,7 @@ fn marked(text: &str) -> Option<&str> {
     Some(if marker == BOX { boxed(line) } else { line })
 }
 
-/// Where the last of these markers begins.
+/// Start of the last of these markers.
 fn last(text: &str, marker: &str) -> Option<usize> {
     let marker = marker.as_bytes();
     let is_marker = |window: &[u8]| window.eq_ignore_ascii_case(marker);

@@ -6,7 +6,7 @@
 
 use frame_support::{
     parameter_types,
-    traits::{ConstU128, ConstU32, ConstU64},
+    traits::{ConstU128, ConstU32, ConstU64, Get},
     weights::{ConstantMultiplier, IdentityFee, Weight, WeightToFee},
     PalletId,
 };
@@ -52,6 +52,8 @@ parameter_types! {
     pub const TreasuryId: PalletId = PalletId(*b"strl/trs");
     /// Part of a fee that the agents keep that committed to a round with too few others.
     pub const CommitShare: Permill = Permill::from_percent(10);
+    /// The parameters of lanes where nobody has set any.
+    pub const DefaultLanes: pallet_lanes::Parameters = pallet_lanes::Parameters::production(UNIT);
     /// Deposit for a round, its prompt and its place in the queues.
     pub const RoundDeposit: Balance = deposit(3, MAX_PROMPT.saturating_add(400));
     /// Deposit for participant, draw, entry and response of one agent, and for its ciphertext until
@@ -174,6 +176,53 @@ impl pallet_capabilities::Config for Runtime {
     type Premium = ConstU128<{ UNIT / 10 }>;
     type Spacing = ConstU32<2>;
     type IdlePeriod = ConstU32<{ 30 * DAYS }>;
+}
+
+/// The account of the treasury.
+pub struct TreasuryAccount;
+
+impl Get<AccountId> for TreasuryAccount {
+    fn get() -> AccountId {
+        Rewards::treasury()
+    }
+}
+
+/// The weight of the end of a round in its first phase, full of commits.
+pub struct RoundEnd;
+
+impl Get<Weight> for RoundEnd {
+    fn get() -> Weight {
+        Rounds::weight_of_ending()
+    }
+}
+
+impl pallet_lanes::Config for Runtime {
+    type WeightInfo = weights::pallet_lanes::WeightInfo<Runtime>;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Currency = Balances;
+    type Agents = Agents;
+    type Ratings = Ratings;
+    type Requests = Rounds;
+    type Treasury = Rewards;
+    type TreasuryAccount = TreasuryAccount;
+    type Randomness = Beacon;
+    type GovernanceOrigin = EnsureRoot<AccountId>;
+    type VoidOrigin = RootOrTwoThirds;
+    type DefaultParameters = DefaultLanes;
+    type Shares = parameters::LaneShares;
+    type MinFee = parameters::MinFee;
+    type MinSlash = parameters::MinSlash;
+    type MinRankings = parameters::MinRankings;
+    type MaxRankings = parameters::MaxRankings;
+    type ApprovalThreshold = parameters::ApprovalThreshold;
+    type MaxVolunteers = ConstU32<256>;
+    type MaxLanes = ConstU32<1_024>;
+    type MaxSettlements = ConstU32<4_096>;
+    type MaxEvidence = ConstU32<12_288>;
+    type RoundEnd = RoundEnd;
+    type Longevity = parameters::Longevity;
+    // That of a message signed in block 0: messages of rounds go first.
+    type CallPriority = ConstU64<{ u64::MAX - (u32::MAX as u64) }>;
 }
 
 impl<Call> frame_system::offchain::CreateTransactionBase<Call> for Runtime

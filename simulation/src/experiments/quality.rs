@@ -78,7 +78,7 @@ struct Questions<'a> {
 }
 
 impl Questions<'_> {
-    /// What these questions tell of the agents of a swarm that answers and ranks them, if their
+    /// Records of the agents of a swarm that answers and ranks these questions, if their
     /// answers become known.
     fn capabilities(&self, swarm: &Swarming, temperature: f64, seed: u64) -> Capabilities {
         let mut capabilities = Capabilities::new(swarm.models.len());

@@ -46,7 +46,7 @@ const OFFENCE: BlockNumber = 10;
 /// Number of sessions until announced keys are in force.
 const ROTATION: u32 = 2;
 
-/// What the owner of the bonds does with its seats.
+/// Conduct of the owner of the bonds in its seats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Conduct {
@@ -102,7 +102,7 @@ pub struct Options {
     pub bond: Balance,
     /// Bond of each of the attackers.
     pub attacker_bond: Balance,
-    /// What the attackers do.
+    /// Conduct of the attackers.
     pub conducts: Vec<Conduct>,
     /// Shares of the attackers in all bonds, below 1. There is one attacker at least.
     pub fractions: Vec<f64>,
@@ -124,7 +124,7 @@ impl Options {
 /// A session, as it was after its last block. Amounts are in the currency's unit.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// What the attackers do.
+    /// Conduct of the attackers.
     pub conduct: Conduct,
     /// The share of all bonds that they were to have at most.
     pub fraction: f64,
@@ -146,16 +146,16 @@ pub struct Row {
     pub blocks: u32,
     /// Number of slots without one.
     pub empty_slots: u32,
-    /// What attackers have lost of their bonds so far.
+    /// Losses of the attackers' bonds so far.
     pub lost: f64,
-    /// What honest validators have lost of theirs.
+    /// Losses of honest validators' bonds.
     pub honest_lost: f64,
 }
 
-/// What came of a share of the bonds.
+/// Result of a share of the bonds.
 #[derive(Clone, Debug, Serialize)]
 pub struct Outcome {
-    /// What the attackers do.
+    /// Conduct of the attackers.
     pub conduct: Conduct,
     /// The share of all bonds that they were to have at most.
     pub fraction: f64,
@@ -173,9 +173,9 @@ pub struct Outcome {
     pub stalled: usize,
     /// Their seats in the last session.
     pub last_seats: usize,
-    /// What they have lost of their bonds.
+    /// Their losses of bonds.
     pub lost: f64,
-    /// What honest validators have lost of theirs.
+    /// Losses of honest validators' bonds.
     pub honest_lost: f64,
     /// Share of all slots that had no block.
     pub empty_slots: f64,
@@ -246,7 +246,7 @@ fn share(part: usize, of: usize) -> f64 {
     part as f64 / of.max(1) as f64
 }
 
-/// What came of the sessions of one pair, if there are any.
+/// Result of the sessions of one pair, if there are any.
 pub fn outcome(rows: &[Row], options: &Options) -> Option<Outcome> {
     let last = rows.last()?;
     let bonds = options.attackers(last.fraction);

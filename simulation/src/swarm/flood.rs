@@ -8,12 +8,12 @@ use starling_runtime::RuntimeCall;
 use super::Swarm;
 use crate::chain::{Authoring, Rejection};
 
-/// What came of such requests.
+/// Result of such requests.
 #[derive(Clone, Debug)]
 pub struct Flood {
     /// Number of rounds that they opened.
     pub opened: usize,
-    /// Why the chain refused one; then no more were sent.
+    /// The chain's reason to refuse one; then no more were sent.
     pub refused: Option<Rejection>,
 }
 

@@ -1,15 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Strangers with higher bonds than all validators: two with nodes that author and never vote, and
 //! two without nodes. Finality goes on.
+//!
+//! Then eight equal bonds: less than a third of them does not stop finality, and more does.
 
-use std::{path::Path, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{anyhow, ensure, Context, Result};
+use futures::future::try_join_all;
+use serde_json::{json, Value as Json};
+use sp_core::{
+    crypto::{SecretStringError, Ss58Codec},
+    ed25519, sr25519, Pair,
+};
 use starling_runtime::UNIT;
 use starling_tests::{
     chain::{account_id, contains, raw_value, send, transfer},
     governance::Committee,
-    Node,
+    node::{run, Node},
 };
 use subxt_signer::sr25519::{
     dev::{eve, ferdie},
@@ -17,7 +29,11 @@ use subxt_signer::sr25519::{
 };
 use tokio::time::timeout;
 
-use super::{address, Swarm};
+use super::{
+    address,
+    lost_finality::{lost_finality, validators},
+    Swarm, Validator,
+};
 use crate::{
     client::starling,
     session_keys::{make_keys, set_keys},
@@ -78,6 +94,81 @@ async fn attack() -> Result<()> {
     chain
         .until(async |_| Ok(chain.finalised().await? >= goal))
         .await?;
+    Ok(())
+}
+
+/// The validators of eight that run a node.
+const AWAKE: [&str; 6] = ["alice", "bob", "charlie", "dave", "eve", "ferdie"];
+/// The nodes that join the four of the chain `local` in its genesis. The last two run no node.
+const JOINING: [&str; 4] = ["//Eve", "//Ferdie", "//Alice//stash", "//Bob//stash"];
+const FERDIE: usize = 5;
+
+#[tokio::test]
+async fn two_of_eight_bonds_do_not_stop_finality_and_three_do() -> Result<()> {
+    timeout(ATTACK, a_third()).await?
+}
+
+async fn a_third() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let chain = eight_bonds(folder.path()).await?;
+    let mut six = vec![];
+    for name in AWAKE {
+        let mut validator = Validator::new(name, None)?;
+        validator.chain = chain.clone().into();
+        six.push(validator);
+    }
+    let mut swarm = Swarm { validators: six };
+    if let Some((first, others)) = swarm.validators.split_first_mut() {
+        first.start(None).await?;
+        let boot = address(first.node()?).await?;
+        try_join_all(others.iter_mut().map(|one| one.start(Some(&boot)))).await?;
+    }
+    let nobody: [Keypair; 0] = [];
+    let committee = Committee::new(&nobody, swarm.node()?).await?;
+    committee
+        .until(async |_| Ok(committee.finalised().await? >= LAG))
+        .await?;
+    ensure!(validators(&committee.best().await?).await? == 8);
+
+    // With the third one, those that vote are five of eight.
+    swarm.kill(FERDIE).await?;
+    let stopped = lost_finality(&committee).await?;
+    swarm.restart(FERDIE).await?;
+    committee
+        .until(async |_| Ok(committee.finalised().await? >= stopped + LAG))
+        .await?;
+    Ok(())
+}
+
+/// Writes the specification of the chain `local` with eight validators of equal bonds.
+async fn eight_bonds(folder: &Path) -> Result<PathBuf> {
+    let exported = run(["export-chain-spec", "--chain=local"]).await?;
+    let mut spec: Json = serde_json::from_str(&exported.stdout)?;
+    let patch = spec.pointer_mut("/genesis/runtimeGenesis/patch");
+    let patch = patch.context("the specification has no genesis")?;
+    for uri in JOINING {
+        let wrong = |error: SecretStringError| anyhow!("{uri}: {error:?}");
+        let own = sr25519::Pair::from_string(uri, None).map_err(wrong)?;
+        let own = own.public().to_ss58check();
+        let votes = ed25519::Pair::from_string(uri, None).map_err(wrong)?;
+        let votes = votes.public().to_ss58check();
+        let keys = json!([own, own, { "aura": own, "grandpa": votes }]);
+        push(patch, "/session/keys", keys)?;
+        let mut agent = patch["agents"]["agents"][0].clone();
+        agent["account"] = own.clone().into();
+        agent["inferenceKey"] = own.into();
+        push(patch, "/agents/agents", agent)?;
+    }
+    let path = folder.join("eight.json");
+    fs::write(&path, spec.to_string())?;
+    Ok(path)
+}
+
+/// Appends an item to a list of a specification.
+fn push(patch: &mut Json, list: &str, item: Json) -> Result<()> {
+    let list = patch.pointer_mut(list).and_then(Json::as_array_mut);
+    list.context("the specification has no such list")?
+        .push(item);
     Ok(())
 }
 

@@ -399,7 +399,7 @@ async fn answers_later(gateway: &Gateway, swarm: &Swarm) -> Result<()> {
     refused.assert_failed(400, "invalid_value", false)
 }
 
-/// What the dashboard reads, and the dashboard itself.
+/// The dashboard and its data.
 async fn shows_itself(gateway: &Gateway) -> Result<()> {
     let state = gateway.get("/v1/swarm").await?.ok()?;
     assert_eq!(state["currency"]["symbol"], "STAR", "{state}");
@@ -411,8 +411,18 @@ async fn shows_itself(gateway: &Gateway) -> Result<()> {
     assert_eq!(newest["phase"], "done", "{rounds}");
     let ratings = newest["ratings"].as_array().context("no ratings")?;
     assert!(!ratings.is_empty(), "{rounds}");
+    let phases = rounds["pace"]["phases"].as_array();
+    assert_eq!(phases.map(Vec::len), Some(4), "{rounds}");
     let agents = gateway.get("/v1/agents").await?.ok()?;
     assert_eq!(agents["data"].as_array().map(Vec::len), Some(4), "{agents}");
+    let layers = gateway.get("/v1/layers").await?.ok()?;
+    assert!(layers["models"].is_array(), "{layers}");
+    let specification = gateway.get("/chain-spec.json").await?.ok()?;
+    let genesis = &specification["genesis"]["raw"]["top"];
+    // The code of the runtime, from which a light client begins.
+    assert!(genesis["0x3a636f6465"].is_string());
+    // These nodes listen on TCP alone, which no browser speaks.
+    assert_eq!(specification["bootNodes"], json!([]));
 
     let cost = gateway.get("/v1/models/starling/cost").await?.ok()?;
     let amount = |name: &str| -> Result<u128> {
@@ -431,6 +441,14 @@ async fn shows_itself(gateway: &Gateway) -> Result<()> {
         let policy = "content-security-policy: default-src 'none'; script-src 'self';";
         assert!(page.head.contains(policy), "{}", page.head);
     }
+    let light = gateway.get("/light").await?;
+    assert!(
+        light.head.contains("frame-ancestors 'self'"),
+        "{}",
+        light.head
+    );
+    let missing = gateway.get("/light-client/index-browser.js").await?;
+    assert_eq!(missing.status, 404, "it is not installed");
     assert_eq!(gateway.get("/nowhere").await?.status, 404);
     let stranger = [("host", "evil.example")];
     let refused = gateway.send("GET /", &stranger, &Value::Null).await?;

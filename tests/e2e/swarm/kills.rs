@@ -2,18 +2,23 @@
 //! Validators that are killed at random moments of rounds that language models answer.
 //!
 //! `STARLING_KILLS` is the number of kills, 4 without it. `STARLING_KILLS_SEED` chooses the moments
-//! and the victims.
+//! and the victims. The table at the end says what came of them.
 
 use std::{collections::BTreeMap, env, str::FromStr, time::Duration};
 
 use anyhow::{ensure, Context, Result};
-use sp_io::hashing::{twox_128, twox_64};
+use sp_io::hashing::twox_64;
 use starling_primitives::{round::Phase, Balance};
 use starling_runtime::UNIT;
 use starling_tests::rounds::{agent, round};
 use tokio::time::{sleep, Instant};
 
-use super::{account, count_keys, keys, models::two_models, Swarm, NAMES};
+use super::{
+    account, keys,
+    models::two_models,
+    twins::{slots, BLOCKS, VOTES},
+    Swarm, NAMES,
+};
 
 const FEE: Balance = UNIT;
 /// Latest moment of a kill after its round is opened, in milliseconds: about the length of a round.
@@ -48,7 +53,7 @@ async fn killed_validators_neither_lose_rounds_nor_contradict_themselves() -> Re
 
     let start = Instant::now();
     let mut phases: BTreeMap<String, u32> = BTreeMap::new();
-    let mut ends: BTreeMap<String, u32> = BTreeMap::new();
+    let mut lost = vec![];
     for kill in 0..kills {
         let (victim, moment) = drawn(seed, kill);
         let id = swarm
@@ -72,21 +77,45 @@ async fn killed_validators_neither_lose_rounds_nor_contradict_themselves() -> Re
              {} rankings",
             NAMES[victim], view.round.phase, counts.commits, counts.valid, counts.disclosures
         );
-        *ends.entry(format!("{:?}", view.round.phase)).or_default() += 1;
-        // The rules keep every round whose agents come back in time.
-        ensure!(view.round.phase == Phase::Done, "{view:?}");
+        if view.round.phase != Phase::Done {
+            lost.push(view);
+        }
     }
 
-    let reports = reports(&swarm).await?;
-    eprintln!(
-        "{kills} kills in {} s, in phases {phases:?}; rounds {ends:?}; {reports} offences reported",
-        start.elapsed().as_secs()
-    );
+    let node = swarm.node()?;
+    let (votes, blocks) = (slots(node, VOTES).await?, slots(node, BLOCKS).await?);
+    let after = self::bonds(&swarm).await?;
+    let slashed: Balance = bonds
+        .iter()
+        .zip(&after)
+        .map(|(before, after)| before.saturating_sub(*after))
+        .sum();
+    let kept = kills.saturating_sub(lost.len().try_into()?);
+    let seconds = start.elapsed().as_secs();
+    eprintln!("| what | seen |\n|---|---|");
+    for (what, seen) in [
+        ("kills", kills.to_string()),
+        ("phases at the kill", format!("{phases:?}")),
+        ("rounds with a winner", kept.to_string()),
+        ("rounds lost", lost.len().to_string()),
+        (
+            "rounds of finality with two votes of one key",
+            votes.to_string(),
+        ),
+        ("slots with two blocks of one key", blocks.to_string()),
+        ("slashed, in the smallest unit", slashed.to_string()),
+        ("seconds", seconds.to_string()),
+    ] {
+        eprintln!("| {what} | {seen} |");
+    }
+    // The rules keep every round whose agents come back in time.
+    ensure!(lost.is_empty(), "{lost:?}");
     assert_eq!(
-        reports, 0,
+        (votes, blocks),
+        (0, 0),
         "a validator that was killed contradicted itself"
     );
-    assert_eq!(self::bonds(&swarm).await?, bonds, "nobody was slashed");
+    assert_eq!(after, bonds, "nobody was slashed");
     Ok(())
 }
 
@@ -100,10 +129,4 @@ async fn bonds(swarm: &Swarm) -> Result<Vec<Balance>> {
         bonds.push(bond(key).await?);
     }
     Ok(bonds)
-}
-
-/// Number of offences that the chain knows of.
-async fn reports(swarm: &Swarm) -> Result<usize> {
-    let prefix = [twox_128(b"Offences"), twox_128(b"Reports")].concat();
-    count_keys(swarm.node()?, &prefix).await
 }

@@ -9,6 +9,8 @@ mod dishonest;
 mod gateway;
 mod honest;
 mod kills;
+mod lane;
+mod lane_latency;
 mod late;
 mod lost_finality;
 mod models;
@@ -73,7 +75,7 @@ fn account(key: &Keypair) -> AccountId {
     AccountId::new(account_id(key).0)
 }
 
-/// An expert system that gives this answer to every prompt.
+/// Patterns that give this answer to every prompt.
 fn expert(answer: &str) -> String {
     format!("[[primary]]\n[[primary.patterns]]\npattern = '.'\nanswer = {answer:?}\n")
 }
@@ -107,6 +109,8 @@ struct Validator {
     agent: bool,
     /// Environment variables of its node.
     variables: Vec<(&'static str, OsString)>,
+    /// More arguments of its node.
+    arguments: Vec<OsString>,
 }
 
 impl Validator {
@@ -119,6 +123,7 @@ impl Validator {
             chain: "local".into(),
             agent: config.is_some(),
             variables: vec![],
+            arguments: vec![],
         };
         validator.configure(&config.unwrap_or_default())?;
         Ok(validator)
@@ -145,6 +150,7 @@ impl Validator {
             args.push(format!("--agent-config={}", self.config().display()).into());
         }
         args.extend(boot.map(|address| format!("--bootnodes={address}").into()));
+        args.extend(self.arguments.iter().cloned());
         let node = Node::start_with(self.folder.path(), args, &self.variables);
         self.node = Some(node.await?);
         Ok(())

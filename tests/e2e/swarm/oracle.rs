@@ -191,7 +191,7 @@ fn has_delivered(response: &ResponseView<AccountId>) -> bool {
     response.text.is_some() && response.scores.is_some()
 }
 
-/// What losers leave, in parts per million.
+/// Losers' share of a ticket, in parts per million.
 #[derive(Clone, Copy)]
 pub struct Losers {
     /// The part of a ticket that a loser forfeits.

@@ -37,7 +37,7 @@ const THREADS: &str = "threads = 1\nniceness = 0\n";
 const BOB: usize = 1;
 const DAVE: usize = 3;
 
-/// An expert system whose node computes layers for others, under these conditions.
+/// An agent with patterns whose node computes layers for others, under these conditions.
 fn server(answer: &str, layers: &str, conditions: &str) -> String {
     THREADS.to_owned()
         + &expert(answer)

@@ -22,6 +22,10 @@ use super::{account, address, count_keys, Swarm};
 /// Two sessions at a third of the usual speed, on a busy machine.
 const DEED: Duration = Duration::from_secs(900);
 
+/// The kinds of offences: two blocks in a slot, and two votes in a round.
+pub(super) const BLOCKS: &[u8; 16] = b"aura:equivocatio";
+pub(super) const VOTES: &[u8; 16] = b"grandpa:equivoca";
+
 #[tokio::test]
 async fn a_validator_with_two_nodes_loses_a_hundredth_and_its_seat() -> Result<()> {
     timeout(DEED, deed()).await?
@@ -68,13 +72,13 @@ async fn deed() -> Result<()> {
     assert!(!after.active);
     assert_eq!(agent(&rpc, &left, &other).await?.bond, of_other);
     // For its blocks, since it has not voted twice.
-    assert!(slots(node, b"aura:equivocatio").await? > 0);
-    assert_eq!(slots(node, b"grandpa:equivoca").await?, 0);
+    assert!(slots(node, BLOCKS).await? > 0);
+    assert_eq!(slots(node, VOTES).await?, 0);
     twin.kill().await
 }
 
 /// Number of slots for which offences of a kind are on chain.
-async fn slots(node: &Node, kind: &[u8; 16]) -> Result<usize> {
+pub(super) async fn slots(node: &Node, kind: &[u8; 16]) -> Result<usize> {
     let (pallet, index) = (twox_128(b"Offences"), twox_128(b"ConcurrentReportsIndex"));
     let prefix = [&pallet[..], &index, &twox_64(kind), kind].concat();
     count_keys(node, &prefix).await

@@ -224,7 +224,7 @@ impl Examiner {
         left.choose(&mut rand::rng()).copied()
     }
 
-    /// Whose turn it is. The number of ordinary questions until the next one of the pool is drawn
+    /// The next turn. The number of ordinary questions until the next one of the pool is drawn
     /// and kept, so that a restart changes nothing.
     fn turn(&mut self, one_in: u32) -> Result<Turn> {
         let record = &mut self.ledger.record;

@@ -2,7 +2,7 @@
 //! `starling up`: a local swarm of four validators with language models, from the installed
 //! programs.
 
-mod node;
+pub mod node;
 
 use std::{
     fs,
@@ -30,7 +30,7 @@ use node::{Node, Program};
 
 /// The development account that asks.
 const REQUESTER: &str = "eve";
-/// What each agent has in tickets, in STAR: enough for hundreds of rounds.
+/// Tickets of each agent, in STAR: enough for hundreds of rounds.
 const TICKETS: &str = "10";
 /// Far longer than nodes need to begin, so that a busy machine fails nobody.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -17,7 +17,7 @@ use starling_console::variable;
 
 /// The peer id of node key 00…01: the first node, which the others look for.
 const FIRST_PEER: &str = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
-/// How much of a log is shown where a node has ended.
+/// Bytes of a log that are shown after a node has ended.
 const LAST_WORDS: u64 = 2_000;
 
 /// The program.
@@ -40,25 +40,44 @@ pub struct Place<'a> {
     pub boot: Option<u16>,
 }
 
+impl Place<'_> {
+    fn address(&self) -> String {
+        match self.boot {
+            None => first_address(self.p2p),
+            Some(_) => format!("/ip4/127.0.0.1/tcp/{}", self.p2p),
+        }
+    }
+}
+
+/// The address of the first node: a WebSocket, so that the light client of a page reaches it, too.
+fn first_address(port: u16) -> String {
+    format!("/ip4/127.0.0.1/tcp/{port}/ws")
+}
+
+/// The file of the named program, or of the one that belongs to this one.
+pub fn path(named: Option<PathBuf>) -> Result<PathBuf> {
+    let path = match named.or_else(|| variable("STARLING_NODE").map(PathBuf::from)) {
+        Some(path) => Some(path).filter(|path| path.is_file()),
+        None => {
+            let own = env::current_exe().ok();
+            let beside = own.map(|own| own.with_file_name("starling-node"));
+            let folders = env::var_os("PATH").unwrap_or_default();
+            let installed = env::split_paths(&folders).map(|dir| dir.join("starling-node"));
+            beside
+                .into_iter()
+                .chain(installed)
+                .find(|path| path.is_file())
+        },
+    };
+    path.ok_or_else(|| {
+        Error::Usage("there is no starling-node; name it with --node or STARLING_NODE".into())
+    })
+}
+
 impl Program {
     /// The named program, or the one that belongs to this one.
     pub fn find(named: Option<PathBuf>) -> Result<Self> {
-        let path = match named.or_else(|| variable("STARLING_NODE").map(PathBuf::from)) {
-            Some(path) => Some(path).filter(|path| path.is_file()),
-            None => {
-                let own = env::current_exe().ok();
-                let beside = own.map(|own| own.with_file_name("starling-node"));
-                let folders = env::var_os("PATH").unwrap_or_default();
-                let installed = env::split_paths(&folders).map(|dir| dir.join("starling-node"));
-                beside
-                    .into_iter()
-                    .chain(installed)
-                    .find(|path| path.is_file())
-            },
-        };
-        let path = path.ok_or_else(|| {
-            Error::Usage("there is no starling-node; name it with --node or STARLING_NODE".into())
-        })?;
+        let path = path(named)?;
         let folders = directories::ProjectDirs::from("", "", "starling");
         let folders = folders.ok_or_else(|| Error::Usage("there is no home folder".into()))?;
         let cache = folders.cache_dir().join("local");
@@ -127,7 +146,7 @@ impl Program {
             .arg("--agent-config")
             .arg(place.config)
             .args(["--node-key", &format!("{key:064x}")])
-            .args(["--listen-addr", &format!("/ip4/127.0.0.1/tcp/{}", place.p2p)])
+            .args(["--listen-addr", &place.address()])
             .args(["--rpc-port", &place.rpc.to_string()])
             .args(["--no-prometheus", "--no-telemetry", "--no-mdns"])
             .stdin(Stdio::null())
@@ -136,8 +155,10 @@ impl Program {
             // Ctrl-C reaches this program alone, which then stops the nodes.
             .process_group(0);
         if let Some(port) = place.boot {
-            let address = format!("/ip4/127.0.0.1/tcp/{port}/p2p/{FIRST_PEER}");
-            command.args(["--bootnodes", &address]);
+            command.args([
+                "--bootnodes",
+                &format!("{}/p2p/{FIRST_PEER}", first_address(port)),
+            ]);
         }
         let process = command.spawn().map_err(Error::io(self.path.display()))?;
         Ok(Node {

@@ -4,7 +4,7 @@
 use super::{Reason, Target};
 use crate::config::Architecture;
 
-/// Which of the two low-rank matrices.
+/// One of the two low-rank matrices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Half {
     A,

@@ -134,7 +134,7 @@ enum Targets {
     Rule,
 }
 
-/// What the file says, checked.
+/// The file's settings, checked.
 pub(super) struct Settings {
     rank: f64,
     alpha: f64,

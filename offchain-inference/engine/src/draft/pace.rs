@@ -94,7 +94,7 @@ impl Pace {
     }
 }
 
-/// What drafts cost, and how often they are right.
+/// Cost of drafts, and the share of right ones.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Odds {
     /// The time of a pass.

@@ -82,7 +82,7 @@ struct RulesArgs {
     /// Polynomials of a key.
     #[arg(long, value_enum, default_value = "per-way", help_heading = "Rules")]
     splits: SplitsArg,
-    /// What follows if a member has sealed twice.
+    /// Consequence of a second seal of a member.
     #[arg(long, value_enum, default_value = "left-out", help_heading = "Rules")]
     doubles: DoublesArg,
 }
@@ -132,7 +132,7 @@ pub(crate) struct ExploreArgs {
     /// The member whose share in the liar's second seal is bad.
     #[arg(long, value_name = "MEMBER", value_parser = clap::value_parser!(u8).range(0..=3))]
     bad_share: Option<u8>,
-    /// The most states to explore.
+    /// Maximum number of states to explore.
     #[arg(long, value_name = "STATES", default_value_t = 1_000_000)]
     most: usize,
     #[command(flatten)]
@@ -140,7 +140,7 @@ pub(crate) struct ExploreArgs {
 }
 
 impl ExploreArgs {
-    /// What is to be explored.
+    /// The plans to explore.
     pub(crate) fn plans(&self) -> impl Iterator<Item = Plan> + '_ {
         self.liars.iter().map(|liar| Plan {
             rules: Rules {
@@ -203,7 +203,7 @@ pub(crate) struct ScenarioArgs {
     /// Number of liars, of the faults at most [default: as many as faults].
     #[arg(long)]
     liars: Option<u8>,
-    /// What liars do; each draws one for every request [default: all].
+    /// Habits of liars; each draws one for every request [default: all].
     #[arg(long, value_delimiter = ',')]
     habits: Vec<HabitArg>,
     /// Median round-trip time between members.

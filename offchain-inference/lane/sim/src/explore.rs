@@ -36,7 +36,7 @@ use starling_lane_primitives::Member;
 use crate::symbolic::{describe, Splits};
 use state::State;
 
-/// What is explored.
+/// The setting of an exploration.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     /// The rules.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What is printed. Each function says whether no invariant broke that must hold.
+//! Printed reports. Each function says whether all required invariants held.
 
 use starling_console::outln;
 use starling_lane::timing::Time;

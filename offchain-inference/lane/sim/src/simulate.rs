@@ -27,7 +27,7 @@ pub use summary::{percentile, Example, Summary};
 /// The number of requests that a thread plays before it takes others.
 const CHUNK: u32 = 64;
 
-/// What is simulated.
+/// The setting of a simulation.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     /// The sizes of the committee.
@@ -61,7 +61,7 @@ pub struct Case {
     pub request: u32,
 }
 
-/// What must hold in every request.
+/// Invariants of every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Invariant {
     /// Once liars can read a value, the set of that broadcast is fixed. While no liar signs two
@@ -129,7 +129,7 @@ impl fmt::Display for End {
     }
 }
 
-/// What happened in a request.
+/// The course of a request.
 #[derive(Clone, Debug)]
 pub struct Verdict {
     /// The end.

@@ -12,7 +12,7 @@ use starling_lane_primitives::{messages::Named, Hash, Member, Way};
 pub struct Seal {
     /// The member that sealed it.
     pub sealer: Member,
-    /// Which of its values it is.
+    /// Number among its values.
     pub variant: u8,
     /// The members whose shares are bad: bit `i` for member `i`.
     pub bad: u16,
@@ -46,7 +46,7 @@ impl Seal {
     }
 }
 
-/// How many polynomials split a key.
+/// Number of polynomials that split a key.
 ///
 /// Seals have one for each way, and no other choice. The others are earlier designs, with which the
 /// explorer finds schedules that break an invariant.

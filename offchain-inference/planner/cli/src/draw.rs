@@ -190,8 +190,8 @@ impl Drawing {
             let micros = seconds * 1e6 * f64::exp(spread.sample(&mut rng));
             let Class(_, _, _, up, down, batch, availability) = CLASSES[class];
             NodeEntry {
-                blocks: held.into(),
-                block_us: json!((micros * 1e3).round() / 1e3),
+                layers: held.into(),
+                layer_us: json!((micros * 1e3).round() / 1e3),
                 batch: batch.into(),
                 up_kbps: (up * 1000).into(),
                 down_kbps: (down * 1000).into(),
@@ -222,7 +222,7 @@ impl Drawing {
             ),
             model: ModelEntry {
                 name: self.model.name().into(),
-                blocks: layers,
+                layers,
                 row_bytes,
             },
             hop_us: 1000.0,

@@ -35,8 +35,9 @@ pub struct ModelEntry {
     /// Its name.
     #[serde(default)]
     pub name: String,
-    /// Layers of the model.
-    pub blocks: u16,
+    /// Layers of the model. Files say `blocks`, the word of the papers, and others write them.
+    #[serde(rename = "blocks")]
+    pub layers: u16,
     /// Bytes of one row on the wire.
     pub row_bytes: u32,
 }
@@ -45,11 +46,11 @@ pub struct ModelEntry {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NodeEntry {
     /// Layers that fit into its memory.
-    #[serde(default)]
-    pub blocks: Value,
+    #[serde(default, rename = "blocks")]
+    pub layers: Value,
     /// Microseconds a layer.
-    #[serde(default)]
-    pub block_us: Value,
+    #[serde(default, rename = "block_us")]
+    pub layer_us: Value,
     /// Batch gain.
     #[serde(default)]
     pub batch: Value,
@@ -75,8 +76,8 @@ fn number(value: &Value) -> f64 {
 impl NodeEntry {
     fn facts(&self) -> NodeFacts {
         NodeFacts {
-            capacity: number(&self.blocks),
-            layer_us: number(&self.block_us),
+            capacity: number(&self.layers),
+            layer_us: number(&self.layer_us),
             batch: number(&self.batch),
             up_kbps: number(&self.up_kbps),
             down_kbps: number(&self.down_kbps),
@@ -107,7 +108,7 @@ impl Instance {
             "hop_us must be from 0 to 1,000,000"
         );
         let model = Model {
-            layers: self.model.blocks,
+            layers: self.model.layers,
             row_bytes: self.model.row_bytes,
             hop_ns: hop_ns as u32,
         };

@@ -11,7 +11,7 @@ mod schedule;
 
 pub(crate) use check::{run as run_checks, Check};
 pub use link::LinkError;
-pub use peers::Holder;
+pub use peers::{Holder, Seen, State};
 pub use pipeline::{Pipeline, PipelineError, PipelineSession};
 
 use std::{

@@ -46,6 +46,39 @@ pub struct Holder {
     pub throughput: f64,
 }
 
+/// The knowledge of a node's part of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    /// The node and its layers.
+    pub holder: Holder,
+    /// Whether it takes work.
+    pub state: State,
+    /// Number of sessions that it would still open.
+    pub free_sessions: u32,
+    /// Free positions in its caches.
+    pub free_positions: u32,
+    /// Seconds of a round trip.
+    pub rtt: Option<f64>,
+    /// Trust in its results, and in its answering at all.
+    pub trust: f64,
+    /// Age of what it last announced.
+    pub heard: Duration,
+}
+
+/// Whether a node takes work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It has room for a session.
+    Free,
+    /// It has no room, or is left alone after a failure.
+    Busy,
+    /// It has announced nothing for long.
+    Stale,
+}
+
+/// Announcements older than this are stale. Whoever answers is heard far more often.
+const STALE: Duration = Duration::from_secs(45);
+
 struct Held {
     account: Account,
     announcement: Announcement,
@@ -321,6 +354,38 @@ impl Peers {
             .collect()
     }
 
+    /// The knowledge of all holders of `model`, by their layers.
+    pub fn seen(&self, model: &ModelId) -> Vec<Seen> {
+        let now = Instant::now();
+        let all = self.known.lock();
+        let seen = all.iter().filter_map(|(peer, known)| {
+            let held = known.held.get(model).filter(|held| held.is_fresh(now))?;
+            let heard = now.saturating_duration_since(held.heard);
+            Some(Seen {
+                holder: Holder {
+                    peer: peer.clone(),
+                    account: held.account,
+                    layers: held.announcement.layers.range(),
+                    throughput: held.throughput(),
+                },
+                state: state(&held.announcement, heard, known.standing.is_due(now)),
+                free_sessions: held.announcement.free_sessions,
+                free_positions: held.announcement.free_positions,
+                rtt: known.rtt,
+                trust: self.trust_in(&held.account) * known.standing.reliability(now),
+                heard,
+            })
+        });
+        let mut seen: Vec<_> = seen.collect();
+        drop(all);
+        seen.sort_by(|a, b| {
+            let place = |seen: &Seen| (seen.holder.layers.start, seen.holder.layers.end);
+            let order = place(a).cmp(&place(b));
+            order.then_with(|| a.holder.peer.cmp(&b.holder.peer))
+        });
+        seen
+    }
+
     /// Waits for the next announcement, at most `timeout`.
     pub fn wait(&self, timeout: Duration) {
         let mut all = self.known.lock();
@@ -345,6 +410,15 @@ impl Held {
 
     fn is_fresh(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.heard) <= MAX_AGE
+    }
+}
+
+fn state(announcement: &Announcement, heard: Duration, is_due: bool) -> State {
+    let has_room = announcement.free_sessions > 0 && announcement.free_positions > 0;
+    match (heard > STALE, has_room && is_due) {
+        (true, _) => State::Stale,
+        (false, true) => State::Free,
+        (false, false) => State::Busy,
     }
 }
 
@@ -373,6 +447,65 @@ mod tests {
         }
         assert!(standing.is_due(at(3 + 64)), "the pause is bounded");
         assert!(standing.reliability(at(3)) > 0.0, "failing excludes nobody");
+    }
+
+    fn announcement(start: u32, free_positions: u32, free_sessions: u32) -> Announcement {
+        Announcement {
+            model: [1; 32],
+            layers: Span {
+                start,
+                end: start + 2,
+            },
+            throughput: 1.0,
+            free_positions,
+            free_sessions,
+            wires: vec![],
+            time: 0,
+        }
+    }
+
+    #[test]
+    fn a_node_is_free_while_it_has_room_and_is_heard() {
+        let state = |positions, sessions, seconds, is_due| {
+            let announcement = announcement(0, positions, sessions);
+            super::state(&announcement, Duration::from_secs(seconds), is_due)
+        };
+        assert_eq!(state(1, 1, 45, true), State::Free);
+        assert_eq!(state(0, 1, 0, true), State::Busy);
+        assert_eq!(state(1, 0, 0, true), State::Busy);
+        assert_eq!(state(1, 1, 0, false), State::Busy);
+        assert_eq!(state(1, 1, 46, true), State::Stale);
+    }
+
+    #[test]
+    fn holders_are_seen_by_their_layers_with_their_failures() {
+        let peers = Peers::default();
+        for (peer, start, account) in [(1u8, 4, 7u8), (2, 0, 8)] {
+            let signed = Signed {
+                account: [account; 32],
+                key: [account; 32],
+                body: announcement(start, 5, 3),
+                signature: [0; 64],
+            };
+            peers.heard(&Peer::new([peer]), signed, Duration::from_millis(2));
+        }
+        // Often enough for a long pause.
+        for _ in 0..9 {
+            peers.failed(&Peer::new([1]));
+        }
+        let seen = peers.seen(&[1; 32]);
+        let [first, second] = &seen[..] else {
+            panic!("two holders, not {seen:?}")
+        };
+        assert_eq!(
+            (&first.holder.layers, &second.holder.layers),
+            (&(0..2), &(4..6))
+        );
+        assert_eq!((first.state, second.state), (State::Free, State::Busy));
+        assert_eq!((first.free_sessions, first.free_positions), (3, 5));
+        assert_eq!((first.rtt, first.trust), (Some(0.002), 1.0));
+        assert!(second.trust < 0.6);
+        assert_eq!(peers.seen(&[2; 32]), []);
     }
 
     #[test]

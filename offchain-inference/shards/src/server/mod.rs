@@ -148,6 +148,13 @@ impl Server {
         spans.get(model).map(|running| running.span.throughput())
     }
 
+    /// Number of layers of the whole model, if this node serves a span of it.
+    pub fn depth(&self, model: &ModelId) -> Option<usize> {
+        let spans = self.spans.read();
+        let running = spans.get(model)?;
+        Some(running.span.model.config().layers)
+    }
+
     /// Announcement of this node's span of `model`.
     pub fn announcement(&self, model: &ModelId) -> Option<Announcement> {
         let spans = self.spans.read();

@@ -41,16 +41,22 @@ const MAX_EXPONENT: u8 = 112;
 pub enum WireFormat {
     /// IEEE single precision, exact.
     #[default]
+    #[codec(index = 0)]
     F32,
     /// IEEE half precision with an exponent for each row, 0 unless an element exceeds 65504.
+    #[codec(index = 1)]
     F16,
     /// Dynamic blockwise 8-bit (Dettmers, arXiv 1511.04561 and 2110.02861), groups of 64.
+    #[codec(index = 2)]
     Dynamic8,
     /// Dynamic 8-bit, one scale a row.
+    #[codec(index = 3)]
     Dynamic8Row,
     /// Linear blockwise 8-bit, groups of 64.
+    #[codec(index = 4)]
     Linear8,
     /// Linear 8-bit, one scale a row.
+    #[codec(index = 5)]
     Linear8Row,
 }
 

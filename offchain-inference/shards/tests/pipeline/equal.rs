@@ -17,7 +17,7 @@ use starling_engine::{
     tokenizer::Tokenizer,
     Hidden, Input, LoadOptions, Model, Sequence, Step, Trunk,
 };
-use starling_shards::{wire::WireFormat, Pipeline, PipelineConfig};
+use starling_shards::{wire::WireFormat, Pipeline, PipelineConfig, State};
 
 use crate::{
     fixtures::{self, CONTEXT, LAYERS, VOCAB},
@@ -447,6 +447,29 @@ fn a_node_uses_its_own_span_too() {
     assert_eq!(greedy(&pipeline, &[1, 2, 3], 10, |_| {}).unwrap(), expected);
     let route: Vec<_> = pipeline.route().into_iter().map(|(_, peer)| peer).collect();
     assert_eq!(route, [user.peer.clone(), other.peer.clone()]);
+}
+
+#[test]
+fn a_node_sees_who_holds_the_layers_of_the_models_that_it_uses() {
+    let fixture = fixtures::model(Architecture::Llama, GgmlDType::Q8_0);
+    let mut swarm = Swarm::new(&fixture.path);
+    let (low, high) = (swarm.server(0..2), swarm.server(2..4));
+    let user = swarm.node();
+    assert_eq!(user.service.shared(), []);
+    let _pipeline = swarm.pipeline(&user, config());
+    let all = [(0..2, low.peer.clone()), (2..4, high.peer.clone())];
+    for node in [&user, &low] {
+        let shared = node.service.shared();
+        let [model] = &shared[..] else {
+            panic!("one model, not {shared:?}")
+        };
+        assert_eq!((model.model, model.layers), (swarm.model, LAYERS));
+        let seen = model.holders.iter();
+        let seen = seen.map(|seen| (seen.holder.layers.clone(), seen.holder.peer.clone()));
+        assert_eq!(seen.collect::<Vec<_>>(), all);
+        assert!(model.holders.iter().all(|seen| seen.state == State::Free));
+    }
+    assert_eq!(low.service.local(), low.peer);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the command line programs share: standard output that may be full, and variables of the
+//! The common part of command line programs: standard output that may be full, and variables of the
 //! environment that may be empty.
 
 use std::{

@@ -10,7 +10,7 @@ use sysinfo::System;
 
 /// Memory beside the weights: the default cache, and the engine's own.
 const BESIDE: u64 = (192 + 64) << 20;
-/// What a node needs to answer in a round in time: sixty tokens in ten seconds.
+/// Least tokens a second to answer in time: sixty tokens in ten seconds.
 const LEAST_RATE: f64 = 6.0;
 /// Memory that is read to measure its speed: more than caches hold.
 const READ: usize = 128 << 20;
@@ -32,7 +32,7 @@ impl Fit<'_> {
     }
 }
 
-/// How the models fit into this memory and speed, the largest one first.
+/// Models by their fit to this memory and speed, the largest one first.
 fn fits(store: &Store, available: u64, bytes_per_second: f64) -> Vec<Fit<'_>> {
     let mut fits: Vec<_> = store
         .manifest()

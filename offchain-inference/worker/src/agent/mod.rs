@@ -469,7 +469,7 @@ mod tests {
         "#;
 
     #[test]
-    fn an_expert_system_answers_through_its_steps() {
+    fn patterns_answer_through_the_steps_of_an_agent() {
         let agent = agent(EXPERT);
         let reply = |request: &Request| agent.respond(request, &Signals::default()).unwrap();
         assert_eq!(reply(&request("hello")), Reply::Text("hi, friend".into()));

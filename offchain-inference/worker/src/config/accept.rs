@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! Which requests are answered.
+//! Conditions of a request that the agent answers.
 
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -37,7 +37,7 @@ pub use shards::Shards;
 pub use steps::{Command, Limits, Step, Template, Trim};
 pub use values::{Account, Amount, Niceness, Pattern, Sha256, Share, Size, Time, True};
 
-/// Why a configuration file cannot be used.
+/// An error of a configuration file.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -85,12 +85,12 @@ pub struct Config {
     /// Threads of an embedded model; 0 for one per core.
     #[serde(default)]
     pub threads: usize,
-    /// How much the priority of the worker is below that of block authoring.
+    /// Priority of the worker, in steps below that of block authoring.
     #[serde(default)]
     pub niceness: Niceness,
     /// Folder of the model store; by default `$STARLING_MODELS`, or the user's data folder.
     pub store: Option<PathBuf>,
-    /// Which requests are answered.
+    /// Conditions of a request that the agent answers.
     #[serde(default)]
     pub accept: Accept,
     /// Steps between the prompt and the primary module.
@@ -102,13 +102,16 @@ pub struct Config {
     /// Steps between the primary module and the sealed response.
     #[serde(default)]
     pub after: Vec<Step>,
-    /// How the responses of others are scored.
+    /// Scoring of others' responses.
     #[serde(default)]
     pub ranking: Ranking,
+    /// Whether the agents volunteer for the committees of lanes.
+    #[serde(default)]
+    pub lanes: bool,
     /// Layers of models that this node computes for others.
     #[serde(default)]
     pub serve: Vec<Serve>,
-    /// How nodes compute layers for each other.
+    /// Computation of layers for other nodes, and by them.
     #[serde(default)]
     pub shards: Shards,
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! How a model is named, and how it generates.
+//! Names of models, and options of generation.
 
 use std::path::{Path, PathBuf};
 
@@ -100,7 +100,7 @@ pub(super) fn stem(path: &Path) -> String {
         .into()
 }
 
-/// How a model answers.
+/// Options of generation.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GenerationConfig {
@@ -110,11 +110,11 @@ pub struct GenerationConfig {
     pub stop: Vec<String>,
     /// Standing instructions.
     pub system: Option<String>,
-    /// How tokens are drawn.
+    /// Sampling of tokens.
     pub sampling: SamplingConfig,
 }
 
-/// How tokens are drawn, with values that the engine accepts.
+/// Sampling of tokens, with values that the engine accepts.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(try_from = "Fields")]
 #[schemars(with = "Fields")]
@@ -133,7 +133,7 @@ impl SamplingConfig {
     }
 }
 
-/// How tokens are drawn; the engine has the defaults.
+/// Sampling of tokens; the engine has the defaults.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Fields {

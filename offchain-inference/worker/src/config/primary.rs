@@ -23,15 +23,15 @@ use super::{
 pub struct Primary {
     /// Name in logs and metrics; by default the name of the model, or "patterns".
     pub name: Option<String>,
-    /// Which requests the module answers.
+    /// Conditions of a request that the module answers.
     #[serde(default)]
     pub accept: Accept,
-    /// Where its answers come from.
+    /// Source of its answers.
     #[serde(flatten)]
     pub source: Source,
 }
 
-/// Where the answers of a module come from.
+/// Source of a module's answers.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(remote = "Self")]
 #[schemars(untagged)]
@@ -117,7 +117,7 @@ pub struct Shards {
     /// store, or the path of a GGUF file.
     #[schemars(with = "Option<String>")]
     pub draft: Option<Draft>,
-    /// How the model answers.
+    /// Options of generation.
     #[serde(flatten)]
     pub generation: GenerationConfig,
 }
@@ -139,7 +139,7 @@ pub struct Endpoint {
     pub context: Option<usize>,
     /// Longest request.
     pub timeout: Option<Time>,
-    /// How the model answers.
+    /// Options of generation.
     #[serde(flatten)]
     pub generation: GenerationConfig,
 }
@@ -153,10 +153,10 @@ pub struct File {
     pub path: PathBuf,
     /// SHA-256 of the file.
     pub sha256: Sha256,
-    /// Where, with how much memory and with which adapter it is computed.
+    /// Device, memory and adapter of the model.
     #[serde(flatten)]
     pub means: Means,
-    /// How the model answers.
+    /// Options of generation.
     #[serde(flatten)]
     pub generation: GenerationConfig,
 }
@@ -168,15 +168,15 @@ pub struct File {
 pub struct Store {
     /// Name of the model in the store.
     pub model: String,
-    /// Where, with how much memory and with which adapter it is computed.
+    /// Device, memory and adapter of the model.
     #[serde(flatten)]
     pub means: Means,
-    /// How the model answers.
+    /// Options of generation.
     #[serde(flatten)]
     pub generation: GenerationConfig,
 }
 
-/// Where, with how much memory and with which adapter a model is computed.
+/// Device, memory and adapter of a model.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Means {
@@ -238,7 +238,7 @@ impl Primary {
         self.name.clone().unwrap_or_else(of_source)
     }
 
-    /// How the model of the module answers; `None` for patterns.
+    /// Options of the module's model; `None` for patterns.
     pub fn generation(&self) -> Option<&GenerationConfig> {
         match &self.source {
             Source::Patterns(_) => None,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! How the responses of others are scored.
+//! Scoring of others' responses.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use starling_engine::rank::{Quantiles, RankerKind};
 
-/// How the responses of others are scored.
+/// Scoring of others' responses.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(try_from = "Fields")]
 #[schemars(with = "Fields")]
@@ -19,7 +19,7 @@ pub enum Ranking {
     Model(ModelRanking),
 }
 
-/// How a model scores responses.
+/// Method by which a model scores responses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModelRanking {
     /// Name of the primary module whose model scores; by default the first that has a model.
@@ -48,7 +48,7 @@ impl Ranking {
     }
 }
 
-/// How the responses of others are scored.
+/// Scoring of others' responses.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Fields {

@@ -16,7 +16,7 @@ pub struct Serve {
     /// The model.
     #[serde(flatten)]
     pub weights: Weights,
-    /// Which layers of it.
+    /// Layers of it.
     #[serde(flatten)]
     pub layers: Layers,
     /// Memory for the key-value caches of the sessions of others.

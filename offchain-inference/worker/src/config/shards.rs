@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! How nodes compute layers for each other.
+//! Computation of layers for other nodes, and by them.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use super::{
     wire_format,
 };
 
-/// How nodes compute layers for each other; `starling-shards` has the defaults.
+/// Computation of layers for other nodes, and by them; `starling-shards` has the defaults.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Shards {
@@ -32,7 +32,7 @@ pub struct Shards {
     pub spot_check: Share,
     /// Most guessed tokens that a pass verifies where round trips are long; 0 guesses none.
     pub guesses: usize,
-    /// How long to look for nodes that hold missing layers.
+    /// Longest search for nodes that hold missing layers.
     pub patience: Time,
     /// Least round-trip time of a node to which the one before it passes rows on, instead of
     /// sending them back here; "0s" has every node pass them on.
@@ -58,7 +58,7 @@ impl Default for Shards {
 }
 
 impl Shards {
-    /// What others may do on this node.
+    /// Limits of others on this node.
     pub fn service(&self) -> ServiceConfig {
         ServiceConfig {
             only_bonded: self.only_bonded,
@@ -69,7 +69,7 @@ impl Shards {
         }
     }
 
-    /// How the layers of others are used. `wire` replaces the format of this table.
+    /// Use of the layers of others. `wire` replaces the format of this table.
     pub fn pipeline(&self, wire: Option<WireFormat>) -> PipelineConfig {
         PipelineConfig {
             wire: wire.or(self.wire).unwrap_or_default(),

@@ -27,7 +27,7 @@ pub enum Step {
     },
     /// Shortens the text.
     Trim {
-        /// What to leave out.
+        /// Parts to leave out.
         trim: Trim,
     },
     /// Computes the arithmetic in the text.
@@ -40,15 +40,15 @@ pub enum Step {
     Command {
         /// The program and its arguments.
         command: Command,
-        /// What it may use.
+        /// Limits of its resources.
         #[serde(flatten)]
         limits: Limits,
     },
     /// Calls an HTTP hook.
     Url {
-        /// Where the hook is.
+        /// URL of the hook.
         url: String,
-        /// What it may use.
+        /// Limits of its resources.
         #[serde(flatten)]
         limits: Limits,
     },
@@ -91,7 +91,7 @@ impl TryFrom<String> for Template {
     }
 }
 
-/// What trimming leaves out, besides white space at both ends.
+/// Parts that trimming leaves out, besides white space at both ends.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Trim {
@@ -125,7 +125,7 @@ impl TryFrom<Vec<String>> for Command {
     }
 }
 
-/// What a program or a hook may use.
+/// Limits of a program or a hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {

@@ -85,13 +85,15 @@ fn the_defaults_in_the_example_are_the_defaults() {
             config.workers,
             config.queue,
             config.threads,
-            config.niceness
+            config.niceness,
+            config.lanes
         ),
         (
             smallest.workers,
             smallest.queue,
             smallest.threads,
-            smallest.niceness
+            smallest.niceness,
+            smallest.lanes
         )
     );
     let sampling = |config: &Config, module: usize| {

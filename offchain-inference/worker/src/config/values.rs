@@ -147,7 +147,7 @@ impl TryFrom<f64> for Share {
     }
 }
 
-/// How much the priority of a thread is lowered, from 0 to 19.
+/// Steps by which the priority of a thread is lowered, from 0 to 19.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "u8")]
 #[schemars(with = "u8", extend("minimum" = 0, "maximum" = 19))]

@@ -2,6 +2,7 @@
 
 //! Layers of models that nodes compute for each other.
 
+mod layers;
 mod members;
 mod serving;
 
@@ -15,6 +16,7 @@ use starling_shards::{
 };
 use substrate_prometheus_endpoint::Registry;
 
+pub use layers::Layers;
 pub use members::Members;
 use serving::{orders, Serving};
 
@@ -68,6 +70,11 @@ impl Shards {
     /// The service that reaches the layers of other nodes.
     pub fn service(&self) -> &Arc<Service> {
         &self.service
+    }
+
+    /// The view of the node of the layers of others.
+    pub fn layers(&self) -> Layers {
+        Layers::of(&self.service)
     }
 
     /// Takes over another configuration.

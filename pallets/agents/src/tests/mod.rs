@@ -7,6 +7,7 @@ mod deregister;
 mod genesis;
 mod integrity;
 mod key;
+mod locks;
 mod offences;
 mod property;
 mod register;

@@ -233,6 +233,26 @@ fn a_set_shrinks_by_a_third_at_most_when_dear_bonds_come() {
 }
 
 #[test]
+fn a_set_shrinks_only_for_seats_that_are_clearly_dearer() {
+    founded(8).run(|| {
+        let bond_more = |amount| {
+            for who in 1..=4 {
+                assert_ok!(Agents::bond_extra(RuntimeOrigin::signed(who), amount));
+            }
+        };
+        // Four seats at 440 are worth 1,760, and eight at 200 are more than four fifths of that.
+        bond_more(240);
+        sessions(10);
+        assert_eq!(set(), of(1..=8));
+        // Four at 501 are worth 2,004.
+        bond_more(61);
+        sessions(10);
+        assert_eq!(set(), of(1..=4));
+        assert!(silenced().is_empty());
+    });
+}
+
+#[test]
 fn an_idle_chain_chills_nobody() {
     founded(12).run(|| {
         sessions(50);

@@ -42,7 +42,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What was seen at the last session.
+/// The state at the last session.
 #[derive(Default)]
 struct Seen {
     seats: BTreeSet<AccountId>,

@@ -65,3 +65,30 @@ fn the_largest_round_with_counted_answers_fits_into_a_block() {
         MaxTransitionAgents::set(32);
     });
 }
+
+#[test]
+fn a_round_is_withdrawn_in_its_first_phase() {
+    run(|| {
+        let id = ask();
+        next_block();
+        commit(id, 1);
+        assert!(Rounds_::is_committing(id));
+        assert!(Rounds_::withdraw(id));
+        assert_eq!(phase(id), Phase::Failed(Failure::TooFewCommits));
+        assert!(!Rounds_::withdraw(id));
+        next_block();
+        assert_eq!(settlement(id).refunded, FEE - FEE / 10);
+        check();
+    });
+}
+
+#[test]
+fn a_round_is_not_withdrawn_once_keys_are_revealed() {
+    run(|| {
+        let id = ask();
+        to_revealing(id, 5);
+        assert!(!Rounds_::is_committing(id));
+        assert!(!Rounds_::withdraw(id));
+        assert_eq!(phase(id), Phase::Revealing);
+    });
+}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the liar can say.
+//! Messages that the liar can send.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -83,7 +83,7 @@ fn full(state: &State, seal: Seal) -> Contents {
     state.honest_names().chain([seal.named()]).collect()
 }
 
-/// What the liar can say about the set of a view.
+/// The liar's possible messages about the set of a view.
 ///
 /// `earlier` has the sets of all earlier views that it can carry.
 pub(super) fn words(
@@ -192,7 +192,7 @@ pub(super) fn subsets<T: Clone>(all: &[T]) -> Vec<Vec<T>> {
     subsets
 }
 
-/// What the liar has signed, where it signs each thing only once.
+/// The liar's signatures, where it signs each thing only once.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Said {
     /// The variant of its seal.

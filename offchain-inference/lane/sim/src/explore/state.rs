@@ -177,7 +177,7 @@ impl State {
             .collect()
     }
 
-    /// What honest members other than `except` have said about the set of a view.
+    /// Messages of honest members other than `except` about the set of a view.
     pub(super) fn honest_words(&self, view: u8, except: Option<Member>) -> Vec<Word<Piece>> {
         let echoes = self.echoes.values().filter(|echo| echo.body.view == view);
         let opens = self

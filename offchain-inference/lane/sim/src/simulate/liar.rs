@@ -14,7 +14,7 @@ use starling_lane_primitives::Member;
 
 use crate::symbolic::{Piece, Seal, Symbolic};
 
-/// What a liar does.
+/// A liar's habit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Habit {
     /// It sends nothing.
@@ -93,7 +93,7 @@ impl Liar {
         }
     }
 
-    /// What it sends to a member instead of an honest message, if anything.
+    /// Its message to a member in place of an honest one, if any.
     pub(super) fn change(
         &self,
         now: Time,

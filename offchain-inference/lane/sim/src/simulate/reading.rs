@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What liars can read, and when.
+//! Values that liars can read, and the time of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -357,7 +357,7 @@ impl Run<'_> {
     }
 }
 
-/// What an honest member says by a message of its own.
+/// The content of an honest member's own message.
 fn say(from: Member, message: &Message<Symbolic>) -> Option<String> {
     use message::Message as Inner;
     let (phase, message) = match message {

@@ -17,7 +17,7 @@ pub struct Example {
     pub case: Case,
     /// The invariant.
     pub invariant: Invariant,
-    /// How it broke, and the liars.
+    /// The broken invariant, and the liars.
     pub text: String,
 }
 
@@ -28,7 +28,7 @@ pub struct Summary {
     pub requests: u64,
     /// The number of requests by their end.
     pub ends: BTreeMap<End, u64>,
-    /// How often each invariant broke; none is missing that broke.
+    /// Breaks of each invariant; none is missing that broke.
     pub broken: BTreeMap<Invariant, u64>,
     /// The first broken invariants, in the order of cases.
     pub examples: Vec<Example>,

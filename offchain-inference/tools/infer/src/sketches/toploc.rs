@@ -33,7 +33,7 @@ impl Toploc {
     }
 }
 
-/// How well a prover's values fit a verifier's.
+/// Fit of a prover's values to a verifier's.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Match {
     /// Values with the same exponent.

@@ -14,13 +14,13 @@ use llama_cpp_sys_2 as sys;
 
 use crate::Outcome;
 
-/// A loaded model of the peer.
-pub struct Peer {
+/// A model that llama.cpp has loaded.
+pub struct LlamaCpp {
     model: NonNull<sys::llama_model>,
     vocab: *const sys::llama_vocab,
 }
 
-impl Peer {
+impl LlamaCpp {
     /// Loads all of a GGUF file.
     pub fn load(path: &Path) -> Outcome<Self> {
         Self::open(path, false)
@@ -113,16 +113,16 @@ impl Peer {
             sys::llama_init_from_model(self.model.as_ptr(), params)
         };
         Ok(Sequence {
-            peer: self,
+            llama_cpp: self,
             context: NonNull::new(pointer).ok_or("llama.cpp makes no context")?,
             len: 0,
         })
     }
 }
 
-impl Drop for Peer {
+impl Drop for LlamaCpp {
     fn drop(&mut self) {
-        // SAFETY: loaded by `open`; every sequence borrows the peer and is gone.
+        // SAFETY: loaded by `open`; every sequence borrows the model and is gone.
         unsafe { sys::llama_model_free(self.model.as_ptr()) }
     }
 }
@@ -134,9 +134,9 @@ unsafe extern "C" fn no_log(
 ) {
 }
 
-/// One sequence of the peer.
+/// One sequence of llama.cpp.
 pub struct Sequence<'a> {
-    peer: &'a Peer,
+    llama_cpp: &'a LlamaCpp,
     context: NonNull<sys::llama_context>,
     len: i32,
 }
@@ -183,7 +183,7 @@ impl Sequence<'_> {
             let row = NonNull::new(row).ok_or("llama.cpp kept no such logits")?;
             Ok(std::slice::from_raw_parts(
                 row.as_ptr(),
-                self.peer.vocab_len()?,
+                self.llama_cpp.vocab_len()?,
             ))
         }
     }
@@ -191,7 +191,7 @@ impl Sequence<'_> {
 
 impl Drop for Sequence<'_> {
     fn drop(&mut self) {
-        // SAFETY: made by `Peer::sequence` and not freed elsewhere.
+        // SAFETY: made by `LlamaCpp::sequence` and not freed elsewhere.
         unsafe { sys::llama_free(self.context.as_ptr()) }
     }
 }

@@ -1,0 +1,482 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A request from its signature to its certificate.
+
+use std::time::Instant;
+
+use codec::{DecodeAll, Encode};
+use serde::Deserialize;
+use sp_core::crypto::AccountId32;
+use starling_lane_primitives::{messages::Ask, Certificate};
+use starling_primitives::{
+    api::lanes::{Epoch, EpochView, LaneId, LaneView, MemberView},
+    round::BlockNumber,
+    Balance, H256,
+};
+use subxt::rpcs::{
+    self,
+    client::{RpcParams, RpcSubscription},
+    methods::legacy::Bytes,
+    rpc_params,
+};
+use subxt_signer::sr25519::Keypair;
+
+use super::{
+    certificate,
+    timing::{moment, needed, Moment, ESCALATION_DELAY},
+};
+use crate::{
+    chain::{at_header, protocol},
+    error, At, Chain, Error, Result,
+};
+
+/// Number of requests that are tried while others of the lane take their numbers, or while the node
+/// is in another epoch than this client.
+const TRIES: usize = 16;
+
+/// JSON-RPC's code of a method that there is not.
+const NO_METHOD: i32 = -32601;
+
+/// A question for a lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// The prompt.
+    pub prompt: String,
+    /// The fee.
+    pub fee: Balance,
+    /// The maximum length of an answer, in tokens.
+    pub max_tokens: u32,
+}
+
+/// A lane at a node.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The present epoch.
+    pub epoch: Epoch,
+    /// The next number of a request, as far as the node has seen them.
+    pub next: u32,
+    /// The size of the committee; 0 if the lane rests.
+    pub members: u32,
+    /// Number of members to which the node has a link, with itself.
+    pub connected: u32,
+    /// Whether the node takes requests of the lane.
+    pub takes_asks: bool,
+}
+
+/// The progress of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// The node has it.
+    Asked,
+    /// The responses are open. The answer may still change.
+    Preview,
+    /// The scores are open. The node has computed the answer.
+    Soft,
+    /// A quorum has signed the outcome.
+    Certified,
+    /// There is no certificate, and there will be none.
+    Expired,
+}
+
+impl Stage {
+    /// The name, in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::Preview => "preview",
+            Self::Soft => "soft",
+            Self::Certified => "certified",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// An answer of a member.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Answer {
+    /// The address of the agent.
+    pub agent: String,
+    /// The text, as the node says.
+    pub text: String,
+}
+
+/// A payment that the members vote for.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Payout {
+    /// The address of the account.
+    pub account: String,
+    /// The amount, in the smallest unit.
+    pub amount: String,
+}
+
+/// The progress of a request, as a node tells it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    stage: Stage,
+    answer: Option<Answer>,
+    outcome: Option<H256>,
+    payouts: Vec<Payout>,
+    certificate: Option<Bytes>,
+    soft_ms: Option<f64>,
+    certified_ms: Option<f64>,
+}
+
+/// The progress of a request. A certificate in it has been checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// The stage.
+    pub stage: Stage,
+    /// The best answer so far. `None` at the end if no response could win.
+    pub answer: Option<Answer>,
+    /// The hash of the outcome, from the soft answer on.
+    pub outcome: Option<H256>,
+    /// The payments.
+    pub payouts: Vec<Payout>,
+    /// The members whose signatures certify the outcome.
+    pub signers: Vec<AccountId32>,
+    /// The time from the arrival of the request at the node to the soft answer, in milliseconds.
+    pub soft_ms: Option<f64>,
+    /// The same to the certificate.
+    pub certified_ms: Option<f64>,
+}
+
+/// A request that a node has taken.
+pub struct Asked {
+    ask: Ask,
+    committee: Vec<MemberView<AccountId32>>,
+    sent: Instant,
+    updates: RpcSubscription<Told>,
+}
+
+/// Calls a method of the node. A refusal of the node is [`Error::NotTaken`].
+async fn request<T: serde::de::DeserializeOwned>(
+    chain: &Chain,
+    method: &str,
+    params: RpcParams,
+) -> Result<T> {
+    let answer = chain.rpc.request(method, params).await;
+    answer.map_err(of_node)
+}
+
+fn of_node(error: rpcs::Error) -> Error {
+    match error {
+        rpcs::Error::User(refusal) if refusal.code == NO_METHOD => {
+            Error::NotTaken("this node has no fast lane: ask another one with --url".into())
+        },
+        rpcs::Error::User(refusal) => Error::NotTaken(error::of_pool(&refusal)),
+        other => protocol(other),
+    }
+}
+
+/// A lane at the node.
+pub async fn status(chain: &Chain, lane: LaneId) -> Result<Status> {
+    request(chain, "lane_status", rpc_params![lane]).await
+}
+
+/// Waits for the first best block that is not below this number.
+pub async fn until(chain: &Chain, block: BlockNumber) -> Result<At> {
+    let at = chain.best().await?;
+    if at.number() >= block {
+        return Ok(at);
+    }
+    let mut blocks = chain.best_blocks().await?;
+    loop {
+        let at = at_header(blocks.next().await).await?;
+        if at.number() >= block {
+            return Ok(at);
+        }
+    }
+}
+
+/// Waits until a request that has expired can be escalated.
+pub async fn until_escalation(chain: &Chain, ask: &Ask) -> Result<At> {
+    until(chain, ask.expiry.saturating_add(ESCALATION_DELAY)).await
+}
+
+/// Asks a lane. `say` hears what this waits for.
+///
+/// Fails with [`Error::NotTaken`] if nobody has got the request, so that asking in another way pays
+/// once.
+pub async fn send(
+    chain: &Chain,
+    lane: &LaneView<AccountId32>,
+    question: &Question,
+    signer: &Keypair,
+    say: &mut (dyn FnMut(&str) + Send),
+) -> Result<Asked> {
+    if lane.terms.key != signer.public_key().0 {
+        return Err(Error::NotTaken(format!(
+            "another key signs the requests of lane {}: pass its signer",
+            lane.id
+        )));
+    }
+    let mut refusal = None;
+    for _ in 0..TRIES {
+        let (at, epoch, expiry) = in_time(chain, lane, say).await?;
+        let committee = at.committee(lane.id, epoch.epoch).await?;
+        let committee = committee.ok_or_else(|| Error::NotTaken(no_committee(lane, &epoch)))?;
+        let status = status(chain, lane.id).await?;
+        if status.epoch != epoch.epoch {
+            // One of us is a block behind.
+            until(chain, at.number().saturating_add(1)).await?;
+            continue;
+        }
+        if !status.takes_asks {
+            return Err(Error::NotTaken(format!(
+                "this node takes no requests of lane {}: ask a node of a member, or the node at \
+                 which the lane was opened",
+                lane.id
+            )));
+        }
+        let ask = Ask {
+            genesis: chain.genesis().0,
+            lane: lane.id,
+            epoch: epoch.epoch,
+            seq: status.next,
+            prompt: question.prompt.clone().into_bytes(),
+            max_tokens: question.max_tokens,
+            fee: question.fee,
+            expiry,
+        };
+        let signature = signer.sign(&ask.hash()).0.to_vec();
+        let sent = Instant::now();
+        let params = rpc_params![Bytes(ask.encode()), Bytes(signature)];
+        match request::<H256>(chain, "lane_ask", params).await {
+            Ok(id) => {
+                let updates = chain
+                    .rpc
+                    .subscribe(
+                        "lane_subscribeProgress",
+                        rpc_params![id],
+                        "lane_unsubscribeProgress",
+                    )
+                    .await
+                    .map_err(protocol)?;
+                return Ok(Asked {
+                    ask,
+                    committee,
+                    sent,
+                    updates,
+                });
+            },
+            Err(refused @ Error::NotTaken(_)) => {
+                let is_taken = self::status(chain, lane.id).await?.next != ask.seq;
+                if !is_taken {
+                    return Err(refused);
+                }
+                refusal = Some(refused);
+            },
+            Err(other) => return Err(other),
+        }
+    }
+    Err(refusal.unwrap_or_else(|| {
+        Error::NotTaken(format!(
+            "node and chain do not agree on the epoch of lane {}; try again",
+            lane.id
+        ))
+    }))
+}
+
+/// Waits until a request of the lane fits into the epoch. Returns the block, the epoch and the
+/// expiry of the request.
+async fn in_time(
+    chain: &Chain,
+    lane: &LaneView<AccountId32>,
+    say: &mut (dyn FnMut(&str) + Send),
+) -> Result<(At, EpochView, BlockNumber)> {
+    let mut at = chain.best().await?;
+    let slot_ms: u64 = at.constant("Aura", "SlotDuration")?;
+    let needed = needed(&lane.terms, slot_ms);
+    loop {
+        let epoch = at.lane_epoch().await?;
+        match moment(at.number(), &epoch, needed) {
+            Moment::Now(expiry) => return Ok((at, epoch, expiry)),
+            Moment::From(block) => {
+                let next = epoch.epoch.saturating_add(1);
+                if at.committee(lane.id, next).await?.is_none() {
+                    return Err(Error::NotTaken(format!(
+                        "epoch {} ends too soon, and lane {} has no committee in the next one",
+                        epoch.epoch, lane.id
+                    )));
+                }
+                say(&format!(
+                    "epoch {} ends too soon: waiting for block {block}",
+                    epoch.epoch
+                ));
+                at = until(chain, block).await?;
+            },
+            Moment::Never => {
+                return Err(Error::NotTaken(format!(
+                    "lane {} gives its members {needed} blocks for a request, and an epoch is \
+                     shorter: open a lane with less time",
+                    lane.id
+                )))
+            },
+        }
+    }
+}
+
+/// The reason why a lane has no committee.
+fn no_committee(lane: &LaneView<AccountId32>, epoch: &EpochView) -> String {
+    let (id, now) = (lane.id, epoch.epoch);
+    match lane.last_epoch {
+        Some(last) if last < now => format!("lane {id} is closed since the end of epoch {last}"),
+        _ if now < lane.first_epoch => format!(
+            "lane {id} has its first committee in epoch {}, and this is epoch {now}",
+            lane.first_epoch
+        ),
+        _ => format!("lane {id} rests in epoch {now}: too few agents have volunteered"),
+    }
+}
+
+impl Asked {
+    /// The request.
+    pub fn ask(&self) -> &Ask {
+        &self.ask
+    }
+
+    /// The committee that the chain names for it.
+    pub fn committee(&self) -> &[MemberView<AccountId32>] {
+        &self.committee
+    }
+
+    /// The moment at which it was sent.
+    pub fn sent(&self) -> Instant {
+        self.sent
+    }
+
+    /// Waits for the end, which is a certificate or nothing. `watch` hears of each step.
+    ///
+    /// A node that says nothing is not waited for longer than until the request can be escalated.
+    pub async fn end(
+        &mut self,
+        chain: &Chain,
+        watch: &mut (dyn FnMut(&Progress) + Send),
+    ) -> Result<Option<Progress>> {
+        let late = until(chain, self.ask.expiry.saturating_add(ESCALATION_DELAY));
+        tokio::pin!(late);
+        loop {
+            tokio::select! {
+                progress = self.next() => {
+                    let progress = progress?;
+                    watch(&progress);
+                    match progress.stage {
+                        Stage::Certified => return Ok(Some(progress)),
+                        Stage::Expired => return Ok(None),
+                        Stage::Asked | Stage::Preview | Stage::Soft => {},
+                    }
+                },
+                at = &mut late => {
+                    at?;
+                    return Ok(None);
+                },
+            }
+        }
+    }
+
+    /// Waits for news. A certificate is checked against the committee, and a wrong one is an error.
+    pub async fn next(&mut self) -> Result<Progress> {
+        let told = self.updates.next().await;
+        let told = told.ok_or_else(|| protocol("the node no longer follows the request"))?;
+        told.map_err(protocol)
+            .and_then(|told| checked(told, &self.ask, &self.committee))
+    }
+}
+
+/// Checks what a node tells.
+fn checked(told: Told, ask: &Ask, committee: &[MemberView<AccountId32>]) -> Result<Progress> {
+    let signers = match (told.stage, &told.certificate, &told.outcome) {
+        (Stage::Certified, Some(bytes), Some(outcome)) => {
+            let distrust = |why: String| {
+                protocol(format!(
+                    "the node's certificate of request {} proves nothing: {why}",
+                    ask.seq
+                ))
+            };
+            let certificate = Certificate::decode_all(&mut bytes.0.as_slice())
+                .map_err(|error| distrust(error.to_string()))?;
+            certificate::check(ask, &outcome.0, &certificate, committee)
+                .map_err(|why| distrust(why.to_string()))?
+        },
+        (Stage::Certified, ..) => {
+            return Err(protocol(
+                "the node calls an answer certified and shows no certificate",
+            ))
+        },
+        _ => vec![],
+    };
+    Ok(Progress {
+        stage: told.stage,
+        answer: told.answer,
+        outcome: told.outcome,
+        payouts: told.payouts,
+        signers,
+        soft_ms: told.soft_ms,
+        certified_ms: told.certified_ms,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn told(stage: &str, certificate: serde_json::Value) -> Told {
+        let told = json!({
+            "id": format!("0x{}", "11".repeat(32)),
+            "lane": 1, "epoch": 5, "seq": 0,
+            "stage": stage,
+            "answer": {"member": 2, "agent": "5F", "text": "A bird."},
+            "responses": [{"member": 2, "agent": "5F", "text": "A bird."}],
+            "outcome": format!("0x{}", "22".repeat(32)),
+            "payouts": [{"account": "5F", "amount": "700"}],
+            "certificate": certificate,
+            "softMs": 12.5, "certifiedMs": null,
+        });
+        serde_json::from_value(told).unwrap()
+    }
+
+    fn ask() -> Ask {
+        Ask {
+            genesis: [1; 32],
+            lane: 1,
+            epoch: 5,
+            seq: 0,
+            prompt: vec![],
+            max_tokens: 8,
+            fee: 5,
+            expiry: 6,
+        }
+    }
+
+    #[test]
+    fn what_a_node_tells_is_read() {
+        let progress = checked(told("soft", json!(null)), &ask(), &[]).unwrap();
+        assert_eq!(progress.stage, Stage::Soft);
+        assert_eq!(progress.outcome, Some(H256([0x22; 32])));
+        assert_eq!(progress.answer.unwrap().text, "A bird.");
+        assert_eq!(progress.payouts[0].amount, "700");
+        assert_eq!(
+            (progress.soft_ms, progress.certified_ms),
+            (Some(12.5), None)
+        );
+        assert!(progress.signers.is_empty());
+        let stages = ["asked", "preview", "soft", "certified", "expired"];
+        for name in stages {
+            assert_eq!(told(name, json!(null)).stage.name(), name);
+        }
+    }
+
+    #[test]
+    fn the_word_of_a_node_is_no_certificate() {
+        let nobody = Certificate::new([]).encode();
+        let nobody = nobody.iter().map(|byte| format!("{byte:02x}"));
+        let nobody = format!("0x{}", nobody.collect::<String>());
+        for certificate in [json!(null), json!("0x"), json!("0x0102"), json!(nobody)] {
+            let told = told("certified", certificate.clone());
+            assert!(checked(told, &ask(), &[]).is_err(), "{certificate}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! Checkpoints: made when a block of requests is over, signed by all, and given to the chain.
+
+use starling_lane::{
+    timing::Time,
+    transport::Peer,
+    wire::{Packet, Place},
+};
+use starling_lane_primitives::{certificate::Signature, checkpoint::Checkpoint, Member};
+use starling_primitives::crypto::has_signed;
+
+use super::{speaker, Core};
+use crate::{
+    lanes::{
+        judge,
+        ledger::{self, Ledger, Settled},
+        play::Stage,
+        room::Room,
+    },
+    LOG_TARGET,
+};
+
+impl Core {
+    /// The certified requests of a committee that can be settled.
+    fn certified(&self, room: &Room) -> Vec<Settled> {
+        let all = self.plays.range(room.place(0)..=room.place(u32::MAX));
+        all.filter_map(|(place, play)| {
+            let judged = play.judged()?;
+            let outcome = judged.outcome.hash();
+            (play.stage() == Stage::Certified && play.certified() == Some(outcome)).then(|| {
+                Settled {
+                    seq: place.seq,
+                    fee: play.ask().fee,
+                    outcome,
+                    payouts: judged.outcome.payouts,
+                }
+            })
+        })
+        .collect()
+    }
+
+    /// Makes and signs the next checkpoint of a committee, if it is due.
+    pub(super) fn make(&mut self, room: &Room) {
+        let key = (room.lane.id, room.epoch);
+        let (Some(view), Some(me)) = (&self.view, room.me()) else {
+            return;
+        };
+        let Some(progress) = view.progress.get(&key).copied() else {
+            return;
+        };
+        let best = view.best;
+        let until = best
+            .saturating_add(view.in_force.rules.dispute_window)
+            .saturating_add(
+                view.epoch
+                    .ends
+                    .saturating_sub(view.epoch.began)
+                    .saturating_mul(2),
+            );
+        let last = progress.next.saturating_add(ledger::REQUESTS);
+        let block = self
+            .plays
+            .range(room.place(progress.next)..room.place(last));
+        let full = usize::try_from(ledger::REQUESTS).unwrap_or(usize::MAX);
+        let is_full = block.filter(|(_, play)| play.is_over()).count() >= full;
+        if !is_full && view.epoch.epoch <= room.epoch {
+            return;
+        }
+        let certified = self.certified(room);
+        let made = ledger::checkpoint(room.lane.id, room.epoch, progress, &certified);
+        let Some(checkpoint) = made else {
+            return;
+        };
+        let known = self.ledgers.get(&key).and_then(Ledger::own);
+        if known != Some(&checkpoint) {
+            let kept: Vec<(Place, Vec<u8>)> = self.transcripts(&checkpoint, room);
+            if let Err(error) = self.parts.store.keep(&kept, until) {
+                log::error!(target: LOG_TARGET, "transcripts cannot be written down: {error}");
+                return;
+            }
+            let hash = checkpoint.hash(&room.genesis);
+            let view = room.member(me);
+            let signature = view.and_then(|view| self.parts.chain.sign(&view.key, &hash));
+            let Some(signature) = signature else {
+                return;
+            };
+            let ledger = self.ledgers.entry(key).or_default();
+            ledger.make(me, checkpoint, hash, signature, best);
+        }
+        self.offer(room, me);
+        self.ready(room, me);
+    }
+
+    fn transcripts(&self, checkpoint: &Checkpoint, room: &Room) -> Vec<(Place, Vec<u8>)> {
+        let all = self.plays.range(room.place(0)..=room.place(u32::MAX));
+        all.filter(|(place, _)| checkpoint.covers(place.seq))
+            .filter_map(|(place, play)| {
+                let (judged, certificate) = (play.judged()?, play.certificate()?);
+                let bytes = judge::transcript(play.ask(), &judged.outcome, &certificate);
+                Some((*place, bytes))
+            })
+            .collect()
+    }
+
+    /// Sends the own checkpoint to the others, in each block until it is settled.
+    fn offer(&self, room: &Room, me: Member) {
+        let ledger = self.ledgers.get(&(room.lane.id, room.epoch));
+        let offered = ledger.and_then(|ledger| Some((ledger.own()?, ledger.own_signature(me)?)));
+        if let Some((checkpoint, signature)) = offered {
+            let packet = Packet::Checkpoint {
+                checkpoint: checkpoint.clone(),
+                by: me,
+                signature,
+            };
+            self.broadcast(room, &packet);
+        }
+    }
+
+    /// Tells the look at the chain that a checkpoint has enough signatures.
+    fn ready(&self, room: &Room, me: Member) {
+        let key = (room.lane.id, room.epoch);
+        let ledger = self.ledgers.get(&key);
+        if let Some(ready) = ledger.and_then(|ledger| ledger.ready(room.committee, me)) {
+            self.parts.ready.lock().insert(key, ready);
+        }
+    }
+
+    /// Takes the signature of a member under a checkpoint.
+    pub(super) fn checkpoint(
+        &mut self,
+        now: Time,
+        from: Peer,
+        checkpoint: &Checkpoint,
+        by: Member,
+        signature: Signature,
+    ) {
+        let key = (checkpoint.lane, checkpoint.epoch);
+        let Some(room) = self.rooms.get(&key).cloned() else {
+            return self.parts.metrics.refuse("unknown");
+        };
+        let (Some(me), Some(_)) = (room.me(), speaker(&room, &from)) else {
+            return self.parts.metrics.refuse("sender");
+        };
+        let hash = checkpoint.hash(&room.genesis);
+        let member = room.member(by);
+        let is_good = member.is_some_and(|view| has_signed(&view.key, &hash, &signature));
+        if !is_good {
+            self.parts.metrics.refuse("lie");
+            return self.lied(now, from);
+        }
+        let ledger = self.ledgers.entry(key).or_default();
+        ledger.take(by, hash, signature);
+        // Votes that the other lacks, so that it signs the same.
+        let missing = ledger
+            .own()
+            .map_or(0, |own| match own.first == checkpoint.first {
+                true => own.bitmap & !checkpoint.bitmap,
+                false => 0,
+            });
+        if missing != 0 {
+            self.help(&from, &room, checkpoint.first, missing);
+        }
+        self.ready(&room, me);
+    }
+
+    /// Sends the votes of certified requests to a peer.
+    fn help(&self, to: &Peer, room: &Room, first: u32, missing: u64) {
+        for place in 0..u64::BITS {
+            let is_missing = missing.checked_shr(place).unwrap_or(0) & 1 == 1;
+            let place = room.place(first.saturating_add(place));
+            let play = self.plays.get(&place).filter(|_| is_missing);
+            for packet in play.iter().flat_map(|play| play.said()) {
+                self.send(to, &packet);
+            }
+        }
+    }
+}

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! The memory of a member: how far it may have signed, the secrets of its points, and the
+//! transcripts of what was certified.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use codec::{Decode, Encode};
+use parking_lot::Mutex;
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+use starling_lane::wire::Place;
+use starling_primitives::{
+    api::lanes::{Epoch, LaneId},
+    round::BlockNumber,
+};
+
+use super::room::EpochSecret;
+use crate::AccountId;
+
+type Bytes = &'static [u8];
+type Table = TableDefinition<'static, Bytes, Bytes>;
+type Open<'a> = redb::Table<'a, Bytes, Bytes>;
+
+/// `u32` by agent, lane and epoch: the first request that the agent has not signed for.
+const MARKS: Table = TableDefinition::new("lane-marks/1");
+/// [`EpochSecret`] by agent and epoch.
+const SECRETS: Table = TableDefinition::new("lane-secrets/1");
+/// [`Kept`] by lane, epoch and number.
+const TRANSCRIPTS: Table = TableDefinition::new("lane-transcripts/1");
+
+/// The number of requests for which a member is written down as having signed, at a time.
+const AHEAD: u32 = 64;
+
+/// A seat: the agent, its lane and the epoch.
+pub type SeatKey = (AccountId, LaneId, Epoch);
+
+/// A transcript.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+struct Kept {
+    /// The block from which on nobody may ask for it.
+    until: BlockNumber,
+    /// The transcript.
+    bytes: Vec<u8>,
+}
+
+/// A file beside the vault. All writes are on disk when they return.
+pub struct Store {
+    database: Database,
+    marks: Mutex<BTreeMap<SeatKey, Mark>>,
+}
+
+#[derive(Clone, Copy)]
+struct Mark {
+    /// Requests below it were perhaps signed before the node was started.
+    before: u32,
+    /// Requests below it may be signed now.
+    written: u32,
+}
+
+impl Store {
+    /// Opens the file, or creates it.
+    pub fn open(path: &Path) -> Result<Self, String> {
+        let at = |error: &dyn ToString| format!("{}: {}", path.display(), error.to_string());
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|error| at(&error))?;
+        }
+        let database = Database::create(path).map_err(|error| at(&error))?;
+        restrict(path).map_err(|error| at(&error))?;
+        let store = Self {
+            database,
+            marks: Mutex::default(),
+        };
+        let marks = store.read_marks().map_err(|error| at(&error))?;
+        *store.marks.lock() = marks;
+        Ok(store)
+    }
+
+    /// Whether a member may sign for a request: it may not if it has perhaps done so before it was
+    /// started. Writes the mark if it is due.
+    pub fn may_sign(&self, seat: &SeatKey, seq: u32) -> Result<bool, String> {
+        let mut marks = self.marks.lock();
+        let mark = marks.get(seat).copied().unwrap_or(Mark {
+            before: 0,
+            written: 0,
+        });
+        if seq < mark.before {
+            return Ok(false);
+        }
+        if seq >= mark.written {
+            let written = seq.saturating_add(AHEAD);
+            self.put(MARKS, &seat.encode(), &written.encode())?;
+            marks.insert(seat.clone(), Mark { written, ..mark });
+        }
+        Ok(true)
+    }
+
+    /// The secret of an agent for an epoch, made by `make` and written down at the first call.
+    pub fn secret(
+        &self,
+        agent: &AccountId,
+        epoch: Epoch,
+        make: impl FnOnce() -> Result<EpochSecret, String>,
+    ) -> Result<EpochSecret, String> {
+        if let Some(known) = self.known_secret(agent, epoch)? {
+            return Ok(known);
+        }
+        let made = make()?;
+        self.put(SECRETS, &(agent, epoch).encode(), &made)?;
+        Ok(made)
+    }
+
+    /// The secret of an agent for an epoch, if it has joined with one.
+    pub fn known_secret(
+        &self,
+        agent: &AccountId,
+        epoch: Epoch,
+    ) -> Result<Option<EpochSecret>, String> {
+        let bytes = self.get(SECRETS, &(agent, epoch).encode())?;
+        Ok(bytes.and_then(|bytes| bytes.try_into().ok()))
+    }
+
+    /// Keeps transcripts until a block.
+    pub fn keep(&self, kept: &[(Place, Vec<u8>)], until: BlockNumber) -> Result<(), String> {
+        self.change(TRANSCRIPTS, |table| {
+            for (place, bytes) in kept {
+                let bytes = bytes.clone();
+                let value = Kept { until, bytes }.encode();
+                table.insert(place.encode().as_slice(), value.as_slice())?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The transcript of a request.
+    pub fn transcript(&self, place: Place) -> Result<Option<Vec<u8>>, String> {
+        let bytes = self.get(TRANSCRIPTS, &place.encode())?;
+        let kept = bytes.and_then(|bytes| Kept::decode(&mut &*bytes).ok());
+        Ok(kept.map(|kept| kept.bytes))
+    }
+
+    /// Forgets the transcripts that nobody may ask for any more, and what belongs to epochs before
+    /// `oldest`.
+    pub fn purge(&self, now: BlockNumber, oldest: Epoch) -> Result<(), String> {
+        let is_over = |_: &[u8], mut value: &[u8]| {
+            let kept = Kept::decode(&mut value);
+            kept.is_ok_and(|kept| kept.until <= now)
+        };
+        self.remove(TRANSCRIPTS, is_over)?;
+        let is_old = |mut key: &[u8], _: &[u8]| {
+            let secret = <(AccountId, Epoch)>::decode(&mut key);
+            secret.is_ok_and(|(_, epoch)| epoch < oldest)
+        };
+        self.remove(SECRETS, is_old)?;
+        let is_old = |mut key: &[u8], _: &[u8]| {
+            let seat = SeatKey::decode(&mut key);
+            seat.is_ok_and(|(.., epoch)| epoch < oldest)
+        };
+        self.remove(MARKS, is_old)?;
+        self.marks.lock().retain(|(.., epoch), _| *epoch >= oldest);
+        Ok(())
+    }
+
+    /// Removes these entries of a table. Without one it writes nothing.
+    fn remove(&self, table: Table, is_gone: impl Fn(&[u8], &[u8]) -> bool) -> Result<(), String> {
+        let find = || -> Result<Vec<Vec<u8>>, redb::Error> {
+            let transaction = self.database.begin_read()?;
+            let table = match transaction.open_table(table) {
+                Ok(table) => table,
+                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(vec![]),
+                Err(error) => return Err(error.into()),
+            };
+            let mut gone = vec![];
+            for entry in table.iter()? {
+                let (key, value) = entry?;
+                if is_gone(key.value(), value.value()) {
+                    gone.push(key.value().to_vec());
+                }
+            }
+            Ok(gone)
+        };
+        let gone = find().map_err(|error| error.to_string())?;
+        if gone.is_empty() {
+            return Ok(());
+        }
+        self.change(table, |table| {
+            for key in gone {
+                table.remove(key.as_slice())?;
+            }
+            Ok(())
+        })
+    }
+
+    fn read_marks(&self) -> Result<BTreeMap<SeatKey, Mark>, redb::Error> {
+        let transaction = self.database.begin_read()?;
+        let table = match transaction.open_table(MARKS) {
+            Ok(table) => table,
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(BTreeMap::new()),
+            Err(error) => return Err(error.into()),
+        };
+        let mut marks = BTreeMap::new();
+        for entry in table.iter()? {
+            let (key, value) = entry?;
+            let corrupted = |error: codec::Error| redb::Error::Corrupted(error.to_string());
+            let seat = SeatKey::decode(&mut key.value()).map_err(corrupted)?;
+            let before = u32::decode(&mut value.value()).map_err(corrupted)?;
+            let mark = Mark {
+                before,
+                written: before,
+            };
+            marks.insert(seat, mark);
+        }
+        Ok(marks)
+    }
+
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, String> {
+        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
+            let transaction = self.database.begin_read()?;
+            match transaction.open_table(table) {
+                Ok(table) => Ok(table.get(key)?.map(|value| value.value().to_vec())),
+                Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        };
+        read().map_err(|error| error.to_string())
+    }
+
+    fn put(&self, table: Table, key: &[u8], value: &[u8]) -> Result<(), String> {
+        self.change(table, |table| {
+            table.insert(key, value)?;
+            Ok(())
+        })
+    }
+
+    /// One transaction, on disk when this returns.
+    fn change(
+        &self,
+        table: Table,
+        work: impl FnOnce(&mut Open<'_>) -> Result<(), redb::Error>,
+    ) -> Result<(), String> {
+        let write = || -> Result<(), redb::Error> {
+            let mut transaction = self.database.begin_write()?;
+            transaction.set_durability(Durability::Immediate)?;
+            {
+                let mut table = transaction.open_table(table)?;
+                work(&mut table)?;
+            }
+            Ok(transaction.commit()?)
+        };
+        write().map_err(|error| error.to_string())
+    }
+}
+
+/// The file holds secrets.
+fn restrict(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seat(lane: LaneId) -> SeatKey {
+        ([7; 32].into(), lane, 3)
+    }
+
+    #[test]
+    fn a_restarted_member_is_silent_up_to_its_mark() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agent/lanes.redb");
+        let may_sign = |store: &Store, lane, seq| store.may_sign(&seat(lane), seq).unwrap();
+        let store = Store::open(&path).unwrap();
+        assert!(may_sign(&store, 1, 0) && may_sign(&store, 1, 5) && may_sign(&store, 1, 2));
+        drop(store);
+        let store = Store::open(&path).unwrap();
+        let signed: Vec<u32> = (0..70).filter(|seq| may_sign(&store, 1, *seq)).collect();
+        assert_eq!(signed, [64, 65, 66, 67, 68, 69]);
+        assert!(may_sign(&store, 2, 0), "another lane");
+    }
+
+    #[test]
+    fn a_secret_is_made_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lanes.redb");
+        let agent: AccountId = [7; 32].into();
+        let store = Store::open(&path).unwrap();
+        assert_eq!(store.known_secret(&agent, 3), Ok(None));
+        assert_eq!(store.secret(&agent, 3, || Ok([1; 64])), Ok([1; 64]));
+        drop(store);
+        let store = Store::open(&path).unwrap();
+        assert_eq!(store.secret(&agent, 3, || Ok([2; 64])), Ok([1; 64]));
+        assert_eq!(store.secret(&agent, 4, || Ok([2; 64])), Ok([2; 64]));
+        let broken = store.secret(&agent, 5, || Err("no randomness".into()));
+        assert_eq!(broken, Err("no randomness".into()));
+    }
+
+    #[test]
+    fn a_transcript_stays_until_nobody_may_ask_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("lanes.redb")).unwrap();
+        let place = |seq| Place {
+            lane: 1,
+            epoch: 2,
+            seq,
+        };
+        store.keep(&[(place(1), vec![1])], 10).unwrap();
+        store.keep(&[(place(2), vec![2])], 11).unwrap();
+        let agent: AccountId = [7; 32].into();
+        store.secret(&agent, 3, || Ok([1; 64])).unwrap();
+        assert!(store.may_sign(&seat(1), 0).unwrap());
+        store.purge(10, 3).unwrap();
+        assert_eq!(store.known_secret(&agent, 3), Ok(Some([1; 64])));
+        store.purge(10, 4).unwrap();
+        assert_eq!(store.known_secret(&agent, 3), Ok(None));
+        assert_eq!(store.transcript(place(1)), Ok(None));
+        assert_eq!(store.transcript(place(2)), Ok(Some(vec![2])));
+    }
+}

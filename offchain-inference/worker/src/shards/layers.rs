@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//! The view that a node has of the layers that nodes compute for each other, for its operator.
+
+use std::sync::{Arc, Weak};
+
+use serde_json::{json, Value};
+use sp_core::crypto::Ss58Codec;
+use starling_shards::{transport::Peer, Seen, Service, Shared, State};
+
+use crate::{config::Sha256, AccountId};
+
+/// A view of a node's shards. It does not keep them alive.
+#[derive(Clone, Default)]
+pub struct Layers(Weak<Service>);
+
+impl Layers {
+    pub(super) fn of(service: &Arc<Service>) -> Self {
+        Self(Arc::downgrade(service))
+    }
+
+    /// The holders of the models that the node has served or used, in JSON. Asks them, and waits a
+    /// few seconds for their answers. `serves` is false where the node runs no agent.
+    pub fn report(&self) -> Value {
+        let Some(service) = self.0.upgrade() else {
+            return json!({ "serves": false, "models": [], "failovers": 0, "evidence": 0 });
+        };
+        let own = service.local();
+        let models: Vec<_> = service
+            .shared()
+            .iter()
+            .map(|one| model(one, &own))
+            .collect();
+        let metrics = service.metrics();
+        json!({
+            "serves": true,
+            "models": models,
+            "failovers": metrics.recovery_seconds.get_sample_count(),
+            "evidence": metrics.evidence.with_label_values(&["found"]).get() as u64,
+        })
+    }
+}
+
+fn model(shared: &Shared, own: &Peer) -> Value {
+    let holders: Vec<_> = shared.holders.iter().map(|one| holder(one, own)).collect();
+    json!({
+        "sha256": Sha256(shared.model).to_string(),
+        "layers": shared.layers,
+        "holders": holders,
+    })
+}
+
+fn holder(seen: &Seen, own: &Peer) -> Value {
+    let layers = &seen.holder.layers;
+    let state = match seen.state {
+        State::Free => "free",
+        State::Busy => "busy",
+        State::Stale => "stale",
+    };
+    json!({
+        "peer": seen.holder.peer.to_string(),
+        "agent": AccountId::new(seen.holder.account).to_ss58check(),
+        "own": seen.holder.peer == *own,
+        "layers": [layers.start, layers.end],
+        "state": state,
+        "throughput": seen.holder.throughput,
+        "rtt": seen.rtt,
+        "trust": seen.trust,
+        "free_sessions": seen.free_sessions,
+        "free_positions": seen.free_positions,
+        "heard": seen.heard.as_secs(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use starling_shards::Holder;
+
+    use super::*;
+
+    #[test]
+    fn a_holder_has_what_an_operator_asks_for() {
+        let own = Peer::new([1; 38]);
+        let seen = Seen {
+            holder: Holder {
+                peer: own.clone(),
+                account: [7; 32],
+                layers: 0..15,
+                throughput: 480.5,
+            },
+            state: State::Busy,
+            free_sessions: 0,
+            free_positions: 9,
+            rtt: Some(0.25),
+            trust: 0.5,
+            heard: Duration::from_millis(3_900),
+        };
+        let shared = Shared {
+            model: [0xab; 32],
+            layers: 30,
+            holders: vec![seen],
+        };
+        let expected = json!({
+            "sha256": "ab".repeat(32),
+            "layers": 30,
+            "holders": [{
+                "peer": "01".repeat(8),
+                "agent": AccountId::new([7; 32]).to_ss58check(),
+                "own": true,
+                "layers": [0, 15],
+                "state": "busy",
+                "throughput": 480.5,
+                "rtt": 0.25,
+                "trust": 0.5,
+                "free_sessions": 0,
+                "free_positions": 9,
+                "heard": 3,
+            }],
+        });
+        assert_eq!(model(&shared, &own), expected);
+        assert_eq!(model(&shared, &Peer::new([2]))["holders"][0]["own"], false);
+    }
+
+    #[test]
+    fn a_node_without_an_agent_serves_nothing() {
+        let report = Layers::default().report();
+        assert_eq!(
+            (&report["serves"], &report["models"]),
+            (&json!(false), &json!([]))
+        );
+    }
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+use frame_support::{assert_noop, assert_ok};
+use sp_core::Pair;
+use sp_runtime::transaction_validity::{InvalidTransaction, UnknownTransaction};
+use starling_primitives::{locks::LockId, traits::AgentRegistry};
+
+use crate::{mock::*, Error, Now, Oldest, Seeds, VolunteerCount, Volunteers};
+
+#[test]
+fn an_epoch_begins_when_the_one_before_is_over() {
+    run(|| {
+        let first = Now::<Test>::get();
+        assert_eq!((first.epoch, first.began, first.ends), (1, 1, 1 + EPOCH));
+        to_block(EPOCH);
+        assert_eq!(Now::<Test>::get(), first);
+        to_block(EPOCH + 1);
+        let second = Now::<Test>::get();
+        assert_eq!((second.epoch, second.began), (2, first.ends));
+        assert!(Seeds::<Test>::get(3).is_some());
+        assert_eq!(Seeds::<Test>::get(4), None);
+    });
+}
+
+#[test]
+fn an_agent_joins_three_epochs_ahead_and_once() {
+    run(|| {
+        let who = account(1);
+        let early = Refused::Pool(UnknownTransaction::CannotLookup.into());
+        let stale = Refused::Pool(InvalidTransaction::Stale.into());
+        assert_eq!(join(&who, 5), Err(early));
+        assert_eq!(
+            join(&who, 3),
+            Err(Refused::Pool(InvalidTransaction::Stale.into()))
+        );
+        assert_eq!(join(&who, 4), Ok(()));
+        assert_eq!(join(&who, 4), Err(stale));
+        let volunteer = Volunteers::<Test>::get(4, &who).unwrap();
+        assert_eq!(volunteer.bond, BOND);
+        assert_eq!(volunteer.key, pair(&who).public());
+        assert_eq!(VolunteerCount::<Test>::get(4), 1);
+    });
+}
+
+#[test]
+fn strangers_forgers_and_bad_points_are_refused() {
+    run(|| {
+        assert_eq!(join(&account(50), 4), Err(refused(Error::NotActive)));
+        let forged = crate::Call::join {
+            agent: account(1),
+            epoch: 4,
+            point: point(&account(1)),
+            peer: [9; 32],
+            signature: sign(&account(2), &[0; 32]),
+        };
+        let bad = Refused::Pool(InvalidTransaction::BadProof.into());
+        assert_eq!(send(forged), Err(bad));
+        let no_point = crate::Call::join {
+            agent: account(1),
+            epoch: 4,
+            point: [0; 32],
+            peer: [9; 32],
+            signature: [0; 64],
+        };
+        assert_eq!(send(no_point), Err(refused(Error::InvalidPoint)));
+    });
+}
+
+#[test]
+fn the_bond_of_a_volunteer_is_locked_until_all_windows_are_over() {
+    run(|| {
+        let who = account(1);
+        assert_eq!(join(&who, 4), Ok(()));
+        assert!(Agents::can_reserve(&who, BOND - LANE_BOND));
+        assert!(!Agents::can_reserve(&who, BOND - LANE_BOND + 1));
+        // What is unbonding covers the lock as well, and does not leave while it must.
+        let origin = || RuntimeOrigin::signed(who.clone());
+        assert_ok!(Agents::deregister(origin()));
+        to_epoch(4);
+        to_block(now() + EPOCH + 2 * EPOCH + WINDOW);
+        assert!(!Agents::can_lock(&who, LockId::Epoch(9), BOND + 1));
+        to_block(250);
+        assert_ok!(Agents::withdraw_unbonded(origin()));
+        assert_eq!(bonded(&who), 0);
+    });
+}
+
+#[test]
+fn an_agent_that_leaves_has_its_bond_back_and_stays_out() {
+    run(|| {
+        let who = account(1);
+        assert_eq!(leave(&who, 4), Err(refused(Error::NotJoined)));
+        assert_eq!(join(&who, 4), Ok(()));
+        assert_eq!(leave(&who, 4), Ok(()));
+        assert!(Agents::can_reserve(&who, BOND));
+        let stale = Refused::Pool(InvalidTransaction::Stale.into());
+        assert_eq!(join(&who, 4), Err(stale));
+        assert_eq!(leave(&who, 4), Err(refused(Error::NotJoined)));
+        assert!(!Lanes::has_joined(&who, 4));
+    });
+}
+
+#[test]
+fn nobody_leaves_once_the_epoch_is_over() {
+    run(|| {
+        assert_eq!(join(&account(1), 4), Ok(()));
+        to_epoch(2);
+        let stale = Refused::Pool(InvalidTransaction::Stale.into());
+        assert_eq!(leave(&account(1), 4), Err(stale));
+    });
+}
+
+#[test]
+fn volunteers_are_bounded_and_forgotten() {
+    run(|| {
+        MaxVolunteers::set(2);
+        assert_eq!(join(&account(1), 4), Ok(()));
+        assert_eq!(join(&account(2), 4), Ok(()));
+        assert_eq!(join(&account(3), 4), Err(refused(Error::TooManyVolunteers)));
+        to_epoch(4);
+        assert!(Seeds::<Test>::get(4).is_some());
+        to_epoch(12);
+        assert!(Oldest::<Test>::get() > 4);
+        assert_eq!(Volunteers::<Test>::iter_prefix(4).count(), 0);
+        assert_eq!(VolunteerCount::<Test>::get(4), 0);
+        assert_eq!(Seeds::<Test>::get(4), None);
+        MaxVolunteers::set(32);
+    });
+}
+
+#[test]
+fn a_call_without_authorization_is_refused() {
+    run(|| {
+        let join = Lanes::join(
+            RuntimeOrigin::signed(account(1)),
+            account(1),
+            4,
+            point(&account(1)),
+            [9; 32],
+            [0; 64],
+        );
+        assert_noop!(join, sp_runtime::DispatchError::BadOrigin);
+    });
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The runtime API of lanes, for members, requesters and clients.
+
+use alloc::vec::Vec;
+use codec::{Codec, Decode, DecodeWithMemTracking, Encode};
+use scale_info::TypeInfo;
+use sp_runtime::Permill;
+use starling_lane_primitives::{checkpoint::Checkpoint, Certificate, Terms};
+
+use crate::{round::BlockNumber, Balance, InferenceKey, RoundId, H256};
+
+/// The number of a lane. Never reused.
+pub type LaneId = u64;
+
+/// The number of an epoch of lanes.
+pub type Epoch = u32;
+
+/// The present epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub struct EpochView {
+    /// Its number.
+    pub epoch: Epoch,
+    /// Its first block.
+    pub began: BlockNumber,
+    /// The first block of the next epoch.
+    pub ends: BlockNumber,
+}
+
+/// The rules of lanes on this chain.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub struct RulesView<AccountId> {
+    /// The hash of the genesis block, which everything that is signed is bound to.
+    pub genesis: H256,
+    /// The account of the treasury, which gets the rest of each fee.
+    pub treasury: AccountId,
+    /// The least size of a committee.
+    pub min_committee: u8,
+    /// The least fee of a request.
+    pub min_fee: Balance,
+    /// The least deposit of a lane.
+    pub min_deposit: Balance,
+    /// The part of each deposit that is burnt.
+    pub burnt: Permill,
+    /// The bond that a seat is locked with.
+    pub lane_bond: Balance,
+    /// The largest sum of a lane's fees whose dispute windows are open. Of a lane with a larger
+    /// committee than the least one more may be.
+    pub max_pending: Balance,
+    /// Number of blocks between a settlement and its payments.
+    pub dispute_window: BlockNumber,
+    /// The winner's share of a fee.
+    pub winner: Permill,
+    /// The share of all rankers together.
+    pub rankers: Permill,
+    /// Minimum number of responses that each member ranks, if there are that many.
+    pub min_rankings: u32,
+    /// Maximum number of responses that each member ranks.
+    pub max_rankings: u32,
+    /// Minimum weighted mean of a winner.
+    pub approval_threshold: Permill,
+}
+
+/// A lane, and where its deposits are: `free + pending + paid + burnt + returned = deposited`.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub struct LaneView<AccountId> {
+    /// Its number.
+    pub id: LaneId,
+    /// The account that opened it and pays.
+    pub requester: AccountId,
+    /// Its terms.
+    pub terms: Terms,
+    /// The first epoch that it has a committee in.
+    pub first_epoch: Epoch,
+    /// The last one, if it is closing.
+    pub last_epoch: Option<Epoch>,
+    /// The first block in which the rest may be reclaimed, if it is closing.
+    pub reclaimable: Option<BlockNumber>,
+    /// All that was paid in.
+    pub deposited: Balance,
+    /// The most that requests may still cost.
+    pub free: Balance,
+    /// Settled, and not paid yet.
+    pub pending: Balance,
+    /// Paid to members and the treasury.
+    pub paid: Balance,
+    /// Burnt.
+    pub burnt: Balance,
+    /// Given back to the requester, or spent on rounds that it escalated to.
+    pub returned: Balance,
+}
+
+/// A member of a committee, as it was when it joined.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub struct MemberView<AccountId> {
+    /// The agent.
+    pub agent: AccountId,
+    /// The inference key that signs for it in this epoch.
+    pub key: InferenceKey,
+    /// The point that shares are encrypted to.
+    pub point: [u8; 32],
+    /// The ed25519 public key of its node's network identity.
+    pub peer: [u8; 32],
+    /// Its bond.
+    pub bond: Balance,
+    /// Its rating, 32 fractional bits.
+    pub rating: u64,
+}
+
+/// The place of an agent in a committee.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub struct SeatView<AccountId> {
+    /// The lane.
+    pub lane: LaneView<AccountId>,
+    /// The members, in the order of draws. The place of each is its number in messages.
+    pub committee: Vec<MemberView<AccountId>>,
+    /// The place of the agent.
+    pub member: u8,
+}
+
+/// The progress of a lane's settlement in an epoch.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo,
+)]
+pub struct ProgressView {
+    /// The first request of the next checkpoint: a multiple of 64.
+    pub next: u32,
+    /// The requests from `next` on that were escalated: bit `i` is request `next + i`. A checkpoint
+    /// leaves them out.
+    pub escalated: u64,
+}
+
+/// A settlement whose dispute window is open.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub struct PendingView {
+    /// Its number.
+    pub id: u64,
+    /// The first block in which it may be paid.
+    pub due: BlockNumber,
+    /// The signed text.
+    pub checkpoint: Checkpoint,
+}
+
+sp_api::decl_runtime_apis! {
+    /// Lanes.
+    ///
+    /// The functions that return bytes make the transaction of a feeless call. Whoever has a node
+    /// gives it to the pool.
+    #[api_version(1)]
+    pub trait LanesApi<AccountId> where AccountId: Codec {
+        /// The present epoch.
+        fn epoch() -> EpochView;
+        /// The rules in force.
+        fn rules() -> RulesView<AccountId>;
+        /// The rating up to which a member has no weight as a ranker, 32 fractional bits: the floor
+        /// of `starling_primitives::rating::weights`.
+        fn weight_floor() -> u64;
+        /// A lane.
+        fn lane(id: LaneId) -> Option<LaneView<AccountId>>;
+        /// The lanes of a requester.
+        fn lanes_of(requester: AccountId) -> Vec<LaneView<AccountId>>;
+        /// The committee of a lane in an epoch: known from the beginning of the epoch before, for
+        /// as long as it may be needed. `None` if there are too few volunteers.
+        fn committee(lane: LaneId, epoch: Epoch) -> Option<Vec<MemberView<AccountId>>>;
+        /// All seats of an agent in an epoch.
+        fn seats(agent: AccountId, epoch: Epoch) -> Vec<SeatView<AccountId>>;
+        /// Whether an agent has joined for an epoch.
+        fn has_joined(agent: AccountId, epoch: Epoch) -> bool;
+        /// The progress of a lane's settlement in an epoch.
+        fn progress(lane: LaneId, epoch: Epoch) -> ProgressView;
+        /// The settlements of a lane that are not paid yet.
+        fn pending(lane: LaneId) -> Vec<PendingView>;
+        /// The round that a request was escalated to.
+        fn escalated(lane: LaneId, epoch: Epoch, seq: u32) -> Option<RoundId>;
+        /// Whether `settle` would succeed now, without its signatures; the reason why not.
+        fn can_settle(checkpoint: Checkpoint) -> Result<(), Vec<u8>>;
+        /// The transaction of `join`.
+        fn join(
+            agent: AccountId,
+            epoch: Epoch,
+            point: [u8; 32],
+            peer: [u8; 32],
+            signature: [u8; 64],
+        ) -> Vec<u8>;
+        /// The transaction of `leave`.
+        fn leave(agent: AccountId, epoch: Epoch, signature: [u8; 64]) -> Vec<u8>;
+        /// The transaction of `settle`.
+        fn settle(checkpoint: Checkpoint, certificate: Certificate) -> Vec<u8>;
+        /// The transaction of `show_certificate`.
+        fn show_certificate(
+            lane: LaneId,
+            epoch: Epoch,
+            seq: u32,
+            outcome: H256,
+            certificate: Certificate,
+        ) -> Vec<u8>;
+    }
+}

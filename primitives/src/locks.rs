@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The names of locks on bonds.
+
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use scale_info::TypeInfo;
+
+/// The purpose for which a part of a bond is locked.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub enum LockId {
+    /// The agent serves lanes in this epoch.
+    #[codec(index = 0)]
+    Epoch(u32),
+    /// The agent has signed a settlement of this lane in this epoch.
+    #[codec(index = 1)]
+    Seat {
+        /// The lane.
+        lane: u64,
+        /// The epoch.
+        epoch: u32,
+    },
+}
