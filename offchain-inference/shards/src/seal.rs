@@ -335,12 +335,7 @@ impl VectorKey {
     }
 
     /// Opens rows that another server has passed on.
-    pub fn open_push(
-        &self,
-        session: SessionId,
-        sequence: u64,
-        sealed: Vec<u8>,
-    ) -> Option<Vec<u8>> {
+    pub fn open_push(&self, session: SessionId, sequence: u64, sealed: Vec<u8>) -> Option<Vec<u8>> {
         self.open(&bound_push(session, sequence), sealed)
     }
 
@@ -519,9 +514,8 @@ mod tests {
             });
             (works, client, server)
         };
-        let open = |server: &mut Chains, work: &Work| {
-            server.up.open_work(&mut work.clone()).map(|_| ())
-        };
+        let open =
+            |server: &mut Chains, work: &Work| server.up.open_work(&mut work.clone()).map(|_| ());
         // Under its own number, a message at the wrong time is out of order.
         let (works, _, mut server) = sealed();
         assert_eq!(open(&mut server, &works[1]), Err(Refusal::OutOfOrder));
@@ -564,9 +558,8 @@ mod tests {
         assert!(relayed.pushed.is_none());
         let push = relayed.next.unwrap().seal_push(9, 3, vec![6; 8]);
         let awaited = third.up.open_work(&mut awaiting).unwrap().pushed.unwrap();
-        let open = |session, sequence, data: &[u8]| {
-            awaited.open_push(session, sequence, data.to_vec())
-        };
+        let open =
+            |session, sequence, data: &[u8]| awaited.open_push(session, sequence, data.to_vec());
         assert_eq!(open(9, 3, &push), Some(vec![6; 8]));
         assert_eq!(open(9, 4, &push), None);
         assert_eq!(open(8, 3, &push), None);
@@ -599,7 +592,10 @@ mod tests {
             let mut message = work(sequence, vec![1; 2_304]);
             message.next = next;
             let bare = encode(&Message::Work(message.clone())).len();
-            let key = message.next.is_some().then(|| VectorKey(Zeroizing::new([1; KEY])));
+            let key = message
+                .next
+                .is_some()
+                .then(|| VectorKey(Zeroizing::new([1; KEY])));
             client.up.seal_work(&mut message, key.as_ref());
             let sealed = encode(&Message::Work(message)).len();
             let more = if key.is_some() { KEY } else { 0 };

@@ -292,7 +292,12 @@ mod tests {
                 session: 7,
                 sequence: sequence as u64,
             };
-            out.pass_on(&mut lanes, next, &VectorKey::random().unwrap(), vec![1, 2, 3]);
+            out.pass_on(
+                &mut lanes,
+                next,
+                &VectorKey::random().unwrap(),
+                vec![1, 2, 3],
+            );
         }
         // Ends the thread once it is done, and closes its channel.
         let failed = out.metrics.pushes.with_label_values(&["failed"]);
