@@ -219,8 +219,11 @@ impl Service {
         self.hub.transport.local()
     }
 
-    /// A model whose ends are local and whose layers are computed by others. No peer is contacted
-    /// before its first use.
+    /// A model whose ends are local and whose layers are computed by others. Layers that `ends` holds
+    /// too are computed here; they are the first ones. No peer is contacted before its first use.
+    ///
+    /// The others see hidden states, from which they can recover the prompt:
+    /// `starling-shards invert` shows how much of it.
     pub fn pipeline(&self, model: ModelId, ends: Model, config: PipelineConfig) -> Pipeline {
         self.models.lock().insert(model, ends.config().layers);
         Pipeline::new(self.hub.clone(), model, ends, config)

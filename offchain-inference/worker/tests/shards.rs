@@ -162,6 +162,13 @@ fn an_agent_without_layers_answers_and_ranks_as_one_with_all_of_them() {
         "{said:?}"
     );
     assert_eq!(said, respond(&whole).unwrap());
+    let with_own = |layers: usize| {
+        let shards = format!("shards = true\nown_layers = {layers}");
+        node.agent(&CLIENT.replace("shards = true", &shards))
+    };
+    assert_eq!(said, respond(&with_own(5)).unwrap());
+    let failure = format!("{:?}", respond(&with_own(30)).unwrap_err());
+    assert!(failure.contains("own_layers"), "{failure}");
 
     let responses = ["Paris is the capital of France.", "No idea.", "Banana"];
     let responses = responses.map(str::to_owned);

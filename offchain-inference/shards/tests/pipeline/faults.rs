@@ -141,6 +141,21 @@ fn killed_servers_are_replaced(push_from: Duration) {
     assert_eq!(scene.pushes("taken") > 0.0, push_from.is_zero());
 }
 
+#[test]
+fn a_killed_server_is_replaced_behind_layers_of_this_node() {
+    let scene = Scene::new(2);
+    let config = PipelineConfig {
+        replan: false,
+        ..config()
+    };
+    let ends = scene.swarm.ends_with(1);
+    let pipeline = scene.user.service.pipeline(scene.swarm.model, ends, config);
+    let tokens = scene.strike(&pipeline, &[(9, 0)], |peer| scene.swarm.network.kill(peer));
+    assert_eq!(tokens.unwrap(), scene.expected);
+    let replayed = scene.user.service.metrics().replayed_rows.get();
+    assert_eq!(replayed, (PROMPT.len() + 9) as f64);
+}
+
 /// A pipeline in which the first server passes everything on to the second one.
 fn pushing(scene: &Scene, config: PipelineConfig) -> Pipeline {
     let config = PipelineConfig {
