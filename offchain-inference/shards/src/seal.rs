@@ -92,7 +92,7 @@ impl Secret {
 #[error("the key for sealing is one that keeps no secret")]
 pub struct WeakKey;
 
-/// What the keys of a session are for. With any other value nothing opens.
+/// The purpose of a session's keys. With any other value nothing opens.
 #[derive(Clone, Debug, PartialEq, Encode)]
 pub struct Binding {
     /// Hash of the genesis block.
@@ -195,7 +195,7 @@ impl fmt::Debug for Chain {
     }
 }
 
-/// What a server finds in a [`Work`] besides the rows.
+/// The keys that a server gets with the rows of a [`Work`].
 #[derive(Debug)]
 pub struct Keys {
     /// The key of rows that the upstream passes on, if it does.

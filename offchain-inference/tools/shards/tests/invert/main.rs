@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Whoever computes layers recovers the tokens, wherever the border is.
+//! A server recovers the tokens, wherever the border is.
 
 #[path = "../../../../engine/src/fixtures.rs"]
 #[allow(dead_code)]
