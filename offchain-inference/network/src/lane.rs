@@ -39,7 +39,7 @@ impl LaneProtocol {
         metrics: NotificationMetrics,
     ) -> Self {
         let (config, service) = N::notification_config(
-            name(genesis.as_ref(), fork_id, "lane"),
+            name(genesis.as_ref(), fork_id, "lane", 1),
             vec![],
             MAX_MESSAGE as u64,
             None,

@@ -7,8 +7,8 @@
 //! | purpose | on the network |
 //! |---|---|
 //! | discovery of the holders of a model | provider records of the DHT, under the model's hash |
-//! | set-up | a request-response protocol, `/<genesis>/shards-setup/1` |
-//! | activations | a notification protocol with one long-lived substream a peer, `/<genesis>/shards/1` |
+//! | set-up | a request-response protocol, `/<genesis>/shards-setup/2` |
+//! | activations | a notification protocol with one long-lived substream a peer, `/<genesis>/shards/2` |
 //!
 //! [`Protocols::register`] adds the protocols to the configuration of a network.
 //! [`Protocols::connect`] makes the transport once the network runs. [`Driver::run`] is the task

@@ -15,6 +15,10 @@ use substrate_prometheus_endpoint::{PrometheusError, Registry};
 
 use crate::{driver::Driver, metrics::Metrics, transport::Network};
 
+/// Version of the protocols of spans. Since 2 all rows are sealed: a node of an earlier release finds
+/// no common protocol with this one, and its log says so.
+const SHARDS: u8 = 2;
+
 /// Maximum size of a set-up request or response, in bytes.
 const MAX_SETUP: u64 = 1 << 20;
 
@@ -42,7 +46,7 @@ impl Protocols {
         fork_id: Option<&str>,
         metrics: NotificationMetrics,
     ) -> Self {
-        let name = |protocol| name(genesis.as_ref(), fork_id, protocol);
+        let name = |protocol| name(genesis.as_ref(), fork_id, protocol, SHARDS);
         let (config, activations) = N::notification_config(
             name("shards"),
             vec![],
@@ -91,11 +95,16 @@ impl Protocols {
 }
 
 /// Name of a protocol. Other chains, and other forks of this one, have names of their own.
-pub(crate) fn name(genesis: &[u8], fork_id: Option<&str>, protocol: &str) -> ProtocolName {
+pub(crate) fn name(
+    genesis: &[u8],
+    fork_id: Option<&str>,
+    protocol: &str,
+    version: u8,
+) -> ProtocolName {
     let genesis: String = genesis.iter().map(|byte| format!("{byte:02x}")).collect();
     match fork_id {
-        Some(fork) => format!("/{genesis}/{fork}/{protocol}/1"),
-        None => format!("/{genesis}/{protocol}/1"),
+        Some(fork) => format!("/{genesis}/{fork}/{protocol}/{version}"),
+        None => format!("/{genesis}/{protocol}/{version}"),
     }
     .into()
 }
@@ -105,9 +114,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_chain_and_fork_has_a_name_of_its_own() {
-        assert_eq!(&*name(&[0x0a, 0xff], None, "shards"), "/0aff/shards/1");
-        let fork = name(&[0x0a, 0xff], Some("x"), "shards");
+    fn every_chain_fork_and_version_has_a_name_of_its_own() {
+        assert_eq!(&*name(&[0x0a, 0xff], None, "shards", 2), "/0aff/shards/2");
+        let fork = name(&[0x0a, 0xff], Some("x"), "shards", 1);
         assert_eq!(&*fork, "/0aff/x/shards/1");
     }
 }

@@ -15,6 +15,7 @@ pub mod integrity;
 mod loopback;
 pub mod message;
 mod metrics;
+pub mod seal;
 mod server;
 mod service;
 pub mod simulated_network;

@@ -15,12 +15,12 @@ use codec::{Decode, DecodeAll, Encode};
 
 use crate::{
     auth::{Key, Signed, Statement},
-    integrity::Digest,
+    seal::{SealingKey, KEY, TAG},
     transport::{ModelId, Peer},
     wire::WireFormat,
 };
 
-/// Version of all formats in this module.
+/// Version of all formats in this module. Since 3 all rows are [sealed](crate::seal).
 pub const VERSION: u8 = 3;
 
 /// Number of a session, chosen by the server and unique on it.
@@ -68,6 +68,8 @@ pub struct Announcement {
     pub free_sessions: u32,
     /// Wire formats that it accepts.
     pub wires: Vec<WireFormat>,
+    /// Key for sealing, the same until the node ends.
+    pub key: SealingKey,
     /// Milliseconds since the Unix epoch.
     pub time: u64,
 }
@@ -85,6 +87,10 @@ pub struct Open {
     pub layers: Span,
     /// Wire format of hidden states in both directions.
     pub wire: WireFormat,
+    /// Fresh key for sealing.
+    pub key: SealingKey,
+    /// The server's key, as announced.
+    pub server_key: SealingKey,
     /// A number that is used only once.
     pub nonce: [u8; 16],
     /// Milliseconds since the Unix epoch.
@@ -104,6 +110,8 @@ pub struct Opened {
     pub max_rows: u32,
     /// Maximum number of branches at the same time.
     pub max_branches: u32,
+    /// Fresh key for sealing.
+    pub key: SealingKey,
 }
 
 /// A request of set-up.
@@ -171,7 +179,8 @@ pub struct Work {
     pub edits: Vec<Edit>,
     /// Parts to compute in one pass; each branch at most once. Without parts there is no answer.
     pub parts: Vec<Part>,
-    /// The parts' rows one after the other, in the session's wire format; empty if they are pushed.
+    /// The parts' rows one after the other, in the session's wire format, unless they are pushed;
+    /// then the key for the server that takes the output, if one does. Sealed under way.
     pub data: Vec<u8>,
     /// Whether the rows come from the session's upstream, as the [`Push`] of this number.
     pub pushed: bool,
@@ -212,7 +221,7 @@ pub struct Push {
     pub session: SessionId,
     /// Number of the [`Work`].
     pub sequence: u64,
-    /// The rows.
+    /// The rows, sealed.
     pub data: Vec<u8>,
 }
 
@@ -235,11 +244,10 @@ pub struct Signatures {
 pub struct Output {
     /// Microseconds from the message's arrival to this answer's departure.
     pub held: u32,
-    /// SHA-256 of the pushed rows. The client compares it with the rows that it received itself.
-    pub input: Option<Digest>,
-    /// What the client checks before it uses the rows.
+    /// The agent's signatures. The client checks them before it uses the rows.
     pub signatures: Signatures,
-    /// The rows, coded as in the request.
+    /// The rows, coded as in the request, then SHA-256 of the pushed rows, if they were. The client
+    /// compares it with the rows that it received itself. Sealed.
     pub data: Vec<u8>,
 }
 
@@ -291,7 +299,7 @@ pub enum Message {
 /// Reasons why a server refuses a request or message.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, thiserror::Error)]
 pub enum Refusal {
-    /// Another version, not valid SCALE, or inconsistent.
+    /// Not valid SCALE, or inconsistent.
     #[error("the message is malformed")]
     #[codec(index = 0)]
     Malformed,
@@ -363,10 +371,22 @@ pub enum Refusal {
     #[error("this wire format is not supported here")]
     #[codec(index = 17)]
     WrongWire,
-    /// Another server passed on bytes that are no rows.
+    /// Another server passed on bytes that do not open, or are no rows.
     #[error("the upstream server passed on malformed rows")]
     #[codec(index = 18)]
     BadPush,
+    /// A sealed message does not open.
+    #[error("a sealed message does not open: it was changed, repeated, moved or cut on its way")]
+    #[codec(index = 19)]
+    Unsealed,
+    /// The request is for a key that the server no longer has.
+    #[error("the session is sealed for another key than this server's; ask for its span again")]
+    #[codec(index = 20)]
+    OtherKey,
+    /// The message has another version byte.
+    #[error("the two nodes speak different versions of the protocol; update the older one")]
+    #[codec(index = 21)]
+    OtherVersion,
 }
 
 impl Refusal {
@@ -392,6 +412,9 @@ impl Refusal {
             Self::Closing => "closing",
             Self::WrongWire => "wrong_wire",
             Self::BadPush => "bad_push",
+            Self::Unsealed => "unsealed",
+            Self::OtherKey => "other_key",
+            Self::OtherVersion => "other_version",
         }
     }
 }
@@ -408,14 +431,15 @@ pub fn encode(message: &impl Encode) -> Vec<u8> {
 pub fn decode<T: Decode>(bytes: &[u8]) -> Result<T, Refusal> {
     match bytes.split_first() {
         Some((&VERSION, rest)) => T::decode_all(&mut &*rest).map_err(|_| Refusal::Malformed),
-        _ => Err(Refusal::Malformed),
+        Some(_) => Err(Refusal::OtherVersion),
+        None => Err(Refusal::Malformed),
     }
 }
 
 /// Maximum size of a [`Work`] with `edits` edits and `parts` parts, and of its answer, both without
-/// their data, in bytes.
+/// their rows, in bytes.
 pub const fn overhead(edits: usize, parts: usize) -> usize {
-    192 + 13 * edits + 64 * parts
+    192 + TAG + KEY + 13 * edits + 64 * parts
 }
 
 #[cfg(test)]
@@ -475,7 +499,9 @@ mod tests {
         ) {
             let room = overhead(0, parts) + data.len();
             let signatures = Signatures { key: [1; 32], time, parts: vec![[2; 64]; parts] };
-            let result = Ok(Output { held, input, signatures, data });
+            // Sealed, with the digest of pushed rows.
+            let data = [&data[..], input.as_ref().map_or(&[], |input| &input[..]), &[0; TAG]].concat();
+            let result = Ok(Output { held, signatures, data });
             let done = Message::Done(Done { session, sequence, result });
             let bytes = encode(&done);
             prop_assert!(bytes.len() <= room);
@@ -491,14 +517,16 @@ mod tests {
         }
 
         #[test]
-        fn a_cut_lengthened_or_other_versions_message_is_malformed(message in work(), cut in any::<usize>()) {
+        fn a_cut_lengthened_or_other_versions_message_is_refused(message in work(), cut in any::<usize>()) {
             let mut bytes = encode(&message);
             prop_assert_eq!(decode::<Message>(&bytes[..cut % bytes.len()]), Err(Refusal::Malformed));
             bytes.push(0);
             prop_assert_eq!(decode::<Message>(&bytes), Err(Refusal::Malformed));
             bytes.pop();
-            bytes[0] = VERSION + 1;
-            prop_assert_eq!(decode::<Message>(&bytes), Err(Refusal::Malformed));
+            for version in [VERSION - 1, VERSION + 1] {
+                bytes[0] = version;
+                prop_assert_eq!(decode::<Message>(&bytes), Err(Refusal::OtherVersion));
+            }
         }
 
         #[test]

@@ -23,6 +23,7 @@ use crate::{
     loopback::Loopback,
     message::{self, Message, Refusal, Response},
     metrics::Metrics,
+    seal::Secret,
     server::{Served, Server},
     spawn,
     transport::{Inbox, ModelId, Peer, Respond, Transport},
@@ -58,6 +59,9 @@ pub enum ServiceError {
     /// The system did not start a thread.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
+    /// The system gave no key for sealing.
+    #[error("the system gives no random numbers: {0}")]
+    Random(getrandom::Error),
     /// The service was shut down.
     #[error("the service has been shut down")]
     Closed,
@@ -117,6 +121,7 @@ impl Service {
             config,
             metrics.clone(),
             accounts.clone(),
+            Secret::generate().map_err(ServiceError::Random)?,
         );
         let (checks, ordered) = sync_channel(CHECKS);
         let hub = Hub::new(
@@ -214,8 +219,11 @@ impl Service {
         self.hub.transport.local()
     }
 
-    /// A model whose ends are local and whose layers are computed by others. No peer is contacted
-    /// before its first use.
+    /// A model whose ends are local and whose layers are computed by others. Layers that `ends` holds
+    /// too are computed here; they are the first ones. No peer is contacted before its first use.
+    ///
+    /// The others see hidden states, from which they can recover the prompt:
+    /// `starling-shards invert` shows how much of it.
     pub fn pipeline(&self, model: ModelId, ends: Model, config: PipelineConfig) -> Pipeline {
         self.models.lock().insert(model, ends.config().layers);
         Pipeline::new(self.hub.clone(), model, ends, config)
@@ -293,7 +301,7 @@ impl Inbox for Service {
             Ok(Message::Push(push)) => self.server.pushed(from, push, payload.len()),
             Ok(Message::Upstream { session, peer }) => self.server.upstream(from, session, peer),
             Ok(Message::Skip { session, before }) => self.server.skip(from, session, before),
-            Err(_) => self.server.malformed(&from),
+            Err(refusal) => self.server.unreadable(&from, &refusal),
         }
     }
 

@@ -162,6 +162,18 @@ fn an_agent_without_layers_answers_and_ranks_as_one_with_all_of_them() {
         "{said:?}"
     );
     assert_eq!(said, respond(&whole).unwrap());
+    let with_own = |layers: &str| {
+        let shards = format!("shards = true\nown_layers = {layers}");
+        respond(&node.agent(&CLIENT.replace("shards = true", &shards)))
+    };
+    assert_eq!(said, with_own("5").unwrap());
+    for (wrong, words) in [
+        ("30", "has 30 layers"),
+        ("5\ncache = \"1 KiB\"", "needs a `cache`"),
+    ] {
+        let failure = format!("{:?}", with_own(wrong).unwrap_err());
+        assert!(failure.contains(words), "{failure}");
+    }
 
     let responses = ["Paris is the capital of France.", "No idea.", "Banana"];
     let responses = responses.map(str::to_owned);

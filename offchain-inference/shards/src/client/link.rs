@@ -21,6 +21,7 @@ use crate::{
     integrity::{Claim, Digest, History},
     message::{self, Branch, Edit, Message, Next, Opened, Output, Part, Refusal, Signatures, Work},
     metrics::observe,
+    seal::{Chain, Chains, VectorKey},
     transport::{ModelId, Peer, TransportError},
     wire::WireFormat,
     LOG_TARGET,
@@ -60,6 +61,9 @@ pub enum LinkError {
     /// The server's agent did not sign for these rows.
     #[error("a signature under the answer does not match")]
     Unsigned,
+    /// An answer does not open.
+    #[error("an answer does not open: it was changed, repeated, moved or cut on its way")]
+    Unsealed,
     /// Rows that another server should have passed on are missing or differ.
     #[error("the upstream server did not pass on its rows")]
     NotPushed,
@@ -74,6 +78,7 @@ impl LinkError {
             Self::Transport(_) | Self::Disconnected => "disconnected",
             Self::Malformed => "malformed_answer",
             Self::Unsigned => "unsigned_answer",
+            Self::Unsealed => "unsealed",
             Self::NotPushed => "not_pushed",
         }
     }
@@ -94,6 +99,7 @@ impl LinkError {
                     | Refusal::NotBonded
                     | Refusal::Stale
                     | Refusal::BadPush
+                    | Refusal::OtherKey
             )
         )
     }
@@ -130,6 +136,19 @@ pub(crate) enum Source<'a> {
     Upstream(usize),
 }
 
+/// A message that was sent.
+pub(crate) struct Sent {
+    pub sequence: u64,
+    /// The key for its rows, if another server passes them on.
+    pub pushed: Option<VectorKey>,
+}
+
+/// The server that takes an output, and the key for it.
+pub(crate) struct Onward {
+    pub next: Next,
+    pub key: VectorKey,
+}
+
 struct Waiter {
     stage: usize,
     rows: usize,
@@ -152,10 +171,11 @@ pub(crate) struct Broken {
     pub error: LinkError,
 }
 
-#[derive(Default)]
 struct Outgoing {
     /// Number of the next message.
     sequence: u64,
+    /// Seals the messages.
+    chain: Chain,
     /// Edits that go with the next message.
     edits: Vec<Edit>,
     /// The peer that the server was told to accept rows from, and the number of the first message
@@ -181,6 +201,8 @@ pub(crate) struct Link {
     next_branch: AtomicU32,
     /// Locked while a message is sent, so that messages leave in the order of their numbers.
     outgoing: Mutex<Outgoing>,
+    /// Opens the answers.
+    answers: Mutex<Chain>,
     state: Mutex<State>,
     /// One past the number of the last answered message.
     answered: AtomicU64,
@@ -202,7 +224,13 @@ pub(crate) struct Target {
 }
 
 impl Link {
-    pub fn new(hub: Arc<Hub>, target: Target, account: Account, opened: Opened) -> Arc<Self> {
+    pub fn new(
+        hub: Arc<Hub>,
+        target: Target,
+        account: Account,
+        opened: Opened,
+        chains: Chains,
+    ) -> Arc<Self> {
         let link = Arc::new(Self {
             peer: target.peer,
             account,
@@ -214,7 +242,13 @@ impl Link {
             key: Mutex::default(),
             opened,
             next_branch: AtomicU32::new(0),
-            outgoing: Mutex::default(),
+            outgoing: Mutex::new(Outgoing {
+                sequence: 0,
+                chain: chains.up,
+                edits: vec![],
+                upstream: None,
+            }),
+            answers: Mutex::new(chains.down),
             state: Mutex::new(State::Open(HashMap::new())),
             answered: AtomicU64::new(0),
             straggler: Mutex::default(),
@@ -372,15 +406,15 @@ impl Link {
     }
 
     /// Asks the server to compute the rows of `parts`, and to pass the output on to `next`. The
-    /// answer goes to `reply`, unless this call fails. Returns the message's number.
+    /// answer goes to `reply`, unless this call fails.
     pub fn compute(
         &self,
         parts: Vec<Part>,
         source: Source<'_>,
-        next: Option<Next>,
+        next: Option<Onward>,
         stage: usize,
         reply: &Sender<Reply>,
-    ) -> Result<u64, LinkError> {
+    ) -> Result<Sent, LinkError> {
         let (rows, data) = match source {
             Source::Client(rows) => (
                 rows.len() / self.width.max(1),
@@ -403,9 +437,9 @@ impl Link {
         outgoing: &mut Outgoing,
         parts: Vec<Part>,
         data: Vec<u8>,
-        next: Option<Next>,
+        onward: Option<Onward>,
         waiter: Option<Waiter>,
-    ) -> Result<u64, LinkError> {
+    ) -> Result<Sent, LinkError> {
         let sequence = outgoing.sequence;
         let pushed = waiter.as_ref().is_some_and(|waiter| waiter.pushed);
         match (&mut *self.state.lock(), waiter) {
@@ -416,7 +450,8 @@ impl Link {
             (State::Failed(broken), _) => return Err(broken.error.clone()),
         }
         outgoing.sequence += 1;
-        let work = Work {
+        let (next, key) = onward.map(|Onward { next, key }| (next, key)).unzip();
+        let mut work = Work {
             session: self.session(),
             sequence,
             edits: std::mem::take(&mut outgoing.edits),
@@ -425,6 +460,7 @@ impl Link {
             pushed,
             next,
         };
+        let pushed = outgoing.chain.seal_work(&mut work, key.as_ref());
         let payload = message::encode(&Message::Work(work));
         let bytes = payload.len();
         let timeout = if sequence == 0 {
@@ -434,28 +470,42 @@ impl Link {
         };
         self.hub.transport.send(&self.peer, payload, timeout)?;
         self.hub.metrics.count_bytes("sent", "client", bytes);
-        Ok(sequence)
+        Ok(Sent { sequence, pushed })
     }
 
     /// Takes an answer in. Never blocks.
     pub fn done(&self, sequence: u64, result: Result<Output, Refusal>) {
+        let result = result.map(|output| {
+            let (held, signatures) = (output.held, output.signatures.clone());
+            // Answers that nobody awaits any more are links of the chain, too.
+            let mut answers = self.answers.lock();
+            let opened = answers.open_output(self.session(), sequence, output);
+            opened.map(|rows| (held, signatures, rows))
+        });
+        let result = match result {
+            Ok(Some(opened)) => Ok(opened),
+            Ok(None) => return self.fail(&LinkError::Unsealed),
+            Err(refusal) => Err(refusal),
+        };
         let waiter = match &mut *self.state.lock() {
             State::Open(waiting) => waiting.remove(&sequence),
             State::Failed(_) => None,
         };
         let result = match (result, waiter) {
-            (Ok(output), Some(waiter)) => {
+            (Ok((held, signatures, mut bytes)), Some(waiter)) => {
+                // A digest that is missing is noticed where it is compared.
+                let input = waiter.pushed.then(|| split_digest(&mut bytes)).flatten();
                 self.answered
                     .fetch_max(sequence.saturating_add(1), Ordering::Relaxed);
-                self.measure(&waiter, output.held);
+                self.measure(&waiter, held);
                 let _ = waiter.reply.send(Reply {
                     stage: waiter.stage,
                     sequence,
                     result: Ok(Computed {
-                        bytes: output.data,
-                        input: output.input,
-                        signatures: output.signatures,
-                        held: Duration::from_micros(output.held.into()),
+                        bytes,
+                        input,
+                        signatures,
+                        held: Duration::from_micros(held.into()),
                     }),
                 });
                 Ok(())
@@ -578,6 +628,12 @@ impl Link {
             }
         }
     }
+}
+
+/// Takes the digest of pushed rows from the end of an answer.
+fn split_digest(bytes: &mut Vec<u8>) -> Option<Digest> {
+    let rows = bytes.len().checked_sub(size_of::<Digest>())?;
+    bytes.split_off(rows).try_into().ok()
 }
 
 impl Waiter {

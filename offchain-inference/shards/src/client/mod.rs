@@ -32,8 +32,9 @@ use crate::{
     accounts::Accounts,
     auth::{Directory, Identity, Signed},
     integrity::{Case, Evidence, Exhibit},
-    message::{self, Announcement, Done, Open, Request, Response, SessionId, Span},
+    message::{self, Announcement, Done, Open, Refusal, Request, Response, SessionId, Span},
     metrics::Metrics,
+    seal::{Binding, Chains, Secret},
     transport::{ModelId, Peer, Transport},
     LOG_TARGET,
 };
@@ -174,7 +175,9 @@ impl Hub {
         let payload = message::encode(request);
         let response = self.transport.request(peer, payload, timeout)?;
         match message::decode(&response) {
-            Ok(Response::Refused(refusal)) => Err(LinkError::Refused(refusal)),
+            Ok(Response::Refused(refusal)) | Err(refusal @ Refusal::OtherVersion) => {
+                Err(LinkError::Refused(refusal))
+            },
             Ok(response) => Ok(response),
             Err(_) => Err(LinkError::Malformed),
         }
@@ -189,22 +192,51 @@ impl Hub {
         // Only a node that was announced is asked; its connection may have broken since.
         let account = self.peers.account(&target.peer);
         let account = account.ok_or(LinkError::Disconnected)?;
+        let server_key = self.peers.key(&target.peer, &target.model);
+        let server_key = server_key.ok_or(LinkError::Disconnected)?;
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce).map_err(|_| OpenError::NoAgent)?;
+        let secret = Secret::generate().map_err(|_| OpenError::NoAgent)?;
+        let layers = Span::new(&target.layers).ok_or(LinkError::Malformed)?;
         let body = Open {
             model: target.model,
-            layers: Span::new(&target.layers).ok_or(LinkError::Malformed)?,
+            layers,
             wire: target.wire,
+            key: secret.public(),
+            server_key,
             nonce,
             time: self.directory.now(),
         };
         let (network, local) = (self.directory.network(), self.transport.local());
         let open = Signed::new(body, &*self.identity, &network, &local, Some(&target.peer))
             .ok_or(OpenError::NoAgent)?;
-        match self.ask(&target.peer, &Request::Open(open), timeout)? {
-            Response::Opened(opened) => Ok(Link::new(self.clone(), target, account, opened)),
-            _ => Err(LinkError::Malformed.into()),
-        }
+        let client_account = open.account;
+        let opened = match self.ask(&target.peer, &Request::Open(open), timeout) {
+            Ok(Response::Opened(opened)) => opened,
+            Ok(_) => return Err(LinkError::Malformed.into()),
+            Err(error) => {
+                if error == LinkError::Refused(Refusal::OtherKey) {
+                    // The node has started anew since; the next search asks for its announcement.
+                    self.peers.disconnected(&target.peer);
+                }
+                return Err(error.into());
+            },
+        };
+        let binding = Binding {
+            network,
+            client: local,
+            client_account,
+            server: target.peer.clone(),
+            server_account: account,
+            model: target.model,
+            layers,
+            wire: target.wire,
+            session: opened.session,
+            nonce,
+        };
+        let chains = Chains::of_client(&secret, &server_key, &opened.key, &binding);
+        let chains = chains.map_err(|_| LinkError::Malformed)?;
+        Ok(Link::new(self.clone(), target, account, opened, chains))
     }
 
     fn register(&self, link: &Arc<Link>) {

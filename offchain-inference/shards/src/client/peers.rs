@@ -14,6 +14,7 @@ use crate::{
     auth::{Account, Directory, Signed},
     integrity::{trust_after, trust_after_failure, trust_after_mismatch, Verdict},
     message::Announcement,
+    seal::SealingKey,
     transport::{ModelId, Peer},
 };
 
@@ -226,6 +227,12 @@ impl Peers {
     /// The agent of a node's last announcement.
     pub fn account(&self, peer: &Peer) -> Option<Account> {
         self.known.lock().get(peer)?.account
+    }
+
+    /// The key for sealing of a node that holds parts of `model`, as last announced.
+    pub fn key(&self, peer: &Peer, model: &ModelId) -> Option<SealingKey> {
+        let all = self.known.lock();
+        Some(all.get(peer)?.held.get(model)?.announcement.key)
     }
 
     /// The round-trip time, in seconds.
@@ -460,6 +467,7 @@ mod tests {
             free_positions,
             free_sessions,
             wires: vec![],
+            key: [0; 32],
             time: 0,
         }
     }
@@ -522,6 +530,7 @@ mod tests {
                     free_positions: 1,
                     free_sessions: 1,
                     wires: vec![],
+                    key: [0; 32],
                     time: 0,
                 },
                 signature: [0; 64],

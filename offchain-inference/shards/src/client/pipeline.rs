@@ -10,7 +10,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use starling_engine::{Error, Hidden, Input, Model, Sequence, Step, Trunk};
+use starling_engine::{Error, Hidden, Input, Model, Sequence, Session, Step, Trunk};
 use starling_planner::routing::{self, Candidate, Need, NoRoute, Route, Stage};
 
 use super::{
@@ -111,10 +111,13 @@ struct Inner {
 struct Recent {
     tokens: Vec<u32>,
     track: SequenceState,
+    own: Option<Session>,
 }
 
 /// A model whose ends are local and whose layers are computed by other nodes. Clones share the
 /// sessions.
+///
+/// Layers that the ends were loaded with are computed here: other nodes compute the rest.
 ///
 /// A failed span is replaced by another holder of its layers, which is brought to the same state.
 /// With exact wire formats the results are equal to those without the failure, bit for bit.
@@ -158,6 +161,8 @@ impl Pipeline {
 pub struct PipelineSession {
     pipeline: Pipeline,
     track: SequenceState,
+    /// The sequence in the layers that are computed here, if any are.
+    own: Option<Session>,
     /// The sequence, as long as it was extended by tokens only.
     tokens: Vec<u32>,
     len: usize,
@@ -181,6 +186,7 @@ impl Sequence for PipelineSession {
         Self {
             pipeline: self.pipeline.clone(),
             track: self.track.fork(),
+            own: self.own.as_ref().map(Session::fork),
             tokens: self.tokens.clone(),
             len: self.len,
             is_fork: true,
@@ -191,7 +197,17 @@ impl Sequence for PipelineSession {
         if len < self.len {
             self.len = len;
             self.tokens.truncate(len);
-            self.track.truncate(len);
+            self.forget_from(len);
+        }
+    }
+}
+
+impl PipelineSession {
+    /// Forgets the rows from position `len` on.
+    fn forget_from(&mut self, len: usize) {
+        self.track.truncate(len);
+        if let Some(own) = &mut self.own {
+            own.truncate(len);
         }
     }
 }
@@ -205,6 +221,7 @@ impl Drop for PipelineSession {
         let newest = Recent {
             tokens: std::mem::take(&mut self.tokens),
             track: std::mem::take(&mut self.track),
+            own: self.own.take(),
         };
         let mut recent = recent.lock();
         recent.push_front(newest);
@@ -225,9 +242,11 @@ impl Trunk for Pipeline {
     }
 
     fn session(&self) -> PipelineSession {
+        let ends = &self.0.ends;
         PipelineSession {
             pipeline: self.clone(),
             track: SequenceState::default(),
+            own: (self.0.first_border() > 0).then(|| ends.session()),
             tokens: vec![],
             len: 0,
             is_fork: false,
@@ -245,7 +264,8 @@ impl Trunk for Pipeline {
         let best = recent.iter().map(|known| (common(known), known));
         if let Some((len @ LEAST_PREFIX.., known)) = best.max_by_key(|(len, _)| *len) {
             session.track = known.track.fork();
-            session.track.truncate(len);
+            session.own = known.own.as_ref().map(Session::fork);
+            session.forget_from(len);
             session.tokens = tokens.iter().take(len).copied().collect();
             session.len = len;
         }
@@ -260,14 +280,13 @@ impl Trunk for Pipeline {
         &self,
         batch: &mut [Step<'_, PipelineSession>],
     ) -> starling_engine::Result<Vec<Hidden>> {
-        let inputs = batch
-            .iter()
-            .map(|step| self.0.input(step))
-            .collect::<starling_engine::Result<Vec<_>>>()?;
+        let inputs = self.0.inputs(batch)?;
         let config = self.0.ends.config();
         let (width, end) = (config.width, config.layers);
+        let first = self.0.first_border();
         for (step, input) in batch.iter_mut().zip(&inputs) {
-            step.session.track.journal(0).push(input.as_slice(), width);
+            let journal = step.session.track.journal(first);
+            journal.push(input.as_slice(), width);
         }
         let from: Vec<_> = batch.iter().map(|step| step.session.len).collect();
         let mut tracks: Vec<_> = batch
@@ -279,7 +298,7 @@ impl Trunk for Pipeline {
         for (step, input) in batch.iter_mut().zip(&inputs) {
             let session = &mut step.session;
             if outcome.is_err() {
-                session.track.truncate(session.len);
+                session.forget_from(session.len);
                 continue;
             }
             let new = session.len..session.len + input.rows();
@@ -321,21 +340,39 @@ impl Inner {
         ((round_trips / a_row) as usize).min(self.config.guesses)
     }
 
-    /// The rows that a step adds before layer 0, if the step is valid.
-    fn input(
+    /// The first border that rows leave this node at: layers before it are computed here.
+    fn first_border(&self) -> usize {
+        self.ends.layers().end
+    }
+
+    /// The rows that each step adds at the first border, if all steps are valid. Otherwise no
+    /// sequence has changed.
+    fn inputs(
         self: &Arc<Self>,
-        step: &Step<'_, PipelineSession>,
-    ) -> starling_engine::Result<Hidden> {
-        if !Arc::ptr_eq(self, &step.session.pipeline.0) {
-            return Err(Error::Shape(
-                "the session belongs to another pipeline".into(),
-            ));
+        batch: &mut [Step<'_, PipelineSession>],
+    ) -> starling_engine::Result<Vec<Hidden>> {
+        for step in batch.iter() {
+            if !Arc::ptr_eq(self, &step.session.pipeline.0) {
+                return Err(Error::Shape(
+                    "the session belongs to another pipeline".into(),
+                ));
+            }
+            step.input.check(self.ends.config(), step.session.len)?;
         }
-        step.input.check(self.ends.config(), step.session.len)?;
-        match step.input {
+        if self.first_border() > 0 {
+            let own = batch.iter_mut().filter_map(|step| {
+                let session = step.session.own.as_mut()?;
+                let input = step.input;
+                Some(Step { session, input })
+            });
+            // Each session of a pipeline with layers of its own has one for them.
+            return self.ends.forward(&mut own.collect::<Vec<_>>());
+        }
+        let inputs = batch.iter().map(|step| match step.input {
             Input::Tokens(tokens) => self.ends.embed(tokens),
             Input::Hidden(hidden) => Ok(hidden.clone()),
-        }
+        });
+        inputs.collect()
     }
 
     /// Brings the last border of all tracks up to the first one, retrying within the time limits.
@@ -453,7 +490,8 @@ impl Inner {
                 },
                 None => true,
             });
-            let Some((at, gap)) = gap(&plan.links, self.ends.config().layers) else {
+            let all = self.first_border()..self.ends.config().layers;
+            let Some((at, gap)) = gap(&plan.links, all) else {
                 return Ok((plan.links.clone(), first_broken));
             };
             let need = self.need(gap, tracks);
@@ -532,25 +570,34 @@ impl Inner {
     }
 
     fn need(&self, layers: Range<usize>, tracks: &mut [&mut SequenceState]) -> Need {
-        let positions = tracks.iter_mut().map(|track| track.journal(0).len()).sum();
+        let positions = self.positions(tracks);
         Need::new(layers, positions)
+    }
+
+    /// Positions of all tracks together.
+    fn positions(&self, tracks: &mut [&mut SequenceState]) -> usize {
+        let first = self.first_border();
+        tracks
+            .iter_mut()
+            .map(|track| track.journal(first).len())
+            .sum()
     }
 
     /// Changes to a much better route, if a server lost trust, a span straggles, or the last
     /// comparison is long ago.
     fn reconsider(&self, plan: &mut Plan, tracks: &mut [&mut SequenceState]) {
-        let layers = self.ends.config().layers;
+        let layers = self.first_border()..self.ends.config().layers;
         let straggles = plan.links.iter().any(|link| link.straggles());
         let distrusted = |link: &Arc<Link>| self.hub.peers.trust(&link.peer) < LEAST_TRUST;
         let due = plan.links.iter().any(distrusted)
             || self.config.replan && (straggles || plan.compared.elapsed() >= REPLAN_AFTER);
-        let complete =
-            plan.links.iter().all(|link| link.is_alive()) && gap(&plan.links, layers).is_none();
+        let complete = plan.links.iter().all(|link| link.is_alive())
+            && gap(&plan.links, layers.clone()).is_none();
         if !due || !complete {
             return;
         }
         plan.compared = Instant::now();
-        let need = self.need(0..layers, tracks);
+        let need = self.need(layers, tracks);
         let candidates = self.candidates();
         let present = plan.links.iter().map(|link| {
             let candidate = candidates.iter().position(|c| c.peer == link.peer)?;
@@ -567,7 +614,7 @@ impl Inner {
         let Ok(Route { stages, cost }) = routing::route(&candidates, &need) else {
             return;
         };
-        let positions: usize = tracks.iter_mut().map(|track| track.journal(0).len()).sum();
+        let positions = self.positions(tracks);
         // Prefill is several times faster per token than decoding.
         let replay = cost * positions as f64 / 4.0;
         if !routing::much_better(present, cost, replay, TOKENS_TO_COME) {
@@ -604,7 +651,7 @@ impl Inner {
             return;
         }
         for (track, from) in tracks.iter_mut().zip(from) {
-            let len = track.journal(0).len();
+            let len = track.journal(self.first_border()).len();
             for link in route {
                 // The check computes all `len` rows. So on average a share of `spot_check` of all
                 // rows is computed twice.
@@ -626,10 +673,10 @@ impl Inner {
     }
 }
 
-/// The first layers below `end` that `links`, in order, do not cover, and the index at which their
-/// links belong.
-fn gap(links: &[Arc<Link>], end: usize) -> Option<(usize, Range<usize>)> {
-    let mut covered = 0;
+/// The first layers of `all` that `links`, in order, do not cover, and the index at which their links
+/// belong.
+fn gap(links: &[Arc<Link>], all: Range<usize>) -> Option<(usize, Range<usize>)> {
+    let (mut covered, end) = (all.start, all.end);
     for (at, link) in links.iter().enumerate() {
         if link.layers.start > covered {
             return Some((at, covered..link.layers.start));

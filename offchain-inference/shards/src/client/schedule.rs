@@ -8,8 +8,8 @@
 //! replay needs no special case.
 //!
 //! Rows that no journal holds yet may go from server to server. This node then announces them to
-//! each server on their way at once, and still receives every output for the journals. Each server
-//! reports a digest of its input, so rows that another server changed on the way are refused.
+//! each server on their way at once, with the key that seals them for the next one, and still
+//! receives every output for the journals. Each server reports a digest of its input, so rows that another server changed on the way are refused.
 //! Failed pushes are repeated through this node.
 //!
 //! An answer enters a journal only with its server's signature under each part. What another server
@@ -26,7 +26,7 @@ use std::{
 
 use super::{
     journal::Journal,
-    link::{Answered, Computed, Link, LinkError, Place, Reply, Source},
+    link::{Answered, Computed, Link, LinkError, Onward, Place, Reply, Sent, Source},
 };
 use crate::{
     auth::Signed,
@@ -347,8 +347,8 @@ impl Run<'_, '_> {
         index: usize,
         pieces: &[Piece],
         source: Source<'_>,
-        next: Option<Next>,
-    ) -> Result<Option<Next>, Failure> {
+        onward: Option<Onward>,
+    ) -> Result<Option<Onward>, Failure> {
         let from = index
             .checked_sub(1)
             .and_then(|before| self.stages.get(before));
@@ -377,10 +377,13 @@ impl Run<'_, '_> {
                 rows: piece.rows.try_into().unwrap_or(u32::MAX),
             });
         }
-        let after = next.as_ref().map(|next| next.sequence);
-        let sent = link.compute(parts, source, next, index, &self.reply);
-        let sequence = match sent {
-            Ok(sequence) => sequence,
+        let after = onward.as_ref().map(|onward| onward.next.sequence);
+        let sent = link.compute(parts, source, onward, index, &self.reply);
+        let Sent {
+            sequence,
+            pushed: key,
+        } = match sent {
+            Ok(sent) => sent,
             Err(error) => return Err(self.failure(link, error)),
         };
         let pushed = match source {
@@ -400,11 +403,12 @@ impl Run<'_, '_> {
                 pushed,
             },
         );
-        Ok(Some(Next {
+        let next = Next {
             peer: link.peer.clone(),
             session: link.session(),
             sequence,
-        }))
+        };
+        Ok(key.map(|key| Onward { next, key }))
     }
 
     /// The next rows to send to a stage, if there are any and few enough messages are under way.

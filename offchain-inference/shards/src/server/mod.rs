@@ -34,6 +34,7 @@ use crate::{
         self, Announcement, Open, Opened, Push, Refusal, Request, Response, SessionId, Work,
     },
     metrics::Metrics,
+    seal::{Binding, Chains, Secret},
     transport::{ModelId, Peer, Transport},
     wire::WireFormat,
     ServiceError, LOG_TARGET,
@@ -52,6 +53,8 @@ pub(crate) struct Server {
     identity: Arc<dyn Identity>,
     config: Arc<RwLock<ServiceConfig>>,
     metrics: Metrics,
+    /// The announced key for sealing.
+    secret: Secret,
     spans: RwLock<HashMap<ModelId, Running>>,
     /// Locked while a session is opened, so that the limit on sessions holds.
     opening: Mutex<Nonces<Account, [u8; 16]>>,
@@ -69,6 +72,7 @@ impl Server {
         config: ServiceConfig,
         metrics: Metrics,
         accounts: Arc<Accounts>,
+        secret: Secret,
     ) -> Arc<Self> {
         let config = Arc::new(RwLock::new(config));
         let outgoing = Outgoing {
@@ -83,6 +87,7 @@ impl Server {
             identity,
             config,
             metrics,
+            secret,
             spans: RwLock::default(),
             opening: Mutex::default(),
             requests: Mutex::default(),
@@ -177,6 +182,7 @@ impl Server {
             free_positions: span.free_positions().try_into().unwrap_or(u32::MAX),
             free_sessions: free.try_into().unwrap_or(u32::MAX),
             wires: WireFormat::ALL.to_vec(),
+            key: self.secret.public(),
             time: self.directory.now(),
         })
     }
@@ -228,6 +234,10 @@ impl Server {
         if !open.is_genuine(&network, from, Some(&self.transport.local())) {
             return Err(Refusal::BadSignature);
         }
+        if open.body.server_key != self.secret.public() {
+            return Err(Refusal::OtherKey);
+        }
+        let server_account = self.identity.account().ok_or(Refusal::Closing)?;
         let mut nonces = self.opening.lock();
         let spans = self.spans.read();
         let span = spans.get(&open.body.model).ok_or(Refusal::NotHeld)?;
@@ -270,10 +280,27 @@ impl Server {
             log::debug!(target: LOG_TARGET, "session {:x} of {} gives way", key.1, key.0);
         }
         let session = getrandom::u64().map_err(|_| Refusal::Failed)?;
+        let fresh = Secret::generate().map_err(|_| Refusal::Failed)?;
+        let binding = Binding {
+            network,
+            client: from.clone(),
+            client_account: open.account,
+            server: self.transport.local(),
+            server_account,
+            model: open.body.model,
+            layers: open.body.layers,
+            wire: open.body.wire,
+            session,
+            nonce: open.body.nonce,
+        };
+        let chains = Chains::of_server(&self.secret, &fresh, &open.body.key, &binding);
+        let Chains { up, down } = chains.map_err(|_| Refusal::Malformed)?;
         let terms = Terms {
             account: open.account,
             layers: asked,
             wire: open.body.wire,
+            up: Arc::new(Mutex::new(up)),
+            down: Arc::new(Mutex::new(down)),
         };
         span.span.queue.open((from.clone(), session), terms);
         log::debug!(target: LOG_TARGET, "session {session:x} of {from} opened");
@@ -281,6 +308,7 @@ impl Server {
             session,
             max_rows: config.max_rows.try_into().unwrap_or(u32::MAX),
             max_branches: config.max_branches.try_into().unwrap_or(u32::MAX),
+            key: fresh.public(),
         })
     }
 
@@ -297,7 +325,7 @@ impl Server {
     }
 
     /// Takes a message in. Never blocks.
-    pub fn work(&self, from: Peer, work: Work, bytes: usize) {
+    pub fn work(&self, from: Peer, mut work: Work, bytes: usize) {
         self.metrics.count_bytes("received", "server", bytes);
         let arrived = Instant::now();
         let (rate, room) = {
@@ -316,10 +344,12 @@ impl Server {
             _ if !allowed => Err(Refusal::TooFast),
             None => Err(Refusal::UnknownSession),
             Some((span, terms)) => span.check(&work, terms.wire).and_then(|(rows, bytes)| {
+                let keys = terms.up.lock().open_work(&mut work)?;
                 let job = Job {
                     work,
                     rows,
                     bytes,
+                    keys,
                     arrived,
                 };
                 span.queue.push(&key, job, room)
@@ -413,8 +443,8 @@ impl Server {
     }
 
     /// Records a message that could not be decoded.
-    pub fn malformed(&self, from: &Peer) {
-        self.outgoing.refused(from, &Refusal::Malformed);
+    pub fn unreadable(&self, from: &Peer, refusal: &Refusal) {
+        self.outgoing.refused(from, refusal);
     }
 }
 

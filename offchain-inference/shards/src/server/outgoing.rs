@@ -21,6 +21,7 @@ use crate::{
     config::ServiceConfig,
     message::{self, Done, Message, Next, Push, Refusal},
     metrics::Metrics,
+    seal::VectorKey,
     transport::{Peer, Transport, TransportError},
     ServiceError, LOG_TARGET,
 };
@@ -96,14 +97,18 @@ impl Outgoing {
         log::debug!(target: LOG_TARGET, "{peer} was refused: {refusal}");
     }
 
-    /// Sends an output to the next server, now or later, unless that server did not take the last
-    /// one. The client brings rows that are not passed on.
-    pub fn pass_on(&self, lanes: &mut Lanes, next: Next, data: &[u8]) {
-        let peer = next.peer;
+    /// Sends an output to the next server, sealed with its `key`, now or later, unless that server
+    /// did not take the last one. The client brings rows that are not passed on.
+    pub fn pass_on(&self, lanes: &mut Lanes, next: Next, key: &VectorKey, rows: Vec<u8>) {
+        let Next {
+            peer,
+            session,
+            sequence,
+        } = next;
         let payload = message::encode(&Message::Push(Push {
-            session: next.session,
-            sequence: next.sequence,
-            data: data.to_vec(),
+            session,
+            sequence,
+            data: key.seal_push(session, sequence, rows),
         }));
         let bytes = payload.len();
         let slowly = || {
@@ -287,7 +292,12 @@ mod tests {
                 session: 7,
                 sequence: sequence as u64,
             };
-            out.pass_on(&mut lanes, next, &[1, 2, 3]);
+            out.pass_on(
+                &mut lanes,
+                next,
+                &VectorKey::random().unwrap(),
+                vec![1, 2, 3],
+            );
         }
         // Ends the thread once it is done, and closes its channel.
         let failed = out.metrics.pushes.with_label_values(&["failed"]);

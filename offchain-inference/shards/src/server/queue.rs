@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     ops::Range,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -17,6 +18,7 @@ use crate::{
     auth::Account,
     config::ServiceConfig,
     message::{Push, Refusal, SessionId, Work},
+    seal::{Chain, Keys},
     transport::Peer,
     wire::WireFormat,
 };
@@ -97,6 +99,10 @@ pub(crate) struct Terms {
     pub account: Account,
     pub layers: Range<usize>,
     pub wire: WireFormat,
+    /// Opens the client's messages.
+    pub up: Arc<Mutex<Chain>>,
+    /// Seals the answers.
+    pub down: Arc<Mutex<Chain>>,
 }
 
 /// A waiting message.
@@ -104,8 +110,10 @@ pub(crate) struct Terms {
 pub(crate) struct Job {
     pub work: Work,
     pub rows: usize,
-    /// Size of the rows, in bytes.
+    /// Size of the rows, in bytes; of pushed ones with their seal.
     pub bytes: usize,
+    /// The keys that came with the message.
+    pub keys: Keys,
     /// Time at which the rows arrived.
     pub arrived: Instant,
 }
@@ -114,6 +122,22 @@ impl Job {
     /// Whether all rows have arrived.
     fn is_complete(&self) -> bool {
         self.work.data.len() == self.bytes
+    }
+
+    /// Opens the rows that another server passed on. Only a message that was skipped has none.
+    pub fn open_pushed(&mut self) -> Result<(), Refusal> {
+        let Some(key) = self.keys.pushed.take().filter(|_| self.rows > 0) else {
+            return Ok(());
+        };
+        let Work {
+            session,
+            sequence,
+            data,
+            ..
+        } = &mut self.work;
+        let opened = key.open_push(*session, *sequence, std::mem::take(data));
+        *data = opened.ok_or(Refusal::BadPush)?;
+        Ok(())
     }
 
     /// Whether `next` can be joined to this message: both change branches, and compute nothing.
@@ -545,7 +569,29 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Edit, Part};
+    use crate::{
+        message::{Edit, Part, Span},
+        seal::{Binding, Chains, Secret},
+    };
+
+    /// A chain that nothing is sealed with here.
+    fn chain() -> Arc<Mutex<Chain>> {
+        let [own, announced, fresh] = [0; 3].map(|_| Secret::generate().unwrap());
+        let binding = Binding {
+            network: [0; 32],
+            client: Peer::new(*b"client"),
+            client_account: [0; 32],
+            server: Peer::new(*b"server"),
+            server_account: [0; 32],
+            model: [0; 32],
+            layers: Span { start: 0, end: 4 },
+            wire: WireFormat::F32,
+            session: 0,
+            nonce: [0; 16],
+        };
+        let chains = Chains::of_client(&own, &announced.public(), &fresh.public(), &binding);
+        Arc::new(Mutex::new(chains.unwrap().up))
+    }
 
     fn key(n: u8) -> Key {
         (Peer::new([n]), n.into())
@@ -561,6 +607,8 @@ mod tests {
                 account: [n % 2; 32],
                 layers: 0..4,
                 wire: WireFormat::F32,
+                up: chain(),
+                down: chain(),
             };
             queue.open(key(n), terms);
         }
@@ -581,6 +629,10 @@ mod tests {
             work,
             rows,
             bytes: rows,
+            keys: Keys {
+                pushed: None,
+                next: None,
+            },
             arrived: Instant::now(),
         }
     }

@@ -17,13 +17,14 @@ use starling_engine::{self as engine, Hidden, Input, LoadOptions, Model, Step};
 
 use super::{
     outgoing::{Lanes, Outgoing},
-    queue::{Key, Queue, Task},
+    queue::{Key, Queue, Task, Terms},
 };
 use crate::{
     auth::{Directory, Identity, Signed},
     integrity::{Claim, Digest, History},
-    message::{self, Branch, Done, Edit, Next, Output, Refusal, Signatures, Work},
+    message::{self, Branch, Done, Edit, Next, Refusal, Signatures, Work},
     metrics::observe,
+    seal::{VectorKey, KEY, TAG},
     transport::ModelId,
     wire::WireFormat,
     LOG_TARGET,
@@ -48,6 +49,7 @@ pub struct Served {
 /// The result of a task.
 struct Computed {
     key: Key,
+    terms: Terms,
     sequence: u64,
     arrived: Instant,
     result: Result<Rows, Refusal>,
@@ -61,8 +63,8 @@ struct Rows {
     parts: Vec<PartDone>,
     /// SHA-256 of the inputs' wire bytes, if they were pushed.
     input: Option<Digest>,
-    /// Second destination of the rows.
-    next: Option<Next>,
+    /// Second destination of the rows, and the key for it.
+    next: Option<(Next, VectorKey)>,
 }
 
 /// Origin of a part's rows.
@@ -157,8 +159,9 @@ impl Span {
         all.saturating_sub(used)
     }
 
-    /// Whether `work` may wait for its turn: all checks that need no session caches. Returns the
-    /// number of its rows and their size in bytes.
+    /// Whether `work`, still sealed, may wait for its turn: all checks that need no session caches.
+    /// Returns the number of its rows and their size in bytes, with their seal if another server
+    /// passes them on.
     pub fn check(&self, work: &Work, wire: WireFormat) -> Result<(usize, usize), Refusal> {
         let config = self.outgoing.config.read();
         let rows = work
@@ -171,9 +174,13 @@ impl Span {
         {
             return Err(Refusal::TooLarge);
         }
-        let bytes = wire.bytes(rows, self.model.config().width);
-        let here = if work.pushed { 0 } else { bytes };
-        if work.data.len() != here
+        let bare = wire.bytes(rows, self.model.config().width);
+        let (here, bytes) = match work.pushed {
+            true => (0, bare.saturating_add(TAG)),
+            false => (bare, bare),
+        };
+        let key = if work.next.is_some() { KEY } else { 0 };
+        if work.data.len() != here.saturating_add(key).saturating_add(TAG)
             || work.pushed && rows == 0
             || work.parts.iter().any(|part| part.rows == 0)
         {
@@ -234,7 +241,11 @@ impl Span {
         };
         let mut answers = Vec::with_capacity(tasks.len());
         let mut ready = Vec::with_capacity(tasks.len());
-        for task in tasks {
+        for mut task in tasks {
+            if let Err(refusal) = task.job.open_pushed() {
+                answers.push(task.answer(Err(refusal)));
+                continue;
+            }
             let held = sessions.entry(task.key.clone()).or_default();
             match prepare(&self.model, &mut held.branches, &task, limits) {
                 Ok((branches, inputs, parts)) if !inputs.is_empty() => ready.push(Prepared {
@@ -261,11 +272,12 @@ impl Span {
                 }
             };
             let Prepared {
-                task,
+                mut task,
                 branches,
                 parts,
                 ..
             } = prepared;
+            let key = task.job.keys.next.take();
             let Work {
                 pushed, data, next, ..
             } = &task.job.work;
@@ -277,7 +289,7 @@ impl Span {
                 layers: task.terms.layers.clone(),
                 parts,
                 input: pushed.then(|| Sha256::digest(data).into()),
-                next: next.clone(),
+                next: next.clone().zip(key),
             });
             answers.push(task.answer(rows));
         }
@@ -323,22 +335,27 @@ impl Span {
 }
 
 impl Span {
-    /// Encodes an answer, signs for it, and sends it. Without a key to sign with, the session ends.
+    /// Encodes an answer, signs for it, seals it, and sends it. Without a key to sign with, the
+    /// session ends.
     fn answer(&self, lanes: &mut Lanes, answer: Computed) {
         let result = answer.result.and_then(|mut rows| {
             let data = rows.wire.encode(&rows.data, self.model.config().width);
             // The next server's answer counts only with these rows as the client gets them.
-            if let Some(next) = rows.next.take() {
-                self.outgoing.pass_on(lanes, next, &data);
+            if let Some((next, key)) = rows.next.take() {
+                self.outgoing.pass_on(lanes, next, &key, data.clone());
             }
             let signatures = self.sign(&rows, &data).ok_or(Refusal::Closing)?;
             let held = answer.arrived.elapsed().as_micros();
-            Ok(Output {
-                held: held.try_into().unwrap_or(u32::MAX),
-                input: rows.input,
-                signatures,
+            let held = held.try_into().unwrap_or(u32::MAX);
+            let mut chain = answer.terms.down.lock();
+            Ok(chain.seal_output(
+                answer.key.1,
+                answer.sequence,
+                held,
                 data,
-            })
+                rows.input,
+                signatures,
+            ))
         });
         if result.is_err() {
             self.queue.end(&answer.key);
@@ -389,6 +406,7 @@ impl Task {
     fn answer(self, result: Result<Rows, Refusal>) -> Computed {
         Computed {
             key: self.key,
+            terms: self.terms,
             sequence: self.job.work.sequence,
             arrived: self.job.arrived,
             result,

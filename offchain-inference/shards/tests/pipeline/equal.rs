@@ -106,6 +106,26 @@ fn answers_and_scores_of_a_real_model_are_those_of_the_whole() {
 }
 
 #[test]
+fn layers_of_its_own_leave_this_node_only_as_hidden_states_behind_them() {
+    let path = smollm2();
+    let whole = backend(Swarm::new(&path).whole());
+    let (expected, expected_scores) = (answer(&whole), scores(&whole));
+    for own in [1, 7, 29] {
+        let mut swarm = Swarm::new(&path);
+        let server = swarm.server(0..30);
+        let user = swarm.node();
+        let pipeline = user
+            .service
+            .pipeline(swarm.model, swarm.ends_with(own), config());
+        let pipeline = backend(pipeline);
+        assert_eq!(answer(&pipeline), expected, "{own} layers");
+        assert_eq!(scores(&pipeline), expected_scores, "{own} layers");
+        // Nobody else is asked for them.
+        assert_eq!(pipeline.trunk().route(), [(own..30, server.peer.clone())]);
+    }
+}
+
+#[test]
 fn guesses_save_round_trips_and_change_no_text() {
     let path = smollm2();
     let whole = backend(Swarm::new(&path).whole());
@@ -364,6 +384,7 @@ proptest! {
     fn whatever_is_done_to_sequences_gives_the_same_bits(
         acts in proptest::collection::vec(act(), 1..12),
         cut in 1..LAYERS,
+        own in 0..LAYERS,
         chunk_rows in 1usize..50,
         gemma in any::<bool>(),
         push in any::<bool>(),
@@ -375,7 +396,7 @@ proptest! {
         let user = swarm.node();
         let push_from = if push { Duration::ZERO } else { Duration::MAX };
         let config = PipelineConfig { chunk_rows, push_from, replan: false, ..config() };
-        let pipeline = swarm.pipeline(&user, config);
+        let pipeline = user.service.pipeline(swarm.model, swarm.ends_with(own), config);
         prop_assert_eq!(play(&pipeline, &acts), play(&swarm.whole(), &acts));
         prop_assert_eq!(user.service.metrics().replayed_rows.get(), 0.0);
         drop(servers);

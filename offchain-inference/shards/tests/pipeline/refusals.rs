@@ -2,6 +2,7 @@
 //! A server refuses invalid requests, reports the reason, and counts them.
 
 use std::{
+    collections::HashMap,
     sync::{
         atomic::{AtomicBool, Ordering},
         mpsc::{channel, Receiver, Sender},
@@ -18,9 +19,10 @@ use starling_shards::{
     auth::{Directory, Identity, Signed},
     integrity::{Claim, History},
     message::{
-        self, Done, Edit, Message, Next, Open, Opened, Output, Part, Push, Refusal, Request,
-        Response, SessionId, Signatures, Span, Work,
+        self, Announcement, Done, Edit, Message, Next, Open, Opened, Output, Part, Push, Refusal,
+        Request, Response, SessionId, Signatures, Span, Work,
     },
+    seal::{Binding, Chains, Secret, VectorKey},
     simulated_network::{Agent, Endpoint},
     transport::{Inbox, Peer, Respond, Transport},
     wire::WireFormat,
@@ -63,11 +65,14 @@ struct Client {
     agent: Agent,
     answers: Receiver<Done>,
     inbox: Arc<Answers>,
+    /// Its keys, by session.
+    seals: Mutex<HashMap<SessionId, Chains>>,
 }
 
 struct Scene {
     swarm: Swarm,
     server: Node,
+    announced: Signed<Announcement>,
     _fixture: Fixture,
 }
 
@@ -77,9 +82,16 @@ impl Scene {
         let mut swarm = Swarm::new(&fixture.path);
         let server = swarm.node_with(config);
         swarm.serve(&server, 1..LAYERS);
+        let asker = swarm.network.join("asker");
+        let describe = message::encode(&Request::Describe(MODEL));
+        let response = asker.request(&server.peer, describe, TIMEOUT).unwrap();
+        let Ok(Response::Announcement(announced)) = message::decode(&response) else {
+            panic!("the server announces its span")
+        };
         Self {
             swarm,
             server,
+            announced,
             _fixture: fixture,
         }
     }
@@ -101,6 +113,7 @@ impl Scene {
             agent,
             answers,
             inbox,
+            seals: Mutex::default(),
         }
     }
 
@@ -111,6 +124,8 @@ impl Scene {
             model: MODEL,
             layers: Span { start: 1, end: 3 },
             wire: WireFormat::F32,
+            key: Secret::generate().unwrap().public(),
+            server_key: self.announced.body.key,
             nonce,
             time: self.swarm.agents.now(),
         }
@@ -123,10 +138,31 @@ impl Scene {
     }
 
     fn opened(&self, client: &Client) -> Opened {
-        match client.ask(&Request::Open(self.sign(client, self.open()))) {
+        let secret = Secret::generate().unwrap();
+        let open = Open {
+            key: secret.public(),
+            ..self.open()
+        };
+        let opened = match client.ask(&Request::Open(self.sign(client, open.clone()))) {
             Response::Opened(opened) => opened,
             other => panic!("{other:?}"),
-        }
+        };
+        let binding = Binding {
+            network: self.swarm.agents.network(),
+            client: client.endpoint.local(),
+            client_account: client.agent.account().unwrap(),
+            server: client.server.clone(),
+            server_account: self.announced.account,
+            model: open.model,
+            layers: open.layers,
+            wire: open.wire,
+            session: opened.session,
+            nonce: open.nonce,
+        };
+        let chains = Chains::of_client(&secret, &open.server_key, &opened.key, &binding);
+        let mut seals = client.seals.lock();
+        seals.insert(opened.session, chains.unwrap());
+        opened
     }
 
     fn counted(&self, refusal: &Refusal) -> f64 {
@@ -155,8 +191,23 @@ impl Client {
         pushes
     }
 
-    fn send(&self, work: Work) {
+    /// Seals a message with the next keys of its session, if it has one.
+    fn seal(&self, work: &mut Work, next: &VectorKey) -> Option<VectorKey> {
+        let next = work.next.is_some().then_some(next);
+        let mut seals = self.seals.lock();
+        seals.get_mut(&work.session)?.up.seal_work(work, next)
+    }
+
+    /// Returns the key for its rows, if they are pushed.
+    fn send(&self, work: Work) -> Option<VectorKey> {
+        self.send_on(work, &a_key())
+    }
+
+    /// Sends a message whose output is sealed with `next` for another server.
+    fn send_on(&self, mut work: Work, next: &VectorKey) -> Option<VectorKey> {
+        let key = self.seal(&mut work, next);
         self.send_bytes(message::encode(&Message::Work(work)));
+        key
     }
 
     fn send_bytes(&self, payload: Vec<u8>) {
@@ -172,10 +223,51 @@ impl Client {
     fn output(&self, work: Work) -> Result<Output, Refusal> {
         let (session, sequence) = (work.session, work.sequence);
         self.send(work);
+        self.opened(session, sequence)
+    }
+
+    /// The rows of the answer to this message.
+    fn answer(&self, session: SessionId, sequence: u64) -> Result<Vec<u8>, Refusal> {
+        self.opened(session, sequence).map(|output| output.data)
+    }
+
+    /// The answer to this message, opened.
+    fn opened(&self, session: SessionId, sequence: u64) -> Result<Output, Refusal> {
         let done = self.answers.recv_timeout(TIMEOUT).unwrap();
         assert_eq!((done.session, done.sequence), (session, sequence));
-        done.result
+        let output = done.result?;
+        let (held, signatures) = (output.held, output.signatures.clone());
+        let mut seals = self.seals.lock();
+        let down = &mut seals.get_mut(&session).unwrap().down;
+        let data = down.open_output(session, sequence, output).unwrap();
+        Ok(Output {
+            held,
+            signatures,
+            data,
+        })
     }
+}
+
+/// A key of no session here.
+fn a_key() -> VectorKey {
+    let [own, announced, fresh] = [0; 3].map(|_| Secret::generate().unwrap());
+    let peer = || Peer::new(*b"nobody");
+    let binding = Binding {
+        network: [0; 32],
+        client: peer(),
+        client_account: [0; 32],
+        server: peer(),
+        server_account: [0; 32],
+        model: MODEL,
+        layers: Span { start: 0, end: 1 },
+        wire: WireFormat::F32,
+        session: 0,
+        nonce: [0; 16],
+    };
+    let chains = Chains::of_client(&own, &announced.public(), &fresh.public(), &binding);
+    let mut awaiting = work(0, 0, &[]);
+    awaiting.pushed = true;
+    chains.unwrap().up.seal_work(&mut awaiting, None).unwrap()
 }
 
 fn work(session: SessionId, sequence: u64, parts: &[(u32, u32, u32)]) -> Work {
@@ -197,13 +289,18 @@ fn work(session: SessionId, sequence: u64, parts: &[(u32, u32, u32)]) -> Work {
 }
 
 /// Takes the rows out of `work`, so that another peer can push them.
-fn to_push(work: &mut Work) -> Message {
+fn to_push(work: &mut Work) -> Vec<u8> {
     work.pushed = true;
-    Message::Push(Push {
-        session: work.session,
-        sequence: work.sequence,
-        data: std::mem::take(&mut work.data),
-    })
+    std::mem::take(&mut work.data)
+}
+
+/// These rows as the upstream seals them.
+fn push(key: &VectorKey, session: SessionId, sequence: u64, rows: Vec<u8>) -> Push {
+    Push {
+        session,
+        sequence,
+        data: key.seal_push(session, sequence, rows),
+    }
 }
 
 /// Rates high enough for these tests.
@@ -288,6 +385,8 @@ fn only_what_a_bonded_agent_signs_for_this_server_opens_a_session() {
     refused(sign(&|open| open.time -= 61_000), Refusal::Stale);
     refused(sign(&|open| open.time += 61_000), Refusal::Stale);
     refused(sign(&|open| open.model = [9; 32]), Refusal::NotHeld);
+    refused(sign(&|open| open.server_key = [9; 32]), Refusal::OtherKey);
+    refused(sign(&|open| open.key = [0; 32]), Refusal::Malformed);
     for (start, end) in [(0, 2), (2, 5), (2, 2), (3, 1), (0, u32::MAX)] {
         refused(
             sign(&|open| open.layers = Span { start, end }),
@@ -377,7 +476,6 @@ fn malformed_requests_and_messages_are_refused_and_the_server_goes_on() {
         vec![message::VERSION, 9, 9],
         cut(&good),
         longer(&good),
-        other_version(&good),
     ];
     for payload in &broken {
         assert_eq!(
@@ -385,6 +483,11 @@ fn malformed_requests_and_messages_are_refused_and_the_server_goes_on() {
             Response::Refused(Refusal::Malformed)
         );
     }
+    // Whoever speaks another version is told so.
+    assert_eq!(
+        client.ask_bytes(other_version(&good)),
+        Response::Refused(Refusal::OtherVersion)
+    );
     let session = scene.opened(&client).session;
     let message = message::encode(&Message::Work(work(session, 0, &[(0, 0, 1)])));
     let messages = [
@@ -392,13 +495,14 @@ fn malformed_requests_and_messages_are_refused_and_the_server_goes_on() {
         vec![message::VERSION, 77],
         cut(&message),
         longer(&message),
-        other_version(&message),
     ];
     for payload in &messages {
         client.send_bytes(payload.clone());
     }
+    client.send_bytes(other_version(&message));
     eventually("the counts", || {
         scene.counted(&Refusal::Malformed) == (broken.len() + messages.len()) as f64
+            && scene.counted(&Refusal::OtherVersion) == 2.0
     });
     // None of these counted as the session's first.
     assert!(client.done(work(session, 0, &[(0, 0, 1)])).is_ok());
@@ -499,7 +603,7 @@ fn rows_are_pushed_by_whom_the_client_names_and_nobody_else() {
     let session = scene.opened(&client).session;
     let expected = client.done(work(session, 0, &[(0, 0, 2)])).unwrap();
     assert!(!scene.server.service.welcome(&upstream.endpoint.local()));
-    let tell = |from: &Client, peer: &Peer| {
+    let tell = |from: &Client, session, peer: &Peer| {
         from.send_bytes(message::encode(&Message::Upstream {
             session,
             peer: peer.clone(),
@@ -513,35 +617,118 @@ fn rows_are_pushed_by_whom_the_client_names_and_nobody_else() {
     let unknown = Refusal::UnknownSession;
     // No other peer may name the upstream.
     counted(unknown.clone(), 1.0, &|| {
-        tell(&stranger, &stranger.endpoint.local());
+        tell(&stranger, session, &stranger.endpoint.local());
     });
-    tell(&client, &upstream.endpoint.local());
+    tell(&client, session, &upstream.endpoint.local());
     let mut next = work(session, 1, &[(0, 0, 2)]);
-    let push = to_push(&mut next);
-    client.send(next);
+    let rows = to_push(&mut next);
+    let key = client.send(next).unwrap();
+    let good = push(&key, session, 1, rows.clone());
+    let encoded = message::encode(&Message::Push(good.clone()));
     counted(unknown.clone(), 2.0, &|| {
-        stranger.send_bytes(message::encode(&push));
-        client.send_bytes(message::encode(&push));
+        stranger.send_bytes(encoded.clone());
+        client.send_bytes(encoded.clone());
     });
-    let Message::Push(mut long) = push.clone() else {
-        unreachable!()
-    };
+    let mut long = good;
     long.data.push(0);
     counted(Refusal::BadPush, 1.0, &|| {
         upstream.send_bytes(message::encode(&Message::Push(long.clone())));
     });
     counted(Refusal::OutOfOrder, 1.0, &|| {
-        upstream.send_bytes(message::encode(&push));
-        upstream.send_bytes(message::encode(&push));
+        upstream.send_bytes(encoded.clone());
+        upstream.send_bytes(encoded.clone());
     });
+    let digest = Sha256::digest(rows);
+    let answer = client.answer(session, 1).unwrap();
+    assert_eq!(answer, [&expected[..], &digest[..]].concat());
+    assert!(scene.server.service.welcome(&upstream.endpoint.local()));
+    // Rows of the right length that were sealed for another message, or changed, do not open.
+    for sequence in [3, 2] {
+        let session = scene.opened(&client).session;
+        tell(&client, session, &upstream.endpoint.local());
+        for sequence in 0..2 {
+            let part = (0, sequence as u32, 1);
+            assert!(client.done(work(session, sequence, &[part])).is_ok());
+        }
+        let mut next = work(session, 2, &[(0, 2, 1)]);
+        let rows = to_push(&mut next);
+        let key = client.send(next).unwrap();
+        let mut bad = push(&key, session, sequence, rows);
+        bad.data[5] ^= u8::from(sequence == 2);
+        bad.sequence = 2;
+        upstream.send_bytes(message::encode(&Message::Push(bad)));
+        assert_eq!(client.answer(session, 2), Err(Refusal::BadPush));
+    }
+}
+
+#[test]
+fn what_changes_on_its_way_is_refused_by_name() {
+    let scene = Scene::new(unhurried());
+    let client = scene.client(100, true);
+    let sealed = |session, sequence: u64| {
+        let mut next = work(session, sequence, &[(0, sequence as u32, 1)]);
+        client.seal(&mut next, &a_key());
+        next
+    };
+    // The message that is sent instead of the second one, made of both.
+    let refused = |refusal: Refusal, change: &dyn Fn(&Work, &mut Work)| {
+        let session = scene.opened(&client).session;
+        let (first, mut second) = (sealed(session, 0), sealed(session, 1));
+        client.send_bytes(message::encode(&Message::Work(first.clone())));
+        assert!(client.answer(session, 0).is_ok());
+        let before = scene.counted(&refusal);
+        change(&first, &mut second);
+        let sequence = second.sequence;
+        client.send_bytes(message::encode(&Message::Work(second)));
+        assert_eq!(client.answer(session, sequence), Err(refusal.clone()));
+        assert_eq!(scene.counted(&refusal), before + 1.0);
+        let next = client.done(work(session, 2, &[(0, 1, 1)]));
+        assert_eq!(next, Err(Refusal::UnknownSession));
+    };
+    refused(Refusal::Unsealed, &|_, second| second.data[7] ^= 4);
+    refused(Refusal::Unsealed, &|_, second| second.parts[0].position = 0);
+    refused(Refusal::Unsealed, &|_, second| {
+        second.edits.push(Edit::Drop(0))
+    });
+    // Repeated as it was, and under the awaited number.
+    refused(Refusal::OutOfOrder, &|first, second| {
+        *second = first.clone()
+    });
+    refused(Refusal::Unsealed, &|first, second| {
+        second.data = first.data.clone()
+    });
+    // Without its rows, and without its end.
+    refused(Refusal::Malformed, &|_, second| second.data.clear());
+    refused(Refusal::Malformed, &|_, second| second.data.truncate(20));
+    // Out of another session.
+    let other = scene.opened(&client).session;
+    let [_, stolen] = [0, 1].map(|sequence| sealed(other, sequence));
+    refused(Refusal::Unsealed, &|_, second| {
+        second.data = stolen.data.clone()
+    });
+}
+
+#[test]
+fn a_peer_that_only_carries_the_rows_sees_none_of_them() {
+    let scene = Scene::new(unhurried());
+    let client = scene.client(100, true);
+    let session = scene.opened(&client).session;
+    let mut first = work(session, 0, &[(0, 0, 2)]);
+    let rows = first.data.clone();
+    client.seal(&mut first, &a_key());
+    let shows = |bytes: &[u8], row: &[u8]| {
+        bytes
+            .windows(8)
+            .any(|some| row.windows(8).any(|x| x == some))
+    };
+    assert!(!shows(&first.data, &rows));
+    client.send_bytes(message::encode(&Message::Work(first)));
     let done = client.answers.recv_timeout(TIMEOUT).unwrap();
     let output = done.result.unwrap();
-    assert_eq!((done.sequence, output.data), (1, expected));
-    let Message::Push(push) = push else {
-        unreachable!()
-    };
-    assert_eq!(output.input, Some(Sha256::digest(push.data).into()));
-    assert!(scene.server.service.welcome(&upstream.endpoint.local()));
+    let mut seals = client.seals.lock();
+    let down = &mut seals.get_mut(&session).unwrap().down;
+    let opened = down.open_output(session, 0, output.clone()).unwrap();
+    assert!(!shows(&output.data, &opened));
 }
 
 #[test]
@@ -556,9 +743,13 @@ fn an_output_goes_on_to_whom_the_client_names() {
         session: 77,
         sequence: 5,
     });
-    let data = client.done(first).unwrap();
+    let key = a_key();
+    client.send_on(first, &key);
+    let data = client.answer(session, 0).unwrap();
     let push = pushed.recv_timeout(TIMEOUT).unwrap();
-    assert_eq!((push.session, push.sequence, push.data), (77, 5, data));
+    assert_eq!((push.session, push.sequence), (77, 5));
+    assert_ne!(push.data, data, "it is sealed");
+    assert_eq!(key.open_push(77, 5, push.data), Some(data));
     // A message of an unknown session costs only its rows.
     let mut second = work(session, 1, &[(0, 2, 1)]);
     second.next = Some(Next {
@@ -800,6 +991,7 @@ fn a_client_at_its_worst_makes_the_server_hold_little() {
         most = most.max(metrics.waiting_bytes.get());
         sent
     };
+    let key = a_key();
     // Rows that never come keep the work from being done.
     let stuck = || {
         let session = scene.opened(&client).session;
@@ -812,6 +1004,7 @@ fn a_client_at_its_worst_makes_the_server_hold_little() {
         );
         let mut first = work(session, 0, &[(0, 0, 1)]);
         to_push(&mut first);
+        client.seal(&mut first, &key);
         service.message(from.clone(), message::encode(&Message::Work(first)));
         session
     };
@@ -827,7 +1020,9 @@ fn a_client_at_its_worst_makes_the_server_hold_little() {
         });
         for sequence in 1..40 {
             edits.sequence = sequence;
-            send(&from, &Message::Work(edits.clone()));
+            let mut sealed = edits.clone();
+            client.seal(&mut sealed, &key);
+            send(&from, &Message::Work(sealed));
         }
         for sequence in 40..50 {
             let data = vec![0; 4 << 20];

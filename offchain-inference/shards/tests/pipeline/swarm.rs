@@ -118,8 +118,13 @@ impl Swarm {
 
     /// The model's ends.
     pub fn ends(&self) -> Model {
+        self.ends_with(0)
+    }
+
+    /// The model's ends, with its first layers.
+    pub fn ends_with(&self, own: usize) -> Model {
         let options = LoadOptions {
-            layers: Some(0..0),
+            layers: Some(0..own),
             threads: 1,
             ..LoadOptions::default()
         };

@@ -4,7 +4,9 @@
 pub mod calibrate;
 pub mod evidence;
 pub mod guesses;
+pub mod invert;
 pub mod recover;
+mod sealing;
 pub mod speed;
 mod split;
 mod swarm;

@@ -4,13 +4,15 @@
 
 use clap::{Parser, Subcommand};
 use starling_infer::{exit_code, StoreArgs};
-use starling_shards_tool::{calibrate, evidence, guesses, recover, speed, wires, OutputArgs};
+use starling_shards_tool::{
+    calibrate, evidence, guesses, invert, recover, speed, wires, OutputArgs,
+};
 use std::process::ExitCode;
 
 /// Measures models that are cut into spans: the effects of wire formats, the distance of honest
-/// servers, the speed of pipelines, and the time to replace a server. All nodes run in one process,
-/// and nothing goes over a network. Also shows the contradictions between servers that a node has
-/// kept.
+/// servers, the speed of pipelines, the time to replace a server, and what a server learns of a
+/// prompt. All nodes run in one process, and nothing goes over a network. Also shows the
+/// contradictions between servers that a node has kept.
 ///
 /// Exit status: 0 on success, 1 on failure, 2 on wrong usage, 130 when interrupted.
 #[derive(Parser)]
@@ -34,9 +36,19 @@ enum Command {
     Evidence(evidence::Args),
     /// Measure what guessed tokens save a pipeline with network delay.
     Guesses(guesses::Args),
+    /// Recover prompts from the hidden states at a border between layers, as whoever computes the
+    /// layers behind it can.
+    ///
+    /// Token after token, the attack computes the layers before the border for candidates on the
+    /// prefix that it has recovered, and takes the candidate whose hidden state is nearest to the
+    /// one that it was sent. It tries the tokens that the model finds most probable there, and at
+    /// the first position and at border 0 those whose embeddings are nearest. It never sees the
+    /// prompt.
+    Invert(invert::Args),
     /// Measure the time that a pipeline needs to go on after a server fails.
     Recover(recover::Args),
-    /// Measure the speed of pipelines against the unsplit model, with and without network delay.
+    /// Measure the speed of pipelines against the unsplit model, with and without network delay, and
+    /// the share of it that sealing takes.
     Speed(speed::Args),
 }
 
@@ -48,6 +60,7 @@ fn main() -> ExitCode {
         Command::Calibrate(args) => calibrate::run(store, output, args),
         Command::Evidence(args) => evidence::run(store, output, args),
         Command::Guesses(args) => guesses::run(store, output, args),
+        Command::Invert(args) => invert::run(store, output, args),
         Command::Recover(args) => recover::run(store, output, args),
         Command::Speed(args) => speed::run(store, output, args),
     })

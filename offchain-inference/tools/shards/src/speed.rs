@@ -2,14 +2,14 @@
 //! `starling-shards speed`: compares pipelines of spans with the unsplit model.
 
 use crate::{
-    spread,
+    sealing, spread,
     swarm::{extend, prompts, Swarm},
     table::{OutputArgs, Table},
     Source,
 };
 use starling_engine::{generate::Cancel, tokenizer::TokenId, LoadOptions, Model, Trunk};
 use starling_infer::{cancel_on_interrupt, item_bar, Failure, StoreArgs};
-use starling_shards::{wire::WireFormat, Pipeline, PipelineConfig};
+use starling_shards::{seal::TAG, wire::WireFormat, Pipeline, PipelineConfig};
 use std::time::{Duration, Instant};
 
 /// Options of the measurement.
@@ -67,6 +67,7 @@ pub fn run(store: &StoreArgs, output: &OutputArgs, args: Args) -> Result<(), Fai
             .map(|&spans| Course::start(&bench, spans.into()))
             .collect::<Result<Vec<_>, _>>()?;
         output.write(&bench.spans(&whole, &courses)?)?;
+        output.write(&bench.sealing(&courses)?)?;
         if let Some(longest) = courses.iter().max_by_key(|course| course.swarm.servers()) {
             if !args.delays.is_empty() {
                 output.write(&bench.delays(longest)?)?;
@@ -243,6 +244,71 @@ impl Bench<'_> {
                 spread(pairs().map(|(t, u)| t.first / u.first), 2),
             ]);
         }
+        Ok(table)
+    }
+
+    /// The share of a hop that sealing takes.
+    fn sealing(&self, courses: &[Course]) -> Result<Table, Failure> {
+        let args = self.args;
+        let steps = usize::from(args.delayed_decode);
+        let batches = [1, usize::from(args.batch)];
+        let bar = item_bar(
+            format!("{} sealing", self.source.label),
+            usize::from(args.rounds) * courses.len() * batches.len(),
+        );
+        let mut table = Table::new(
+            format!("speed-sealing {}", self.source.label),
+            format!(
+                "{}: sealing and opening of a message and its answer, wire {}, beside the hop that \
+                 they are a part of: a decoding step of the batch divided by the spans; {steps} \
+                 steps after {} tokens, medians of {} rounds (least – most); shares within a round",
+                self.source.label, args.wire, args.batch_prompt, args.rounds,
+            ),
+            &[
+                "spans",
+                "batch",
+                "bytes of rows",
+                "bytes sealed",
+                "sealing, ms",
+                "sealing a row, µs",
+                "hop, ms",
+                "hop without sealing, ms",
+                "share of the hop",
+            ],
+        );
+        let chunk = PipelineConfig::default().chunk_rows;
+        for course in courses {
+            let width = course.pipeline.ends().config().width;
+            let spans = course.swarm.servers() as f64;
+            for batch in batches {
+                // A step of a large batch takes several messages.
+                let messages = batch.div_ceil(chunk);
+                let bare = args.wire.bytes(batch.div_ceil(messages), width);
+                let mut rounds = vec![];
+                for round in 1..=usize::from(args.rounds) {
+                    let prompts = self.prompts(batch, args.batch_prompt.into(), 3_000 + round);
+                    let timing = self.generate(&course.pipeline, &prompts, steps)?;
+                    let sealing = sealing::seconds(bare)? * messages as f64;
+                    rounds.push((sealing, timing.step / spans));
+                    bar.inc(1);
+                }
+                let of = |value: fn(&(f64, f64)) -> f64, digits| {
+                    spread(rounds.iter().map(value), digits)
+                };
+                table.row([
+                    course.swarm.servers().to_string(),
+                    batch.to_string(),
+                    (2 * messages * bare).to_string(),
+                    (2 * messages * (bare + TAG)).to_string(),
+                    of(|(sealing, _)| 1e3 * sealing, 4),
+                    spread(rounds.iter().map(|(s, _)| 1e6 * s / batch as f64), 2),
+                    of(|(_, hop)| 1e3 * hop, 3),
+                    of(|(sealing, hop)| 1e3 * (hop - sealing), 3),
+                    of(|(sealing, hop)| sealing / hop, 4),
+                ]);
+            }
+        }
+        bar.finish_and_clear();
         Ok(table)
     }
 

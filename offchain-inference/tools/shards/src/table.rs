@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Tables for people and for programs.
 
+use serde_json::{json, Number, Value};
 use starling_console::outln;
 use starling_infer::Failure;
 use std::{fs::OpenOptions, io::Write, path::PathBuf};
@@ -24,6 +25,8 @@ pub struct OutputArgs {
 enum Format {
     Markdown,
     Csv,
+    /// One object a table, on a line
+    Json,
 }
 
 /// Rows under a title.
@@ -68,6 +71,16 @@ impl Table {
         text
     }
 
+    fn json(&self) -> String {
+        let row = |cells: &Vec<String>| {
+            let columns = self.columns.iter().map(|&column| column.to_owned());
+            let cells = cells.iter().map(|cell| value(cell));
+            Value::Object(columns.zip(cells).collect())
+        };
+        let rows: Vec<_> = self.rows.iter().map(row).collect();
+        json!({ "name": self.name, "title": self.title, "rows": rows }).to_string()
+    }
+
     fn csv(&self) -> Result<String, Failure> {
         let mut writer = csv::Writer::from_writer(vec![]);
         writer.write_record(self.columns)?;
@@ -77,6 +90,12 @@ impl Table {
         let bytes = writer.into_inner().map_err(|error| error.into_error())?;
         Ok(format!("# {}\n{}", self.title, String::from_utf8(bytes)?))
     }
+}
+
+/// A number where the cell is one, else its text.
+fn value(cell: &str) -> Value {
+    let number = cell.parse().ok().and_then(Number::from_f64);
+    number.map_or_else(|| cell.into(), Value::Number)
 }
 
 /// `page` with another table of this name; `None` if it has none.
@@ -94,6 +113,7 @@ impl OutputArgs {
         let text = match self.format {
             Format::Markdown => table.markdown(),
             Format::Csv => table.csv()?,
+            Format::Json => table.json(),
         };
         outln!("{text}");
         if let Some(path) = &self.output {
@@ -119,6 +139,18 @@ impl OutputArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_in_json_has_numbers_where_its_cells_are_numbers() {
+        let mut table = Table::new("invert m", "title", &["border", "wire", "share"]);
+        table.row(["3".into(), "f32".into(), "0.975".into()]);
+        let table: Value = serde_json::from_str(&table.json()).unwrap();
+        assert_eq!(table["name"], "invert m");
+        let row = &table["rows"][0];
+        assert_eq!(row["border"].as_f64(), Some(3.0));
+        assert_eq!(row["wire"], "f32");
+        assert_eq!(row["share"].as_f64(), Some(0.975));
+    }
 
     #[test]
     fn a_table_replaces_the_one_of_its_name() {

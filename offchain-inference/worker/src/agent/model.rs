@@ -37,10 +37,11 @@ pub struct Specification {
 enum Place {
     /// On this node.
     Here { file: ModelFile, means: Means },
-    /// Its layers are on other nodes; only its ends are loaded from the file.
+    /// Its layers are on other nodes; only its ends and `own_layers` are loaded from the file.
     Pipeline {
         file: ModelFile,
         pipeline: PipelineConfig,
+        own_layers: usize,
         cache: Option<Size>,
         draft: Option<Draft>,
         /// Folder of the store, for the draft model.
@@ -68,6 +69,7 @@ impl Specification {
             Source::Shards(shards) => Place::Pipeline {
                 file: shards.weights.file(config.store.as_deref()),
                 pipeline: config.shards.pipeline(shards.wire),
+                own_layers: shards.own_layers,
                 cache: shards.cache,
                 draft: shards.draft,
                 store: config.store.clone(),
@@ -107,6 +109,7 @@ impl Specification {
             Place::Pipeline {
                 file,
                 pipeline,
+                own_layers,
                 cache,
                 draft,
                 store,
@@ -114,8 +117,13 @@ impl Specification {
                 let service = shards.ok_or("this node does not use the layers of other nodes")?;
                 let model = file.id()?;
                 let connect = |ends| service.pipeline(model, ends, pipeline.clone());
+                let path = file.path()?;
                 let options = self.options(*cache);
-                let backend = LocalBackend::load_ends(&file.path()?, &options, connect);
+                let options = match own_layers {
+                    0 => options,
+                    own => with_own_layers(&path, *own, options)?,
+                };
+                let backend = LocalBackend::load_ends(&path, &options, connect);
                 let backend = backend.map_err(|error| error.to_string())?;
                 let Some(draft) = draft else {
                     return Ok(Arc::new(backend));
@@ -153,6 +161,46 @@ impl Specification {
             ..default
         }
     }
+}
+
+/// Tokens of a sequence for which a cache of a node's own layers must have room.
+const LEAST_POSITIONS: usize = 1_024;
+
+/// Options that load the first `own` layers of the model file at `path`. Fails if they leave none to
+/// others, or if their caches have no room for one sequence.
+fn with_own_layers(path: &Path, own: usize, options: LoadOptions) -> Result<LoadOptions, String> {
+    let gguf = Gguf::open(path).map_err(|error| error.to_string())?;
+    let model = ModelConfig::from_gguf(&gguf).map_err(|error| error.to_string())?;
+    if own >= model.layers {
+        return Err(format!(
+            "own_layers = {own}, but the model has {} layers: fewer leave some to others, and a \
+             module without `shards` computes all of them",
+            model.layers
+        ));
+    }
+    let positions = model.context.min(LEAST_POSITIONS);
+    // Keys and values of 16 bits.
+    let needed = [
+        2,
+        own,
+        model.kv_heads,
+        model.head_width,
+        size_of::<u16>(),
+        positions,
+    ];
+    let needed = needed.into_iter().fold(1, usize::saturating_mul);
+    if needed > options.cache_bytes {
+        return Err(format!(
+            "own_layers = {own} needs a `cache` of at least {} KiB, for {positions} tokens, but it has \
+             {} KiB",
+            needed.div_ceil(1 << 10),
+            options.cache_bytes >> 10
+        ));
+    }
+    Ok(LoadOptions {
+        layers: Some(0..own),
+        ..options
+    })
 }
 
 /// An adapter of the model `file`, which lies at `model`.

@@ -97,7 +97,9 @@ pub enum Reply {
 
 by_key!(Reply);
 
-/// A model whose layers other nodes compute; only embedding and head are loaded here.
+/// A model whose layers other nodes compute; only embedding and head are loaded here. The others see
+/// hidden states, from which they can recover prompt and answer: `starling-shards invert` shows how
+/// much of them.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
@@ -111,7 +113,11 @@ pub struct Shards {
     #[serde(default, deserialize_with = "wire_format")]
     #[schemars(schema_with = "schema::wire_format")]
     pub wire: Option<WireFormat>,
-    /// Memory for key-value caches.
+    /// Number of the model's first layers that this node computes itself, fewer than it has. They
+    /// make it dearer to recover a prompt, and do not prevent it.
+    #[serde(default)]
+    pub own_layers: usize,
+    /// Memory for key-value caches of the layers that this node computes.
     pub cache: Option<Size>,
     /// Draft model with the same tokenizer, which this node computes: the name of a model of the
     /// store, or the path of a GGUF file.

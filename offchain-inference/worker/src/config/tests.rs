@@ -111,7 +111,7 @@ fn a_node_may_serve_layers_and_answer_with_those_of_others() {
          [[serve]]\nmodel = \"m\"\nmax_layers = 4\n\
          [[serve]]\npath = \"n.gguf\"\nsha256 = \"{hash}\"\nof = \"{hash}\"\nlayers = \"3..7\"\n\
          cache = \"7 MiB\"\n\
-         [[primary]]\nmodel = \"m\"\nshards = true\ndraft = \"small\"\n\
+         [[primary]]\nmodel = \"m\"\nshards = true\ndraft = \"small\"\nown_layers = 2\n\
          [[primary]]\npath = \"o.gguf\"\nsha256 = \"{hash}\"\nof = \"{hash}\"\nshards = true\n\
          wire = \"linear8\"\nmax_tokens = 9\ndraft = \"small.gguf\""
     ))
@@ -132,6 +132,7 @@ fn a_node_may_serve_layers_and_answer_with_those_of_others() {
     assert_eq!(wire(first.wire), WireFormat::F16);
     assert_eq!(wire(second.wire), WireFormat::Linear8);
     assert_eq!(second.generation.max_tokens, Some(9));
+    assert_eq!((first.own_layers, second.own_layers), (2, 0));
     assert_eq!(first.draft, Some(Draft::Store("small".into())));
     assert!(matches!(&second.draft, Some(Draft::File(path)) if path.is_absolute()));
     assert_eq!(config.shards.service().min_bond, 5);
@@ -277,6 +278,14 @@ fn mistakes_are_named() {
         (
             "[[primary]]\nmodel = \"m\"\nwire = \"f16\"",
             "unknown field `wire`",
+        ),
+        (
+            "[[primary]]\nmodel = \"m\"\nown_layers = 1",
+            "unknown field `own_layers`",
+        ),
+        (
+            "[[primary]]\nmodel = \"m\"\nshards = true\nown_layers = -1",
+            "-1",
         ),
         (
             "[[primary]]\nmodel = \"m\"\ndraft = \"n\"",
