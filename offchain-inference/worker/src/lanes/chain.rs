@@ -7,7 +7,7 @@ use std::{marker::PhantomData, sync::Arc};
 use sc_transaction_pool_api::OffchainTransactionPoolFactory;
 use sp_api::{ApiExt, ProvideRuntimeApi};
 use sp_blockchain::HeaderBackend;
-use sp_core::{offchain::TransactionPool, sr25519, H256};
+use sp_core::{sr25519, H256};
 use sp_keystore::KeystorePtr;
 use sp_runtime::traits::{Block as BlockT, Header, UniqueSaturatedInto};
 use starling_lane::transport::Peer;
