@@ -33,6 +33,7 @@ use starling_primitives::{
         Epoch, EpochView, LaneId, LaneView, MemberView, ProgressView, RulesView, SeatView,
     },
     fixed::ONE,
+    lane_value,
     round::BlockNumber,
     InferenceKey, Score,
 };
@@ -543,7 +544,7 @@ fn check(certificate: &Certificate, payload: impl Fn(u8) -> Hash, quorum: usize)
 
 fn check_votes(swarm: &Swarm, at: u8, seq: u32, quorum: usize) {
     let play = swarm.play(at, seq);
-    let outcome = play.judged().unwrap().outcome.hash();
+    let outcome = play.judged().unwrap().outcome().hash();
     let slot = starling_lane_primitives::Slot {
         genesis: GENESIS,
         lane: LANE,
@@ -567,9 +568,14 @@ fn an_ask_at_the_requester_s_node_is_answered_certified_and_settled() {
         // All agree that a longer response is a better one.
         assert_eq!(swarm.winner(seq), Some("x".repeat(7)));
         check_votes(&swarm, REQUESTER, seq, 5);
-        let outcome = swarm.play(0, seq).judged().unwrap().outcome;
-        let paid: u128 = outcome.payouts.iter().map(|(_, amount)| amount).sum();
-        assert_eq!(paid, FEE);
+        let judged = swarm.play(REQUESTER, seq).judged().unwrap();
+        let paid = judged.outcome().payouts.iter().map(|(_, amount)| amount);
+        assert_eq!(paid.sum::<u128>(), FEE);
+        // The requester need not believe its node.
+        let (winner, value) = judged.proof.open(&ask(seq)).unwrap().unwrap();
+        assert_eq!(judged.outcome().winner, Some(winner));
+        let text = lane_value::text(&value, ask(seq).max_tokens);
+        assert_eq!(text, Some("x".repeat(7)));
     }
 
     // The epoch ends, and members sign what they have certified.

@@ -8,7 +8,7 @@
 //! | [`play`] | one request: the machine of `starling-lane` with signatures, seals and times |
 //! | [`room`] | a committee, as this node sees it |
 //! | [`judge`] | assignment, winner and payments |
-//! | [`value`] | responses and scores as bytes |
+//! | [`value`] | scores as bytes |
 //! | [`ledger`] | checkpoints |
 //! | [`look`], [`chain`] | the work after a block |
 //! | [`store`] | what a member must not forget |

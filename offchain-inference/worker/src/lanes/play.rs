@@ -19,7 +19,7 @@ use starling_lane_primitives::{
     certificate::Signature, messages, messages::Ask, seal::Seal, Certificate, Hash, Member, Phase,
     Secret,
 };
-use starling_primitives::Score;
+use starling_primitives::{lane_value, Score};
 
 use super::{
     judge::{Judged, Responses, Verdict},
@@ -233,7 +233,7 @@ impl Play {
     pub fn respond(&mut self, now: Time, text: Option<String>) -> Result<Vec<Do>, String> {
         let bytes = text
             .as_deref()
-            .map(|text| value::response(text, self.ask.max_tokens));
+            .map(|text| lane_value::response(text, self.ask.max_tokens));
         self.own = text.unwrap_or_default();
         self.seal(now, Phase::Responses, bytes)
     }

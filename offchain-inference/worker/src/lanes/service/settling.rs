@@ -27,13 +27,13 @@ impl Core {
         let all = self.plays.range(room.place(0)..=room.place(u32::MAX));
         all.filter_map(|(place, play)| {
             let judged = play.judged()?;
-            let outcome = judged.outcome.hash();
+            let outcome = judged.outcome().hash();
             (play.stage() == Stage::Certified && play.certified() == Some(outcome)).then(|| {
                 Settled {
                     seq: place.seq,
                     fee: play.ask().fee,
                     outcome,
-                    payouts: judged.outcome.payouts,
+                    payouts: judged.outcome().payouts.clone(),
                 }
             })
         })
@@ -97,7 +97,7 @@ impl Core {
         all.filter(|(place, _)| checkpoint.covers(place.seq))
             .filter_map(|(place, play)| {
                 let (judged, certificate) = (play.judged()?, play.certificate()?);
-                let bytes = judge::transcript(play.ask(), &judged.outcome, &certificate);
+                let bytes = judge::transcript(play.ask(), judged.outcome(), &certificate);
                 Some((*place, bytes))
             })
             .collect()
