@@ -282,7 +282,7 @@ impl Shown {
                 .map_or_else(|_| printable(address), |account| self.chain.name(&account))
         };
         let mut lines = vec![format!(
-            "certified after {seconds:.2} s by {}, whose signatures were checked",
+            "certified after {seconds:.2} s by {}: their signatures and the text were checked",
             signers.join(", ")
         )];
         if let Some(answer) = &progress.answer {
