@@ -328,6 +328,14 @@ impl_runtime_apis! {
             Lanes::settle_transaction(checkpoint, certificate)
         }
 
+        fn equivocation(
+            offender: AccountId,
+            a: pallet_lanes::SignedMessage,
+            b: pallet_lanes::SignedMessage,
+        ) -> Option<Vec<u8>> {
+            Lanes::equivocation_transaction(offender, a, b)
+        }
+
         fn show_certificate(
             lane: LaneId,
             epoch: Epoch,

@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use sp_core::{sr25519, Pair, H256};
 use sp_runtime::Permill;
 use starling_lane::{
+    book::Evidence,
     timing::Time,
     transport::{Inbox, Peer, Transport},
     wire::{Item, Packet, Place},
@@ -221,6 +222,7 @@ struct Fake {
     members: u8,
     joined: Mutex<Vec<(Join, Signature)>>,
     settled: Mutex<Vec<(Checkpoint, Certificate)>>,
+    reported: Mutex<Vec<Evidence>>,
 }
 
 impl Fake {
@@ -230,6 +232,7 @@ impl Fake {
             members,
             joined: Mutex::default(),
             settled: Mutex::default(),
+            reported: Mutex::default(),
         }
     }
 }
@@ -279,6 +282,13 @@ impl LaneChain for Fake {
     fn settle(&self, checkpoint: Checkpoint, certificate: Certificate) -> Result<(), String> {
         self.settled.lock().push((checkpoint, certificate));
         Ok(())
+    }
+
+    fn report(&self, evidence: Evidence) -> Result<bool, String> {
+        let mut reported = self.reported.lock();
+        let is_new = !reported.contains(&evidence);
+        reported.push(evidence);
+        Ok(is_new)
     }
 
     fn sign(&self, key: &InferenceKey, payload: &Hash) -> Option<Signature> {
@@ -362,6 +372,7 @@ impl Swarm {
             metrics: Metrics::new(None).unwrap(),
             board: Arc::new(Board::default()),
             ready: ready.clone(),
+            accused: Arc::default(),
             watched: Arc::default(),
         };
         let (sender, events) = sync_channel(4_096);
@@ -592,26 +603,32 @@ fn an_ask_at_the_requester_s_node_is_answered_certified_and_settled() {
     }
 }
 
-#[test]
-fn the_look_joins_once_and_gives_what_is_ready_to_the_chain() {
-    let mut swarm = Swarm::new(4, &[]);
-    swarm.ask_at(0, ask(0)).unwrap();
-    swarm.settle();
-    swarm.see(110, EPOCH + 1);
-    let node = swarm.node(0);
+/// The look of a node at the chain, for its agent.
+fn look(node: &Node, id: u8) -> Look {
     let accounts = Accounts::default();
-    let config = format!("accounts = [\"{}\"]", account(0));
+    let config = format!("accounts = [\"{}\"]", account(id));
     accounts.configure(&toml::from_str(&config).unwrap());
-    let look = Look {
+    Look {
         chain: node.chain.clone(),
         accounts,
         desk: node.parts.desk.clone(),
         store: node.parts.store.clone(),
         transport: node.parts.transport.clone(),
         ready: node.ready.clone(),
+        accused: node.parts.accused.clone(),
         watched: node.parts.watched.clone(),
         metrics: node.parts.metrics.clone(),
-    };
+    }
+}
+
+#[test]
+fn the_look_joins_once_and_gives_what_is_ready_to_the_chain() {
+    let mut swarm = Swarm::new(4, &[]);
+    swarm.ask_at(0, ask(0)).unwrap();
+    swarm.settle();
+    swarm.see(110, EPOCH + 1);
+    let look = look(swarm.node(0), 0);
+    let node = swarm.node(0);
     for _ in 0..2 {
         let view = look.look().unwrap().unwrap();
         assert_eq!(view.seats.len(), 1);
@@ -733,6 +750,27 @@ fn who_votes_twice_is_accused_and_stops_nothing() {
     for id in [0, REQUESTER] {
         assert_eq!(swarm.node(id).parts.metrics.accused.get(), 1);
     }
+
+    // All take turns to report it.
+    let seat: (LaneId, Epoch, [u8; 32]) = (LANE, EPOCH, account(4).into());
+    for (id, turn) in [(0, 0), (6, 6), (REQUESTER, 7)] {
+        let accused = swarm.node(id).parts.accused.lock().clone();
+        let (_, from) = &accused[&seat];
+        assert_eq!(*from, 100 + turn);
+    }
+    // A node reports it until the chain knows.
+    let look = look(swarm.node(0), 0);
+    let node = swarm.node(0);
+    for reports in [1, 2, 2] {
+        look.look().unwrap();
+        assert_eq!(node.chain.reported.lock().len(), reports);
+    }
+    assert!(node.parts.accused.lock().is_empty());
+    let reported = node.chain.reported.lock();
+    let Evidence { by, first, second } = &reported[0];
+    assert_eq!(AccountId::from(*by), account(4));
+    let (first, second) = ((&first.0, &first.1), (&second.0, &second.1));
+    assert!(messages::is_equivocation(first, second));
 }
 
 #[test]

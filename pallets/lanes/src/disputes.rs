@@ -37,12 +37,24 @@ pub(crate) struct Shown<'a, T: Config> {
     pub volunteers: u32,
 }
 
+/// A proven offence.
+pub(crate) struct Equivocation {
+    /// The lane.
+    pub lane: LaneId,
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Number of volunteers that were read.
+    pub volunteers: u32,
+}
+
 impl<T: Config> Pallet<T> {
-    fn check_equivocation(
+    /// Checks the evidence. The draw of a committee that is not on record comes last: only who has
+    /// two signatures of a volunteer makes the chain do it.
+    pub(crate) fn check_equivocation(
         offender: &T::AccountId,
         a: &SignedMessage,
         b: &SignedMessage,
-    ) -> Result<(LaneId, Epoch), Error<T>> {
+    ) -> Result<Equivocation, Error<T>> {
         let longest = usize::try_from(T::MaxEvidence::get()).unwrap_or(usize::MAX);
         let fits = |message: &Message| message.encoded_size() <= longest;
         ensure!(fits(&a.1) && fits(&b.1), Error::<T>::EvidenceTooLong);
@@ -53,8 +65,8 @@ impl<T: Config> Pallet<T> {
         );
         let (id, epoch) = (a.0.lane, a.0.epoch);
         let lane = Lanes::<T>::get(id).ok_or(Error::<T>::UnknownLane)?;
-        let members = Self::committee(id, &lane, epoch)?.members;
-        ensure!(members.contains(offender), Error::<T>::NotMember);
+        // It may forget first that the member was punished, and last who was a volunteer.
+        ensure!(!Self::is_over(epoch), Error::<T>::TooLate);
         ensure!(
             !Punished::<T>::contains_key(epoch, (id, offender)),
             Error::<T>::AlreadyPunished
@@ -63,23 +75,33 @@ impl<T: Config> Pallet<T> {
             let signed = payload(slot, offender.as_ref(), message);
             Self::check_signature(epoch, offender, &signed, signature)?;
         }
-        Ok((id, epoch))
+        let drawn = Self::committee(id, &lane, epoch)?;
+        ensure!(drawn.members.contains(offender), Error::<T>::NotMember);
+        Ok(Equivocation {
+            lane: id,
+            epoch,
+            volunteers: drawn.volunteers,
+        })
     }
 
-    /// Slashes a member for two messages of which nobody may sign both.
+    /// Slashes a member for two messages of which nobody may sign both. Without a reporter all of it
+    /// is the treasury's.
     pub(crate) fn do_equivocation(
-        reporter: T::AccountId,
+        reporter: Option<T::AccountId>,
         offender: T::AccountId,
         a: &SignedMessage,
         b: &SignedMessage,
     ) -> DispatchResult {
-        let (lane, epoch) = Self::check_equivocation(&offender, a, b)?;
+        let Equivocation { lane, epoch, .. } = Self::check_equivocation(&offender, a, b)?;
         let slashed = T::Agents::slash_lock(&offender, LockId::Epoch(epoch)).merge(
             T::Agents::slash_lock(&offender, LockId::Seat { lane, epoch }),
         );
         let amount = slashed.peek();
         let (reward, rest) = slashed.split(REPORTER.mul_floor(amount));
-        let undelivered = T::Currency::resolve(&reporter, reward);
+        let undelivered = match &reporter {
+            Some(reporter) => T::Currency::resolve(reporter, reward),
+            None => Err(reward),
+        };
         T::Treasury::on_unbalanced(match undelivered {
             Ok(()) => rest,
             Err(reward) => rest.merge(reward),

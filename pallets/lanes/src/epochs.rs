@@ -126,7 +126,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Whether everything of the epoch may be forgotten.
-    fn is_over(epoch: Epoch) -> bool {
+    pub(crate) fn is_over(epoch: Epoch) -> bool {
         let kept = InForce::<T>::get().kept();
         Ended::<T>::get(epoch).is_some_and(|ended| ended.saturating_add(kept) <= Self::now())
     }

@@ -385,8 +385,8 @@ pub mod pallet {
             agent: T::AccountId,
             /// Its loss.
             slashed: Balance,
-            /// The account that showed it.
-            reporter: T::AccountId,
+            /// The account that showed it; none if it was shown without one.
+            reporter: Option<T::AccountId>,
         },
         /// A request became a round.
         #[codec(index = 10)]
@@ -753,26 +753,35 @@ pub mod pallet {
 
         /// Shows two messages of one member of which nobody may sign both.
         ///
-        /// Any signed account may call it, and pays nothing if it is right. The member loses what
-        /// is locked for the epoch and for its seat. A tenth is the caller's, the rest the
-        /// treasury's. A member is slashed once for each lane and epoch.
+        /// Feeless and without an account, as nodes of members report it. Any signed account may
+        /// call it, too, and pays nothing if it is right. The member loses what is locked for the
+        /// epoch and for its seat. A tenth is that account's, the rest the treasury's. A member is
+        /// slashed once for each lane and epoch.
         ///
         /// - `a`, `b`: each a slot, the message and its signature.
         ///
         /// Emits `Equivocated`. Errors: `EvidenceTooLong`, `WrongChain`, `NoEquivocation`,
-        /// `UnknownLane`, `NoCommittee`, `NotMember`, `AlreadyPunished`, `BadSignature`.
+        /// `UnknownLane`, `TooLate`, `NoCommittee`, `NotMember`, `AlreadyPunished`, `BadSignature`.
         #[pallet::call_index(8)]
         #[pallet::weight(
             T::WeightInfo::equivocation()
                 .saturating_add(T::WeightInfo::draw(T::MaxVolunteers::get()))
         )]
+        #[pallet::weight_of_authorize(
+            T::WeightInfo::equivocation()
+                .saturating_add(T::WeightInfo::draw(T::MaxVolunteers::get()))
+        )]
+        #[pallet::authorize(Self::authorize_equivocation)]
         pub fn equivocation(
             origin: OriginFor<T>,
             offender: T::AccountId,
             a: Box<SignedMessage>,
             b: Box<SignedMessage>,
         ) -> DispatchResultWithPostInfo {
-            let reporter = ensure_signed(origin)?;
+            let reporter = match ensure_authorized(origin.clone()) {
+                Ok(()) => None,
+                Err(_) => Some(ensure_signed(origin)?),
+            };
             Self::do_equivocation(reporter, offender, &a, &b)?;
             Ok(Pays::No.into())
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Implementation of [`starling_primitives::api::lanes::LanesApi`].
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use codec::Encode;
 use frame_support::traits::Get;
 use frame_system::offchain::CreateAuthorizedTransaction;
@@ -13,7 +13,7 @@ use starling_primitives::{
 
 use crate::{
     Call, Config, Epoch, Escalations, InForce, Lane, LaneId, Lanes, Marked, Now, Pallet, Progress,
-    Settlement, Settlements, Volunteers,
+    Settlement, Settlements, SignedMessage, Volunteers,
 };
 
 impl<T: Config> Pallet<T> {
@@ -224,6 +224,20 @@ impl<T: Config + CreateAuthorizedTransaction<Call<T>>> Pallet<T> {
             checkpoint,
             certificate,
         })
+    }
+
+    /// The transaction of `equivocation`; `None` if the chain would refuse it.
+    pub fn equivocation_transaction(
+        offender: T::AccountId,
+        a: SignedMessage,
+        b: SignedMessage,
+    ) -> Option<Vec<u8>> {
+        Self::check_equivocation(&offender, &a, &b).ok()?;
+        Some(Self::transaction(Call::equivocation {
+            offender,
+            a: Box::new(a),
+            b: Box::new(b),
+        }))
     }
 
     /// The transaction of `show_certificate`.

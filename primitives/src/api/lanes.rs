@@ -5,7 +5,9 @@ use alloc::vec::Vec;
 use codec::{Codec, Decode, DecodeWithMemTracking, Encode};
 use scale_info::TypeInfo;
 use sp_runtime::Permill;
-use starling_lane_primitives::{checkpoint::Checkpoint, Certificate, Terms};
+use starling_lane_primitives::{
+    checkpoint::Checkpoint, messages::Message, Certificate, Slot, Terms,
+};
 
 use crate::{round::BlockNumber, Balance, InferenceKey, RoundId, H256};
 
@@ -185,6 +187,13 @@ sp_api::decl_runtime_apis! {
         fn leave(agent: AccountId, epoch: Epoch, signature: [u8; 64]) -> Vec<u8>;
         /// The transaction of `settle`.
         fn settle(checkpoint: Checkpoint, certificate: Certificate) -> Vec<u8>;
+        /// The transaction of `equivocation`; `None` if the chain would refuse it. `a`, `b`: each a
+        /// slot, the message and its signature.
+        fn equivocation(
+            offender: AccountId,
+            a: (Slot, Message, [u8; 64]),
+            b: (Slot, Message, [u8; 64]),
+        ) -> Option<Vec<u8>>;
         /// The transaction of `show_certificate`.
         fn show_certificate(
             lane: LaneId,

@@ -10,7 +10,7 @@ use sp_blockchain::HeaderBackend;
 use sp_core::{offchain::TransactionPool, sr25519, H256};
 use sp_keystore::KeystorePtr;
 use sp_runtime::traits::{Block as BlockT, Header, UniqueSaturatedInto};
-use starling_lane::transport::Peer;
+use starling_lane::{book::Evidence, transport::Peer};
 use starling_lane_primitives::{
     certificate::Signature, checkpoint::Checkpoint, seal::Point, Certificate, Hash,
 };
@@ -85,6 +85,10 @@ pub trait LaneChain: Send + Sync + 'static {
 
     /// Settles, if the chain would take it.
     fn settle(&self, checkpoint: Checkpoint, certificate: Certificate) -> Result<(), String>;
+
+    /// Reports a member that has signed two things of which it may sign one. False if the chain
+    /// would refuse it: it knows of that member already, or the evidence is none.
+    fn report(&self, evidence: Evidence) -> Result<bool, String>;
 
     /// Signs with an inference key of this node.
     fn sign(&self, key: &InferenceKey, payload: &Hash) -> Option<Signature>;
@@ -222,6 +226,16 @@ where
         can.map_err(|reason| String::from_utf8_lossy(&reason).into_owned())?;
         let bytes = api.settle(at, checkpoint, certificate).map_err(text)?;
         self.submit(bytes)
+    }
+
+    fn report(&self, evidence: Evidence) -> Result<bool, String> {
+        let Evidence { by, first, second } = evidence;
+        let api = self.client.runtime_api();
+        let bytes = api.equivocation(self.best(), by.into(), first, second);
+        match bytes.map_err(text)? {
+            Some(bytes) => self.submit(bytes).map(|()| true),
+            None => Ok(false),
+        }
     }
 
     fn sign(&self, key: &InferenceKey, payload: &Hash) -> Option<Signature> {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! The work of lanes after a block: joining, reading the seats, settling. It blocks.
+//! The work of lanes after a block: joining, reading the seats, settling, reporting. It blocks.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,9 +8,9 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use starling_lane::transport::Transport;
+use starling_lane::{book::Evidence, transport::Transport};
 use starling_lane_primitives::{
-    checkpoint::Checkpoint, seal::DecryptionKey, volunteer, Certificate,
+    checkpoint::Checkpoint, seal::DecryptionKey, volunteer, Account, Certificate,
 };
 use starling_primitives::{
     api::lanes::{Epoch, EpochView, LaneId, LaneView, MemberView, ProgressView, SeatView},
@@ -54,6 +54,10 @@ pub type Found = (LaneView<AccountId>, Epoch, Vec<MemberView<AccountId>>);
 /// each to the chain.
 pub type Ready = BTreeMap<(LaneId, Epoch), (Checkpoint, Certificate, BlockNumber)>;
 
+/// Evidence against members, one for each seat, and the block from which on this node may give each
+/// to the chain.
+pub type Accused = BTreeMap<(LaneId, Epoch, Account), (Evidence, BlockNumber)>;
+
 /// Looks at the chain.
 pub struct Look {
     /// The chain.
@@ -68,6 +72,8 @@ pub struct Look {
     pub transport: Arc<dyn Transport>,
     /// Checkpoints that are ready.
     pub ready: Arc<Mutex<Ready>>,
+    /// Evidence that the chain does not have yet.
+    pub accused: Arc<Mutex<Accused>>,
     /// The lanes whose requesters use this node.
     pub watched: Arc<Mutex<BTreeSet<LaneId>>>,
     /// The metrics.
@@ -114,6 +120,7 @@ impl Look {
             }
         }
         self.settle(&view);
+        self.report(best);
         self.store.purge(best, first)?;
         Ok(Some(view))
     }
@@ -174,6 +181,32 @@ impl Look {
                 Err(error) => log::debug!(
                     target: LOG_TARGET,
                     "lane {lane}, epoch {epoch}: cannot settle from {first} on: {error}"
+                ),
+            }
+        }
+    }
+
+    /// Gives the evidence that is due to the chain, in each block until that wants no more of it.
+    fn report(&self, best: BlockNumber) {
+        let due: Vec<_> = {
+            let accused = self.accused.lock();
+            let due = accused.iter().filter(|(_, (_, from))| *from <= best);
+            due.map(|(seat, (evidence, _))| (*seat, evidence.clone()))
+                .collect()
+        };
+        for (seat, evidence) in due {
+            let (lane, epoch, _) = seat;
+            match self.chain.report(evidence) {
+                Ok(true) => log::info!(
+                    target: LOG_TARGET,
+                    "lane {lane}, epoch {epoch}: reports a member that signed two things"
+                ),
+                Ok(false) => {
+                    self.accused.lock().remove(&seat);
+                },
+                Err(error) => log::debug!(
+                    target: LOG_TARGET,
+                    "lane {lane}, epoch {epoch}: cannot report a member: {error}"
                 ),
             }
         }

@@ -148,6 +148,7 @@ impl Lanes {
             metrics: metrics.clone(),
             board: Arc::default(),
             ready: Arc::new(Mutex::default()),
+            accused: Arc::new(Mutex::default()),
             watched: Arc::new(Mutex::default()),
         };
         let look = Arc::new(Look {
@@ -157,6 +158,7 @@ impl Lanes {
             store,
             transport: transport.clone(),
             ready: parts.ready.clone(),
+            accused: parts.accused.clone(),
             watched: parts.watched.clone(),
             metrics: metrics.clone(),
         });

@@ -28,7 +28,7 @@ use super::{
     chain::LaneChain,
     desk::{Desk, Done, Work},
     ledger::Ledger,
-    look::{Found, Ready, View},
+    look::{Accused, Found, Ready, View},
     metrics::Metrics,
     play::{Do, Play, Stage},
     progress::{hex, Board},
@@ -128,6 +128,8 @@ pub struct Parts {
     pub board: Arc<Board>,
     /// Checkpoints that are ready for the chain.
     pub ready: Arc<Mutex<Ready>>,
+    /// Evidence that is ready for the chain.
+    pub accused: Arc<Mutex<Accused>>,
     /// The lanes whose requesters use this node.
     pub watched: Arc<Mutex<BTreeSet<LaneId>>>,
 }
@@ -254,7 +256,8 @@ impl Core {
         }
     }
 
-    /// Tells the operator how to have a member slashed: whoever does so is paid for it.
+    /// Has a member slashed. All who have the evidence take turns, one a block, so that not all
+    /// report it at once.
     fn report(&self, place: Place, evidence: &Evidence) {
         self.parts.metrics.accused.inc();
         let Place { lane, epoch, seq } = place;
@@ -263,9 +266,18 @@ impl Core {
         log::warn!(
             target: LOG_TARGET,
             "lane {lane}, epoch {epoch}, request {seq}: {by} signed two things of which it may sign \
-             one; report it by the call `Lanes.equivocation` with the arguments {}",
+             one; this node reports it, and so can the call `Lanes.equivocation` with the arguments \
+             {}",
             hex(&arguments),
         );
+        let room = self.rooms.get(&(lane, epoch));
+        let turn = room.map_or(0, |room| room.me().unwrap_or(room.committee.n()));
+        let best = self.view.as_ref().map_or(0, |view| view.best);
+        let from = best.saturating_add(turn.into());
+        let mut accused = self.parts.accused.lock();
+        accused
+            .entry((lane, epoch, evidence.by))
+            .or_insert_with(|| (evidence.clone(), from));
     }
 
     fn send(&self, to: &Peer, packet: &Packet) {
