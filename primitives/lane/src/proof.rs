@@ -95,7 +95,7 @@ impl Proof {
 mod tests {
     use super::*;
     use crate::{
-        seal::{DecryptionKey, Point},
+        seal::{DecryptionKey, Place, Point},
         Committee, Phase, Slot,
     };
 
@@ -127,9 +127,13 @@ mod tests {
             seq: 4,
             phase: Phase::Responses,
         };
-        let sealer = [member; 32];
+        let place = Place {
+            slot,
+            ask: ask().hash(),
+            sealer: [member; 32],
+        };
         let secret = [member; 32];
-        let seal = Seal::new(COMMITTEE, slot, sealer, &points, 1, &secret, value).unwrap();
+        let seal = Seal::new(COMMITTEE, place, &points, 1, &secret, value).unwrap();
         let shares: Vec<_> = COMMITTEE
             .members()
             .map(|member| {
