@@ -179,6 +179,8 @@ pub enum Refused {
     Misplaced,
     /// A signature is wrong.
     Signature,
+    /// This member has signed more than a member may. Whoever passes it on does not know.
+    Full(Member),
 }
 
 /// The items of a message. `None` if a signature is missing, or there are too many items.
@@ -477,7 +479,6 @@ impl Reader<'_> {
         if self.book.account(by).is_none() {
             return Err(Refused::Malformed);
         }
-        let is_good = self.book.take(self.signer, self.phase, by, said, signature);
-        is_good.then_some(()).ok_or(Refused::Signature)
+        self.book.take(self.signer, self.phase, by, said, signature)
     }
 }

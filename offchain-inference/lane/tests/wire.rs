@@ -151,7 +151,8 @@ fn learn(all: &mut Book, message: &Message<Sealed>, seen: &mut BTreeSet<Hash>) {
         Message::Fetch(_) => return,
     };
     let payload = all.payload(phase, by, &said).unwrap();
-    assert!(all.take(&Pen(9), phase, by, &said, signed(by, &payload)));
+    let taken = all.take(&Pen(9), phase, by, &said, signed(by, &payload));
+    assert_eq!(taken, Ok(()));
     if !seen.insert(payload) {
         return;
     }
@@ -344,6 +345,30 @@ fn who_signs_two_things_leaves_evidence() {
         assert!(Pen(9).is_signed(1, &payload, signature));
     }
     assert_eq!(hear(&value), [], "it is known");
+}
+
+#[test]
+fn who_says_too_much_takes_no_place_of_others() {
+    let mut book = book(None);
+    let mut open = |by: Member, round: u8| {
+        let body = Open {
+            way: Way::Full,
+            set: contents(&[1, 2, 3, 4]),
+            pieces: vec![Piece::Share([round; 32])],
+        };
+        let message = Message::Open(Arc::new(Signed { by, body }));
+        let read = wire::read(&mut book, &Pen(9), Phase::Responses, items(&message));
+        read.map(|_| ())
+    };
+    let told: Vec<_> = (0..=u8::MAX).map(|round| open(1, round)).collect();
+    assert_eq!(told.first(), Some(&Ok(())));
+    assert_eq!(told.last(), Some(&Err(Refused::Full(1))));
+    assert_eq!(open(1, 0), Ok(()), "it is known");
+    assert_eq!(open(2, 0), Ok(()), "the others are heard");
+    // A flood of opens does not silence its own sender, which others wait for.
+    let echoed = items(&Message::Echo(echo(1, 0, None)));
+    let read = wire::read(&mut book, &Pen(9), Phase::Responses, echoed);
+    assert!(read.is_ok());
 }
 
 #[test]

@@ -298,9 +298,8 @@ impl Play {
         }
         let said = messages::Message::Vote(outcome);
         let phase = Phase::Scores;
-        if !self.book.take(&*self.signer, phase, by, &said, signature) {
-            return Err(Refused::Signature);
-        }
+        self.book
+            .take(&*self.signer, phase, by, &said, signature)?;
         // The first one counts. The machine accuses who signs a second one.
         self.votes.entry(by).or_insert((outcome, signature));
         Ok(self.give(now, Event::Message(by, Message::Vote(outcome))))

@@ -439,12 +439,24 @@ impl Core {
     fn heard(&mut self, now: Time, from: Peer, place: Place, heard: Result<Vec<Do>, Refused>) {
         match heard {
             Ok(all) => self.act(place, all),
+            // An honest member passes on what a liar has said, and does not know what else it has
+            // said here.
+            Err(Refused::Full(by)) if !self.is_at(place, by, &from) => {
+                self.parts.metrics.refuse("full");
+            },
             Err(reason) => {
                 self.parts.metrics.refuse("lie");
                 log::debug!(target: LOG_TARGET, "a message of a lane is refused: {reason:?}");
                 self.lied(now, from);
             },
         }
+    }
+
+    /// Whether a member's node is this peer.
+    fn is_at(&self, place: Place, member: Member, peer: &Peer) -> bool {
+        let room = self.rooms.get(&(place.lane, place.epoch));
+        let view = room.and_then(|room| room.member(member));
+        view.is_some_and(|view| view.peer == *peer)
     }
 
     /// Gives the messages that came before the ask.

@@ -142,6 +142,13 @@ impl Core {
         let (Some(me), Some(_)) = (room.me(), speaker(&room, &from)) else {
             return self.parts.metrics.refuse("sender");
         };
+        let progress = self
+            .view
+            .as_ref()
+            .and_then(|view| view.progress.get(&key).copied());
+        if progress.is_some_and(|progress| checkpoint.first < progress.next) {
+            return self.parts.metrics.refuse("settled");
+        }
         let hash = checkpoint.hash(&room.genesis);
         let member = room.member(by);
         let is_good = member.is_some_and(|view| has_signed(&view.key, &hash, &signature));
