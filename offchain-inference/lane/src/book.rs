@@ -8,7 +8,7 @@ use starling_lane_primitives::{
     complaint::Complaint,
     hashing,
     messages::{self, Named},
-    Account, Hash, Member, Phase, Slot, Way,
+    seal, Account, Hash, Member, Phase, Slot, Way,
 };
 
 use crate::{
@@ -53,6 +53,7 @@ pub trait Signer: Send + Sync {
 /// The signatures that a node has seen or made in one request.
 pub struct Book {
     slot: Slot,
+    ask: Hash,
     me: Option<Member>,
     accounts: Vec<Account>,
     signatures: HashMap<(Member, Hash), Signature>,
@@ -65,10 +66,11 @@ pub struct Book {
 
 impl Book {
     /// A book without a signature, for a committee of these accounts in the order of draws. `slot`
-    /// is that of the responses.
-    pub fn new(slot: Slot, me: Option<Member>, accounts: Vec<Account>) -> Self {
+    /// is that of the responses, and `ask` the hash of the ask that they answer.
+    pub fn new(slot: Slot, ask: Hash, me: Option<Member>, accounts: Vec<Account>) -> Self {
         Self {
             slot,
+            ask,
             me,
             accounts,
             signatures: HashMap::new(),
@@ -81,6 +83,15 @@ impl Book {
     /// The slot of a phase.
     pub fn slot(&self, phase: Phase) -> Slot {
         Slot { phase, ..self.slot }
+    }
+
+    /// What a member's seal belongs to.
+    pub fn place(&self, phase: Phase, by: Member) -> Option<seal::Place> {
+        Some(seal::Place {
+            slot: self.slot(phase),
+            ask: self.ask,
+            sealer: self.account(by)?,
+        })
     }
 
     /// The account of a member.

@@ -24,7 +24,7 @@ use starling_lane_primitives::{
     certificate::Signature,
     hashing,
     messages::{self, is_equivocation, Named},
-    seal::{DecryptionKey, Seal},
+    seal::{self, DecryptionKey, Seal},
     Committee, Hash, Member, Phase, Slot, Way,
 };
 
@@ -35,6 +35,8 @@ const SLOT: Slot = Slot {
     seq: 4,
     phase: Phase::Responses,
 };
+
+const ASK: Hash = [7; 32];
 
 /// Signs by a hash that names the member.
 struct Pen(Member);
@@ -58,15 +60,24 @@ impl Signer for Pen {
 
 fn book(me: Option<Member>) -> Book {
     let accounts = Committee::SMALLEST.members().map(|member| [member; 32]);
-    Book::new(SLOT, me, accounts.collect())
+    Book::new(SLOT, ASK, me, accounts.collect())
 }
 
 fn seal(by: Member, slot: Slot) -> Ordered {
+    seal_of(by, slot, ASK)
+}
+
+fn seal_of(by: Member, slot: Slot, ask: Hash) -> Ordered {
     let committee = Committee::SMALLEST;
     let key = |member| DecryptionKey::from_bytes(&[member + 1; 64]).public();
     let keys: Vec<_> = committee.members().map(key).collect();
     let views = committee.views();
-    let seal = Seal::new(committee, slot, [by; 32], &keys, views, &[by + 9; 32], b"x");
+    let place = seal::Place {
+        slot,
+        ask,
+        sealer: [by; 32],
+    };
+    let seal = Seal::new(committee, place, &keys, views, &[by + 9; 32], b"x");
     Ordered(seal.unwrap())
 }
 
@@ -256,6 +267,27 @@ fn a_seal_of_another_place_is_refused() {
         });
         assert_eq!(through(&message).err(), Some(Refused::Misplaced));
     }
+}
+
+#[test]
+fn seals_of_two_asks_do_not_mix() {
+    let value = |ask| {
+        Message::Value(Signed {
+            by: 1,
+            body: Some(seal_of(1, SLOT, ask)),
+        })
+    };
+    assert!(through(&value(ASK)).is_ok());
+    assert_eq!(through(&value([8; 32])).err(), Some(Refused::OtherAsk));
+
+    // Who seals for both leaves evidence.
+    let mut book = book(None);
+    for ask in [ASK, [8; 32]] {
+        assert_eq!(book.evidence(), []);
+        // The second one is refused.
+        let _ = wire::read(&mut book, &Pen(9), Phase::Responses, items(&value(ask)));
+    }
+    assert_eq!(book.evidence().len(), 1);
 }
 
 #[test]

@@ -21,7 +21,7 @@ use starling_lane_primitives::{
     hashing,
     messages::{Ask, Named},
     outcome::{self, Key},
-    seal::{DecryptionKey, Seal},
+    seal::{self, DecryptionKey, Seal},
     Account, Hash, Member, Phase, Slot, Terms, Way,
 };
 use starling_primitives::{
@@ -202,15 +202,12 @@ fn settled(
         .into_iter()
         .map(|(member, value)| {
             let secret: Hash = hashing::hash(&(case.random, phase, member));
-            let seal = Seal::new(
-                committee,
+            let place = seal::Place {
                 slot,
-                account(member),
-                &points,
-                0,
-                &secret,
-                &value,
-            );
+                ask: ask(case).hash(),
+                sealer: account(member),
+            };
+            let seal = Seal::new(committee, place, &points, 0, &secret, &value);
             (member, Ordered(seal.unwrap()))
         })
         .collect();

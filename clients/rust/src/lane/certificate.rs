@@ -152,7 +152,7 @@ pub(super) mod fixture {
         certificate::Signature as Bytes,
         messages::Named,
         outcome::{keys_root, set_root, Key, Outcome},
-        seal::{DecryptionKey, Point, Seal},
+        seal::{DecryptionKey, Place, Point, Seal},
         Way,
     };
     use subxt_signer::sr25519::Keypair;
@@ -213,9 +213,13 @@ pub(super) mod fixture {
     pub fn sealed(member: u8, value: &[u8]) -> (Seal, [u8; 32]) {
         let secret = |member: u8| DecryptionKey::from_bytes(&[member.wrapping_add(1); 64]);
         let points: Vec<Point> = SIZE.members().map(|by| secret(by).public()).collect();
-        let slot = slot(&ask(), Phase::Responses);
+        let place = Place {
+            slot: slot(&ask(), Phase::Responses),
+            ask: ask().hash(),
+            sealer: [member; 32],
+        };
         let random = [member; 32];
-        let seal = Seal::new(SIZE, slot, [member; 32], &points, 1, &random, value).unwrap();
+        let seal = Seal::new(SIZE, place, &points, 1, &random, value).unwrap();
         let share = |by: u8| seal.own_shares(by, &secret(by)).unwrap().unwrap().full;
         let shares: Vec<_> = SIZE.members().map(|by| (by, share(by))).collect();
         let key = seal.open(SIZE, Way::Full, &shares).unwrap().key;

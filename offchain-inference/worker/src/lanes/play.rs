@@ -99,14 +99,15 @@ impl Play {
         let verdict = Arc::new(Verdict::new(room.clone(), ask.clone()));
         let me = room.me().filter(|_| takes_part);
         let setting = Arc::new(room.setting(ask.seq, me, now));
+        let id = ask.hash();
         let machine = Request::new(setting, Arc::new(room.cipher(me)), verdict.clone());
         Self {
-            id: ask.hash(),
+            id,
             signature,
             began: now,
             machine,
             verdict,
-            book: room.book(ask.seq, me),
+            book: room.book(ask.seq, id, me),
             signer,
             random,
             me,
@@ -244,7 +245,8 @@ impl Play {
     }
 
     fn seal(&mut self, now: Time, phase: Phase, bytes: Option<Vec<u8>>) -> Result<Vec<Do>, String> {
-        let Some(account) = self.me.and_then(|me| self.room.account(me)) else {
+        let place = self.me.and_then(|me| self.book.place(phase, me));
+        let Some(place) = place else {
             return Ok(vec![]);
         };
         let seal = match bytes {
@@ -255,8 +257,7 @@ impl Play {
                 let committee = self.room.committee;
                 let seal = Seal::new(
                     committee,
-                    self.book.slot(phase),
-                    account,
+                    place,
                     &points,
                     committee.views(),
                     &secret,
@@ -298,8 +299,7 @@ impl Play {
         }
         let said = messages::Message::Vote(outcome);
         let phase = Phase::Scores;
-        self.book
-            .take(&*self.signer, phase, by, &said, signature)?;
+        self.book.take(&*self.signer, phase, by, &said, signature)?;
         // The first one counts. The machine accuses who signs a second one.
         self.votes.entry(by).or_insert((outcome, signature));
         Ok(self.give(now, Event::Message(by, Message::Vote(outcome))))

@@ -134,10 +134,10 @@ impl Room {
         }
     }
 
-    /// An empty book for a request in which `me` takes part.
-    pub fn book(&self, seq: u32, me: Option<Member>) -> Book {
+    /// An empty book for a request in which `me` takes part. `ask` is its hash.
+    pub fn book(&self, seq: u32, ask: Hash, me: Option<Member>) -> Book {
         let accounts = self.members.iter().map(|view| view.agent.clone().into());
-        Book::new(self.slot(seq), me, accounts.collect())
+        Book::new(self.slot(seq), ask, me, accounts.collect())
     }
 
     /// The seals of a request. A node that looks on opens nothing, so any key does for it.

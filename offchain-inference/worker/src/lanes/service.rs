@@ -441,6 +441,7 @@ impl Core {
             Ok(all) => self.act(place, all),
             // An honest member passes on what a liar has said, and does not know what else it has
             // said here.
+            Err(Refused::OtherAsk) => self.parts.metrics.refuse("other ask"),
             Err(Refused::Full(by)) if !self.is_at(place, by, &from) => {
                 self.parts.metrics.refuse("full");
             },
