@@ -134,8 +134,7 @@ impl Seal {
         }
         let points: Vec<_> = keys.iter().map(decompress).collect::<Option<_>>()?;
         let key = hashing::hash(&(KEY, place, secret));
-        let scalar =
-            Scalar::from_bytes_mod_order_wide(&hashing::wide(&(EPHEMERAL, place, secret)));
+        let scalar = Scalar::from_bytes_mod_order_wide(&hashing::wide(&(EPHEMERAL, place, secret)));
         let ephemeral = curve::base(&scalar);
         let shared: Vec<Point> = points
             .iter()
@@ -306,14 +305,7 @@ impl Head {
     }
 
     fn pad(&self, way: Way, member: Member, shared: &Point) -> Share {
-        hashing::hash(&(
-            PAD,
-            self.place,
-            way,
-            member,
-            self.ephemeral,
-            shared,
-        ))
+        hashing::hash(&(PAD, self.place, way, member, self.ephemeral, shared))
     }
 
     /// `H(slot ‖ ask ‖ sealer ‖ k)`. The cipher takes it as associated data, so that slot, ask and
@@ -340,8 +332,7 @@ impl Head {
         way: Way,
         key: Secret,
     ) -> Vec<Secret> {
-        let coefficient =
-            |power: u8| hashing::hash(&(COEFFICIENT, self.place, way, power, secret));
+        let coefficient = |power: u8| hashing::hash(&(COEFFICIENT, self.place, way, power, secret));
         let others = (1..committee.quorum()).map(coefficient);
         core::iter::once(key).chain(others).collect()
     }
