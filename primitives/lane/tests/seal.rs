@@ -313,9 +313,8 @@ fn malformed_seals_are_refused() {
 fn keys_that_are_no_points_seal_nothing() {
     let committee = Committee::bearing(1).unwrap();
     let mut publics = publics(committee);
-    let new = |publics: &[Point]| {
-        Seal::new(committee, PLACE, publics, 1, &[1; 32], b"value").is_some()
-    };
+    let new =
+        |publics: &[Point]| Seal::new(committee, PLACE, publics, 1, &[1; 32], b"value").is_some();
     assert!(new(&publics));
     publics[3] = [0; 32];
     assert!(!new(&publics));
