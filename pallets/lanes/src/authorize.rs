@@ -141,6 +141,10 @@ impl<T: Config> Pallet<T> {
         match error {
             Error::TooEarly
             | Error::UnknownLane
+            | Error::BondNotFree
+            | Error::EscrowTooSmall
+            | Error::NotEscalated
+            | Error::AlreadyEscalated
             | Error::TooMuchPending
             | Error::TooManySettlements => UnknownTransaction::CannotLookup.into(),
             Error::TooLate

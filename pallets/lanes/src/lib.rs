@@ -483,7 +483,8 @@ pub mod pallet {
         /// The account is not an active agent.
         #[codec(index = 14)]
         NotActive,
-        /// The bond of the agent, or of a signer, has less than `lane_bond` free of other claims.
+        /// The bond of the agent has less than twice `lane_bond` free of other claims. Or fewer
+        /// signers than a quorum have `lane_bond` free and were not punished.
         #[codec(index = 15)]
         BondNotFree,
         /// The bytes are no point that shares can be encrypted to.
@@ -499,7 +500,7 @@ pub mod pallet {
         /// The lane has no committee in this epoch: it is not open then, or too few agents joined.
         #[codec(index = 19)]
         NoCommittee,
-        /// The block of requests is settled already, or a request of it is.
+        /// The block of requests is settled or skipped already, or a request of it is settled.
         #[codec(index = 20)]
         AlreadySettled,
         /// A request of the checkpoint was escalated: leave it out.
@@ -708,12 +709,13 @@ pub mod pallet {
             Self::do_leave(agent, epoch)
         }
 
-        /// Settles the certified requests of the next block of 64. Requests of the block that it
-        /// leaves out are void.
+        /// Settles the certified requests of the next block of 64, or of a later one. Requests of
+        /// the block that it leaves out are void, and so are those of blocks that it skips.
         ///
-        /// Feeless, with the signatures of a quorum of the committee, in the epoch or in the one
-        /// after it. It locks `lane_bond` for each signer until the payments, and moves the fees
-        /// from the free escrow to the pending one.
+        /// Feeless, with the signatures of a quorum of the committee or more, in the epoch or in
+        /// the one after it. A quorum of the signers answers for it: the first ones with a free
+        /// bond that were not punished. It locks `lane_bond` for each of these until the payments,
+        /// and moves the fees from the free escrow to the pending one.
         ///
         /// Emits `Settled`. Errors: `Malformed`, `UnknownLane`, `TooEarly`, `TooLate`,
         /// `NoCommittee`, `AlreadySettled`, `AlreadyEscalated`, `WrongFees`, `WrongPayouts`,

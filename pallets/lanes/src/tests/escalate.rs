@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
 use frame_support::{assert_noop, assert_ok};
-use sp_runtime::DispatchError;
+use sp_runtime::{transaction_validity::UnknownTransaction, DispatchError};
 use starling_lane_primitives::messages::Ask;
 use starling_primitives::H256;
 
 use crate::{mock::*, Error, ESCALATION_DELAY};
 
 const OUTCOME: H256 = H256::repeat_byte(5);
+
+/// The pool's answer to what a peer may know a block before this one does.
+fn unknown() -> Refused {
+    Refused::Pool(UnknownTransaction::CannotLookup.into())
+}
 
 /// A lane with a request that has expired for long enough.
 fn expired() -> Ask {
@@ -71,7 +76,7 @@ fn a_request_is_settled_or_escalated_and_never_both() {
         let ask = expired();
         assert_ok!(escalate(&ask));
         let marked = checkpoint(ask.lane, ask.epoch, 0, 0b1001);
-        assert_eq!(settle(&marked), Err(refused(Error::AlreadyEscalated)));
+        assert_eq!(settle(&marked), Err(unknown()));
         let rest = checkpoint(ask.lane, ask.epoch, 0, 1);
         assert_eq!(settle(&rest), Ok(()));
         let settled = Ask {
@@ -119,8 +124,7 @@ fn only_the_requester_escalates_and_within_its_terms() {
 fn a_certificate_stops_a_round_in_its_first_phase() {
     run(|| {
         let ask = expired();
-        let refusal = refused(Error::NotEscalated);
-        assert_eq!(show(&ask, votes(&ask, OUTCOME, 0..3)), Err(refusal));
+        assert_eq!(show(&ask, votes(&ask, OUTCOME, 0..3)), Err(unknown()));
         assert_ok!(escalate(&ask));
         let refusal = refused(Error::NoQuorum);
         assert_eq!(show(&ask, votes(&ask, OUTCOME, 0..2)), Err(refusal));
@@ -139,7 +143,6 @@ fn a_certificate_is_too_late_after_the_first_phase() {
         let ask = expired();
         assert_ok!(escalate(&ask));
         end_committing(0);
-        let refusal = refused(Error::NotEscalated);
-        assert_eq!(show(&ask, votes(&ask, OUTCOME, 0..3)), Err(refusal));
+        assert_eq!(show(&ask, votes(&ask, OUTCOME, 0..3)), Err(unknown()));
     });
 }
