@@ -16,6 +16,7 @@ use starling_lane_primitives::{
     Certificate,
 };
 use starling_primitives::{
+    crypto,
     locks::LockId,
     traits::{AgentRegistry, Requests},
     Balance, RoundId,
@@ -118,7 +119,11 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Checks that a request may become a round. Returns its lane.
-    fn check_escalate(who: &T::AccountId, ask: &Ask) -> Result<Lane<T::AccountId>, DispatchError> {
+    fn check_escalate(
+        who: &T::AccountId,
+        ask: &Ask,
+        signature: &[u8; 64],
+    ) -> Result<Lane<T::AccountId>, DispatchError> {
         let lane = Self::own(who, ask.lane)?;
         ensure!(ask.genesis == Self::genesis(), Error::<T>::WrongChain);
         let earliest = ask.expiry.saturating_add(ESCALATION_DELAY);
@@ -126,13 +131,23 @@ impl<T: Config> Pallet<T> {
             ask.epoch <= Now::<T>::get().epoch && earliest <= Self::now(),
             Error::<T>::TooEarly
         );
-        ensure!(ask.epoch >= Oldest::<T>::get(), Error::<T>::TooLate);
         ensure!(
             lane.is_served(ask.epoch) && ask.seq < MAX_REQUESTS,
             Error::<T>::NoCommittee
         );
+        // Marks of the oldest epoch may be forgotten in part.
+        ensure!(ask.epoch > Oldest::<T>::get(), Error::<T>::TooLate);
+        // Members answer no request that expires before the second block of the epoch. So an
+        // expiry before that is made up, to be over at once.
+        let began = Self::began(ask.epoch).ok_or(Error::<T>::TooLate)?;
+        ensure!(ask.expiry > began, Error::<T>::WrongExpiry);
         let fees = T::MinFee::get()..=lane.terms.max_fee;
         ensure!(fees.contains(&ask.fee), Error::<T>::WrongFees);
+        let key = crypto::key(lane.terms.key);
+        ensure!(
+            crypto::has_signed(&key, &ask.hash(), signature),
+            Error::<T>::BadSignature
+        );
         Ok(lane)
     }
 
@@ -149,10 +164,11 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn do_escalate(
         who: T::AccountId,
         ask: Ask,
+        signature: &[u8; 64],
         min_responses: u32,
         max_responses: u32,
     ) -> DispatchResult {
-        let lane = Self::check_escalate(&who, &ask)?;
+        let lane = Self::check_escalate(&who, &ask, signature)?;
         let Ask {
             lane: id,
             epoch,
@@ -166,6 +182,7 @@ impl<T: Config> Pallet<T> {
         let mut marks = Marked::<T>::get(epoch, (id, first));
         ensure!(marks.settled & bit == 0, Error::<T>::AlreadySettled);
         ensure!(marks.escalated & bit == 0, Error::<T>::AlreadyEscalated);
+        ensure!(marks.shown & bit == 0, Error::<T>::AlreadyCertified);
         marks.escalated |= bit;
         Marked::<T>::insert(epoch, (id, first), marks);
         let left = Self::left_after(&lane, fee);
@@ -220,7 +237,10 @@ impl<T: Config> Pallet<T> {
         let (first, bit) = place(seq).ok_or(Error::<T>::NotEscalated)?;
         ensure!(T::Requests::withdraw(round), Error::<T>::NotEscalated);
         Escalations::<T>::remove(epoch, (id, seq));
-        Marked::<T>::mutate(epoch, (id, first), |marks| marks.escalated &= !bit);
+        Marked::<T>::mutate(epoch, (id, first), |marks| {
+            marks.escalated &= !bit;
+            marks.shown |= bit;
+        });
         Self::deposit_event(Event::CertificateShown {
             lane: id,
             epoch,

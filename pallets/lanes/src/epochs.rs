@@ -38,6 +38,15 @@ impl<T: Config> Pallet<T> {
         T::WeightInfo::begin_epoch()
     }
 
+    /// The first block of an epoch that has begun and is kept.
+    pub(crate) fn began(epoch: Epoch) -> Option<BlockNumber> {
+        let present = Now::<T>::get();
+        if epoch == present.epoch {
+            return Some(present.began);
+        }
+        Ended::<T>::get(epoch.checked_sub(1)?)
+    }
+
     /// The last block for which a lock of an agent that joins now is needed.
     fn locked_until() -> BlockNumber {
         let parameters = InForce::<T>::get();

@@ -490,7 +490,8 @@ pub mod pallet {
         /// The bytes are no point that shares can be encrypted to.
         #[codec(index = 16)]
         InvalidPoint,
-        /// The signature is not by the agent's inference key of this epoch.
+        /// The signature is not by the agent's inference key of this epoch, or that of an ask is not
+        /// by the key in the terms of its lane.
         #[codec(index = 17)]
         BadSignature,
         /// The checkpoint does not begin at a block of 64 requests, settles nothing, or its
@@ -556,6 +557,12 @@ pub mod pallet {
         /// The parameters do not fit together.
         #[codec(index = 37)]
         InvalidParameters,
+        /// Members have shown a certificate of the request: it is answered, and never escalated.
+        #[codec(index = 38)]
+        AlreadyCertified,
+        /// The ask expires before its epoch has begun.
+        #[codec(index = 39)]
+        WrongExpiry,
     }
 
     #[pallet::hooks]
@@ -788,30 +795,37 @@ pub mod pallet {
             Ok(Pays::No.into())
         }
 
-        /// Makes a round of a request that has expired. It cannot be settled any more.
+        /// Makes a round of a request that has expired. It cannot be settled any more, but where
+        /// members show a certificate in time.
         ///
-        /// The requester calls it, from 16 blocks after the expiry on. The fee of the ask goes out
+        /// The requester calls it, from 16 blocks after the expiry on, which is after the first
+        /// block of the epoch. The fee of the ask goes out
         /// of the escrow and on hold for the round, if the rest covers what members may have
         /// certified. Otherwise the requester pays it, and in any case what a request costs
         /// besides.
         ///
+        /// - `ask`: the request.
+        /// - `signature`: that of the key in the terms of the lane, under the hash of the ask.
+        ///
         /// Emits `Escalated`. Errors: `UnknownLane`, `NotRequester`, `WrongChain`, `TooEarly`,
-        /// `TooLate`, `NoCommittee`, `AlreadySettled`, `AlreadyEscalated`, `WrongFees`, or those of
-        /// a request.
+        /// `TooLate`, `NoCommittee`, `WrongExpiry`, `WrongFees`, `BadSignature`, `AlreadySettled`,
+        /// `AlreadyEscalated`, `AlreadyCertified`, or those of a request.
         #[pallet::call_index(9)]
         #[pallet::weight(T::WeightInfo::escalate(ask.prompt.len() as u32))]
         pub fn escalate(
             origin: OriginFor<T>,
             ask: Ask,
+            signature: [u8; 64],
             min_responses: u32,
             max_responses: u32,
         ) -> DispatchResult {
             let who = ensure_signed(origin)?;
-            Self::do_escalate(who, ask, min_responses, max_responses)
+            Self::do_escalate(who, ask, &signature, min_responses, max_responses)
         }
 
         /// Shows that an escalated request has a certificate. While its round is in the first
-        /// phase, the round fails, and the request can be settled again.
+        /// phase, the round fails, and the request can be settled again. It cannot be escalated
+        /// again.
         ///
         /// Feeless, with the votes of a quorum for one outcome.
         ///

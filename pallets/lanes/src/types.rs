@@ -249,7 +249,8 @@ pub struct Volunteer {
     pub has_left: bool,
 }
 
-/// The ends of a block of 64 requests: bit `i` is the request at place `i`. No request has both.
+/// The ends of a block of 64 requests: bit `i` is the request at place `i`. No request is both
+/// settled and escalated.
 #[derive(
     Clone,
     Copy,
@@ -268,6 +269,8 @@ pub struct Marks {
     pub settled: u64,
     /// Escalated to a round.
     pub escalated: u64,
+    /// Certified, as members have shown after an escalation: never escalated again.
+    pub shown: u64,
 }
 
 /// A settlement whose dispute window is open.

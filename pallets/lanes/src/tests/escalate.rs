@@ -5,7 +5,7 @@ use sp_runtime::{transaction_validity::UnknownTransaction, DispatchError};
 use starling_lane_primitives::messages::Ask;
 use starling_primitives::H256;
 
-use crate::{mock::*, Error, ESCALATION_DELAY};
+use crate::{mock::*, Error, Oldest, ESCALATION_DELAY};
 
 const OUTCOME: H256 = H256::repeat_byte(5);
 
@@ -18,7 +18,7 @@ fn unknown() -> Refused {
 fn expired() -> Ask {
     let (id, epoch) = served();
     let ask = ask(id, epoch, 3);
-    to_block(now() + ESCALATION_DELAY);
+    to_block(ask.expiry + ESCALATION_DELAY);
     ask
 }
 
@@ -27,7 +27,7 @@ fn an_expired_request_becomes_a_round_with_the_lanes_fee() {
     run(|| {
         let (id, epoch) = served();
         let ask = ask(id, epoch, 3);
-        to_block(now() + ESCALATION_DELAY - 1);
+        to_block(ask.expiry + ESCALATION_DELAY - 1);
         assert_noop!(escalate(&ask), Error::<Test>::TooEarly);
         to_block(now() + 1);
         let before = free(&requester());
@@ -95,7 +95,7 @@ fn only_the_requester_escalates_and_within_its_terms() {
         let ask = expired();
         let stranger = RuntimeOrigin::signed(account(101));
         assert_noop!(
-            Lanes::escalate(stranger, ask.clone(), 4, 8),
+            Lanes::escalate(stranger, ask.clone(), sign(&requester(), &ask.hash()), 4, 8),
             Error::<Test>::NotRequester
         );
         let cases: [(Error<Test>, fn(&mut Ask)); 6] = [
@@ -114,9 +114,51 @@ fn only_the_requester_escalates_and_within_its_terms() {
         // What the rounds refuse changes nothing.
         let origin = RuntimeOrigin::signed(requester());
         assert_noop!(
-            Lanes::escalate(origin, ask, 0, 8),
+            Lanes::escalate(origin, ask.clone(), sign(&requester(), &ask.hash()), 0, 8),
             DispatchError::Other("too few responses")
         );
+    });
+}
+
+#[test]
+fn the_chain_checks_that_the_ask_is_signed_and_may_have_been_answered() {
+    run(|| {
+        let ask = expired();
+        let origin = || RuntimeOrigin::signed(requester());
+        let other = Ask {
+            prompt: b"who?".to_vec(),
+            ..ask.clone()
+        };
+        assert_noop!(
+            Lanes::escalate(origin(), other, sign(&requester(), &ask.hash()), 4, 8),
+            Error::<Test>::BadSignature
+        );
+        assert_noop!(
+            Lanes::escalate(origin(), ask.clone(), sign(&account(1), &ask.hash()), 4, 8),
+            Error::<Test>::BadSignature
+        );
+        // Signed with an expiry at which no member would have taken it.
+        let began = Lanes::began(ask.epoch).unwrap();
+        for expiry in [0, began] {
+            let early = Ask {
+                expiry,
+                ..ask.clone()
+            };
+            assert_noop!(escalate(&early), Error::<Test>::WrongExpiry);
+        }
+        assert_eq!(ask.expiry, began + 1);
+        assert_ok!(escalate(&ask));
+    });
+}
+
+#[test]
+fn an_epoch_that_is_being_forgotten_has_no_more_rounds() {
+    run(|| {
+        let ask = expired();
+        Oldest::<Test>::put(ask.epoch);
+        assert_noop!(escalate(&ask), Error::<Test>::TooLate);
+        Oldest::<Test>::put(ask.epoch - 1);
+        assert_ok!(escalate(&ask));
     });
 }
 
@@ -132,6 +174,8 @@ fn a_certificate_stops_a_round_in_its_first_phase() {
         assert_eq!(show(&ask, votes(&ask, OUTCOME, 0..3)), Ok(()));
         assert!(!Asked::get()[&0].2);
         assert_eq!(Lanes::escalated(ask.lane, ask.epoch, 3), None);
+        // The mark does not come back before members settle.
+        assert_noop!(escalate(&ask), Error::<Test>::AlreadyCertified);
         let settled = checkpoint(ask.lane, ask.epoch, 0, 0b1000);
         assert_eq!(settle(&settled), Ok(()));
     });
