@@ -100,7 +100,7 @@ pub trait AgentRegistry<AccountId> {
 
     /// Locks `amount` of the free bond of `who`, or of what is unbonding, up to block `until`. A
     /// lock is no reservation: the agent may rotate its key, unbond, and even leave. A lock with
-    /// this name that is there already keeps its amount, and lasts longer if need be.
+    /// this name that is there already grows to `amount` and lasts longer, if need be.
     ///
     /// Fails, and changes nothing, if less than `amount` is free of other claims.
     fn lock(who: &AccountId, id: LockId, amount: Balance, until: BlockNumber) -> DispatchResult;

@@ -59,7 +59,7 @@ fn enrol<T: Config>(index: u32) -> T::AccountId {
 fn serving<T: Config>(index: u32) -> T::AccountId {
     let who = enrol::<T>(index);
     let bond = InForce::<T>::get().lane_bond;
-    T::Agents::lock(&who, LockId::Epoch(EPOCH), bond, u32::MAX).expect("its bond is free");
+    T::Agents::lock(&who, LockId::Lanes, bond, u32::MAX).expect("its bond is free");
     let volunteer = Volunteer {
         key: T::Agents::inference_key(&who).expect("it is enrolled"),
         point: point(),
@@ -538,6 +538,7 @@ mod benchmarks {
             Punished::<T>::insert(0, (lane, &who), ());
         }
         Ended::<T>::insert(0, 0);
+        now_is::<T>(2);
         frame_system::Pallet::<T>::set_block_number(InForce::<T>::get().kept().into());
 
         #[block]

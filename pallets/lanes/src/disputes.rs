@@ -94,9 +94,11 @@ impl<T: Config> Pallet<T> {
         b: &SignedMessage,
     ) -> DispatchResult {
         let Equivocation { lane, epoch, .. } = Self::check_equivocation(&offender, a, b)?;
-        let slashed = T::Agents::slash_lock(&offender, LockId::Epoch(epoch)).merge(
-            T::Agents::slash_lock(&offender, LockId::Seat { lane, epoch }),
-        );
+        let mut slashed = T::Agents::slash_lock(&offender, LockId::Lanes);
+        slashed.subsume(T::Agents::slash_lock(
+            &offender,
+            LockId::Seat { lane, epoch },
+        ));
         let amount = slashed.peek();
         let (reward, rest) = slashed.split(REPORTER.mul_floor(amount));
         let undelivered = match &reporter {

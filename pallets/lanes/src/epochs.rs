@@ -74,9 +74,10 @@ impl<T: Config> Pallet<T> {
             Error::TooManyVolunteers
         );
         ensure!(T::Agents::is_active(agent), Error::NotActive);
-        let bond = InForce::<T>::get().lane_bond;
+        // For the lock of all epochs and that of a seat: without it the agent could settle nothing.
+        let bond = InForce::<T>::get().lane_bond.saturating_mul(2);
         ensure!(
-            T::Agents::can_lock(agent, LockId::Epoch(epoch), bond),
+            T::Agents::can_lock(agent, LockId::Lanes, bond),
             Error::BondNotFree
         );
         ensure!(is_point(point), Error::InvalidPoint);
@@ -92,12 +93,7 @@ impl<T: Config> Pallet<T> {
         Self::check_join(&agent, epoch, &point)?;
         let key = T::Agents::inference_key(&agent).ok_or(Error::<T>::NotActive)?;
         let lane_bond = InForce::<T>::get().lane_bond;
-        T::Agents::lock(
-            &agent,
-            LockId::Epoch(epoch),
-            lane_bond,
-            Self::locked_until(),
-        )?;
+        T::Agents::lock(&agent, LockId::Lanes, lane_bond, Self::locked_until())?;
         let volunteer = Volunteer {
             key,
             point,
@@ -124,7 +120,6 @@ impl<T: Config> Pallet<T> {
 
     pub(crate) fn do_leave(agent: T::AccountId, epoch: Epoch) -> DispatchResult {
         let volunteer = Self::check_leave(&agent, epoch)?;
-        T::Agents::unlock(&agent, LockId::Epoch(epoch));
         let volunteer = Volunteer {
             has_left: true,
             ..volunteer
@@ -137,7 +132,9 @@ impl<T: Config> Pallet<T> {
     /// Whether everything of the epoch may be forgotten.
     pub(crate) fn is_over(epoch: Epoch) -> bool {
         let kept = InForce::<T>::get().kept();
-        Ended::<T>::get(epoch).is_some_and(|ended| ended.saturating_add(kept) <= Self::now())
+        // In the epoch after it something may still be settled, however long that one lasts.
+        epoch.saturating_add(1) < Now::<T>::get().epoch
+            && Ended::<T>::get(epoch).is_some_and(|ended| ended.saturating_add(kept) <= Self::now())
     }
 
     /// Forgets a page of the oldest epoch, if nothing needs it any more.

@@ -672,8 +672,8 @@ pub mod pallet {
         /// Volunteers for the committees of an epoch: exactly three epochs ahead.
         ///
         /// Feeless, with the signature of the agent's inference key. It locks `lane_bond` of the
-        /// bond until all windows of the epoch are over. Key, bond and rating of this moment count
-        /// for the epoch.
+        /// bond until all windows of the epoch are over: one lock for all epochs. As much must be
+        /// free for a seat. Key, bond and rating of this moment count for the epoch.
         ///
         /// - `point`: the public key that others encrypt shares to. Fresh for each epoch.
         /// - `peer`: the ed25519 public key of the node's network identity.
@@ -698,7 +698,7 @@ pub mod pallet {
 
         /// Takes the word for an epoch back, in the epoch in which it was given.
         ///
-        /// Feeless, with the signature of the agent's inference key. The bond is free again. The
+        /// Feeless, with the signature of the agent's inference key. The bond stays locked, and the
         /// agent cannot join for this epoch again.
         ///
         /// Emits `Left`. Errors: `NotJoined`, `TooLate`, `BadSignature`.
@@ -763,8 +763,8 @@ pub mod pallet {
         /// Shows two messages of one member of which nobody may sign both.
         ///
         /// Feeless and without an account, as nodes of members report it. Any signed account may
-        /// call it, too, and pays nothing if it is right. The member loses what is locked for the
-        /// epoch and for its seat. A tenth is that account's, the rest the treasury's. A member is
+        /// call it, too, and pays nothing if it is right. The member loses what is locked for
+        /// lanes and for its seat. A tenth is that account's, the rest the treasury's. A member is
         /// slashed once for each lane and epoch.
         ///
         /// - `a`, `b`: each a slot, the message and its signature.
