@@ -87,8 +87,8 @@ fn terms<T: Config>() -> Terms {
         members: 16,
         max_fee: T::MinFee::get(),
         max_tokens: 1,
-        answer_ms: 1,
-        rank_ms: 1,
+        answer_ms: MIN_WAIT_MS,
+        rank_ms: MIN_WAIT_MS,
         key: [1; 32],
         peer: Some(PEER),
     }

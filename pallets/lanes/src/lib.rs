@@ -440,8 +440,8 @@ pub mod pallet {
         /// `min_committee`.
         #[codec(index = 0)]
         InvalidCommittee,
-        /// The largest fee of a request is below the least fee of the chain, or the largest length
-        /// of a response is zero.
+        /// The largest fee of a request is below the least fee of the chain, the largest length of a
+        /// response is zero, or the time for answers or rankings is below a second.
         #[codec(index = 1)]
         InvalidTerms,
         /// The deposit is below the least one.

@@ -27,6 +27,9 @@ pub const MAX_REQUESTS: u32 = MAX_BLOCKS * checkpoint::BLOCK;
 /// Number of blocks after the expiry of a request from which on it may be escalated. Until then
 /// members may still be sending what they signed in time.
 pub const ESCALATION_DELAY: BlockNumber = 16;
+/// The least time that the terms of a lane leave for answers, and for rankings, in milliseconds.
+/// With less a requester would read the answers of requests that nobody can certify.
+pub const MIN_WAIT_MS: u32 = 1_000;
 /// Maximum number of epochs for which volunteers are kept after the epoch: so many fit into a
 /// dispute window.
 pub const MAX_KEPT: u32 = 32;

@@ -37,6 +37,13 @@ fn an_expired_request_becomes_a_round_with_the_lanes_fee() {
         assert_eq!((lane(id).free, lane(id).returned), (4_950 - FEE, FEE));
         assert_eq!(Lanes::escalated(id, epoch, 3), Some(0));
         assert_eq!(Lanes::progress_view(id, epoch).escalated, 1 << 3);
+        // Those of another block than the next one as well.
+        let later = Ask {
+            seq: 64,
+            ..ask.clone()
+        };
+        assert_ok!(escalate(&later));
+        assert_eq!(Lanes::escalations(id, epoch, 64), 1);
         assert_noop!(escalate(&ask), Error::<Test>::AlreadyEscalated);
     });
 }

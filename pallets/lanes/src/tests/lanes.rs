@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 use frame_support::{assert_noop, assert_ok};
-use starling_lane_primitives::Terms;
+use starling_lane_primitives::{Committee, Terms};
 
-use crate::{mock::*, Error, Lanes as LaneMap, Now};
+use crate::{mock::*, Error, Lanes as LaneMap, Now, Parameters};
 
 #[test]
 fn a_deposit_is_on_hold_but_for_its_burnt_part() {
@@ -26,6 +26,24 @@ fn a_deposit_is_on_hold_but_for_its_burnt_part() {
 }
 
 #[test]
+fn a_lane_keeps_the_bound_of_its_own_committee() {
+    run(|| {
+        let id = open(&requester(), terms());
+        let of_four = Lanes::lane(id).unwrap().max_pending;
+        assert_eq!(
+            of_four,
+            PARAMETERS.max_pending(Committee::SMALLEST, MIN_SLASH)
+        );
+        let larger = Parameters {
+            min_committee: 7,
+            ..PARAMETERS
+        };
+        assert_ok!(Lanes::set_parameters(RuntimeOrigin::root(), larger));
+        assert_eq!(Lanes::lane(id).unwrap().max_pending, of_four);
+    });
+}
+
+#[test]
 fn terms_that_nobody_can_serve_are_refused() {
     run(|| {
         let origin = || RuntimeOrigin::signed(requester());
@@ -43,6 +61,14 @@ fn terms_that_nobody_can_serve_are_refused() {
             },
             Terms {
                 max_tokens: 0,
+                ..terms()
+            },
+            Terms {
+                answer_ms: 999,
+                ..terms()
+            },
+            Terms {
+                rank_ms: 999,
                 ..terms()
             },
         ] {
