@@ -29,11 +29,10 @@ impl<T: Config> Pallet<T> {
         ensure!(is_worth_it, Error::<T>::InvalidTerms);
         let has_time = terms.answer_ms.min(terms.rank_ms) >= MIN_WAIT_MS;
         ensure!(has_time, Error::<T>::InvalidTerms);
-        ensure!(deposit >= parameters.min_deposit, Error::<T>::DepositTooLow);
-        ensure!(
-            Lanes::<T>::count() < T::MaxLanes::get(),
-            Error::<T>::TooManyLanes
-        );
+        let (lanes, most) = (Lanes::<T>::count(), T::MaxLanes::get());
+        ensure!(lanes < most, Error::<T>::TooManyLanes);
+        let least = parameters.least_deposit(lanes, most);
+        ensure!(deposit >= least, Error::<T>::DepositTooLow);
         let (free, burnt) = Self::pay_in(&requester, deposit)?;
         let id = NextLane::<T>::mutate(|next| {
             let id = *next;

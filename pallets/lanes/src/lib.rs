@@ -444,7 +444,7 @@ pub mod pallet {
         /// response is zero, or the time for answers or rankings is below a second.
         #[codec(index = 1)]
         InvalidTerms,
-        /// The deposit is below the least one.
+        /// The deposit is below the least one, which grows with the number of lanes.
         #[codec(index = 2)]
         DepositTooLow,
         /// There are `MaxLanes` lanes: wait until one is gone.
@@ -610,7 +610,8 @@ pub mod pallet {
         /// Any signed account may call it. A part of the deposit is burnt, and the rest goes on
         /// hold. The first committee serves three epochs later.
         ///
-        /// - `deposit`: at least `min_deposit`.
+        /// - `deposit`: at least `min_deposit`, twice as much for each eighth of `MaxLanes` that is
+        ///   taken.
         /// - `terms`: hold for all requests of the lane.
         ///
         /// Emits `Opened`. Errors: `InvalidCommittee`, `InvalidTerms`, `DepositTooLow`,

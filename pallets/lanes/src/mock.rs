@@ -76,7 +76,7 @@ parameter_types! {
     /// The rounds that were asked for, with whether they are in their first phase.
     pub static Asked: BTreeMap<RoundId, (AccountId, Balance, bool)> = BTreeMap::new();
     pub static MaxVolunteers: u32 = 32;
-    pub static MaxLanes: u32 = 8;
+    pub static MaxLanes: u32 = 64;
     pub static MaxSettlements: u32 = 16;
 }
 

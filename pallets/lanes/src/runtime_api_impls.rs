@@ -36,7 +36,7 @@ impl<T: Config> Pallet<T> {
             treasury: T::TreasuryAccount::get(),
             min_committee: parameters.min_committee,
             min_fee: T::MinFee::get(),
-            min_deposit: parameters.min_deposit,
+            min_deposit: parameters.least_deposit(Lanes::<T>::count(), T::MaxLanes::get()),
             burnt: parameters.burnt,
             lane_bond: parameters.lane_bond,
             dispute_window: parameters.dispute_window,

@@ -65,7 +65,7 @@ pub struct Parameters {
     /// The least size of a committee: 7 where strangers meet. Of four members one liar is a
     /// quarter, and each response is ranked by three.
     pub min_committee: u8,
-    /// The least deposit of a lane.
+    /// The least deposit of a lane where most places are free. See `least_deposit`.
     pub min_deposit: Balance,
     /// The part of each deposit that is burnt.
     pub burnt: Permill,
@@ -109,6 +109,14 @@ impl Parameters {
             && self.lane_bond > min_slash
             && self.dispute_window > 0
             && kept.is_some_and(|epochs| epochs <= MAX_KEPT)
+    }
+
+    /// The least deposit of one more lane where there are `lanes` of at most `most`: it doubles
+    /// with each eighth of the places that is taken. So nobody takes all of them for little.
+    pub fn least_deposit(&self, lanes: u32, most: u32) -> Balance {
+        let doublings = lanes.saturating_mul(8).checked_div(most).unwrap_or(0);
+        let factor = 2u128.saturating_pow(doublings);
+        self.min_deposit.saturating_mul(factor)
     }
 
     /// Number of blocks after an epoch for which everything of it is kept: settlements may come in

@@ -39,7 +39,7 @@ pub struct RulesView<AccountId> {
     pub min_committee: u8,
     /// The least fee of a request.
     pub min_fee: Balance,
-    /// The least deposit of a lane.
+    /// The least deposit of one more lane. It grows with their number.
     pub min_deposit: Balance,
     /// The part of each deposit that is burnt.
     pub burnt: Permill,

@@ -81,13 +81,29 @@ fn terms_that_nobody_can_serve_are_refused() {
             Lanes::open(origin(), 999, terms()),
             Error::<Test>::DepositTooLow
         );
+    });
+}
+
+#[test]
+fn lanes_are_bounded_and_the_last_ones_are_dear() {
+    run(|| {
+        MaxLanes::set(8);
+        let origin = || RuntimeOrigin::signed(requester());
+        let mut least = PARAMETERS.min_deposit;
         for _ in 0..MaxLanes::get() {
-            open(&requester(), terms());
+            assert_eq!(Lanes::rules().min_deposit, least);
+            assert_noop!(
+                Lanes::open(origin(), least - 1, terms()),
+                Error::<Test>::DepositTooLow
+            );
+            assert_ok!(Lanes::open(origin(), least, terms()));
+            least *= 2;
         }
         assert_noop!(
-            Lanes::open(origin(), DEPOSIT, terms()),
+            Lanes::open(origin(), least, terms()),
             Error::<Test>::TooManyLanes
         );
+        MaxLanes::set(64);
     });
 }
 
