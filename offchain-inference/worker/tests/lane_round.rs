@@ -126,7 +126,6 @@ fn room(case: &Case) -> Room {
         min_deposit: 1,
         burnt: Permill::zero(),
         lane_bond: 1,
-        max_pending: 1_000_000,
         dispute_window: 20,
         winner: case.winner,
         rankers: case.rankers,
@@ -155,6 +154,7 @@ fn room(case: &Case) -> Room {
         paid: 0,
         burnt: 0,
         returned: 0,
+        max_pending: 1_000_000,
     };
     let member = |member: Member| MemberView {
         agent: account(member).into(),
@@ -168,6 +168,7 @@ fn room(case: &Case) -> Room {
     let in_force = InForce {
         rules,
         weight_floor: case.floor,
+        slot_ms: 1_000,
     };
     Room::new(lane, 9, members, in_force, None).unwrap()
 }

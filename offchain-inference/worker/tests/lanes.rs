@@ -87,7 +87,6 @@ fn rules() -> RulesView<AccountId> {
         min_deposit: 1,
         burnt: Permill::zero(),
         lane_bond: 1,
-        max_pending: 1_000_000,
         dispute_window: 20,
         winner: Permill::from_percent(70),
         rankers: Permill::from_percent(20),
@@ -101,6 +100,7 @@ fn in_force() -> InForce {
     InForce {
         rules: rules(),
         weight_floor: 0,
+        slot_ms: 1_000,
     }
 }
 
@@ -126,6 +126,7 @@ fn lane(members: u8) -> LaneView<AccountId> {
         paid: 0,
         burnt: 0,
         returned: 0,
+        max_pending: 1_000_000,
     }
 }
 
@@ -174,6 +175,7 @@ fn view(members: u8, of: Option<u8>, best: BlockNumber, epoch: Epoch, next: u32)
         in_force: in_force(),
         seats: seats.into_iter().collect(),
         progress: [((LANE, EPOCH), progress)].into(),
+        liable: [LANE].into(),
         found: vec![],
     }
 }
@@ -222,6 +224,7 @@ struct Fake {
     members: u8,
     joined: Mutex<Vec<(Join, Signature)>>,
     settled: Mutex<Vec<(Checkpoint, Certificate)>>,
+    shown: Mutex<Vec<(Place, Hash, Certificate)>>,
     reported: Mutex<Vec<Evidence>>,
 }
 
@@ -232,6 +235,7 @@ impl Fake {
             members,
             joined: Mutex::default(),
             settled: Mutex::default(),
+            shown: Mutex::default(),
             reported: Mutex::default(),
         }
     }
@@ -281,6 +285,19 @@ impl LaneChain for Fake {
 
     fn settle(&self, checkpoint: Checkpoint, certificate: Certificate) -> Result<(), String> {
         self.settled.lock().push((checkpoint, certificate));
+        Ok(())
+    }
+
+    fn escalations(&self, _: LaneId, _: Epoch, _: u32) -> Result<u64, String> {
+        Ok(0)
+    }
+
+    fn is_liable(&self, _: &AccountId, _: LaneId, _: Epoch) -> Result<bool, String> {
+        Ok(true)
+    }
+
+    fn show(&self, place: Place, outcome: Hash, certificate: Certificate) -> Result<(), String> {
+        self.shown.lock().push((place, outcome, certificate));
         Ok(())
     }
 
@@ -373,6 +390,7 @@ impl Swarm {
             board: Arc::new(Board::default()),
             ready: ready.clone(),
             accused: Arc::default(),
+            shown: Arc::default(),
             watched: Arc::default(),
         };
         let (sender, events) = sync_channel(4_096);
@@ -603,6 +621,107 @@ fn an_ask_at_the_requester_s_node_is_answered_certified_and_settled() {
     }
 }
 
+#[test]
+fn no_request_leaves_a_block_behind_that_nobody_can_settle() {
+    let mut swarm = Swarm::new(4, &[]);
+    for seq in 0..64 {
+        swarm.ask_at(0, ask(seq)).unwrap();
+        // They come to an end, before anybody has answered.
+        if seq % 8 == 7 {
+            swarm.wires.messages.lock().clear();
+            swarm
+                .node(0)
+                .core
+                .on(0, Event::View(Box::new(view(4, Some(0), 105, EPOCH, 0))));
+            swarm
+                .node(0)
+                .core
+                .on(0, Event::View(Box::new(view(4, Some(0), 100, EPOCH, 0))));
+        }
+        // The next block is open when this one is over, and not before.
+        let next = swarm.ask_at(0, ask(64 + seq));
+        assert_eq!(next.is_ok(), seq == 63, "{seq}: {next:?}");
+    }
+    let told = swarm.ask_at(0, ask(128));
+    assert!(matches!(told, Err(AskError::Refused(reason)) if reason.contains("not settled")));
+}
+
+#[test]
+fn a_member_without_a_free_bond_looks_on() {
+    let mut swarm = Swarm::new(7, &[]);
+    let mut seen = view(7, Some(3), 100, EPOCH, 0);
+    seen.liable.clear();
+    swarm.node(3).core.on(0, Event::View(Box::new(seen)));
+    swarm.ask_at(REQUESTER, ask(0)).unwrap();
+    swarm.settle();
+    assert!(!swarm.play(3, 0).takes_part());
+    assert!(swarm.play(2, 0).takes_part());
+    assert_eq!(swarm.stages(0), [Stage::Certified].into());
+}
+
+#[test]
+fn members_show_the_certificate_of_a_request_that_was_escalated() {
+    let mut swarm = Swarm::new(4, &[]);
+    for seq in 0..2 {
+        swarm.ask_at(0, ask(seq)).unwrap();
+        swarm.settle();
+    }
+    // Request 1 was escalated, and request 2 never asked.
+    let escalated = |best| {
+        let mut seen = view(4, Some(1), best, EPOCH, 0);
+        let marks = ProgressView {
+            next: 0,
+            escalated: 0b110,
+        };
+        seen.progress.insert((LANE, EPOCH), marks);
+        Event::View(Box::new(seen))
+    };
+    swarm.node(1).core.on(0, escalated(101));
+    look(swarm.node(1), 1).look().unwrap();
+    let shown = swarm.node(1).chain.shown.lock().clone();
+    let [(at, outcome, certificate)] = &shown[..] else {
+        panic!("{shown:?}");
+    };
+    let play = swarm.play(1, 1);
+    assert_eq!((*at, Some(*outcome)), (place(1), play.certified()));
+    assert_eq!(Some(certificate), play.certificate().as_ref());
+    // A request that was escalated is not asked any more.
+    let told = swarm.ask_at(1, ask(2));
+    assert!(matches!(told, Err(AskError::Refused(reason)) if reason.contains("escalated")));
+
+    // Once the chain has it, nobody shows it again.
+    let seen = view(4, Some(1), 102, EPOCH, 0);
+    swarm.node(1).core.on(0, Event::View(Box::new(seen)));
+    assert!(swarm.node(1).parts.shown.lock().is_empty());
+}
+
+#[test]
+fn two_asks_with_one_number_open_no_answer() {
+    let mut swarm = Swarm::new(7, &[]);
+    let other = Ask {
+        fee: FEE - 1,
+        ..ask(0)
+    };
+    for (id, asked) in [(0, ask(0)), (4, other)] {
+        // Each member hears of one ask alone.
+        for member in id..(id + 4).min(7) {
+            swarm.ask_at(member, asked.clone()).unwrap();
+        }
+    }
+    swarm.settle();
+    for id in 0..7 {
+        assert!(swarm.play(id, 0).responses().is_none(), "{id}");
+        let lies = swarm
+            .node(id)
+            .parts
+            .metrics
+            .refused
+            .with_label_values(&["lie"]);
+        assert_eq!(lies.get(), 0);
+        assert_eq!(swarm.node(id).parts.metrics.accused.get(), 0);
+    }
+}
+
 /// The look of a node at the chain, for its agent.
 fn look(node: &Node, id: u8) -> Look {
     let accounts = Accounts::default();
@@ -616,8 +735,10 @@ fn look(node: &Node, id: u8) -> Look {
         transport: node.parts.transport.clone(),
         ready: node.ready.clone(),
         accused: node.parts.accused.clone(),
+        shown: node.parts.shown.clone(),
         watched: node.parts.watched.clone(),
         metrics: node.parts.metrics.clone(),
+        failures: Mutex::default(),
     }
 }
 
@@ -870,10 +991,17 @@ fn an_ask_that_breaks_a_rule_is_refused_with_its_reason() {
         ),
         (
             Ask {
-                seq: 8,
+                expiry: 102,
                 ..good.clone()
             },
-            "ahead",
+            "too little time",
+        ),
+        (
+            Ask {
+                seq: 64,
+                ..good.clone()
+            },
+            "not settled",
         ),
     ];
     for (ask, reason) in broken {

@@ -191,7 +191,13 @@ pub async fn fast(
             ask.expiry.saturating_add(ESCALATION_DELAY)
         ));
         lane::until_escalation(chain, &ask).await?;
-        let call = calls::escalate(&ask, request.min_responses, request.max_responses);
+        let signature = signer.sign(&ask.hash()).0;
+        let call = calls::escalate(
+            &ask,
+            signature,
+            request.min_responses,
+            request.max_responses,
+        );
         return Ok(Fast::Escalated(call));
     }
     live.say("no lane has taken the request: asking a round");

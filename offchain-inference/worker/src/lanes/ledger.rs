@@ -19,6 +19,9 @@ const TRANSCRIPTS: &[u8] = b"starling/lane-transcripts/1";
 /// The number of requests of a checkpoint.
 pub const REQUESTS: u32 = BLOCK;
 
+/// The number of requests that the chain settles of a lane in an epoch.
+pub const MOST: u32 = 4_096;
+
 /// A certified request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled {
@@ -30,6 +33,12 @@ pub struct Settled {
     pub outcome: Hash,
     /// Its payments.
     pub payouts: Vec<(Account, Balance)>,
+}
+
+/// Whether a request of a block was escalated.
+pub fn is_escalated(block: ProgressView, seq: u32) -> bool {
+    let place = seq.checked_sub(block.next);
+    place.is_some_and(|place| block.escalated.checked_shr(place).unwrap_or(0) & 1 == 1)
 }
 
 /// The checkpoint of the requests from `progress.next` on. `None` if nothing in it can be settled.

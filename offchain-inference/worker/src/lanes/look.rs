@@ -8,9 +8,9 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use starling_lane::{book::Evidence, transport::Transport};
+use starling_lane::{book::Evidence, transport::Transport, wire::Place};
 use starling_lane_primitives::{
-    checkpoint::Checkpoint, seal::DecryptionKey, volunteer, Account, Certificate,
+    checkpoint::Checkpoint, seal::DecryptionKey, volunteer, Account, Certificate, Hash,
 };
 use starling_primitives::{
     api::lanes::{Epoch, EpochView, LaneId, LaneView, MemberView, ProgressView, SeatView},
@@ -19,7 +19,7 @@ use starling_primitives::{
 };
 
 use super::{
-    chain::{InForce, Join, LaneChain},
+    chain::{InForce, Join, LaneChain, NOT_POOLED},
     desk::Desk,
     metrics::Metrics,
     room::EpochSecret,
@@ -43,6 +43,8 @@ pub struct View {
     pub seats: Vec<(Epoch, AccountId, SeatView<AccountId>)>,
     /// The progress of their lanes' settlements.
     pub progress: BTreeMap<(LaneId, Epoch), ProgressView>,
+    /// The lanes in which the bond of this node's member is locked or free, in the present epoch.
+    pub liable: BTreeSet<LaneId>,
     /// Lanes whose requesters use this node, with their committees of this epoch and the next.
     pub found: Vec<Found>,
 }
@@ -57,6 +59,10 @@ pub type Ready = BTreeMap<(LaneId, Epoch), (Checkpoint, Certificate, BlockNumber
 /// Evidence against members, one for each seat, and the block from which on this node may give each
 /// to the chain.
 pub type Accused = BTreeMap<(LaneId, Epoch, Account), (Evidence, BlockNumber)>;
+
+/// Certificates of escalated requests, with their outcomes, and the block from which on this node may
+/// show each to the chain.
+pub type Shown = BTreeMap<Place, (Hash, Certificate, BlockNumber)>;
 
 /// Looks at the chain.
 pub struct Look {
@@ -74,10 +80,14 @@ pub struct Look {
     pub ready: Arc<Mutex<Ready>>,
     /// Evidence that the chain does not have yet.
     pub accused: Arc<Mutex<Accused>>,
+    /// Certificates that the chain does not have yet.
+    pub shown: Arc<Mutex<Shown>>,
     /// The lanes whose requesters use this node.
     pub watched: Arc<Mutex<BTreeSet<LaneId>>>,
     /// The metrics.
     pub metrics: Metrics,
+    /// The last failure of each task, by its epoch and its name.
+    pub failures: Mutex<BTreeMap<(Epoch, String), String>>,
 }
 
 impl Look {
@@ -95,6 +105,7 @@ impl Look {
             in_force,
             seats: vec![],
             progress: BTreeMap::new(),
+            liable: BTreeSet::new(),
             found: vec![],
         };
         let first = epoch.epoch.saturating_sub(1);
@@ -109,6 +120,9 @@ impl Look {
                         let progress = self.chain.progress(lane, of)?;
                         view.progress.insert((lane, of), progress);
                     }
+                    if of == epoch.epoch && self.is_liable(&agent, lane, of)? {
+                        view.liable.insert(lane);
+                    }
                     view.seats.push((of, agent.clone(), seat));
                 }
             }
@@ -119,10 +133,20 @@ impl Look {
                 view.found.extend(find(&*self.chain, lane, of)?);
             }
         }
+        self.failures.lock().retain(|(of, _), _| *of >= first);
         self.settle(&view);
+        self.show(best);
         self.report(best);
         self.store.purge(best, first)?;
         Ok(Some(view))
+    }
+
+    fn is_liable(&self, agent: &AccountId, lane: LaneId, of: Epoch) -> Result<bool, String> {
+        let is_liable = self.chain.is_liable(agent, lane, of)?;
+        let told = is_liable.then_some(());
+        let told = told.ok_or("the bond for it is not free, so the agent only looks on".into());
+        self.note(of, format!("seat of {agent} in lane {lane}"), told);
+        Ok(is_liable)
     }
 
     fn join(&self, view: &View, agent: &AccountId, key: &InferenceKey) -> Result<(), String> {
@@ -144,14 +168,37 @@ impl Look {
             point,
             peer,
         };
-        // The pool refuses it while an earlier one waits, or the bond is too small.
-        match self.chain.join(join, signature) {
-            Ok(()) => log::info!(target: LOG_TARGET, "volunteers for the lanes of epoch {epoch}"),
-            Err(error) => {
-                log::debug!(target: LOG_TARGET, "cannot join epoch {epoch} of lanes: {error}");
-            },
+        let joined = self.chain.join(join, signature);
+        let joined = joined.map_err(|error| {
+            format!("{error}; the agent may have too little free bond: see `docs/fast-lane.md`")
+        });
+        if self.note(epoch, format!("volunteering of {agent}"), joined) {
+            log::info!(target: LOG_TARGET, "volunteers for the lanes of epoch {epoch}");
         }
         Ok(())
+    }
+
+    /// Whether a task has succeeded. A failure is told once. That the pool takes nothing is none after
+    /// a success: it has the transaction.
+    fn note(&self, epoch: Epoch, task: String, done: Result<(), String>) -> bool {
+        let mut failures = self.failures.lock();
+        let key = (epoch, task);
+        match done {
+            Ok(()) => {
+                failures.insert(key, String::new());
+                true
+            },
+            Err(error) => {
+                let known = failures.get(&key);
+                let is_waiting =
+                    known.is_some_and(String::is_empty) && error.starts_with(NOT_POOLED);
+                if !is_waiting && known != Some(&error) {
+                    log::warn!(target: LOG_TARGET, "lanes of epoch {epoch}: {}: {error}", key.1);
+                    failures.insert(key, error);
+                }
+                false
+            },
+        }
     }
 
     /// Gives the checkpoints that are due to the chain.
@@ -160,7 +207,7 @@ impl Look {
             let mut ready = self.ready.lock();
             ready.retain(|place, (checkpoint, ..)| {
                 let progress = view.progress.get(place);
-                progress.is_some_and(|progress| progress.next == checkpoint.first)
+                progress.is_some_and(|progress| progress.next <= checkpoint.first)
             });
             let due = ready.values().filter(|(.., from)| *from <= view.best);
             due.map(|(checkpoint, certificate, _)| (checkpoint.clone(), certificate.clone()))
@@ -170,18 +217,37 @@ impl Look {
             let Checkpoint {
                 lane, epoch, first, ..
             } = checkpoint;
-            match self.chain.settle(checkpoint, certificate) {
-                Ok(()) => {
-                    self.metrics.settled.inc();
-                    log::info!(
-                        target: LOG_TARGET,
-                        "lane {lane}, epoch {epoch}: settles the requests from {first} on"
-                    );
-                },
-                Err(error) => log::debug!(
+            let settled = self.chain.settle(checkpoint, certificate);
+            let task = format!("settlement of lane {lane} from request {first} on");
+            if self.note(epoch, task, settled) {
+                self.metrics.settled.inc();
+                log::info!(
                     target: LOG_TARGET,
-                    "lane {lane}, epoch {epoch}: cannot settle from {first} on: {error}"
-                ),
+                    "lane {lane}, epoch {epoch}: settles the requests from {first} on"
+                );
+            }
+        }
+    }
+
+    /// Shows the certificates that are due to the chain, in each block until the request is no longer
+    /// escalated.
+    fn show(&self, best: BlockNumber) {
+        let due: Vec<_> = {
+            let shown = self.shown.lock();
+            let due = shown.iter().filter(|(_, (.., from))| *from <= best);
+            due.map(|(place, (outcome, certificate, _))| (*place, *outcome, certificate.clone()))
+                .collect()
+        };
+        for (place, outcome, certificate) in due {
+            let Place { lane, epoch, seq } = place;
+            let shown = self.chain.show(place, outcome, certificate);
+            let task = format!("certificate of lane {lane}, request {seq}");
+            if self.note(epoch, task, shown) {
+                log::info!(
+                    target: LOG_TARGET,
+                    "lane {lane}, epoch {epoch}: shows the certificate of request {seq}, which was \
+                     escalated"
+                );
             }
         }
     }

@@ -149,6 +149,7 @@ impl Lanes {
             board: Arc::default(),
             ready: Arc::new(Mutex::default()),
             accused: Arc::new(Mutex::default()),
+            shown: Arc::new(Mutex::default()),
             watched: Arc::new(Mutex::default()),
         };
         let look = Arc::new(Look {
@@ -159,8 +160,10 @@ impl Lanes {
             transport: transport.clone(),
             ready: parts.ready.clone(),
             accused: parts.accused.clone(),
+            shown: parts.shown.clone(),
             watched: parts.watched.clone(),
             metrics: metrics.clone(),
+            failures: Mutex::default(),
         });
         let board = parts.board.clone();
         let (events, waiting) = sync_channel(MOST_WAITING);

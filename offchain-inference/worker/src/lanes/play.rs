@@ -198,11 +198,15 @@ impl Play {
 
     /// All that this member has said, and all votes that it knows.
     pub fn said(&self) -> Vec<Packet> {
-        let votes = self
-            .votes
-            .iter()
-            .map(|(by, (outcome, signature))| self.vote_packet(*by, *outcome, *signature));
-        self.said.iter().cloned().chain(votes).collect()
+        self.said.iter().cloned().chain(self.votes()).collect()
+    }
+
+    /// All votes that this member knows.
+    pub fn votes(&self) -> Vec<Packet> {
+        let votes = self.votes.iter();
+        votes
+            .map(|(by, (outcome, signature))| self.vote_packet(*by, *outcome, *signature))
+            .collect()
     }
 
     /// The next time at which the machine wants to be woken.

@@ -22,13 +22,13 @@ use starling_lane::{
     wire::{Packet, Place, Refused},
 };
 use starling_lane_primitives::{certificate::Signature, messages::Ask, Hash, Member};
-use starling_primitives::api::lanes::{Epoch, LaneId, LaneView};
+use starling_primitives::api::lanes::{Epoch, LaneId, LaneView, ProgressView};
 
 use super::{
     chain::LaneChain,
     desk::{Desk, Done, Work},
     ledger::Ledger,
-    look::{Accused, Found, Ready, View},
+    look::{Accused, Found, Ready, Shown, View},
     metrics::Metrics,
     play::{Do, Play, Stage},
     progress::{hex, Board},
@@ -42,6 +42,9 @@ const MOST_LIES: u32 = 16;
 
 /// The time for which it is cut off, in microseconds.
 const CUT_OFF: Time = 3_600_000_000;
+
+/// The time in which a peer is told once of requests that are over, in microseconds.
+const TELL_AGAIN: Time = 60_000_000;
 
 /// The most messages that wait for their asks.
 const MOST_EARLY: usize = 512;
@@ -130,6 +133,8 @@ pub struct Parts {
     pub ready: Arc<Mutex<Ready>>,
     /// Evidence that is ready for the chain.
     pub accused: Arc<Mutex<Accused>>,
+    /// Certificates of escalated requests that are ready for the chain.
+    pub shown: Arc<Mutex<Shown>>,
     /// The lanes whose requesters use this node.
     pub watched: Arc<Mutex<BTreeSet<LaneId>>>,
 }
@@ -146,6 +151,12 @@ pub struct Core {
     plays: BTreeMap<Place, Play>,
     jobs: BTreeMap<Place, Signals>,
     ledgers: BTreeMap<(LaneId, Epoch), Ledger>,
+    /// The block of 64 requests that each committee answers and settles next.
+    blocks: BTreeMap<(LaneId, Epoch), ProgressView>,
+    /// The peers that were told votes of a committee since the last block.
+    helped: BTreeSet<((LaneId, Epoch), Peer)>,
+    /// The peers that were told of requests that are over, and when.
+    told: HashMap<Peer, Time>,
     early: VecDeque<(Peer, Packet)>,
     lies: HashMap<Peer, (u32, Time)>,
 }
@@ -162,6 +173,9 @@ impl Core {
             plays: BTreeMap::new(),
             jobs: BTreeMap::new(),
             ledgers: BTreeMap::new(),
+            blocks: BTreeMap::new(),
+            helped: BTreeSet::new(),
+            told: HashMap::new(),
             early: VecDeque::new(),
             lies: HashMap::new(),
         }
@@ -170,7 +184,7 @@ impl Core {
     /// Takes an event.
     pub fn on(&mut self, now: Time, event: Event) {
         match event {
-            Event::Opened(peer) => self.opened(&peer),
+            Event::Opened(peer) => self.opened(now, &peer),
             Event::Message(from, bytes) => self.message(now, from, &bytes),
             Event::View(view) => self.view(now, *view),
             Event::Done(place, done) => self.done(now, place, done),
@@ -309,14 +323,21 @@ impl Core {
         }
     }
 
-    /// Tells a peer what it may have missed.
-    fn opened(&mut self, peer: &Peer) {
+    /// Tells a peer what it may have missed. What is over can be much, and a peer may open its link
+    /// again and again.
+    fn opened(&mut self, now: Time, peer: &Peer) {
         let mut packets = vec![];
+        let last = self.told.get(peer);
+        let is_late = last.is_none_or(|last| now.saturating_sub(*last) >= TELL_AGAIN);
         for play in self.plays.values() {
             let is_there = play.room().peers().contains(peer);
-            if is_there && play.stage() != Stage::Expired {
+            let is_new = !play.is_over();
+            if is_there && (is_new || (is_late && play.stage() == Stage::Certified)) {
                 packets.push(play.packet());
                 packets.extend(play.said());
+                if !is_new {
+                    self.told.insert(*peer, now);
+                }
             }
         }
         for packet in packets {
@@ -590,6 +611,9 @@ impl Core {
         let (best, present) = (view.best, view.epoch.epoch);
         let found = view.found.clone();
         self.view = Some(view);
+        self.helped.clear();
+        self.told
+            .retain(|_, last| now.saturating_sub(*last) < TELL_AGAIN);
         for found in found {
             self.enter(Some(found));
         }
@@ -602,6 +626,8 @@ impl Core {
         });
         let rooms: Vec<Arc<Room>> = self.rooms.values().cloned().collect();
         for room in rooms {
+            self.advance(&room);
+            self.show(&room);
             self.make(&room);
         }
     }
@@ -625,6 +651,10 @@ impl Core {
     fn forget(&mut self, oldest: Epoch) {
         self.rooms.retain(|(_, epoch), _| *epoch >= oldest);
         self.ledgers.retain(|(_, epoch), _| *epoch >= oldest);
+        self.blocks.retain(|(_, epoch), _| *epoch >= oldest);
+        let mut shown = self.parts.shown.lock();
+        shown.retain(|place, _| place.epoch >= oldest);
+        drop(shown);
         let is_old = |epoch: Epoch| epoch < oldest;
         self.early.retain(|(_, packet)| match packet {
             Packet::Of { place, .. } | Packet::Vote { place, .. } => !is_old(place.epoch),
