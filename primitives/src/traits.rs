@@ -105,9 +105,6 @@ pub trait AgentRegistry<AccountId> {
     /// Fails, and changes nothing, if less than `amount` is free of other claims.
     fn lock(who: &AccountId, id: LockId, amount: Balance, until: BlockNumber) -> DispatchResult;
 
-    /// Ends a lock without loss.
-    fn unlock(who: &AccountId, id: LockId);
-
     /// Ends a lock by slashing it: the free bond first, then what is unbonding. The caller decides
     /// who gets the credit. It is empty if there is no such lock.
     fn slash_lock(who: &AccountId, id: LockId) -> Self::Credit;

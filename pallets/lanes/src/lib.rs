@@ -133,7 +133,7 @@ pub mod pallet {
         #[pallet::constant]
         type MaxLanes: Get<u32>;
 
-        /// Maximum number of settlements whose dispute window is open.
+        /// Maximum number of settlements whose dispute window is open, but for one of each lane.
         #[pallet::constant]
         type MaxSettlements: Get<u32>;
 
@@ -521,7 +521,7 @@ pub mod pallet {
         /// paid.
         #[codec(index = 25)]
         TooMuchPending,
-        /// `MaxSettlements` settlements are not paid: wait.
+        /// `MaxSettlements` settlements are not paid, and one of this lane is among them: wait.
         #[codec(index = 26)]
         TooManySettlements,
         /// Fewer members than a quorum have signed.
@@ -881,6 +881,7 @@ pub mod pallet {
         ///
         /// `VoidOrigin` may call it. The fees are free again, and the signers lose what is locked
         /// for their seats, to the treasury. The requests stay settled: nobody is paid for them.
+        /// Other settlements of the same lane and epoch stay: void each that is wrong.
         ///
         /// Emits `Voided`. Errors: `UnknownSettlement`.
         #[pallet::call_index(12)]

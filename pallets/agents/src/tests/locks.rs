@@ -65,9 +65,8 @@ fn a_lock_grows_and_lasts_longer_and_never_shrinks() {
         System::set_block_number(19);
         assert!(can_reserve(1, 30));
         assert!(!can_reserve(1, 31));
-        <Registry as AgentRegistry<_>>::unlock(&1, ID);
+        System::set_block_number(20);
         assert!(can_reserve(1, 150));
-        assert!(!Locks::<Test>::contains_key(1));
     });
 }
 

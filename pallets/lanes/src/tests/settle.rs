@@ -263,10 +263,14 @@ fn who_was_punished_answers_for_nothing_more() {
 #[test]
 fn open_settlements_are_bounded() {
     run(|| {
+        let other = open(&requester(), terms());
         let (id, epoch) = served();
         MaxSettlements::set(1);
         assert_eq!(settle(&checkpoint(id, epoch, 0, 1)), Ok(()));
         assert_eq!(settle(&checkpoint(id, epoch, 64, 1)), Err(unknown()));
+        // No lane takes all the places.
+        assert_eq!(settle(&checkpoint(other, epoch, 0, 1)), Ok(()));
+        assert_eq!(settle(&checkpoint(other, epoch, 64, 1)), Err(unknown()));
         MaxSettlements::set(16);
     });
 }
