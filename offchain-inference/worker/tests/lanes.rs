@@ -647,6 +647,78 @@ fn no_request_leaves_a_block_behind_that_nobody_can_settle() {
 }
 
 #[test]
+fn who_says_much_too_early_takes_no_place_of_others() {
+    let mut swarm = Swarm::new(7, &[]);
+    swarm.ask_at(0, ask(0)).unwrap();
+    // Member 6 hears of the ask after all that the others have said.
+    let asked = swarm.play(0, 0).packet().write();
+    let mut messages = std::mem::take(&mut *swarm.wires.messages.lock());
+    messages.retain(|(_, to, bytes)| *to != peer(6) || Some(bytes) != asked.as_ref());
+    *swarm.wires.messages.lock() = messages;
+    for seq in 0..600u32 {
+        let packet = Packet::Vote {
+            place: place(1 + seq % 60),
+            by: 4,
+            outcome: [0; 32],
+            signature: [0; 64],
+        };
+        let bytes = packet.write().unwrap();
+        let now = swarm.now;
+        swarm.node(6).core.on(now, Event::Message(peer(4), bytes));
+    }
+    swarm.settle();
+    let refused = &swarm.node(6).parts.metrics.refused;
+    assert!(refused.with_label_values(&["full"]).get() > 0);
+    // The flood did not drop what the others have said.
+    swarm.ask_at(6, ask(0)).unwrap();
+    swarm.settle();
+    assert_eq!(swarm.play(6, 0).stage(), Stage::Certified);
+}
+
+#[test]
+fn asks_that_nobody_signed_are_lies() {
+    let mut swarm = Swarm::new(4, &[]);
+    let packet = Packet::Ask {
+        ask: ask(0),
+        signature: [1; 64],
+    };
+    swarm.say(2, &packet);
+    swarm.settle();
+    let refused = &swarm.node(0).parts.metrics.refused;
+    assert_eq!(refused.with_label_values(&["lie"]).get(), 1);
+    assert!(swarm.node(0).core.plays().is_empty());
+}
+
+#[test]
+fn votes_that_a_member_lacks_are_told_once_a_block() {
+    let mut swarm = Swarm::new(4, &[]);
+    swarm.ask_at(0, ask(0)).unwrap();
+    swarm.settle();
+    swarm.see(110, EPOCH + 1);
+    // Member 2 says that it has certified another request alone.
+    let made = swarm.node(0).ready.lock()[&(LANE, EPOCH)].0.clone();
+    let other = Checkpoint { bitmap: 2, ..made };
+    let packet = Packet::Checkpoint {
+        signature: pair(2).sign(&other.hash(&GENESIS)).0,
+        checkpoint: other,
+        by: 2,
+    };
+    let bytes = packet.write().unwrap();
+    for told in [true, false, false] {
+        let before = swarm.wires.sent.lock().len();
+        let now = swarm.now;
+        let message = Event::Message(peer(2), bytes.clone());
+        swarm.node(0).core.on(now, message);
+        let sent = swarm.wires.sent.lock().split_off(before);
+        assert_eq!(!sent.is_empty(), told);
+        for bytes in sent {
+            let packet = Packet::read(&bytes);
+            assert!(matches!(packet, Some(Packet::Vote { .. })));
+        }
+    }
+}
+
+#[test]
 fn a_member_without_a_free_bond_looks_on() {
     let mut swarm = Swarm::new(7, &[]);
     let mut seen = view(7, Some(3), 100, EPOCH, 0);

@@ -31,6 +31,7 @@ pub mod store;
 pub mod value;
 
 use std::{
+    collections::HashMap,
     path::Path,
     sync::{
         mpsc::{sync_channel, Receiver, RecvTimeoutError, SyncSender},
@@ -67,6 +68,9 @@ use crate::{problems::Problems, Accounts};
 /// The most events that wait. Messages beyond are lost.
 const MOST_WAITING: usize = 4_096;
 
+/// The most messages of one peer that wait.
+const MOST_OF_A_PEER: usize = 512;
+
 /// The longest wait for an event.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -98,7 +102,37 @@ pub struct Lanes {
 /// Puts messages into the queue of events.
 struct Post {
     events: SyncSender<Event>,
+    waiting: Arc<Waiting>,
     metrics: Metrics,
+}
+
+/// The numbers of messages in the queue, by the peers that they came from. No peer takes the places
+/// of others.
+#[derive(Default)]
+struct Waiting(Mutex<HashMap<Peer, usize>>);
+
+impl Waiting {
+    /// Whether a peer may put one more message into the queue. It counts then.
+    fn enter(&self, peer: Peer) -> bool {
+        let mut counts = self.0.lock();
+        let count = counts.entry(peer).or_default();
+        let may = *count < MOST_OF_A_PEER;
+        if may {
+            *count = count.saturating_add(1);
+        }
+        may
+    }
+
+    /// A message of the peer left the queue.
+    fn leave(&self, peer: &Peer) {
+        let mut counts = self.0.lock();
+        if let Some(count) = counts.get_mut(peer) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                counts.remove(peer);
+            }
+        }
+    }
 }
 
 impl Inbox for Post {
@@ -107,7 +141,15 @@ impl Inbox for Post {
     }
 
     fn message(&self, from: Peer, message: Vec<u8>) -> bool {
-        self.put(Event::Message(from, message))
+        if !self.waiting.enter(from) {
+            self.metrics.refuse("full");
+            return false;
+        }
+        let taken = self.put(Event::Message(from, message));
+        if !taken {
+            self.waiting.leave(&from);
+        }
+        taken
     }
 }
 
@@ -168,11 +210,14 @@ impl Lanes {
         let board = parts.board.clone();
         let (events, waiting) = sync_channel(MOST_WAITING);
         let core = Core::new(parts, events.clone());
-        thread::Builder::new()
-            .name("agent-lanes".into())
-            .spawn(move || work(core, &waiting))?;
+        let counts = Arc::new(Waiting::default());
+        thread::Builder::new().name("agent-lanes".into()).spawn({
+            let counts = counts.clone();
+            move || work(core, &waiting, &counts)
+        })?;
         let inbox = Arc::new(Post {
             events: events.clone(),
+            waiting: counts,
             metrics,
         });
         let weak: Arc<dyn Inbox> = inbox.clone();
@@ -256,7 +301,7 @@ impl Lanes {
 }
 
 /// Takes events until the end.
-fn work(mut core: Core, events: &Receiver<Event>) {
+fn work(mut core: Core, events: &Receiver<Event>, waiting: &Waiting) {
     let began = Instant::now();
     let now = || -> Time { began.elapsed().as_micros().try_into().unwrap_or(Time::MAX) };
     loop {
@@ -265,9 +310,33 @@ fn work(mut core: Core, events: &Receiver<Event>) {
         });
         match events.recv_timeout(wait) {
             Ok(Event::End) | Err(RecvTimeoutError::Disconnected) => return,
-            Ok(event) => core.on(now(), event),
+            Ok(event) => {
+                if let Event::Message(from, _) = &event {
+                    waiting.leave(from);
+                }
+                core.on(now(), event);
+            },
             Err(RecvTimeoutError::Timeout) => {},
         }
         core.wake(now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_peer_takes_the_places_of_others() {
+        let waiting = Waiting::default();
+        for _ in 0..MOST_OF_A_PEER {
+            assert!(waiting.enter([1; 32]));
+        }
+        assert!(!waiting.enter([1; 32]));
+        assert!(waiting.enter([2; 32]));
+        waiting.leave(&[1; 32]);
+        assert!(waiting.enter([1; 32]));
+        waiting.leave(&[2; 32]);
+        assert!(!waiting.0.lock().contains_key(&[2; 32]), "it is forgotten");
     }
 }

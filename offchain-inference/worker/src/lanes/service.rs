@@ -27,12 +27,12 @@ use starling_primitives::api::lanes::{Epoch, LaneId, LaneView, ProgressView};
 use super::{
     chain::LaneChain,
     desk::{Desk, Done, Work},
-    ledger::Ledger,
+    ledger::{self, Ledger},
     look::{Accused, Found, Ready, Shown, View},
     metrics::Metrics,
     play::{Do, Play, Stage},
     progress::{hex, Board},
-    room::{Room, Seat},
+    room::{is_signed, Room, Seat},
     store::Store,
 };
 use crate::{agent::Signals, AccountId, LOG_TARGET};
@@ -388,7 +388,16 @@ impl Core {
                     };
                     return self.wait(from, place, || Packet::Ask { ask, signature });
                 }
+                let key = (ask.lane, ask.epoch);
+                let id = ask.hash();
                 if let Err(reason) = self.ask(now, ask, signature) {
+                    let room = self.rooms.get(&key);
+                    let is_signed =
+                        room.is_some_and(|room| is_signed(&room.lane.terms.key, &id, &signature));
+                    if !is_signed {
+                        self.parts.metrics.refuse("lie");
+                        return self.lied(now, from);
+                    }
                     self.parts.metrics.refuse("unknown");
                     log::debug!(target: LOG_TARGET, "an ask of a lane is refused: {reason}");
                 }
@@ -450,8 +459,21 @@ impl Core {
         if !self.is_known(&from, place.lane, place.epoch) {
             return self.parts.metrics.refuse("sender");
         }
-        if self.early.len() >= MOST_EARLY {
-            self.early.pop_front();
+        let block = self.blocks.get(&(place.lane, place.epoch));
+        let last = block.copied().unwrap_or_default().next;
+        let last = last.saturating_add(ledger::REQUESTS.saturating_mul(2));
+        if place.seq >= last {
+            return self.parts.metrics.refuse("full");
+        }
+        // Nobody takes the places of others.
+        let peers = self.rooms.values().flat_map(|room| room.peers());
+        let peers: BTreeSet<Peer> = peers.collect();
+        let most = MOST_EARLY.checked_div(peers.len()).unwrap_or(0).max(1);
+        let own = self.early.iter().filter(|(of, _)| *of == from).count();
+        if own >= most {
+            if let Some(oldest) = self.early.iter().position(|(of, _)| *of == from) {
+                self.early.remove(oldest);
+            }
             self.parts.metrics.refuse("full");
         }
         self.early.push_back((from, packet()));
