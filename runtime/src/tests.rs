@@ -557,12 +557,14 @@ fn four_agents_answer_a_lane_of_the_local_network_and_are_paid() {
             |second| Lanes::equivocation_transaction(guilty.clone(), vote(1), vote(second));
         assert!(transaction(1).is_none());
         assert!(transaction(2).is_some());
+        assert!(Lanes::is_liable(&guilty, 0, EPOCH));
         send_feeless(pallet_lanes::Call::equivocation {
             offender: guilty.clone(),
             a: Box::new(vote(1)),
             b: Box::new(vote(2)),
         });
         assert!(transaction(2).is_none());
+        assert!(!Lanes::is_liable(&guilty, 0, EPOCH));
         assert_ok!(Lanes::do_try_state());
     });
 }
