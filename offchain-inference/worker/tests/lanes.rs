@@ -225,6 +225,8 @@ struct Fake {
     joined: Mutex<Vec<(Join, Signature)>>,
     settled: Mutex<Vec<(Checkpoint, Certificate)>>,
     shown: Mutex<Vec<(Place, Hash, Certificate)>>,
+    /// The number of draws.
+    draws: Mutex<u32>,
     reported: Mutex<Vec<Evidence>>,
 }
 
@@ -236,6 +238,7 @@ impl Fake {
             joined: Mutex::default(),
             settled: Mutex::default(),
             shown: Mutex::default(),
+            draws: Mutex::default(),
             reported: Mutex::default(),
         }
     }
@@ -256,6 +259,7 @@ impl LaneChain for Fake {
     }
 
     fn committee(&self, _: LaneId, _: Epoch) -> Result<Option<Vec<MemberView<AccountId>>>, String> {
+        *self.draws.lock() += 1;
         Ok(Some(committee(self.members)))
     }
 
@@ -264,6 +268,7 @@ impl LaneChain for Fake {
     }
 
     fn seats(&self, agent: &AccountId, epoch: Epoch) -> Result<Vec<SeatView<AccountId>>, String> {
+        *self.draws.lock() += 1;
         let seats = view(self.members, Some(self.id), 0, 0, 0).seats.into_iter();
         let own = seats.filter(|(of, who, _)| *of == epoch && who == agent);
         Ok(own.map(|(_, _, seat)| seat).collect())
@@ -810,6 +815,7 @@ fn look(node: &Node, id: u8) -> Look {
         shown: node.parts.shown.clone(),
         watched: node.parts.watched.clone(),
         metrics: node.parts.metrics.clone(),
+        drawn: Mutex::default(),
         failures: Mutex::default(),
     }
 }
@@ -826,6 +832,7 @@ fn the_look_joins_once_and_gives_what_is_ready_to_the_chain() {
         let view = look.look().unwrap().unwrap();
         assert_eq!(view.seats.len(), 1);
     }
+    assert_eq!(*node.chain.draws.lock(), 3, "once for each of three epochs");
     let joined = node.chain.joined.lock();
     let [(join, signature)] = &joined[..] else {
         panic!("joined {} times", joined.len());
@@ -1110,7 +1117,33 @@ fn the_requester_s_node_opens_links_an_epoch_ahead() {
     seen.found = vec![found];
     node.core.on(0, Event::View(Box::new(seen)));
     assert!(is_open(node));
-    assert!(node.parts.watched.lock().contains(&LANE));
+}
+
+#[test]
+fn a_node_looks_for_the_lanes_of_its_requesters_alone_and_not_for_ever() {
+    let mut swarm = Swarm::new(4, &[]);
+    swarm.ask_at(REQUESTER, ask(0)).unwrap();
+    let is_watched = |swarm: &mut Swarm| {
+        let watched = swarm.node(REQUESTER).parts.watched.lock();
+        watched.contains_key(&LANE)
+    };
+    swarm.see(110, EPOCH + 1);
+    assert!(is_watched(&mut swarm));
+    let now = EpochView {
+        epoch: EPOCH,
+        began: 100,
+        ends: 110,
+    };
+    for (id, expected) in [(REQUESTER, 1), (0, 0)] {
+        let look = look(swarm.node(id), id);
+        for _ in 0..2 {
+            let found = look.find(105, &now, LANE, EPOCH).unwrap();
+            assert_eq!(found.is_some(), expected == 1);
+        }
+        assert_eq!(*swarm.node(id).chain.draws.lock(), expected);
+    }
+    swarm.see(110, EPOCH + 2);
+    assert!(!is_watched(&mut swarm));
 }
 
 #[test]

@@ -30,6 +30,9 @@ use crate::{AccountId, Accounts, LOG_TARGET};
 /// Epochs between that in which an agent joins and that in which it serves.
 const AHEAD: Epoch = volunteer::AHEAD;
 
+/// The number of blocks of an epoch in which a fork may still draw other committees.
+const FORKS: BlockNumber = 3;
+
 /// The chain's view of lanes.
 #[derive(Clone, Debug)]
 pub struct View {
@@ -64,6 +67,13 @@ pub type Accused = BTreeMap<(LaneId, Epoch, Account), (Evidence, BlockNumber)>;
 /// show each to the chain.
 pub type Shown = BTreeMap<Place, (Hash, Certificate, BlockNumber)>;
 
+/// What was drawn. The chain draws anew for each question, from all volunteers.
+#[derive(Default)]
+pub struct Drawn {
+    seats: BTreeMap<(AccountId, Epoch), Vec<SeatView<AccountId>>>,
+    committees: BTreeMap<(LaneId, Epoch), Vec<MemberView<AccountId>>>,
+}
+
 /// Looks at the chain.
 pub struct Look {
     /// The chain.
@@ -82,10 +92,12 @@ pub struct Look {
     pub accused: Arc<Mutex<Accused>>,
     /// Certificates that the chain does not have yet.
     pub shown: Arc<Mutex<Shown>>,
-    /// The lanes whose requesters use this node.
-    pub watched: Arc<Mutex<BTreeSet<LaneId>>>,
+    /// The lanes whose requesters use this node, and the epochs in which they did last.
+    pub watched: Arc<Mutex<BTreeMap<LaneId, Epoch>>>,
     /// The metrics.
     pub metrics: Metrics,
+    /// The seats and the committees that were drawn.
+    pub drawn: Mutex<Drawn>,
     /// The last failure of each task, by its epoch and its name.
     pub failures: Mutex<BTreeMap<(Epoch, String), String>>,
 }
@@ -114,7 +126,7 @@ impl Look {
                 self.join(&view, &agent, &key)?;
             }
             for of in first..=epoch.epoch.saturating_add(1) {
-                for seat in self.chain.seats(&agent, of)? {
+                for seat in self.seats(&view, &agent, of)? {
                     let lane = seat.lane.id;
                     if of <= epoch.epoch {
                         let progress = self.chain.progress(lane, of)?;
@@ -127,18 +139,77 @@ impl Look {
                 }
             }
         }
-        let watched = self.watched.lock().clone();
+        let watched: Vec<LaneId> = self.watched.lock().keys().copied().collect();
         for lane in watched {
             for of in [epoch.epoch, epoch.epoch.saturating_add(1)] {
-                view.found.extend(find(&*self.chain, lane, of)?);
+                view.found.extend(self.find(best, &epoch, lane, of)?);
             }
         }
+        let mut drawn = self.drawn.lock();
+        drawn.seats.retain(|(_, of), _| *of >= first);
+        drawn.committees.retain(|(_, of), _| *of >= first);
+        drop(drawn);
         self.failures.lock().retain(|(of, _), _| *of >= first);
         self.settle(&view);
         self.show(best);
         self.report(best);
         self.store.purge(best, first)?;
         Ok(Some(view))
+    }
+
+    /// The seats of an agent. They are drawn once, and their lanes are read in each block.
+    fn seats(
+        &self,
+        view: &View,
+        agent: &AccountId,
+        of: Epoch,
+    ) -> Result<Vec<SeatView<AccountId>>, String> {
+        let key = (agent.clone(), of);
+        let known = self.drawn.lock().seats.get(&key).cloned();
+        let known = known.filter(|_| is_fixed(view.best, &view.epoch));
+        let Some(known) = known else {
+            let seats = self.chain.seats(agent, of)?;
+            self.drawn.lock().seats.insert(key, seats.clone());
+            return Ok(seats);
+        };
+        let mut seats = vec![];
+        for seat in known {
+            let lane = self.chain.lane(seat.lane.id)?;
+            let is_served =
+                |lane: &LaneView<AccountId>| lane.last_epoch.is_none_or(|last| last >= of);
+            if let Some(lane) = lane.filter(is_served) {
+                seats.push(SeatView { lane, ..seat });
+            }
+        }
+        Ok(seats)
+    }
+
+    /// A lane whose requester uses this node with its committee in this epoch or the next, if it has
+    /// one.
+    pub fn find(
+        &self,
+        best: BlockNumber,
+        now: &EpochView,
+        lane: LaneId,
+        of: Epoch,
+    ) -> Result<Option<Found>, String> {
+        let is_near = of.checked_sub(now.epoch).is_some_and(|ahead| ahead <= 1);
+        let (local, view) = (self.transport.local(), self.chain.lane(lane)?);
+        let is_ours = |view: &LaneView<AccountId>| local.is_some() && view.terms.peer == local;
+        let Some(view) = view.filter(|view| is_near && is_ours(view)) else {
+            return Ok(None);
+        };
+        let key = (lane, of);
+        let known = self.drawn.lock().committees.get(&key).cloned();
+        if let Some(members) = known.filter(|_| is_fixed(best, now)) {
+            return Ok(Some((view, of, members)));
+        }
+        let members = self.chain.committee(lane, of)?;
+        Ok(members.map(|members| {
+            let mut drawn = self.drawn.lock();
+            drawn.committees.insert(key, members.clone());
+            (view, of, members)
+        }))
     }
 
     fn is_liable(&self, agent: &AccountId, lane: LaneId, of: Epoch) -> Result<bool, String> {
@@ -279,11 +350,9 @@ impl Look {
     }
 }
 
-/// A lane with its committee, if it has one in this epoch.
-pub fn find(chain: &dyn LaneChain, lane: LaneId, epoch: Epoch) -> Result<Option<Found>, String> {
-    let (lane, members) = (chain.lane(lane)?, chain.committee(lane, epoch)?);
-    let found = lane.zip(members);
-    Ok(found.map(|(lane, members)| (lane, epoch, members)))
+/// Whether no fork of the chain is expected to draw other committees.
+fn is_fixed(best: BlockNumber, epoch: &EpochView) -> bool {
+    best >= epoch.began.saturating_add(FORKS)
 }
 
 fn random() -> Result<EpochSecret, String> {

@@ -57,7 +57,7 @@ use tokio::{sync::watch, task::spawn_blocking};
 use self::{
     chain::LaneChain,
     desk::Desk,
-    look::{find, Found, Look},
+    look::{Found, Look},
     metrics::Metrics,
     progress::{Board, Progress},
     service::{AskError, Asked, Core, Event, Parts, Status},
@@ -93,7 +93,6 @@ pub enum Error {
 pub struct Lanes {
     events: SyncSender<Event>,
     board: Arc<Board>,
-    chain: Arc<dyn LaneChain>,
     look: Arc<Look>,
     /// The network holds it weakly.
     _inbox: Arc<Post>,
@@ -195,7 +194,7 @@ impl Lanes {
             watched: Arc::new(Mutex::default()),
         };
         let look = Arc::new(Look {
-            chain: chain.clone(),
+            chain,
             accounts,
             desk,
             store,
@@ -205,6 +204,7 @@ impl Lanes {
             shown: parts.shown.clone(),
             watched: parts.watched.clone(),
             metrics: metrics.clone(),
+            drawn: Mutex::default(),
             failures: Mutex::default(),
         });
         let board = parts.board.clone();
@@ -225,7 +225,6 @@ impl Lanes {
         Ok(Self {
             events,
             board,
-            chain,
             look,
             _inbox: inbox,
         })
@@ -278,13 +277,13 @@ impl Lanes {
 
     /// A lane with its committee, by default in the present epoch.
     async fn find(&self, lane: LaneId, epoch: Option<Epoch>) -> Result<Option<Found>, AskError> {
-        let chain = self.chain.clone();
+        let look = self.look.clone();
         let found = spawn_blocking(move || -> Result<Option<Found>, String> {
-            let Some((_, now)) = chain.now()? else {
+            let Some((best, now)) = look.chain.now()? else {
                 return Ok(None);
             };
             let epoch = epoch.unwrap_or(now.epoch);
-            find(&*chain, lane, epoch)
+            look.find(best, &now, lane, epoch)
         });
         let found = found.await.unwrap_or_else(|error| Err(error.to_string()));
         found.map_err(AskError::Refused)

@@ -135,8 +135,8 @@ pub struct Parts {
     pub accused: Arc<Mutex<Accused>>,
     /// Certificates of escalated requests that are ready for the chain.
     pub shown: Arc<Mutex<Shown>>,
-    /// The lanes whose requesters use this node.
-    pub watched: Arc<Mutex<BTreeSet<LaneId>>>,
+    /// The lanes whose requesters use this node, and the epochs in which they did last.
+    pub watched: Arc<Mutex<BTreeMap<LaneId, Epoch>>>,
 }
 
 /// The lanes of a node.
@@ -200,6 +200,7 @@ impl Core {
             },
             Event::Status(lane, found, reply) => {
                 self.enter(found.map(|found| *found));
+                self.watch(lane);
                 self.reserve();
                 let _ = reply.send(self.status(lane));
             },
@@ -674,6 +675,9 @@ impl Core {
         self.rooms.retain(|(_, epoch), _| *epoch >= oldest);
         self.ledgers.retain(|(_, epoch), _| *epoch >= oldest);
         self.blocks.retain(|(_, epoch), _| *epoch >= oldest);
+        let mut watched = self.parts.watched.lock();
+        watched.retain(|_, epoch| *epoch >= oldest);
+        drop(watched);
         let mut shown = self.parts.shown.lock();
         shown.retain(|place, _| place.epoch >= oldest);
         drop(shown);

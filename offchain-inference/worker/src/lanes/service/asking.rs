@@ -23,6 +23,9 @@ use crate::{
 /// The most requests of a lane that are answered at a time.
 const WINDOW: u32 = 8;
 
+/// The most lanes that are watched for their requesters.
+const MOST_WATCHED: usize = 64;
+
 /// The longest prompt, in bytes.
 const LONGEST_PROMPT: usize = 4_096;
 
@@ -36,6 +39,7 @@ impl Core {
         found: Option<Found>,
     ) -> Result<Hash, AskError> {
         self.enter(found);
+        self.watch(ask.lane);
         self.reserve();
         let room = self.rooms.get(&(ask.lane, ask.epoch)).cloned();
         let room = room.ok_or(AskError::NotHere)?;
@@ -68,10 +72,21 @@ impl Core {
         if self.rooms.contains_key(&key) || !is_ours || !is_near {
             return;
         }
-        self.parts.watched.lock().insert(lane.id);
         let room = Room::new(lane, epoch, members, view.in_force.clone(), None);
         if let Some(room) = room {
             self.rooms.insert(key, Arc::new(room));
+        }
+    }
+
+    /// Watches a lane whose requester uses this node, until it has not done so for two epochs.
+    pub(super) fn watch(&self, lane: LaneId) {
+        let epoch = self.view.as_ref().map_or(0, |view| view.epoch.epoch);
+        let local = self.local();
+        let room = self.rooms.get(&(lane, epoch));
+        let is_ours = room.is_some_and(|room| local.is_some() && room.lane.terms.peer == local);
+        let mut watched = self.parts.watched.lock();
+        if is_ours && (watched.len() < MOST_WATCHED || watched.contains_key(&lane)) {
+            watched.insert(lane, epoch);
         }
     }
 
