@@ -995,6 +995,21 @@ fn a_member_that_restarts_signs_nothing_again_and_comes_back() {
 }
 
 #[test]
+fn a_member_that_restarts_takes_the_asks_that_come_next() {
+    let mut swarm = Swarm::new(7, &[]);
+    for seq in 0..20 {
+        swarm.ask_at(REQUESTER, ask(seq)).unwrap();
+        swarm.settle();
+    }
+    // Nothing is settled on the chain yet, and the member knows of no request.
+    swarm.start(5);
+    swarm.wires.messages.lock().clear();
+    assert_eq!(swarm.ask_at(5, ask(20)), Ok(ask(20).hash()));
+    swarm.settle();
+    assert_eq!(swarm.stages(20), [Stage::Certified].into());
+}
+
+#[test]
 fn a_member_may_crash_at_any_step() {
     for step in [1, 10, 25, 50, 75, 100, 150, 200, 300] {
         let mut swarm = Swarm::new(7, &[]);
