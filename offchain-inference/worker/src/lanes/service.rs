@@ -483,9 +483,10 @@ impl Core {
     fn heard(&mut self, now: Time, from: Peer, place: Place, heard: Result<Vec<Do>, Refused>) {
         match heard {
             Ok(all) => self.act(place, all),
+            // The requester has asked twice.
+            Err(Refused::OtherAsk) => self.parts.metrics.refuse("other ask"),
             // An honest member passes on what a liar has said, and does not know what else it has
             // said here.
-            Err(Refused::OtherAsk) => self.parts.metrics.refuse("other ask"),
             Err(Refused::Full(by)) if !self.is_at(place, by, &from) => {
                 self.parts.metrics.refuse("full");
             },
