@@ -18,12 +18,14 @@ use starling_worker::{
 
 use crate::agent::{Parts, Running};
 
-/// Starts the lanes. Without an agent the node serves its requesters alone.
+/// Starts the lanes. Without an agent the node serves its requesters alone. `slot_ms` is the time
+/// between two blocks.
 pub(crate) fn start(
     protocol: LaneProtocol,
     agent: Option<Running>,
     config: &Configuration,
     parts: Parts<'_>,
+    slot_ms: u64,
 ) -> Result<Lanes, Error> {
     let registry = config.prometheus_registry();
     let (transport, driver) = protocol
@@ -35,6 +37,7 @@ pub(crate) fn start(
         parts.client.clone(),
         parts.keystore,
         OffchainTransactionPoolFactory::new(parts.pool),
+        slot_ms,
     ));
     let (desk, accounts, file): (Arc<dyn Desk>, _, _) = match agent {
         Some(running) => {

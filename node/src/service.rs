@@ -388,7 +388,13 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
         .as_ref()
         .map(|agent| agent.layers.clone())
         .unwrap_or_default();
-    let lanes = lanes::start(lane_protocol, agent, &config, parts)?;
+    let lanes = lanes::start(
+        lane_protocol,
+        agent,
+        &config,
+        parts,
+        slot_duration.as_millis(),
+    )?;
 
     let role = config.role;
     let base = config.base_path.config_dir(config.chain_spec.id());

@@ -22,6 +22,11 @@ pub type InferenceSignature = app::Signature;
 /// An inference key with its secret half.
 pub type InferencePair = app::Pair;
 
+/// The key with these bytes, such as the one in the terms of a lane.
+pub fn key(bytes: [u8; 32]) -> InferenceKey {
+    sp_core::sr25519::Public::from_raw(bytes).into()
+}
+
 /// Whether `key` made this raw signature under `payload`.
 pub fn has_signed(key: &InferenceKey, payload: &[u8; 32], signature: &[u8; 64]) -> bool {
     let signature = InferenceSignature::try_from(signature.as_slice());

@@ -10,6 +10,7 @@
 //! | [`crypto`] | the agents' inference key |
 //! | [`messages`] | the payloads that an inference key signs |
 //! | [`sealing`] | `R_i = E(r_i, k_i)` and the commitment to `k_i` [3.2, (1)] |
+//! | [`lane_value`] | a response of a lane as the bytes that a member seals |
 //! | [`commitment`] | the commitment to scores |
 //! | [`draw`] | the draw of agents for a full round |
 //! | [`assignment`] | the assignment of responses to rankers [(2)] |
@@ -47,6 +48,7 @@ pub mod crypto;
 pub mod deadline;
 pub mod draw;
 pub mod fixed;
+pub mod lane_value;
 pub mod locks;
 pub mod messages;
 pub mod quality;

@@ -20,9 +20,10 @@ use scale_info::TypeInfo;
     TypeInfo,
 )]
 pub enum LockId {
-    /// The agent serves lanes in this epoch.
+    /// The agent serves lanes: one lock for all epochs that it has joined, up to the end of the
+    /// last one's windows.
     #[codec(index = 0)]
-    Epoch(u32),
+    Lanes,
     /// The agent has signed a settlement of this lane in this epoch.
     #[codec(index = 1)]
     Seat {

@@ -100,13 +100,10 @@ pub trait AgentRegistry<AccountId> {
 
     /// Locks `amount` of the free bond of `who`, or of what is unbonding, up to block `until`. A
     /// lock is no reservation: the agent may rotate its key, unbond, and even leave. A lock with
-    /// this name that is there already keeps its amount, and lasts longer if need be.
+    /// this name that is there already grows to `amount` and lasts longer, if need be.
     ///
     /// Fails, and changes nothing, if less than `amount` is free of other claims.
     fn lock(who: &AccountId, id: LockId, amount: Balance, until: BlockNumber) -> DispatchResult;
-
-    /// Ends a lock without loss.
-    fn unlock(who: &AccountId, id: LockId);
 
     /// Ends a lock by slashing it: the free bond first, then what is unbonding. The caller decides
     /// who gets the credit. It is empty if there is no such lock.

@@ -298,6 +298,14 @@ impl_runtime_apis! {
             Lanes::progress_view(lane, epoch)
         }
 
+        fn escalations(lane: LaneId, epoch: Epoch, first: u32) -> u64 {
+            Lanes::escalations(lane, epoch, first)
+        }
+
+        fn is_liable(agent: AccountId, lane: LaneId, epoch: Epoch) -> bool {
+            Lanes::is_liable(&agent, lane, epoch)
+        }
+
         fn pending(lane: LaneId) -> Vec<PendingView> {
             Lanes::pending_view(lane)
         }
@@ -326,6 +334,14 @@ impl_runtime_apis! {
 
         fn settle(checkpoint: Checkpoint, certificate: Certificate) -> Vec<u8> {
             Lanes::settle_transaction(checkpoint, certificate)
+        }
+
+        fn equivocation(
+            offender: AccountId,
+            a: pallet_lanes::SignedMessage,
+            b: pallet_lanes::SignedMessage,
+        ) -> Option<Vec<u8>> {
+            Lanes::equivocation_transaction(offender, a, b)
         }
 
         fn show_certificate(

@@ -454,7 +454,10 @@ fn send_feeless(call: pallet_lanes::Call<Runtime>) {
 fn four_agents_answer_a_lane_of_the_local_network_and_are_paid() {
     use crate::{Lanes, System};
     use starling_lane_primitives::{
-        checkpoint::Checkpoint, seal::DecryptionKey, volunteer, Certificate, Terms,
+        checkpoint::Checkpoint,
+        messages::{self, Message},
+        seal::DecryptionKey,
+        volunteer, Certificate, Phase, Slot, Terms,
     };
 
     const EPOCH: u32 = 4;
@@ -531,6 +534,37 @@ fn four_agents_answer_a_lane_of_the_local_network_and_are_paid() {
         Lanes::on_idle(due, frame_support::weights::Weight::MAX);
         assert_eq!(Balances::free_balance(member(0)) - before, UNIT * 7 / 10);
         assert_eq!(Lanes::lane(0).unwrap().paid, UNIT);
+        assert_ok!(Lanes::do_try_state());
+
+        // A member that votes twice is reported without an account.
+        let guilty = member(2);
+        let vote = |outcome| {
+            let slot = Slot {
+                genesis: rules.genesis.0,
+                lane: 0,
+                epoch: EPOCH,
+                seq: 9,
+                phase: Phase::Scores,
+            };
+            let message = Message::Vote([outcome; 32]);
+            let signed = messages::payload(&slot, guilty.as_ref(), &message);
+            let mut signers = agents.iter();
+            let signer = signers.find(|agent| agent.to_account_id() == guilty);
+            let signature: [u8; 64] = signer.unwrap().sign(&signed).into();
+            (slot, message, signature)
+        };
+        let transaction =
+            |second| Lanes::equivocation_transaction(guilty.clone(), vote(1), vote(second));
+        assert!(transaction(1).is_none());
+        assert!(transaction(2).is_some());
+        assert!(Lanes::is_liable(&guilty, 0, EPOCH));
+        send_feeless(pallet_lanes::Call::equivocation {
+            offender: guilty.clone(),
+            a: Box::new(vote(1)),
+            b: Box::new(vote(2)),
+        });
+        assert!(transaction(2).is_none());
+        assert!(!Lanes::is_liable(&guilty, 0, EPOCH));
         assert_ok!(Lanes::do_try_state());
     });
 }

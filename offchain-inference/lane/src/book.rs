@@ -8,18 +8,21 @@ use starling_lane_primitives::{
     complaint::Complaint,
     hashing,
     messages::{self, Named},
-    Account, Hash, Member, Phase, Slot, Way,
+    seal, Account, Hash, Member, Phase, Slot, Way,
 };
 
 use crate::{
     cipher::{Ordered, Piece},
     message::{Carried, Echo, Open, Set, Word},
+    wire::Refused,
 };
 
 const WORDS: &[u8] = b"starling/lane-words/1";
 
-/// The most signatures of one request. Honest members make far fewer.
-const MOST: usize = 4_096;
+/// The most signatures of a member under opens, and the most under all else, in one request. An
+/// honest member of the largest committee makes fewer than half as many. Two budgets, so that a
+/// flood of opens, which prove no lie, does not use up the place of echoes.
+const MOST_OF_A_MEMBER: usize = 64;
 
 /// The most messages of a member that are compared with its later ones.
 const MOST_SAID: usize = 64;
@@ -50,9 +53,12 @@ pub trait Signer: Send + Sync {
 /// The signatures that a node has seen or made in one request.
 pub struct Book {
     slot: Slot,
+    ask: Hash,
     me: Option<Member>,
     accounts: Vec<Account>,
     signatures: HashMap<(Member, Hash), Signature>,
+    /// The numbers of others' signatures: of each member, under opens or not.
+    counts: HashMap<(Member, bool), usize>,
     /// The words of others, opens left out.
     said: HashMap<Member, Vec<Said>>,
     evidence: Vec<Evidence>,
@@ -60,13 +66,15 @@ pub struct Book {
 
 impl Book {
     /// A book without a signature, for a committee of these accounts in the order of draws. `slot`
-    /// is that of the responses.
-    pub fn new(slot: Slot, me: Option<Member>, accounts: Vec<Account>) -> Self {
+    /// is that of the responses, and `ask` the hash of the ask that they answer.
+    pub fn new(slot: Slot, ask: Hash, me: Option<Member>, accounts: Vec<Account>) -> Self {
         Self {
             slot,
+            ask,
             me,
             accounts,
             signatures: HashMap::new(),
+            counts: HashMap::new(),
             said: HashMap::new(),
             evidence: Vec::new(),
         }
@@ -75,6 +83,15 @@ impl Book {
     /// The slot of a phase.
     pub fn slot(&self, phase: Phase) -> Slot {
         Slot { phase, ..self.slot }
+    }
+
+    /// What a member's seal belongs to.
+    pub fn place(&self, phase: Phase, by: Member) -> Option<seal::Place> {
+        Some(seal::Place {
+            slot: self.slot(phase),
+            ask: self.ask,
+            sealer: self.account(by)?,
+        })
     }
 
     /// The account of a member.
@@ -126,7 +143,7 @@ impl Book {
         Some(made)
     }
 
-    /// Takes what a member has said if the signature is good, and there is room.
+    /// Takes what a member has said if the signature is good, and the member has not said too much.
     pub fn take(
         &mut self,
         signer: &dyn Signer,
@@ -134,19 +151,23 @@ impl Book {
         by: Member,
         message: &messages::Message,
         signature: Signature,
-    ) -> bool {
-        let Some(payload) = self.payload(phase, by, message) else {
-            return false;
-        };
+    ) -> Result<(), Refused> {
+        let payload = self.payload(phase, by, message);
+        let payload = payload.ok_or(Refused::Malformed)?;
         if self.signatures.contains_key(&(by, payload)) {
-            return true;
+            return Ok(());
         }
-        if self.signatures.len() >= MOST || !signer.is_signed(by, &payload, &signature) {
-            return false;
+        if !signer.is_signed(by, &payload, &signature) {
+            return Err(Refused::Signature);
         }
+        let count = self.counts.entry((by, is_open(message))).or_default();
+        if *count >= MOST_OF_A_MEMBER {
+            return Err(Refused::Full(by));
+        }
+        *count = count.saturating_add(1);
         self.signatures.insert((by, payload), signature);
         self.compare(phase, by, message, signature);
-        true
+        Ok(())
     }
 
     /// The evidence that was found since the last call.
@@ -162,9 +183,8 @@ impl Book {
         message: &messages::Message,
         signature: Signature,
     ) {
-        let is_open = matches!(message, messages::Message::Open { .. });
         let (slot, account) = (self.slot(phase), self.account(by));
-        let (Some(account), false) = (account, is_open) else {
+        let (Some(account), false) = (account, is_open(message)) else {
             return;
         };
         let known = self.said.entry(by).or_default();
@@ -183,6 +203,10 @@ impl Book {
             known.push(second);
         }
     }
+}
+
+fn is_open(message: &messages::Message) -> bool {
+    matches!(message, messages::Message::Open { .. })
 }
 
 /// The words of a seal or a pass.

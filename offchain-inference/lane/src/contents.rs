@@ -3,9 +3,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use starling_lane_primitives::{hashing, messages::Named, Hash, Member};
-
-const ROOT: &[u8] = b"starling/lane-set/1";
+use starling_lane_primitives::{messages::Named, outcome::set_root, Hash, Member};
 
 /// The members of a set with their seals, ascending. Copies share the memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,7 +17,7 @@ impl Contents {
 
     /// The root of the set, which signatures and outcomes name.
     pub fn root(&self) -> Hash {
-        hashing::hash(&(ROOT, self.0.as_slice()))
+        set_root(&self.0)
     }
 
     /// The number of entries.

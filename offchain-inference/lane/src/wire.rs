@@ -177,8 +177,13 @@ pub enum Refused {
     Malformed,
     /// A seal belongs to another request, phase or member.
     Misplaced,
+    /// A seal answers another ask with the same number. Its member may be honest: the requester has
+    /// asked twice.
+    OtherAsk,
     /// A signature is wrong.
     Signature,
+    /// This member has signed more than a member may. Whoever passes it on does not know.
+    Full(Member),
 }
 
 /// The items of a message. `None` if a signature is missing, or there are too many items.
@@ -352,14 +357,20 @@ impl Reader<'_> {
                 seal,
                 signature,
             } => {
-                let slot = self.book.slot(self.phase);
-                let account = self.book.account(by);
-                let is_placed = |seal: &Seal| seal.slot == slot && Some(seal.sealer) == account;
+                let place = self.book.place(self.phase, by);
+                let place = place.ok_or(Refused::Malformed)?;
+                let is_placed =
+                    |seal: &Seal| seal.slot == place.slot && seal.sealer == place.sealer;
                 if seal.as_deref().is_some_and(|seal| !is_placed(seal)) {
                     return Err(Refused::Misplaced);
                 }
+                let is_other = seal.as_deref().is_some_and(|seal| seal.ask != place.ask);
                 let body = seal.map(|seal| Ordered(*seal));
+                // A member that has sealed for two asks has signed two seals, and is reported.
                 self.check(by, &said_by_value(body.as_ref()), signature)?;
+                if is_other {
+                    return Err(Refused::OtherAsk);
+                }
                 Ok((Message::Value(Signed { by, body }), 1))
             },
             Item::Open {
@@ -477,7 +488,6 @@ impl Reader<'_> {
         if self.book.account(by).is_none() {
             return Err(Refused::Malformed);
         }
-        let is_good = self.book.take(self.signer, self.phase, by, said, signature);
-        is_good.then_some(()).ok_or(Refused::Signature)
+        self.book.take(self.signer, self.phase, by, said, signature)
     }
 }

@@ -19,7 +19,7 @@ use starling_lane::{
     timing::Timing,
 };
 use starling_lane_primitives::{
-    seal::{DecryptionKey, Point, Seal},
+    seal::{DecryptionKey, Place, Point, Seal},
     Committee, Member, Phase, Slot,
 };
 
@@ -45,11 +45,14 @@ fn seal(member: Member, value: &[u8]) -> Seal {
         phase: Phase::Responses,
     };
     let secret = [member + 100; 32];
-    let account = [member; 32];
+    let place = Place {
+        slot,
+        ask: [4; 32],
+        sealer: [member; 32],
+    };
     Seal::new(
         COMMITTEE,
-        slot,
-        account,
+        place,
         &publics(),
         COMMITTEE.views(),
         &secret,

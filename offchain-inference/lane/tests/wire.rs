@@ -24,7 +24,7 @@ use starling_lane_primitives::{
     certificate::Signature,
     hashing,
     messages::{self, is_equivocation, Named},
-    seal::{DecryptionKey, Seal},
+    seal::{self, DecryptionKey, Seal},
     Committee, Hash, Member, Phase, Slot, Way,
 };
 
@@ -35,6 +35,8 @@ const SLOT: Slot = Slot {
     seq: 4,
     phase: Phase::Responses,
 };
+
+const ASK: Hash = [7; 32];
 
 /// Signs by a hash that names the member.
 struct Pen(Member);
@@ -58,15 +60,24 @@ impl Signer for Pen {
 
 fn book(me: Option<Member>) -> Book {
     let accounts = Committee::SMALLEST.members().map(|member| [member; 32]);
-    Book::new(SLOT, me, accounts.collect())
+    Book::new(SLOT, ASK, me, accounts.collect())
 }
 
 fn seal(by: Member, slot: Slot) -> Ordered {
+    seal_of(by, slot, ASK)
+}
+
+fn seal_of(by: Member, slot: Slot, ask: Hash) -> Ordered {
     let committee = Committee::SMALLEST;
     let key = |member| DecryptionKey::from_bytes(&[member + 1; 64]).public();
     let keys: Vec<_> = committee.members().map(key).collect();
     let views = committee.views();
-    let seal = Seal::new(committee, slot, [by; 32], &keys, views, &[by + 9; 32], b"x");
+    let place = seal::Place {
+        slot,
+        ask,
+        sealer: [by; 32],
+    };
+    let seal = Seal::new(committee, place, &keys, views, &[by + 9; 32], b"x");
     Ordered(seal.unwrap())
 }
 
@@ -151,7 +162,8 @@ fn learn(all: &mut Book, message: &Message<Sealed>, seen: &mut BTreeSet<Hash>) {
         Message::Fetch(_) => return,
     };
     let payload = all.payload(phase, by, &said).unwrap();
-    assert!(all.take(&Pen(9), phase, by, &said, signed(by, &payload)));
+    let taken = all.take(&Pen(9), phase, by, &said, signed(by, &payload));
+    assert_eq!(taken, Ok(()));
     if !seen.insert(payload) {
         return;
     }
@@ -258,6 +270,27 @@ fn a_seal_of_another_place_is_refused() {
 }
 
 #[test]
+fn seals_of_two_asks_do_not_mix() {
+    let value = |ask| {
+        Message::Value(Signed {
+            by: 1,
+            body: Some(seal_of(1, SLOT, ask)),
+        })
+    };
+    assert!(through(&value(ASK)).is_ok());
+    assert_eq!(through(&value([8; 32])).err(), Some(Refused::OtherAsk));
+
+    // Who seals for both leaves evidence.
+    let mut book = book(None);
+    for ask in [ASK, [8; 32]] {
+        assert_eq!(book.evidence(), []);
+        // The second one is refused.
+        let _ = wire::read(&mut book, &Pen(9), Phase::Responses, items(&value(ask)));
+    }
+    assert_eq!(book.evidence().len(), 1);
+}
+
+#[test]
 fn items_name_earlier_ones_of_the_right_kind() {
     let good = items(&Message::Set(set(1)));
     let mut forward = good.clone();
@@ -344,6 +377,30 @@ fn who_signs_two_things_leaves_evidence() {
         assert!(Pen(9).is_signed(1, &payload, signature));
     }
     assert_eq!(hear(&value), [], "it is known");
+}
+
+#[test]
+fn who_says_too_much_takes_no_place_of_others() {
+    let mut book = book(None);
+    let mut open = |by: Member, round: u8| {
+        let body = Open {
+            way: Way::Full,
+            set: contents(&[1, 2, 3, 4]),
+            pieces: vec![Piece::Share([round; 32])],
+        };
+        let message = Message::Open(Arc::new(Signed { by, body }));
+        let read = wire::read(&mut book, &Pen(9), Phase::Responses, items(&message));
+        read.map(|_| ())
+    };
+    let told: Vec<_> = (0..=u8::MAX).map(|round| open(1, round)).collect();
+    assert_eq!(told.first(), Some(&Ok(())));
+    assert_eq!(told.last(), Some(&Err(Refused::Full(1))));
+    assert_eq!(open(1, 0), Ok(()), "it is known");
+    assert_eq!(open(2, 0), Ok(()), "the others are heard");
+    // A flood of opens does not silence its own sender, which others wait for.
+    let echoed = items(&Message::Echo(echo(1, 0, None)));
+    let read = wire::read(&mut book, &Pen(9), Phase::Responses, echoed);
+    assert!(read.is_ok());
 }
 
 #[test]

@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use sp_core::{sr25519, Pair, H256};
 use sp_runtime::Permill;
 use starling_lane::{
+    book::Evidence,
     timing::Time,
     transport::{Inbox, Peer, Transport},
     wire::{Item, Packet, Place},
@@ -33,6 +34,7 @@ use starling_primitives::{
         Epoch, EpochView, LaneId, LaneView, MemberView, ProgressView, RulesView, SeatView,
     },
     fixed::ONE,
+    lane_value,
     round::BlockNumber,
     InferenceKey, Score,
 };
@@ -85,7 +87,6 @@ fn rules() -> RulesView<AccountId> {
         min_deposit: 1,
         burnt: Permill::zero(),
         lane_bond: 1,
-        max_pending: 1_000_000,
         dispute_window: 20,
         winner: Permill::from_percent(70),
         rankers: Permill::from_percent(20),
@@ -99,6 +100,7 @@ fn in_force() -> InForce {
     InForce {
         rules: rules(),
         weight_floor: 0,
+        slot_ms: 1_000,
     }
 }
 
@@ -124,6 +126,7 @@ fn lane(members: u8) -> LaneView<AccountId> {
         paid: 0,
         burnt: 0,
         returned: 0,
+        max_pending: 1_000_000,
     }
 }
 
@@ -172,6 +175,7 @@ fn view(members: u8, of: Option<u8>, best: BlockNumber, epoch: Epoch, next: u32)
         in_force: in_force(),
         seats: seats.into_iter().collect(),
         progress: [((LANE, EPOCH), progress)].into(),
+        liable: [LANE].into(),
         found: vec![],
     }
 }
@@ -220,6 +224,10 @@ struct Fake {
     members: u8,
     joined: Mutex<Vec<(Join, Signature)>>,
     settled: Mutex<Vec<(Checkpoint, Certificate)>>,
+    shown: Mutex<Vec<(Place, Hash, Certificate)>>,
+    /// The number of draws.
+    draws: Mutex<u32>,
+    reported: Mutex<Vec<Evidence>>,
 }
 
 impl Fake {
@@ -229,6 +237,9 @@ impl Fake {
             members,
             joined: Mutex::default(),
             settled: Mutex::default(),
+            shown: Mutex::default(),
+            draws: Mutex::default(),
+            reported: Mutex::default(),
         }
     }
 }
@@ -248,6 +259,7 @@ impl LaneChain for Fake {
     }
 
     fn committee(&self, _: LaneId, _: Epoch) -> Result<Option<Vec<MemberView<AccountId>>>, String> {
+        *self.draws.lock() += 1;
         Ok(Some(committee(self.members)))
     }
 
@@ -256,6 +268,7 @@ impl LaneChain for Fake {
     }
 
     fn seats(&self, agent: &AccountId, epoch: Epoch) -> Result<Vec<SeatView<AccountId>>, String> {
+        *self.draws.lock() += 1;
         let seats = view(self.members, Some(self.id), 0, 0, 0).seats.into_iter();
         let own = seats.filter(|(of, who, _)| *of == epoch && who == agent);
         Ok(own.map(|(_, _, seat)| seat).collect())
@@ -278,6 +291,26 @@ impl LaneChain for Fake {
     fn settle(&self, checkpoint: Checkpoint, certificate: Certificate) -> Result<(), String> {
         self.settled.lock().push((checkpoint, certificate));
         Ok(())
+    }
+
+    fn escalations(&self, _: LaneId, _: Epoch, _: u32) -> Result<u64, String> {
+        Ok(0)
+    }
+
+    fn is_liable(&self, _: &AccountId, _: LaneId, _: Epoch) -> Result<bool, String> {
+        Ok(true)
+    }
+
+    fn show(&self, place: Place, outcome: Hash, certificate: Certificate) -> Result<(), String> {
+        self.shown.lock().push((place, outcome, certificate));
+        Ok(())
+    }
+
+    fn report(&self, evidence: Evidence) -> Result<bool, String> {
+        let mut reported = self.reported.lock();
+        let is_new = !reported.contains(&evidence);
+        reported.push(evidence);
+        Ok(is_new)
     }
 
     fn sign(&self, key: &InferenceKey, payload: &Hash) -> Option<Signature> {
@@ -361,6 +394,8 @@ impl Swarm {
             metrics: Metrics::new(None).unwrap(),
             board: Arc::new(Board::default()),
             ready: ready.clone(),
+            accused: Arc::default(),
+            shown: Arc::default(),
             watched: Arc::default(),
         };
         let (sender, events) = sync_channel(4_096);
@@ -543,7 +578,7 @@ fn check(certificate: &Certificate, payload: impl Fn(u8) -> Hash, quorum: usize)
 
 fn check_votes(swarm: &Swarm, at: u8, seq: u32, quorum: usize) {
     let play = swarm.play(at, seq);
-    let outcome = play.judged().unwrap().outcome.hash();
+    let outcome = play.judged().unwrap().outcome().hash();
     let slot = starling_lane_primitives::Slot {
         genesis: GENESIS,
         lane: LANE,
@@ -567,9 +602,14 @@ fn an_ask_at_the_requester_s_node_is_answered_certified_and_settled() {
         // All agree that a longer response is a better one.
         assert_eq!(swarm.winner(seq), Some("x".repeat(7)));
         check_votes(&swarm, REQUESTER, seq, 5);
-        let outcome = swarm.play(0, seq).judged().unwrap().outcome;
-        let paid: u128 = outcome.payouts.iter().map(|(_, amount)| amount).sum();
-        assert_eq!(paid, FEE);
+        let judged = swarm.play(REQUESTER, seq).judged().unwrap();
+        let paid = judged.outcome().payouts.iter().map(|(_, amount)| amount);
+        assert_eq!(paid.sum::<u128>(), FEE);
+        // The requester need not believe its node.
+        let (winner, value) = judged.proof.open(&ask(seq)).unwrap().unwrap();
+        assert_eq!(judged.outcome().winner, Some(winner));
+        let text = lane_value::text(&value, ask(seq).max_tokens);
+        assert_eq!(text, Some("x".repeat(7)));
     }
 
     // The epoch ends, and members sign what they have certified.
@@ -587,29 +627,212 @@ fn an_ask_at_the_requester_s_node_is_answered_certified_and_settled() {
 }
 
 #[test]
-fn the_look_joins_once_and_gives_what_is_ready_to_the_chain() {
+fn no_request_leaves_a_block_behind_that_nobody_can_settle() {
+    let mut swarm = Swarm::new(4, &[]);
+    for seq in 0..64 {
+        swarm.ask_at(0, ask(seq)).unwrap();
+        // They come to an end, before anybody has answered.
+        if seq % 8 == 7 {
+            swarm.wires.messages.lock().clear();
+            swarm
+                .node(0)
+                .core
+                .on(0, Event::View(Box::new(view(4, Some(0), 105, EPOCH, 0))));
+            swarm
+                .node(0)
+                .core
+                .on(0, Event::View(Box::new(view(4, Some(0), 100, EPOCH, 0))));
+        }
+        // The next block is open when this one is over, and not before.
+        let next = swarm.ask_at(0, ask(64 + seq));
+        assert_eq!(next.is_ok(), seq == 63, "{seq}: {next:?}");
+    }
+    let told = swarm.ask_at(0, ask(128));
+    assert!(matches!(told, Err(AskError::Refused(reason)) if reason.contains("not settled")));
+}
+
+#[test]
+fn who_says_much_too_early_takes_no_place_of_others() {
+    let mut swarm = Swarm::new(7, &[]);
+    swarm.ask_at(0, ask(0)).unwrap();
+    // Member 6 hears of the ask after all that the others have said.
+    let asked = swarm.play(0, 0).packet().write();
+    let mut messages = std::mem::take(&mut *swarm.wires.messages.lock());
+    messages.retain(|(_, to, bytes)| *to != peer(6) || Some(bytes) != asked.as_ref());
+    *swarm.wires.messages.lock() = messages;
+    for seq in 0..600u32 {
+        let packet = Packet::Vote {
+            place: place(1 + seq % 60),
+            by: 4,
+            outcome: [0; 32],
+            signature: [0; 64],
+        };
+        let bytes = packet.write().unwrap();
+        let now = swarm.now;
+        swarm.node(6).core.on(now, Event::Message(peer(4), bytes));
+    }
+    swarm.settle();
+    let refused = &swarm.node(6).parts.metrics.refused;
+    assert!(refused.with_label_values(&["full"]).get() > 0);
+    // The flood did not drop what the others have said.
+    swarm.ask_at(6, ask(0)).unwrap();
+    swarm.settle();
+    assert_eq!(swarm.play(6, 0).stage(), Stage::Certified);
+}
+
+#[test]
+fn asks_that_nobody_signed_are_lies() {
+    let mut swarm = Swarm::new(4, &[]);
+    let packet = Packet::Ask {
+        ask: ask(0),
+        signature: [1; 64],
+    };
+    swarm.say(2, &packet);
+    swarm.settle();
+    let refused = &swarm.node(0).parts.metrics.refused;
+    assert_eq!(refused.with_label_values(&["lie"]).get(), 1);
+    assert!(swarm.node(0).core.plays().is_empty());
+}
+
+#[test]
+fn votes_that_a_member_lacks_are_told_once_a_block() {
     let mut swarm = Swarm::new(4, &[]);
     swarm.ask_at(0, ask(0)).unwrap();
     swarm.settle();
     swarm.see(110, EPOCH + 1);
-    let node = swarm.node(0);
+    // Member 2 says that it has certified another request alone.
+    let made = swarm.node(0).ready.lock()[&(LANE, EPOCH)].0.clone();
+    let other = Checkpoint { bitmap: 2, ..made };
+    let packet = Packet::Checkpoint {
+        signature: pair(2).sign(&other.hash(&GENESIS)).0,
+        checkpoint: other,
+        by: 2,
+    };
+    let bytes = packet.write().unwrap();
+    for told in [true, false, false] {
+        let before = swarm.wires.sent.lock().len();
+        let now = swarm.now;
+        let message = Event::Message(peer(2), bytes.clone());
+        swarm.node(0).core.on(now, message);
+        let sent = swarm.wires.sent.lock().split_off(before);
+        assert_eq!(!sent.is_empty(), told);
+        for bytes in sent {
+            let packet = Packet::read(&bytes);
+            assert!(matches!(packet, Some(Packet::Vote { .. })));
+        }
+    }
+}
+
+#[test]
+fn a_member_without_a_free_bond_looks_on() {
+    let mut swarm = Swarm::new(7, &[]);
+    let mut seen = view(7, Some(3), 100, EPOCH, 0);
+    seen.liable.clear();
+    swarm.node(3).core.on(0, Event::View(Box::new(seen)));
+    swarm.ask_at(REQUESTER, ask(0)).unwrap();
+    swarm.settle();
+    assert!(!swarm.play(3, 0).takes_part());
+    assert!(swarm.play(2, 0).takes_part());
+    assert_eq!(swarm.stages(0), [Stage::Certified].into());
+}
+
+#[test]
+fn members_show_the_certificate_of_a_request_that_was_escalated() {
+    let mut swarm = Swarm::new(4, &[]);
+    for seq in 0..2 {
+        swarm.ask_at(0, ask(seq)).unwrap();
+        swarm.settle();
+    }
+    // Request 1 was escalated, and request 2 never asked.
+    let escalated = |best| {
+        let mut seen = view(4, Some(1), best, EPOCH, 0);
+        let marks = ProgressView {
+            next: 0,
+            escalated: 0b110,
+        };
+        seen.progress.insert((LANE, EPOCH), marks);
+        Event::View(Box::new(seen))
+    };
+    swarm.node(1).core.on(0, escalated(101));
+    look(swarm.node(1), 1).look().unwrap();
+    let shown = swarm.node(1).chain.shown.lock().clone();
+    let [(at, outcome, certificate)] = &shown[..] else {
+        panic!("{shown:?}");
+    };
+    let play = swarm.play(1, 1);
+    assert_eq!((*at, Some(*outcome)), (place(1), play.certified()));
+    assert_eq!(Some(certificate), play.certificate().as_ref());
+    // A request that was escalated is not asked any more.
+    let told = swarm.ask_at(1, ask(2));
+    assert!(matches!(told, Err(AskError::Refused(reason)) if reason.contains("escalated")));
+
+    // Once the chain has it, nobody shows it again.
+    let seen = view(4, Some(1), 102, EPOCH, 0);
+    swarm.node(1).core.on(0, Event::View(Box::new(seen)));
+    assert!(swarm.node(1).parts.shown.lock().is_empty());
+}
+
+#[test]
+fn two_asks_with_one_number_open_no_answer() {
+    let mut swarm = Swarm::new(7, &[]);
+    let other = Ask {
+        fee: FEE - 1,
+        ..ask(0)
+    };
+    for (id, asked) in [(0, ask(0)), (4, other)] {
+        // Each member hears of one ask alone.
+        for member in id..(id + 4).min(7) {
+            swarm.ask_at(member, asked.clone()).unwrap();
+        }
+    }
+    swarm.settle();
+    for id in 0..7 {
+        assert!(swarm.play(id, 0).responses().is_none(), "{id}");
+        let lies = swarm
+            .node(id)
+            .parts
+            .metrics
+            .refused
+            .with_label_values(&["lie"]);
+        assert_eq!(lies.get(), 0);
+        assert_eq!(swarm.node(id).parts.metrics.accused.get(), 0);
+    }
+}
+
+/// The look of a node at the chain, for its agent.
+fn look(node: &Node, id: u8) -> Look {
     let accounts = Accounts::default();
-    let config = format!("accounts = [\"{}\"]", account(0));
+    let config = format!("accounts = [\"{}\"]", account(id));
     accounts.configure(&toml::from_str(&config).unwrap());
-    let look = Look {
+    Look {
         chain: node.chain.clone(),
         accounts,
         desk: node.parts.desk.clone(),
         store: node.parts.store.clone(),
         transport: node.parts.transport.clone(),
         ready: node.ready.clone(),
+        accused: node.parts.accused.clone(),
+        shown: node.parts.shown.clone(),
         watched: node.parts.watched.clone(),
         metrics: node.parts.metrics.clone(),
-    };
+        drawn: Mutex::default(),
+        failures: Mutex::default(),
+    }
+}
+
+#[test]
+fn the_look_joins_once_and_gives_what_is_ready_to_the_chain() {
+    let mut swarm = Swarm::new(4, &[]);
+    swarm.ask_at(0, ask(0)).unwrap();
+    swarm.settle();
+    swarm.see(110, EPOCH + 1);
+    let look = look(swarm.node(0), 0);
+    let node = swarm.node(0);
     for _ in 0..2 {
         let view = look.look().unwrap().unwrap();
         assert_eq!(view.seats.len(), 1);
     }
+    assert_eq!(*node.chain.draws.lock(), 3, "once for each of three epochs");
     let joined = node.chain.joined.lock();
     let [(join, signature)] = &joined[..] else {
         panic!("joined {} times", joined.len());
@@ -727,6 +950,27 @@ fn who_votes_twice_is_accused_and_stops_nothing() {
     for id in [0, REQUESTER] {
         assert_eq!(swarm.node(id).parts.metrics.accused.get(), 1);
     }
+
+    // All take turns to report it.
+    let seat: (LaneId, Epoch, [u8; 32]) = (LANE, EPOCH, account(4).into());
+    for (id, turn) in [(0, 0), (6, 6), (REQUESTER, 7)] {
+        let accused = swarm.node(id).parts.accused.lock().clone();
+        let (_, from) = &accused[&seat];
+        assert_eq!(*from, 100 + turn);
+    }
+    // A node reports it until the chain knows.
+    let look = look(swarm.node(0), 0);
+    let node = swarm.node(0);
+    for reports in [1, 2, 2] {
+        look.look().unwrap();
+        assert_eq!(node.chain.reported.lock().len(), reports);
+    }
+    assert!(node.parts.accused.lock().is_empty());
+    let reported = node.chain.reported.lock();
+    let Evidence { by, first, second } = &reported[0];
+    assert_eq!(AccountId::from(*by), account(4));
+    let (first, second) = ((&first.0, &first.1), (&second.0, &second.1));
+    assert!(messages::is_equivocation(first, second));
 }
 
 #[test]
@@ -748,6 +992,21 @@ fn a_member_that_restarts_signs_nothing_again_and_comes_back() {
     // The others certify without it, and it looks on.
     assert_eq!(swarm.play(5, 1).stage(), Stage::Certified);
     assert_eq!(swarm.winner(1), Some("x".repeat(7)));
+}
+
+#[test]
+fn a_member_that_restarts_takes_the_asks_that_come_next() {
+    let mut swarm = Swarm::new(7, &[]);
+    for seq in 0..20 {
+        swarm.ask_at(REQUESTER, ask(seq)).unwrap();
+        swarm.settle();
+    }
+    // Nothing is settled on the chain yet, and the member knows of no request.
+    swarm.start(5);
+    swarm.wires.messages.lock().clear();
+    assert_eq!(swarm.ask_at(5, ask(20)), Ok(ask(20).hash()));
+    swarm.settle();
+    assert_eq!(swarm.stages(20), [Stage::Certified].into());
 }
 
 #[test]
@@ -826,10 +1085,17 @@ fn an_ask_that_breaks_a_rule_is_refused_with_its_reason() {
         ),
         (
             Ask {
-                seq: 8,
+                expiry: 102,
                 ..good.clone()
             },
-            "ahead",
+            "too little time",
+        ),
+        (
+            Ask {
+                seq: 64,
+                ..good.clone()
+            },
+            "not settled",
         ),
     ];
     for (ask, reason) in broken {
@@ -866,7 +1132,33 @@ fn the_requester_s_node_opens_links_an_epoch_ahead() {
     seen.found = vec![found];
     node.core.on(0, Event::View(Box::new(seen)));
     assert!(is_open(node));
-    assert!(node.parts.watched.lock().contains(&LANE));
+}
+
+#[test]
+fn a_node_looks_for_the_lanes_of_its_requesters_alone_and_not_for_ever() {
+    let mut swarm = Swarm::new(4, &[]);
+    swarm.ask_at(REQUESTER, ask(0)).unwrap();
+    let is_watched = |swarm: &mut Swarm| {
+        let watched = swarm.node(REQUESTER).parts.watched.lock();
+        watched.contains_key(&LANE)
+    };
+    swarm.see(110, EPOCH + 1);
+    assert!(is_watched(&mut swarm));
+    let now = EpochView {
+        epoch: EPOCH,
+        began: 100,
+        ends: 110,
+    };
+    for (id, expected) in [(REQUESTER, 1), (0, 0)] {
+        let look = look(swarm.node(id), id);
+        for _ in 0..2 {
+            let found = look.find(105, &now, LANE, EPOCH).unwrap();
+            assert_eq!(found.is_some(), expected == 1);
+        }
+        assert_eq!(*swarm.node(id).chain.draws.lock(), expected);
+    }
+    swarm.see(110, EPOCH + 2);
+    assert!(!is_watched(&mut swarm));
 }
 
 #[test]

@@ -51,8 +51,8 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// The locks of `who` with one more. A lock that is there already lasts at least as long as
-    /// both say.
+    /// The locks of `who` with one more. A lock that is there already has at least the amount and
+    /// the end that both say.
     pub(crate) fn locks_with(
         who: &T::AccountId,
         id: LockId,
@@ -61,19 +61,21 @@ impl<T: Config> Pallet<T> {
     ) -> Result<LocksOf<T>, Error<T>> {
         let until = BlockNumberFor::<T>::from(until);
         let mut locks = Self::locks_in_force(who);
+        let before = Self::locked(&locks);
         if let Some(lock) = locks.iter_mut().find(|lock| lock.id == id) {
+            lock.amount = lock.amount.max(amount);
             lock.until = lock.until.max(until);
-            return Ok(locks);
+        } else {
+            locks
+                .try_push(Lock { id, amount, until })
+                .map_err(|_| Error::<T>::TooManyLocks)?;
         }
+        let locked = Self::locked(&locks);
         let free = Agents::<T>::get(who).map_or(0, |agent| agent.free());
-        let locked = Self::locked(&locks).saturating_add(amount);
         ensure!(
-            locked <= free.saturating_add(Self::unbonding(who)),
+            locked == before || locked <= free.saturating_add(Self::unbonding(who)),
             Error::<T>::BondNotFree
         );
-        locks
-            .try_push(Lock { id, amount, until })
-            .map_err(|_| Error::<T>::TooManyLocks)?;
         Ok(locks)
     }
 

@@ -156,10 +156,6 @@ impl<T: Config> AgentRegistry<T::AccountId> for Pallet<T> {
         Ok(())
     }
 
-    fn unlock(who: &T::AccountId, id: LockId) {
-        Self::take_lock(who, id);
-    }
-
     fn slash_lock(who: &T::AccountId, id: LockId) -> CreditOf<T> {
         let amount = Self::take_lock(who, id);
         Self::seize_free(who, amount)

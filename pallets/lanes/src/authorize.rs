@@ -4,6 +4,7 @@
 //! Nobody pays for a call that is let into a block and fails there. So an authorization makes all
 //! checks of the dispatch, the cheap ones first and the signatures last.
 
+use alloc::boxed::Box;
 use codec::Encode;
 use frame_support::{
     pallet_prelude::{
@@ -21,7 +22,7 @@ use starling_lane_primitives::{
 };
 use starling_primitives::{crypto, traits::AgentRegistry, H256};
 
-use crate::{Config, Epoch, Error, LaneId, Pallet, WeightInfo};
+use crate::{Config, Epoch, Error, LaneId, Pallet, SignedMessage, WeightInfo};
 
 impl<T: Config> Pallet<T> {
     /// Lets `join` into the pool and into a block.
@@ -83,6 +84,21 @@ impl<T: Config> Pallet<T> {
         Self::admit(tag, Self::unread(settleable.drawn.volunteers))
     }
 
+    /// Lets `equivocation` into the pool and into a block.
+    // The macro needs the type of the arguments.
+    #[allow(clippy::borrowed_box)]
+    pub(crate) fn authorize_equivocation(
+        _source: TransactionSource,
+        offender: &T::AccountId,
+        a: &Box<SignedMessage>,
+        b: &Box<SignedMessage>,
+    ) -> TransactionValidityWithRefund {
+        let proven = Self::check_equivocation(offender, a, b).map_err(Self::refusal)?;
+        // One in the pool is enough, whatever else the member has signed.
+        let tag = ("equivocation", proven.lane, proven.epoch, offender);
+        Self::admit(tag, Self::unread(proven.volunteers))
+    }
+
     /// Lets `show_certificate` into the pool and into a block.
     pub(crate) fn authorize_show_certificate(
         _source: TransactionSource,
@@ -125,11 +141,16 @@ impl<T: Config> Pallet<T> {
         match error {
             Error::TooEarly
             | Error::UnknownLane
+            | Error::BondNotFree
+            | Error::EscrowTooSmall
+            | Error::NotEscalated
+            | Error::AlreadyEscalated
             | Error::TooMuchPending
             | Error::TooManySettlements => UnknownTransaction::CannotLookup.into(),
-            Error::TooLate | Error::AlreadyJoined | Error::AlreadySettled => {
-                InvalidTransaction::Stale.into()
-            },
+            Error::TooLate
+            | Error::AlreadyJoined
+            | Error::AlreadySettled
+            | Error::AlreadyPunished => InvalidTransaction::Stale.into(),
             Error::BadSignature => InvalidTransaction::BadProof.into(),
             other => {
                 let index = other.encode().first().copied().unwrap_or(u8::MAX);

@@ -12,7 +12,7 @@ use frame_support::{
     BoundedVec,
 };
 use frame_system::RawOrigin;
-use sp_application_crypto::RuntimeAppPublic;
+use sp_application_crypto::{ByteArray, RuntimeAppPublic};
 use starling_lane_primitives::{
     checkpoint::Checkpoint,
     messages::{payload, Ask, Message, Named},
@@ -59,7 +59,7 @@ fn enrol<T: Config>(index: u32) -> T::AccountId {
 fn serving<T: Config>(index: u32) -> T::AccountId {
     let who = enrol::<T>(index);
     let bond = InForce::<T>::get().lane_bond;
-    T::Agents::lock(&who, LockId::Epoch(EPOCH), bond, u32::MAX).expect("its bond is free");
+    T::Agents::lock(&who, LockId::Lanes, bond, u32::MAX).expect("its bond is free");
     let volunteer = Volunteer {
         key: T::Agents::inference_key(&who).expect("it is enrolled"),
         point: point(),
@@ -87,8 +87,8 @@ fn terms<T: Config>() -> Terms {
         members: 16,
         max_fee: T::MinFee::get(),
         max_tokens: 1,
-        answer_ms: 1,
-        rank_ms: 1,
+        answer_ms: MIN_WAIT_MS,
+        rank_ms: MIN_WAIT_MS,
         key: [1; 32],
         peer: Some(PEER),
     }
@@ -138,7 +138,8 @@ fn checkpoint<T: Config>(requester: &T::AccountId) -> (Checkpoint, Certificate) 
         transcripts: [3; 32],
     };
     let hash = checkpoint.hash(&Pallet::<T>::genesis());
-    let signed = (0u8..11)
+    // A quorum of them is checked, after a look at the bonds of all.
+    let signed = (0u8..16)
         .zip(&members)
         .map(|(place, who)| (place, sign::<T>(who, &hash)));
     let certificate = Certificate::new(signed);
@@ -157,7 +158,7 @@ fn slot<T: Config>(id: LaneId) -> Slot {
 
 /// A request that has expired.
 fn ask<T: Config>(id: LaneId, p: u32) -> Ask {
-    let block = ESCALATION_DELAY.saturating_add(1);
+    let block = ESCALATION_DELAY.saturating_add(2);
     frame_system::Pallet::<T>::set_block_number(block.into());
     Ask {
         genesis: Pallet::<T>::genesis(),
@@ -167,8 +168,21 @@ fn ask<T: Config>(id: LaneId, p: u32) -> Ask {
         prompt: vec![b'a'; p as usize],
         max_tokens: 1,
         fee: T::MinFee::get(),
-        expiry: 0,
+        expiry: 1,
     }
+}
+
+/// The signature of an ask, by a key that its lane gets.
+fn sign_ask<T: Config>(ask: &Ask) -> [u8; 64] {
+    let key = InferenceKey::generate_pair(None);
+    let signature = key.sign(&ask.hash()).expect("it is in the keystore");
+    Lanes::<T>::mutate(ask.lane, |lane| {
+        let lane = lane.as_mut().expect("the lane is open");
+        lane.terms.key = ByteArray::to_raw_vec(&key)
+            .try_into()
+            .expect("it has 32 bytes");
+    });
+    signature.encode().try_into().expect("it has 64 bytes")
 }
 
 /// A request that became a round, with the votes of a quorum.
@@ -176,7 +190,9 @@ fn escalated<T: Config>() -> (LaneId, Certificate) {
     let (requester, _, responses) = T::Requests::requester();
     let (id, members) = seated::<T>(&requester);
     let ask = ask::<T>(id, 1);
-    Pallet::<T>::do_escalate(requester, ask, responses, responses).expect("it has expired");
+    let signature = sign_ask::<T>(&ask);
+    Pallet::<T>::do_escalate(requester, ask, &signature, responses, responses)
+        .expect("it has expired");
     let vote = Message::Vote(SEED.0);
     let signed = (0u8..11).zip(&members).map(|(place, who)| {
         let payload = payload(&slot::<T>(id), who.as_ref(), &vote);
@@ -417,9 +433,16 @@ mod benchmarks {
         let (requester, _, responses) = T::Requests::requester();
         let id = lane::<T>(&requester);
         let ask = ask::<T>(id, p);
+        let signature = sign_ask::<T>(&ask);
 
         #[extrinsic_call]
-        _(RawOrigin::Signed(requester), ask, responses, responses);
+        _(
+            RawOrigin::Signed(requester),
+            ask,
+            signature,
+            responses,
+            responses,
+        );
 
         assert_eq!(Escalations::<T>::iter().count(), 1);
     }
@@ -515,6 +538,7 @@ mod benchmarks {
             Punished::<T>::insert(0, (lane, &who), ());
         }
         Ended::<T>::insert(0, 0);
+        now_is::<T>(2);
         frame_system::Pallet::<T>::set_block_number(InForce::<T>::get().kept().into());
 
         #[block]

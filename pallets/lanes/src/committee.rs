@@ -4,9 +4,12 @@
 use alloc::vec::Vec;
 use frame_support::{ensure, BoundedVec};
 use starling_lane_primitives::{Certificate, Committee};
-use starling_primitives::{crypto, draw::lane_draw};
+use starling_primitives::{crypto, draw::lane_draw, locks::LockId, traits::AgentRegistry};
 
-use crate::{Committees, Config, Epoch, Error, Lane, LaneId, MembersOf, Pallet, Seeds, Volunteers};
+use crate::{
+    Committees, Config, Epoch, Error, InForce, Lane, LaneId, MembersOf, Pallet, Punished, Seeds,
+    Volunteers,
+};
 
 /// A committee, and how it came to be known.
 pub(crate) struct Drawn<T: Config> {
@@ -79,6 +82,14 @@ impl<T: Config> Pallet<T> {
                 Ok((who.clone(), signature))
             })
             .collect()
+    }
+
+    /// Whether an agent has a bond to lose for what it signs in this lane and epoch: one for its
+    /// seat that is free or locked already. Who was punished there loses nothing more.
+    pub fn is_liable(who: &T::AccountId, lane: LaneId, epoch: Epoch) -> bool {
+        let seat = LockId::Seat { lane, epoch };
+        !Punished::<T>::contains_key(epoch, (lane, who))
+            && T::Agents::can_lock(who, seat, InForce::<T>::get().lane_bond)
     }
 
     /// Checks the signature of a volunteer, by its key of that epoch.

@@ -13,6 +13,7 @@ use starling_primitives::Balance;
 
 use crate::{
     Closing, Config, Error, Event, HoldReason, InForce, Lane, LaneId, Lanes, NextLane, Now, Pallet,
+    MIN_WAIT_MS,
 };
 
 impl<T: Config> Pallet<T> {
@@ -26,11 +27,12 @@ impl<T: Config> Pallet<T> {
         ensure!(is_allowed, Error::<T>::InvalidCommittee);
         let is_worth_it = terms.max_fee >= T::MinFee::get() && terms.max_tokens > 0;
         ensure!(is_worth_it, Error::<T>::InvalidTerms);
-        ensure!(deposit >= parameters.min_deposit, Error::<T>::DepositTooLow);
-        ensure!(
-            Lanes::<T>::count() < T::MaxLanes::get(),
-            Error::<T>::TooManyLanes
-        );
+        let has_time = terms.answer_ms.min(terms.rank_ms) >= MIN_WAIT_MS;
+        ensure!(has_time, Error::<T>::InvalidTerms);
+        let (lanes, most) = (Lanes::<T>::count(), T::MaxLanes::get());
+        ensure!(lanes < most, Error::<T>::TooManyLanes);
+        let least = parameters.least_deposit(lanes, most);
+        ensure!(deposit >= least, Error::<T>::DepositTooLow);
         let (free, burnt) = Self::pay_in(&requester, deposit)?;
         let id = NextLane::<T>::mutate(|next| {
             let id = *next;

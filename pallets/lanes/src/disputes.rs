@@ -16,6 +16,7 @@ use starling_lane_primitives::{
     Certificate,
 };
 use starling_primitives::{
+    crypto,
     locks::LockId,
     traits::{AgentRegistry, Requests},
     Balance, RoundId,
@@ -37,12 +38,24 @@ pub(crate) struct Shown<'a, T: Config> {
     pub volunteers: u32,
 }
 
+/// A proven offence.
+pub(crate) struct Equivocation {
+    /// The lane.
+    pub lane: LaneId,
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Number of volunteers that were read.
+    pub volunteers: u32,
+}
+
 impl<T: Config> Pallet<T> {
-    fn check_equivocation(
+    /// Checks the evidence. The draw of a committee that is not on record comes last: only who has
+    /// two signatures of a volunteer makes the chain do it.
+    pub(crate) fn check_equivocation(
         offender: &T::AccountId,
         a: &SignedMessage,
         b: &SignedMessage,
-    ) -> Result<(LaneId, Epoch), Error<T>> {
+    ) -> Result<Equivocation, Error<T>> {
         let longest = usize::try_from(T::MaxEvidence::get()).unwrap_or(usize::MAX);
         let fits = |message: &Message| message.encoded_size() <= longest;
         ensure!(fits(&a.1) && fits(&b.1), Error::<T>::EvidenceTooLong);
@@ -53,8 +66,8 @@ impl<T: Config> Pallet<T> {
         );
         let (id, epoch) = (a.0.lane, a.0.epoch);
         let lane = Lanes::<T>::get(id).ok_or(Error::<T>::UnknownLane)?;
-        let members = Self::committee(id, &lane, epoch)?.members;
-        ensure!(members.contains(offender), Error::<T>::NotMember);
+        // It may forget first that the member was punished, and last who was a volunteer.
+        ensure!(!Self::is_over(epoch), Error::<T>::TooLate);
         ensure!(
             !Punished::<T>::contains_key(epoch, (id, offender)),
             Error::<T>::AlreadyPunished
@@ -63,23 +76,35 @@ impl<T: Config> Pallet<T> {
             let signed = payload(slot, offender.as_ref(), message);
             Self::check_signature(epoch, offender, &signed, signature)?;
         }
-        Ok((id, epoch))
+        let drawn = Self::committee(id, &lane, epoch)?;
+        ensure!(drawn.members.contains(offender), Error::<T>::NotMember);
+        Ok(Equivocation {
+            lane: id,
+            epoch,
+            volunteers: drawn.volunteers,
+        })
     }
 
-    /// Slashes a member for two messages of which nobody may sign both.
+    /// Slashes a member for two messages of which nobody may sign both. Without a reporter all of it
+    /// is the treasury's.
     pub(crate) fn do_equivocation(
-        reporter: T::AccountId,
+        reporter: Option<T::AccountId>,
         offender: T::AccountId,
         a: &SignedMessage,
         b: &SignedMessage,
     ) -> DispatchResult {
-        let (lane, epoch) = Self::check_equivocation(&offender, a, b)?;
-        let slashed = T::Agents::slash_lock(&offender, LockId::Epoch(epoch)).merge(
-            T::Agents::slash_lock(&offender, LockId::Seat { lane, epoch }),
-        );
+        let Equivocation { lane, epoch, .. } = Self::check_equivocation(&offender, a, b)?;
+        let mut slashed = T::Agents::slash_lock(&offender, LockId::Lanes);
+        slashed.subsume(T::Agents::slash_lock(
+            &offender,
+            LockId::Seat { lane, epoch },
+        ));
         let amount = slashed.peek();
         let (reward, rest) = slashed.split(REPORTER.mul_floor(amount));
-        let undelivered = T::Currency::resolve(&reporter, reward);
+        let undelivered = match &reporter {
+            Some(reporter) => T::Currency::resolve(reporter, reward),
+            None => Err(reward),
+        };
         T::Treasury::on_unbalanced(match undelivered {
             Ok(()) => rest,
             Err(reward) => rest.merge(reward),
@@ -96,7 +121,11 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Checks that a request may become a round. Returns its lane.
-    fn check_escalate(who: &T::AccountId, ask: &Ask) -> Result<Lane<T::AccountId>, DispatchError> {
+    fn check_escalate(
+        who: &T::AccountId,
+        ask: &Ask,
+        signature: &[u8; 64],
+    ) -> Result<Lane<T::AccountId>, DispatchError> {
         let lane = Self::own(who, ask.lane)?;
         ensure!(ask.genesis == Self::genesis(), Error::<T>::WrongChain);
         let earliest = ask.expiry.saturating_add(ESCALATION_DELAY);
@@ -104,13 +133,23 @@ impl<T: Config> Pallet<T> {
             ask.epoch <= Now::<T>::get().epoch && earliest <= Self::now(),
             Error::<T>::TooEarly
         );
-        ensure!(ask.epoch >= Oldest::<T>::get(), Error::<T>::TooLate);
         ensure!(
             lane.is_served(ask.epoch) && ask.seq < MAX_REQUESTS,
             Error::<T>::NoCommittee
         );
+        // Marks of the oldest epoch may be forgotten in part.
+        ensure!(ask.epoch > Oldest::<T>::get(), Error::<T>::TooLate);
+        // Members answer no request that expires before the second block of the epoch. So an
+        // expiry before that is made up, to be over at once.
+        let began = Self::began(ask.epoch).ok_or(Error::<T>::TooLate)?;
+        ensure!(ask.expiry > began, Error::<T>::WrongExpiry);
         let fees = T::MinFee::get()..=lane.terms.max_fee;
         ensure!(fees.contains(&ask.fee), Error::<T>::WrongFees);
+        let key = crypto::key(lane.terms.key);
+        ensure!(
+            crypto::has_signed(&key, &ask.hash(), signature),
+            Error::<T>::BadSignature
+        );
         Ok(lane)
     }
 
@@ -127,10 +166,11 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn do_escalate(
         who: T::AccountId,
         ask: Ask,
+        signature: &[u8; 64],
         min_responses: u32,
         max_responses: u32,
     ) -> DispatchResult {
-        let lane = Self::check_escalate(&who, &ask)?;
+        let lane = Self::check_escalate(&who, &ask, signature)?;
         let Ask {
             lane: id,
             epoch,
@@ -144,6 +184,7 @@ impl<T: Config> Pallet<T> {
         let mut marks = Marked::<T>::get(epoch, (id, first));
         ensure!(marks.settled & bit == 0, Error::<T>::AlreadySettled);
         ensure!(marks.escalated & bit == 0, Error::<T>::AlreadyEscalated);
+        ensure!(marks.shown & bit == 0, Error::<T>::AlreadyCertified);
         marks.escalated |= bit;
         Marked::<T>::insert(epoch, (id, first), marks);
         let left = Self::left_after(&lane, fee);
@@ -198,7 +239,10 @@ impl<T: Config> Pallet<T> {
         let (first, bit) = place(seq).ok_or(Error::<T>::NotEscalated)?;
         ensure!(T::Requests::withdraw(round), Error::<T>::NotEscalated);
         Escalations::<T>::remove(epoch, (id, seq));
-        Marked::<T>::mutate(epoch, (id, first), |marks| marks.escalated &= !bit);
+        Marked::<T>::mutate(epoch, (id, first), |marks| {
+            marks.escalated &= !bit;
+            marks.shown |= bit;
+        });
         Self::deposit_event(Event::CertificateShown {
             lane: id,
             epoch,

@@ -38,6 +38,15 @@ impl<T: Config> Pallet<T> {
         T::WeightInfo::begin_epoch()
     }
 
+    /// The first block of an epoch that has begun and is kept.
+    pub(crate) fn began(epoch: Epoch) -> Option<BlockNumber> {
+        let present = Now::<T>::get();
+        if epoch == present.epoch {
+            return Some(present.began);
+        }
+        Ended::<T>::get(epoch.checked_sub(1)?)
+    }
+
     /// The last block for which a lock of an agent that joins now is needed.
     fn locked_until() -> BlockNumber {
         let parameters = InForce::<T>::get();
@@ -65,9 +74,10 @@ impl<T: Config> Pallet<T> {
             Error::TooManyVolunteers
         );
         ensure!(T::Agents::is_active(agent), Error::NotActive);
-        let bond = InForce::<T>::get().lane_bond;
+        // For the lock of all epochs and that of a seat: without it the agent could settle nothing.
+        let bond = InForce::<T>::get().lane_bond.saturating_mul(2);
         ensure!(
-            T::Agents::can_lock(agent, LockId::Epoch(epoch), bond),
+            T::Agents::can_lock(agent, LockId::Lanes, bond),
             Error::BondNotFree
         );
         ensure!(is_point(point), Error::InvalidPoint);
@@ -83,12 +93,7 @@ impl<T: Config> Pallet<T> {
         Self::check_join(&agent, epoch, &point)?;
         let key = T::Agents::inference_key(&agent).ok_or(Error::<T>::NotActive)?;
         let lane_bond = InForce::<T>::get().lane_bond;
-        T::Agents::lock(
-            &agent,
-            LockId::Epoch(epoch),
-            lane_bond,
-            Self::locked_until(),
-        )?;
+        T::Agents::lock(&agent, LockId::Lanes, lane_bond, Self::locked_until())?;
         let volunteer = Volunteer {
             key,
             point,
@@ -115,7 +120,6 @@ impl<T: Config> Pallet<T> {
 
     pub(crate) fn do_leave(agent: T::AccountId, epoch: Epoch) -> DispatchResult {
         let volunteer = Self::check_leave(&agent, epoch)?;
-        T::Agents::unlock(&agent, LockId::Epoch(epoch));
         let volunteer = Volunteer {
             has_left: true,
             ..volunteer
@@ -126,9 +130,11 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Whether everything of the epoch may be forgotten.
-    fn is_over(epoch: Epoch) -> bool {
+    pub(crate) fn is_over(epoch: Epoch) -> bool {
         let kept = InForce::<T>::get().kept();
-        Ended::<T>::get(epoch).is_some_and(|ended| ended.saturating_add(kept) <= Self::now())
+        // In the epoch after it something may still be settled, however long that one lasts.
+        epoch.saturating_add(1) < Now::<T>::get().epoch
+            && Ended::<T>::get(epoch).is_some_and(|ended| ended.saturating_add(kept) <= Self::now())
     }
 
     /// Forgets a page of the oldest epoch, if nothing needs it any more.

@@ -133,7 +133,7 @@ pub mod pallet {
         #[pallet::constant]
         type MaxLanes: Get<u32>;
 
-        /// Maximum number of settlements whose dispute window is open.
+        /// Maximum number of settlements whose dispute window is open, but for one of each lane.
         #[pallet::constant]
         type MaxSettlements: Get<u32>;
 
@@ -385,8 +385,8 @@ pub mod pallet {
             agent: T::AccountId,
             /// Its loss.
             slashed: Balance,
-            /// The account that showed it.
-            reporter: T::AccountId,
+            /// The account that showed it; none if it was shown without one.
+            reporter: Option<T::AccountId>,
         },
         /// A request became a round.
         #[codec(index = 10)]
@@ -440,11 +440,11 @@ pub mod pallet {
         /// `min_committee`.
         #[codec(index = 0)]
         InvalidCommittee,
-        /// The largest fee of a request is below the least fee of the chain, or the largest length
-        /// of a response is zero.
+        /// The largest fee of a request is below the least fee of the chain, the largest length of a
+        /// response is zero, or the time for answers or rankings is below a second.
         #[codec(index = 1)]
         InvalidTerms,
-        /// The deposit is below the least one.
+        /// The deposit is below the least one, which grows with the number of lanes.
         #[codec(index = 2)]
         DepositTooLow,
         /// There are `MaxLanes` lanes: wait until one is gone.
@@ -483,13 +483,15 @@ pub mod pallet {
         /// The account is not an active agent.
         #[codec(index = 14)]
         NotActive,
-        /// The bond of the agent, or of a signer, has less than `lane_bond` free of other claims.
+        /// The bond of the agent has less than twice `lane_bond` free of other claims. Or fewer
+        /// signers than a quorum have `lane_bond` free and were not punished.
         #[codec(index = 15)]
         BondNotFree,
         /// The bytes are no point that shares can be encrypted to.
         #[codec(index = 16)]
         InvalidPoint,
-        /// The signature is not by the agent's inference key of this epoch.
+        /// The signature is not by the agent's inference key of this epoch, or that of an ask is not
+        /// by the key in the terms of its lane.
         #[codec(index = 17)]
         BadSignature,
         /// The checkpoint does not begin at a block of 64 requests, settles nothing, or its
@@ -499,7 +501,7 @@ pub mod pallet {
         /// The lane has no committee in this epoch: it is not open then, or too few agents joined.
         #[codec(index = 19)]
         NoCommittee,
-        /// The block of requests is settled already, or a request of it is.
+        /// The block of requests is settled or skipped already, or a request of it is settled.
         #[codec(index = 20)]
         AlreadySettled,
         /// A request of the checkpoint was escalated: leave it out.
@@ -519,7 +521,7 @@ pub mod pallet {
         /// paid.
         #[codec(index = 25)]
         TooMuchPending,
-        /// `MaxSettlements` settlements are not paid: wait.
+        /// `MaxSettlements` settlements are not paid, and one of this lane is among them: wait.
         #[codec(index = 26)]
         TooManySettlements,
         /// Fewer members than a quorum have signed.
@@ -555,6 +557,12 @@ pub mod pallet {
         /// The parameters do not fit together.
         #[codec(index = 37)]
         InvalidParameters,
+        /// Members have shown a certificate of the request: it is answered, and never escalated.
+        #[codec(index = 38)]
+        AlreadyCertified,
+        /// The ask expires before its epoch has begun.
+        #[codec(index = 39)]
+        WrongExpiry,
     }
 
     #[pallet::hooks]
@@ -602,7 +610,8 @@ pub mod pallet {
         /// Any signed account may call it. A part of the deposit is burnt, and the rest goes on
         /// hold. The first committee serves three epochs later.
         ///
-        /// - `deposit`: at least `min_deposit`.
+        /// - `deposit`: at least `min_deposit`, twice as much for each eighth of `MaxLanes` that is
+        ///   taken.
         /// - `terms`: hold for all requests of the lane.
         ///
         /// Emits `Opened`. Errors: `InvalidCommittee`, `InvalidTerms`, `DepositTooLow`,
@@ -664,8 +673,8 @@ pub mod pallet {
         /// Volunteers for the committees of an epoch: exactly three epochs ahead.
         ///
         /// Feeless, with the signature of the agent's inference key. It locks `lane_bond` of the
-        /// bond until all windows of the epoch are over. Key, bond and rating of this moment count
-        /// for the epoch.
+        /// bond until all windows of the epoch are over: one lock for all epochs. As much must be
+        /// free for a seat. Key, bond and rating of this moment count for the epoch.
         ///
         /// - `point`: the public key that others encrypt shares to. Fresh for each epoch.
         /// - `peer`: the ed25519 public key of the node's network identity.
@@ -690,7 +699,7 @@ pub mod pallet {
 
         /// Takes the word for an epoch back, in the epoch in which it was given.
         ///
-        /// Feeless, with the signature of the agent's inference key. The bond is free again. The
+        /// Feeless, with the signature of the agent's inference key. The bond stays locked, and the
         /// agent cannot join for this epoch again.
         ///
         /// Emits `Left`. Errors: `NotJoined`, `TooLate`, `BadSignature`.
@@ -708,12 +717,13 @@ pub mod pallet {
             Self::do_leave(agent, epoch)
         }
 
-        /// Settles the certified requests of the next block of 64. Requests of the block that it
-        /// leaves out are void.
+        /// Settles the certified requests of the next block of 64, or of a later one. Requests of
+        /// the block that it leaves out are void, and so are those of blocks that it skips.
         ///
-        /// Feeless, with the signatures of a quorum of the committee, in the epoch or in the one
-        /// after it. It locks `lane_bond` for each signer until the payments, and moves the fees
-        /// from the free escrow to the pending one.
+        /// Feeless, with the signatures of a quorum of the committee or more, in the epoch or in
+        /// the one after it. A quorum of the signers answers for it: the first ones with a free
+        /// bond that were not punished. It locks `lane_bond` for each of these until the payments,
+        /// and moves the fees from the free escrow to the pending one.
         ///
         /// Emits `Settled`. Errors: `Malformed`, `UnknownLane`, `TooEarly`, `TooLate`,
         /// `NoCommittee`, `AlreadySettled`, `AlreadyEscalated`, `WrongFees`, `WrongPayouts`,
@@ -753,54 +763,70 @@ pub mod pallet {
 
         /// Shows two messages of one member of which nobody may sign both.
         ///
-        /// Any signed account may call it, and pays nothing if it is right. The member loses what
-        /// is locked for the epoch and for its seat. A tenth is the caller's, the rest the
-        /// treasury's. A member is slashed once for each lane and epoch.
+        /// Feeless and without an account, as nodes of members report it. Any signed account may
+        /// call it, too, and pays nothing if it is right. The member loses what is locked for
+        /// lanes and for its seat. A tenth is that account's, the rest the treasury's. A member is
+        /// slashed once for each lane and epoch.
         ///
         /// - `a`, `b`: each a slot, the message and its signature.
         ///
         /// Emits `Equivocated`. Errors: `EvidenceTooLong`, `WrongChain`, `NoEquivocation`,
-        /// `UnknownLane`, `NoCommittee`, `NotMember`, `AlreadyPunished`, `BadSignature`.
+        /// `UnknownLane`, `TooLate`, `NoCommittee`, `NotMember`, `AlreadyPunished`, `BadSignature`.
         #[pallet::call_index(8)]
         #[pallet::weight(
             T::WeightInfo::equivocation()
                 .saturating_add(T::WeightInfo::draw(T::MaxVolunteers::get()))
         )]
+        #[pallet::weight_of_authorize(
+            T::WeightInfo::equivocation()
+                .saturating_add(T::WeightInfo::draw(T::MaxVolunteers::get()))
+        )]
+        #[pallet::authorize(Self::authorize_equivocation)]
         pub fn equivocation(
             origin: OriginFor<T>,
             offender: T::AccountId,
             a: Box<SignedMessage>,
             b: Box<SignedMessage>,
         ) -> DispatchResultWithPostInfo {
-            let reporter = ensure_signed(origin)?;
+            let reporter = match ensure_authorized(origin.clone()) {
+                Ok(()) => None,
+                Err(_) => Some(ensure_signed(origin)?),
+            };
             Self::do_equivocation(reporter, offender, &a, &b)?;
             Ok(Pays::No.into())
         }
 
-        /// Makes a round of a request that has expired. It cannot be settled any more.
+        /// Makes a round of a request that has expired. It cannot be settled any more, but where
+        /// members show a certificate in time.
         ///
-        /// The requester calls it, from 16 blocks after the expiry on. The fee of the ask goes out
+        /// The requester calls it, from 16 blocks after the expiry on, which is after the first
+        /// block of the epoch. The fee of the ask goes out
         /// of the escrow and on hold for the round, if the rest covers what members may have
         /// certified. Otherwise the requester pays it, and in any case what a request costs
         /// besides.
         ///
+        /// - `ask`: the request.
+        /// - `signature`: that of the key in the terms of the lane, under the hash of the ask.
+        ///
         /// Emits `Escalated`. Errors: `UnknownLane`, `NotRequester`, `WrongChain`, `TooEarly`,
-        /// `TooLate`, `NoCommittee`, `AlreadySettled`, `AlreadyEscalated`, `WrongFees`, or those of
-        /// a request.
+        /// `TooLate`, `NoCommittee`, `WrongExpiry`, `WrongFees`, `BadSignature`, `AlreadySettled`,
+        /// `AlreadyEscalated`, `AlreadyCertified`, or those of a request.
         #[pallet::call_index(9)]
         #[pallet::weight(T::WeightInfo::escalate(ask.prompt.len() as u32))]
         pub fn escalate(
             origin: OriginFor<T>,
             ask: Ask,
+            signature: [u8; 64],
             min_responses: u32,
             max_responses: u32,
         ) -> DispatchResult {
             let who = ensure_signed(origin)?;
-            Self::do_escalate(who, ask, min_responses, max_responses)
+            Self::do_escalate(who, ask, &signature, min_responses, max_responses)
         }
 
         /// Shows that an escalated request has a certificate. While its round is in the first
-        /// phase, the round fails, and the request can be settled again.
+        /// phase, the round fails, and the request can be settled again. It cannot be escalated
+        /// again.
         ///
         /// Feeless, with the votes of a quorum for one outcome.
         ///
@@ -855,6 +881,7 @@ pub mod pallet {
         ///
         /// `VoidOrigin` may call it. The fees are free again, and the signers lose what is locked
         /// for their seats, to the treasury. The requests stay settled: nobody is paid for them.
+        /// Other settlements of the same lane and epoch stay: void each that is wrong.
         ///
         /// Emits `Voided`. Errors: `UnknownSettlement`.
         #[pallet::call_index(12)]

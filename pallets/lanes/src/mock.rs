@@ -16,7 +16,7 @@ use frame_support::{
 };
 use frame_system::EnsureRoot;
 use pallet_agents::GenesisAgent;
-use sp_core::Pair;
+use sp_core::{crypto::ByteArray, Pair};
 use sp_runtime::{
     traits::Dispatchable,
     transaction_validity::{TransactionSource, TransactionValidityError},
@@ -76,7 +76,7 @@ parameter_types! {
     /// The rounds that were asked for, with whether they are in their first phase.
     pub static Asked: BTreeMap<RoundId, (AccountId, Balance, bool)> = BTreeMap::new();
     pub static MaxVolunteers: u32 = 32;
-    pub static MaxLanes: u32 = 8;
+    pub static MaxLanes: u32 = 64;
     pub static MaxSettlements: u32 = 16;
 }
 
@@ -348,7 +348,7 @@ pub fn terms() -> Terms {
         max_tokens: 64,
         answer_ms: 1_000,
         rank_ms: 1_000,
-        key: [1; 32],
+        key: pair(&requester()).public().to_raw_vec().try_into().unwrap(),
         peer: None,
     }
 }
@@ -503,13 +503,15 @@ pub fn ask(id: LaneId, epoch: Epoch, seq: u32) -> Ask {
         prompt: b"why?".to_vec(),
         max_tokens: 64,
         fee: FEE,
-        expiry: now(),
+        expiry: now() + 1,
     }
 }
 
+/// Escalates an ask that the requester has signed.
 pub fn escalate(ask: &Ask) -> DispatchResult {
+    let signature = sign(&requester(), &ask.hash());
     let who = RawOrigin::Signed(requester()).into();
-    Lanes::escalate(who, ask.clone(), 4, 8)
+    Lanes::escalate(who, ask.clone(), signature, 4, 8)
 }
 
 /// The votes of these members for one outcome.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Implementation of [`starling_primitives::api::lanes::LanesApi`].
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use codec::Encode;
 use frame_support::traits::Get;
 use frame_system::offchain::CreateAuthorizedTransaction;
-use starling_lane_primitives::{checkpoint::Checkpoint, Certificate, Committee};
+use starling_lane_primitives::{checkpoint::Checkpoint, Certificate};
 use starling_primitives::{
     api::lanes::{EpochView, LaneView, MemberView, PendingView, ProgressView, RulesView, SeatView},
     RoundId, H256,
@@ -13,7 +13,7 @@ use starling_primitives::{
 
 use crate::{
     Call, Config, Epoch, Escalations, InForce, Lane, LaneId, Lanes, Marked, Now, Pallet, Progress,
-    Settlement, Settlements, Volunteers,
+    Settlement, Settlements, SignedMessage, Volunteers,
 };
 
 impl<T: Config> Pallet<T> {
@@ -31,16 +31,14 @@ impl<T: Config> Pallet<T> {
     pub fn rules() -> RulesView<T::AccountId> {
         let parameters = InForce::<T>::get();
         let (winner, rankers) = T::Shares::get();
-        let least = Committee::of(parameters.min_committee).unwrap_or(Committee::SMALLEST);
         RulesView {
             genesis: Self::genesis().into(),
             treasury: T::TreasuryAccount::get(),
             min_committee: parameters.min_committee,
             min_fee: T::MinFee::get(),
-            min_deposit: parameters.min_deposit,
+            min_deposit: parameters.least_deposit(Lanes::<T>::count(), T::MaxLanes::get()),
             burnt: parameters.burnt,
             lane_bond: parameters.lane_bond,
-            max_pending: parameters.max_pending(least, T::MinSlash::get()),
             dispute_window: parameters.dispute_window,
             winner,
             rankers,
@@ -51,6 +49,10 @@ impl<T: Config> Pallet<T> {
     }
 
     fn view(id: LaneId, lane: Lane<T::AccountId>) -> LaneView<T::AccountId> {
+        let size = lane.terms.committee();
+        let max_pending = size.map_or(0, |size| {
+            InForce::<T>::get().max_pending(size, T::MinSlash::get())
+        });
         LaneView {
             id,
             first_epoch: lane.first_epoch(),
@@ -64,6 +66,7 @@ impl<T: Config> Pallet<T> {
             paid: lane.paid,
             burnt: lane.burnt,
             returned: lane.returned,
+            max_pending,
         }
     }
 
@@ -137,8 +140,13 @@ impl<T: Config> Pallet<T> {
         let next = Progress::<T>::get(epoch, id);
         ProgressView {
             next,
-            escalated: Marked::<T>::get(epoch, (id, next)).escalated,
+            escalated: Self::escalations(id, epoch, next),
         }
+    }
+
+    /// The escalated requests of a block of 64.
+    pub fn escalations(id: LaneId, epoch: Epoch, first: u32) -> u64 {
+        Marked::<T>::get(epoch, (id, first)).escalated
     }
 
     /// The settlements of a lane that are not paid yet. Walks over all of them.
@@ -224,6 +232,20 @@ impl<T: Config + CreateAuthorizedTransaction<Call<T>>> Pallet<T> {
             checkpoint,
             certificate,
         })
+    }
+
+    /// The transaction of `equivocation`; `None` if the chain would refuse it.
+    pub fn equivocation_transaction(
+        offender: T::AccountId,
+        a: SignedMessage,
+        b: SignedMessage,
+    ) -> Option<Vec<u8>> {
+        Self::check_equivocation(&offender, &a, &b).ok()?;
+        Some(Self::transaction(Call::equivocation {
+            offender,
+            a: Box::new(a),
+            b: Box::new(b),
+        }))
     }
 
     /// The transaction of `show_certificate`.

@@ -63,6 +63,10 @@ impl<T: Config> Pallet<T> {
                 marks.settled & marks.escalated == 0,
                 "a request is settled and escalated"
             );
+            ensure!(
+                marks.shown & marks.escalated == 0,
+                "a request with a certificate is escalated"
+            );
             let is_passed = first < Progress::<T>::get(epoch, lane);
             ensure!(
                 is_passed || marks.settled == 0,

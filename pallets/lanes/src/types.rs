@@ -27,6 +27,9 @@ pub const MAX_REQUESTS: u32 = MAX_BLOCKS * checkpoint::BLOCK;
 /// Number of blocks after the expiry of a request from which on it may be escalated. Until then
 /// members may still be sending what they signed in time.
 pub const ESCALATION_DELAY: BlockNumber = 16;
+/// The least time that the terms of a lane leave for answers, and for rankings, in milliseconds.
+/// With less a requester would read the answers of requests that nobody can certify.
+pub const MIN_WAIT_MS: u32 = 1_000;
 /// Maximum number of epochs for which volunteers are kept after the epoch: so many fit into a
 /// dispute window.
 pub const MAX_KEPT: u32 = 32;
@@ -62,7 +65,7 @@ pub struct Parameters {
     /// The least size of a committee: 7 where strangers meet. Of four members one liar is a
     /// quarter, and each response is ranked by three.
     pub min_committee: u8,
-    /// The least deposit of a lane.
+    /// The least deposit of a lane where most places are free. See `least_deposit`.
     pub min_deposit: Balance,
     /// The part of each deposit that is burnt.
     pub burnt: Permill,
@@ -106,6 +109,14 @@ impl Parameters {
             && self.lane_bond > min_slash
             && self.dispute_window > 0
             && kept.is_some_and(|epochs| epochs <= MAX_KEPT)
+    }
+
+    /// The least deposit of one more lane where there are `lanes` of at most `most`: it doubles
+    /// with each eighth of the places that is taken. So nobody takes all of them for little.
+    pub fn least_deposit(&self, lanes: u32, most: u32) -> Balance {
+        let doublings = lanes.saturating_mul(8).checked_div(most).unwrap_or(0);
+        let factor = 2u128.saturating_pow(doublings);
+        self.min_deposit.saturating_mul(factor)
     }
 
     /// Number of blocks after an epoch for which everything of it is kept: settlements may come in
@@ -249,7 +260,8 @@ pub struct Volunteer {
     pub has_left: bool,
 }
 
-/// The ends of a block of 64 requests: bit `i` is the request at place `i`. No request has both.
+/// The ends of a block of 64 requests: bit `i` is the request at place `i`. No request is both
+/// settled and escalated.
 #[derive(
     Clone,
     Copy,
@@ -268,6 +280,8 @@ pub struct Marks {
     pub settled: u64,
     /// Escalated to a round.
     pub escalated: u64,
+    /// Certified, as members have shown after an escalation: never escalated again.
+    pub shown: u64,
 }
 
 /// A settlement whose dispute window is open.

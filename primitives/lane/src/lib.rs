@@ -11,6 +11,7 @@
 //! | [`complaint`] | the proof that a member got a bad share |
 //! | [`messages`] | the bytes that are signed, and the pairs that nobody may sign |
 //! | [`outcome`] | the seed of the assignment, and the outcome of a request |
+//! | [`proof`] | what shows a requester the response that an outcome names |
 //! | [`checkpoint`] | the outcomes of up to 64 requests, for the chain |
 //! | [`certificate`] | the signatures of a quorum |
 //! | [`terms`] | what a requester fixes when it opens a lane |
@@ -34,6 +35,7 @@ pub mod gf256;
 pub mod hashing;
 pub mod messages;
 pub mod outcome;
+pub mod proof;
 pub mod seal;
 pub mod shamir;
 pub mod slot;
@@ -43,6 +45,7 @@ pub mod way;
 
 pub use certificate::Certificate;
 pub use committee::{Committee, Member};
+pub use proof::Proof;
 pub use slot::{Phase, Slot};
 pub use terms::Terms;
 pub use way::{PerWay, Way};

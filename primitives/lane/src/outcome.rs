@@ -9,13 +9,25 @@ use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode};
 use scale_info::TypeInfo;
 
-use crate::{hashing, Account, Balance, Hash, Member, Secret, Slot};
+use crate::{hashing, messages::Named, Account, Balance, Hash, Member, Secret, Slot};
 
 const SEED: &[u8] = b"starling/lane-seed/1";
 const OUTCOME: &[u8] = b"starling/lane-outcome/1";
+const SET: &[u8] = b"starling/lane-set/1";
+const KEYS: &[u8] = b"starling/lane-keys/1";
 
 /// The key of a member of the set; zeros if its value is spoiled.
 pub type Key = (Member, Secret);
+
+/// The root of a set, which signatures and outcomes name.
+pub fn set_root(set: &[Named]) -> Hash {
+    hashing::hash(&(SET, set))
+}
+
+/// The root of the keys of a set.
+pub fn keys_root(keys: &[Key]) -> Hash {
+    hashing::hash(&(KEYS, keys))
+}
 
 /// The seed of the assignment. The set is fixed before any of the keys is known, and no key can be
 /// withheld, so nobody chooses it. A spoiled key counts as zeros.

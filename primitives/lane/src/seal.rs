@@ -54,16 +54,30 @@ pub struct Split {
     pub shares: Vec<Share>,
 }
 
+/// What a seal belongs to. Everything in it is bound to that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode)]
+pub struct Place {
+    /// The broadcast.
+    pub slot: Slot,
+    /// The hash of the ask that the sealer has answered. A requester that sends two asks under one
+    /// number splits the seals, and a set of neither opens.
+    pub ask: Hash,
+    /// The account that seals the value.
+    pub sealer: Account,
+}
+
 /// A sealed value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct Seal {
     /// The broadcast that it belongs to.
     pub slot: Slot,
+    /// The hash of the ask that it answers.
+    pub ask: Hash,
     /// The account that sealed the value.
     pub sealer: Account,
     /// The value under `k`, with a tag.
     pub ciphertext: Vec<u8>,
-    /// `H(slot ‖ sealer ‖ k)`.
+    /// `H(slot ‖ ask ‖ sealer ‖ k)`.
     pub commitment: Hash,
     /// `R`.
     pub ephemeral: Point,
@@ -109,8 +123,7 @@ impl Seal {
     /// the committee, or one of them is no point.
     pub fn new(
         committee: Committee,
-        slot: Slot,
-        sealer: Account,
+        place: Place,
         keys: &[Point],
         views: u8,
         secret: &Secret,
@@ -120,19 +133,14 @@ impl Seal {
             return None;
         }
         let points: Vec<_> = keys.iter().map(decompress).collect::<Option<_>>()?;
-        let key = hashing::hash(&(KEY, slot, sealer, secret));
-        let scalar =
-            Scalar::from_bytes_mod_order_wide(&hashing::wide(&(EPHEMERAL, slot, sealer, secret)));
+        let key = hashing::hash(&(KEY, place, secret));
+        let scalar = Scalar::from_bytes_mod_order_wide(&hashing::wide(&(EPHEMERAL, place, secret)));
         let ephemeral = curve::base(&scalar);
         let shared: Vec<Point> = points
             .iter()
             .map(|point| curve::times(point, &scalar))
             .collect();
-        let head = Head {
-            slot,
-            sealer,
-            ephemeral,
-        };
+        let head = Head { place, ephemeral };
         let splits = PerWay::new(views, |way| {
             let polynomial = head.polynomial(committee, secret, way, key);
             let (mut leaves, mut shares) = (Vec::new(), Vec::new());
@@ -149,8 +157,10 @@ impl Seal {
             aad: &commitment,
         };
         let ciphertext = cipher(&key).encrypt(&head.nonce().into(), payload).ok()?;
+        let Place { slot, ask, sealer } = place;
         Some(Self {
             slot,
+            ask,
             sealer,
             ciphertext,
             commitment,
@@ -271,9 +281,13 @@ impl Seal {
     }
 
     fn head(&self) -> Head {
-        Head {
+        let place = Place {
             slot: self.slot,
+            ask: self.ask,
             sealer: self.sealer,
+        };
+        Head {
+            place,
             ephemeral: self.ephemeral,
         }
     }
@@ -281,37 +295,28 @@ impl Seal {
 
 /// The part of a seal before its splits, to which everything in it is bound.
 struct Head {
-    slot: Slot,
-    sealer: Account,
+    place: Place,
     ephemeral: Point,
 }
 
 impl Head {
     fn leaf(&self, way: Way, member: Member, share: &Share) -> Hash {
-        hashing::hash(&(LEAF, self.slot, self.sealer, way, share, member))
+        hashing::hash(&(LEAF, self.place, way, share, member))
     }
 
     fn pad(&self, way: Way, member: Member, shared: &Point) -> Share {
-        hashing::hash(&(
-            PAD,
-            self.slot,
-            self.sealer,
-            way,
-            member,
-            self.ephemeral,
-            shared,
-        ))
+        hashing::hash(&(PAD, self.place, way, member, self.ephemeral, shared))
     }
 
-    /// `H(slot ‖ sealer ‖ k)`. The cipher takes it as associated data, so that slot and sealer bind
-    /// the value.
+    /// `H(slot ‖ ask ‖ sealer ‖ k)`. The cipher takes it as associated data, so that slot, ask and
+    /// sealer bind the value.
     fn commitment(&self, key: &Secret) -> Hash {
-        hashing::hash(&(KEY_COMMITMENT, self.slot, self.sealer, key))
+        hashing::hash(&(KEY_COMMITMENT, self.place, key))
     }
 
     /// A key seals only one value, so the nonce need not be random.
     fn nonce(&self) -> [u8; 24] {
-        let hash = hashing::hash(&(NONCE, self.slot, self.sealer));
+        let hash = hashing::hash(&(NONCE, self.place));
         let mut nonce = [0; 24];
         for (to, from) in nonce.iter_mut().zip(hash) {
             *to = from;
@@ -327,8 +332,7 @@ impl Head {
         way: Way,
         key: Secret,
     ) -> Vec<Secret> {
-        let coefficient =
-            |power: u8| hashing::hash(&(COEFFICIENT, self.slot, self.sealer, way, power, secret));
+        let coefficient = |power: u8| hashing::hash(&(COEFFICIENT, self.place, way, power, secret));
         let others = (1..committee.quorum()).map(coefficient);
         core::iter::once(key).chain(others).collect()
     }

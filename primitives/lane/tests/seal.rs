@@ -12,20 +12,22 @@
 use proptest::{prelude::*, sample::subsequence};
 use starling_lane_primitives::{
     complaint::Complaint,
-    seal::{DecryptionKey, Opened, Point, Seal, Spoiled, Unopened},
+    seal::{DecryptionKey, Opened, Place, Point, Seal, Spoiled, Unopened},
     shamir::{self, Share},
     Committee, Member, Phase, Slot, Way,
 };
 
-const SLOT: Slot = Slot {
-    genesis: [1; 32],
-    lane: 2,
-    epoch: 3,
-    seq: 4,
-    phase: Phase::Responses,
+const PLACE: Place = Place {
+    slot: Slot {
+        genesis: [1; 32],
+        lane: 2,
+        epoch: 3,
+        seq: 4,
+        phase: Phase::Responses,
+    },
+    ask: [7; 32],
+    sealer: [8; 32],
 };
-
-const SEALER: [u8; 32] = [8; 32];
 
 const VIEWS: u8 = 1;
 
@@ -42,7 +44,7 @@ fn publics(committee: Committee) -> Vec<Point> {
 
 fn seal(committee: Committee, secret: &[u8; 32], value: &[u8]) -> Seal {
     let publics = publics(committee);
-    Seal::new(committee, SLOT, SEALER, &publics, VIEWS, secret, value).unwrap()
+    Seal::new(committee, PLACE, &publics, VIEWS, secret, value).unwrap()
 }
 
 /// The shares of one way of these members.
@@ -252,7 +254,7 @@ fn another_key_or_text_is_spoiled() {
 }
 
 #[test]
-fn a_seal_does_not_open_in_another_slot_or_for_another_sealer() {
+fn a_seal_does_not_open_in_another_slot_or_for_another_ask_or_sealer() {
     let committee = Committee::bearing(1).unwrap();
     let good = seal(committee, &[1; 32], b"value");
     let shares = shares(&good, committee, Way::Full, &[0, 1, 2]);
@@ -266,6 +268,14 @@ fn a_seal_does_not_open_in_another_slot_or_for_another_sealer() {
         Err(Unopened::TooFew)
     );
     assert_eq!(moved.open_with(&key.unwrap()), Err(Spoiled::Key));
+    let mut asked = good.clone();
+    asked.ask = [9; 32];
+    assert_eq!(
+        asked.open(committee, Way::Full, &shares),
+        Err(Unopened::TooFew)
+    );
+    assert_eq!(asked.open_with(&key.unwrap()), Err(Spoiled::Key));
+    assert_ne!(asked.hash(), good.hash(), "a signature names the ask");
     let mut copied = good.clone();
     copied.sealer = [9; 32];
     assert_eq!(
@@ -303,9 +313,8 @@ fn malformed_seals_are_refused() {
 fn keys_that_are_no_points_seal_nothing() {
     let committee = Committee::bearing(1).unwrap();
     let mut publics = publics(committee);
-    let new = |publics: &[Point]| {
-        Seal::new(committee, SLOT, SEALER, publics, 1, &[1; 32], b"value").is_some()
-    };
+    let new =
+        |publics: &[Point]| Seal::new(committee, PLACE, publics, 1, &[1; 32], b"value").is_some();
     assert!(new(&publics));
     publics[3] = [0; 32];
     assert!(!new(&publics));

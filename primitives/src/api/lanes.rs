@@ -5,7 +5,9 @@ use alloc::vec::Vec;
 use codec::{Codec, Decode, DecodeWithMemTracking, Encode};
 use scale_info::TypeInfo;
 use sp_runtime::Permill;
-use starling_lane_primitives::{checkpoint::Checkpoint, Certificate, Terms};
+use starling_lane_primitives::{
+    checkpoint::Checkpoint, messages::Message, Certificate, Slot, Terms,
+};
 
 use crate::{round::BlockNumber, Balance, InferenceKey, RoundId, H256};
 
@@ -37,15 +39,12 @@ pub struct RulesView<AccountId> {
     pub min_committee: u8,
     /// The least fee of a request.
     pub min_fee: Balance,
-    /// The least deposit of a lane.
+    /// The least deposit of one more lane. It grows with their number.
     pub min_deposit: Balance,
     /// The part of each deposit that is burnt.
     pub burnt: Permill,
     /// The bond that a seat is locked with.
     pub lane_bond: Balance,
-    /// The largest sum of a lane's fees whose dispute windows are open. Of a lane with a larger
-    /// committee than the least one more may be.
-    pub max_pending: Balance,
     /// Number of blocks between a settlement and its payments.
     pub dispute_window: BlockNumber,
     /// The winner's share of a fee.
@@ -87,6 +86,8 @@ pub struct LaneView<AccountId> {
     pub burnt: Balance,
     /// Given back to the requester, or spent on rounds that it escalated to.
     pub returned: Balance,
+    /// The largest sum that may be pending.
+    pub max_pending: Balance,
 }
 
 /// A member of a committee, as it was when it joined.
@@ -167,11 +168,18 @@ sp_api::decl_runtime_apis! {
         fn has_joined(agent: AccountId, epoch: Epoch) -> bool;
         /// The progress of a lane's settlement in an epoch.
         fn progress(lane: LaneId, epoch: Epoch) -> ProgressView;
+        /// The escalated requests of a block of 64: bit `i` is request `first + i`. A checkpoint
+        /// leaves them out.
+        fn escalations(lane: LaneId, epoch: Epoch, first: u32) -> u64;
+        /// Whether an agent has a bond to lose for what it signs in a lane and epoch. Its signature
+        /// settles nothing without.
+        fn is_liable(agent: AccountId, lane: LaneId, epoch: Epoch) -> bool;
         /// The settlements of a lane that are not paid yet.
         fn pending(lane: LaneId) -> Vec<PendingView>;
         /// The round that a request was escalated to.
         fn escalated(lane: LaneId, epoch: Epoch, seq: u32) -> Option<RoundId>;
-        /// Whether `settle` would succeed now, without its signatures; the reason why not.
+        /// Whether `settle` would succeed now with the signatures of a quorum that is liable; the
+        /// reason why not.
         fn can_settle(checkpoint: Checkpoint) -> Result<(), Vec<u8>>;
         /// The transaction of `join`.
         fn join(
@@ -183,8 +191,16 @@ sp_api::decl_runtime_apis! {
         ) -> Vec<u8>;
         /// The transaction of `leave`.
         fn leave(agent: AccountId, epoch: Epoch, signature: [u8; 64]) -> Vec<u8>;
-        /// The transaction of `settle`.
+        /// The transaction of `settle`. The more members have signed, the better: the chain takes a
+        /// quorum of those that are liable.
         fn settle(checkpoint: Checkpoint, certificate: Certificate) -> Vec<u8>;
+        /// The transaction of `equivocation`; `None` if the chain would refuse it. `a`, `b`: each a
+        /// slot, the message and its signature.
+        fn equivocation(
+            offender: AccountId,
+            a: (Slot, Message, [u8; 64]),
+            b: (Slot, Message, [u8; 64]),
+        ) -> Option<Vec<u8>>;
         /// The transaction of `show_certificate`.
         fn show_certificate(
             lane: LaneId,

@@ -120,7 +120,7 @@ impl<T: frame_system::Config> pallet_lanes::WeightInfo for WeightInfo<T> {
             .saturating_add(signature::<T>())
             .saturating_mul(2)
             .saturating_add(Weight::from_parts(500_000_000, 30_000))
-            .saturating_add(T::DbWeight::get().reads_writes(14, 10))
+            .saturating_add(T::DbWeight::get().reads_writes(16, 10))
     }
 
     /// A request of `pallet_rounds`, the release, and the marks.

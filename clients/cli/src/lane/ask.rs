@@ -191,7 +191,13 @@ pub async fn fast(
             ask.expiry.saturating_add(ESCALATION_DELAY)
         ));
         lane::until_escalation(chain, &ask).await?;
-        let call = calls::escalate(&ask, request.min_responses, request.max_responses);
+        let signature = signer.sign(&ask.hash()).0;
+        let call = calls::escalate(
+            &ask,
+            signature,
+            request.min_responses,
+            request.max_responses,
+        );
         return Ok(Fast::Escalated(call));
     }
     live.say("no lane has taken the request: asking a round");
@@ -282,7 +288,7 @@ impl Shown {
                 .map_or_else(|_| printable(address), |account| self.chain.name(&account))
         };
         let mut lines = vec![format!(
-            "certified after {seconds:.2} s by {}, whose signatures were checked",
+            "certified after {seconds:.2} s by {}: their signatures and the text were checked",
             signers.join(", ")
         )];
         if let Some(answer) = &progress.answer {

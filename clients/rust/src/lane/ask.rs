@@ -6,7 +6,7 @@ use std::time::Instant;
 use codec::{DecodeAll, Encode};
 use serde::Deserialize;
 use sp_core::crypto::AccountId32;
-use starling_lane_primitives::{messages::Ask, Certificate};
+use starling_lane_primitives::{messages::Ask, Certificate, Proof};
 use starling_primitives::{
     api::lanes::{Epoch, EpochView, LaneId, LaneView, MemberView},
     round::BlockNumber,
@@ -97,7 +97,7 @@ impl Stage {
 pub struct Answer {
     /// The address of the agent.
     pub agent: String,
-    /// The text, as the node says.
+    /// The text.
     pub text: String,
 }
 
@@ -118,12 +118,14 @@ struct Told {
     answer: Option<Answer>,
     outcome: Option<H256>,
     payouts: Vec<Payout>,
+    proof: Option<Bytes>,
     certificate: Option<Bytes>,
     soft_ms: Option<f64>,
     certified_ms: Option<f64>,
 }
 
-/// The progress of a request. A certificate in it has been checked.
+/// The progress of a request. A certificate in it has been checked, and with it text and payments.
+/// A preview is the word of the node, and so is that a soft answer was chosen.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Progress {
     /// The stage.
@@ -376,7 +378,8 @@ impl Asked {
         }
     }
 
-    /// Waits for news. A certificate is checked against the committee, and a wrong one is an error.
+    /// Waits for news. A certificate is checked against the committee, and the answer against its
+    /// proof. A wrong one is an error.
     pub async fn next(&mut self) -> Result<Progress> {
         let told = self.updates.next().await;
         let told = told.ok_or_else(|| protocol("the node no longer follows the request"))?;
@@ -387,25 +390,34 @@ impl Asked {
 
 /// Checks what a node tells.
 fn checked(told: Told, ask: &Ask, committee: &[MemberView<AccountId32>]) -> Result<Progress> {
-    let signers = match (told.stage, &told.certificate, &told.outcome) {
-        (Stage::Certified, Some(bytes), Some(outcome)) => {
-            let distrust = |why: String| {
-                protocol(format!(
-                    "the node's certificate of request {} proves nothing: {why}",
-                    ask.seq
-                ))
-            };
-            let certificate = Certificate::decode_all(&mut bytes.0.as_slice())
-                .map_err(|error| distrust(error.to_string()))?;
-            certificate::check(ask, &outcome.0, &certificate, committee)
-                .map_err(|why| distrust(why.to_string()))?
+    let distrust = |why: String| {
+        protocol(format!(
+            "what the node says of request {} is not proven: {why}",
+            ask.seq
+        ))
+    };
+    let signers = match told.stage {
+        Stage::Asked | Stage::Preview | Stage::Expired => vec![],
+        Stage::Soft | Stage::Certified => {
+            let proof: Proof = part(told.proof.as_ref(), "proof").map_err(distrust)?;
+            let (shown, signers) = match told.stage {
+                Stage::Certified => {
+                    let votes: Certificate =
+                        part(told.certificate.as_ref(), "certificate").map_err(distrust)?;
+                    certificate::check(ask, &proof, &votes, committee)
+                },
+                _ => certificate::open(ask, &proof, committee).map(|shown| (shown, vec![])),
+            }
+            .map_err(|why| distrust(why.to_string()))?;
+            let is_shown = told.outcome == Some(H256(shown.outcome))
+                && told.answer == shown.answer
+                && told.payouts == shown.payouts;
+            if !is_shown {
+                let why = "answer, payments or outcome are not those of its proof";
+                return Err(distrust(why.into()));
+            }
+            signers
         },
-        (Stage::Certified, ..) => {
-            return Err(protocol(
-                "the node calls an answer certified and shows no certificate",
-            ))
-        },
-        _ => vec![],
     };
     Ok(Progress {
         stage: told.stage,
@@ -418,65 +430,99 @@ fn checked(told: Told, ask: &Ask, committee: &[MemberView<AccountId32>]) -> Resu
     })
 }
 
+/// Decodes a part of what a node tells.
+fn part<T: DecodeAll>(bytes: Option<&Bytes>, name: &str) -> std::result::Result<T, String> {
+    let bytes = bytes.ok_or_else(|| format!("it shows no {name}"))?;
+    T::decode_all(&mut bytes.0.as_slice())
+        .map_err(|error| format!("its {name} cannot be decoded: {error}"))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use serde_json::json;
+    use serde_json::{json, Value};
+    use sp_core::crypto::Ss58Codec;
 
-    fn told(stage: &str, certificate: serde_json::Value) -> Told {
-        let told = json!({
-            "id": format!("0x{}", "11".repeat(32)),
-            "lane": 1, "epoch": 5, "seq": 0,
-            "stage": stage,
-            "answer": {"member": 2, "agent": "5F", "text": "A bird."},
-            "responses": [{"member": 2, "agent": "5F", "text": "A bird."}],
-            "outcome": format!("0x{}", "22".repeat(32)),
-            "payouts": [{"account": "5F", "amount": "700"}],
-            "certificate": certificate,
-            "softMs": 12.5, "certifiedMs": null,
-        });
-        serde_json::from_value(told).unwrap()
+    use super::{
+        certificate::fixture::{ask, certificate, committee, proof},
+        *,
+    };
+
+    fn hex(bytes: &[u8]) -> Value {
+        let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+        json!(format!("0x{}", digits.collect::<String>()))
     }
 
-    fn ask() -> Ask {
-        Ask {
-            genesis: [1; 32],
-            lane: 1,
-            epoch: 5,
-            seq: 0,
-            prompt: vec![],
-            max_tokens: 8,
-            fee: 5,
-            expiry: 6,
-        }
+    fn address(id: u8) -> String {
+        AccountId32::new([id; 32]).to_ss58check()
+    }
+
+    /// What a node tells of a request that is certified, but for a change.
+    fn told(stage: &str, change: &dyn Fn(&mut Value)) -> Result<Progress> {
+        let proof = proof(Some(2));
+        let outcome = proof.outcome.hash();
+        let answer = json!({"member": 2, "agent": address(2), "text": "A bird."});
+        let mut told = json!({
+            "id": hex(&ask().hash()),
+            "lane": 2, "epoch": 3, "seq": 4,
+            "stage": stage,
+            "answer": answer,
+            "responses": [answer],
+            "outcome": hex(&outcome),
+            "payouts": [{"account": address(9), "amount": "5"}],
+            "proof": hex(&proof.encode()),
+            "certificate": hex(&certificate(outcome).encode()),
+            "softMs": 12.5, "certifiedMs": null,
+        });
+        change(&mut told);
+        checked(serde_json::from_value(told).unwrap(), &ask(), &committee())
     }
 
     #[test]
     fn what_a_node_tells_is_read() {
-        let progress = checked(told("soft", json!(null)), &ask(), &[]).unwrap();
-        assert_eq!(progress.stage, Stage::Soft);
-        assert_eq!(progress.outcome, Some(H256([0x22; 32])));
-        assert_eq!(progress.answer.unwrap().text, "A bird.");
-        assert_eq!(progress.payouts[0].amount, "700");
-        assert_eq!(
-            (progress.soft_ms, progress.certified_ms),
-            (Some(12.5), None)
-        );
-        assert!(progress.signers.is_empty());
-        let stages = ["asked", "preview", "soft", "certified", "expired"];
-        for name in stages {
-            assert_eq!(told(name, json!(null)).stage.name(), name);
+        for name in ["asked", "preview", "soft", "certified", "expired"] {
+            let progress = told(name, &|_| {}).unwrap();
+            assert_eq!(progress.stage.name(), name);
+            let is_certified = progress.stage == Stage::Certified;
+            assert_eq!(progress.signers.len(), if is_certified { 3 } else { 0 });
+            assert_eq!(progress.answer.unwrap().text, "A bird.");
+            assert_eq!(progress.payouts[0].amount, "5");
+            assert_eq!(
+                (progress.soft_ms, progress.certified_ms),
+                (Some(12.5), None)
+            );
         }
+        // Before anything is judged there is nothing to prove.
+        let preview = told("preview", &|told| told["proof"] = json!(null));
+        assert!(preview.is_ok());
     }
 
     #[test]
     fn the_word_of_a_node_is_no_certificate() {
-        let nobody = Certificate::new([]).encode();
-        let nobody = nobody.iter().map(|byte| format!("{byte:02x}"));
-        let nobody = format!("0x{}", nobody.collect::<String>());
-        for certificate in [json!(null), json!("0x"), json!("0x0102"), json!(nobody)] {
-            let told = told("certified", certificate.clone());
-            assert!(checked(told, &ask(), &[]).is_err(), "{certificate}");
+        let nobody = hex(&Certificate::new([]).encode());
+        for wrong in [json!(null), json!("0x"), json!("0x0102"), nobody] {
+            let told = told("certified", &|told| told["certificate"] = wrong.clone());
+            assert!(told.is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_word_of_a_node_is_no_answer() {
+        let lies: [&dyn Fn(&mut Value); 9] = [
+            &|told| told["answer"]["text"] = json!("A fish."),
+            &|told| told["answer"]["agent"] = json!(address(1)),
+            &|told| told["answer"] = json!(null),
+            &|told| told["payouts"][0]["amount"] = json!("6"),
+            &|told| told["payouts"] = json!([]),
+            &|told| told["outcome"] = hex(&[7; 32]),
+            &|told| told["outcome"] = json!(null),
+            &|told| told["proof"] = json!(null),
+            &|told| told["proof"] = json!("0x01"),
+        ];
+        for lie in lies {
+            for stage in ["soft", "certified"] {
+                let told = told(stage, lie);
+                assert!(matches!(told, Err(Error::Protocol(_))), "{stage}: {told:?}");
+            }
         }
     }
 }

@@ -52,8 +52,9 @@ pub fn reclaim(lane: LaneId) -> Call {
 }
 
 /// Begins a round for a request that has expired without a certificate. The lane pays its fee, or the
-/// account where the escrow must stay for what members may have certified.
-pub fn escalate(ask: &Ask, min_responses: u32, max_responses: u32) -> Call {
+/// account where the escrow must stay for what members may have certified. `signature` is that of the
+/// lane's key under the hash of the ask.
+pub fn escalate(ask: &Ask, signature: [u8; 64], min_responses: u32, max_responses: u32) -> Call {
     let ask = Value::named_composite([
         ("genesis", Value::from_bytes(ask.genesis)),
         ("lane", Value::u128(ask.lane.into())),
@@ -69,6 +70,7 @@ pub fn escalate(ask: &Ask, min_responses: u32, max_responses: u32) -> Call {
         "escalate",
         vec![
             ("ask", ask),
+            ("signature", Value::from_bytes(signature)),
             ("min_responses", Value::u128(min_responses.into())),
             ("max_responses", Value::u128(max_responses.into())),
         ],

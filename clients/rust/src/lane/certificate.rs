@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The check of an answer against the committee that the chain names.
+//!
+//! Nothing of it is the word of a node: a quorum signs the hash of an outcome, and the proof binds
+//! the winner's text and all payments to this hash.
 
-use sp_core::crypto::AccountId32;
+use sp_core::crypto::{AccountId32, Ss58Codec};
 use starling_lane_primitives::{
     messages::{payload, Ask, Message},
-    Certificate, Committee, Hash, Phase, Slot,
+    proof::Unproven,
+    Certificate, Committee, Hash, Phase, Proof, Slot,
 };
-use starling_primitives::api::lanes::MemberView;
+use starling_primitives::{api::lanes::MemberView, lane_value};
 use subxt_signer::sr25519::{verify, PublicKey, Signature};
+
+use super::ask::{Answer, Payout};
 
 /// The reason why a certificate proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,11 +38,75 @@ pub enum Distrust {
         /// The number that is needed.
         quorum: u8,
     },
+    /// The proof does not show the response of its outcome.
+    #[error("{0}")]
+    Proof(Unproven),
+    /// The winner is outside of the committee.
+    #[error("its winner {0} is no member of the committee")]
+    Winner(u8),
+    /// The winner's response is none.
+    #[error("the response of {0} is no text")]
+    Text(AccountId32),
+}
+
+/// What an outcome names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The hash of the outcome.
+    pub outcome: Hash,
+    /// The best response, if one could win.
+    pub answer: Option<Answer>,
+    /// The payments.
+    pub payouts: Vec<Payout>,
+}
+
+/// Opens what a proof shows. Nobody has signed for its outcome yet: see [`check`].
+pub fn open(
+    ask: &Ask,
+    proof: &Proof,
+    committee: &[MemberView<AccountId32>],
+) -> Result<Shown, Distrust> {
+    let answer = match proof.open(ask).map_err(Distrust::Proof)? {
+        None => None,
+        Some((winner, value)) => {
+            let view = committee.get(usize::from(winner));
+            let agent = &view.ok_or(Distrust::Winner(winner))?.agent;
+            let text = lane_value::text(&value, ask.max_tokens);
+            Some(Answer {
+                agent: agent.to_ss58check(),
+                text: text.ok_or_else(|| Distrust::Text(agent.clone()))?,
+            })
+        },
+    };
+    let payouts = proof.outcome.payouts.iter();
+    Ok(Shown {
+        outcome: proof.outcome.hash(),
+        answer,
+        payouts: payouts
+            .map(|(account, amount)| Payout {
+                account: AccountId32::new(*account).to_ss58check(),
+                amount: amount.to_string(),
+            })
+            .collect(),
+    })
+}
+
+/// Checks that a quorum of the committee votes for what a proof shows. Returns that with the
+/// signers, in the order of members.
+pub fn check(
+    ask: &Ask,
+    proof: &Proof,
+    certificate: &Certificate,
+    committee: &[MemberView<AccountId32>],
+) -> Result<(Shown, Vec<AccountId32>), Distrust> {
+    let shown = open(ask, proof, committee)?;
+    let signers = signers(ask, &shown.outcome, certificate, committee)?;
+    Ok((shown, signers))
 }
 
 /// Checks that a quorum of the committee votes for this outcome of a request. Returns the signers, in
 /// the order of members.
-pub fn check(
+fn signers(
     ask: &Ask,
     outcome: &Hash,
     certificate: &Certificate,
@@ -75,21 +145,29 @@ pub fn check(
     }
 }
 
+/// A request with its committee, its responses and their votes.
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::signer;
-    use starling_lane_primitives::certificate::Signature as Bytes;
+pub(super) mod fixture {
+    use starling_lane_primitives::{
+        certificate::Signature as Bytes,
+        messages::Named,
+        outcome::{keys_root, set_root, Key, Outcome},
+        seal::{DecryptionKey, Place, Point, Seal},
+        Way,
+    };
     use subxt_signer::sr25519::Keypair;
 
-    const OUTCOME: Hash = [9; 32];
+    use super::*;
+    use crate::signer;
+
+    const SIZE: Committee = Committee::SMALLEST;
 
     fn keys() -> Vec<Keypair> {
         let names = ["alice", "bob", "charlie", "dave"];
         names.map(|name| signer::development(name).unwrap()).into()
     }
 
-    fn committee() -> Vec<MemberView<AccountId32>> {
+    pub fn committee() -> Vec<MemberView<AccountId32>> {
         let member = |(place, key): (u8, &Keypair)| MemberView {
             agent: AccountId32::new([place; 32]),
             key: sp_core::sr25519::Public::from_raw(key.public_key().0).into(),
@@ -101,7 +179,7 @@ mod tests {
         (0..).zip(&keys()).map(member).collect()
     }
 
-    fn ask() -> Ask {
+    pub fn ask() -> Ask {
         Ask {
             genesis: [1; 32],
             lane: 2,
@@ -114,18 +192,94 @@ mod tests {
         }
     }
 
-    /// The vote of a member.
-    fn vote(member: u8, ask: &Ask, outcome: Hash, phase: Phase) -> (u8, Bytes) {
-        let slot = Slot {
+    fn slot(ask: &Ask, phase: Phase) -> Slot {
+        Slot {
             genesis: ask.genesis,
             lane: ask.lane,
             epoch: ask.epoch,
             seq: ask.seq,
             phase,
-        };
-        let signed = payload(&slot, &[member; 32], &Message::Vote(outcome));
+        }
+    }
+
+    /// The vote of a member.
+    pub fn vote(member: u8, ask: &Ask, outcome: Hash, phase: Phase) -> (u8, Bytes) {
+        let message = Message::Vote(outcome);
+        let signed = payload(&slot(ask, phase), &[member; 32], &message);
         (member, keys()[usize::from(member)].sign(&signed).0)
     }
+
+    /// A member's seal of its response, and its key.
+    pub fn sealed(member: u8, value: &[u8]) -> (Seal, [u8; 32]) {
+        let secret = |member: u8| DecryptionKey::from_bytes(&[member.wrapping_add(1); 64]);
+        let points: Vec<Point> = SIZE.members().map(|by| secret(by).public()).collect();
+        let place = Place {
+            slot: slot(&ask(), Phase::Responses),
+            ask: ask().hash(),
+            sealer: [member; 32],
+        };
+        let random = [member; 32];
+        let seal = Seal::new(SIZE, place, &points, 1, &random, value).unwrap();
+        let share = |by: u8| seal.own_shares(by, &secret(by)).unwrap().unwrap().full;
+        let shares: Vec<_> = SIZE.members().map(|by| (by, share(by))).collect();
+        let key = seal.open(SIZE, Way::Full, &shares).unwrap().key;
+        (seal, key)
+    }
+
+    /// The proof of a request in which this member has won, or nobody. Member 2 says that it is a
+    /// bird, and the others that it is a fish.
+    pub fn proof(winner: Option<u8>) -> Proof {
+        let text = |member| match member {
+            2 => "A bird.",
+            _ => "A fish.",
+        };
+        let all: Vec<(u8, (Seal, [u8; 32]))> = SIZE
+            .members()
+            .map(|by| (by, sealed(by, &lane_value::response(text(by), 8))))
+            .collect();
+        let named = all.iter().map(|(member, (seal, _))| Named {
+            member: *member,
+            seal: Some(seal.hash()),
+        });
+        let responses: Vec<Named> = named.collect();
+        let keys: Vec<Key> = all.iter().map(|(by, (_, key))| (*by, *key)).collect();
+        let seal = all.into_iter().find(|(by, _)| Some(*by) == winner);
+        Proof {
+            outcome: Outcome {
+                ask: ask().hash(),
+                responses: set_root(&responses),
+                response_keys: keys_root(&keys),
+                scores: [7; 32],
+                score_keys: [8; 32],
+                winner,
+                payouts: vec![([9; 32], 5)],
+            },
+            responses,
+            keys,
+            seal: seal.map(|(_, (seal, _))| seal),
+        }
+    }
+
+    /// The votes of three members for an outcome.
+    pub fn certificate(outcome: Hash) -> Certificate {
+        Certificate::new((0..3).map(|by| vote(by, &ask(), outcome, Phase::Scores)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use starling_lane_primitives::{
+        certificate::Signature as Bytes,
+        messages::Named,
+        outcome::{keys_root, set_root},
+    };
+
+    use super::{
+        fixture::{ask, certificate, committee, proof, sealed, vote},
+        *,
+    };
+
+    const OUTCOME: Hash = [9; 32];
 
     fn votes(members: &[u8]) -> Vec<(u8, Bytes)> {
         let vote = |member: &u8| vote(*member, &ask(), OUTCOME, Phase::Scores);
@@ -133,15 +287,15 @@ mod tests {
     }
 
     fn checked(votes: Vec<(u8, Bytes)>) -> Result<Vec<AccountId32>, Distrust> {
-        check(&ask(), &OUTCOME, &Certificate::new(votes), &committee())
+        signers(&ask(), &OUTCOME, &Certificate::new(votes), &committee())
     }
 
     #[test]
     fn any_quorum_proves_an_outcome_and_its_signers_are_named() {
         for missing in 0..4 {
             let members: Vec<u8> = (0..4).filter(|member| *member != missing).collect();
-            let signers = members.iter().map(|place| AccountId32::new([*place; 32]));
-            assert_eq!(checked(votes(&members)), Ok(signers.collect()));
+            let all = members.iter().map(|place| AccountId32::new([*place; 32]));
+            assert_eq!(checked(votes(&members)), Ok(all.collect()));
         }
         assert_eq!(checked(votes(&[0, 1, 2, 3])).map(|all| all.len()), Ok(4));
     }
@@ -185,7 +339,7 @@ mod tests {
         let certificate = Certificate::new(votes(&[0, 1, 2]));
         for size in [0, 3] {
             let few = committee().into_iter().take(size).collect::<Vec<_>>();
-            let checked = check(&ask(), &OUTCOME, &certificate, &few);
+            let checked = signers(&ask(), &OUTCOME, &certificate, &few);
             assert_eq!(checked, Err(Distrust::Committee(size)));
         }
         let Certificate::Sr25519 { signatures, .. } = certificate;
@@ -193,7 +347,88 @@ mod tests {
             signers: 0b1111,
             signatures,
         };
-        let checked = check(&ask(), &OUTCOME, &malformed, &committee());
+        let checked = signers(&ask(), &OUTCOME, &malformed, &committee());
         assert_eq!(checked, Err(Distrust::Malformed));
+    }
+    #[test]
+    fn a_quorum_signs_for_the_text_of_the_winner() {
+        for (winner, text) in [(2, "A bird."), (1, "A fish.")] {
+            let proof = proof(Some(winner));
+            let votes = certificate(proof.outcome.hash());
+            let (shown, signers) = check(&ask(), &proof, &votes, &committee()).unwrap();
+            let answer = Answer {
+                agent: AccountId32::new([winner; 32]).to_ss58check(),
+                text: text.into(),
+            };
+            assert_eq!(shown.answer, Some(answer));
+            assert_eq!(shown.payouts[0].amount, "5");
+            assert_eq!(signers.len(), 3);
+        }
+        let nobody = proof(None);
+        let votes = certificate(nobody.outcome.hash());
+        let (shown, _) = check(&ask(), &nobody, &votes, &committee()).unwrap();
+        assert_eq!(shown.answer, None);
+    }
+
+    /// What a lying node makes of an honest certificate.
+    fn lie(change: &dyn Fn(&mut Proof)) -> Result<(), Distrust> {
+        let mut changed = proof(Some(2));
+        let votes = certificate(changed.outcome.hash());
+        change(&mut changed);
+        check(&ask(), &changed, &votes, &committee()).map(drop)
+    }
+
+    #[test]
+    fn a_node_cannot_change_what_a_quorum_has_signed() {
+        assert_eq!(lie(&|_| {}), Ok(()));
+        let unsigned = Err(Distrust::Signature(AccountId32::new([0; 32])));
+        let refused = |why| Err(Distrust::Proof(why));
+        // Another winner, with its own seal and without.
+        assert_eq!(lie(&|it| *it = proof(Some(1))), unsigned);
+        assert_eq!(lie(&|it| *it = proof(None)), unsigned);
+        let seal = refused(Unproven::Seal);
+        assert_eq!(lie(&|it| it.outcome.winner = Some(1)), seal);
+        // Another text under the winner's name.
+        let text = lane_value::response("A fish.", 8);
+        let (other, key) = sealed(2, &text);
+        assert_eq!(lie(&|it| it.seal = Some(other.clone())), seal);
+        assert_eq!(lie(&|it| it.seal = None), seal);
+        // The set and the keys that would go with that.
+        let named = Named {
+            member: 2,
+            seal: Some(other.hash()),
+        };
+        let set = refused(Unproven::Responses);
+        assert_eq!(lie(&|it| it.responses[2] = named), set);
+        assert_eq!(lie(&|it| it.responses.truncate(3)), set);
+        assert_eq!(lie(&|it| it.keys.truncate(3)), refused(Unproven::Keys));
+        let all = |it: &mut Proof| {
+            it.seal = Some(other.clone());
+            it.responses[2] = named;
+            it.keys[2] = (2, key);
+            it.outcome.responses = set_root(&it.responses);
+            it.outcome.response_keys = keys_root(&it.keys);
+        };
+        assert_eq!(lie(&all), unsigned);
+        // Other payments, and another request.
+        assert_eq!(lie(&|it| it.outcome.payouts[0].1 = 6), unsigned);
+        assert_eq!(lie(&|it| it.outcome.payouts.clear()), unsigned);
+        assert_eq!(lie(&|it| it.outcome.ask = [0; 32]), refused(Unproven::Ask));
+    }
+
+    #[test]
+    fn a_winner_outside_of_the_committee_or_without_a_text_is_none() {
+        let few = &committee()[..2];
+        let shown = open(&ask(), &proof(Some(2)), few);
+        assert_eq!(shown, Err(Distrust::Winner(2)));
+        let mut empty = proof(Some(2));
+        let (seal, key) = sealed(2, &lane_value::response("", 8));
+        empty.responses[2].seal = Some(seal.hash());
+        empty.keys[2].1 = key;
+        empty.outcome.responses = set_root(&empty.responses);
+        empty.outcome.response_keys = keys_root(&empty.keys);
+        empty.seal = Some(seal);
+        let shown = open(&ask(), &empty, &committee());
+        assert_eq!(shown, Err(Distrust::Text(AccountId32::new([2; 32]))));
     }
 }

@@ -18,8 +18,9 @@ pub enum Unfit {
     /// The answer is longer than its terms allow.
     #[error("its terms allow no answer as long")]
     Length,
-    /// Its free deposit does not cover the fee.
-    #[error("its free deposit does not cover the fee")]
+    /// Half of its free deposit does not cover the fee. The committees of two epochs promise one half
+    /// each.
+    #[error("half of its free deposit does not cover the fee: top it up")]
     Empty,
 }
 
@@ -49,7 +50,7 @@ pub fn fits<A>(lane: &LaneView<A>, wanted: &Wanted) -> Result<(), Unfit> {
     if wanted.max_tokens > terms.max_tokens {
         return Err(Unfit::Length);
     }
-    if wanted.fee > lane.free {
+    if wanted.fee.saturating_mul(2) > lane.free {
         return Err(Unfit::Empty);
     }
     Ok(())
@@ -98,13 +99,14 @@ mod tests {
             paid: 0,
             burnt: 0,
             returned: 0,
+            max_pending: free,
         }
     }
 
     #[test]
     fn each_term_of_a_lane_is_kept() {
-        assert_eq!(fits(&lane(0, 5), &WANTED), Ok(()));
-        assert_eq!(fits(&lane(0, 4), &WANTED), Err(Unfit::Empty));
+        assert_eq!(fits(&lane(0, 10), &WANTED), Ok(()));
+        assert_eq!(fits(&lane(0, 9), &WANTED), Err(Unfit::Empty));
         let fits = |change: &dyn Fn(&mut Wanted)| {
             let mut wanted = WANTED;
             change(&mut wanted);
@@ -120,7 +122,7 @@ mod tests {
 
     #[test]
     fn the_largest_deposit_comes_first() {
-        let lanes = vec![lane(0, 5), lane(1, 4), lane(2, 9), lane(3, 9)];
+        let lanes = vec![lane(0, 10), lane(1, 9), lane(2, 19), lane(3, 19)];
         let fitting: Vec<_> = fitting(lanes, &WANTED).iter().map(|lane| lane.id).collect();
         assert_eq!(fitting, [2, 3, 0]);
     }

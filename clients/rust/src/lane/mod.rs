@@ -11,7 +11,7 @@
 //! | [`choice`] | the lane of an account that can take a request |
 //!
 //! A *soft* answer comes first: a node has computed it. A *certified* one has the signatures of a
-//! quorum, which this library checks itself.
+//! quorum. This library checks these itself, and that the text is the one that they cover.
 
 pub mod ask;
 pub mod calls;

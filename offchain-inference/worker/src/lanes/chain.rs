@@ -10,7 +10,7 @@ use sp_blockchain::HeaderBackend;
 use sp_core::{sr25519, H256};
 use sp_keystore::KeystorePtr;
 use sp_runtime::traits::{Block as BlockT, Header, UniqueSaturatedInto};
-use starling_lane::transport::Peer;
+use starling_lane::{book::Evidence, transport::Peer, wire::Place};
 use starling_lane_primitives::{
     certificate::Signature, checkpoint::Checkpoint, seal::Point, Certificate, Hash,
 };
@@ -48,7 +48,12 @@ pub struct InForce {
     pub rules: RulesView<AccountId>,
     /// The rating up to which a member has no weight as a ranker.
     pub weight_floor: u64,
+    /// The time between two blocks, in milliseconds.
+    pub slot_ms: u64,
 }
+
+/// The reason why a transaction that the chain may take is not in the pool: the pool names none.
+pub const NOT_POOLED: &str = "the pool does not take the transaction";
 
 /// The lane's questions to the chain, all as of the best block. Blocking, but for `sign`.
 pub trait LaneChain: Send + Sync + 'static {
@@ -80,11 +85,25 @@ pub trait LaneChain: Send + Sync + 'static {
     /// The progress of a lane's settlement.
     fn progress(&self, lane: LaneId, epoch: Epoch) -> Result<ProgressView, String>;
 
+    /// The requests of the block of 64 from `first` on that were escalated: bit `i` is request
+    /// `first + i`.
+    fn escalations(&self, lane: LaneId, epoch: Epoch, first: u32) -> Result<u64, String>;
+
+    /// Whether the bond of an agent's seat is locked, or can be.
+    fn is_liable(&self, agent: &AccountId, lane: LaneId, epoch: Epoch) -> Result<bool, String>;
+
     /// Joins.
     fn join(&self, join: Join, signature: Signature) -> Result<(), String>;
 
     /// Settles, if the chain would take it.
     fn settle(&self, checkpoint: Checkpoint, certificate: Certificate) -> Result<(), String>;
+
+    /// Shows the certificate of a request that was escalated.
+    fn show(&self, place: Place, outcome: Hash, certificate: Certificate) -> Result<(), String>;
+
+    /// Reports a member that has signed two things of which it may sign one. False if the chain
+    /// would refuse it: it knows of that member already, or the evidence is none.
+    fn report(&self, evidence: Evidence) -> Result<bool, String>;
 
     /// Signs with an inference key of this node.
     fn sign(&self, key: &InferenceKey, payload: &Hash) -> Option<Signature>;
@@ -95,6 +114,7 @@ pub struct LaneClient<Block: BlockT, C> {
     client: Arc<C>,
     keystore: KeystorePtr,
     pool: OffchainTransactionPoolFactory<Block>,
+    slot_ms: u64,
     block: PhantomData<Block>,
 }
 
@@ -104,16 +124,18 @@ where
     C: ProvideRuntimeApi<Block> + HeaderBackend<Block> + Send + Sync + 'static,
     C::Api: LanesApi<Block, AccountId> + RoundsApi<Block, AccountId>,
 {
-    /// From the parts of the node.
+    /// From the parts of the node. `slot_ms` is the time between two blocks.
     pub fn new(
         client: Arc<C>,
         keystore: KeystorePtr,
         pool: OffchainTransactionPoolFactory<Block>,
+        slot_ms: u64,
     ) -> Self {
         Self {
             client,
             keystore,
             pool,
+            slot_ms,
             block: PhantomData,
         }
     }
@@ -126,7 +148,7 @@ where
     fn submit(&self, transaction: Vec<u8>) -> Result<(), String> {
         let mut pool = self.pool.offchain_transaction_pool(self.best());
         let taken = pool.submit_transaction(transaction);
-        taken.map_err(|()| "the pool does not take the transaction".into())
+        taken.map_err(|()| NOT_POOLED.into())
     }
 }
 
@@ -157,6 +179,7 @@ where
         Ok(InForce {
             rules: api.rules(at).map_err(text)?,
             weight_floor: api.weight_floor(at).map_err(text)?,
+            slot_ms: self.slot_ms,
         })
     }
 
@@ -204,6 +227,18 @@ where
         api.progress(self.best(), lane, epoch).map_err(text)
     }
 
+    fn escalations(&self, lane: LaneId, epoch: Epoch, first: u32) -> Result<u64, String> {
+        let api = self.client.runtime_api();
+        api.escalations(self.best(), lane, epoch, first)
+            .map_err(text)
+    }
+
+    fn is_liable(&self, agent: &AccountId, lane: LaneId, epoch: Epoch) -> Result<bool, String> {
+        let api = self.client.runtime_api();
+        api.is_liable(self.best(), agent.clone(), lane, epoch)
+            .map_err(text)
+    }
+
     fn join(&self, join: Join, signature: Signature) -> Result<(), String> {
         let Join {
             agent,
@@ -222,6 +257,23 @@ where
         can.map_err(|reason| String::from_utf8_lossy(&reason).into_owned())?;
         let bytes = api.settle(at, checkpoint, certificate).map_err(text)?;
         self.submit(bytes)
+    }
+
+    fn show(&self, place: Place, outcome: Hash, certificate: Certificate) -> Result<(), String> {
+        let Place { lane, epoch, seq } = place;
+        let api = self.client.runtime_api();
+        let bytes = api.show_certificate(self.best(), lane, epoch, seq, H256(outcome), certificate);
+        self.submit(bytes.map_err(text)?)
+    }
+
+    fn report(&self, evidence: Evidence) -> Result<bool, String> {
+        let Evidence { by, first, second } = evidence;
+        let api = self.client.runtime_api();
+        let bytes = api.equivocation(self.best(), by.into(), first, second);
+        match bytes.map_err(text)? {
+            Some(bytes) => self.submit(bytes).map(|()| true),
+            None => Ok(false),
+        }
     }
 
     fn sign(&self, key: &InferenceKey, payload: &Hash) -> Option<Signature> {

@@ -14,23 +14,20 @@ use starling_lane::{
     request::Judge,
 };
 use starling_lane_primitives::{
-    hashing,
     messages::Ask,
-    outcome::{self, Key, Outcome},
-    Account, Hash, Member,
+    outcome::{self, keys_root, Key, Outcome},
+    Account, Hash, Member, Proof,
 };
 use starling_primitives::{
     agreement,
     assignment::{positions, rankings, Assignment},
-    fixed, rating, rewards,
+    fixed, lane_value, rating, rewards,
     selection::{best, Tally},
     Balance, Position, Score,
 };
 
 use super::{room::Room, value};
 use crate::AccountId;
-
-const KEYS: &[u8] = b"starling/lane-keys/1";
 
 /// The least number of rankers of a response. With fewer, a liar's response may be ranked by liars
 /// alone, so there is no winner, and nothing is paid.
@@ -60,11 +57,6 @@ pub fn open(room: &Room, settled: &Settled<Sealed>) -> Vec<(Member, [u8; 32], Op
     opened.collect()
 }
 
-/// The root of the keys of a set.
-fn root(keys: &[Key]) -> Hash {
-    hashing::hash(&(KEYS, keys))
-}
-
 /// The responses of a request, and who ranks which.
 pub struct Responses {
     set: Hash,
@@ -86,7 +78,7 @@ impl Responses {
         let keys: Vec<Key> = opened.iter().map(|(by, key, _)| (*by, *key)).collect();
         let texts: BTreeMap<Member, String> = opened
             .into_iter()
-            .filter_map(|(by, _, value)| Some((by, value::text(&value?, ask.max_tokens)?)))
+            .filter_map(|(by, _, value)| Some((by, lane_value::text(&value?, ask.max_tokens)?)))
             .collect();
         let set = settled.set.root();
         let seed = H256(outcome::seed(&room.slot(ask.seq), &set, &keys));
@@ -200,10 +192,17 @@ pub struct Answer {
 /// The outcome of both broadcasts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judged {
-    /// The subject of the members' votes.
-    pub outcome: Outcome,
+    /// The subject of the members' votes, and what binds the best response to it.
+    pub proof: Arc<Proof>,
     /// The best response.
     pub answer: Option<Answer>,
+}
+
+impl Judged {
+    /// The subject of the members' votes.
+    pub fn outcome(&self) -> &Outcome {
+        &self.proof.outcome
+    }
 }
 
 /// Judges a request.
@@ -244,16 +243,25 @@ pub fn judge(
         .collect();
     let winning = winner.and_then(|member| room.account(member));
     let answer = winner.and_then(|member| answer(room, &given, member));
+    let outcome = Outcome {
+        ask: ask.hash(),
+        responses: given.set,
+        response_keys: keys_root(&given.keys),
+        scores: scores.set.root(),
+        score_keys: keys_root(&score_keys),
+        winner,
+        payouts: payouts(room, ask.fee, winning, &points),
+    };
+    let mut seals = responses.seals.iter();
+    let seal = seals.find(|(member, _)| Some(*member) == winner);
+    let proof = Proof {
+        outcome,
+        responses: responses.set.iter().copied().collect(),
+        keys: given.keys,
+        seal: seal.map(|(_, seal)| seal.0.clone()),
+    };
     Judged {
-        outcome: Outcome {
-            ask: ask.hash(),
-            responses: given.set,
-            response_keys: root(&given.keys),
-            scores: scores.set.root(),
-            score_keys: root(&score_keys),
-            winner,
-            payouts: payouts(room, ask.fee, winning, &points),
-        },
+        proof: Arc::new(proof),
         answer,
     }
 }
@@ -330,7 +338,7 @@ impl Verdict {
 impl Judge<Sealed> for Verdict {
     fn outcome(&self, responses: &Settled<Sealed>, scores: &Settled<Sealed>) -> Hash {
         let judged = judge(&self.room, &self.ask, responses, scores);
-        let hash = judged.outcome.hash();
+        let hash = judged.outcome().hash();
         *self.found.lock() = Some(judged);
         hash
     }

@@ -19,6 +19,9 @@ const TRANSCRIPTS: &[u8] = b"starling/lane-transcripts/1";
 /// The number of requests of a checkpoint.
 pub const REQUESTS: u32 = BLOCK;
 
+/// The number of requests that the chain settles of a lane in an epoch.
+pub const MOST: u32 = 4_096;
+
 /// A certified request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled {
@@ -30,6 +33,12 @@ pub struct Settled {
     pub outcome: Hash,
     /// Its payments.
     pub payouts: Vec<(Account, Balance)>,
+}
+
+/// Whether a request of a block was escalated.
+pub fn is_escalated(block: ProgressView, seq: u32) -> bool {
+    let place = seq.checked_sub(block.next);
+    place.is_some_and(|place| block.escalated.checked_shr(place).unwrap_or(0) & 1 == 1)
 }
 
 /// The checkpoint of the requests from `progress.next` on. `None` if nothing in it can be settled.
@@ -110,13 +119,20 @@ impl Ledger {
     }
 
     /// Takes the signature of a member. It is the last one that counts: a member that learns of a
-    /// certificate signs again.
+    /// certificate signs again. But one that fits the own checkpoint stays, since old ones of others
+    /// can be sent again by anybody.
     pub fn take(&mut self, by: Member, hash: Hash, signature: Signature) {
-        self.signed.insert(by, (hash, signature));
+        let own = self.own.as_ref().map(|(_, own, _)| *own);
+        let known = self.signed.get(&by).map(|(known, _)| *known);
+        let fits = known.is_some() && known == own;
+        if !fits {
+            self.signed.insert(by, (hash, signature));
+        }
     }
 
-    /// The own checkpoint with the signatures of a quorum, and the block from which on this member
-    /// gives it to the chain. Members take turns, so that not all do at once.
+    /// The own checkpoint with all signatures that fit, if those are a quorum, and the block from
+    /// which on this member gives it to the chain. Members take turns, so that not all do at once.
+    /// The chain keeps a quorum whose bonds are free.
     pub fn ready(
         &self,
         committee: Committee,
@@ -136,7 +152,7 @@ impl Ledger {
         let turn = block.checked_rem(n).unwrap_or(0);
         let distance = u32::from(me).saturating_add(n).saturating_sub(turn);
         let wait = distance.checked_rem(n).unwrap_or(0);
-        let certificate = Certificate::new(signed.into_iter().take(quorum));
+        let certificate = Certificate::new(signed);
         Some((checkpoint.clone(), certificate, made.saturating_add(wait)))
     }
 }
@@ -183,5 +199,37 @@ mod tests {
         let expected = Certificate::new([(1, [1; 64]), (2, [4; 64]), (3, [3; 64])]);
         assert_eq!(certificate, expected);
         assert_eq!(ledger.own_signature(3), Some([3; 64]));
+
+        // All sign, and the chain may choose.
+        ledger.take(0, [7; 32], [5; 64]);
+        let (_, certificate, _) = ledger.ready(committee, 3).unwrap();
+        let signed = certificate.signed().map(|signed| signed.len());
+        assert_eq!(signed, Some(4));
+    }
+
+    #[test]
+    fn an_old_signature_takes_no_fitting_one_away() {
+        let committee = Committee::SMALLEST;
+        let made = checkpoint(1, 2, from(0, 0), &[settled(0)]).unwrap();
+        let mut ledger = Ledger::default();
+        ledger.make(3, made.clone(), [7; 32], [3; 64], 100);
+        for member in [1, 2] {
+            ledger.take(member, [7; 32], [member; 64]);
+        }
+        let ready = ledger.ready(committee, 3);
+        assert!(ready.is_some());
+        for member in [1, 2, 3] {
+            ledger.take(member, [8; 32], [9; 64]);
+        }
+        assert_eq!(ledger.ready(committee, 3), ready);
+        assert_eq!(ledger.own_signature(3), Some([3; 64]));
+
+        // After the own one has changed, the others sign again.
+        ledger.make(3, made, [6; 32], [4; 64], 101);
+        assert_eq!(ledger.ready(committee, 3), None);
+        for member in [1, 2] {
+            ledger.take(member, [6; 32], [member; 64]);
+        }
+        assert!(ledger.ready(committee, 3).is_some());
     }
 }

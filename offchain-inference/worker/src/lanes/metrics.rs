@@ -23,7 +23,7 @@ pub struct Metrics {
     /// Bytes of messages by `way` (`in`, `out`).
     pub bytes: CounterVec<U64>,
     /// Messages that were refused or lost, by `why` (`bytes`, `sender`, `lie`, `unknown`, `full`,
-    /// `lost`).
+    /// `lost`, `settled`, `other ask`).
     pub refused: CounterVec<U64>,
     /// Members that signed two things of which they may sign one.
     pub accused: Counter<U64>,

@@ -8,7 +8,7 @@
 //! | [`play`] | one request: the machine of `starling-lane` with signatures, seals and times |
 //! | [`room`] | a committee, as this node sees it |
 //! | [`judge`] | assignment, winner and payments |
-//! | [`value`] | responses and scores as bytes |
+//! | [`value`] | scores as bytes |
 //! | [`ledger`] | checkpoints |
 //! | [`look`], [`chain`] | the work after a block |
 //! | [`store`] | what a member must not forget |
@@ -31,6 +31,7 @@ pub mod store;
 pub mod value;
 
 use std::{
+    collections::HashMap,
     path::Path,
     sync::{
         mpsc::{sync_channel, Receiver, RecvTimeoutError, SyncSender},
@@ -56,7 +57,7 @@ use tokio::{sync::watch, task::spawn_blocking};
 use self::{
     chain::LaneChain,
     desk::Desk,
-    look::{find, Found, Look},
+    look::{Found, Look},
     metrics::Metrics,
     progress::{Board, Progress},
     service::{AskError, Asked, Core, Event, Parts, Status},
@@ -66,6 +67,9 @@ use crate::{problems::Problems, Accounts};
 
 /// The most events that wait. Messages beyond are lost.
 const MOST_WAITING: usize = 4_096;
+
+/// The most messages of one peer that wait.
+const MOST_OF_A_PEER: usize = 512;
 
 /// The longest wait for an event.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -89,7 +93,6 @@ pub enum Error {
 pub struct Lanes {
     events: SyncSender<Event>,
     board: Arc<Board>,
-    chain: Arc<dyn LaneChain>,
     look: Arc<Look>,
     /// The network holds it weakly.
     _inbox: Arc<Post>,
@@ -98,7 +101,37 @@ pub struct Lanes {
 /// Puts messages into the queue of events.
 struct Post {
     events: SyncSender<Event>,
+    waiting: Arc<Waiting>,
     metrics: Metrics,
+}
+
+/// The numbers of messages in the queue, by the peers that they came from. No peer takes the places
+/// of others.
+#[derive(Default)]
+struct Waiting(Mutex<HashMap<Peer, usize>>);
+
+impl Waiting {
+    /// Whether a peer may put one more message into the queue. It counts then.
+    fn enter(&self, peer: Peer) -> bool {
+        let mut counts = self.0.lock();
+        let count = counts.entry(peer).or_default();
+        let may = *count < MOST_OF_A_PEER;
+        if may {
+            *count = count.saturating_add(1);
+        }
+        may
+    }
+
+    /// A message of the peer left the queue.
+    fn leave(&self, peer: &Peer) {
+        let mut counts = self.0.lock();
+        if let Some(count) = counts.get_mut(peer) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                counts.remove(peer);
+            }
+        }
+    }
 }
 
 impl Inbox for Post {
@@ -107,7 +140,15 @@ impl Inbox for Post {
     }
 
     fn message(&self, from: Peer, message: Vec<u8>) -> bool {
-        self.put(Event::Message(from, message))
+        if !self.waiting.enter(from) {
+            self.metrics.refuse("full");
+            return false;
+        }
+        let taken = self.put(Event::Message(from, message));
+        if !taken {
+            self.waiting.leave(&from);
+        }
+        taken
     }
 }
 
@@ -148,26 +189,35 @@ impl Lanes {
             metrics: metrics.clone(),
             board: Arc::default(),
             ready: Arc::new(Mutex::default()),
+            accused: Arc::new(Mutex::default()),
+            shown: Arc::new(Mutex::default()),
             watched: Arc::new(Mutex::default()),
         };
         let look = Arc::new(Look {
-            chain: chain.clone(),
+            chain,
             accounts,
             desk,
             store,
             transport: transport.clone(),
             ready: parts.ready.clone(),
+            accused: parts.accused.clone(),
+            shown: parts.shown.clone(),
             watched: parts.watched.clone(),
             metrics: metrics.clone(),
+            drawn: Mutex::default(),
+            failures: Mutex::default(),
         });
         let board = parts.board.clone();
         let (events, waiting) = sync_channel(MOST_WAITING);
         let core = Core::new(parts, events.clone());
-        thread::Builder::new()
-            .name("agent-lanes".into())
-            .spawn(move || work(core, &waiting))?;
+        let counts = Arc::new(Waiting::default());
+        thread::Builder::new().name("agent-lanes".into()).spawn({
+            let counts = counts.clone();
+            move || work(core, &waiting, &counts)
+        })?;
         let inbox = Arc::new(Post {
             events: events.clone(),
+            waiting: counts,
             metrics,
         });
         let weak: Arc<dyn Inbox> = inbox.clone();
@@ -175,7 +225,6 @@ impl Lanes {
         Ok(Self {
             events,
             board,
-            chain,
             look,
             _inbox: inbox,
         })
@@ -228,13 +277,13 @@ impl Lanes {
 
     /// A lane with its committee, by default in the present epoch.
     async fn find(&self, lane: LaneId, epoch: Option<Epoch>) -> Result<Option<Found>, AskError> {
-        let chain = self.chain.clone();
+        let look = self.look.clone();
         let found = spawn_blocking(move || -> Result<Option<Found>, String> {
-            let Some((_, now)) = chain.now()? else {
+            let Some((best, now)) = look.chain.now()? else {
                 return Ok(None);
             };
             let epoch = epoch.unwrap_or(now.epoch);
-            find(&*chain, lane, epoch)
+            look.find(best, &now, lane, epoch)
         });
         let found = found.await.unwrap_or_else(|error| Err(error.to_string()));
         found.map_err(AskError::Refused)
@@ -251,7 +300,7 @@ impl Lanes {
 }
 
 /// Takes events until the end.
-fn work(mut core: Core, events: &Receiver<Event>) {
+fn work(mut core: Core, events: &Receiver<Event>, waiting: &Waiting) {
     let began = Instant::now();
     let now = || -> Time { began.elapsed().as_micros().try_into().unwrap_or(Time::MAX) };
     loop {
@@ -260,9 +309,33 @@ fn work(mut core: Core, events: &Receiver<Event>) {
         });
         match events.recv_timeout(wait) {
             Ok(Event::End) | Err(RecvTimeoutError::Disconnected) => return,
-            Ok(event) => core.on(now(), event),
+            Ok(event) => {
+                if let Event::Message(from, _) = &event {
+                    waiting.leave(from);
+                }
+                core.on(now(), event);
+            },
             Err(RecvTimeoutError::Timeout) => {},
         }
         core.wake(now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_peer_takes_the_places_of_others() {
+        let waiting = Waiting::default();
+        for _ in 0..MOST_OF_A_PEER {
+            assert!(waiting.enter([1; 32]));
+        }
+        assert!(!waiting.enter([1; 32]));
+        assert!(waiting.enter([2; 32]));
+        waiting.leave(&[1; 32]);
+        assert!(waiting.enter([1; 32]));
+        waiting.leave(&[2; 32]);
+        assert!(!waiting.0.lock().contains_key(&[2; 32]), "it is forgotten");
     }
 }

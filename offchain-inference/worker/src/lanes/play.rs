@@ -19,7 +19,7 @@ use starling_lane_primitives::{
     certificate::Signature, messages, messages::Ask, seal::Seal, Certificate, Hash, Member, Phase,
     Secret,
 };
-use starling_primitives::Score;
+use starling_primitives::{lane_value, Score};
 
 use super::{
     judge::{Judged, Responses, Verdict},
@@ -99,14 +99,15 @@ impl Play {
         let verdict = Arc::new(Verdict::new(room.clone(), ask.clone()));
         let me = room.me().filter(|_| takes_part);
         let setting = Arc::new(room.setting(ask.seq, me, now));
+        let id = ask.hash();
         let machine = Request::new(setting, Arc::new(room.cipher(me)), verdict.clone());
         Self {
-            id: ask.hash(),
+            id,
             signature,
             began: now,
             machine,
             verdict,
-            book: room.book(ask.seq, me),
+            book: room.book(ask.seq, id, me),
             signer,
             random,
             me,
@@ -197,11 +198,15 @@ impl Play {
 
     /// All that this member has said, and all votes that it knows.
     pub fn said(&self) -> Vec<Packet> {
-        let votes = self
-            .votes
-            .iter()
-            .map(|(by, (outcome, signature))| self.vote_packet(*by, *outcome, *signature));
-        self.said.iter().cloned().chain(votes).collect()
+        self.said.iter().cloned().chain(self.votes()).collect()
+    }
+
+    /// All votes that this member knows.
+    pub fn votes(&self) -> Vec<Packet> {
+        let votes = self.votes.iter();
+        votes
+            .map(|(by, (outcome, signature))| self.vote_packet(*by, *outcome, *signature))
+            .collect()
     }
 
     /// The next time at which the machine wants to be woken.
@@ -233,7 +238,7 @@ impl Play {
     pub fn respond(&mut self, now: Time, text: Option<String>) -> Result<Vec<Do>, String> {
         let bytes = text
             .as_deref()
-            .map(|text| value::response(text, self.ask.max_tokens));
+            .map(|text| lane_value::response(text, self.ask.max_tokens));
         self.own = text.unwrap_or_default();
         self.seal(now, Phase::Responses, bytes)
     }
@@ -244,7 +249,8 @@ impl Play {
     }
 
     fn seal(&mut self, now: Time, phase: Phase, bytes: Option<Vec<u8>>) -> Result<Vec<Do>, String> {
-        let Some(account) = self.me.and_then(|me| self.room.account(me)) else {
+        let place = self.me.and_then(|me| self.book.place(phase, me));
+        let Some(place) = place else {
             return Ok(vec![]);
         };
         let seal = match bytes {
@@ -255,8 +261,7 @@ impl Play {
                 let committee = self.room.committee;
                 let seal = Seal::new(
                     committee,
-                    self.book.slot(phase),
-                    account,
+                    place,
                     &points,
                     committee.views(),
                     &secret,
@@ -298,9 +303,7 @@ impl Play {
         }
         let said = messages::Message::Vote(outcome);
         let phase = Phase::Scores;
-        if !self.book.take(&*self.signer, phase, by, &said, signature) {
-            return Err(Refused::Signature);
-        }
+        self.book.take(&*self.signer, phase, by, &said, signature)?;
         // The first one counts. The machine accuses who signs a second one.
         self.votes.entry(by).or_insert((outcome, signature));
         Ok(self.give(now, Event::Message(by, Message::Vote(outcome))))

@@ -39,6 +39,8 @@ pub struct Progress {
     pub outcome: Option<H256>,
     /// The payments.
     pub payouts: Vec<Payout>,
+    /// The proof that the answer and the payments are those of the outcome, in hex.
+    pub proof: Option<String>,
     /// The votes of a quorum, in hex.
     pub certificate: Option<String>,
     /// The time to the soft answer, in milliseconds.
@@ -108,7 +110,13 @@ impl Progress {
             Some(judged) => judged.answer.clone(),
             None => likely(),
         };
-        let payouts = judged.iter().flat_map(|judged| &judged.outcome.payouts);
+        let payouts = judged.iter().flat_map(|judged| &judged.outcome().payouts);
+        // Votes may come before what they are about is open here.
+        let stage = match (play.stage(), &judged) {
+            (Stage::Certified, None) if open.is_some() => Stage::Preview,
+            (Stage::Certified, None) => Stage::Asked,
+            (stage, _) => stage,
+        };
         let [soft, certified] = play.times();
         let ms = |micros: Option<u64>| micros.map(|micros| micros as f64 / 1_000.0);
         Self {
@@ -116,16 +124,17 @@ impl Progress {
             lane: ask.lane,
             epoch: ask.epoch,
             seq: ask.seq,
-            stage: name(play.stage()),
+            stage: name(stage),
             answer: best.map(Given::from),
             responses: members().filter_map(given).map(Given::from).collect(),
-            outcome: judged.as_ref().map(|judged| H256(judged.outcome.hash())),
+            outcome: judged.as_ref().map(|judged| H256(judged.outcome().hash())),
             payouts: payouts
                 .map(|(account, amount)| Payout {
                     account: AccountId::from(*account).to_ss58check(),
                     amount: amount.to_string(),
                 })
                 .collect(),
+            proof: judged.as_ref().map(|judged| hex(&judged.proof.encode())),
             certificate: play.certificate().map(|signed| hex(&signed.encode())),
             soft_ms: ms(soft),
             certified_ms: ms(certified),
@@ -134,8 +143,9 @@ impl Progress {
 
     /// Whether it changes no more.
     pub fn is_final(&self) -> bool {
-        let is_certified = self.stage == name(Stage::Certified) && self.outcome.is_some();
-        is_certified || self.stage == name(Stage::Expired)
+        [Stage::Certified, Stage::Expired]
+            .map(name)
+            .contains(&self.stage)
     }
 }
 

@@ -16,10 +16,12 @@ use starling_lane::{
 };
 use starling_lane_primitives::{
     certificate::Signature, seal::DecryptionKey, Account, Committee, Hash, Member, Phase, Slot,
+    Terms,
 };
 use starling_primitives::{
     api::lanes::{Epoch, LaneView, MemberView, RulesView},
     crypto::has_signed,
+    round::BlockNumber,
 };
 
 use super::chain::{InForce, LaneChain};
@@ -27,6 +29,9 @@ use crate::AccountId;
 
 /// The delay between two members that a member waits for, in microseconds.
 const DELAY: u64 = 60_000;
+
+/// The least time for the answers of a request, and for its rankings, in milliseconds.
+const LEAST_MS: u32 = 1_000;
 
 /// The secret from which a member's decryption key of an epoch follows.
 pub type EpochSecret = [u8; 64];
@@ -56,6 +61,8 @@ pub struct Room {
     pub rules: RulesView<AccountId>,
     /// The rating up to which a member has no weight as a ranker.
     pub weight_floor: u64,
+    /// The time between two blocks, in milliseconds.
+    pub slot_ms: u64,
     /// The seat of this node, if it has one.
     pub seat: Option<Seat>,
 }
@@ -72,6 +79,7 @@ impl Room {
         let InForce {
             rules,
             weight_floor,
+            slot_ms,
         } = in_force;
         let committee = Committee::of(u8::try_from(members.len()).ok()?)?;
         Some(Self {
@@ -82,8 +90,20 @@ impl Room {
             members,
             rules,
             weight_floor,
+            slot_ms,
             seat,
         })
+    }
+
+    /// The number of blocks that a request needs: for its answers, its rankings and its votes. With
+    /// fewer, its responses open, and nobody has time to vote for their payment.
+    pub fn needed(&self) -> BlockNumber {
+        let Terms {
+            answer_ms, rank_ms, ..
+        } = self.lane.terms;
+        let work = u64::from(answer_ms.max(LEAST_MS)).saturating_add(rank_ms.max(LEAST_MS).into());
+        let blocks = work.div_ceil(self.slot_ms.max(1)).saturating_add(1);
+        BlockNumber::try_from(blocks).unwrap_or(BlockNumber::MAX)
     }
 
     /// The number of this node's member.
@@ -134,10 +154,10 @@ impl Room {
         }
     }
 
-    /// An empty book for a request in which `me` takes part.
-    pub fn book(&self, seq: u32, me: Option<Member>) -> Book {
+    /// An empty book for a request in which `me` takes part. `ask` is its hash.
+    pub fn book(&self, seq: u32, ask: Hash, me: Option<Member>) -> Book {
         let accounts = self.members.iter().map(|view| view.agent.clone().into());
-        Book::new(self.slot(seq), me, accounts.collect())
+        Book::new(self.slot(seq), ask, me, accounts.collect())
     }
 
     /// The seals of a request. A node that looks on opens nothing, so any key does for it.

@@ -22,17 +22,17 @@ use starling_lane::{
     wire::{Packet, Place, Refused},
 };
 use starling_lane_primitives::{certificate::Signature, messages::Ask, Hash, Member};
-use starling_primitives::api::lanes::{Epoch, LaneId, LaneView};
+use starling_primitives::api::lanes::{Epoch, LaneId, LaneView, ProgressView};
 
 use super::{
     chain::LaneChain,
     desk::{Desk, Done, Work},
-    ledger::Ledger,
-    look::{Found, Ready, View},
+    ledger::{self, Ledger},
+    look::{Accused, Found, Ready, Shown, View},
     metrics::Metrics,
     play::{Do, Play, Stage},
     progress::{hex, Board},
-    room::{Room, Seat},
+    room::{is_signed, Room, Seat},
     store::Store,
 };
 use crate::{agent::Signals, AccountId, LOG_TARGET};
@@ -42,6 +42,9 @@ const MOST_LIES: u32 = 16;
 
 /// The time for which it is cut off, in microseconds.
 const CUT_OFF: Time = 3_600_000_000;
+
+/// The time in which a peer is told once of requests that are over, in microseconds.
+const TELL_AGAIN: Time = 60_000_000;
 
 /// The most messages that wait for their asks.
 const MOST_EARLY: usize = 512;
@@ -128,8 +131,12 @@ pub struct Parts {
     pub board: Arc<Board>,
     /// Checkpoints that are ready for the chain.
     pub ready: Arc<Mutex<Ready>>,
-    /// The lanes whose requesters use this node.
-    pub watched: Arc<Mutex<BTreeSet<LaneId>>>,
+    /// Evidence that is ready for the chain.
+    pub accused: Arc<Mutex<Accused>>,
+    /// Certificates of escalated requests that are ready for the chain.
+    pub shown: Arc<Mutex<Shown>>,
+    /// The lanes whose requesters use this node, and the epochs in which they did last.
+    pub watched: Arc<Mutex<BTreeMap<LaneId, Epoch>>>,
 }
 
 /// The lanes of a node.
@@ -144,6 +151,12 @@ pub struct Core {
     plays: BTreeMap<Place, Play>,
     jobs: BTreeMap<Place, Signals>,
     ledgers: BTreeMap<(LaneId, Epoch), Ledger>,
+    /// The block of 64 requests that each committee answers and settles next.
+    blocks: BTreeMap<(LaneId, Epoch), ProgressView>,
+    /// The peers that were told votes of a committee since the last block.
+    helped: BTreeSet<((LaneId, Epoch), Peer)>,
+    /// The peers that were told of requests that are over, and when.
+    told: HashMap<Peer, Time>,
     early: VecDeque<(Peer, Packet)>,
     lies: HashMap<Peer, (u32, Time)>,
 }
@@ -160,6 +173,9 @@ impl Core {
             plays: BTreeMap::new(),
             jobs: BTreeMap::new(),
             ledgers: BTreeMap::new(),
+            blocks: BTreeMap::new(),
+            helped: BTreeSet::new(),
+            told: HashMap::new(),
             early: VecDeque::new(),
             lies: HashMap::new(),
         }
@@ -168,7 +184,7 @@ impl Core {
     /// Takes an event.
     pub fn on(&mut self, now: Time, event: Event) {
         match event {
-            Event::Opened(peer) => self.opened(&peer),
+            Event::Opened(peer) => self.opened(now, &peer),
             Event::Message(from, bytes) => self.message(now, from, &bytes),
             Event::View(view) => self.view(now, *view),
             Event::Done(place, done) => self.done(now, place, done),
@@ -184,6 +200,7 @@ impl Core {
             },
             Event::Status(lane, found, reply) => {
                 self.enter(found.map(|found| *found));
+                self.watch(lane);
                 self.reserve();
                 let _ = reply.send(self.status(lane));
             },
@@ -254,7 +271,8 @@ impl Core {
         }
     }
 
-    /// Tells the operator how to have a member slashed: whoever does so is paid for it.
+    /// Has a member slashed. All who have the evidence take turns, one a block, so that not all
+    /// report it at once.
     fn report(&self, place: Place, evidence: &Evidence) {
         self.parts.metrics.accused.inc();
         let Place { lane, epoch, seq } = place;
@@ -263,9 +281,18 @@ impl Core {
         log::warn!(
             target: LOG_TARGET,
             "lane {lane}, epoch {epoch}, request {seq}: {by} signed two things of which it may sign \
-             one; report it by the call `Lanes.equivocation` with the arguments {}",
+             one; this node reports it, and so can the call `Lanes.equivocation` with the arguments \
+             {}",
             hex(&arguments),
         );
+        let room = self.rooms.get(&(lane, epoch));
+        let turn = room.map_or(0, |room| room.me().unwrap_or(room.committee.n()));
+        let best = self.view.as_ref().map_or(0, |view| view.best);
+        let from = best.saturating_add(turn.into());
+        let mut accused = self.parts.accused.lock();
+        accused
+            .entry((lane, epoch, evidence.by))
+            .or_insert_with(|| (evidence.clone(), from));
     }
 
     fn send(&self, to: &Peer, packet: &Packet) {
@@ -297,14 +324,21 @@ impl Core {
         }
     }
 
-    /// Tells a peer what it may have missed.
-    fn opened(&mut self, peer: &Peer) {
+    /// Tells a peer what it may have missed. What is over can be much, and a peer may open its link
+    /// again and again.
+    fn opened(&mut self, now: Time, peer: &Peer) {
         let mut packets = vec![];
+        let last = self.told.get(peer);
+        let is_late = last.is_none_or(|last| now.saturating_sub(*last) >= TELL_AGAIN);
         for play in self.plays.values() {
             let is_there = play.room().peers().contains(peer);
-            if is_there && play.stage() != Stage::Expired {
+            let is_new = !play.is_over();
+            if is_there && (is_new || (is_late && play.stage() == Stage::Certified)) {
                 packets.push(play.packet());
                 packets.extend(play.said());
+                if !is_new {
+                    self.told.insert(*peer, now);
+                }
             }
         }
         for packet in packets {
@@ -355,7 +389,16 @@ impl Core {
                     };
                     return self.wait(from, place, || Packet::Ask { ask, signature });
                 }
+                let key = (ask.lane, ask.epoch);
+                let id = ask.hash();
                 if let Err(reason) = self.ask(now, ask, signature) {
+                    let room = self.rooms.get(&key);
+                    let is_signed =
+                        room.is_some_and(|room| is_signed(&room.lane.terms.key, &id, &signature));
+                    if !is_signed {
+                        self.parts.metrics.refuse("lie");
+                        return self.lied(now, from);
+                    }
                     self.parts.metrics.refuse("unknown");
                     log::debug!(target: LOG_TARGET, "an ask of a lane is refused: {reason}");
                 }
@@ -417,8 +460,21 @@ impl Core {
         if !self.is_known(&from, place.lane, place.epoch) {
             return self.parts.metrics.refuse("sender");
         }
-        if self.early.len() >= MOST_EARLY {
-            self.early.pop_front();
+        let block = self.blocks.get(&(place.lane, place.epoch));
+        let last = block.copied().unwrap_or_default().next;
+        let last = last.saturating_add(ledger::REQUESTS.saturating_mul(2));
+        if place.seq >= last {
+            return self.parts.metrics.refuse("full");
+        }
+        // Nobody takes the places of others.
+        let peers = self.rooms.values().flat_map(|room| room.peers());
+        let peers: BTreeSet<Peer> = peers.collect();
+        let most = MOST_EARLY.checked_div(peers.len()).unwrap_or(0).max(1);
+        let own = self.early.iter().filter(|(of, _)| *of == from).count();
+        if own >= most {
+            if let Some(oldest) = self.early.iter().position(|(of, _)| *of == from) {
+                self.early.remove(oldest);
+            }
             self.parts.metrics.refuse("full");
         }
         self.early.push_back((from, packet()));
@@ -427,12 +483,26 @@ impl Core {
     fn heard(&mut self, now: Time, from: Peer, place: Place, heard: Result<Vec<Do>, Refused>) {
         match heard {
             Ok(all) => self.act(place, all),
+            // The requester has asked twice.
+            Err(Refused::OtherAsk) => self.parts.metrics.refuse("other ask"),
+            // An honest member passes on what a liar has said, and does not know what else it has
+            // said here.
+            Err(Refused::Full(by)) if !self.is_at(place, by, &from) => {
+                self.parts.metrics.refuse("full");
+            },
             Err(reason) => {
                 self.parts.metrics.refuse("lie");
                 log::debug!(target: LOG_TARGET, "a message of a lane is refused: {reason:?}");
                 self.lied(now, from);
             },
         }
+    }
+
+    /// Whether a member's node is this peer.
+    fn is_at(&self, place: Place, member: Member, peer: &Peer) -> bool {
+        let room = self.rooms.get(&(place.lane, place.epoch));
+        let view = room.and_then(|room| room.member(member));
+        view.is_some_and(|view| view.peer == *peer)
     }
 
     /// Gives the messages that came before the ask.
@@ -565,6 +635,9 @@ impl Core {
         let (best, present) = (view.best, view.epoch.epoch);
         let found = view.found.clone();
         self.view = Some(view);
+        self.helped.clear();
+        self.told
+            .retain(|_, last| now.saturating_sub(*last) < TELL_AGAIN);
         for found in found {
             self.enter(Some(found));
         }
@@ -577,6 +650,8 @@ impl Core {
         });
         let rooms: Vec<Arc<Room>> = self.rooms.values().cloned().collect();
         for room in rooms {
+            self.advance(&room);
+            self.show(&room);
             self.make(&room);
         }
     }
@@ -600,6 +675,13 @@ impl Core {
     fn forget(&mut self, oldest: Epoch) {
         self.rooms.retain(|(_, epoch), _| *epoch >= oldest);
         self.ledgers.retain(|(_, epoch), _| *epoch >= oldest);
+        self.blocks.retain(|(_, epoch), _| *epoch >= oldest);
+        let mut watched = self.parts.watched.lock();
+        watched.retain(|_, epoch| *epoch >= oldest);
+        drop(watched);
+        let mut shown = self.parts.shown.lock();
+        shown.retain(|place, _| place.epoch >= oldest);
+        drop(shown);
         let is_old = |epoch: Epoch| epoch < oldest;
         self.early.retain(|(_, packet)| match packet {
             Packet::Of { place, .. } | Packet::Vote { place, .. } => !is_old(place.epoch),

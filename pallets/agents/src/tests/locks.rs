@@ -8,7 +8,12 @@ use crate::{mock::*, Error, Locks, MAX_LOCKS};
 
 type Registry = Agents;
 
-const ID: LockId = LockId::Epoch(1);
+const ID: LockId = LockId::Lanes;
+
+/// The lock of a seat in this epoch.
+fn seat(epoch: u32) -> LockId {
+    LockId::Seat { lane: 0, epoch }
+}
 
 fn lock(who: AccountId, id: LockId, amount: u128, until: u32) -> sp_runtime::DispatchResult {
     <Registry as AgentRegistry<_>>::lock(&who, id, amount, until)
@@ -49,18 +54,19 @@ fn a_reserved_bond_cannot_be_locked() {
 }
 
 #[test]
-fn a_lock_lasts_longer_and_grows_no_more() {
+fn a_lock_grows_and_lasts_longer_and_never_shrinks() {
     Chain::new().run(|| {
         register(1, 150);
         assert_ok!(lock(1, ID, 100, 10));
         assert_ok!(lock(1, ID, 120, 20));
-        assert_ok!(lock(1, ID, 120, 5));
+        assert_ok!(lock(1, ID, 110, 5));
+        assert_noop!(lock(1, ID, 151, 20), Error::<Test>::BondNotFree);
+        assert!(!<Registry as AgentRegistry<_>>::can_lock(&1, ID, 151));
         System::set_block_number(19);
-        assert!(can_reserve(1, 50));
-        assert!(!can_reserve(1, 51));
-        <Registry as AgentRegistry<_>>::unlock(&1, ID);
+        assert!(can_reserve(1, 30));
+        assert!(!can_reserve(1, 31));
+        System::set_block_number(20);
         assert!(can_reserve(1, 150));
-        assert!(!Locks::<Test>::contains_key(1));
     });
 }
 
@@ -100,9 +106,9 @@ fn locks_are_bounded() {
     Chain::new().run(|| {
         register(1, 150);
         for epoch in 0..MAX_LOCKS {
-            assert_ok!(lock(1, LockId::Epoch(epoch), 1, 10));
+            assert_ok!(lock(1, seat(epoch), 1, 10));
         }
-        let one_more = LockId::Epoch(MAX_LOCKS);
+        let one_more = seat(MAX_LOCKS);
         assert_noop!(lock(1, one_more, 1, 10), Error::<Test>::TooManyLocks);
         System::set_block_number(10);
         assert_ok!(lock(1, one_more, 1, 20));

@@ -5,7 +5,7 @@ use sp_core::Pair;
 use sp_runtime::transaction_validity::{InvalidTransaction, UnknownTransaction};
 use starling_primitives::{locks::LockId, traits::AgentRegistry};
 
-use crate::{mock::*, Error, Now, Oldest, Seeds, VolunteerCount, Volunteers};
+use crate::{mock::*, Ended, Error, Now, Oldest, Parameters, Seeds, VolunteerCount, Volunteers};
 
 #[test]
 fn an_epoch_begins_when_the_one_before_is_over() {
@@ -78,7 +78,7 @@ fn the_bond_of_a_volunteer_is_locked_until_all_windows_are_over() {
         assert_ok!(Agents::deregister(origin()));
         to_epoch(4);
         to_block(now() + EPOCH + 2 * EPOCH + WINDOW);
-        assert!(!Agents::can_lock(&who, LockId::Epoch(9), BOND + 1));
+        assert!(!Agents::can_lock(&who, LockId::Lanes, BOND + 1));
         to_block(250);
         assert_ok!(Agents::withdraw_unbonded(origin()));
         assert_eq!(bonded(&who), 0);
@@ -86,13 +86,66 @@ fn the_bond_of_a_volunteer_is_locked_until_all_windows_are_over() {
 }
 
 #[test]
-fn an_agent_that_leaves_has_its_bond_back_and_stays_out() {
+fn one_lock_covers_all_epochs() {
+    run(|| {
+        let who = account(1);
+        for epoch in 4..14 {
+            to_epoch(epoch - 3);
+            assert_eq!(join(&who, epoch), Ok(()));
+            assert!(Agents::can_reserve(&who, BOND - LANE_BOND));
+            assert!(!Agents::can_reserve(&who, BOND - LANE_BOND + 1));
+        }
+    });
+}
+
+#[test]
+fn who_joins_has_a_bond_for_a_seat_besides() {
+    run(|| {
+        let (poor, rich) = (account(1), account(2));
+        let keep = |who: &AccountId, rest| {
+            assert_ok!(Agents::slash(
+                RuntimeOrigin::root(),
+                who.clone(),
+                BOND - rest
+            ));
+        };
+        keep(&poor, 2 * LANE_BOND - 1);
+        keep(&rich, 2 * LANE_BOND);
+        let unknown = Refused::Pool(UnknownTransaction::CannotLookup.into());
+        assert_eq!(join(&poor, 4), Err(unknown));
+        assert_eq!(join(&rich, 4), Ok(()));
+    });
+}
+
+#[test]
+fn an_epoch_that_may_be_settled_is_not_forgotten_when_epochs_get_shorter() {
+    run(|| {
+        let long = Parameters {
+            epoch: 60,
+            ..PARAMETERS
+        };
+        assert_ok!(Lanes::set_parameters(RuntimeOrigin::root(), long));
+        to_epoch(2);
+        assert_ok!(Lanes::set_parameters(RuntimeOrigin::root(), PARAMETERS));
+        let present = Now::<Test>::get();
+        to_block(present.ends - 1);
+        assert!(Ended::<Test>::get(1).is_some_and(|ended| ended + PARAMETERS.kept() <= now()));
+        assert_eq!(Now::<Test>::get(), present);
+        assert!(!Lanes::is_over(1), "its settlements are still accepted");
+        to_epoch(3);
+        assert!(Lanes::is_over(1));
+    });
+}
+
+#[test]
+fn an_agent_that_leaves_stays_out_and_its_bond_stays_locked() {
     run(|| {
         let who = account(1);
         assert_eq!(leave(&who, 4), Err(refused(Error::NotJoined)));
         assert_eq!(join(&who, 4), Ok(()));
         assert_eq!(leave(&who, 4), Ok(()));
-        assert!(Agents::can_reserve(&who, BOND));
+        assert!(Agents::can_reserve(&who, BOND - LANE_BOND));
+        assert!(!Agents::can_reserve(&who, BOND - LANE_BOND + 1));
         let stale = Refused::Pool(InvalidTransaction::Stale.into());
         assert_eq!(join(&who, 4), Err(stale));
         assert_eq!(leave(&who, 4), Err(refused(Error::NotJoined)));

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 use frame_support::{assert_noop, dispatch::Pays};
-use sp_runtime::DispatchError;
+use sp_runtime::{
+    transaction_validity::{InvalidTransaction, UnknownTransaction},
+    DispatchError,
+};
 use starling_lane_primitives::{messages::Message, Phase, Slot};
 
-use crate::{mock::*, Error};
+use crate::{mock::*, Error, Event, SignedMessage};
 
 fn error(error: Error<Test>) -> DispatchError {
     error.into()
@@ -145,5 +148,91 @@ fn long_messages_are_refused_unread() {
         };
         let long = reported(member, echo(0), echo(1));
         assert_eq!(long, Err(error(Error::EvidenceTooLong)));
+    });
+}
+
+/// Reports as the node of a member does: without an account.
+fn report_itself(who: &AccountId, a: SignedMessage, b: SignedMessage) -> Result<(), Refused> {
+    send(crate::Call::equivocation {
+        offender: who.clone(),
+        a: Box::new(a),
+        b: Box::new(b),
+    })
+}
+
+#[test]
+fn evidence_needs_no_account_and_no_fee() {
+    run(|| {
+        let (id, epoch) = served();
+        let guilty = &members(id, epoch)[2];
+        let vote = |outcome| signed(guilty, slot(id, epoch, 3), Message::Vote([outcome; 32]));
+        let (treasury, issued) = (free(&Treasury::get()), issuance());
+        assert_eq!(report_itself(guilty, vote(1), vote(2)), Ok(()));
+        assert_eq!(bonded(guilty), BOND - LANE_BOND);
+        assert_eq!(free(&Treasury::get()), treasury + LANE_BOND);
+        assert_eq!(issuance(), issued);
+        let shown = Event::Equivocated {
+            lane: id,
+            epoch,
+            agent: guilty.clone(),
+            slashed: LANE_BOND,
+            reporter: None,
+        };
+        assert_eq!(events().pop(), Some(shown));
+        // Nobody gets it into a block twice, whatever else the member has signed.
+        let again = report_itself(guilty, vote(1), vote(3));
+        assert_eq!(again, Err(Refused::Pool(InvalidTransaction::Stale.into())));
+    });
+}
+
+#[test]
+fn the_pool_refuses_false_evidence() {
+    run(|| {
+        let (id, epoch) = served();
+        let members = members(id, epoch);
+        let (victim, liar) = (&members[0], &members[1]);
+        let vote = |who: &AccountId, outcome| {
+            signed(who, slot(id, epoch, 3), Message::Vote([outcome; 32]))
+        };
+        let good = || vote(victim, 1);
+        let report = |who: &AccountId, other| report_itself(who, good(), other);
+        assert_eq!(report(victim, good()), Err(refused(Error::NoEquivocation)));
+        assert_eq!(
+            report(victim, vote(liar, 2)),
+            Err(Refused::Pool(InvalidTransaction::BadProof.into()))
+        );
+        let outsider = account(101);
+        let own = |outcome| vote(&outsider, outcome);
+        assert_eq!(
+            report_itself(&outsider, own(1), own(2)),
+            Err(refused(Error::NotMember))
+        );
+        let elsewhere = |outcome| {
+            let slot = Slot {
+                lane: id + 1,
+                ..slot(id, epoch, 3)
+            };
+            signed(victim, slot, Message::Vote([outcome; 32]))
+        };
+        let nowhere = report_itself(victim, elsewhere(1), elsewhere(2));
+        // A peer may be a block ahead.
+        let unknown = UnknownTransaction::CannotLookup;
+        assert_eq!(nowhere, Err(Refused::Pool(unknown.into())));
+        assert_eq!(bonded(victim), BOND);
+    });
+}
+
+#[test]
+fn a_volunteer_outside_of_the_committee_cannot_equivocate_in_it() {
+    run(|| {
+        let (id, epoch) = served();
+        let members = members(id, epoch);
+        let mut agents = (1..=AGENTS).map(account);
+        let other = agents.find(|who| !members.contains(who));
+        let other = other.expect("more agents than seats");
+        let vote = |outcome| signed(&other, slot(id, epoch, 3), Message::Vote([outcome; 32]));
+        let refusal = Err(refused(Error::NotMember));
+        assert_eq!(report_itself(&other, vote(1), vote(2)), refusal);
+        assert_eq!(bonded(&other), BOND);
     });
 }

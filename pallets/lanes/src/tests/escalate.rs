@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
 use frame_support::{assert_noop, assert_ok};
-use sp_runtime::DispatchError;
+use sp_runtime::{transaction_validity::UnknownTransaction, DispatchError};
 use starling_lane_primitives::messages::Ask;
 use starling_primitives::H256;
 
-use crate::{mock::*, Error, ESCALATION_DELAY};
+use crate::{mock::*, Error, Oldest, ESCALATION_DELAY};
 
 const OUTCOME: H256 = H256::repeat_byte(5);
+
+/// The pool's answer to what a peer may know a block before this one does.
+fn unknown() -> Refused {
+    Refused::Pool(UnknownTransaction::CannotLookup.into())
+}
 
 /// A lane with a request that has expired for long enough.
 fn expired() -> Ask {
     let (id, epoch) = served();
     let ask = ask(id, epoch, 3);
-    to_block(now() + ESCALATION_DELAY);
+    to_block(ask.expiry + ESCALATION_DELAY);
     ask
 }
 
@@ -22,7 +27,7 @@ fn an_expired_request_becomes_a_round_with_the_lanes_fee() {
     run(|| {
         let (id, epoch) = served();
         let ask = ask(id, epoch, 3);
-        to_block(now() + ESCALATION_DELAY - 1);
+        to_block(ask.expiry + ESCALATION_DELAY - 1);
         assert_noop!(escalate(&ask), Error::<Test>::TooEarly);
         to_block(now() + 1);
         let before = free(&requester());
@@ -32,6 +37,13 @@ fn an_expired_request_becomes_a_round_with_the_lanes_fee() {
         assert_eq!((lane(id).free, lane(id).returned), (4_950 - FEE, FEE));
         assert_eq!(Lanes::escalated(id, epoch, 3), Some(0));
         assert_eq!(Lanes::progress_view(id, epoch).escalated, 1 << 3);
+        // Those of another block than the next one as well.
+        let later = Ask {
+            seq: 64,
+            ..ask.clone()
+        };
+        assert_ok!(escalate(&later));
+        assert_eq!(Lanes::escalations(id, epoch, 64), 1);
         assert_noop!(escalate(&ask), Error::<Test>::AlreadyEscalated);
     });
 }
@@ -71,7 +83,7 @@ fn a_request_is_settled_or_escalated_and_never_both() {
         let ask = expired();
         assert_ok!(escalate(&ask));
         let marked = checkpoint(ask.lane, ask.epoch, 0, 0b1001);
-        assert_eq!(settle(&marked), Err(refused(Error::AlreadyEscalated)));
+        assert_eq!(settle(&marked), Err(unknown()));
         let rest = checkpoint(ask.lane, ask.epoch, 0, 1);
         assert_eq!(settle(&rest), Ok(()));
         let settled = Ask {
@@ -90,7 +102,7 @@ fn only_the_requester_escalates_and_within_its_terms() {
         let ask = expired();
         let stranger = RuntimeOrigin::signed(account(101));
         assert_noop!(
-            Lanes::escalate(stranger, ask.clone(), 4, 8),
+            Lanes::escalate(stranger, ask.clone(), sign(&requester(), &ask.hash()), 4, 8),
             Error::<Test>::NotRequester
         );
         let cases: [(Error<Test>, fn(&mut Ask)); 6] = [
@@ -109,9 +121,51 @@ fn only_the_requester_escalates_and_within_its_terms() {
         // What the rounds refuse changes nothing.
         let origin = RuntimeOrigin::signed(requester());
         assert_noop!(
-            Lanes::escalate(origin, ask, 0, 8),
+            Lanes::escalate(origin, ask.clone(), sign(&requester(), &ask.hash()), 0, 8),
             DispatchError::Other("too few responses")
         );
+    });
+}
+
+#[test]
+fn the_chain_checks_that_the_ask_is_signed_and_may_have_been_answered() {
+    run(|| {
+        let ask = expired();
+        let origin = || RuntimeOrigin::signed(requester());
+        let other = Ask {
+            prompt: b"who?".to_vec(),
+            ..ask.clone()
+        };
+        assert_noop!(
+            Lanes::escalate(origin(), other, sign(&requester(), &ask.hash()), 4, 8),
+            Error::<Test>::BadSignature
+        );
+        assert_noop!(
+            Lanes::escalate(origin(), ask.clone(), sign(&account(1), &ask.hash()), 4, 8),
+            Error::<Test>::BadSignature
+        );
+        // Signed with an expiry at which no member would have taken it.
+        let began = Lanes::began(ask.epoch).unwrap();
+        for expiry in [0, began] {
+            let early = Ask {
+                expiry,
+                ..ask.clone()
+            };
+            assert_noop!(escalate(&early), Error::<Test>::WrongExpiry);
+        }
+        assert_eq!(ask.expiry, began + 1);
+        assert_ok!(escalate(&ask));
+    });
+}
+
+#[test]
+fn an_epoch_that_is_being_forgotten_has_no_more_rounds() {
+    run(|| {
+        let ask = expired();
+        Oldest::<Test>::put(ask.epoch);
+        assert_noop!(escalate(&ask), Error::<Test>::TooLate);
+        Oldest::<Test>::put(ask.epoch - 1);
+        assert_ok!(escalate(&ask));
     });
 }
 
@@ -119,8 +173,7 @@ fn only_the_requester_escalates_and_within_its_terms() {
 fn a_certificate_stops_a_round_in_its_first_phase() {
     run(|| {
         let ask = expired();
-        let refusal = refused(Error::NotEscalated);
-        assert_eq!(show(&ask, votes(&ask, OUTCOME, 0..3)), Err(refusal));
+        assert_eq!(show(&ask, votes(&ask, OUTCOME, 0..3)), Err(unknown()));
         assert_ok!(escalate(&ask));
         let refusal = refused(Error::NoQuorum);
         assert_eq!(show(&ask, votes(&ask, OUTCOME, 0..2)), Err(refusal));
@@ -128,6 +181,8 @@ fn a_certificate_stops_a_round_in_its_first_phase() {
         assert_eq!(show(&ask, votes(&ask, OUTCOME, 0..3)), Ok(()));
         assert!(!Asked::get()[&0].2);
         assert_eq!(Lanes::escalated(ask.lane, ask.epoch, 3), None);
+        // The mark does not come back before members settle.
+        assert_noop!(escalate(&ask), Error::<Test>::AlreadyCertified);
         let settled = checkpoint(ask.lane, ask.epoch, 0, 0b1000);
         assert_eq!(settle(&settled), Ok(()));
     });
@@ -139,7 +194,6 @@ fn a_certificate_is_too_late_after_the_first_phase() {
         let ask = expired();
         assert_ok!(escalate(&ask));
         end_committing(0);
-        let refusal = refused(Error::NotEscalated);
-        assert_eq!(show(&ask, votes(&ask, OUTCOME, 0..3)), Err(refusal));
+        assert_eq!(show(&ask, votes(&ask, OUTCOME, 0..3)), Err(unknown()));
     });
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 use frame_support::{assert_noop, assert_ok};
-use starling_lane_primitives::Terms;
+use starling_lane_primitives::{Committee, Terms};
 
-use crate::{mock::*, Error, Lanes as LaneMap, Now};
+use crate::{mock::*, Error, Lanes as LaneMap, Now, Parameters};
 
 #[test]
 fn a_deposit_is_on_hold_but_for_its_burnt_part() {
@@ -22,6 +22,24 @@ fn a_deposit_is_on_hold_but_for_its_burnt_part() {
             Lanes::top_up(stranger, id, 1_000),
             Error::<Test>::NotRequester
         );
+    });
+}
+
+#[test]
+fn a_lane_keeps_the_bound_of_its_own_committee() {
+    run(|| {
+        let id = open(&requester(), terms());
+        let of_four = Lanes::lane(id).unwrap().max_pending;
+        assert_eq!(
+            of_four,
+            PARAMETERS.max_pending(Committee::SMALLEST, MIN_SLASH)
+        );
+        let larger = Parameters {
+            min_committee: 7,
+            ..PARAMETERS
+        };
+        assert_ok!(Lanes::set_parameters(RuntimeOrigin::root(), larger));
+        assert_eq!(Lanes::lane(id).unwrap().max_pending, of_four);
     });
 }
 
@@ -45,6 +63,14 @@ fn terms_that_nobody_can_serve_are_refused() {
                 max_tokens: 0,
                 ..terms()
             },
+            Terms {
+                answer_ms: 999,
+                ..terms()
+            },
+            Terms {
+                rank_ms: 999,
+                ..terms()
+            },
         ] {
             assert_noop!(
                 Lanes::open(origin(), DEPOSIT, terms),
@@ -55,13 +81,29 @@ fn terms_that_nobody_can_serve_are_refused() {
             Lanes::open(origin(), 999, terms()),
             Error::<Test>::DepositTooLow
         );
+    });
+}
+
+#[test]
+fn lanes_are_bounded_and_the_last_ones_are_dear() {
+    run(|| {
+        MaxLanes::set(8);
+        let origin = || RuntimeOrigin::signed(requester());
+        let mut least = PARAMETERS.min_deposit;
         for _ in 0..MaxLanes::get() {
-            open(&requester(), terms());
+            assert_eq!(Lanes::rules().min_deposit, least);
+            assert_noop!(
+                Lanes::open(origin(), least - 1, terms()),
+                Error::<Test>::DepositTooLow
+            );
+            assert_ok!(Lanes::open(origin(), least, terms()));
+            least *= 2;
         }
         assert_noop!(
-            Lanes::open(origin(), DEPOSIT, terms()),
+            Lanes::open(origin(), least, terms()),
             Error::<Test>::TooManyLanes
         );
+        MaxLanes::set(64);
     });
 }
 

@@ -74,7 +74,7 @@ fn ignore<T>(_: T) {}
 
 fn old_ask(lane: u8, epoch: u32, seq: u8) -> Ask {
     Ask {
-        expiry: 0,
+        expiry: Lanes::began(epoch).unwrap_or_default() + 1,
         ..ask(lane.into(), epoch, seq.into())
     }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 use sp_runtime::transaction_validity::{InvalidTransaction, UnknownTransaction};
-use starling_lane_primitives::{checkpoint::Checkpoint, Certificate};
+use starling_lane_primitives::{checkpoint::Checkpoint, messages::Message, Certificate};
 
-use crate::{mock::*, Error, Event};
+use crate::{mock::*, Error, Event, Settlements};
 
 fn stale() -> Refused {
     Refused::Pool(InvalidTransaction::Stale.into())
@@ -34,13 +34,26 @@ fn a_quorum_settles_the_next_block_of_requests() {
 }
 
 #[test]
-fn no_block_is_settled_twice_or_out_of_turn() {
+fn no_block_is_settled_twice() {
     run(|| {
         let (id, epoch) = served();
-        assert_eq!(settle(&checkpoint(id, epoch, 64, 1)), Err(unknown()));
         assert_eq!(settle(&checkpoint(id, epoch, 0, 1)), Ok(()));
         assert_eq!(settle(&checkpoint(id, epoch, 0, 1)), Err(stale()));
         assert_eq!(settle(&checkpoint(id, epoch, 0, 2)), Err(stale()));
+    });
+}
+
+#[test]
+fn a_block_without_a_certified_request_stops_nothing() {
+    run(|| {
+        let (id, epoch) = served();
+        assert_eq!(settle(&checkpoint(id, epoch, 128, 1)), Ok(()));
+        assert_eq!(Lanes::progress_view(id, epoch).next, 192);
+        // What was skipped is void.
+        for first in [0, 64, 128] {
+            assert_eq!(settle(&checkpoint(id, epoch, first, 2)), Err(stale()));
+        }
+        assert_eq!(settle(&checkpoint(id, epoch, 192, 1)), Ok(()));
     });
 }
 
@@ -168,8 +181,8 @@ fn no_more_is_settled_than_the_escrow_holds() {
             lane.returned = lane.free - FEE;
             lane.free = FEE;
         });
-        let refusal = refused(Error::EscrowTooSmall);
-        assert_eq!(settle(&checkpoint(id, epoch, 0, 0b11)), Err(refusal));
+        // A top-up may follow.
+        assert_eq!(settle(&checkpoint(id, epoch, 0, 0b11)), Err(unknown()));
         assert_eq!(settle(&checkpoint(id, epoch, 0, 0b10)), Ok(()));
         assert_eq!(lane(id).free, 0);
         change(id, |lane| {
@@ -200,19 +213,64 @@ fn who_signs_has_a_free_bond() {
         let first = &members(id, epoch)[0];
         let origin = RuntimeOrigin::root();
         frame_support::assert_ok!(Agents::slash(origin, first.clone(), BOND - LANE_BOND));
-        assert_eq!(settle(&checkpoint), Err(refused(Error::BondNotFree)));
-        // The others are a quorum as well.
-        assert_eq!(send_settle(&checkpoint, certify(&checkpoint, 1..4)), Ok(()));
+        // It may be free again.
+        assert_eq!(settle(&checkpoint), Err(unknown()));
+        // The others are a quorum as well, whoever has signed besides.
+        assert_eq!(send_settle(&checkpoint, certify(&checkpoint, 0..4)), Ok(()));
+        let settlement = Settlements::<Test>::get(0).unwrap();
+        assert_eq!(settlement.signers.as_slice(), &members(id, epoch)[1..4]);
+    });
+}
+
+#[test]
+fn no_more_signatures_are_checked_than_a_quorum() {
+    run(|| {
+        let (id, epoch) = served();
+        let checkpoint = checkpoint(id, epoch, 0, 1);
+        let Certificate::Sr25519 { signatures, .. } = certify(&checkpoint, 0..4);
+        let with = |spoiled: usize| {
+            let mut signatures = signatures.clone();
+            signatures[spoiled] = [0; 64];
+            Certificate::Sr25519 {
+                signers: 0b1111,
+                signatures,
+            }
+        };
+        let bad = Refused::Pool(InvalidTransaction::BadProof.into());
+        assert_eq!(send_settle(&checkpoint, with(2)), Err(bad));
+        assert_eq!(send_settle(&checkpoint, with(3)), Ok(()));
+        let settlement = Settlements::<Test>::get(0).unwrap();
+        assert_eq!(settlement.signers.as_slice(), &members(id, epoch)[..3]);
+    });
+}
+
+#[test]
+fn who_was_punished_answers_for_nothing_more() {
+    run(|| {
+        let (id, epoch) = served();
+        let checkpoint = checkpoint(id, epoch, 0, 1);
+        let guilty = &members(id, epoch)[0];
+        let vote = |outcome| signed(guilty, slot(id, epoch, 3), Message::Vote([outcome; 32]));
+        assert!(report(guilty, vote(1), vote(2)).is_ok());
+        assert!(!Lanes::is_liable(guilty, id, epoch));
+        assert_eq!(settle(&checkpoint), Err(unknown()));
+        assert_eq!(send_settle(&checkpoint, certify(&checkpoint, 0..4)), Ok(()));
+        let settlement = Settlements::<Test>::get(0).unwrap();
+        assert!(!settlement.signers.contains(guilty));
     });
 }
 
 #[test]
 fn open_settlements_are_bounded() {
     run(|| {
+        let other = open(&requester(), terms());
         let (id, epoch) = served();
         MaxSettlements::set(1);
         assert_eq!(settle(&checkpoint(id, epoch, 0, 1)), Ok(()));
         assert_eq!(settle(&checkpoint(id, epoch, 64, 1)), Err(unknown()));
+        // No lane takes all the places.
+        assert_eq!(settle(&checkpoint(other, epoch, 0, 1)), Ok(()));
+        assert_eq!(settle(&checkpoint(other, epoch, 64, 1)), Err(unknown()));
         MaxSettlements::set(16);
     });
 }

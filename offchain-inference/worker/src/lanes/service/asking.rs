@@ -12,6 +12,7 @@ use super::{AskError, Core, Status};
 use crate::{
     lanes::{
         desk::{Done, Work},
+        ledger,
         look::Found,
         play::{Play, Stage},
         room::{is_signed, Hand, Room, Seat},
@@ -21,6 +22,9 @@ use crate::{
 
 /// The most requests of a lane that are answered at a time.
 const WINDOW: u32 = 8;
+
+/// The most lanes that are watched for their requesters.
+const MOST_WATCHED: usize = 64;
 
 /// The longest prompt, in bytes.
 const LONGEST_PROMPT: usize = 4_096;
@@ -35,6 +39,7 @@ impl Core {
         found: Option<Found>,
     ) -> Result<Hash, AskError> {
         self.enter(found);
+        self.watch(ask.lane);
         self.reserve();
         let room = self.rooms.get(&(ask.lane, ask.epoch)).cloned();
         let room = room.ok_or(AskError::NotHere)?;
@@ -67,10 +72,21 @@ impl Core {
         if self.rooms.contains_key(&key) || !is_ours || !is_near {
             return;
         }
-        self.parts.watched.lock().insert(lane.id);
         let room = Room::new(lane, epoch, members, view.in_force.clone(), None);
         if let Some(room) = room {
             self.rooms.insert(key, Arc::new(room));
+        }
+    }
+
+    /// Watches a lane whose requester uses this node, until it has not done so for two epochs.
+    pub(super) fn watch(&self, lane: LaneId) {
+        let epoch = self.view.as_ref().map_or(0, |view| view.epoch.epoch);
+        let local = self.local();
+        let room = self.rooms.get(&(lane, epoch));
+        let is_ours = room.is_some_and(|room| local.is_some() && room.lane.terms.peer == local);
+        let mut watched = self.parts.watched.lock();
+        if is_ours && (watched.len() < MOST_WATCHED || watched.contains_key(&lane)) {
+            watched.insert(lane, epoch);
         }
     }
 
@@ -107,7 +123,8 @@ impl Core {
             return Err("it is not signed by the key of the lane's terms".into());
         }
         let takes_part = match &room.seat {
-            Some(seat) => self.may_sign(&room, seat, ask.seq),
+            // The chain would not count a signature without a free bond, and nobody would pay for it.
+            Some(seat) => self.is_liable(&room) && self.may_sign(&room, seat, ask.seq),
             None => false,
         };
         self.parts.metrics.asks.inc();
@@ -126,6 +143,11 @@ impl Core {
         }
         self.replay(now, place);
         Ok(id)
+    }
+
+    fn is_liable(&self, room: &Room) -> bool {
+        let view = self.view.as_ref();
+        view.is_some_and(|view| view.liable.contains(&room.lane.id))
     }
 
     fn may_sign(&self, room: &Room, seat: &Seat, seq: u32) -> bool {
@@ -149,9 +171,8 @@ impl Core {
         let (terms, rules, epoch) = (&lane.terms, &view.in_force.rules, &view.epoch);
         let key = (ask.lane, ask.epoch);
         let known = self.plays.range(room.place(0)..=room.place(u32::MAX));
-        let seen = known.clone().map(|(place, _)| place.seq.saturating_add(1));
         let settled = view.progress.get(&key).map_or(0, |progress| progress.next);
-        let next = seen.max().unwrap_or(0).max(settled);
+        let block = self.blocks.get(&key).copied().unwrap_or_default();
         let open = known.filter(|(_, play)| !play.is_over()).count();
         let window = usize::try_from(WINDOW).unwrap_or(usize::MAX);
         let outstanding: Balance = self
@@ -161,7 +182,9 @@ impl Core {
             .fold(0, |sum: Balance, (_, play)| {
                 sum.saturating_add(play.ask().fee)
             });
-        let needed = outstanding.saturating_add(ask.fee);
+        // The committee of the next epoch knows none of these requests, and this one none of the
+        // last epoch's. So each promises half of the escrow.
+        let needed = outstanding.saturating_add(ask.fee).saturating_mul(2);
         // The requester's own node reads no settlements: the members look at the money.
         let is_free = room.seat.is_none();
         let rules = [
@@ -171,10 +194,19 @@ impl Core {
                 ask.expiry > view.best && ask.expiry <= epoch.ends,
                 "its expiry is not between the best block and the end of the epoch",
             ),
-            (ask.seq >= settled, "its number is settled"),
             (
-                ask.seq < next.saturating_add(WINDOW),
-                "its number is too far ahead",
+                ask.expiry >= view.best.saturating_add(room.needed()),
+                "its expiry leaves too little time for answers and rankings",
+            ),
+            (ask.seq >= settled, "its number is settled"),
+            (ask.seq < ledger::MOST, "an epoch has no such number"),
+            (
+                is_free || ask.seq < block.next.saturating_add(ledger::REQUESTS),
+                "the block of 64 before it is not settled",
+            ),
+            (
+                !ledger::is_escalated(block, ask.seq),
+                "it was escalated to a round",
             ),
             (open < window, "too many requests of this lane are open"),
             (
@@ -191,10 +223,10 @@ impl Core {
             ),
             (
                 is_free || needed <= lane.free,
-                "the lane's escrow does not cover it",
+                "half of the lane's escrow does not cover it",
             ),
             (
-                is_free || needed.saturating_add(lane.pending) <= rules.max_pending,
+                is_free || needed.saturating_add(lane.pending) <= lane.max_pending,
                 "too much of the lane waits for its dispute windows",
             ),
         ];

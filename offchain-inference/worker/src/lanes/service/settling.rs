@@ -2,13 +2,17 @@
 
 //! Checkpoints: made when a block of requests is over, signed by all, and given to the chain.
 
+use std::cmp::Ordering;
+
 use starling_lane::{
     timing::Time,
     transport::Peer,
     wire::{Packet, Place},
 };
-use starling_lane_primitives::{certificate::Signature, checkpoint::Checkpoint, Member};
-use starling_primitives::crypto::has_signed;
+use starling_lane_primitives::{
+    certificate::Signature, checkpoint::Checkpoint, Certificate, Hash, Member,
+};
+use starling_primitives::{api::lanes::ProgressView, crypto::has_signed};
 
 use super::{speaker, Core};
 use crate::{
@@ -27,17 +31,90 @@ impl Core {
         let all = self.plays.range(room.place(0)..=room.place(u32::MAX));
         all.filter_map(|(place, play)| {
             let judged = play.judged()?;
-            let outcome = judged.outcome.hash();
+            let outcome = judged.outcome().hash();
             (play.stage() == Stage::Certified && play.certified() == Some(outcome)).then(|| {
                 Settled {
                     seq: place.seq,
                     fee: play.ask().fee,
                     outcome,
-                    payouts: judged.outcome.payouts,
+                    payouts: judged.outcome().payouts.clone(),
                 }
             })
         })
         .collect()
+    }
+
+    /// Goes on to the block of requests that is settled next. Blocks that are over without a certified
+    /// request are never settled.
+    pub(super) fn advance(&mut self, room: &Room) {
+        let key = (room.lane.id, room.epoch);
+        let Some(progress) = self.view.as_ref().and_then(|view| view.progress.get(&key)) else {
+            return;
+        };
+        let mut block = *progress;
+        let mut first = block.next;
+        while self.is_void(room, first) {
+            first = first.saturating_add(ledger::REQUESTS);
+        }
+        if first != block.next {
+            let (lane, epoch) = key;
+            match self.parts.chain.escalations(lane, epoch, first) {
+                Ok(escalated) => {
+                    block = ProgressView {
+                        next: first,
+                        escalated,
+                    };
+                },
+                Err(error) => {
+                    log::error!(target: LOG_TARGET, "escalations cannot be read: {error}");
+                    return;
+                },
+            }
+        }
+        self.blocks.insert(key, block);
+    }
+
+    /// Whether a block is over, and nobody is paid for it.
+    fn is_void(&self, room: &Room, first: u32) -> bool {
+        let last = first.saturating_add(ledger::REQUESTS);
+        let block = self.plays.range(room.place(first)..room.place(last));
+        let expired = block.filter(|(_, play)| play.stage() == Stage::Expired);
+        let all = usize::try_from(ledger::REQUESTS).unwrap_or(usize::MAX);
+        last < ledger::MOST && expired.count() >= all
+    }
+
+    /// Has the certificates of escalated requests shown to the chain. All members take turns, so that
+    /// not all do at once.
+    pub(super) fn show(&self, room: &Room) {
+        let key = (room.lane.id, room.epoch);
+        let (Some(block), Some(view), Some(me)) = (self.blocks.get(&key), &self.view, room.me())
+        else {
+            return;
+        };
+        let n = u32::from(room.committee.n());
+        let certified = self.escalated(room, *block);
+        let mut shown = self.parts.shown.lock();
+        shown.retain(|place, _| {
+            (place.lane, place.epoch) != key || certified.iter().any(|(of, ..)| of == place)
+        });
+        for (place, outcome, certificate) in certified {
+            let turn = place.seq.checked_rem(n).unwrap_or(0);
+            let distance = u32::from(me).saturating_add(n).saturating_sub(turn);
+            let from = view
+                .best
+                .saturating_add(distance.checked_rem(n).unwrap_or(0));
+            shown.entry(place).or_insert((outcome, certificate, from));
+        }
+    }
+
+    /// The certified requests of a block that were escalated, with their certificates.
+    fn escalated(&self, room: &Room, block: ProgressView) -> Vec<(Place, Hash, Certificate)> {
+        let last = block.next.saturating_add(ledger::REQUESTS);
+        let all = self.plays.range(room.place(block.next)..room.place(last));
+        let escalated = all.filter(|(place, _)| ledger::is_escalated(block, place.seq));
+        escalated
+            .filter_map(|(place, play)| Some((*place, play.certified()?, play.certificate()?)))
+            .collect()
     }
 
     /// Makes and signs the next checkpoint of a committee, if it is due.
@@ -46,7 +123,7 @@ impl Core {
         let (Some(view), Some(me)) = (&self.view, room.me()) else {
             return;
         };
-        let Some(progress) = view.progress.get(&key).copied() else {
+        let Some(progress) = self.blocks.get(&key).copied() else {
             return;
         };
         let best = view.best;
@@ -65,6 +142,16 @@ impl Core {
         let full = usize::try_from(ledger::REQUESTS).unwrap_or(usize::MAX);
         let is_full = block.filter(|(_, play)| play.is_over()).count() >= full;
         if !is_full && view.epoch.epoch <= room.epoch {
+            return;
+        }
+        // What is shown to the chain in time is settled with the others.
+        let length = view.epoch.ends.saturating_sub(view.epoch.began);
+        let half = view
+            .epoch
+            .began
+            .saturating_add(length.checked_div(2).unwrap_or(0));
+        let is_early = view.epoch.epoch <= room.epoch || best < half;
+        if is_early && !self.escalated(room, progress).is_empty() {
             return;
         }
         let certified = self.certified(room);
@@ -97,7 +184,7 @@ impl Core {
         all.filter(|(place, _)| checkpoint.covers(place.seq))
             .filter_map(|(place, play)| {
                 let (judged, certificate) = (play.judged()?, play.certificate()?);
-                let bytes = judge::transcript(play.ask(), &judged.outcome, &certificate);
+                let bytes = judge::transcript(play.ask(), judged.outcome(), &certificate);
                 Some((*place, bytes))
             })
             .collect()
@@ -142,6 +229,13 @@ impl Core {
         let (Some(me), Some(_)) = (room.me(), speaker(&room, &from)) else {
             return self.parts.metrics.refuse("sender");
         };
+        let progress = self
+            .view
+            .as_ref()
+            .and_then(|view| view.progress.get(&key).copied());
+        if progress.is_some_and(|progress| checkpoint.first < progress.next) {
+            return self.parts.metrics.refuse("settled");
+        }
         let hash = checkpoint.hash(&room.genesis);
         let member = room.member(by);
         let is_good = member.is_some_and(|view| has_signed(&view.key, &hash, &signature));
@@ -152,14 +246,19 @@ impl Core {
         let ledger = self.ledgers.entry(key).or_default();
         ledger.take(by, hash, signature);
         // Votes that the other lacks, so that it signs the same.
-        let missing = ledger
-            .own()
-            .map_or(0, |own| match own.first == checkpoint.first {
-                true => own.bitmap & !checkpoint.bitmap,
-                false => 0,
-            });
-        if missing != 0 {
-            self.help(&from, &room, checkpoint.first, missing);
+        let missing = ledger.own().map(|own| {
+            let missing = match own.first.cmp(&checkpoint.first) {
+                Ordering::Less => own.bitmap,
+                Ordering::Equal => own.bitmap & !checkpoint.bitmap,
+                Ordering::Greater => 0,
+            };
+            (own.first, missing)
+        });
+        // Each signature can be sent again by anybody: once a block is enough.
+        if let Some((first, missing)) = missing.filter(|(_, missing)| *missing != 0) {
+            if self.helped.insert((key, from)) {
+                self.help(&from, &room, first, missing);
+            }
         }
         self.ready(&room, me);
     }
@@ -170,7 +269,7 @@ impl Core {
             let is_missing = missing.checked_shr(place).unwrap_or(0) & 1 == 1;
             let place = room.place(first.saturating_add(place));
             let play = self.plays.get(&place).filter(|_| is_missing);
-            for packet in play.iter().flat_map(|play| play.said()) {
+            for packet in play.iter().flat_map(|play| play.votes()) {
                 self.send(to, &packet);
             }
         }
