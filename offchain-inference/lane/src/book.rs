@@ -85,7 +85,7 @@ impl Book {
         Slot { phase, ..self.slot }
     }
 
-    /// What a member's seal belongs to.
+    /// The place that a member's seal belongs to.
     pub fn place(&self, phase: Phase, by: Member) -> Option<seal::Place> {
         Some(seal::Place {
             slot: self.slot(phase),

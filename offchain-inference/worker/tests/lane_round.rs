@@ -46,7 +46,7 @@ const MAX_RANKINGS: u32 = 16;
 const REQUESTER: Account = [251; 32];
 const TREASURY: Account = [250; 32];
 
-/// What a member seals in one of the broadcasts.
+/// The value that a member seals in one of the broadcasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Said {
     Good,

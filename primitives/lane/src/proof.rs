@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What shows a requester the response that an outcome names.
+//! The proof that shows a requester the response that an outcome names.
 //!
 //! A requester has asked one node, and that may lie. Members sign the hash of an outcome, and an
 //! outcome has the root of the set of responses and that of their keys. So these with the winner's

@@ -54,7 +54,7 @@ pub struct Split {
     pub shares: Vec<Share>,
 }
 
-/// What a seal belongs to. Everything in it is bound to that.
+/// The place that a seal belongs to. Everything in it is bound to that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode)]
 pub struct Place {
     /// The broadcast.

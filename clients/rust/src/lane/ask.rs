@@ -456,7 +456,7 @@ mod tests {
         AccountId32::new([id; 32]).to_ss58check()
     }
 
-    /// What a node tells of a request that is certified, but for a change.
+    /// The news of a node about a request that is certified, but for a change.
     fn told(stage: &str, change: &dyn Fn(&mut Value)) -> Result<Progress> {
         let proof = proof(Some(2));
         let outcome = proof.outcome.hash();

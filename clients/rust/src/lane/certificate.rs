@@ -49,7 +49,7 @@ pub enum Distrust {
     Text(AccountId32),
 }
 
-/// What an outcome names.
+/// The parts that an outcome names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
     /// The hash of the outcome.
@@ -370,7 +370,7 @@ mod tests {
         assert_eq!(shown.answer, None);
     }
 
-    /// What a lying node makes of an honest certificate.
+    /// The changes that a lying node makes to an honest certificate.
     fn lie(change: &dyn Fn(&mut Proof)) -> Result<(), Distrust> {
         let mut changed = proof(Some(2));
         let votes = certificate(changed.outcome.hash());

@@ -67,7 +67,7 @@ pub type Accused = BTreeMap<(LaneId, Epoch, Account), (Evidence, BlockNumber)>;
 /// show each to the chain.
 pub type Shown = BTreeMap<Place, (Hash, Certificate, BlockNumber)>;
 
-/// What was drawn. The chain draws anew for each question, from all volunteers.
+/// The draws so far. The chain draws anew for each question, from all volunteers.
 #[derive(Default)]
 pub struct Drawn {
     seats: BTreeMap<(AccountId, Epoch), Vec<SeatView<AccountId>>>,
