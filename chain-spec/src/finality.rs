@@ -141,7 +141,8 @@ mod tests {
             change(&mut forks[1]);
             check(&forks).unwrap_err()
         };
-        let wrong: [(fn(&mut FinalityFork), &str); 8] = [
+        type Wrong = (fn(&mut FinalityFork), &'static str);
+        let wrong: [Wrong; 8] = [
             (|fork| fork.in_force.number = 500, "`inForce`"),
             (|fork| fork.set_id = 0, "`setId`"),
             (|fork| fork.authorities.clear(), "empty"),

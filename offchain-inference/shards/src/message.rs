@@ -115,6 +115,8 @@ pub struct Opened {
 }
 
 /// A request of set-up.
+// Made, sent and dropped one at a time.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub enum Request {
     /// Describe your span of this model.

@@ -32,8 +32,8 @@ pub use weights::WeightInfo;
 /// The log target of this pallet.
 const LOG_TARGET: &str = "runtime::lanes";
 
-// Only code of the macros uses `expect` here; the work is in the other modules.
-#[allow(clippy::expect_used)]
+// Only code of the macros uses `expect` and long types here; the work is in the other modules.
+#[allow(clippy::expect_used, clippy::type_complexity)]
 #[frame_support::pallet]
 pub mod pallet {
     use super::*;

@@ -36,6 +36,9 @@ pub(crate) struct Settleable<T: Config> {
     pub marks: Marks,
 }
 
+/// A checkpoint that may be settled, and a quorum of its signers.
+type Checked<'a, T> = (Settleable<T>, Vec<Signed<'a, T>>);
+
 impl<T: Config> Pallet<T> {
     /// Makes all checks of `settle` but those of the signers.
     pub(crate) fn check_checkpoint(checkpoint: &Checkpoint) -> Result<Settleable<T>, Error<T>> {
@@ -134,7 +137,7 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn check_settle<'a>(
         checkpoint: &Checkpoint,
         certificate: &'a Certificate,
-    ) -> Result<(Settleable<T>, Vec<Signed<'a, T>>), Error<T>> {
+    ) -> Result<Checked<'a, T>, Error<T>> {
         let settleable = Self::check_checkpoint(checkpoint)?;
         let signers = Self::signers(settleable.size, &settleable.drawn.members, certificate)?;
         let quorum = usize::from(settleable.size.quorum());

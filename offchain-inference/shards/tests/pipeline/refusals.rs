@@ -81,6 +81,11 @@ impl Scene {
         let fixture = fixtures::model(Architecture::Llama, GgmlDType::Q8_0);
         let mut swarm = Swarm::new(&fixture.path);
         let server = swarm.node_with(config);
+        Self::of(swarm, server, fixture)
+    }
+
+    /// The scene of a server, which serves the layers 1 and 2.
+    fn of(swarm: Swarm, server: Node, fixture: Fixture) -> Self {
         swarm.serve(&server, 1..LAYERS);
         let asker = swarm.network.join("asker");
         let describe = message::encode(&Request::Describe(MODEL));
@@ -865,12 +870,7 @@ fn a_server_without_a_key_to_sign_with_ends_the_session() {
         service,
         peer: endpoint.local(),
     };
-    swarm.serve(&server, 1..LAYERS);
-    let scene = Scene {
-        swarm,
-        server,
-        _fixture: fixture,
-    };
+    let scene = Scene::of(swarm, server, fixture);
     let client = scene.client(100, true);
     let session = scene.opened(&client).session;
     assert!(client.done(work(session, 0, &[(0, 0, 1)])).is_ok());

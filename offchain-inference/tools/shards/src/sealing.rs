@@ -3,7 +3,7 @@
 
 use starling_infer::Failure;
 use starling_shards::{
-    message::{Span, Work},
+    message::{Signatures, Span, Work},
     seal::{Binding, Chains, Secret},
     transport::Peer,
     wire::WireFormat,
@@ -21,10 +21,12 @@ pub(super) fn seconds(bytes: usize) -> Result<f64, Failure> {
     let mut took = Duration::ZERO;
     for sequence in 0..u64::from(MESSAGES) {
         let (mut work, answer) = (work(sequence, rows.clone()), rows.clone());
+        let signatures = unsigned();
         let started = Instant::now();
         client.up.seal_work(&mut work, None);
         server.up.open_work(&mut work)?;
-        let output = server.down.seal_output(0, sequence, 0, answer, None);
+        let down = &mut server.down;
+        let output = down.seal_output(0, sequence, 0, answer, None, signatures);
         let opened = client.down.open_output(0, sequence, output);
         took += started.elapsed();
         if work.data != rows || opened.as_ref() != Some(&rows) {
@@ -53,6 +55,15 @@ fn pair() -> Result<(Chains, Chains), Failure> {
     let of_client = Chains::of_client(&client, &announced.public(), &server.public(), &binding)?;
     let of_server = Chains::of_server(&announced, &server, &client.public(), &binding)?;
     Ok((of_client, of_server))
+}
+
+/// No signatures: they are not sealed.
+fn unsigned() -> Signatures {
+    Signatures {
+        key: [0; 32],
+        time: 0,
+        parts: vec![],
+    }
 }
 
 fn work(sequence: u64, data: Vec<u8>) -> Work {

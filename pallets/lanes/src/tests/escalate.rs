@@ -105,7 +105,8 @@ fn only_the_requester_escalates_and_within_its_terms() {
             Lanes::escalate(stranger, ask.clone(), sign(&requester(), &ask.hash()), 4, 8),
             Error::<Test>::NotRequester
         );
-        let cases: [(Error<Test>, fn(&mut Ask)); 6] = [
+        type Case = (Error<Test>, fn(&mut Ask));
+        let cases: [Case; 6] = [
             (Error::WrongChain, |ask| ask.genesis = [9; 32]),
             (Error::WrongFees, |ask| ask.fee = FEE + 1),
             (Error::WrongFees, |ask| ask.fee = 9),
