@@ -130,7 +130,7 @@ async fn lanes_are_opened_listed_topped_up_and_closed() -> Result<()> {
     let odd = &["lane", "open", "20", "--members", "5", "--dev", "eve"];
     assert_fails(&node, odd, 2, "no committee has 5 members").await?;
     let poor = &["lane", "open", "1", "--dev", "eve"];
-    assert_fails(&node, poor, 4, "The deposit is below the least one.").await?;
+    assert_fails(&node, poor, 4, "The deposit is below the least one").await?;
     let none = &["lane", "ask", "--dev", "eve", "Why?"];
     assert_fails(&node, none, 6, "no open lane that takes the request").await?;
 

@@ -256,7 +256,8 @@ mod tests {
         };
         // Even slots are Alice's, and the block of slot 4 is known.
         let authorities = vec![alice.public(), bob.public()];
-        let known = sealed(4, &alice).hash();
+        let old = sealed(4, &alice);
+        let known = old.hash();
         let mut clock = Clock {
             sealers: Box::new(move |block: Hash| (block != known).then(|| authorities.clone())),
             slot_duration: SlotDuration::from_millis(1_000),
@@ -264,12 +265,7 @@ mod tests {
             wrong: false,
             age: None,
         };
-        for header in [
-            unsealed(6),
-            sealed(6, &bob),
-            sealed(5, &alice),
-            sealed(4, &alice),
-        ] {
+        for header in [unsealed(6), sealed(6, &bob), sealed(5, &alice), old] {
             clock.observe(&header);
             assert_eq!(clock.ages.ages.len(), 0, "{header:?}");
         }

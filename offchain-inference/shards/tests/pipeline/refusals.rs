@@ -88,6 +88,11 @@ impl Scene {
     fn of(swarm: Swarm, server: Node, fixture: Fixture) -> Self {
         swarm.serve(&server, 1..LAYERS);
         let asker = swarm.network.join("asker");
+        // A peer without an inbox gets no answer.
+        let (sender, _answers) = channel();
+        let inbox = Arc::new(Answers(Mutex::new(sender), Mutex::default()));
+        let weak: Weak<Answers> = Arc::downgrade(&inbox);
+        asker.attach(weak);
         let describe = message::encode(&Request::Describe(MODEL));
         let response = asker.request(&server.peer, describe, TIMEOUT).unwrap();
         let Ok(Response::Announcement(announced)) = message::decode(&response) else {
