@@ -3,7 +3,6 @@
 //! functions to query and to change its chain.
 
 pub mod chain;
-pub mod counting;
 pub mod governance;
 pub mod metrics;
 pub mod node;
