@@ -41,23 +41,13 @@ impl LocalNetwork {
     /// Databases and logs are in a directory `starling-zombienet-N` among the temporary files, and
     /// stay there until another network takes its place.
     pub async fn spawn() -> Result<Self> {
-        Self::start(|_| Ok(())).await
-    }
-
-    /// As [`Self::spawn`], with the agent of each validator in `examples/agents` and the models in
-    /// `$STARLING_MODELS`.
-    pub async fn spawn_with_agents() -> Result<Self> {
-        Self::start(add_agents).await
-    }
-
-    async fn start(change: impl FnOnce(&mut toml::Table) -> Result<()>) -> Result<Self> {
         let command = node_command()?;
         let (place, base) = take_place()?;
         if base.exists() {
             fs::remove_dir_all(&base)
                 .with_context(|| format!("cannot remove {}", base.display()))?;
         }
-        let config = config(&command, &base, change)?;
+        let config = config(&command, &base)?;
         let args = config
             .relaychain()
             .default_args()
@@ -165,58 +155,19 @@ fn take_place() -> Result<(File, PathBuf)> {
     bail!("no place is free")
 }
 
-/// The network of `networks/local.toml`, run by `command`, with its files under `base` and what
-/// `change` makes of the table `relaychain`.
-fn config(
-    command: &Path,
-    base: &Path,
-    change: impl FnOnce(&mut toml::Table) -> Result<()>,
-) -> Result<NetworkConfig> {
+/// The network of `networks/local.toml`, run by `command`, with its files under `base`.
+fn config(command: &Path, base: &Path) -> Result<NetworkConfig> {
     let mut file: toml::Table = include_str!("../networks/local.toml").parse()?;
-    table(&mut file, "settings")?.insert("base_dir".into(), base.display().to_string().into());
-    let relaychain = table(&mut file, "relaychain")?;
-    let command = command.display().to_string();
-    let specification = format!("{command} export-chain-spec --chain local --raw");
-    relaychain.insert("default_command".into(), command.into());
-    relaychain.insert("chain_spec_command".into(), specification.into());
-    // Networks of other tests are no peers.
-    array(relaychain, "default_args")?.push("--no-mdns".into());
-    change(relaychain)?;
-    NetworkConfig::load_from_toml_string(&file.to_string())
-}
-
-/// Gives each node the agent of its name. zombienet passes nothing of the environment on.
-fn add_agents(relaychain: &mut toml::Table) -> Result<()> {
-    let agents = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/agents");
-    let agents = agents.canonicalize()?;
-    let models = env::var("STARLING_MODELS").context("STARLING_MODELS names no folder")?;
-    let common = array(relaychain, "default_args")?.clone();
-    for node in array(relaychain, "nodes")? {
-        let node = node.as_table_mut().context("a node is no table")?;
-        let name = node.get("name").and_then(toml::Value::as_str);
-        let agent = agents.join(format!("{}.toml", name.context("a node has no name")?));
-        let mut args = common.clone();
-        args.push(format!("--agent-config={}", agent.display()).into());
-        let mut variable = toml::Table::new();
-        variable.insert("name".into(), "STARLING_MODELS".into());
-        variable.insert("value".into(), models.clone().into());
-        node.insert("args".into(), args.into());
-        node.insert("env".into(), vec![variable].into());
+    for (table, key, path) in [
+        ("relaychain", "default_command", command),
+        ("settings", "base_dir", base),
+    ] {
+        file.get_mut(table)
+            .and_then(toml::Value::as_table_mut)
+            .ok_or_else(|| anyhow!("networks/local.toml has no table {table}"))?
+            .insert(key.into(), path.display().to_string().into());
     }
-    Ok(())
-}
-
-fn table<'a>(file: &'a mut toml::Table, name: &str) -> Result<&'a mut toml::Table> {
-    file.get_mut(name)
-        .and_then(toml::Value::as_table_mut)
-        .ok_or_else(|| anyhow!("networks/local.toml has no table {name}"))
-}
-
-fn array<'a>(table: &'a mut toml::Table, name: &str) -> Result<&'a mut Vec<toml::Value>> {
-    table
-        .get_mut(name)
-        .and_then(toml::Value::as_array_mut)
-        .ok_or_else(|| anyhow!("networks/local.toml has no array {name}"))
+    NetworkConfig::load_from_toml_string(&file.to_string())
 }
 
 /// The node to run: `$STARLING_NODE`, or else `starling-node` from `PATH`.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Four validators on one machine, while one of them stops, dies or is late.
 
-use std::{env, process::Command};
+use std::process::Command;
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{ensure, Context, Result};
 use starling_zombienet::{ensure_agree, finalized, finalized_height, pid, LocalNetwork};
 
 /// Number of blocks that the others go on while a node is away. It exceeds the gap that a node
@@ -87,52 +87,6 @@ async fn late_nodes_sync_in_full_and_by_warp() -> Result<()> {
         .node("warped")?
         .wait_log_line_count("*Warp sync is complete*", true, 1)
         .await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn agents_with_models_answer_a_question() -> Result<()> {
-    /// A swarm may find no answer good enough, which the client says by this exit code.
-    const NO_ANSWER: i32 = 5;
-    const TRIES: usize = 3;
-    let names = ["alice", "bob", "charlie", "dave"];
-    for model in ["smollm2-135m-instruct", "gemma-3-270m"] {
-        starling(&["model", "fetch", model], 0)?;
-    }
-    let network = LocalNetwork::spawn_with_agents().await?;
-    let alice = network.node("alice")?;
-    finalized(alice, 1).await?;
-    let url = ["--url", alice.ws_uri()];
-    for name in names {
-        let buy = ["tickets", "buy", "10", "--dev", name];
-        starling(&[&url[..], &buy].concat(), 0)?;
-    }
-    let ask = ["--json", "ask", "--dev", "eve", "--max-tokens", "16"];
-    let ask = [&url[..], &ask, &["Why is the sky blue?"]].concat();
-    for _ in 0..TRIES {
-        let Some(said) = starling(&ask, NO_ANSWER)? else {
-            continue;
-        };
-        let report: serde_json::Value = serde_json::from_str(&said)?;
-        let answer = report.pointer("/answer").and_then(|text| text.as_str());
-        ensure!(answer.is_some_and(|text| !text.is_empty()), "{said}");
-        return Ok(());
-    }
-    bail!("the swarm found no answer {TRIES} times")
-}
-
-/// The output of the client of `$STARLING_CLIENT`. `None` if it ends with the exit code `other`.
-fn starling(arguments: &[&str], other: i32) -> Result<Option<String>> {
-    let client = env::var("STARLING_CLIENT").context("STARLING_CLIENT names no client")?;
-    let output = Command::new(client)
-        .args(arguments)
-        .env_remove("STARLING_SURI")
-        .output()?;
-    let failed = String::from_utf8_lossy(&output.stderr);
-    match output.status.code() {
-        Some(0) => Ok(Some(String::from_utf8(output.stdout)?)),
-        code if code == Some(other) => Ok(None),
-        code => bail!("{arguments:?} ended with {code:?}: {failed}"),
-    }
 }
 
 fn kill(pid: u32) -> Result<()> {

@@ -85,6 +85,7 @@ fn the_median_of_whole_numbers_lies_within_the_middle_one() {
 }
 
 #[tokio::test]
+#[ignore = "compares round lengths, and wants a machine that does nothing else"]
 async fn silence_and_garbage_move_the_median_round_by_less_than_a_block() -> Result<()> {
     let swarm = Swarm::start(two_models()).await?;
     // Agents pass while their models are being read.
