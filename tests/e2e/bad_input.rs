@@ -5,7 +5,7 @@ use std::{fs, net::TcpListener, path::Path, process::Command};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use starling_tests::node::{run, Node};
+use starling_tests::node::{run, runtime_cache, Node};
 
 #[tokio::test]
 async fn an_unknown_chain_is_refused() -> Result<()> {
@@ -80,6 +80,7 @@ async fn a_node_that_can_listen_nowhere_ends() -> Result<()> {
         "--no-telemetry",
         "--rpc-port=0",
         "--no-prometheus",
+        &cache()?,
         "--listen-addr",
         address,
     ])
@@ -160,12 +161,18 @@ async fn a_database_of_another_chain_is_refused() -> Result<()> {
         "--no-mdns",
         "--no-prometheus",
         "--no-telemetry",
+        &cache()?,
     ])
     .await?;
     assert!(line.contains("genesis"), "{line}");
 
     // The database still works for its own chain.
     Node::start(base.path(), ["--dev"]).await?.stop().await
+}
+
+/// The option for compiled runtimes, with the folder of all tests.
+fn cache() -> Result<String> {
+    Ok(format!("--runtime-cache={}", runtime_cache()?.display()))
 }
 
 /// The single line with which the node refuses `args`.

@@ -140,9 +140,10 @@ impl Validator {
     }
 
     async fn start(&mut self, boot: Option<&str>) -> Result<()> {
+        let mut chain = OsString::from("--chain=");
+        chain.push(&self.chain);
         let mut args: Vec<OsString> = vec![
-            "--chain".into(),
-            self.chain.clone(),
+            chain,
             "--unsafe-force-node-key-generation".into(),
             format!("--{}", self.name).into(),
         ];
