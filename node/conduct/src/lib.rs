@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Rules of a node for its machine and for a chain without finality.
+//!
+//! | module | content |
+//! |---|---|
+//! | `pace` | fewer blocks while finality stands still |
+//! | `ports` | a clear error for a port in use |
+
+mod pace;
+mod ports;
+
+pub use pace::Pace;
+pub use ports::{ensure_free, ensure_listening};
