@@ -5,6 +5,10 @@
 //! The first result stays: a key seals one response, and a commitment hides one set of scores. A
 //! second result for the same request or the same assignment is dropped, and the first one
 //! returned.
+//!
+//! A vault belongs to a chain by the chain's first block. A chain that is started anew from the same
+//! specification has the same genesis and the same rounds, and what was kept for the old one is
+//! public by then.
 
 use std::{
     collections::BTreeMap,
@@ -33,6 +37,10 @@ const RECORDS: Table<'_> = TableDefinition::new("records");
 
 /// One [`Record`] for each [`RoundKey`]: the table of vaults whose records have no version.
 const RECORDS_1: Table<'_> = TableDefinition::new("rounds/1");
+
+/// The hash of the first block of the chain that the records are of, under [`FIRST_BLOCK`].
+const CHAIN: Table<'_> = TableDefinition::new("chain");
+const FIRST_BLOCK: &[u8] = b"first block";
 
 /// A result could not be stored.
 #[derive(Debug, thiserror::Error)]
@@ -181,6 +189,30 @@ impl Vault {
         })
     }
 
+    /// Makes the vault that of the chain with this first block. Forgets the records of another one,
+    /// and returns their number.
+    pub fn belong(&self, first_block: H256) -> Result<usize, VaultError> {
+        self.write(|state| {
+            let database = state.database.as_ref().ok_or(redb::Error::DatabaseClosed)?;
+            let known = owner(database)?;
+            if known == Some(first_block) {
+                return Ok(0);
+            }
+            let foreign = match known {
+                Some(_) => std::mem::take(&mut state.records),
+                None => BTreeMap::new(),
+            };
+            let changes: Vec<_> = foreign.keys().map(|key| (key.encode(), None)).collect();
+            let transaction = begin(database)?;
+            apply(&transaction, &changes)?;
+            transaction
+                .open_table(CHAIN)?
+                .insert(FIRST_BLOCK, first_block.as_bytes())?;
+            transaction.commit()?;
+            Ok(foreign.len())
+        })
+    }
+
     /// Removes records.
     pub fn purge(&self, keys: &[RoundKey]) -> Result<(), VaultError> {
         if keys.is_empty() {
@@ -274,6 +306,18 @@ fn load(database: &Database) -> Result<BTreeMap<RoundKey, Record>, redb::Error> 
         records.insert(key, record);
     }
     Ok(records)
+}
+
+/// The first block of the chain that the records are of, if it is known.
+fn owner(database: &Database) -> Result<Option<H256>, redb::Error> {
+    match database.begin_read()?.open_table(CHAIN) {
+        Ok(table) => {
+            let stored = table.get(FIRST_BLOCK)?;
+            stored.map(|hash| decode(hash.value())).transpose()
+        },
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn decode<T: Decode>(mut bytes: &[u8]) -> Result<T, redb::Error> {
@@ -402,6 +446,26 @@ mod tests {
         );
         drop(vault);
         assert_eq!(Vault::open(&path).unwrap().records(), records);
+    }
+
+    #[test]
+    fn records_of_a_chain_that_was_started_anew_are_forgotten_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vault.redb");
+        let (old, new) = (H256::repeat_byte(1), H256::repeat_byte(2));
+        let records = || Vault::open(&path).unwrap().records().len();
+        let belong = |first_block| Vault::open(&path).unwrap().belong(first_block).unwrap();
+        let vault = Vault::open(&path).unwrap();
+        vault.put_response(&key(1), 5, response(1, 1)).unwrap();
+        drop(vault);
+        // A vault of an earlier release does not know its chain.
+        assert_eq!((belong(old), records()), (0, 1));
+        assert_eq!((belong(old), records()), (0, 1));
+        assert_eq!((belong(new), records()), (1, 0));
+        let vault = Vault::open(&path).unwrap();
+        vault.put_response(&key(1), 5, response(1, 2)).unwrap();
+        assert_eq!(vault.belong(new).unwrap(), 0);
+        assert_eq!(vault.record(&key(1)).unwrap().responses, [response(1, 2)]);
     }
 
     #[test]
