@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A connection to a node, and the chain as of one block.
 
+use std::future::Future;
+
 use codec::{Decode, DecodeAll, Encode};
 use serde::de::DeserializeOwned;
 use sp_core::crypto::AccountId32;
@@ -154,11 +156,11 @@ impl Chain {
         let hash = hash
             .map_err(protocol)?
             .ok_or_else(|| protocol("the node has no block"))?;
-        if let Ok(at) = self.at(hash.0.into()).await {
-            return Ok(at);
-        }
-        // The block came this instant, and the interface for states does not know it yet. The
-        // stream begins with the last final block.
+        or_next(self.at(hash.0.into()), self.next_best()).await
+    }
+
+    /// The best block by the stream of best blocks, which begins with the last final one.
+    async fn next_best(&self) -> Result<At> {
         let mut blocks = self.best_blocks().await?;
         at_header(blocks.next().await).await?;
         at_header(blocks.next().await).await
@@ -217,6 +219,18 @@ impl Chain {
                 reason: "the node closed the connection".into(),
             },
         }
+    }
+}
+
+/// The chain as of a block that one interface of the node names and another one is asked about. If
+/// the block came this instant, that one does not know it yet, and `next` is read.
+async fn or_next<T>(
+    named: impl Future<Output = Result<T>>,
+    next: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    match named.await {
+        Ok(at) => Ok(at),
+        Err(_) => next.await,
     }
 }
 
@@ -661,6 +675,19 @@ pub(crate) fn decode<T: Decode>(what: &str, bytes: &[u8]) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_block_that_came_this_instant_is_no_error_and_the_next_one_is_read() {
+        let unknown = || Err(protocol("cannot find the block header"));
+        let lost = || Err(protocol("the node closed the connection"));
+        assert_eq!(or_next(async { Ok(1) }, async { lost() }).await.unwrap(), 1);
+        assert_eq!(
+            or_next(async { unknown() }, async { Ok(2) }).await.unwrap(),
+            2
+        );
+        let error = or_next::<u8>(async { unknown() }, async { lost() }).await;
+        assert!(error.unwrap_err().to_string().contains("closed"));
+    }
 
     #[test]
     fn an_answer_needs_ten_requests() {
