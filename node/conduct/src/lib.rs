@@ -6,6 +6,9 @@
 //! | `pace` | fewer blocks while finality stands still |
 //! | `ports` | a clear error for a port in use |
 
+// The errors of `sc-service` are large; they are made once, when the node ends.
+#![allow(clippy::result_large_err)]
+
 mod pace;
 mod ports;
 

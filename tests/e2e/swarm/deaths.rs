@@ -25,7 +25,7 @@ fn agents() -> [String; 4] {
     ]
 }
 
-/// What Charlie has in a round, if it has committed.
+/// The response of Charlie in a round.
 fn of_charlie(view: &RoundView<AccountId>) -> Result<&ResponseView<AccountId>> {
     let charlie = account(&keys()[CHARLIE]);
     let mut responses = view.responses.iter();
