@@ -119,17 +119,13 @@ impl Parameters {
         self.min_deposit.saturating_mul(factor)
     }
 
-    /// Number of blocks after an epoch for which everything of it is kept: settlements may come in
-    /// the epoch after it, and their dispute windows follow.
+    /// Number of blocks after an epoch for which everything of it is kept, and the escrow of a lane
+    /// that closed in it: settlements may come in the epoch after it, and their dispute windows
+    /// follow.
     pub fn kept(&self) -> BlockNumber {
         self.epoch
             .saturating_mul(2)
             .saturating_add(self.dispute_window)
-    }
-
-    /// Number of blocks between `close` and `reclaim`.
-    pub fn exit_delay(&self) -> BlockNumber {
-        self.kept()
     }
 
     /// The largest sum of fees of a lane whose dispute windows are open: half of what those lose
