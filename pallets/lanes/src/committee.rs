@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 use frame_support::{ensure, BoundedVec};
 use starling_lane_primitives::{Certificate, Committee};
-use starling_primitives::{crypto, draw::lane_draw, locks::LockId, traits::AgentRegistry};
+use starling_primitives::{crypto, draw::lane_draw, locks::LockId, traits::AgentRegistry, Balance};
 
 use crate::{
     Committees, Config, Epoch, Error, InForce, Lane, LaneId, MembersOf, Pallet, Punished, Seeds,
@@ -87,9 +87,19 @@ impl<T: Config> Pallet<T> {
     /// Whether an agent has a bond to lose for what it signs in this lane and epoch: one for its
     /// seat that is free or locked already. Who was punished there loses nothing more.
     pub fn is_liable(who: &T::AccountId, lane: LaneId, epoch: Epoch) -> bool {
+        Self::can_lose(who, lane, epoch, InForce::<T>::get().lane_bond)
+    }
+
+    /// Whether an agent has this bond to lose: see [`Self::is_liable`].
+    pub(crate) fn can_lose(
+        who: &T::AccountId,
+        lane: LaneId,
+        epoch: Epoch,
+        lane_bond: Balance,
+    ) -> bool {
         let seat = LockId::Seat { lane, epoch };
         !Punished::<T>::contains_key(epoch, (lane, who))
-            && T::Agents::can_lock(who, seat, InForce::<T>::get().lane_bond)
+            && T::Agents::can_lock(who, seat, lane_bond)
     }
 
     /// Checks the signature of a volunteer, by its key of that epoch.
