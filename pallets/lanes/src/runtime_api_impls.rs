@@ -218,15 +218,6 @@ impl<T: Config + CreateAuthorizedTransaction<Call<T>>> Pallet<T> {
         })
     }
 
-    /// The transaction of `leave`.
-    pub fn leave_transaction(agent: T::AccountId, epoch: Epoch, signature: [u8; 64]) -> Vec<u8> {
-        Self::transaction(Call::leave {
-            agent,
-            epoch,
-            signature,
-        })
-    }
-
     /// The transaction of `settle`.
     pub fn settle_transaction(checkpoint: Checkpoint, certificate: Certificate) -> Vec<u8> {
         Self::transaction(Call::settle {

@@ -189,8 +189,6 @@ sp_api::decl_runtime_apis! {
             peer: [u8; 32],
             signature: [u8; 64],
         ) -> Vec<u8>;
-        /// The transaction of `leave`.
-        fn leave(agent: AccountId, epoch: Epoch, signature: [u8; 64]) -> Vec<u8>;
         /// The transaction of `settle`. The more members have signed, the better: the chain takes a
         /// quorum of those that are liable.
         fn settle(checkpoint: Checkpoint, certificate: Certificate) -> Vec<u8>;
