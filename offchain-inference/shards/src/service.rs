@@ -189,7 +189,6 @@ impl Service {
 
     /// Other holders of `model` with their layers. Asks them, and waits at most a few seconds for
     /// their answers.
-    /// seconds.
     pub fn holders(&self, model: &ModelId) -> Vec<Holder> {
         self.hub.refresh(model, REFRESH_TIMEOUT);
         let local = self.hub.transport.local();
