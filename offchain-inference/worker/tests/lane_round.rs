@@ -270,7 +270,8 @@ fn lane(case: &Case) -> (Judged, H256) {
         .map(|(member, key, _)| (member, key))
         .collect();
     let seed = outcome::seed(&room.slot(4), &responses.set.root(), &keys);
-    (judge(&room, &ask, &responses, &scores), H256(seed))
+    let judged = judge(&room, &ask, &given, &responses, &scores);
+    (judged, H256(seed))
 }
 
 fn opinion(case: &Case, ranker: Member, author: Member) -> Score {
