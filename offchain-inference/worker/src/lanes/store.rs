@@ -46,6 +46,16 @@ struct Kept {
 pub struct Store {
     database: Database,
     marks: Mutex<BTreeMap<SeatKey, Mark>>,
+    purged: Mutex<Purged>,
+}
+
+/// How far the store has forgotten. After the start nobody knows.
+#[derive(Default)]
+struct Purged {
+    /// No transcript goes before this block.
+    next: BlockNumber,
+    /// Nothing of epochs before this one is left.
+    oldest: Epoch,
 }
 
 #[derive(Clone, Copy)]
@@ -65,6 +75,7 @@ impl Store {
         Ok(Self {
             database,
             marks: Mutex::new(marks),
+            purged: Mutex::default(),
         })
     }
 
@@ -118,7 +129,10 @@ impl Store {
             let bytes = bytes.clone();
             (place.encode(), Some(Kept { until, bytes }.encode()))
         });
-        self.change(TRANSCRIPTS, &changes.collect::<Vec<Change>>())
+        let mut purged = self.purged.lock();
+        self.change(TRANSCRIPTS, &changes.collect::<Vec<Change>>())?;
+        purged.next = purged.next.min(until);
+        Ok(())
     }
 
     /// The transcript of a request.
@@ -129,13 +143,34 @@ impl Store {
     }
 
     /// Forgets the transcripts that nobody may ask for any more, and what belongs to epochs before
-    /// `oldest`.
+    /// `oldest`. Most blocks end neither, and read nothing.
     pub fn purge(&self, now: BlockNumber, oldest: Epoch) -> Result<(), String> {
-        let is_over = |_: &[u8], mut value: &[u8]| {
-            let kept = Kept::decode(&mut value);
-            kept.is_ok_and(|kept| kept.until <= now)
-        };
-        self.remove(TRANSCRIPTS, is_over)?;
+        let mut purged = self.purged.lock();
+        if now >= purged.next {
+            purged.next = self.purge_transcripts(now)?;
+        }
+        if oldest > purged.oldest {
+            self.purge_epochs(oldest)?;
+            purged.oldest = oldest;
+        }
+        Ok(())
+    }
+
+    /// Forgets transcripts. Returns the block in which the next ones go.
+    fn purge_transcripts(&self, now: BlockNumber) -> Result<BlockNumber, String> {
+        let mut next = BlockNumber::MAX;
+        self.remove(TRANSCRIPTS, |_: &[u8], mut value: &[u8]| {
+            let until = Kept::decode(&mut value).map_or(BlockNumber::MAX, |kept| kept.until);
+            let is_over = until <= now;
+            if !is_over {
+                next = next.min(until);
+            }
+            is_over
+        })?;
+        Ok(next)
+    }
+
+    fn purge_epochs(&self, oldest: Epoch) -> Result<(), String> {
         let is_old = |mut key: &[u8], _: &[u8]| {
             let secret = <(AccountId, Epoch)>::decode(&mut key);
             secret.is_ok_and(|(_, epoch)| epoch < oldest)
@@ -151,7 +186,11 @@ impl Store {
     }
 
     /// Removes these entries of a table. Without one it writes nothing.
-    fn remove(&self, table: Table, is_gone: impl Fn(&[u8], &[u8]) -> bool) -> Result<(), String> {
+    fn remove(
+        &self,
+        table: Table,
+        mut is_gone: impl FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), String> {
         let mut gone: Vec<Change> = vec![];
         let found = disk::each(&self.database, table, |key, value| {
             if is_gone(key, value) {
@@ -251,5 +290,11 @@ mod tests {
         assert_eq!(store.known_secret(&agent, 3), Ok(None));
         assert_eq!(store.transcript(place(1)), Ok(None));
         assert_eq!(store.transcript(place(2)), Ok(Some(vec![2])));
+        // One that ends before those that are known.
+        store.keep(&[(place(3), vec![3])], 5).unwrap();
+        store.purge(10, 4).unwrap();
+        assert_eq!(store.transcript(place(3)), Ok(None));
+        store.purge(11, 4).unwrap();
+        assert_eq!(store.transcript(place(2)), Ok(None));
     }
 }
