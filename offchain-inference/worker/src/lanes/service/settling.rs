@@ -60,33 +60,30 @@ impl Core {
     }
 
     /// Goes on to the block of requests that is settled next. Blocks that are over without a certified
-    /// request are never settled.
+    /// request are never settled. The one behind them opens once its escalations are read, after the
+    /// next block of the chain.
     pub(super) fn advance(&mut self, room: &Room) {
         let key = (room.lane.id, room.epoch);
-        let Some(progress) = self.view.as_ref().and_then(|view| view.progress.get(&key)) else {
+        let Some(view) = &self.view else {
             return;
         };
-        let mut block = *progress;
-        let mut first = block.next;
-        while self.is_void(room, first) {
-            first = first.saturating_add(ledger::REQUESTS);
+        let Some(progress) = view.progress.get(&key).copied() else {
+            return;
+        };
+        let mut next = progress.next;
+        while self.is_void(room, next) {
+            next = next.saturating_add(ledger::REQUESTS);
         }
-        if first != block.next {
-            let (lane, epoch) = key;
-            match self.parts.chain.escalations(lane, epoch, first) {
-                Ok(escalated) => {
-                    block = ProgressView {
-                        next: first,
-                        escalated,
-                    };
-                },
-                Err(error) => {
-                    log::error!(target: LOG_TARGET, "escalations cannot be read: {error}");
-                    return;
-                },
-            }
+        let mut ahead = self.parts.ahead.lock();
+        if next == progress.next {
+            ahead.remove(&key);
+            self.blocks.insert(key, progress);
+            return;
         }
-        self.blocks.insert(key, block);
+        ahead.insert(key, next);
+        if let Some(escalated) = view.escalated.get(&(key.0, key.1, next)).copied() {
+            self.blocks.insert(key, ProgressView { next, escalated });
+        }
     }
 
     /// Whether a block is over, and nobody is paid for it.
