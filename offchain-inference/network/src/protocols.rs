@@ -15,8 +15,8 @@ use substrate_prometheus_endpoint::{PrometheusError, Registry};
 
 use crate::{driver::Driver, metrics::Metrics, transport::Network};
 
-/// Version of the protocols of spans. Since 2 all rows are sealed: a node of an earlier release finds
-/// no common protocol with this one, and its log says so.
+/// Version of the protocols of spans. Since 2 all rows are sealed: a node of an earlier release
+/// finds no common protocol with this one, and its log says so.
 const SHARDS: u8 = 2;
 
 /// Maximum size of a set-up request or response, in bytes.
@@ -80,8 +80,8 @@ impl Protocols {
     }
 }
 
-/// Adds a notification protocol to `network`. Its substreams are opened only to peers that this node
-/// asks for, and at most `inbound` peers open one to this node.
+/// Adds a notification protocol to `network`. Its substreams are opened only to peers that this
+/// node asks for, and at most `inbound` peers open one to this node.
 pub(crate) fn notifications<B: BlockT, N: NetworkBackend<B, B::Hash>>(
     network: &mut FullNetworkConfiguration<B, B::Hash, N>,
     name: ProtocolName,

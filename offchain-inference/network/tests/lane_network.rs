@@ -123,7 +123,8 @@ fn a_peer_that_is_not_reserved_gets_no_link<N: NetworkBackend<Block, H256>>() {
     member.transport.reserve([third.peer()].into());
     assert_eq!(member.next(), Event::Opened(third.peer()));
     assert_eq!(third.next(), Event::Opened(member.peer()));
-    // The stranger may take its link for open until it hears of the refusal. Nothing of it is heard.
+    // The stranger may take its link for open until it hears of the refusal. Nothing of it is
+    // heard.
     let _ = stranger.transport.send(&member.peer(), vec![1]);
     assert!(third.transport.send(&member.peer(), vec![2]));
     assert!(member.next() == Event::Message(third.peer(), vec![2]));

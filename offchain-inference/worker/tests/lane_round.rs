@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 //! A lane judges as a round does: with the same responses, ratings, scores and seed the same agent
-//! wins, and all are paid the same, apart from subsidy, tickets and slashes, which a lane has none of.
+//! wins, and all are paid the same, apart from subsidy, tickets and slashes, which a lane has none
+//! of.
 //!
 //! The round here calls the rules in the order in which `pallet-rounds` and `pallet-rewards` call
 //! them. Where no response is eligible a lane ends like a round whose best response is below the

@@ -368,7 +368,8 @@ pub mod pallet {
         InvalidModelName,
         /// The bond is, or would be, below the minimum.
         BondTooLow,
-        /// The bond is not free: rounds or lanes have a claim on it, or it is smaller than the amount.
+        /// The bond is not free: rounds or lanes have a claim on it, or it is smaller than the
+        /// amount.
         BondNotFree,
         /// The amount is zero.
         ZeroAmount,

@@ -440,8 +440,8 @@ pub mod pallet {
         /// `min_committee`.
         #[codec(index = 0)]
         InvalidCommittee,
-        /// The largest fee of a request is below the least fee of the chain, the largest length of a
-        /// response is zero, or the time for answers or rankings is below a second.
+        /// The largest fee of a request is below the least fee of the chain, the largest length of
+        /// a response is zero, or the time for answers or rankings is below a second.
         #[codec(index = 1)]
         InvalidTerms,
         /// The deposit is below the least one, which grows with the number of lanes.
@@ -490,8 +490,8 @@ pub mod pallet {
         /// The bytes are no point that shares can be encrypted to.
         #[codec(index = 16)]
         InvalidPoint,
-        /// The signature is not by the agent's inference key of this epoch, or that of an ask is not
-        /// by the key in the terms of its lane.
+        /// The signature is not by the agent's inference key of this epoch, or that of an ask is
+        /// not by the key in the terms of its lane.
         #[codec(index = 17)]
         BadSignature,
         /// The checkpoint does not begin at a block of 64 requests, settles nothing, or its

@@ -66,8 +66,8 @@ pub type Ready = BTreeMap<(LaneId, Epoch), (Checkpoint, Certificate, BlockNumber
 /// to the chain.
 pub type Accused = BTreeMap<(LaneId, Epoch, Account), (Evidence, BlockNumber)>;
 
-/// Certificates of escalated requests, with their outcomes, and the block from which on this node may
-/// show each to the chain.
+/// Certificates of escalated requests, with their outcomes, and the block from which on this node
+/// may show each to the chain.
 pub type Shown = BTreeMap<Place, (Hash, Certificate, BlockNumber)>;
 
 /// The first requests of the blocks that committees have come to ahead of the chain: those before
@@ -199,8 +199,8 @@ impl Look {
         Ok(seats)
     }
 
-    /// A lane whose requester uses this node with its committee in this epoch or the next, if it has
-    /// one.
+    /// A lane whose requester uses this node with its committee in this epoch or the next, if it
+    /// has one.
     pub fn find(
         &self,
         best: BlockNumber,
@@ -264,8 +264,8 @@ impl Look {
         Ok(())
     }
 
-    /// Whether a task has succeeded. A failure is told once. That the pool takes nothing is none after
-    /// a success: it has the transaction.
+    /// Whether a task has succeeded. A failure is told once. That the pool takes nothing is none
+    /// after a success: it has the transaction.
     fn note(&self, epoch: Epoch, task: String, done: Result<(), String>) -> bool {
         let mut failures = self.failures.lock();
         let key = (epoch, task);
@@ -315,8 +315,8 @@ impl Look {
         }
     }
 
-    /// Shows the certificates that are due to the chain, in each block until the request is no longer
-    /// escalated.
+    /// Shows the certificates that are due to the chain, in each block until the request is no
+    /// longer escalated.
     fn show(&self, best: BlockNumber) {
         let due: Vec<_> = {
             let shown = self.shown.lock();

@@ -59,9 +59,9 @@ impl Core {
         .collect()
     }
 
-    /// Goes on to the block of requests that is settled next. Blocks that are over without a certified
-    /// request are never settled. The one behind them opens once its escalations are read, after the
-    /// next block of the chain.
+    /// Goes on to the block of requests that is settled next. Blocks that are over without a
+    /// certified request are never settled. The one behind them opens once its escalations are
+    /// read, after the next block of the chain.
     pub(super) fn advance(&mut self, room: &Room) {
         let key = (room.lane.id, room.epoch);
         let Some(view) = &self.view else {
@@ -92,8 +92,8 @@ impl Core {
         last < ledger::MOST && self.are_all(room, first, |play| play.stage() == Stage::Expired)
     }
 
-    /// Has the certificates of escalated requests shown to the chain. All members take turns, so that
-    /// not all do at once.
+    /// Has the certificates of escalated requests shown to the chain. All members take turns, so
+    /// that not all do at once.
     pub(super) fn show(&self, room: &Room) {
         let key = (room.lane.id, room.epoch);
         let (Some(block), Some(view), Some(me)) = (self.blocks.get(&key), &self.view, room.me())
