@@ -49,7 +49,7 @@ pub struct Store {
     purged: Mutex<Purged>,
 }
 
-/// How far the store has forgotten. After the start nobody knows.
+/// The point up to which the store has forgotten. After the start nobody knows it.
 #[derive(Default)]
 struct Purged {
     /// No transcript goes before this block.
