@@ -230,8 +230,8 @@ fn set_in(text: &str) -> String {
     BEGINNING.replace_all(text, " $1").into_owned()
 }
 
-/// Templates written for training mark the replies, `{% generation %}` … `{% endgeneration %}`: what
-/// is between them counts, the marks only trim white space.
+/// Templates written for training mark the replies, `{% generation %}` … `{% endgeneration %}`:
+/// what is between them counts, the marks only trim white space.
 fn without_marks(source: &str) -> String {
     static MARK: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}").expect("the pattern is sound")
