@@ -142,7 +142,7 @@ pub(crate) fn of_pool(error: &UserError) -> String {
     });
     match data {
         Some(data) if !data.is_empty() => pool_words(&data),
-        _ => error.message.clone(),
+        _ => pool_words(&error.message),
     }
 }
 

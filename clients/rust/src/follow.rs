@@ -9,7 +9,7 @@ use subxt_signer::sr25519::Keypair;
 
 use crate::{
     chain::{at_header, Header, Headers},
-    events::{BlockEvents, Event},
+    events::BlockEvents,
     transaction::{self, look_into, Call, Keep, News, Status, Submitted},
     At, Chain, Error, Result,
 };
@@ -26,7 +26,7 @@ pub trait Watch: Send {
     /// blocks follow.
     fn block(&mut self, _events: &BlockEvents) {}
 
-    /// The round after a block. An end may not be final yet.
+    /// The round after a block with events of it. An end may not be final yet.
     fn round(&mut self, _block: BlockNumber, _view: &RoundView<AccountId32>) {}
 }
 
@@ -37,7 +37,7 @@ pub struct BestChain {
 }
 
 impl BestChain {
-    /// The best blocks from now on.
+    /// The best blocks, from the present one on.
     pub async fn new(chain: &Chain) -> Result<Self> {
         Ok(Self {
             headers: chain.best_blocks().await?,
@@ -90,6 +90,7 @@ pub async fn follow(
     let best = chain.best().await?;
     let view = best.round(id).await?.ok_or_else(|| no_round(id))?;
     watch.round(best.number(), &view);
+    follower.note(view);
     follower.run(chain, None, watch).await
 }
 
@@ -148,6 +149,8 @@ struct Follower {
     best: BestChain,
     finalized: Headers,
     round: Option<RoundId>,
+    /// Whether the round was not read yet.
+    is_new: bool,
     /// The round after the best block that ended it. The chain removes a round without anything to
     /// read in the next block, long before its end is final.
     ended: Option<RoundView<AccountId32>>,
@@ -159,6 +162,7 @@ impl Follower {
             best: BestChain::new(chain).await?,
             finalized: chain.finalized_blocks().await?,
             round,
+            is_new: true,
             ended: None,
         })
     }
@@ -167,8 +171,32 @@ impl Follower {
     fn of(&mut self, round: Option<RoundId>) {
         if self.round != round {
             self.round = round;
+            self.is_new = true;
             self.ended = None;
         }
+    }
+
+    /// Notes the round as of a best block.
+    fn note(&mut self, view: RoundView<AccountId32>) {
+        self.is_new = false;
+        if view.round.phase.is_final() {
+            self.ended = Some(view);
+        }
+    }
+
+    /// Reads the events of a best block, and the round if one is of it: without them it stays as it
+    /// is.
+    async fn hear(&mut self, at: &At, watch: &mut dyn Watch) -> Result<()> {
+        let events = BlockEvents::read(at).await?;
+        watch.block(&events);
+        let has_news = |id: &RoundId| self.is_new || events.has(*id);
+        if let Some(id) = self.round.filter(has_news) {
+            if let Some(view) = at.round(id).await? {
+                watch.round(at.number(), &view);
+                self.note(view);
+            }
+        }
+        Ok(())
     }
 
     /// A reorganisation can move the request to another block and round. Only a final block makes
@@ -203,22 +231,14 @@ impl Follower {
                 Next::Best(header) => {
                     let blocks = self.best.up_to(chain, header).await?;
                     for at in &blocks {
-                        let events = BlockEvents::read(at).await?;
-                        watch.block(&events);
-                        if let Some(id) = self.round.filter(|id| ends(&events, *id)) {
-                            self.ended = at.round(id).await?;
-                        }
-                    }
-                    if let (Some(id), Some(at)) = (self.round, blocks.last()) {
-                        if let Some(view) = at.round(id).await? {
-                            watch.round(at.number(), &view);
-                        }
+                        self.hear(at, watch).await?;
                     }
                 },
                 Next::Final(header) => {
                     let at = at_header(header).await?;
-                    if let (Some(id), None) = (self.round, &request) {
-                        if let Some(view) = final_view(at.round(id).await?, &self.ended, &at) {
+                    let ended = self.ended.as_ref().filter(|_| request.is_none());
+                    if let Some(ended) = ended.filter(|ended| ended.round.since <= at.number()) {
+                        if let Some(view) = final_view(at.round(ended.id).await?, ended, &at) {
                             return Ok(view);
                         }
                     }
@@ -228,23 +248,15 @@ impl Follower {
     }
 }
 
-/// Whether a round ends in this block.
-fn ends(block: &BlockEvents, id: RoundId) -> bool {
-    block
-        .events
-        .iter()
-        .any(|(round, event)| *round == id && matches!(event, Event::Settled { .. }))
-}
-
 /// A round whose end is final: `stored` in this final block, or `ended` before it and removed.
 fn final_view(
     stored: Option<RoundView<AccountId32>>,
-    ended: &Option<RoundView<AccountId32>>,
+    ended: &RoundView<AccountId32>,
     at: &At,
 ) -> Option<RoundView<AccountId32>> {
     match stored {
         Some(view) => Some(view).filter(|view| view.round.phase.is_final()),
-        None => ended.clone().filter(|view| view.round.since < at.number()),
+        None => Some(ended.clone()).filter(|view| view.round.since < at.number()),
     }
 }
 
