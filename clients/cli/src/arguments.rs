@@ -44,8 +44,8 @@ impl Connection {
         work: impl FnOnce(Chain) -> F,
     ) -> Result<()> {
         let folders = ProjectDirs::from("", "", "starling");
-        let metadata = folders.map(|folders| folders.cache_dir().join("metadata"));
-        let chain = Chain::connect_with(&self.url(), self.insecure, metadata.as_deref()).await?;
+        let shared = folders.as_ref().map(ProjectDirs::cache_dir);
+        let chain = Chain::connect_with(&self.url(), self.insecure, shared).await?;
         match work(chain.clone()).await {
             Ok(()) => Ok(()),
             Err(error) => Err(chain.diagnose(error).await),

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A connection to a node, and the chain as of one block.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use codec::{Decode, DecodeAll, Encode};
 use serde::de::DeserializeOwned;
@@ -27,6 +30,7 @@ use crate::{
     account,
     amount::Currency,
     line::{Folder, Line, Messages},
+    turn::Turn,
     Error, Result,
 };
 
@@ -46,6 +50,8 @@ pub struct Chain {
     pub(crate) api: OnlineClient<SubstrateConfig>,
     pub(crate) rpc: RpcClient,
     line: Arc<Line>,
+    /// A folder for what runs of the client share.
+    shared: Option<PathBuf>,
     methods: LegacyRpcMethods<RpcConfigFor<SubstrateConfig>>,
     url: String,
     currency: Currency,
@@ -70,9 +76,9 @@ impl Chain {
         Self::connect_with(url, insecure, None).await
     }
 
-    /// As [`Self::connect`]. Metadata that this node tells is kept in `folder` for later
-    /// connections to it.
-    pub async fn connect_with(url: &str, insecure: bool, folder: Option<&Path>) -> Result<Self> {
+    /// As [`Self::connect`]. Programs that name the same folder share the metadata that this node
+    /// tells, and take turns with the transactions of an account.
+    pub async fn connect_with(url: &str, insecure: bool, shared: Option<&Path>) -> Result<Self> {
         let unreachable = |reason: String| Error::Unreachable {
             url: url.into(),
             reason,
@@ -82,7 +88,7 @@ impl Chain {
             false => RpcClient::from_url(url).await,
         }
         .map_err(|error| unreachable(why_no_connection(&error)))?;
-        let folder = folder.map(|folder| Folder::new(folder, url));
+        let folder = shared.map(|shared| Folder::new(&shared.join("metadata"), url));
         let line = Arc::new(Line::new(rpc, folder));
         let rpc = RpcClient::new(line.clone());
         let methods = LegacyRpcMethods::new(rpc.clone());
@@ -99,6 +105,7 @@ impl Chain {
             api,
             rpc,
             line,
+            shared: shared.map(Path::to_owned),
             methods,
             url: url.into(),
             currency: currency(&properties),
@@ -212,6 +219,12 @@ impl Chain {
     /// The finalised blocks from now on.
     pub async fn finalized_blocks(&self) -> Result<Headers> {
         self.api.stream_blocks().await.map_err(protocol)
+    }
+
+    /// Waits for the turn to send a transaction of a key's account.
+    pub(crate) async fn turn(&self, key: &Keypair) -> Option<Turn> {
+        let shared = self.shared.as_ref()?;
+        Turn::take(shared.join("turns"), self.genesis(), key.public_key().0).await
     }
 
     /// The nonce of the next transaction of a key's account.

@@ -33,27 +33,45 @@ pub trait Watch: Send {
 /// The blocks of the best chain, without a gap.
 pub struct BestChain {
     headers: Headers,
+    /// The first header, which was waited for already: only then does the node send the others.
+    first: Option<Header>,
     seen: BTreeSet<H256>,
+    best: Option<H256>,
 }
 
 impl BestChain {
     /// The best blocks, from the present one on.
     pub async fn new(chain: &Chain) -> Result<Self> {
+        let mut headers = chain.best_blocks().await?;
+        let first = headers.next().await;
         Ok(Self {
-            headers: chain.best_blocks().await?,
+            headers,
+            first: Some(first),
             seen: BTreeSet::new(),
+            best: None,
         })
+    }
+
+    /// Waits for the header of a best block. Nothing is lost if the caller stops waiting.
+    async fn header(&mut self) -> Header {
+        match self.first.take() {
+            Some(first) => first,
+            None => self.headers.next().await,
+        }
     }
 
     /// Waits for a new best block. Returns it after its new ancestors.
     pub async fn next(&mut self, chain: &Chain) -> Result<Vec<At>> {
-        let header = self.headers.next().await;
+        let header = self.header().await;
         self.up_to(chain, header).await
     }
 
-    /// The new best block, after its new ancestors.
+    /// The new best block, after its new ancestors. Nothing if it is the best block already.
     async fn up_to(&mut self, chain: &Chain, header: Header) -> Result<Vec<At>> {
         let best = at_header(header).await?;
+        if self.best.replace(best.hash()) == Some(best.hash()) {
+            return Ok(vec![]);
+        }
         let is_first = self.seen.is_empty();
         let mut new = vec![best.clone()];
         let mut last = best;
@@ -211,7 +229,7 @@ impl Follower {
             // Nothing but waiting here: `select!` drops the work of the other branches.
             let next = tokio::select! {
                 news = news(&mut request) => Next::Request(news),
-                header = self.best.headers.next() => Next::Best(header),
+                header = self.best.header() => Next::Best(header),
                 header = self.finalized.next() => Next::Final(header),
             };
             match next {

@@ -43,6 +43,7 @@ mod secret_uri;
 pub mod signer;
 pub mod text;
 pub mod transaction;
+mod turn;
 
 pub use chain::{At, Chain};
 pub use error::{Error, Result};
