@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Follows a round from its request to its end, block by block.
 
-use std::collections::BTreeSet;
+use std::collections::VecDeque;
 
 use sp_core::crypto::AccountId32;
 use starling_primitives::{api::RoundView, round::BlockNumber, RoundId, H256};
@@ -16,6 +16,9 @@ use crate::{
 
 /// The most blocks to read if a stream of best blocks left some out.
 const MAX_GAP: usize = 256;
+
+/// The most blocks to remember as told. None of a fork that is deeper than this comes back.
+const MAX_TOLD: usize = 2 * MAX_GAP;
 
 /// Hears of the progress of a round.
 pub trait Watch: Send {
@@ -35,8 +38,8 @@ pub struct BestChain {
     headers: Headers,
     /// The first header, which was waited for already: only then does the node send the others.
     first: Option<Header>,
-    seen: BTreeSet<H256>,
-    best: Option<H256>,
+    /// The last blocks that were told.
+    told: VecDeque<H256>,
 }
 
 impl BestChain {
@@ -47,8 +50,7 @@ impl BestChain {
         Ok(Self {
             headers,
             first: Some(first),
-            seen: BTreeSet::new(),
-            best: None,
+            told: VecDeque::new(),
         })
     }
 
@@ -69,23 +71,25 @@ impl BestChain {
     /// The new best block, after its new ancestors. Nothing if it is the best block already.
     async fn up_to(&mut self, chain: &Chain, header: Header) -> Result<Vec<At>> {
         let best = at_header(header).await?;
-        if self.best.replace(best.hash()) == Some(best.hash()) {
+        if self.told.back() == Some(&best.hash()) {
             return Ok(vec![]);
         }
-        let is_first = self.seen.is_empty();
+        let is_first = self.told.is_empty();
         let mut new = vec![best.clone()];
         let mut last = best;
         while !is_first && new.len() < MAX_GAP {
             match last.parent(chain).await? {
-                Some(parent) if !self.seen.contains(&parent.hash()) => {
+                Some(parent) if !self.told.contains(&parent.hash()) => {
                     new.push(parent.clone());
                     last = parent;
                 },
                 _ => break,
             }
         }
-        self.seen.extend(new.iter().map(At::hash));
         new.reverse();
+        self.told.extend(new.iter().map(At::hash));
+        let surplus = self.told.len().saturating_sub(MAX_TOLD);
+        self.told.drain(..surplus);
         Ok(new)
     }
 }
