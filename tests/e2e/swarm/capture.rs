@@ -21,7 +21,7 @@ use starling_runtime::UNIT;
 use starling_tests::{
     chain::{account_id, contains, raw_value, send, transfer},
     governance::Committee,
-    node::{run, Node},
+    node::{specification, Node},
 };
 use subxt_signer::sr25519::{
     dev::{eve, ferdie},
@@ -143,8 +143,7 @@ async fn a_third() -> Result<()> {
 
 /// Writes the specification of the chain `local` with eight validators of equal bonds.
 async fn eight_bonds(folder: &Path) -> Result<PathBuf> {
-    let exported = run(["export-chain-spec", "--chain=local"]).await?;
-    let mut spec: Json = serde_json::from_str(&exported.stdout)?;
+    let mut spec = specification("local").await?;
     let patch = spec.pointer_mut("/genesis/runtimeGenesis/patch");
     let patch = patch.context("the specification has no genesis")?;
     for uri in JOINING {

@@ -8,11 +8,10 @@
 use std::{env, ffi::OsString, fs, net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::{ensure, Context, Result};
-use serde_json::Value as Json;
 use starling_bench::lane::{measure, Plan};
 use starling_runtime::UNIT;
 use starling_tests::{
-    node::run,
+    node::specification,
     proxy::{Delay, Proxy},
     Node,
 };
@@ -40,9 +39,7 @@ struct Delayed {
 /// A chain like the local one that calls itself live: its nodes tell nobody their addresses on the
 /// loopback, so that no connection goes around the proxies.
 async fn live_chain(folder: &Path) -> Result<OsString> {
-    let exported = run(["export-chain-spec", "--chain=local"]).await?;
-    ensure!(exported.code == Some(0), "{}", exported.stderr);
-    let mut chain: Json = serde_json::from_str(&exported.stdout)?;
+    let mut chain = specification("local").await?;
     chain["chainType"] = "Live".into();
     let path = folder.join("live.json");
     fs::write(&path, chain.to_string())?;
