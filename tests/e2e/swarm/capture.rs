@@ -11,7 +11,6 @@ use std::{
 };
 
 use anyhow::{anyhow, ensure, Context, Result};
-use futures::future::try_join_all;
 use serde_json::{json, Value as Json};
 use sp_core::{
     crypto::{SecretStringError, Ss58Codec},
@@ -118,12 +117,7 @@ async fn a_third() -> Result<()> {
         validator.chain = chain.clone().into();
         six.push(validator);
     }
-    let mut swarm = Swarm { validators: six };
-    if let Some((first, others)) = swarm.validators.split_first_mut() {
-        first.start(None).await?;
-        let boot = address(first.node()?).await?;
-        try_join_all(others.iter_mut().map(|one| one.start(Some(&boot)))).await?;
-    }
+    let mut swarm = Swarm::of(six).await?;
     let nobody: [Keypair; 0] = [];
     let committee = Committee::new(&nobody, swarm.node()?).await?;
     committee
