@@ -5,7 +5,7 @@
 //! `STARLING_LANE_ROUND_TRIPS` has the round trips in milliseconds, `0,20` without it, and
 //! `STARLING_LANE_MEMBERS` the size of the committee: 4, or 7 with three more nodes.
 
-use std::{env, ffi::OsString, fs, net::SocketAddr, path::Path, time::Duration};
+use std::{ffi::OsString, fs, net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::{ensure, Context, Result};
 use starling_bench::lane::{measure, Plan};
@@ -19,14 +19,10 @@ use tokio::time::timeout;
 
 use super::{
     address,
+    kills::variable,
     lane::{enrol, open, volunteers},
     Swarm, Validator, NAMES, PATIENCE,
 };
-
-/// The value of an environment variable, or a default.
-fn variable(name: &str, default: &str) -> String {
-    env::var(name).unwrap_or_else(|_| default.into())
-}
 
 /// Nodes that reach each other through delaying proxies alone.
 struct Delayed {
@@ -91,9 +87,9 @@ impl Delayed {
 #[tokio::test]
 #[ignore = "measures: bench/README.md has its command"]
 async fn every_request_is_certified_however_far_the_members_are() -> Result<()> {
-    let requests: usize = variable("STARLING_LANE_REQUESTS", "3").parse()?;
-    let members: usize = variable("STARLING_LANE_MEMBERS", "4").parse()?;
-    let round_trips = variable("STARLING_LANE_ROUND_TRIPS", "0,20");
+    let requests: usize = variable("STARLING_LANE_REQUESTS", 3)?;
+    let members: usize = variable("STARLING_LANE_MEMBERS", 4)?;
+    let round_trips: String = variable("STARLING_LANE_ROUND_TRIPS", "0,20".into())?;
     let round_trips: Vec<u64> = round_trips
         .split(',')
         .map(|text| text.trim().parse())
