@@ -2,9 +2,8 @@
 //! Lanes, committees and epochs, as the chain has them.
 
 use sp_core::crypto::AccountId32;
-use starling_primitives::{
-    api::lanes::{Epoch, EpochView, LaneId, LaneView, MemberView, PendingView, RulesView},
-    RoundId,
+use starling_primitives::api::lanes::{
+    Epoch, EpochView, LaneId, LaneView, MemberView, PendingView, RulesView,
 };
 
 use crate::{At, Error, Result};
