@@ -257,7 +257,7 @@ fn chat_completions_reply_to_conversations_and_rank_nothing() {
         ])
     );
 
-    let responses = ["Four.".to_owned()];
+    let responses = ["Four.".to_owned(), "Five.".to_owned()];
     let task = Task {
         messages: &messages,
         responses: &responses,
