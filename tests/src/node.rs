@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{anyhow, bail, ensure, Context, Result};
+use serde_json::Value;
 use subxt::{
     config::RpcConfigFor,
     rpcs::{LegacyRpcMethods, RpcClient},
@@ -208,6 +209,13 @@ impl Outcome {
 /// Runs the node's binary with `args` to its end.
 pub async fn run<Arg: AsRef<OsStr>>(args: impl IntoIterator<Item = Arg>) -> Result<Outcome> {
     run_to_end(command()?.args(args)).await
+}
+
+/// The specification of a chain, by its name.
+pub async fn specification(chain: &str) -> Result<Value> {
+    let exported = run(["export-chain-spec", "--chain", chain]).await?;
+    ensure!(exported.code == Some(0), "{}", exported.stderr);
+    Ok(serde_json::from_str(&exported.stdout)?)
 }
 
 /// Runs `command` to its end.

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A connection to a node, and the chain as of one block.
 
-use std::future::Future;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use codec::{Decode, DecodeAll, Encode};
 use serde::de::DeserializeOwned;
@@ -13,16 +16,23 @@ use starling_primitives::{
     Balance, InferenceKey, RoundId, H256,
 };
 use subxt::{
+    backend::LegacyBackend,
     client::{Block, Blocks},
     config::RpcConfigFor,
     dynamic::{constant, storage, Value},
     error::BlocksError,
-    rpcs::{client::RpcParams, rpc_params, LegacyRpcMethods, RpcClient},
+    rpcs::{client::RpcParams, LegacyRpcMethods, RpcClient},
     OnlineClient, OnlineClientAtBlock, SubstrateConfig,
 };
 use subxt_signer::sr25519::Keypair;
 
-use crate::{account, amount::Currency, Error, Result};
+use crate::{
+    account,
+    amount::Currency,
+    line::{Folder, Line, Messages},
+    turn::Turn,
+    Error, Result,
+};
 
 /// The address of a node on this machine.
 pub const DEFAULT_URL: &str = "ws://127.0.0.1:9944";
@@ -39,6 +49,9 @@ pub type Headers = Blocks<SubstrateConfig>;
 pub struct Chain {
     pub(crate) api: OnlineClient<SubstrateConfig>,
     pub(crate) rpc: RpcClient,
+    line: Arc<Line>,
+    /// A folder for what runs of the client share.
+    shared: Option<PathBuf>,
     methods: LegacyRpcMethods<RpcConfigFor<SubstrateConfig>>,
     url: String,
     currency: Currency,
@@ -60,6 +73,12 @@ impl Chain {
     /// Connects to the node at a `ws://` or `wss://` address. `insecure` allows an unencrypted
     /// connection to another machine.
     pub async fn connect(url: &str, insecure: bool) -> Result<Self> {
+        Self::connect_with(url, insecure, None).await
+    }
+
+    /// As [`Self::connect`]. Programs that name the same folder share the metadata that this node
+    /// tells, and take turns with the transactions of an account.
+    pub async fn connect_with(url: &str, insecure: bool, shared: Option<&Path>) -> Result<Self> {
         let unreachable = |reason: String| Error::Unreachable {
             url: url.into(),
             reason,
@@ -69,21 +88,34 @@ impl Chain {
             false => RpcClient::from_url(url).await,
         }
         .map_err(|error| unreachable(why_no_connection(&error)))?;
+        let folder = shared.map(|shared| Folder::new(&shared.join("metadata"), url));
+        let line = Arc::new(Line::new(rpc, folder));
+        let rpc = RpcClient::new(line.clone());
         let methods = LegacyRpcMethods::new(rpc.clone());
         let lost = |error: subxt::rpcs::Error| unreachable(error.to_string());
         let properties = methods.system_properties().await.map_err(lost)?;
         let chain_type = methods.system_chain_type().await.map_err(lost)?;
-        let api = OnlineClient::from_rpc_client(rpc.clone())
+        // Its subscriptions bring whole headers, and a read is one request: the newer interface
+        // answers each with events, and has blocks pinned and unpinned.
+        let backend = LegacyBackend::<SubstrateConfig>::builder().build(rpc.clone());
+        let api = OnlineClient::from_backend_with_config(SubstrateConfig::new(), Arc::new(backend))
             .await
             .map_err(|error| unreachable(error.to_string()))?;
         Ok(Self {
             api,
             rpc,
+            line,
+            shared: shared.map(Path::to_owned),
             methods,
             url: url.into(),
             currency: currency(&properties),
             development: matches!(chain_type.as_str(), "Development" | "Local"),
         })
+    }
+
+    /// The messages to the node and from it so far.
+    pub fn messages(&self) -> Messages {
+        self.line.messages()
     }
 
     /// The chain's currency.
@@ -111,11 +143,7 @@ impl Chain {
 
     /// The ed25519 public key of the node's network identity.
     pub async fn network_key(&self) -> Result<[u8; 32]> {
-        let peer: String = self
-            .rpc
-            .request("system_localPeerId", rpc_params![])
-            .await
-            .map_err(protocol)?;
+        let peer: String = self.read("system_localPeerId").await?;
         key_of_peer(&peer).ok_or_else(|| {
             protocol(format!(
                 "the node's peer id `{peer}` is not that of an ed25519 key"
@@ -156,14 +184,7 @@ impl Chain {
         let hash = hash
             .map_err(protocol)?
             .ok_or_else(|| protocol("the node has no block"))?;
-        or_next(self.at(hash.0.into()), self.next_best()).await
-    }
-
-    /// The best block by the stream of best blocks, which begins with the last final one.
-    async fn next_best(&self) -> Result<At> {
-        let mut blocks = self.best_blocks().await?;
-        at_header(blocks.next().await).await?;
-        at_header(blocks.next().await).await
+        self.at(hash.0.into()).await
     }
 
     /// The last final block.
@@ -190,7 +211,7 @@ impl Chain {
         self.api.stream_all_blocks().await.map_err(protocol)
     }
 
-    /// The best blocks from now on.
+    /// The best blocks, from the present one on.
     pub async fn best_blocks(&self) -> Result<Headers> {
         self.api.stream_best_blocks().await.map_err(protocol)
     }
@@ -198,6 +219,12 @@ impl Chain {
     /// The finalised blocks from now on.
     pub async fn finalized_blocks(&self) -> Result<Headers> {
         self.api.stream_blocks().await.map_err(protocol)
+    }
+
+    /// Waits for the turn to send a transaction of a key's account.
+    pub(crate) async fn turn(&self, key: &Keypair) -> Option<Turn> {
+        let shared = self.shared.as_ref()?;
+        Turn::take(shared.join("turns"), self.genesis(), key.public_key().0).await
     }
 
     /// The nonce of the next transaction of a key's account.
@@ -219,18 +246,6 @@ impl Chain {
                 reason: "the node closed the connection".into(),
             },
         }
-    }
-}
-
-/// The chain as of a block that one interface of the node names and another one is asked about. If
-/// the block came this instant, that one does not know it yet, and `next` is read.
-async fn or_next<T>(
-    named: impl Future<Output = Result<T>>,
-    next: impl Future<Output = Result<T>>,
-) -> Result<T> {
-    match named.await {
-        Ok(at) => Ok(at),
-        Err(_) => next.await,
     }
 }
 
@@ -675,19 +690,6 @@ pub(crate) fn decode<T: Decode>(what: &str, bytes: &[u8]) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test]
-    async fn a_block_that_came_this_instant_is_no_error_and_the_next_one_is_read() {
-        let unknown = || Err(protocol("cannot find the block header"));
-        let lost = || Err(protocol("the node closed the connection"));
-        assert_eq!(or_next(async { Ok(1) }, async { lost() }).await.unwrap(), 1);
-        assert_eq!(
-            or_next(async { unknown() }, async { Ok(2) }).await.unwrap(),
-            2
-        );
-        let error = or_next::<u8>(async { unknown() }, async { lost() }).await;
-        assert!(error.unwrap_err().to_string().contains("closed"));
-    }
 
     #[test]
     fn an_answer_needs_ten_requests() {

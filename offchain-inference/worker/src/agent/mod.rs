@@ -270,24 +270,16 @@ impl Agent {
         let backend = model.backend().map_err(Failure::Broken)?;
         let messages = request.prompt.messages(settings.system.as_deref(), text);
         let messages = prompt::fit(backend.chat(), messages);
-        let prompt = backend
-            .chat()
-            .render(&messages, true)
-            .map_err(BackendError::from)?;
         let asked = usize::try_from(request.max_tokens).unwrap_or(usize::MAX);
-        let stop = backend.chat().stop_strings().iter().copied();
         let options = GenerateOptions {
             max_tokens: settings.max_tokens.unwrap_or(usize::MAX).min(asked),
-            stop: stop
-                .map(str::to_owned)
-                .chain(settings.stop.clone())
-                .collect(),
+            stop: settings.stop.clone(),
             sampling: settings
                 .sampling
                 .with_seed(|configured| seed(configured, request.round)),
         };
         let generated = backend
-            .generate(&prompt, &options, &signals.cancel, &mut |_| {})
+            .reply(&messages, &options, &signals.cancel, &mut |_| {})
             .inspect_err(|error| unload_poisoned(model, error))?;
         self.metrics.generated(
             name,

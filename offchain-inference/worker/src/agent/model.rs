@@ -219,6 +219,7 @@ fn read_adapter(
 /// The backend of an endpoint, with its key and its template.
 fn connect(endpoint: &Endpoint) -> Result<HttpBackend, String> {
     let mut config = HttpConfig::new(&endpoint.url, &endpoint.model);
+    config.api = endpoint.api;
     if let Some(variable) = &endpoint.api_key_env {
         let key = std::env::var(variable);
         let key = key.ok().filter(|key| !key.is_empty());
