@@ -12,6 +12,7 @@
 //! | [`generators`] | the points of the group that all of it is over |
 //! | [`verify`] | the check of a proof |
 //! | `secret` | with the feature `std`: a head with its seed, which commits and proves |
+//! | `file` | with the feature `std`: the file of a private head |
 //!
 //! Section 6 of the design of trust has the construct. It needs no set-up. Its parts are published:
 //! the range proof and the linear proof of `bulletproofs`, and a proof of Schnorr's kind. Their
@@ -45,6 +46,8 @@ extern crate alloc;
 
 pub mod commitment;
 pub mod features;
+#[cfg(feature = "std")]
+pub mod file;
 pub mod generators;
 pub mod head;
 pub mod proof;
