@@ -101,6 +101,9 @@ pub fn run(command: Command) -> Result<(), Failure> {
 }
 
 fn train(args: Train) -> Result<(), Failure> {
+    if args.output.exists() {
+        return Err(format!("{} is there already", args.output.display()).into());
+    }
     let path = &args.rankings;
     let questions = rankings::parse(&read_file(path)?)
         .map_err(|error| format!("{}: {error}", path.display()))?;
