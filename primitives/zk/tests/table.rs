@@ -44,8 +44,8 @@ proptest! {
     #[test]
     fn a_greater_output_never_has_a_smaller_score(
         mut points in proptest::collection::vec(any::<i64>(), POINTS),
-        a: i64,
-        b: i64,
+        a in any::<i64>(),
+        b in any::<i64>(),
     ) {
         points.sort_unstable();
         let table = table(points);

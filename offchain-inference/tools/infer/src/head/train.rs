@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Training of heads on pairs of responses, in floats, and their rounding to integers.
 //!
-//! The loss of a pair is `ln(1 + e^−(better − worse))`. Each weight learns at its own rate (AdaGrad,
-//! Duchi et al. 2011).
+//! The loss of a pair is `ln(1 + e^−(better − worse))`. Each weight learns at its own rate
+//! (AdaGrad, Duchi et al. 2011).
 
 use super::rankings::{pairs, shuffle, Question};
 use rand_chacha::{
@@ -166,7 +166,8 @@ mod tests {
         let item = |i: usize| {
             format!(
                 r#"{{"question": "Question {i}?", "responses":
-                    ["It is certainly {i}", "nobody knows that, I believe {i}", "Certainly so, {i}", "who knows"],
+                    ["It is certainly {i}", "nobody knows that, I believe {i}",
+                    "Certainly so, {i}", "who knows"],
                     "scores": [2, 0, 1, 0]}}"#
             )
         };
