@@ -3,8 +3,8 @@
 
 use clap::{Parser, Subcommand};
 use starling_infer::{
-    adapter, bench, evaluate, exit_code, generate, injection, models, rank, sketches, tokenize,
-    StoreArgs,
+    adapter, bench, evaluate, exit_code, generate, head, injection, models, rank, sketches,
+    tokenize, StoreArgs,
 };
 use std::process::ExitCode;
 
@@ -37,6 +37,9 @@ enum Command {
     Calibrate(rank::CalibrateArgs),
     /// Measure how far apart sketches of honest kernels and of cheats are, and set the thresholds.
     CalibrateSketch(sketches::Args),
+    /// Train private heads on rankings, score with them, and prove their scores.
+    #[command(subcommand)]
+    Head(head::Command),
     /// Evaluate models and rankers on HellaSwag, LAMBADA and BIG-Bench Hard.
     Eval(evaluate::Args),
     /// Measure how far prompt injections move the rankers' scores.
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Command::Rank(args) => rank::run(store, args),
         Command::Calibrate(args) => rank::calibrate(store, args),
         Command::CalibrateSketch(args) => sketches::run(store, args),
+        Command::Head(command) => head::run(command),
         Command::Eval(args) => evaluate::run(store, args),
         Command::Injection(args) => injection::run(store, args),
         Command::Bench(args) => bench::run(store, args),

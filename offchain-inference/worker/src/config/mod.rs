@@ -194,7 +194,7 @@ impl Config {
         self.ranked_by().map(drop)
     }
 
-    /// The primary module whose model scores responses, and how; `None` if similarity does.
+    /// The primary module whose model scores responses, and how; `None` if no model does.
     pub fn ranked_by(&self) -> Result<Option<(&Primary, &ModelRanking)>, String> {
         let Ranking::Model(ranking) = &self.ranking else {
             return Ok(None);

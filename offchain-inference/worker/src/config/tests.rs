@@ -234,6 +234,10 @@ fn mistakes_are_named() {
             "`by`",
         ),
         (
+            "[ranking]\nranker = \"lift\"\nhead = \"h\"\n[[primary]]\nmodel = \"m\"",
+            "`head`",
+        ),
+        (
             "[[primary]]\npatterns = []",
             "the list of patterns is empty",
         ),
@@ -412,4 +416,13 @@ fn paths_are_relative_to_the_file() {
         config.ranking,
         Ranking::Model(ModelRanking { reference: Some(path), .. }) if path.is_absolute()
     ));
+}
+
+#[test]
+fn a_private_head_is_found_beside_the_file_and_needs_no_model() {
+    let text = "[[primary]]\n[[primary.patterns]]\npattern = 'a'\nanswer = \"b\"\n\
+                [ranking]\nhead = \"my.head\"";
+    let config = parse(text).unwrap();
+    assert_eq!(config.ranked_by(), Ok(None));
+    assert!(matches!(config.ranking, Ranking::Head(path) if path.is_absolute()));
 }
