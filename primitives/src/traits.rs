@@ -411,13 +411,13 @@ impl<AccountId: Clone + Encode> Choice<AccountId> for () {
     fn declare(_: RoundId, _: crate::choice::Form) {}
 }
 
-/// What is known of agents by known answers, and the choice that rests on it. Implemented by
+/// Records of agents with known answers, and the choice that rests on them. Implemented by
 /// `pallet-capabilities`.
 pub trait KnownAnswers<AccountId> {
     /// The way to choose the best response.
     fn choice() -> crate::choice::Choice;
 
-    /// What is known of an agent as of now.
+    /// The records of an agent as of now.
     fn known(who: &AccountId) -> crate::choice::Capabilities;
 
     /// Notes the form of the answers of a round that was just opened, and its commitment. No

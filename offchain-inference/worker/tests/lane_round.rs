@@ -5,8 +5,8 @@
 //! slashes, which a lane has none of.
 //!
 //! The round here calls the rules in the order in which `pallet-rounds`, `pallet-capabilities` and
-//! `pallet-rewards` call them. Where no response is eligible a lane ends like a round whose best response is below the
-//! threshold.
+//! `pallet-rewards` call them. Where no response is eligible a lane ends like a round whose best
+//! response is below the threshold.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -68,7 +68,7 @@ struct Case {
     choice: Choice,
     form: Form,
     ratings: Vec<u64>,
-    /// What is known of each member in the form of the request.
+    /// The record of each member in the form of the request.
     known: Vec<Capability>,
     responses: Vec<Said>,
     /// The text of each response.
@@ -226,7 +226,7 @@ fn room(case: &Case) -> Room {
         peer: [member; 32],
         bond: 1,
         rating: case.ratings[usize::from(member)],
-        // Only what is known in the form of the request counts.
+        // Only the record in the form of the request counts.
         known: Capabilities::read(|form| match form == case.form {
             true => case.known[usize::from(member)],
             false => Capability::default(),

@@ -93,7 +93,7 @@ impl<T: Config> Pallet<T> {
         ranked.map(|it| (it.position, voter(it))).collect()
     }
 
-    /// What is known of an agent in a form as of now.
+    /// The record of an agent in a form as of now.
     fn known_in(who: &T::AccountId, form: Form) -> Capability {
         let record = Capabilities::<T>::get(who, form).unwrap_or_default();
         record.as_of(Self::now(), T::IdlePeriod::get())

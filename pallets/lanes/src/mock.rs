@@ -78,7 +78,7 @@ parameter_types! {
     pub static Asked: BTreeMap<RoundId, (AccountId, Balance, bool)> = BTreeMap::new();
     /// The way to choose.
     pub static Chosen: Choice = Choice::Paper;
-    /// What is known of agents.
+    /// The agents' records with known answers.
     pub static Known: BTreeMap<AccountId, Capabilities> = BTreeMap::new();
     /// The forms of rounds that were noted.
     pub static Noted: Vec<(RoundId, Form, H256)> = vec![];

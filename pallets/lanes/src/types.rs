@@ -275,7 +275,7 @@ pub struct Volunteer {
     pub bond: Balance,
     /// Its rating, 32 fractional bits.
     pub rating: u64,
-    /// What is known of it by known answers.
+    /// Its record with known answers, by form.
     pub known: Capabilities,
     /// Whether it took its word back. The entry stays, so that joining stays one an epoch.
     pub has_left: bool,

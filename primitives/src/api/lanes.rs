@@ -111,7 +111,7 @@ pub struct MemberView<AccountId> {
     pub bond: Balance,
     /// Its rating, 32 fractional bits.
     pub rating: u64,
-    /// What is known of it by known answers.
+    /// Its record with known answers, by form.
     pub known: Capabilities,
 }
 

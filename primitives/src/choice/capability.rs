@@ -124,7 +124,7 @@ pub struct Capability {
     pub pairs: u64,
 }
 
-/// What is known of an agent by known answers, in each form whose answers are counted.
+/// The records of an agent with known answers, one of each form whose answers are counted.
 #[derive(
     Clone,
     Copy,
@@ -139,16 +139,16 @@ pub struct Capability {
     TypeInfo,
 )]
 pub struct Capabilities {
-    /// In questions for a number.
+    /// Of questions for a number.
     pub number: Capability,
-    /// In questions with options.
+    /// Of questions with options.
     pub choice: Capability,
-    /// In questions for a few words.
+    /// Of questions for a few words.
     pub short: Capability,
 }
 
 impl Capabilities {
-    /// Reads what is known in each form.
+    /// Reads the record of each form.
     pub fn read(known: impl Fn(Form) -> Capability) -> Self {
         Self {
             number: known(Form::Number),
@@ -157,7 +157,7 @@ impl Capabilities {
         }
     }
 
-    /// In this form. Nothing is known of free text.
+    /// The record of this form: an empty one for free text.
     pub fn in_form(&self, form: Form) -> Capability {
         match form {
             Form::Free => Capability::default(),
