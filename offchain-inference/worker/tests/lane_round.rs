@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 //! A lane judges as a round does: with the same responses, ratings, known answers, scores and seed
-//! the same agent wins by the same votes, and all are paid the same, apart from subsidy, tickets and
-//! slashes, which a lane has none of.
+//! the same agent wins by the same votes, and all are paid the same, apart from subsidy, tickets
+//! and slashes, which a lane has none of.
 //!
 //! The round here calls the rules in the order in which `pallet-rounds`, `pallet-capabilities` and
 //! `pallet-rewards` call them. Where no response is eligible a lane ends like a round whose best
@@ -359,7 +359,7 @@ struct Participant {
     disclosed: Option<Vec<(Position, Score)>>,
 }
 
-/// The end of a round: its winner, the votes behind its best response, and its payments to accounts.
+/// The end of a round: its winner, the votes behind its best response, and all payments.
 type End = (Option<Account>, Option<Count>, BTreeMap<Account, Balance>);
 
 /// The choice of `pallet-capabilities`.

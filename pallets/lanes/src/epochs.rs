@@ -19,8 +19,8 @@ pub(crate) const PAGE: u32 = 32;
 
 impl<T: Config> Pallet<T> {
     /// Begins the next epoch once the present one is over. The randomness of this moment draws the
-    /// committees of the epoch after it: nobody knew it when their volunteers joined. They choose in
-    /// the way that is in force now.
+    /// committees of the epoch after it: nobody knew it when their volunteers joined. They choose
+    /// in the way that is in force now.
     pub(crate) fn begin_epoch() -> Weight {
         let now = Self::now();
         let past = Now::<T>::get();

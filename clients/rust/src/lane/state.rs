@@ -61,8 +61,8 @@ impl At {
         Ok(lanes)
     }
 
-    /// The committee of a lane in an epoch, and the way in which it chooses. `None` if too few agents have
-    /// volunteered, or if the epoch is too far away.
+    /// The committee of a lane in an epoch, and the way in which it chooses. `None` if too few
+    /// agents have volunteered, or if the epoch is too far away.
     pub async fn committee(
         &self,
         lane: LaneId,
