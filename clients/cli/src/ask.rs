@@ -52,7 +52,7 @@ pub struct Args {
     watch: bool,
     /// Ask an open lane of the account first. The round is asked where no lane takes the question or
     /// none certifies an answer in time; the fee is paid once
-    #[arg(long, conflicts_with_all = ["answers", "no_wait"])]
+    #[arg(long, conflicts_with = "no_wait")]
     fast: bool,
     /// Print to standard error how many messages went to the node and came from it
     #[arg(long)]

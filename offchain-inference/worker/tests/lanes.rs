@@ -27,12 +27,14 @@ use starling_lane_primitives::{
     checkpoint::Checkpoint,
     messages::{self, Ask},
     seal::DecryptionKey,
-    Certificate, Hash, Phase, Terms,
+    Certificate, Form, Hash, Phase, Terms,
 };
 use starling_primitives::{
     api::lanes::{
-        Epoch, EpochView, LaneId, LaneView, MemberView, ProgressView, RulesView, SeatView,
+        CommitteeView, Epoch, EpochView, LaneId, LaneView, MemberView, ProgressView, RulesView,
+        SeatView,
     },
+    choice::{Capabilities, Choice},
     fixed::ONE,
     lane_value,
     round::BlockNumber,
@@ -130,7 +132,7 @@ fn lane(members: u8) -> LaneView<AccountId> {
     }
 }
 
-fn committee(members: u8) -> Vec<MemberView<AccountId>> {
+fn committee(members: u8) -> CommitteeView<AccountId> {
     let member = |id: u8| MemberView {
         agent: account(id),
         key: pair(id).public().into(),
@@ -138,8 +140,12 @@ fn committee(members: u8) -> Vec<MemberView<AccountId>> {
         peer: peer(id),
         bond: 1,
         rating: ONE,
+        known: Capabilities::default(),
     };
-    (0..members).map(member).collect()
+    CommitteeView {
+        choice: Choice::Paper,
+        members: (0..members).map(member).collect(),
+    }
 }
 
 fn ask(seq: u32) -> Ask {
@@ -150,6 +156,7 @@ fn ask(seq: u32) -> Ask {
         seq,
         prompt: b"What is the capital of France?".to_vec(),
         max_tokens: 16,
+        form: Form::Free,
         fee: FEE,
         expiry: 105,
     }
@@ -259,7 +266,7 @@ impl LaneChain for Fake {
         Ok(Some(lane(self.members)))
     }
 
-    fn committee(&self, _: LaneId, _: Epoch) -> Result<Option<Vec<MemberView<AccountId>>>, String> {
+    fn committee(&self, _: LaneId, _: Epoch) -> Result<Option<CommitteeView<AccountId>>, String> {
         *self.draws.lock() += 1;
         Ok(Some(committee(self.members)))
     }

@@ -9,7 +9,7 @@ use starling_primitives::{
 };
 
 use crate::{
-    Committees, Config, Epoch, Error, InForce, Lane, LaneId, MembersOf, Pallet, Punished, Seeds,
+    Committees, Config, Epoch, Error, InForce, Lane, LaneId, MembersOf, Pallet, Punished, Settings,
     Volunteers,
 };
 
@@ -34,7 +34,7 @@ pub(crate) struct Roll<T: Config> {
 impl<T: Config> Roll<T> {
     /// Reads the volunteers of an epoch; `None` if it has no seed.
     pub(crate) fn of(epoch: Epoch) -> Option<Self> {
-        let seed = Seeds::<T>::get(epoch)?;
+        let seed = Settings::<T>::get(epoch)?.seed;
         let mut read: u32 = 0;
         let willing = Volunteers::<T>::iter_prefix(epoch)
             .inspect(|_| read = read.saturating_add(1))

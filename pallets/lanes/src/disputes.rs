@@ -171,12 +171,14 @@ impl<T: Config> Pallet<T> {
         max_responses: u32,
     ) -> DispatchResult {
         let lane = Self::check_escalate(&who, &ask, signature)?;
+        let commitment = ask.hash().into();
         let Ask {
             lane: id,
             epoch,
             seq,
             prompt,
             max_tokens,
+            form,
             fee,
             ..
         } = ask;
@@ -193,6 +195,10 @@ impl<T: Config> Pallet<T> {
         }
         let round =
             T::Requests::request(who, prompt, fee, max_tokens, min_responses, max_responses)?;
+        if form.is_counted() {
+            // The hash of the ask commits to no known answer.
+            T::KnownAnswers::note(round, form, commitment);
+        }
         Escalations::<T>::insert(epoch, (id, seq), round);
         let lane = Lane {
             free: left.unwrap_or(lane.free),

@@ -49,7 +49,7 @@ pub mod pallet {
     use sp_runtime::{traits::Zero, AccountId32, Permill, SaturatedConversion, Saturating};
     use starling_lane_primitives::{checkpoint::Checkpoint, messages::Ask, Certificate, Terms};
     use starling_primitives::{
-        traits::{AgentRegistry, Randomness, Ratings, Requests},
+        traits::{AgentRegistry, KnownAnswers, Randomness, Ratings, Requests},
         Balance, RoundId, H256,
     };
 
@@ -78,6 +78,9 @@ pub mod pallet {
 
         /// The agents' ratings as rankers.
         type Ratings: Ratings<Self::AccountId>;
+
+        /// The known answers of the agents, and the choice that rests on them.
+        type KnownAnswers: KnownAnswers<Self::AccountId>;
 
         /// The rounds that requests are escalated to.
         type Requests: Requests<Self::AccountId>;
@@ -178,10 +181,10 @@ pub mod pallet {
     #[pallet::storage]
     pub type Ended<T: Config> = StorageMap<_, Twox64Concat, Epoch, BlockNumber, OptionQuery>;
 
-    /// The randomness that the committees of an epoch are drawn with. It is complete when the epoch
-    /// before begins.
+    /// The randomness that the committees of an epoch are drawn with, and the way in which they
+    /// choose. Both are fixed when the epoch before begins.
     #[pallet::storage]
-    pub type Seeds<T: Config> = StorageMap<_, Twox64Concat, Epoch, H256, OptionQuery>;
+    pub type Settings<T: Config> = StorageMap<_, Twox64Concat, Epoch, Setting, OptionQuery>;
 
     /// The agents that joined for an epoch, and those that have left it since.
     #[pallet::storage]

@@ -7,13 +7,16 @@ use frame_support::traits::Get;
 use frame_system::offchain::CreateAuthorizedTransaction;
 use starling_lane_primitives::{checkpoint::Checkpoint, Certificate};
 use starling_primitives::{
-    api::lanes::{EpochView, LaneView, MemberView, PendingView, ProgressView, RulesView, SeatView},
+    api::lanes::{
+        CommitteeView, EpochView, LaneView, MemberView, PendingView, ProgressView, RulesView,
+        SeatView,
+    },
     RoundId, H256,
 };
 
 use crate::{
     committee::Roll, Call, Config, Epoch, Escalations, InForce, Lane, LaneId, Lanes, Marked,
-    MembersOf, Now, Pallet, Progress, Settlement, Settlements, SignedMessage, Volunteers,
+    MembersOf, Now, Pallet, Progress, Settings, Settlement, Settlements, SignedMessage, Volunteers,
 };
 
 impl<T: Config> Pallet<T> {
@@ -85,9 +88,9 @@ impl<T: Config> Pallet<T> {
         lanes
     }
 
-    /// Members, as they were when they joined for an epoch.
-    fn views(members: MembersOf<T>, epoch: Epoch) -> Option<Vec<MemberView<T::AccountId>>> {
-        members
+    /// Members, as they were when they joined for an epoch, and its way to choose.
+    fn views(members: MembersOf<T>, epoch: Epoch) -> Option<CommitteeView<T::AccountId>> {
+        let members = members
             .into_iter()
             .map(|agent| {
                 let volunteer = Volunteers::<T>::get(epoch, &agent)?;
@@ -98,13 +101,16 @@ impl<T: Config> Pallet<T> {
                     peer: volunteer.peer,
                     bond: volunteer.bond,
                     rating: volunteer.rating,
+                    known: volunteer.known,
                 })
             })
-            .collect()
+            .collect::<Option<_>>()?;
+        let choice = Settings::<T>::get(epoch)?.choice;
+        Some(CommitteeView { choice, members })
     }
 
     /// The committee of a lane in an epoch.
-    pub fn committee_view(id: LaneId, epoch: Epoch) -> Option<Vec<MemberView<T::AccountId>>> {
+    pub fn committee_view(id: LaneId, epoch: Epoch) -> Option<CommitteeView<T::AccountId>> {
         let drawn = Self::committee(id, &Lanes::<T>::get(id)?, epoch).ok()?;
         Self::views(drawn.members, epoch)
     }

@@ -12,7 +12,10 @@ pub use starling_primitives::{
     api::lanes::{Epoch, LaneId},
     round::BlockNumber,
 };
-use starling_primitives::{Balance, InferenceKey};
+use starling_primitives::{
+    choice::{Capabilities, Choice},
+    Balance, InferenceKey, H256,
+};
 
 use crate::Config;
 
@@ -160,6 +163,26 @@ pub struct Present {
     pub ends: BlockNumber,
 }
 
+/// The parts of an epoch that are fixed when the one before it begins.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct Setting {
+    /// The randomness that its committees are drawn with.
+    pub seed: H256,
+    /// The way in which they choose the best response.
+    pub choice: Choice,
+}
+
 /// A lane. `free + pending + paid + burnt + returned` is what was deposited.
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
@@ -252,6 +275,8 @@ pub struct Volunteer {
     pub bond: Balance,
     /// Its rating, 32 fractional bits.
     pub rating: u64,
+    /// Its record with known answers, by form.
+    pub known: Capabilities,
     /// Whether it took its word back. The entry stays, so that joining stays one an epoch.
     pub has_left: bool,
 }

@@ -4,6 +4,7 @@
 //! | module | rule |
 //! |---|---|
 //! | [`committee`] | numbers of members, faults and quorum |
+//! | [`form`] | the form of answers, which says whether equal ones are counted |
 //! | [`slot`] | the place that a message belongs to |
 //! | [`way`] | the ways in which a set is fixed |
 //! | [`gf256`], [`shamir`] | shares of a key |
@@ -32,6 +33,7 @@ pub mod checkpoint;
 pub mod committee;
 pub mod complaint;
 mod curve;
+pub mod form;
 pub mod gf256;
 pub mod hashing;
 pub mod messages;
@@ -46,6 +48,7 @@ pub mod way;
 
 pub use certificate::Certificate;
 pub use committee::{Committee, Member};
+pub use form::Form;
 pub use proof::Proof;
 pub use slot::{Phase, Slot};
 pub use terms::Terms;

@@ -202,6 +202,7 @@ impl pallet_lanes::Config for Runtime {
     type Currency = Balances;
     type Agents = Agents;
     type Ratings = Ratings;
+    type KnownAnswers = Capabilities;
     type Requests = Rounds;
     type Treasury = Rewards;
     type TreasuryAccount = TreasuryAccount;

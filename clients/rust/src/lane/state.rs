@@ -3,7 +3,7 @@
 
 use sp_core::crypto::AccountId32;
 use starling_primitives::api::lanes::{
-    Epoch, EpochView, LaneId, LaneView, MemberView, PendingView, RulesView,
+    CommitteeView, Epoch, EpochView, LaneId, LaneView, PendingView, RulesView,
 };
 
 use crate::{At, Error, Result};
@@ -58,13 +58,13 @@ impl At {
         Ok(lanes)
     }
 
-    /// The committee of a lane in an epoch, in the order of draws. `None` if too few agents have
-    /// volunteered, or if the epoch is too far away.
+    /// The committee of a lane in an epoch, and the way in which it chooses. `None` if too few
+    /// agents have volunteered, or if the epoch is too far away.
     pub async fn committee(
         &self,
         lane: LaneId,
         epoch: Epoch,
-    ) -> Result<Option<Vec<MemberView<AccountId32>>>> {
+    ) -> Result<Option<CommitteeView<AccountId32>>> {
         self.runtime_api(LANES_API, "committee", (lane, epoch))
             .await
     }

@@ -19,13 +19,15 @@ use starling_lane::{
 use starling_lane_primitives::{
     messages::Ask,
     outcome::{self, keys_root, Key, Outcome},
-    Account, Hash, Member, Proof,
+    Account, Form, Hash, Member, Proof,
 };
 use starling_primitives::{
     agreement,
+    api::lanes::MemberView,
     assignment::{positions, rankings, Assignment},
+    choice::{self, key_of, Voter, Voters},
     fixed, lane_value, rating, rewards,
-    selection::{best, Tally},
+    selection::Tally,
     Balance, Position, Score,
 };
 
@@ -157,6 +159,36 @@ impl Responses {
         tallies
     }
 
+    /// The best response by the epoch's way to choose: the rule of a round.
+    fn best(
+        &self,
+        room: &Room,
+        form: Form,
+        scores: &BTreeMap<Member, Vec<Score>>,
+        tallies: &BTreeMap<Member, Tally>,
+    ) -> Option<choice::Outcome<AccountId>> {
+        let votes = room.choice.votes();
+        let voter = |position: Position, member: Member| {
+            let view = room.member(member)?;
+            let assigned = self.assignment.responses(position);
+            let given = scores.get(&member);
+            Some(Voter {
+                agent: view.agent.clone(),
+                tally: tallies.get(&member).copied().unwrap_or_default(),
+                key: key_of(self.texts.get(&member)?.as_bytes()),
+                weights: view.known.in_form(form).weights(&votes),
+                scores: given
+                    .map(|given| assigned.into_iter().zip(given.iter().copied()).collect()),
+            })
+        };
+        let voters: Voters<AccountId> = self
+            .order
+            .iter()
+            .filter_map(|(position, member)| Some((*position, voter(*position, *member)?)))
+            .collect();
+        room.choice.of_voters(self.seed, form, &voters)
+    }
+
     /// The points of a member for its agreement with the others.
     fn points(
         &self,
@@ -228,15 +260,16 @@ pub fn judge(
         .collect();
     let tallies = given.tallies(&said);
     let threshold = fixed::share(room.rules.approval_threshold);
-    let candidates = tallies
-        .iter()
-        .filter_map(|(member, tally)| Some((room.member(*member)?.agent.clone(), *tally)));
-    let winner = best(given.seed, candidates)
-        .filter(|(_, tally)| given.are_enough() && tally.reaches(threshold))
-        .and_then(|(agent, _)| {
+    let best = given.best(room, ask.form, &said, &tallies);
+    let winner = best
+        .as_ref()
+        .filter(|best| given.are_enough() && best.tally.reaches(threshold))
+        .and_then(|best| {
             let mut members = given.texts.keys().copied();
-            members.find(|member| room.member(*member).is_some_and(|view| view.agent == agent))
+            let is_best = |view: &MemberView<AccountId>| view.agent == best.winner;
+            members.find(|member| room.member(*member).is_some_and(is_best))
         });
+    let count = best.filter(|_| room.choice.is_counted(ask.form));
     let points: Vec<(Account, u64)> = said
         .iter()
         .filter_map(|(member, scores)| {
@@ -248,11 +281,13 @@ pub fn judge(
     let answer = winner.and_then(|member| answer(room, given, member));
     let outcome = Outcome {
         ask: ask.hash(),
+        basis: room.basis,
         responses: given.set,
         response_keys: keys_root(&given.keys),
         scores: scores.set.root(),
         score_keys: keys_root(&score_keys),
         winner,
+        count: count.map(|best| best.count()),
         payouts: payouts(room, ask.fee, winning, &points),
     };
     let mut seals = responses.seals.iter();

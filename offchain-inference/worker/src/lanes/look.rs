@@ -13,7 +13,7 @@ use starling_lane_primitives::{
     checkpoint::Checkpoint, seal::DecryptionKey, volunteer, Account, Certificate, Hash,
 };
 use starling_primitives::{
-    api::lanes::{Epoch, EpochView, LaneId, LaneView, MemberView, ProgressView, SeatView},
+    api::lanes::{CommitteeView, Epoch, EpochView, LaneId, LaneView, ProgressView, SeatView},
     round::BlockNumber,
     InferenceKey,
 };
@@ -56,7 +56,7 @@ pub struct View {
 }
 
 /// A lane with its committee in an epoch.
-pub type Found = (LaneView<AccountId>, Epoch, Vec<MemberView<AccountId>>);
+pub type Found = (LaneView<AccountId>, Epoch, CommitteeView<AccountId>);
 
 /// Checkpoints with the signatures of a quorum, and the block from which on this node may give
 /// each to the chain.
@@ -78,7 +78,7 @@ pub type Ahead = BTreeMap<(LaneId, Epoch), u32>;
 #[derive(Default)]
 pub struct Drawn {
     seats: BTreeMap<(AccountId, Epoch), Vec<SeatView<AccountId>>>,
-    committees: BTreeMap<(LaneId, Epoch), Vec<MemberView<AccountId>>>,
+    committees: BTreeMap<(LaneId, Epoch), CommitteeView<AccountId>>,
 }
 
 /// Looks at the chain.
@@ -216,14 +216,14 @@ impl Look {
         };
         let key = (lane, of);
         let known = self.drawn.lock().committees.get(&key).cloned();
-        if let Some(members) = known.filter(|_| is_fixed(best, now)) {
-            return Ok(Some((view, of, members)));
+        if let Some(committee) = known.filter(|_| is_fixed(best, now)) {
+            return Ok(Some((view, of, committee)));
         }
-        let members = self.chain.committee(lane, of)?;
-        Ok(members.map(|members| {
+        let committee = self.chain.committee(lane, of)?;
+        Ok(committee.map(|committee| {
             let mut drawn = self.drawn.lock();
-            drawn.committees.insert(key, members.clone());
-            (view, of, members)
+            drawn.committees.insert(key, committee.clone());
+            (view, of, committee)
         }))
     }
 

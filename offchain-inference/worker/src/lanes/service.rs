@@ -626,8 +626,8 @@ impl Core {
                 member: seat.member,
                 secret,
             });
-            let (lane, members) = (seat.lane.clone(), seat.committee.clone());
-            if let Some(room) = Room::new(lane, *epoch, members, view.in_force.clone(), own) {
+            let (lane, committee) = (seat.lane.clone(), seat.committee.clone());
+            if let Some(room) = Room::new(lane, *epoch, committee, view.in_force.clone(), own) {
                 self.rooms.insert(key, Arc::new(room));
             }
         }
