@@ -3,7 +3,7 @@
 
 use crate::Fault;
 
-/// What is left of some bytes.
+/// The rest of some bytes.
 pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {

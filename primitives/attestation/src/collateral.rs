@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a verification needs besides the quote. Each item is signed by its vendor, so that anybody
+//! The needs of a verification besides the quote. Each item is signed by its vendor, so that anybody
 //! may bring it.
 
 use alloc::vec::Vec;

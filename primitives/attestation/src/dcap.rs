@@ -161,7 +161,7 @@ fn verdict(
     verdict.with(identity.verdict(enclave)?)
 }
 
-/// What a quote says once it is verified.
+/// The evidence of a quote that is verified.
 fn conclude(body: &Body, platform: &Platform, verdict: Verdict, basis: Basis) -> Evidence {
     let kind = body.kind();
     let (measurement, report_data) = match body {

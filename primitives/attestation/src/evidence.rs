@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What verified evidence says, and what it is bound to.
+//! The content of verified evidence, and its binding.
 
 use alloc::{string::String, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -111,7 +111,7 @@ impl SnpTcb {
     }
 }
 
-/// What a status rests on.
+/// The ground of a status.
 #[derive(
     Clone,
     Copy,
@@ -147,14 +147,14 @@ pub enum Basis {
     },
 }
 
-/// What a verified quote or report says.
+/// The content of a verified quote or report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
     /// The technology.
     pub kind: Kind,
     /// The hash of what was measured.
     pub measurement: Hash,
-    /// What the measured code wanted to be bound to.
+    /// The bytes that the measured code wanted to be bound to.
     pub report_data: [u8; 64],
     /// The hash of the platform's name.
     pub platform: Hash,
@@ -164,11 +164,36 @@ pub struct Evidence {
     pub superseded: Option<u64>,
     /// The vendor's advisories for the platform.
     pub advisories: Vec<String>,
-    /// What the status rests on.
+    /// The ground of the status.
     pub basis: Basis,
 }
 
-/// What an attestation binds: the fields of the first half of its report data.
+/// An agent's attestation, as the chain shows it while it counts.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct View {
+    /// The technology.
+    pub kind: Kind,
+    /// The hash of what was measured.
+    pub measurement: Hash,
+    /// The hash of the model's file.
+    pub model: Hash,
+    /// The identity in the peer-to-peer network: a public key on Ed25519.
+    pub peer: Hash,
+    /// The key on X25519 to which hidden states are sealed.
+    pub hop_key: Hash,
+    /// The hash of the platform's name.
+    pub platform: Hash,
+    /// The state of the platform's firmware.
+    pub status: Status,
+    /// The vendor's advisories for the platform, in ASCII.
+    pub advisories: Vec<Vec<u8>>,
+    /// The block of the attestation.
+    pub at: u32,
+    /// The last block in which it counts.
+    pub until: u32,
+}
+
+/// The fields that the report data of an attestation binds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding<'a> {
     /// The hash of the chain's first block.
@@ -177,8 +202,8 @@ pub struct Binding<'a> {
     pub account: &'a [u8],
     /// The inference key, which was made inside and never leaves.
     pub inference_key: Hash,
-    /// The identity in the peer-to-peer network. All other fields have one length on a chain.
-    pub peer: &'a [u8],
+    /// The identity in the peer-to-peer network: a public key on Ed25519.
+    pub peer: Hash,
     /// The hash of the model's file.
     pub model: Hash,
     /// The hash of a recent block.
@@ -236,7 +261,7 @@ mod tests {
             genesis: [1; 32],
             account: &[2; 32],
             inference_key: [3; 32],
-            peer: &[4; 38],
+            peer: [4; 32],
             model: [5; 32],
             block: [6; 32],
             hop_key: [7; 32],
@@ -253,7 +278,7 @@ mod tests {
                 0 => other.genesis = [9; 32],
                 1 => other.account = &[9; 32],
                 2 => other.inference_key = [9; 32],
-                3 => other.peer = &[4; 39],
+                3 => other.peer = [9; 32],
                 4 => other.model = [9; 32],
                 5 => other.block = [9; 32],
                 _ => other.hop_key = [9; 32],

@@ -24,7 +24,7 @@ pub const ACCOUNT: Hash = [2; 32];
 /// The inference key.
 pub const INFERENCE_KEY: Hash = [3; 32];
 /// The identity in the peer-to-peer network.
-pub const PEER: [u8; 38] = [4; 38];
+pub const PEER: Hash = [4; 32];
 /// The hash of the model's file.
 pub const MODEL: Hash = [5; 32];
 /// The hash of the recent block.
@@ -32,12 +32,12 @@ pub const BLOCK: Hash = [6; 32];
 /// The key to which hidden states are sealed.
 pub const HOP_KEY: Hash = [7; 32];
 
-/// What all of the evidence is bound to.
+/// The binding of all of the evidence.
 pub const BINDING: Binding<'static> = Binding {
     genesis: GENESIS,
     account: &ACCOUNT,
     inference_key: INFERENCE_KEY,
-    peer: &PEER,
+    peer: PEER,
     model: MODEL,
     block: BLOCK,
     hop_key: HOP_KEY,

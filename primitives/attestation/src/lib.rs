@@ -26,7 +26,9 @@ mod tests;
 
 pub use certificate::Roots;
 pub use collateral::{Collateral, Item, Key};
-pub use evidence::{measurement, report_data, Basis, Binding, Evidence, Kind, Product, SnpTcb};
+pub use evidence::{
+    measurement, report_data, Basis, Binding, Evidence, Kind, Product, SnpTcb, View,
+};
 pub use fault::{Fault, Refusal};
 pub use tcb::Status;
 

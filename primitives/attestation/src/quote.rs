@@ -33,7 +33,7 @@ const HARMLESS: u64 = REQUIRED | (1 << 27) | (1 << 30) | (1 << 31) | (1 << 63);
 
 /// A quote whose signatures nobody has checked.
 pub(crate) struct Quote<'a> {
-    /// What the quote is about.
+    /// The subject of the quote.
     pub body: Body,
     /// The bytes that the quote's key signed: header and body.
     pub signed: &'a [u8],
@@ -43,13 +43,13 @@ pub(crate) struct Quote<'a> {
     /// The report of the quoting enclave, which vouches for the key.
     pub enclave: &'a [u8],
     pub enclave_signature: [u8; 64],
-    /// What the quoting enclave's report covers besides the key.
+    /// Data that the quoting enclave's report covers besides the key.
     pub enclave_data: &'a [u8],
     /// The certificates in DER, that of the platform first.
     pub certificates: Vec<Vec<u8>>,
 }
 
-/// What a quote is about.
+/// The subject of a quote.
 pub(crate) enum Body {
     Sgx(Enclave),
     Tdx(Domain),
