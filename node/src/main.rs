@@ -13,6 +13,7 @@ mod finality;
 mod key;
 mod lanes;
 mod ports;
+mod quote;
 mod rpc;
 mod service;
 

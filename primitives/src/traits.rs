@@ -139,7 +139,7 @@ impl<AccountId> OnAgentChange<AccountId> for () {
     fn on_agent_change(_: &AccountId) {}
 }
 
-/// What agents are, for whoever binds something to it. Implemented by `pallet-agents`.
+/// Keys and models of agents, for whoever binds something to them. Implemented by `pallet-agents`.
 pub trait Identities<AccountId> {
     /// The inference key of `who` in force, and the hash of the model that it declares.
     fn identity(who: &AccountId) -> Option<(InferenceKey, H256)>;

@@ -267,6 +267,20 @@ impl_runtime_apis! {
             Attestations::view(&who)
         }
 
+        fn report_data(
+            who: AccountId,
+            peer: [u8; 32],
+            hop_key: [u8; 32],
+            block: BlockNumber,
+        ) -> Option<[u8; 64]> {
+            let claim = pallet_attestations::Claim {
+                peer,
+                hop_key,
+                block,
+            };
+            Attestations::report_data(&who, &claim)
+        }
+
         fn collateral() -> Vec<(CollateralKey, u64)> {
             Attestations::collateral()
         }

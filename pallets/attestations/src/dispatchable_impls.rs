@@ -74,6 +74,11 @@ impl<T: Config> Pallet<T> {
         Self::attest(who, claim, bound, evidence)
     }
 
+    /// The report data of a quote of `who` with this claim, for the runtime API.
+    pub fn report_data(who: &T::AccountId, claim: &Claim) -> Option<[u8; 64]> {
+        Some(Self::bound(who, claim).ok()?.report_data)
+    }
+
     /// The values that a quote of `who` must be bound to.
     fn bound(who: &T::AccountId, claim: &Claim) -> Result<Bound, Error<T>> {
         let (key, model) = T::Agents::identity(who).ok_or(Error::<T>::NotAnAgent)?;

@@ -3,8 +3,8 @@
 use frame_support::{assert_noop, assert_ok, dispatch::DispatchResult};
 use sp_runtime::DispatchError;
 use starling_attestation::{
-    dcap, fixtures, snp, Collateral, Fault, Item, Kind, Product, SnpTcb, Status, MAX_COLLATERAL,
-    MAX_QUOTE, MAX_VCEK,
+    dcap, fixtures, report_data, snp, Collateral, Fault, Item, Kind, Product, SnpTcb, Status,
+    MAX_COLLATERAL, MAX_QUOTE, MAX_VCEK,
 };
 use starling_primitives::{crypto, traits::OnAgentChange, H256};
 
@@ -117,6 +117,16 @@ fn a_domain_is_attested_with_all_that_it_is_bound_to() {
             }
             .into(),
         );
+    });
+}
+
+#[test]
+fn the_chain_says_what_a_quote_must_be_bound_to() {
+    run(|| {
+        let data = report_data(&fixtures::BINDING);
+        assert_eq!(Attestations::report_data(&agent(), &claim()), Some(data));
+        let other = AccountId::new([9; 32]);
+        assert_eq!(Attestations::report_data(&other, &claim()), None);
     });
 }
 

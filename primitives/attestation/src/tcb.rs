@@ -95,7 +95,7 @@ pub(crate) struct Level<Needs> {
     advisories: Vec<String>,
 }
 
-/// What the levels say of a platform or of a part of it.
+/// The word of the levels on a platform or on a part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
     pub status: Status,
