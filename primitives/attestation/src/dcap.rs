@@ -136,7 +136,7 @@ fn check_signatures(quote: &Quote<'_>, platform: &VerifyingKey) -> Result<Enclav
 
 /// The verdict on platform, module and quoting enclave together.
 fn verdict(
-    body: &Body,
+    body: &Body<'_>,
     enclave: &Enclave,
     platform: &Platform,
     collected: &Collected,
@@ -162,7 +162,7 @@ fn verdict(
 }
 
 /// The evidence of a quote that is verified.
-fn conclude(body: &Body, platform: &Platform, verdict: Verdict, basis: Basis) -> Evidence {
+fn conclude(body: &Body<'_>, platform: &Platform, verdict: Verdict, basis: Basis) -> Evidence {
     let kind = body.kind();
     let (measurement, report_data) = match body {
         Body::Sgx(report) => (
@@ -170,7 +170,7 @@ fn conclude(body: &Body, platform: &Platform, verdict: Verdict, basis: Basis) ->
             report.report_data,
         ),
         Body::Tdx(domain) => (
-            evidence::measurement(kind, &[&domain.measurement, &domain.registers]),
+            evidence::measurement(kind, &[domain.measurement, domain.registers]),
             domain.report_data,
         ),
     };

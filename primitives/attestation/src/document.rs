@@ -112,7 +112,11 @@ impl TcbInfo {
 
     /// The verdict on a platform that runs a domain: with the versions that the module had when the
     /// domain started, and with those of now.
-    pub(crate) fn domain(&self, platform: &Platform, domain: &Domain) -> Result<Verdict, Fault> {
+    pub(crate) fn domain(
+        &self,
+        platform: &Platform,
+        domain: &Domain<'_>,
+    ) -> Result<Verdict, Fault> {
         self.check_module(domain)?;
         let verdict = self.versions(platform, &domain.versions)?;
         match &domain.current {
@@ -148,7 +152,7 @@ impl TcbInfo {
     }
 
     /// Checks that the module that started a domain is Intel's.
-    fn check_module(&self, domain: &Domain) -> Result<(), Fault> {
+    fn check_module(&self, domain: &Domain<'_>) -> Result<(), Fault> {
         let [_, version, ..] = domain.versions;
         let module = match self.named_module(version)? {
             Some(module) => module,

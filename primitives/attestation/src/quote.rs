@@ -34,7 +34,7 @@ const HARMLESS: u64 = REQUIRED | (1 << 27) | (1 << 30) | (1 << 31) | (1 << 63);
 /// A quote whose signatures nobody has checked.
 pub(crate) struct Quote<'a> {
     /// The subject of the quote.
-    pub body: Body,
+    pub body: Body<'a>,
     /// The bytes that the quote's key signed: header and body.
     pub signed: &'a [u8],
     pub signature: [u8; 64],
@@ -50,12 +50,12 @@ pub(crate) struct Quote<'a> {
 }
 
 /// The subject of a quote.
-pub(crate) enum Body {
+pub(crate) enum Body<'a> {
     Sgx(Enclave),
-    Tdx(Domain),
+    Tdx(Domain<'a>),
 }
 
-impl Body {
+impl Body<'_> {
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Sgx(_) => Kind::Sgx,
@@ -192,7 +192,7 @@ impl Enclave {
 }
 
 /// A report of a virtual machine, which Intel calls a trust domain.
-pub(crate) struct Domain {
+pub(crate) struct Domain<'a> {
     /// The versions of the module, and of what it rests on, when the domain started.
     pub versions: [u8; 16],
     /// These versions now, where the report tells.
@@ -201,16 +201,16 @@ pub(crate) struct Domain {
     pub module_attributes: [u8; 8],
     attributes: u64,
     /// `MRTD`.
-    pub measurement: [u8; 48],
+    pub measurement: &'a [u8],
     /// `RTMR0` to `RTMR3`.
-    pub registers: [u8; 192],
+    pub registers: &'a [u8],
     pub report_data: [u8; 64],
     /// Whether another domain may move this one.
     is_served: bool,
 }
 
-impl Domain {
-    fn decode(bytes: &[u8]) -> Result<Self, Fault> {
+impl<'a> Domain<'a> {
+    fn decode(bytes: &'a [u8]) -> Result<Self, Fault> {
         let mut reader = Reader::new(bytes);
         let versions = reader.array()?;
         // The module's measurement: its signer and its version count.
@@ -220,10 +220,10 @@ impl Domain {
         let attributes = reader.u64()?;
         // Features of the processor.
         reader.take(8)?;
-        let measurement = reader.array()?;
+        let measurement = reader.take(48)?;
         // What the host wrote down of configuration and owner.
         reader.take(144)?;
-        let registers = reader.array()?;
+        let registers = reader.take(192)?;
         let report_data = reader.array()?;
         let (current, is_served) = if reader.left() > 0 {
             let current = reader.array()?;

@@ -24,7 +24,7 @@ fn setting<T: frame_system::Config>() -> Weight {
 
 impl<T: frame_system::Config> pallet_attestations::WeightInfo for WeightInfo<T> {
     /// A certificate and a document, or the certificate of AMD's key, whose signature takes less than
-    /// [`SIGNATURE`]; the item before, and the item.
+    /// that of a chip; the item before, and the item.
     fn put_collateral() -> Weight {
         SIGNATURE
             .saturating_add(DOCUMENT.saturating_mul(2))

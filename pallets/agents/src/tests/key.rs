@@ -39,7 +39,7 @@ fn others_hear_of_a_key_in_force_of_another_model_and_of_who_leaves() {
         register(1, 100);
         assert_ok!(<Agents as AgentRegistry<_>>::reserve(&1, 10));
         assert_ok!(rotate(1, 50));
-        assert_eq!(Changed::get(), []);
+        assert!(Changed::get().is_empty());
         <Agents as AgentRegistry<_>>::release(&1, 10);
         assert_eq!(Changed::get(), [1]);
         let mut other = crate::Agents::<Test>::get(1).unwrap().model;
