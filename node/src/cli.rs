@@ -46,8 +46,8 @@ pub enum Subcommand {
     #[command(subcommand)]
     Key(KeyCommand),
 
-    /// Ask the hardware of this machine for a quote of the code that runs on it: of Intel TDX or AMD
-    /// SEV-SNP.
+    /// Ask the hardware of this machine for a quote of the code that runs on it: of Intel TDX or
+    /// AMD SEV-SNP.
     Quote(QuoteCmd),
 
     /// Print the chain specification of `--chain`, plain or raw.

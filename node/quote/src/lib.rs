@@ -44,7 +44,7 @@ pub enum Error {
     NotMeasured,
     /// The kernel has a device and no interface that both technologies share.
     #[error(
-        "this machine has /{0}, and no /{reports}: it takes Linux 6.7 or later with configfs mounted",
+        "this machine has /{0} and no /{reports}: it takes Linux 6.7 or later, configfs mounted",
         reports = REPORTS
     )]
     NoInterface(&'static str),

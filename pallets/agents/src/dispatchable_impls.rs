@@ -272,8 +272,8 @@ impl<T: Config> Pallet<T> {
         })
     }
 
-    /// The weight of telling others about a change of an agent. Who gives a new key pays for it, also
-    /// if the key waits for the end of a round.
+    /// The weight of telling others about a change of an agent. Who gives a new key pays for it,
+    /// also if the key waits for the end of a round.
     pub(crate) fn weight_of_change() -> Weight {
         T::DbWeight::get().reads_writes(1, 1)
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The needs of a verification besides the quote. Each item is signed by its vendor, so that anybody
-//! may bring it.
+//! The needs of a verification besides the quote. Each item is signed by its vendor, so that
+//! anybody may bring it.
 
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};

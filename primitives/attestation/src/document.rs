@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The documents that Intel signs: TCB info of version 3 and enclave identities of version 2, by the
-//! *Intel SGX and TDX Provisioning Certification Service* API, version 4.
+//! The documents that Intel signs: TCB info of version 3 and enclave identities of version 2, by
+//! the *Intel SGX and TDX Provisioning Certification Service* API, version 4.
 
 use alloc::{string::String, vec::Vec};
 use serde::{de::DeserializeOwned, Deserialize};

@@ -231,7 +231,8 @@ pub fn report_data(binding: &Binding<'_>) -> [u8; 64] {
     data
 }
 
-/// The hash of a measurement: of `MRENCLAVE`, of `MRTD` and `RTMR0` to `RTMR3`, or of `MEASUREMENT`.
+/// The hash of a measurement: of `MRENCLAVE`, of `MRTD` and `RTMR0` to `RTMR3`, or of
+/// `MEASUREMENT`.
 pub fn measurement(kind: Kind, registers: &[&[u8]]) -> Hash {
     let hash = Sha256::new()
         .chain_update(b"starling/tee/measurement/v1")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The layout of quotes of versions 3, 4 and 5: Intel's *SGX ECDSA Quote Library Reference* and *TDX
-//! DCAP Quoting Library API*, appendix A.
+//! The layout of quotes of versions 3, 4 and 5: Intel's *SGX ECDSA Quote Library Reference* and
+//! *TDX DCAP Quoting Library API*, appendix A.
 
 use alloc::vec::Vec;
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The quotes and the report that published crates ship, under the vendors' own roots.
 //!
-//! The samples are files of the crates `dcap-qvl` and `sev` in the folder of Cargo's registry, where
-//! `cargo fetch` puts them. They are no part of this repository.
+//! The samples are files of the crates `dcap-qvl` and `sev` in the folder of Cargo's registry,
+//! where `cargo fetch` puts them. They are no part of this repository.
 
 use std::{
     collections::BTreeMap,
