@@ -12,6 +12,7 @@ mod endpoints;
 mod finality;
 mod key;
 mod lanes;
+mod quote;
 mod rpc;
 mod service;
 

@@ -128,6 +128,27 @@ impl<AccountId> OnInactive<AccountId> for () {
     fn on_inactive(_: &AccountId, _: u64) {}
 }
 
+/// Hears of agents that are not what they were. Implemented by `pallet-attestations`.
+pub trait OnAgentChange<AccountId> {
+    /// `who` has another inference key in force or declares another model, or is no agent any more.
+    /// Cheap: it happens in calls and at the ends of rounds.
+    fn on_agent_change(who: &AccountId);
+}
+
+impl<AccountId> OnAgentChange<AccountId> for () {
+    fn on_agent_change(_: &AccountId) {}
+}
+
+/// Keys and models of agents, for whoever binds something to them. Implemented by `pallet-agents`.
+pub trait Identities<AccountId> {
+    /// The inference key of `who` in force, and the hash of the model that it declares.
+    fn identity(who: &AccountId) -> Option<(InferenceKey, H256)>;
+
+    /// Makes `who` an agent with this key and model.
+    #[cfg(feature = "runtime-benchmarks")]
+    fn make_agent(who: &AccountId, key: InferenceKey, model: H256);
+}
+
 /// Sessions and the keys of their validators. A runtime implements it over `pallet-session`.
 pub trait Sessions<AccountId> {
     /// The index of the present session.

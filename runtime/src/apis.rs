@@ -30,6 +30,7 @@ use sp_runtime::{
 };
 use sp_session::{MembershipProof, OpaqueGeneratedSessionKeys};
 use sp_version::RuntimeVersion;
+use starling_attestation::{Key as CollateralKey, View as AttestationView};
 use starling_lane_primitives::{checkpoint::Checkpoint, Certificate};
 use starling_primitives::{
     api::{
@@ -45,10 +46,10 @@ use starling_primitives::{
 };
 
 use crate::{
-    configs::KeyOwnership, genesis_config_presets, AccountId, Agents, Authoring, Balance, Block,
-    BlockNumber, Capabilities, Executive, Grandpa, InherentDataExt, Lanes, Nonce, Parameters,
-    Rounds, Runtime, RuntimeCall, RuntimeGenesisConfig, SessionKeys, System, TransactionPayment,
-    SLOT_DURATION, VERSION,
+    configs::KeyOwnership, genesis_config_presets, AccountId, Agents, Attestations, Authoring,
+    Balance, Block, BlockNumber, Capabilities, Executive, Grandpa, InherentDataExt, Lanes, Nonce,
+    Parameters, Rounds, Runtime, RuntimeCall, RuntimeGenesisConfig, SessionKeys, System,
+    TransactionPayment, SLOT_DURATION, VERSION,
 };
 
 impl_runtime_apis! {
@@ -258,6 +259,30 @@ impl_runtime_apis! {
 
         fn capabilities(who: AccountId) -> Vec<CapabilityView> {
             Capabilities::capabilities(&who)
+        }
+    }
+
+    impl pallet_attestations::AttestationsApi<Block, AccountId> for Runtime {
+        fn attestation(who: AccountId) -> Option<AttestationView> {
+            Attestations::view(&who)
+        }
+
+        fn report_data(
+            who: AccountId,
+            peer: [u8; 32],
+            hop_key: [u8; 32],
+            block: BlockNumber,
+        ) -> Option<[u8; 64]> {
+            let claim = pallet_attestations::Claim {
+                peer,
+                hop_key,
+                block,
+            };
+            Attestations::report_data(&who, &claim)
+        }
+
+        fn collateral() -> Vec<(CollateralKey, u64)> {
+            Attestations::collateral()
         }
     }
 

@@ -4,6 +4,7 @@
 mod agent;
 mod arguments;
 mod ask;
+mod attest;
 mod console;
 mod examine;
 mod gateway;
@@ -73,6 +74,8 @@ enum Command {
     Examine(examine::Args),
     /// List, fetch, benchmark and evaluate models.
     Model(model::Args),
+    /// Show that an agent's key lives in measured code, by a quote of its hardware.
+    Attest(attest::Args),
     /// Generate and inspect keys, and write an inference key into the keystore of a node.
     #[command(subcommand)]
     Key(key::Command),
@@ -110,6 +113,7 @@ fn main() -> ExitCode {
         Command::Rounds(command) => online(rounds::run(connection, command)),
         Command::Examine(args) => online(examine::run(connection, args)),
         Command::Model(args) => model::run(connection.json, args),
+        Command::Attest(args) => online(attest::run(connection, args)),
         Command::Key(command) => outcome(key::run(connection.json, command)),
         Command::Session(args) => online(session::run(connection, args)),
         Command::Gateway(args) => match args.command {

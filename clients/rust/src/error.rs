@@ -97,7 +97,10 @@ pub(crate) fn dispatch_error(error: &DispatchError, currency: &Currency) -> Stri
             let words = with_constants(words.trim(), |name| {
                 constant(&details.pallet, name, currency)
             });
-            let place = format!("{}.{}", details.pallet.name(), details.variant.name);
+            let mut place = format!("{}.{}", details.pallet.name(), details.variant.name);
+            if let ([_], [_, _, number, ..]) = (details.variant.fields.as_slice(), module.bytes()) {
+                place.push_str(&format!(" {number}"));
+            }
             if words.is_empty() {
                 place
             } else {

@@ -7,6 +7,7 @@
 //! | module | content |
 //! |---|---|
 //! | [`chain`] | a connection, and reads at a block |
+//! | [`attestation`] | quotes and collateral for the chain, and its word on them |
 //! | [`answers`] | the form of answers, and the commitments of requests |
 //! | [`transaction`] | the calls of agents and requesters, and sending them |
 //! | [`signer`] | the signer: a seed, a keystore file, a development account |
@@ -29,6 +30,7 @@
 pub mod account;
 pub mod amount;
 pub mod answers;
+pub mod attestation;
 pub mod chain;
 mod error;
 pub mod events;

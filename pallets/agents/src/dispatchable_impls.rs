@@ -11,7 +11,9 @@ use frame_support::{
 };
 use frame_system::pallet_prelude::BlockNumberFor;
 use sp_runtime::{traits::Zero, Saturating};
-use starling_primitives::{messages, Balance, InferenceKey, InferenceSignature};
+use starling_primitives::{
+    messages, traits::OnAgentChange, Balance, InferenceKey, InferenceSignature,
+};
 
 use crate::{
     unbonding, Agent, Agents, Config, CreditOf, Debts, Error, Event, GenesisAgent, Growth, Growths,
@@ -267,6 +269,12 @@ impl<T: Config> Pallet<T> {
         })
     }
 
+    /// The weight of telling others about a change of an agent. Who gives a new key pays for it,
+    /// also if the key waits for the end of a round.
+    pub(crate) fn weight_of_change() -> Weight {
+        T::DbWeight::get().reads_writes(1, 1)
+    }
+
     /// Puts the waiting key in force, if there is one and no round is open.
     pub(crate) fn rotate_when_idle(who: &T::AccountId, agent: &mut Agent) {
         if agent.open > 0 {
@@ -274,6 +282,7 @@ impl<T: Config> Pallet<T> {
         }
         if let Some(key) = agent.next_key.take() {
             agent.key = key.clone();
+            T::OnAgentChange::on_agent_change(who);
             Self::deposit_event(Event::KeyRotated {
                 who: who.clone(),
                 key,
@@ -284,6 +293,9 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn do_set_model(who: T::AccountId, model: ModelDescriptor) -> DispatchResult {
         Self::ensure_model(&model)?;
         Self::mutate_agent(&who, |agent| {
+            if agent.model.hash != model.hash {
+                T::OnAgentChange::on_agent_change(&who);
+            }
             agent.model = model.clone();
             Self::deposit_event(Event::ModelChanged {
                 who: who.clone(),
@@ -304,6 +316,7 @@ impl<T: Config> Pallet<T> {
         })?;
         Agents::<T>::remove(&who);
         Growths::<T>::remove(&who);
+        T::OnAgentChange::on_agent_change(&who);
         Self::deposit_event(Event::Deregistered { who });
         Ok(())
     }

@@ -52,7 +52,7 @@ pub mod pallet {
     use sp_runtime::traits::Zero;
     use sp_staking::SessionIndex;
     use starling_primitives::{
-        traits::{Consistent, OnInactive, Sessions, Votes},
+        traits::{Consistent, OnAgentChange, OnInactive, Sessions, Votes},
         Balance, InferenceKey, InferenceSignature, H256,
     };
 
@@ -84,6 +84,9 @@ pub mod pallet {
 
         /// Hears of agents that are no longer active.
         type OnInactive: OnInactive<Self::AccountId>;
+
+        /// Hears of agents with another key or model, and of those that leave.
+        type OnAgentChange: OnAgentChange<Self::AccountId>;
 
         /// Minimum bond of an active agent.
         #[pallet::constant]
@@ -551,7 +554,9 @@ pub mod pallet {
         /// Fails with [`Error::NotRegistered`], [`Error::KeyInUse`], [`Error::InvalidProof`], or
         /// an error of the currency when the account cannot pay.
         #[pallet::call_index(6)]
-        #[pallet::weight(T::WeightInfo::rotate_key())]
+        #[pallet::weight(
+            T::WeightInfo::rotate_key().saturating_add(Pallet::<T>::weight_of_change())
+        )]
         pub fn rotate_key(
             origin: OriginFor<T>,
             key: InferenceKey,
@@ -569,7 +574,9 @@ pub mod pallet {
         ///
         /// Fails with [`Error::InvalidModelName`] or [`Error::NotRegistered`].
         #[pallet::call_index(7)]
-        #[pallet::weight(T::WeightInfo::set_model())]
+        #[pallet::weight(
+            T::WeightInfo::set_model().saturating_add(Pallet::<T>::weight_of_change())
+        )]
         pub fn set_model(origin: OriginFor<T>, model: ModelDescriptor) -> DispatchResult {
             let who = ensure_signed(origin)?;
             Self::do_set_model(who, model)
@@ -586,7 +593,9 @@ pub mod pallet {
         /// Fails with [`Error::NotRegistered`], [`Error::OpenReservations`] or
         /// [`Error::TooManyUnbonding`].
         #[pallet::call_index(8)]
-        #[pallet::weight(T::WeightInfo::deregister())]
+        #[pallet::weight(
+            T::WeightInfo::deregister().saturating_add(Pallet::<T>::weight_of_change())
+        )]
         pub fn deregister(origin: OriginFor<T>) -> DispatchResult {
             let who = ensure_signed(origin)?;
             Self::do_deregister(who)

@@ -12,6 +12,9 @@ use frame_support::{
 };
 use frame_system::EnsureRoot;
 use sp_runtime::{generic::Era, FixedPointNumber, Permill};
+#[cfg(feature = "runtime-benchmarks")]
+use starling_attestation::fixtures;
+use starling_attestation::Roots;
 use starling_primitives::sealing;
 
 use super::{
@@ -23,9 +26,9 @@ use super::{
     votes::VotesOfRuntime,
 };
 use crate::{
-    parameters, weights, AccountId, Agents, Balance, Balances, Beacon, Capabilities, Ratings,
-    Rewards, Rounds, Runtime, RuntimeCall, RuntimeHoldReason, Session, Tickets, TransactionPayment,
-    TxExtension, UncheckedExtrinsic, DAYS, UNIT,
+    parameters, weights, AccountId, Agents, Attestations, Balance, Balances, Beacon, Capabilities,
+    Ratings, Rewards, Rounds, Runtime, RuntimeCall, RuntimeHoldReason, Session, Tickets,
+    TransactionPayment, TxExtension, UncheckedExtrinsic, DAYS, UNIT,
 };
 
 /// Maximum length of a prompt, in bytes.
@@ -77,6 +80,7 @@ impl pallet_agents::Config for Runtime {
     type Treasury = Rewards;
     type SlashOrigin = RootOrTwoThirds;
     type OnInactive = Rounds;
+    type OnAgentChange = Attestations;
     type MinBond = parameters::MinBond;
     type KeyFee = ConstU128<UNIT>;
     type UnbondingPeriod = parameters::UnbondingPeriod;
@@ -224,6 +228,31 @@ impl pallet_lanes::Config for Runtime {
     type Longevity = parameters::Longevity;
     // That of a message signed in block 0: messages of rounds go first.
     type CallPriority = ConstU64<{ u64::MAX - (u32::MAX as u64) }>;
+}
+
+/// The root keys of Intel and AMD; for benchmarks those of made-up platforms, whose private halves
+/// nobody has.
+pub struct VendorsRoots;
+
+impl Get<Roots> for VendorsRoots {
+    #[cfg(not(feature = "runtime-benchmarks"))]
+    fn get() -> Roots {
+        Roots::PUBLISHED
+    }
+
+    #[cfg(feature = "runtime-benchmarks")]
+    fn get() -> Roots {
+        fixtures::ROOTS
+    }
+}
+
+impl pallet_attestations::Config for Runtime {
+    type WeightInfo = weights::pallet_attestations::WeightInfo<Runtime>;
+    type Agents = Agents;
+    type Roots = VendorsRoots;
+    type GovernanceOrigin = RootOrTwoThirds;
+    type Lifetime = ConstU32<DAYS>;
+    type MaxAge = ConstU32<256>;
 }
 
 impl<Call> frame_system::offchain::CreateTransactionBase<Call> for Runtime
