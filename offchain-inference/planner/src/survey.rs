@@ -132,6 +132,8 @@ pub struct Planner<'a> {
 pub struct Belief {
     /// Tokens · layers a second.
     pub throughput: f64,
+    /// Tokens · layers a second up to which its own claim counts.
+    pub most_throughput: f64,
     /// Bandwidth up, in kbit/s.
     pub up_kbps: f64,
     /// Bandwidth down, in kbit/s.
@@ -184,10 +186,10 @@ pub fn believe(nodes: &[Reporter], planner: Planner<'_>) -> Beliefs {
         let links = node.links.map(|link| sane(link, LINK_BOUNDS[1], &mut bad));
         let [up_kbps, down_kbps] = bounded_links(links, paths[at], most_path);
         let watch = planner.watches.get(at).copied().unwrap_or_default();
+        let most = throughput[at].unwrap_or(most_throughput);
         Belief {
-            throughput: own[at]
-                .throughput
-                .unwrap_or_else(|| claim.min(throughput[at].unwrap_or(most_throughput))),
+            throughput: own[at].throughput.unwrap_or_else(|| claim.min(most)),
+            most_throughput: most,
             up_kbps,
             down_kbps,
             availability: watch.availability(heard[at]),
@@ -553,7 +555,7 @@ mod tests {
                     prop_assert_eq!(rtt, beliefs.rtt(j, i));
                     prop_assert!(rtt.is_none_or(|rtt| (0.0..=ONE_SIDED * LONGEST).contains(&rtt)));
                 }
-                let Belief { throughput, up_kbps, down_kbps, availability } = beliefs.nodes[i];
+                let Belief { throughput, up_kbps, down_kbps, availability, .. } = beliefs.nodes[i];
                 prop_assert!(throughput > 0.0 && throughput <= FASTEST);
                 for link in [up_kbps, down_kbps] {
                     prop_assert!((LINK_BOUNDS[0]..=LINK_BOUNDS[1]).contains(&link));
