@@ -195,9 +195,13 @@ impl Service {
     }
 
     /// Other holders of `model` with their layers, and their speed as far as it is believed. Asks
-    /// and measures them, and waits at most a few seconds for each of their answers.
+    /// them, measures them where that is due, and waits at most a few seconds for each answer.
     pub fn holders(&self, model: &ModelId) -> Vec<Holder> {
-        self.hub.survey(model, REFRESH_TIMEOUT);
+        if self.hub.surveys.is_due(model, Instant::now()) {
+            self.hub.survey(model, REFRESH_TIMEOUT);
+        } else {
+            self.hub.refresh(model, REFRESH_TIMEOUT);
+        }
         let local = self.hub.transport.local();
         let mut holders = self.hub.peers.holders(model);
         holders.retain(|holder| holder.peer != local);

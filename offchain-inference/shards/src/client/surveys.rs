@@ -138,16 +138,16 @@ pub(crate) struct Surveys {
 }
 
 impl Surveys {
-    /// Whether a round is due. The first one is due some time after the first call.
+    /// Whether a round is due: some time after the last one that found holders.
     pub fn is_due(&self, model: &ModelId, now: Instant) -> bool {
-        let mut swarms = self.swarms.lock();
-        let (last, holders) = *swarms
-            .entry(*model)
-            .or_default()
-            .last
-            .get_or_insert((now, 0));
-        let every = if holders > MANY { EVERY_OF_MANY } else { EVERY };
-        now.saturating_duration_since(last) >= every
+        let swarms = self.swarms.lock();
+        let last = swarms.get(model).and_then(|swarm| swarm.last);
+        let every = |holders| match holders {
+            0 => Duration::ZERO,
+            1..=MANY => EVERY,
+            _ => EVERY_OF_MANY,
+        };
+        last.is_none_or(|(at, holders)| now.saturating_duration_since(at) >= every(holders))
     }
 
     /// Begins a round with these holders. Counts who is there, and returns those to ping.
@@ -490,8 +490,11 @@ mod tests {
         let surveys = Surveys::default();
         let (model, start) = ([1; 32], Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
-        assert!(!surveys.is_due(&model, at(0)) && !surveys.is_due(&model, at(59)));
-        assert!(surveys.is_due(&model, at(60)));
+        assert!(surveys.is_due(&model, at(0)));
+        surveys.begin(&model, vec![], at(0));
+        assert!(surveys.is_due(&model, at(0)), "nobody was there");
+        surveys.begin(&model, vec![fact(1, None, 1.0)], at(0));
+        assert!(!surveys.is_due(&model, at(59)) && surveys.is_due(&model, at(60)));
         let many = vec![fact(1, None, 1.0); MANY + 1];
         surveys.begin(&model, many, at(60));
         assert!(!surveys.is_due(&model, at(359)) && surveys.is_due(&model, at(360)));
