@@ -706,4 +706,57 @@ mod tests {
         }
         assert!(watch.share().unwrap() < 0.01 && watch.looks <= Watch::DAY);
     }
+
+    /// The first sixty nodes of a recorded topology; pairs without a measurement are left out.
+    fn recorded(file: &str) -> Vec<Reporter> {
+        let lines = file
+            .lines()
+            .skip(2)
+            .filter(|line| !line.starts_with("names"));
+        let mut nodes: Vec<_> = (0..60u8)
+            .map(|number| Reporter {
+                account: [number; 32],
+                throughput: 1.0,
+                ..Reporter::default()
+            })
+            .collect();
+        for (i, line) in lines.enumerate().take(nodes.len()) {
+            for (j, value) in line.split(',').enumerate().map(|(at, v)| (i + 1 + at, v)) {
+                let rtt = value.parse::<f64>().ok().map(|tenths| tenths * 1e-4);
+                let rtt = rtt.filter(|rtt| *rtt > 0.0);
+                let sight = Sight {
+                    rtt,
+                    ..Sight::default()
+                };
+                if j < nodes.len() {
+                    nodes[i].sights.push((j, sight));
+                    nodes[j].sights.push((i, sight));
+                }
+            }
+        }
+        nodes
+    }
+
+    #[test]
+    fn what_others_see_moves_few_pairs_of_real_networks() {
+        for file in [
+            include_str!("../data/topologies/planetlab-even-245.csv"),
+            include_str!("../data/topologies/seattle-1.csv"),
+            include_str!("../data/topologies/seattle-300.csv"),
+            include_str!("../data/topologies/wonder-235.csv"),
+        ] {
+            let nodes = recorded(file);
+            let beliefs = believe(&nodes, outside());
+            let pairs = nodes.iter().enumerate().flat_map(|(i, node)| {
+                let measured = node.sights.iter();
+                measured.filter_map(move |(j, sight)| Some((i, *j, sight.rtt?)))
+            });
+            let pairs: Vec<_> = pairs.collect();
+            let moved = pairs
+                .iter()
+                .filter(|(i, j, rtt)| beliefs.rtt(*i, *j) > Some(*rtt));
+            let (moved, all) = (moved.count(), pairs.len());
+            assert!(all > 3_000 && 40 * moved <= all, "{moved} of {all}");
+        }
+    }
 }

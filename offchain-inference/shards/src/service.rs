@@ -221,7 +221,7 @@ impl Service {
                 seen.belief = known.and_then(|known| known.belief(&seen.holder.peer));
             }
             let rtt = |a: &Seen, b: &Seen| known.as_ref()?.rtt(&a.holder.peer, &b.holder.peer);
-            let shown = if holders.len() > MOST_SHOWN {
+            let shown: &[Seen] = if holders.len() > MOST_SHOWN {
                 &[]
             } else {
                 holders.as_slice()

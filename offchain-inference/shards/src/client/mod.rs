@@ -187,7 +187,8 @@ impl Hub {
         }
         // Accounts without a bond are free, and so would be their voices.
         let agent = self.directory.agent(&signed.account);
-        if !agent.is_some_and(|agent| agent.active && agent.key == signed.key) {
+        let is_active = agent.is_some_and(|agent| agent.active && agent.key == signed.key);
+        if !is_active {
             return Err("it is not of an active agent");
         }
         if !signed.is_genuine(&self.directory.network(), peer, None) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Measurements between the holders of a model: those of this node, and those that others report.
 //!
-//! What of the reports is believed is decided by [`starling_planner::survey`]. Nothing is sent only
-//! to measure bandwidth, and round trips are pinged only where no work has measured them.
+//! [`starling_planner::survey`] decides how far reports are believed. Nothing is sent only to measure
+//! bandwidth, and round trips are pinged only where no work has measured them.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -308,7 +308,7 @@ fn reporter(fact: &Fact, report: Option<&Report>, places: &HashMap<Peer, usize>)
     let links = survey.map_or([None; 2], |survey| {
         [survey.up_kbps, survey.down_kbps].map(stated)
     });
-    let rows = survey.map_or(&[][..], |survey| &survey.rows);
+    let rows: &[Surveyed] = survey.map_or(&[], |survey| survey.rows.as_slice());
     let sights = rows.iter().filter_map(|row| {
         let place = places.get(&row.peer)?;
         Some((*place, sight(row)))
