@@ -332,6 +332,7 @@ impl Run<'_, '_> {
                 || rows > to.link.max_rows(rows)
                 || to.flights.len() >= WINDOW + last + 1 - first
                 || !to.link.is_as_far_as(self.pace.push_from)
+                || !to.link.is_near(&from.link)
                 || !to.link.takes_from(&from.link)
             {
                 break;

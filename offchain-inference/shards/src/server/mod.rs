@@ -29,9 +29,11 @@ use self::{
 use crate::{
     accounts::Accounts,
     auth::{Account, Directory, Identity, Signed, Statement},
+    client::Surveys,
     config::ServiceConfig,
     message::{
-        self, Announcement, Open, Opened, Push, Refusal, Request, Response, SessionId, Work,
+        self, Announcement, Open, Opened, Push, Refusal, Request, Response, SessionId, Survey,
+        SurveyV1, Work,
     },
     metrics::Metrics,
     seal::{Binding, Chains, Secret},
@@ -61,6 +63,7 @@ pub(crate) struct Server {
     requests: Mutex<Rates<Peer>>,
     messages: Mutex<Rates<Peer>>,
     outgoing: Outgoing,
+    surveys: Arc<Surveys>,
     stopped: AtomicBool,
 }
 
@@ -93,8 +96,14 @@ impl Server {
             requests: Mutex::default(),
             messages: Mutex::default(),
             outgoing,
+            surveys: Arc::default(),
             stopped: AtomicBool::new(false),
         })
+    }
+
+    /// The measurements that it tells others; the client side fills them.
+    pub fn surveys(&self) -> &Arc<Surveys> {
+        &self.surveys
     }
 
     /// Changes the limits. Open sessions stay.
@@ -143,14 +152,18 @@ impl Server {
     }
 
     fn provide(&self) {
-        let models: Vec<_> = self.spans.read().keys().copied().collect();
-        self.transport.provide(&models);
+        self.transport.provide(&self.models());
     }
 
     /// Throughput of this node's span of `model`.
     pub fn throughput(&self, model: &ModelId) -> Option<f64> {
         let spans = self.spans.read();
         spans.get(model).map(|running| running.span.throughput())
+    }
+
+    /// The models that this node serves.
+    pub fn models(&self) -> Vec<ModelId> {
+        self.spans.read().keys().copied().collect()
     }
 
     /// Number of layers of the whole model, if this node serves a span of it.
@@ -194,6 +207,8 @@ impl Server {
             .and_then(|()| match message::decode(payload)? {
                 Request::Describe(model) => self.describe(&model),
                 Request::Open(open) => self.open(from, &open).map(Response::Opened),
+                Request::Survey(model) => self.survey(&model),
+                Request::Ping(nonce) => Ok(Response::Pong(nonce)),
             });
         result.unwrap_or_else(|refusal| {
             self.outgoing.refused(from, &refusal);
@@ -215,6 +230,25 @@ impl Server {
         let announcement = self.announcement(model).ok_or(Refusal::NotHeld)?;
         let signed = self.sign(announcement).ok_or(Refusal::Closing)?;
         Ok(Response::Announcement(signed))
+    }
+
+    fn survey(&self, model: &ModelId) -> Result<Response, Refusal> {
+        if !self.spans.read().contains_key(model) {
+            return Err(Refusal::NotHeld);
+        }
+        let (up_kbps, down_kbps) = {
+            let config = self.config.read();
+            (config.up_kbps, config.down_kbps)
+        };
+        let survey = SurveyV1 {
+            model: *model,
+            up_kbps,
+            down_kbps,
+            rows: self.surveys.rows(model),
+            time: self.directory.now(),
+        };
+        let signed = self.sign(Survey::V1(survey)).ok_or(Refusal::Closing)?;
+        Ok(Response::Survey(signed))
     }
 
     fn open(&self, from: &Peer, open: &Signed<Open>) -> Result<Opened, Refusal> {

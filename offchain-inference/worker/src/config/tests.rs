@@ -108,6 +108,7 @@ fn a_node_may_serve_layers_and_answer_with_those_of_others() {
     let hash = "0".repeat(64);
     let config = parse(&format!(
         "[shards]\nwire = \"f16\"\nmin_bond = \"5\"\npush_from = \"7ms\"\npatience = \"1m\"\n\
+         up_kbps = 5000\n\
          [[serve]]\nmodel = \"m\"\nmax_layers = 4\n\
          [[serve]]\npath = \"n.gguf\"\nsha256 = \"{hash}\"\nof = \"{hash}\"\nlayers = \"3..7\"\n\
          cache = \"7 MiB\"\n\
@@ -135,7 +136,11 @@ fn a_node_may_serve_layers_and_answer_with_those_of_others() {
     assert_eq!((first.own_layers, second.own_layers), (2, 0));
     assert_eq!(first.draft, Some(Draft::Store("small".into())));
     assert!(matches!(&second.draft, Some(Draft::File(path)) if path.is_absolute()));
-    assert_eq!(config.shards.service().min_bond, 5);
+    let service = config.shards.service();
+    assert_eq!(
+        (service.min_bond, service.up_kbps, service.down_kbps),
+        (5, 5000, 0)
+    );
     let pipeline = config.shards.pipeline(None);
     assert_eq!(pipeline.push_from, Duration::from_millis(7));
     assert_eq!(pipeline.patience, Duration::from_secs(60));
