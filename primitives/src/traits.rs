@@ -411,6 +411,20 @@ impl<AccountId: Clone + Encode> Choice<AccountId> for () {
     fn declare(_: RoundId, _: crate::choice::Form) {}
 }
 
+/// Records of agents with known answers, and the choice that rests on them. Implemented by
+/// `pallet-capabilities`.
+pub trait KnownAnswers<AccountId> {
+    /// The way to choose the best response.
+    fn choice() -> crate::choice::Choice;
+
+    /// The records of an agent as of now.
+    fn known(who: &AccountId) -> crate::choice::Capabilities;
+
+    /// Notes the form of the answers of a round that was just opened, and its commitment. No
+    /// examiner gains by it: such a round does not count as its traffic.
+    fn note(round: RoundId, form: crate::choice::Form, commitment: H256);
+}
+
 /// A valid response of a round that is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered<AccountId> {

@@ -34,8 +34,8 @@ use starling_lane_primitives::{checkpoint::Checkpoint, Certificate};
 use starling_primitives::{
     api::{
         lanes::{
-            Epoch, EpochView, LaneId, LaneView, MemberView, PendingView, ProgressView, RulesView,
-            SeatView,
+            CommitteeView, Epoch, EpochView, LaneId, LaneView, PendingView, ProgressView,
+            RulesView, SeatView,
         },
         AgentView, CapabilityView, OutcomeView, Owed, QuestionView, RoundAnswer, RoundView, Sent,
         VaultEntry,
@@ -282,7 +282,7 @@ impl_runtime_apis! {
             Lanes::lanes_of(&requester)
         }
 
-        fn committee(lane: LaneId, epoch: Epoch) -> Option<Vec<MemberView<AccountId>>> {
+        fn committee(lane: LaneId, epoch: Epoch) -> Option<CommitteeView<AccountId>> {
             Lanes::committee_view(lane, epoch)
         }
 
@@ -326,10 +326,6 @@ impl_runtime_apis! {
             signature: [u8; 64],
         ) -> Vec<u8> {
             Lanes::join_transaction(agent, epoch, point, peer, signature)
-        }
-
-        fn leave(agent: AccountId, epoch: Epoch, signature: [u8; 64]) -> Vec<u8> {
-            Lanes::leave_transaction(agent, epoch, signature)
         }
 
         fn settle(checkpoint: Checkpoint, certificate: Certificate) -> Vec<u8> {

@@ -498,7 +498,12 @@ fn four_agents_answer_a_lane_of_the_local_network_and_are_paid() {
             });
         }
         to_epoch(EPOCH);
-        let members = Lanes::committee_view(0, EPOCH).unwrap();
+        let committee = Lanes::committee_view(0, EPOCH).unwrap();
+        assert_eq!(
+            committee.choice,
+            pallet_capabilities::Chosen::<Runtime>::get()
+        );
+        let members = committee.members;
         let member = |place: usize| members[place].agent.clone();
         let mut payouts: Vec<([u8; 32], Balance)> = vec![
             (member(0).into(), UNIT * 7 / 10),

@@ -17,7 +17,7 @@ use sp_core::{
 };
 use sp_keystore::{KeystoreExt, KeystorePtr};
 use sp_offchain::OffchainWorkerApi;
-use sp_runtime::traits::{Block as BlockT, Header, UniqueSaturatedInto};
+use sp_runtime::traits::{Block as BlockT, Header, One, UniqueSaturatedInto, Zero};
 use starling_primitives::{
     api::{
         job_board_key, v1, AgentView, CapabilitiesApi, JobBoard, RoundView, RoundsApi, Sent,
@@ -85,6 +85,11 @@ pub trait Chain: Send + Sync + 'static {
 
     /// The hash of the genesis block.
     fn genesis(&self) -> H256;
+
+    /// The hash of the first block after genesis, once it is final. It tells apart two chains that
+    /// began with the same genesis. `None` too while a node that was synced from finality proofs
+    /// lacks the history.
+    fn first_block(&self) -> Option<H256>;
 }
 
 /// The node's client with the parts of the node that the runtime may use.
@@ -285,6 +290,12 @@ where
 
     fn genesis(&self) -> H256 {
         self.client.info().genesis_hash
+    }
+
+    fn first_block(&self) -> Option<H256> {
+        let is_final = !self.client.info().finalized_number.is_zero();
+        let hash = || self.client.hash(One::one()).ok().flatten();
+        is_final.then(hash).flatten()
     }
 }
 

@@ -332,6 +332,10 @@ impl Chain for OneRound {
     fn genesis(&self) -> H256 {
         H256([8; 32])
     }
+
+    fn first_block(&self) -> Option<H256> {
+        Some(H256([9; 32]))
+    }
 }
 
 /// A worker with its configuration and its vault in this folder.

@@ -133,6 +133,10 @@ impl Chain for Both {
     fn genesis(&self) -> H256 {
         H256([8; 32])
     }
+
+    fn first_block(&self) -> Option<H256> {
+        Some(H256([9; 32]))
+    }
 }
 
 /// Writes the file anew, at once and with another length.

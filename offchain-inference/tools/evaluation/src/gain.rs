@@ -236,14 +236,13 @@ pub fn is_right(response: &str, answer: &str) -> bool {
 
 /// The most probable answer of a model to a question.
 pub fn ask(backend: &dyn Backend, question: &str, cancel: &Cancel) -> Result<String, BackendError> {
-    let prompt = backend.chat().render(&[Message::user(question)], true)?;
-    let stop = backend.chat().stop_strings().iter().copied();
     let options = GenerateOptions {
         max_tokens: MAX_TOKENS,
-        stop: stop.map(str::to_owned).collect(),
+        stop: vec![],
         sampling: Sampling::greedy(),
     };
-    let answer = backend.generate(&prompt, &options, cancel, &mut |_| {})?;
+    let messages = [Message::user(question)];
+    let answer = backend.reply(&messages, &options, cancel, &mut |_| {})?;
     match answer.finish {
         Finish::Cancelled => Err(BackendError::Cancelled),
         _ => Ok(answer.text),

@@ -7,6 +7,7 @@ pub mod bench;
 mod common;
 pub mod evaluate;
 pub mod generate;
+pub mod head;
 pub mod injection;
 pub mod models;
 pub mod rank;

@@ -3,7 +3,7 @@
 
 use clap::{Parser, Subcommand};
 use starling_infer::{
-    adapter, aids, bench, evaluate, exit_code, generate, injection, models, rank, sketches,
+    adapter, aids, bench, evaluate, exit_code, generate, head, injection, models, rank, sketches,
     tokenize, StoreArgs,
 };
 use std::process::ExitCode;
@@ -37,6 +37,9 @@ enum Command {
     Calibrate(rank::CalibrateArgs),
     /// Measure how far apart sketches of honest kernels and of cheats are, and set the thresholds.
     CalibrateSketch(sketches::Args),
+    /// Train private heads on rankings, score with them, and prove their scores.
+    #[command(subcommand)]
+    Head(head::Command),
     /// Evaluate models and rankers on HellaSwag, LAMBADA and BIG-Bench Hard.
     Eval(evaluate::Args),
     /// Measure the gain of aids to a model: arithmetic, a calculator, a knowledge base.
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Command::Rank(args) => rank::run(store, args),
         Command::Calibrate(args) => rank::calibrate(store, args),
         Command::CalibrateSketch(args) => sketches::run(store, args),
+        Command::Head(command) => head::run(command),
         Command::Eval(args) => evaluate::run(store, args),
         Command::Aids(args) => aids::run(store, args),
         Command::Injection(args) => injection::run(store, args),

@@ -30,6 +30,7 @@ use starling_engine::{
 use starling_models::Store;
 use starling_primitives::{choice::Form, Balance, RoundId, Score};
 use starling_shards::Service;
+use starling_zk::file::HeadFile;
 
 pub use self::prompt::Prompt;
 use self::{
@@ -38,7 +39,7 @@ use self::{
     shelf::Shelf,
 };
 use crate::{
-    config::{Config, ConfigError, GenerationConfig, ModelRanking, Primary, Source},
+    config::{Config, ConfigError, GenerationConfig, ModelRanking, Primary, Ranking, Source},
     metrics::Metrics,
     problems::Problems,
 };
@@ -128,9 +129,16 @@ pub struct Agent {
     config: Config,
     models: BTreeMap<String, Arc<Model>>,
     shelf: Shelf,
-    ranker: Option<Ranker>,
+    scoring: Scoring,
     metrics: Metrics,
     problems: Arc<Problems>,
+}
+
+/// The way in which an agent scores the responses of others.
+enum Scoring {
+    Similarity,
+    Head(Box<HeadFile>),
+    Model(Ranker),
 }
 
 /// A ranker with its model.
@@ -168,7 +176,7 @@ impl Agent {
                 same.unwrap_or_else(|| Arc::new(Model::new(specification, shards.cloned())));
             models.insert(primary.name(), model);
         }
-        let ranker = Ranker::new(&config, &models).map_err(|reason| ConfigError::Meaning {
+        let scoring = Scoring::new(&config, &models).map_err(|reason| ConfigError::Meaning {
             path: "the agent's configuration".into(),
             reason,
         })?;
@@ -177,7 +185,7 @@ impl Agent {
             config,
             models,
             shelf,
-            ranker,
+            scoring,
             metrics,
             problems,
         })
@@ -285,25 +293,17 @@ impl Agent {
         let backend = model.backend().map_err(Failure::Broken)?;
         let messages = request.prompt.messages(settings.system.as_deref(), text);
         let messages = prompt::fit(backend.chat(), messages);
-        let prompt = backend
-            .chat()
-            .render(&messages, true)
-            .map_err(BackendError::from)?;
         let asked = usize::try_from(request.max_tokens).unwrap_or(usize::MAX);
-        let stop = backend.chat().stop_strings().iter().copied();
         let options = GenerateOptions {
             max_tokens: settings.max_tokens.unwrap_or(usize::MAX).min(asked),
-            stop: stop
-                .map(str::to_owned)
-                .chain(settings.stop.clone())
-                .collect(),
+            stop: settings.stop.clone(),
             sampling: settings
                 .sampling
                 .of_form(request.form, request.is_first)
                 .with_seed(|configured| seed(configured, request.round)),
         };
         let generated = backend
-            .generate(&prompt, &options, &signals.cancel, &mut |_| {})
+            .reply(&messages, &options, &signals.cancel, &mut |_| {})
             .inspect_err(|error| unload_poisoned(model, error))?;
         self.metrics.generated(
             name,
@@ -329,12 +329,15 @@ impl Agent {
         max_tokens: u32,
         signals: &Signals,
     ) -> Result<Vec<Score>, Failure> {
-        let Some(ranker) = &self.ranker else {
-            return Ok(ranking::by_similarity(own, responses));
-        };
-        let outcome = ranker.rank(prompt, responses, max_tokens, &signals.cancel);
-        self.judge(&ranker.name, &outcome);
-        outcome
+        match &self.scoring {
+            Scoring::Similarity => Ok(ranking::by_similarity(own, responses)),
+            Scoring::Head(head) => Ok(ranking::by_head(head, prompt, responses)),
+            Scoring::Model(ranker) => {
+                let outcome = ranker.rank(prompt, responses, max_tokens, &signals.cancel);
+                self.judge(&ranker.name, &outcome);
+                outcome
+            },
+        }
     }
 
     /// Notes the success or failure of a module.
@@ -375,6 +378,16 @@ fn seed(configured: Option<u64>, round: RoundId) -> u64 {
     match configured {
         Some(seed) => seed ^ round.rotate_left(32),
         None => getrandom::u64().unwrap_or(round),
+    }
+}
+
+impl Scoring {
+    fn new(config: &Config, models: &BTreeMap<String, Arc<Model>>) -> Result<Self, String> {
+        if let Ranking::Head(path) = &config.ranking {
+            return Ok(Self::Head(Box::new(ranking::read_head(path)?)));
+        }
+        let ranker = Ranker::new(config, models)?;
+        Ok(ranker.map_or(Self::Similarity, Self::Model))
     }
 }
 
@@ -443,9 +456,16 @@ impl Ranker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use starling_zk::{
+        head::{Head, Unit},
+        secret::Secret,
+        table::Table,
+        HIDDEN, WIDTH,
+    };
     use std::{
         io::{BufRead, BufReader, Write},
         net::TcpListener,
+        path::Path,
     };
 
     fn agent(toml: &str) -> Agent {
@@ -543,6 +563,44 @@ mod tests {
             .rank("hello", "hi, friend", &responses, 64, &Signals::default())
             .unwrap();
         assert!(scores[0] > scores[1]);
+    }
+
+    /// The file of a private head that scores 2,048 for each unit of the root of the length.
+    fn head_by_length() -> Vec<u8> {
+        let idle = Unit {
+            row: [0; WIDTH],
+            bias: 0,
+            weight: 0,
+        };
+        let mut head = Head {
+            units: [idle; HIDDEN],
+            bias: 0,
+        };
+        head.units[0].row[255] = 1;
+        head.units[0].weight = 1;
+        let file = HeadFile {
+            secret: Secret::new(head, [7; 32]),
+            table: Table::new(std::array::from_fn(|i| i as i64)).unwrap(),
+        };
+        file.to_bytes()
+    }
+
+    #[test]
+    fn a_private_head_scores_by_its_own_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("my.head");
+        std::fs::write(&path, head_by_length()).unwrap();
+        let agent = agent(&format!("{EXPERT}[ranking]\nhead = {path:?}"));
+        let responses = ["123456789".to_owned(), "1234".to_owned(), String::new()];
+        let scores = agent.rank("hello", "1234", &responses, 64, &Signals::default());
+        assert_eq!(scores, Ok(vec![Score(6_144), Score(4_096), Score(0)]));
+    }
+
+    #[test]
+    fn a_head_that_is_none_is_refused_with_its_name() {
+        let path = Path::new("/nowhere/my.head");
+        let refused = ranking::read_head(path).map(drop).unwrap_err();
+        assert!(refused.contains("/nowhere/my.head"), "{refused}");
     }
 
     #[test]

@@ -235,6 +235,10 @@ fn mistakes_are_named() {
             "`by`",
         ),
         (
+            "[ranking]\nranker = \"lift\"\nhead = \"h\"\n[[primary]]\nmodel = \"m\"",
+            "`head`",
+        ),
+        (
             "[[primary]]\npatterns = []",
             "the list of patterns is empty",
         ),
@@ -306,6 +310,22 @@ fn mistakes_are_named() {
              answer = \"b\"",
             "needs a primary module with a model",
         ),
+        (
+            "[[primary]]\nurl = \"u\"\nmodel = \"m\"\napi = \"assistants\"",
+            "`chat`",
+        ),
+        (
+            "[[primary]]\nurl = \"u\"\nmodel = \"m\"\napi = \"chat\"\nchat_template = \"t\"",
+            "leave `chat_template` out",
+        ),
+        (
+            "[ranking]\nranker = \"lift\"\n[[primary]]\nurl = \"u\"\nmodel = \"m\"\napi = \"chat\"",
+            "`ranker = \"similarity\"`",
+        ),
+        (
+            "[ranking]\nby = \"m\"\n[[primary]]\nurl = \"u\"\nmodel = \"m\"\napi = \"chat\"",
+            "chat completions do not score",
+        ),
     ] {
         let error = parse(text).unwrap_err();
         assert!(error.contains(words), "{text:?}: {error}");
@@ -313,6 +333,14 @@ fn mistakes_are_named() {
     }
     let missing = Config::load(Path::new("/nowhere/agent.toml")).unwrap_err();
     assert!(missing.to_string().contains("/nowhere/agent.toml"));
+}
+
+#[test]
+fn a_module_of_chat_completions_leaves_scoring_to_another_model_or_to_similarity() {
+    const CHAT: &str = "[[primary]]\nurl = \"u\"\nmodel = \"c\"\napi = \"chat\"\n";
+    assert_eq!(parse(CHAT).unwrap().ranked_by().unwrap(), None);
+    let config = parse(&format!("{CHAT}{MODEL}")).unwrap();
+    assert_eq!(config.ranked_by().unwrap().unwrap().0.name(), "m");
 }
 
 #[test]
@@ -446,4 +474,13 @@ fn the_first_of_the_accounts_is_first() {
         .iter()
         .map(|account| config.is_first(&account.0));
     assert_eq!(is_first.collect::<Vec<_>>(), [true, false]);
+}
+
+#[test]
+fn a_private_head_is_found_beside_the_file_and_needs_no_model() {
+    let text = "[[primary]]\n[[primary.patterns]]\npattern = 'a'\nanswer = \"b\"\n\
+                [ranking]\nhead = \"my.head\"";
+    let config = parse(text).unwrap();
+    assert_eq!(config.ranked_by(), Ok(None));
+    assert!(matches!(config.ranking, Ranking::Head(path) if path.is_absolute()));
 }

@@ -9,7 +9,7 @@ mod report;
 mod toploc;
 
 use crate::{
-    common::{cancel_on_interrupt, item_bar, model_path, Failure, StoreArgs},
+    common::{cancel_on_interrupt, from_hex, item_bar, model_path, Failure, StoreArgs},
     evaluate::model_label,
 };
 use answers::{generate, prompts, Answer, Cost};
@@ -209,14 +209,7 @@ fn coarse(path: &Path, options: &LoadOptions) -> Result<LocalBackend, Failure> {
 
 /// A SHA-256 from its hexadecimal digits.
 fn hash(hex: &str) -> Option<Hash> {
-    let mut hash = Hash::default();
-    if hex.len() != 2 * hash.len() {
-        return None;
-    }
-    for (byte, digits) in hash.iter_mut().zip(hex.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(hash)
+    from_hex(hex)?.try_into().ok()
 }
 
 #[cfg(test)]
