@@ -20,9 +20,10 @@ use sp_offchain::OffchainWorkerApi;
 use sp_runtime::traits::{Block as BlockT, Header, One, UniqueSaturatedInto, Zero};
 use starling_primitives::{
     api::{
-        job_board_key, v1, AgentView, JobBoard, RoundView, RoundsApi, Sent, StoredJobBoard,
-        VaultEntry, ROUNDS_API,
+        job_board_key, v1, AgentView, CapabilitiesApi, JobBoard, RoundView, RoundsApi, Sent,
+        StoredJobBoard, VaultEntry, ROUNDS_API,
     },
+    choice::Form,
     round::{BlockNumber, Terms},
     InferenceKey, RoundId, INFERENCE,
 };
@@ -61,6 +62,9 @@ pub trait Chain: Send + Sync + 'static {
 
     /// A round as of block `at`.
     fn round(&self, at: At, id: RoundId) -> Result<Option<RoundView<AccountId>>, String>;
+
+    /// The form of a round's answers as of block `at`: free where the request declares none.
+    fn form(&self, at: At, id: RoundId) -> Result<Form, String>;
 
     /// The inference keys of this node, and the agents that they serve as of block `at`.
     fn standings(&self, at: At) -> Result<Vec<Standing>, String>;
@@ -206,7 +210,8 @@ where
     Block: BlockT<Hash = H256>,
     <Block::Header as Header>::Number: UniqueSaturatedInto<BlockNumber>,
     C: ProvideRuntimeApi<Block> + HeaderBackend<Block> + Send + Sync + 'static,
-    C::Api: OffchainWorkerApi<Block> + RoundsApi<Block, AccountId>,
+    C::Api:
+        OffchainWorkerApi<Block> + RoundsApi<Block, AccountId> + CapabilitiesApi<Block, AccountId>,
     Storage: OffchainStorage + 'static,
 {
     fn is_migrated(&self, at: At) -> Result<bool, String> {
@@ -231,6 +236,17 @@ where
 
     fn round(&self, at: At, id: RoundId) -> Result<Option<RoundView<AccountId>>, String> {
         self.client.runtime_api().round(at.hash, id).map_err(text)
+    }
+
+    fn form(&self, at: At, id: RoundId) -> Result<Form, String> {
+        let api = self.client.runtime_api();
+        // Runtimes that know no forms have no such interface.
+        let knows = api.has_api::<dyn CapabilitiesApi<Block, AccountId>>(at.hash);
+        if !knows.map_err(text)? {
+            return Ok(Form::Free);
+        }
+        let question = api.question(at.hash, id).map_err(text)?;
+        Ok(question.map_or(Form::Free, |question| question.form))
     }
 
     fn standings(&self, at: At) -> Result<Vec<Standing>, String> {

@@ -17,6 +17,7 @@ use parking_lot::RwLock;
 use sp_core::H256;
 use starling_primitives::{
     api::{SealedResponse, SealedScores, Task},
+    choice::Form,
     round::BlockNumber,
     sealing::{Format, Slot},
     Position, Salt, Score,
@@ -150,6 +151,8 @@ impl Executor {
                     max_tokens: *max_tokens,
                     fee: *fee,
                     slash: *slash,
+                    form: job.form,
+                    is_first: agent.config().is_first(&key.agent),
                 };
                 let reply = agent.respond(&request, signals)?;
                 self.metrics.took(Phase::Respond, started.elapsed());
@@ -329,6 +332,9 @@ fn compute(agent: &Agent, work: &Work, signals: &Signals) -> Result<Done, Failur
                 max_tokens: *max_tokens,
                 fee: *fee,
                 slash: 0,
+                // A lane does not declare forms, and takes one agent of a node.
+                form: Form::Free,
+                is_first: true,
             };
             Ok(match agent.respond(&request, signals)? {
                 Reply::Text(text) => Done::Response(Some(text)),
@@ -356,14 +362,20 @@ impl Run for Executor {
         let _ = self.finished.unbounded_send(Finished { id, outcome });
     }
 
-    fn idle(&self) {
-        if self.cold.swap(false, Ordering::Relaxed) {
-            let agent = self.agent();
-            if catch_unwind(AssertUnwindSafe(|| agent.warm_up())).is_err() {
-                agent.unload();
-                log::error!(target: LOG_TARGET, "the engine crashed while it loaded its models");
+    fn idle(&self) -> bool {
+        let agent = self.agent();
+        let is_cold = self.cold.swap(false, Ordering::Relaxed);
+        let work = || {
+            if is_cold {
+                agent.warm_up();
             }
-        }
+            agent.refresh()
+        };
+        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+            agent.unload();
+            log::error!(target: LOG_TARGET, "the engine crashed while it loaded its models");
+            false
+        })
     }
 }
 
@@ -448,6 +460,7 @@ mod tests {
             },
             since: 0,
             deadline: 9,
+            form: Form::Free,
             task,
         }
     }

@@ -9,6 +9,7 @@ use sp_core::H256;
 use sp_io::hashing::blake2_256;
 use starling_primitives::{
     api::{JobBoard, Task, VaultEntry},
+    choice::Form,
     round::BlockNumber,
     Balance,
 };
@@ -60,6 +61,9 @@ pub struct Job {
     pub since: BlockNumber,
     /// The last block in which the message is certainly in time.
     pub deadline: BlockNumber,
+    /// The form of the round's answers. The board does not say it: the worker asks before it starts
+    /// the job.
+    pub form: Form,
     /// Its content.
     pub task: Task<AccountId>,
 }
@@ -150,6 +154,7 @@ pub fn due(boards: &[JobBoard<AccountId>], now: BlockNumber) -> Vec<Job> {
                     id,
                     since: owed.since,
                     deadline: owed.deadline,
+                    form: Form::default(),
                     task: owed.task.clone(),
                 })
             })

@@ -343,8 +343,13 @@ impl Worker {
         }
     }
 
-    fn start_job(&mut self, job: Job) {
+    fn start_job(&mut self, mut job: Job) {
         let id = job.id.clone();
+        if let (jobs::Kind::Respond, Some(block)) = (id.kind, self.block) {
+            let form = self.chain.form(block, id.key.round);
+            let form = self.problems.note("the forms of answers", form);
+            job.form = form.unwrap_or_default();
+        }
         let attempts = self.states.get(&id).map_or(0, State::attempts);
         let active = State::Active {
             attempts: attempts.saturating_add(1),

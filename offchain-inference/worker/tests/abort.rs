@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use sp_core::H256;
 use starling_primitives::{
     api::{JobBoard, Owed, ResponseView, RoundView, Sent, Task, VaultEntry},
+    choice::Form,
     round::{BlockNumber, Counts, Phase, Round, Terms},
     sealing::{Format, Slot},
     RoundId, Secret,
@@ -285,6 +286,10 @@ impl Chain for OneRound {
                 scores: state.disclosed.then(Vec::new),
             }],
         }))
+    }
+
+    fn form(&self, _: At, _: RoundId) -> Result<Form, String> {
+        Ok(Form::Free)
     }
 
     fn standings(&self, _: At) -> Result<Vec<Standing>, String> {

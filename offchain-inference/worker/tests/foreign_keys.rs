@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use sp_core::{sr25519, H256};
 use starling_primitives::{
     api::{AgentView, JobBoard, Owed, RoundView, Sent, Task, VaultEntry},
+    choice::Form,
     round::BlockNumber,
     sealing::Format,
     RoundId,
@@ -77,6 +78,10 @@ impl Chain for Both {
 
     fn round(&self, _: At, _: RoundId) -> Result<Option<RoundView<AccountId>>, String> {
         Ok(None)
+    }
+
+    fn form(&self, _: At, _: RoundId) -> Result<Form, String> {
+        Ok(Form::Free)
     }
 
     fn standings(&self, _: At) -> Result<Vec<Standing>, String> {

@@ -2,6 +2,7 @@
 //! The commands of `starling-infer`. `starling model` shares some of them.
 
 pub mod adapter;
+pub mod aids;
 pub mod bench;
 mod common;
 pub mod evaluate;

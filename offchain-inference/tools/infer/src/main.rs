@@ -3,7 +3,7 @@
 
 use clap::{Parser, Subcommand};
 use starling_infer::{
-    adapter, bench, evaluate, exit_code, generate, head, injection, models, rank, sketches,
+    adapter, aids, bench, evaluate, exit_code, generate, head, injection, models, rank, sketches,
     tokenize, StoreArgs,
 };
 use std::process::ExitCode;
@@ -42,6 +42,8 @@ enum Command {
     Head(head::Command),
     /// Evaluate models and rankers on HellaSwag, LAMBADA and BIG-Bench Hard.
     Eval(evaluate::Args),
+    /// Measure the gain of aids to a model: arithmetic, a calculator, a knowledge base.
+    Aids(aids::Args),
     /// Measure how far prompt injections move the rankers' scores.
     Injection(injection::Args),
     /// Measure the speed of prefill, decoding and ranking.
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Command::CalibrateSketch(args) => sketches::run(store, args),
         Command::Head(command) => head::run(command),
         Command::Eval(args) => evaluate::run(store, args),
+        Command::Aids(args) => aids::run(store, args),
         Command::Injection(args) => injection::run(store, args),
         Command::Bench(args) => bench::run(store, args),
         Command::Tokenize(args) => tokenize::run(store, args),

@@ -4,12 +4,12 @@
 //! (arXiv 2409.08386, section 3.1); and a ranker.
 
 mod accept;
-mod arithmetic;
 mod hook;
 mod model;
 mod patterns;
 mod prompt;
 pub mod ranking;
+mod shelf;
 mod steps;
 mod trim;
 
@@ -28,7 +28,7 @@ use starling_engine::{
     Error as EngineError,
 };
 use starling_models::Store;
-use starling_primitives::{Balance, RoundId, Score};
+use starling_primitives::{choice::Form, Balance, RoundId, Score};
 use starling_shards::Service;
 use starling_zk::file::HeadFile;
 
@@ -36,6 +36,7 @@ pub use self::prompt::Prompt;
 use self::{
     hook::Stage,
     model::{Model, Specification},
+    shelf::Shelf,
 };
 use crate::{
     config::{Config, ConfigError, GenerationConfig, ModelRanking, Primary, Ranking, Source},
@@ -56,6 +57,10 @@ pub struct Request {
     pub fee: Balance,
     /// The loss of an agent that commits and does not deliver.
     pub slash: Balance,
+    /// The form of the answer.
+    pub form: Form,
+    /// Whether the node's first agent is asked, of those that share a model.
+    pub is_first: bool,
 }
 
 /// The reply of an agent to a request.
@@ -123,6 +128,7 @@ impl Signals {
 pub struct Agent {
     config: Config,
     models: BTreeMap<String, Arc<Model>>,
+    shelf: Shelf,
     scoring: Scoring,
     metrics: Metrics,
     problems: Arc<Problems>,
@@ -174,9 +180,11 @@ impl Agent {
             path: "the agent's configuration".into(),
             reason,
         })?;
+        let shelf = Shelf::new(&config.before, previous.map(|previous| &previous.shelf));
         Ok(Self {
             config,
             models,
+            shelf,
             scoring,
             metrics,
             problems,
@@ -195,6 +203,11 @@ impl Agent {
         }
     }
 
+    /// Brings the knowledge bases up to date for a while. Returns true if there is more to do.
+    pub fn refresh(&self) -> bool {
+        self.shelf.refresh(&self.problems)
+    }
+
     /// Drops all models after a failure of the engine.
     pub fn unload(&self) {
         self.models.values().for_each(|model| model.unload());
@@ -207,6 +220,7 @@ impl Agent {
         }
         let text = steps::apply(
             &self.config.before,
+            &self.shelf,
             Stage::Before,
             request,
             request.prompt.question().to_owned(),
@@ -227,6 +241,7 @@ impl Agent {
                 Ok(Some(answer)) => {
                     let answer = steps::apply(
                         &self.config.after,
+                        &self.shelf,
                         Stage::After,
                         request,
                         answer,
@@ -284,6 +299,7 @@ impl Agent {
             stop: settings.stop.clone(),
             sampling: settings
                 .sampling
+                .of_form(request.form, request.is_first)
                 .with_seed(|configured| seed(configured, request.round)),
         };
         let generated = backend
@@ -471,6 +487,8 @@ mod tests {
             max_tokens: 16,
             fee: 10,
             slash: 1,
+            form: Form::Free,
+            is_first: true,
         }
     }
 

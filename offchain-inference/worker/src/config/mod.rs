@@ -27,6 +27,8 @@ use schemars::JsonSchema;
 use serde::{de, Deserialize, Deserializer};
 use starling_shards::wire::WireFormat;
 
+use crate::AccountId;
+
 pub use accept::Accept;
 pub use model::{Draft, GenerationConfig, SamplingConfig, Weights};
 pub use primary::{Endpoint, File, Means, Patterns, Primary, Reply, Source, Store};
@@ -34,8 +36,8 @@ pub use ranking::{ModelRanking, Ranking, Reference};
 pub use schema::schema;
 pub use serve::{Layers, Serve};
 pub use shards::Shards;
-pub use steps::{Command, Limits, Step, Template, Trim};
-pub use values::{Account, Amount, Niceness, Pattern, Sha256, Share, Size, Time, True};
+pub use steps::{Command, Limits, Lookup, Step, Template, Trim};
+pub use values::{Account, Amount, Kind, Niceness, Pattern, Sha256, Share, Size, Time, True};
 
 /// An error of a configuration file.
 #[derive(Debug, thiserror::Error)]
@@ -190,8 +192,22 @@ impl Config {
                 "serve {name:?}: a node serves one span of a model, but there are two"
             ));
         }
+        let is_knowledge = |step: &Step| matches!(step, Step::Knowledge { .. });
+        if self.after.iter().any(is_knowledge) {
+            return Err(
+                "a step `knowledge` adds to the question: it belongs to [[before]], not to [[after]]"
+                    .into(),
+            );
+        }
         self.primary.iter().try_for_each(Primary::check)?;
         self.ranked_by().map(drop)
+    }
+
+    /// Whether an account is the first of those that the node works for.
+    pub fn is_first(&self, account: &AccountId) -> bool {
+        self.accounts
+            .first()
+            .is_some_and(|first| first.0 == *account)
     }
 
     /// The primary module whose model scores responses, and how; `None` if no model does.

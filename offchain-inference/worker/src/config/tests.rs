@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 use super::*;
+use starling_primitives::choice::Form;
 use starling_shards::{PipelineConfig, ServiceConfig};
 use std::time::Duration;
 
@@ -195,7 +196,7 @@ fn mistakes_are_named() {
         ),
         (
             "[[before]]\n[[primary]]\nmodel = \"m\"",
-            "`template`, `trim`, `arithmetic`, `command`",
+            "`template`, `trim`, `arithmetic`, `calculator`, `knowledge`, `command`",
         ),
         (
             "[[before]]\ntemplate = \"{% if %}\"\n[[primary]]\nmodel = \"m\"",
@@ -421,6 +422,63 @@ fn paths_are_relative_to_the_file() {
         config.ranking,
         Ranking::Model(ModelRanking { reference: Some(path), .. }) if path.is_absolute()
     ));
+}
+
+#[test]
+fn a_knowledge_base_has_paths_beside_the_file_and_stands_before_the_module() {
+    let step =
+        "knowledge = \"facts\"\nembeddings = \"minilm\"\npassages = 2\nmax_added = \"1 KiB\"";
+    let config = parse(&format!("[[before]]\n{step}\n{MODEL}")).unwrap();
+    let [Step::Knowledge { knowledge, lookup }] = &config.before[..] else {
+        panic!("a knowledge base")
+    };
+    let settings = lookup.settings(knowledge);
+    assert!(settings.folder.is_absolute() && settings.folder.ends_with("facts"));
+    assert!(settings.embeddings.unwrap().is_absolute());
+    assert_eq!(settings.index, settings.folder.join(".starling-index"));
+    assert_eq!((lookup.passages(), lookup.max_added()), (2, 1 << 10));
+    let error = parse(&format!("[[after]]\n{step}\n{MODEL}")).unwrap_err();
+    assert!(error.contains("belongs to [[before]]"), "{error}");
+    for (key, wrong) in [
+        ("passages", "\"two\""),
+        ("max_text", "5"),
+        ("folder", "\"x\""),
+    ] {
+        let text = format!("[[before]]\nknowledge = \"facts\"\n{key} = {wrong}\n{MODEL}");
+        let error = parse(&text).unwrap_err();
+        assert!(error.contains("knowledge"), "{error}");
+    }
+}
+
+#[test]
+fn answers_that_are_counted_are_drawn_close_to_the_most_probable_one() {
+    let temperature = |sampling: &str, form, is_first| {
+        let config = parse(&format!("{MODEL}[primary.sampling]\n{sampling}")).unwrap();
+        let generation = config.primary[0].generation().unwrap();
+        let sampling = generation.sampling.of_form(form, is_first);
+        sampling.with_seed(|_| 0).temperature
+    };
+    for form in [Form::Number, Form::Choice, Form::Short] {
+        assert_eq!(temperature("", form, true), 0.0);
+        assert_eq!(temperature("", form, false), 0.3);
+        assert_eq!(temperature("temperature = 0.2", form, false), 0.2);
+        let chosen = "counted_temperature = 0.5";
+        assert_eq!(temperature(chosen, form, true), 0.5);
+    }
+    assert_eq!(temperature("", Form::Free, true), 0.7);
+    let wrong = "[primary.sampling]\ncounted_temperature = -1.0";
+    let error = parse(&format!("{MODEL}{wrong}")).unwrap_err();
+    assert!(error.contains("counted_temperature"), "{error}");
+}
+
+#[test]
+fn the_first_of_the_accounts_is_first() {
+    let config = parse(&format!("accounts = [\"Alice\", \"Bob\"]\n{MODEL}")).unwrap();
+    let is_first = config
+        .accounts
+        .iter()
+        .map(|account| config.is_first(&account.0));
+    assert_eq!(is_first.collect::<Vec<_>>(), [true, false]);
 }
 
 #[test]
