@@ -11,6 +11,7 @@ pub mod chat;
 pub mod config;
 mod device;
 mod draft;
+pub mod drawing;
 mod error;
 mod families;
 #[cfg(test)]

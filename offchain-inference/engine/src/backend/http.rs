@@ -502,6 +502,7 @@ impl Backend for HttpBackend {
             cached_tokens: 0,
             prefill,
             decode: started.elapsed() - prefill,
+            computation: None,
         })
     }
 

@@ -285,6 +285,7 @@ impl Agent {
             sampling: settings
                 .sampling
                 .with_seed(|configured| seed(configured, request.round)),
+            drawing: None,
         };
         let generated = backend
             .generate(&prompt, &options, &signals.cancel, &mut |_| {})
