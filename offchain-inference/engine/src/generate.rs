@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Options and results of a generation; stop strings and cancelling.
 
-use crate::{drawing::Drawing, sampling::Sampling, tokenizer::TokenId, Hidden};
+use crate::{
+    drawing::Drawing,
+    sampling::Sampling,
+    tokenizer::{TokenId, Tokenizer},
+    Hidden,
+};
 use std::{
     sync::{
         atomic::{AtomicBool, Ordering},
@@ -85,6 +90,32 @@ pub struct Generation {
     pub decode: Duration,
     /// The computation, if a [`Drawing`] drew at least one token.
     pub computation: Option<Computation>,
+}
+
+/// The text that a generation with these stop strings makes of its tokens.
+pub fn said(tokenizer: &Tokenizer, tokens: &[TokenId], stop: &[String]) -> String {
+    let mut stream = tokenizer.stream();
+    let mut filter = StopFilter::new(stop);
+    let mut text = String::new();
+    for &token in tokens {
+        let ends = tokenizer.ends_generation(token);
+        let piece = if ends {
+            // Half a character at the end counts only if the model chose to end there.
+            std::mem::replace(&mut stream, tokenizer.stream()).finish()
+        } else {
+            stream.push(token)
+        };
+        let (piece, stopped) = filter.push(&piece);
+        text.push_str(&piece);
+        if stopped.is_some() {
+            return text;
+        }
+        if ends {
+            break;
+        }
+    }
+    text.push_str(&filter.finish());
+    text
 }
 
 /// A flag to stop work from another thread. Clones share it.

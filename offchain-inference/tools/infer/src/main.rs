@@ -35,7 +35,8 @@ enum Command {
     Rank(rank::Args),
     /// Record a ranker's scores of given responses as the reference for `rank --reference`.
     Calibrate(rank::CalibrateArgs),
-    /// Measure how far apart sketches of honest kernels and of cheats are, and set the thresholds.
+    /// Measure how far apart sketches and tokens of honest kernels and of cheats are, and set the
+    /// thresholds.
     CalibrateSketch(sketches::Args),
     /// Evaluate models and rankers on HellaSwag, LAMBADA and BIG-Bench Hard.
     Eval(evaluate::Args),
