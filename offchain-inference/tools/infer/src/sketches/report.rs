@@ -391,13 +391,31 @@ fn means(audit: &Audit) -> Vec<u16> {
         .collect()
 }
 
+/// The squared distances of all chunks of an audit.
+fn distances(author: &Author, audit: &Audit) -> Vec<u64> {
+    let answers = author.answers.iter().zip(&audit.replays);
+    answers
+        .flat_map(|(answer, replay)| answer.sketches.iter().zip(&replay.sketches))
+        .map(|(shown, own)| squared(Layout::ANSWER, shown, own))
+        .collect()
+}
+
+/// The audits of honest authors, or of cheats, with these.
+fn of_authors<'a>(
+    authors: &'a [Author],
+    audits: &'a [Audit],
+    honest: bool,
+) -> impl Iterator<Item = (&'a Author, &'a Audit)> {
+    let both = audits
+        .iter()
+        .filter_map(|audit| Some((authors.get(audit.author)?, audit)));
+    both.filter(move |(author, _)| author.honest == honest)
+}
+
 /// The mean gaps of all audits of honest authors, or of cheats.
 fn all_means(authors: &[Author], audits: &[Audit], honest: bool) -> Vec<u16> {
-    let of = |audit: &&Audit| {
-        let author = authors.get(audit.author);
-        author.is_some_and(|author| author.honest == honest)
-    };
-    audits.iter().filter(of).flat_map(means).collect()
+    let audits = of_authors(authors, audits, honest);
+    audits.flat_map(|(_, audit)| means(audit)).collect()
 }
 
 /// Up to three decimals. What is less than 10⁻⁶ above them is an error of rounding.
@@ -464,11 +482,14 @@ impl Report {
         sha256: String,
         counts: (usize, usize),
         honest: &[Honest],
-        comparison: Comparison,
+        mut comparison: Comparison,
         (authors, audits): (&[Author], &[Audit]),
         cost: &Cost,
     ) -> Self {
         let means = |honest| all_means(authors, audits, honest);
+        let honest_audits = of_authors(authors, audits, true);
+        let distances = honest_audits.flat_map(|(author, audit)| distances(author, audit));
+        comparison.answers.honest.extend(distances);
         let profile = Profile {
             model,
             sha256,
