@@ -81,6 +81,9 @@ pub trait Chain: Send + Sync + 'static {
 
     /// The hash of the genesis block.
     fn genesis(&self) -> H256;
+
+    /// The hash of the block of this number in the best chain.
+    fn hash(&self, number: BlockNumber) -> Result<H256, String>;
 }
 
 /// The node's client with the parts of the node that the runtime may use.
@@ -269,6 +272,11 @@ where
 
     fn genesis(&self) -> H256 {
         self.client.info().genesis_hash
+    }
+
+    fn hash(&self, number: BlockNumber) -> Result<H256, String> {
+        let hash = self.client.hash(number.into()).map_err(text)?;
+        hash.ok_or_else(|| format!("there is no block {number}"))
     }
 }
 

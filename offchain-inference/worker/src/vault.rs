@@ -24,7 +24,7 @@ use starling_primitives::{
     RoundId,
 };
 
-use crate::AccountId;
+use crate::{agent::trace::Kept, AccountId};
 
 type Table<'a> = TableDefinition<'a, &'a [u8], &'a [u8]>;
 
@@ -33,6 +33,12 @@ const RECORDS: Table<'_> = TableDefinition::new("records");
 
 /// One [`Record`] for each [`RoundKey`]: the table of vaults whose records have no version.
 const RECORDS_1: Table<'_> = TableDefinition::new("rounds/1");
+
+/// For each [`RoundKey`] one [`StoredTrace`], SCALE-encoded: that of the last response.
+const TRACES: Table<'_> = TableDefinition::new("traces");
+
+/// A key with its new value, or none.
+type Change = (Vec<u8>, Option<Vec<u8>>);
 
 /// A result could not be stored.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +74,14 @@ pub struct Record {
 enum StoredRecord {
     #[codec(index = 2)]
     V2(Record),
+}
+
+/// A trace as stored on disk. The first byte is its version. Traces stay on disk: they are long, and
+/// are read only when somebody checks an answer.
+#[derive(Encode)]
+enum StoredTrace<'a> {
+    #[codec(index = 1)]
+    V1(&'a Kept),
 }
 
 /// The agent's response to one request.
@@ -156,12 +170,29 @@ impl Vault {
         now: BlockNumber,
         response: Response,
     ) -> Result<Response, VaultError> {
-        self.put(key, now, |record| match record.response(response.request) {
-            Some(first) => (first.clone(), false),
-            None => {
-                record.responses.push(response.clone());
-                (response, true)
-            },
+        self.put_traced(key, now, response, None)
+    }
+
+    /// The same with the trace of the response, in one transaction.
+    pub fn put_traced(
+        &self,
+        key: &RoundKey,
+        now: BlockNumber,
+        response: Response,
+        trace: Option<&Kept>,
+    ) -> Result<Response, VaultError> {
+        let traces: Vec<Change> = trace
+            .map(|trace| (key.encode(), Some(StoredTrace::V1(trace).encode())))
+            .into_iter()
+            .collect();
+        self.put(key, now, &traces, |record| {
+            match record.response(response.request) {
+                Some(first) => (first.clone(), false),
+                None => {
+                    record.responses.push(response.clone());
+                    (response, true)
+                },
+            }
         })
     }
 
@@ -172,7 +203,7 @@ impl Vault {
         now: BlockNumber,
         scores: SealedScores,
     ) -> Result<SealedScores, VaultError> {
-        self.put(key, now, |record| match record.scores(scores.seed) {
+        self.put(key, now, &[], |record| match record.scores(scores.seed) {
             Some(first) => (first.clone(), false),
             None => {
                 record.scores.push(scores.clone());
@@ -188,16 +219,18 @@ impl Vault {
         }
         self.write(|state| {
             let changes: Vec<_> = keys.iter().map(|key| (key.encode(), None)).collect();
-            commit(state, &changes)?;
+            commit(state, &changes, &changes)?;
             keys.iter().for_each(|key| drop(state.records.remove(key)));
             Ok(())
         })
     }
 
+    /// Changes a record, and with it `traces` if it has changed.
     fn put<T>(
         &self,
         key: &RoundKey,
         now: BlockNumber,
+        traces: &[Change],
         change: impl FnOnce(&mut Record) -> (T, bool),
     ) -> Result<T, VaultError> {
         self.write(|state| {
@@ -206,7 +239,7 @@ impl Vault {
             if changed {
                 record.changed = now;
                 let stored = StoredRecord::V2(record.clone());
-                commit(state, &[(key.encode(), Some(stored.encode()))])?;
+                commit(state, &[(key.encode(), Some(stored.encode()))], traces)?;
                 state.records.insert(key.clone(), record);
             }
             Ok(result)
@@ -296,18 +329,21 @@ fn upgrade(database: &Database) -> Result<(), redb::Error> {
         Err(error) => return Err(error.into()),
     }
     let transaction = begin(database)?;
-    apply(&transaction, &changes)?;
+    apply(&transaction, RECORDS, &changes)?;
     transaction.delete_table(RECORDS_1)?;
     Ok(transaction.commit()?)
 }
 
 /// One transaction, on disk when this returns.
-fn commit(state: &State, changes: &[(Vec<u8>, Option<Vec<u8>>)]) -> Result<(), redb::Error> {
+fn commit(state: &State, records: &[Change], traces: &[Change]) -> Result<(), redb::Error> {
     let Some(database) = &state.database else {
         return Err(redb::Error::DatabaseClosed);
     };
     let transaction = begin(database)?;
-    apply(&transaction, changes)?;
+    apply(&transaction, RECORDS, records)?;
+    if !traces.is_empty() {
+        apply(&transaction, TRACES, traces)?;
+    }
     Ok(transaction.commit()?)
 }
 
@@ -319,9 +355,10 @@ fn begin(database: &Database) -> Result<WriteTransaction, redb::Error> {
 
 fn apply(
     transaction: &WriteTransaction,
-    changes: &[(Vec<u8>, Option<Vec<u8>>)],
+    table: Table<'static>,
+    changes: &[Change],
 ) -> Result<(), redb::Error> {
-    let mut table = transaction.open_table(RECORDS)?;
+    let mut table = transaction.open_table(table)?;
     for (key, value) in changes {
         match value {
             Some(value) => table.insert(key.as_slice(), value.as_slice())?,
@@ -334,6 +371,10 @@ fn apply(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use starling_sketch::{
+        trace::{Numerics, Parts, Settings, Trace},
+        Sketch,
+    };
 
     fn key(round: RoundId) -> RoundKey {
         RoundKey {
@@ -404,6 +445,60 @@ mod tests {
         assert_eq!(Vault::open(&path).unwrap().records(), records);
     }
 
+    fn trace(salt: u8) -> Kept {
+        let sketches = vec![Sketch::new([1; 128])];
+        let trace = Trace::of(&Parts {
+            model: [9; 32],
+            numerics: Numerics::Wide,
+            settings: Settings {
+                temperature: 700,
+                top_k: 40,
+                top_p: 950,
+            },
+            attempt: 0,
+            context: &[1, 2],
+            tokens: &[3],
+            sketches: &sketches,
+            salt: [salt; 32],
+        });
+        Kept {
+            request: H256::repeat_byte(1),
+            trace: trace.unwrap(),
+            ids: vec![1, 2, 3],
+            sketches,
+        }
+    }
+
+    /// The bytes of the trace on disk.
+    fn stored_trace(path: &Path) -> Option<Vec<u8>> {
+        let database = Database::open(path).unwrap();
+        let transaction = database.begin_read().unwrap();
+        let table = transaction.open_table(TRACES).unwrap();
+        let stored = table.get(key(1).encode().as_slice()).unwrap();
+        stored.map(|stored| stored.value().to_vec())
+    }
+
+    #[test]
+    fn the_trace_of_the_response_that_stays_is_kept_until_its_record_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vault.redb");
+        let put = |key: u8, salt: u8| {
+            let vault = Vault::open(&path).unwrap();
+            let (response, trace) = (response(1, key), trace(salt));
+            vault
+                .put_traced(&self::key(1), 5, response, Some(&trace))
+                .unwrap();
+        };
+        put(1, 1);
+        let golden = [&[1], trace(1).encode().as_slice()].concat();
+        assert_eq!(stored_trace(&path), Some(golden.clone()));
+        // The second response is dropped, and its trace with it.
+        put(2, 2);
+        assert_eq!(stored_trace(&path), Some(golden));
+        Vault::open(&path).unwrap().purge(&[key(1)]).unwrap();
+        assert_eq!(stored_trace(&path), None);
+    }
+
     #[test]
     fn a_vault_of_the_first_release_keeps_its_records() {
         let folder = tempfile::tempdir().unwrap();
@@ -438,7 +533,8 @@ mod tests {
         {
             let database = Database::create(&path).unwrap();
             let transaction = begin(&database).unwrap();
-            apply(&transaction, &[(key(1).encode(), Some(bytes.clone()))]).unwrap();
+            let change = (key(1).encode(), Some(bytes.clone()));
+            apply(&transaction, RECORDS, &[change]).unwrap();
             transaction.commit().unwrap();
         }
         let error = Vault::open(&path).err().unwrap().to_string();

@@ -118,10 +118,12 @@ impl Worker {
         let agent = Agent::new(config, None, service, metrics.clone(), problems.clone())?;
         let vault = Arc::new(Vault::open(vault)?);
         let (finished, finishes) = mpsc::unbounded();
+        let blocks = chain.clone();
         let executor = Arc::new(Executor::new(
             agent,
             vault.clone(),
             chain.genesis(),
+            Box::new(move |number| blocks.hash(number)),
             metrics.clone(),
             problems.clone(),
             finished,

@@ -327,6 +327,10 @@ impl Chain for OneRound {
     fn genesis(&self) -> H256 {
         H256([8; 32])
     }
+
+    fn hash(&self, _: BlockNumber) -> Result<H256, String> {
+        Ok(H256::zero())
+    }
 }
 
 /// A worker with its configuration and its vault in this folder.

@@ -139,6 +139,7 @@ fn respond(agent: &Agent) -> Result<Reply, Failure> {
         max_tokens: 12,
         fee: 1,
         slash: 0,
+        place: None,
     };
     agent.respond(&request, &Signals::default())
 }

@@ -58,6 +58,7 @@ mod tests {
             max_tokens: 8,
             fee,
             slash: fee / 2,
+            place: None,
         };
         refusal(&accept, &request)
     }

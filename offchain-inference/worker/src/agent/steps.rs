@@ -104,6 +104,7 @@ mod tests {
             max_tokens: 1,
             fee: 0,
             slash: 0,
+            place: None,
         };
         let problems = Problems::default();
         let apply = |steps: &[Step], stage| {
