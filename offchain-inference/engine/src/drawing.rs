@@ -7,8 +7,8 @@
 //! 2⁻²⁰, made by operations that IEEE 754 rounds in one way, and by one library's logarithm: equal
 //! logits give equal tokens on every machine.
 //!
-//! Whoever computes nearly the same logits draws nearly the same tokens. A [gap](Drawing::gap) tells
-//! by how much a token misses.
+//! Nearly equal logits give nearly the same tokens. A [gap](Drawing::gap) tells by how much a token
+//! misses.
 
 use crate::{
     sampling::{candidates, keep_largest, Candidate, SamplingError},
