@@ -408,7 +408,7 @@ fn of_authors<'a>(
 ) -> impl Iterator<Item = (&'a Author, &'a Audit)> {
     let both = audits
         .iter()
-        .filter_map(|audit| Some((authors.get(audit.author)?, audit)));
+        .filter_map(move |audit| Some((authors.get(audit.author)?, audit)));
     both.filter(move |(author, _)| author.honest == honest)
 }
 
