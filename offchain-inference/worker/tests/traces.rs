@@ -23,13 +23,16 @@ use engine::SMOLLM2;
 
 const QUESTION: &str = "Tell me a story about a bird.";
 
-/// The reply of an agent with one module, to which the configuration adds these lines.
-fn reply(more: &str, round: u64) -> Reply {
+/// An agent with one module, to which the configuration adds these lines.
+fn agent(more: &str) -> Agent {
     let config = format!("[[primary]]\nmodel = {SMOLLM2:?}\nmax_tokens = 12\n{more}");
     let metrics = Metrics::new(None).unwrap();
     let problems = Arc::new(Problems::default());
     let config = toml::from_str(&config).unwrap();
-    let agent = Agent::new(config, None, None, metrics, problems).unwrap();
+    Agent::new(config, None, None, metrics, problems).unwrap()
+}
+
+fn reply(agent: &Agent, round: u64) -> Reply {
     let request = Request {
         round,
         prompt: QUESTION.into(),
@@ -49,11 +52,12 @@ fn reply(more: &str, round: u64) -> Reply {
 #[test]
 fn a_traced_answer_follows_from_the_chain_and_stands_the_checks() {
     engine::model(SMOLLM2);
-    let first = reply("", 1);
-    assert_eq!(first, reply("", 1));
-    assert_ne!(first, reply("", 2));
+    let agent = agent("");
+    let first = reply(&agent, 1);
+    assert_eq!(first, reply(&agent, 1));
+    assert_ne!(first, reply(&agent, 2));
     let Reply::Traced(text, work) = first else {
-        panic!("{first:?}");
+        panic!("the answer has no trace");
     };
     let kept = work.trace(H256::zero(), H256::repeat_byte(4), [5; 32]);
     let kept = kept.unwrap();
@@ -88,6 +92,6 @@ fn what_others_cannot_compute_is_not_traced() {
         "[[before]]\ntemplate = \"{{ text }}!\"",
         "[[after]]\ntemplate = \"{{ text }}!\"",
     ] {
-        assert!(matches!(reply(more, 1), Reply::Text(_)), "{more}");
+        assert!(matches!(reply(&agent(more), 1), Reply::Text(_)), "{more}");
     }
 }
