@@ -12,7 +12,6 @@ mod endpoints;
 mod finality;
 mod key;
 mod lanes;
-mod ports;
 mod rpc;
 mod service;
 

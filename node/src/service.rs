@@ -37,6 +37,7 @@ use sp_keystore::KeystorePtr;
 use sp_runtime::traits::Block as _;
 use sp_timestamp::InherentDataProvider as TimestampProvider;
 use starling_chain_spec::finality::FinalityFork;
+use starling_conduct::{ensure_listening, Pace};
 use starling_guard::Guard;
 use starling_inherents::{Author, Votes};
 use starling_network::{LaneProtocol, Protocols};
@@ -50,7 +51,7 @@ use crate::{
     agent::{self, AgentOptions},
     client::{FullBackend, FullClient, FullPool, HostFunctions},
     endpoints::Endpoints,
-    lanes, ports, rpc,
+    lanes, rpc,
 };
 
 type FullSelectChain = sc_consensus::LongestChain<FullBackend, Block>;
@@ -367,7 +368,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
         })?;
     // The other backend begins to listen later, and says so itself.
     if matches!(config.network.network_backend, NetworkBackendType::Litep2p) {
-        ports::ensure_listening(
+        ensure_listening(
             &config.network.listen_addresses,
             &network.listen_addresses(),
         )?;
@@ -599,7 +600,7 @@ impl Running<'_> {
                     }
                 },
                 force_authoring,
-                backoff_authoring_blocks: None::<()>,
+                backoff_authoring_blocks: Some(Pace),
                 keystore: self.keystore.clone(),
                 block_proposal_slot_portion: SlotProportion::new(0.5),
                 max_block_proposal_slot_portion: None,

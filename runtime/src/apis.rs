@@ -328,10 +328,6 @@ impl_runtime_apis! {
             Lanes::join_transaction(agent, epoch, point, peer, signature)
         }
 
-        fn leave(agent: AccountId, epoch: Epoch, signature: [u8; 64]) -> Vec<u8> {
-            Lanes::leave_transaction(agent, epoch, signature)
-        }
-
         fn settle(checkpoint: Checkpoint, certificate: Certificate) -> Vec<u8> {
             Lanes::settle_transaction(checkpoint, certificate)
         }

@@ -4,6 +4,7 @@
 use std::{future::Future, path::PathBuf};
 
 use clap::{Args, ValueEnum};
+use directories::ProjectDirs;
 use sp_core::crypto::AccountId32;
 use starling_client::{account, chain::DEFAULT_URL, signer, Chain, Error, Keypair, Result};
 use starling_console::variable;
@@ -42,7 +43,9 @@ impl Connection {
         &self,
         work: impl FnOnce(Chain) -> F,
     ) -> Result<()> {
-        let chain = Chain::connect(&self.url(), self.insecure).await?;
+        let folders = ProjectDirs::from("", "", "starling");
+        let shared = folders.as_ref().map(ProjectDirs::cache_dir);
+        let chain = Chain::connect_with(&self.url(), self.insecure, shared).await?;
         match work(chain.clone()).await {
             Ok(()) => Ok(()),
             Err(error) => Err(chain.diagnose(error).await),

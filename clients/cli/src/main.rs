@@ -17,7 +17,10 @@ mod table;
 mod tickets;
 mod up;
 
-use std::process::ExitCode;
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
@@ -86,6 +89,12 @@ enum Command {
         /// Shell
         shell: Shell,
     },
+    /// Write the manual pages, one for each command, into a folder.
+    #[command(hide = true)]
+    Man {
+        /// Folder
+        folder: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -118,7 +127,12 @@ fn main() -> ExitCode {
             print_bytes(&script);
             ExitCode::SUCCESS
         },
+        Command::Man { folder } => outcome(manual(&folder)),
     }
+}
+
+fn manual(folder: &Path) -> Result<()> {
+    clap_mangen::generate_to(Cli::command(), folder).map_err(Error::io(folder.display()))
 }
 
 /// Runs a command that talks to a node, until it ends or Ctrl-C.
@@ -161,5 +175,18 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn each_command_has_a_manual_page() {
+        let folder = tempfile::tempdir().unwrap();
+        manual(folder.path()).unwrap();
+        for page in ["starling.1", "starling-ask.1", "starling-rounds-show.1"] {
+            let text = std::fs::read_to_string(folder.path().join(page)).unwrap();
+            assert!(text.contains(".SH NAME"), "{page}");
+        }
+        assert!(!folder.path().join("starling-man.1").exists());
+        let missing = manual(&folder.path().join("none")).unwrap_err();
+        assert!(missing.to_string().contains("none"), "{missing}");
     }
 }

@@ -142,13 +142,13 @@ pub(crate) fn of_pool(error: &UserError) -> String {
     });
     match data {
         Some(data) if !data.is_empty() => pool_words(&data),
-        _ => error.message.clone(),
+        _ => pool_words(&error.message),
     }
 }
 
 /// Explains the usual refusals of a pool to the sender.
 pub(crate) fn pool_words(reason: &str) -> String {
-    const MEANINGS: [(&str, &str); 6] = [
+    const MEANINGS: [(&str, &str); 7] = [
         (
             "Inability to pay some fees",
             "the account cannot pay the fee of the transaction",
@@ -160,6 +160,11 @@ pub(crate) fn pool_words(reason: &str) -> String {
         (
             "too low",
             "the account sends other transactions at the same time; try again",
+        ),
+        (
+            "usurped",
+            "another transaction of the account took its place; look at the open rounds, and try \
+             again",
         ),
         (
             "bad signature",
@@ -217,6 +222,8 @@ mod tests {
         assert!(pool_words("Invalid Transaction: Transaction is outdated").contains("try again"));
         let low = "The priority of the transaction is too low (pool 623 > current 623)";
         assert!(pool_words(low).contains("at the same time"));
+        let replaced = "Transaction was usurped by another with the same nonce";
+        assert!(pool_words(replaced).contains("took its place"));
         assert_eq!(pool_words("something new"), "something new");
     }
 

@@ -36,14 +36,17 @@ pub mod explain;
 pub mod follow;
 pub mod inference_key;
 pub mod lane;
+mod line;
 pub mod progress;
 pub mod report;
 mod secret_uri;
 pub mod signer;
 pub mod text;
 pub mod transaction;
+mod turn;
 
 pub use chain::{At, Chain};
 pub use error::{Error, Result};
+pub use line::Messages;
 pub use sp_core::crypto::AccountId32;
 pub use subxt_signer::sr25519::Keypair;

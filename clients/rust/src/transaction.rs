@@ -312,6 +312,7 @@ pub async fn submit_kept(
     keep: &mut Keep<'_>,
 ) -> Result<Submitted> {
     let mut tries = 1;
+    let _turn = chain.turn(signer).await;
     loop {
         // The node counts the transactions in its pool, which the last final block does not have.
         let nonce = chain.next_nonce(signer).await?;

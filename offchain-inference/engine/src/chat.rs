@@ -19,7 +19,8 @@ pub enum Role {
 }
 
 impl Role {
-    fn name(self) -> &'static str {
+    /// The name that templates and endpoints use.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::System => "system",
             Self::User => "user",
@@ -230,8 +231,8 @@ fn set_in(text: &str) -> String {
     BEGINNING.replace_all(text, " $1").into_owned()
 }
 
-/// Templates written for training mark the replies, `{% generation %}` … `{% endgeneration %}`: what
-/// is between them counts, the marks only trim white space.
+/// Templates written for training mark the replies, `{% generation %}` … `{% endgeneration %}`:
+/// what is between them counts, the marks only trim white space.
 fn without_marks(source: &str) -> String {
     static MARK: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}").expect("the pattern is sound")

@@ -189,7 +189,6 @@ impl Service {
 
     /// Other holders of `model` with their layers. Asks them, and waits at most a few seconds for
     /// their answers.
-    /// seconds.
     pub fn holders(&self, model: &ModelId) -> Vec<Holder> {
         self.hub.refresh(model, REFRESH_TIMEOUT);
         let local = self.hub.transport.local();
@@ -219,8 +218,9 @@ impl Service {
         self.hub.transport.local()
     }
 
-    /// A model whose ends are local and whose layers are computed by others. Layers that `ends` holds
-    /// too are computed here; they are the first ones. No peer is contacted before its first use.
+    /// A model whose ends are local and whose layers are computed by others. Layers that `ends`
+    /// holds too are computed here; they are the first ones. No peer is contacted before its first
+    /// use.
     ///
     /// The others see hidden states, from which they can recover the prompt:
     /// `starling-shards invert` shows how much of it.

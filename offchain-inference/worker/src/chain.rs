@@ -17,7 +17,7 @@ use sp_core::{
 };
 use sp_keystore::{KeystoreExt, KeystorePtr};
 use sp_offchain::OffchainWorkerApi;
-use sp_runtime::traits::{Block as BlockT, Header, UniqueSaturatedInto};
+use sp_runtime::traits::{Block as BlockT, Header, One, UniqueSaturatedInto, Zero};
 use starling_primitives::{
     api::{
         job_board_key, v1, AgentView, JobBoard, RoundView, RoundsApi, Sent, StoredJobBoard,
@@ -84,6 +84,11 @@ pub trait Chain: Send + Sync + 'static {
 
     /// The hash of the block of this number in the best chain.
     fn hash(&self, number: BlockNumber) -> Result<H256, String>;
+
+    /// The hash of the first block after genesis, once it is final. It tells apart two chains that
+    /// began with the same genesis. `None` too while a node that was synced from finality proofs
+    /// lacks the history.
+    fn first_block(&self) -> Option<H256>;
 }
 
 /// The node's client with the parts of the node that the runtime may use.
@@ -277,6 +282,12 @@ where
     fn hash(&self, number: BlockNumber) -> Result<H256, String> {
         let hash = self.client.hash(number.into()).map_err(text)?;
         hash.ok_or_else(|| format!("there is no block {number}"))
+    }
+
+    fn first_block(&self) -> Option<H256> {
+        let is_final = !self.client.info().finalized_number.is_zero();
+        let hash = || self.client.hash(One::one()).ok().flatten();
+        is_final.then(hash).flatten()
     }
 }
 

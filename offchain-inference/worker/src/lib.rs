@@ -27,6 +27,7 @@ mod accounts;
 pub mod agent;
 pub mod chain;
 pub mod config;
+mod disk;
 pub mod driver;
 pub mod executor;
 mod externalities;

@@ -5,18 +5,19 @@
 //! The first result stays: a key seals one response, and a commitment hides one set of scores. A
 //! second result for the same request or the same assignment is dropped, and the first one
 //! returned.
+//!
+//! A vault belongs to a chain by the chain's first block. A chain that is started anew from the same
+//! specification has the same genesis and the same rounds, and what was kept for the old one is
+//! public by then.
 
 use std::{
     collections::BTreeMap,
-    fs, io,
     path::{Path, PathBuf},
 };
 
 use codec::{Decode, Encode};
 use parking_lot::Mutex;
-use redb::{
-    Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
-};
+use redb::Database;
 use sp_core::H256;
 use starling_primitives::{
     api::{SealedResponse, SealedScores},
@@ -24,21 +25,24 @@ use starling_primitives::{
     RoundId,
 };
 
-use crate::{agent::trace::Kept, AccountId};
-
-type Table<'a> = TableDefinition<'a, &'a [u8], &'a [u8]>;
+use crate::{
+    agent::trace::Kept,
+    disk::{self, Change, Table},
+    AccountId,
+};
 
 /// One [`StoredRecord`] for each [`RoundKey`], SCALE-encoded.
-const RECORDS: Table<'_> = TableDefinition::new("records");
+const RECORDS: Table = Table::new("records");
 
 /// One [`Record`] for each [`RoundKey`]: the table of vaults whose records have no version.
-const RECORDS_1: Table<'_> = TableDefinition::new("rounds/1");
+const RECORDS_1: Table = Table::new("rounds/1");
+
+/// The hash of the first block of the chain that the records are of, under [`FIRST_BLOCK`].
+const CHAIN: Table = Table::new("chain");
+const FIRST_BLOCK: &[u8] = b"first block";
 
 /// For each [`RoundKey`] one [`StoredTrace`], SCALE-encoded: that of the last response.
-const TRACES: Table<'_> = TableDefinition::new("traces");
-
-/// A key with its new value, or none.
-type Change = (Vec<u8>, Option<Vec<u8>>);
+const TRACES: Table = Table::new("traces");
 
 /// A result could not be stored.
 #[derive(Debug, thiserror::Error)]
@@ -212,6 +216,29 @@ impl Vault {
         })
     }
 
+    /// Makes the vault that of the chain with this first block. Forgets the records of another one,
+    /// and returns their number.
+    pub fn belong(&self, first_block: H256) -> Result<usize, VaultError> {
+        self.write(|state| {
+            let database = state.database.as_ref().ok_or(redb::Error::DatabaseClosed)?;
+            let known = owner(database)?;
+            if known == Some(first_block) {
+                return Ok(0);
+            }
+            let foreign = match known {
+                Some(_) => std::mem::take(&mut state.records),
+                None => BTreeMap::new(),
+            };
+            let changes: Vec<_> = foreign.keys().map(|key| (key.encode(), None)).collect();
+            let owner = (FIRST_BLOCK.to_vec(), Some(first_block.encode()));
+            disk::transact(database, |transaction| {
+                disk::apply(transaction, RECORDS, &changes)?;
+                disk::apply(transaction, CHAIN, &[owner])
+            })?;
+            Ok(foreign.len())
+        })
+    }
+
     /// Removes records.
     pub fn purge(&self, keys: &[RoundKey]) -> Result<(), VaultError> {
         if keys.is_empty() {
@@ -276,96 +303,55 @@ fn failed(action: &'static str, path: &Path, reason: impl ToString) -> VaultErro
 }
 
 fn open(path: &Path) -> Result<(Database, BTreeMap<RoundKey, Record>), VaultError> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(|error| failed("open", path, error))?;
-    }
-    let database = Database::create(path).map_err(|error| failed("open", path, error))?;
-    restrict(path).map_err(|error| failed("open", path, error))?;
+    let database = disk::open(path).map_err(|error| failed("open", path, error))?;
     upgrade(&database).map_err(|error| failed("upgrade", path, error))?;
     let records = load(&database).map_err(|error| failed("read", path, error))?;
     Ok((database, records))
 }
 
-/// The file holds secrets until they are revealed.
-fn restrict(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
-}
-
 fn load(database: &Database) -> Result<BTreeMap<RoundKey, Record>, redb::Error> {
-    let transaction = database.begin_read()?;
-    let table = match transaction.open_table(RECORDS) {
-        Ok(table) => table,
-        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(BTreeMap::new()),
-        Err(error) => return Err(error.into()),
-    };
     let mut records = BTreeMap::new();
-    for entry in table.iter()? {
-        let (key, value) = entry?;
-        let key = decode::<RoundKey>(key.value())?;
-        let StoredRecord::V2(record) = decode(value.value())?;
-        records.insert(key, record);
-    }
+    disk::each(database, RECORDS, |key, value| {
+        let StoredRecord::V2(record) = disk::decode(value)?;
+        records.insert(disk::decode(key)?, record);
+        Ok(())
+    })?;
     Ok(records)
 }
 
-fn decode<T: Decode>(mut bytes: &[u8]) -> Result<T, redb::Error> {
-    T::decode(&mut bytes).map_err(|error| redb::Error::Corrupted(error.to_string()))
+/// The first block of the chain that the records are of, if it is known.
+fn owner(database: &Database) -> Result<Option<H256>, redb::Error> {
+    let stored = disk::get(database, CHAIN, FIRST_BLOCK)?;
+    stored.map(|hash| disk::decode(&hash)).transpose()
 }
 
 /// Moves records that have no version into the table of those that have one. Their messages are
 /// still due after the node's upgrade.
 fn upgrade(database: &Database) -> Result<(), redb::Error> {
-    let mut changes = vec![];
-    match database.begin_read()?.open_table(RECORDS_1) {
-        Ok(old) => {
-            for entry in old.iter()? {
-                let (key, value) = entry?;
-                let record = StoredRecord::V2(decode(value.value())?);
-                changes.push((key.value().to_vec(), Some(record.encode())));
-            }
-        },
-        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(()),
-        Err(error) => return Err(error.into()),
+    let mut changes: Vec<Change> = vec![];
+    disk::each(database, RECORDS_1, |key, value| {
+        let record = StoredRecord::V2(disk::decode(value)?);
+        changes.push((key.to_vec(), Some(record.encode())));
+        Ok(())
+    })?;
+    if changes.is_empty() {
+        return Ok(());
     }
-    let transaction = begin(database)?;
-    apply(&transaction, RECORDS, &changes)?;
-    transaction.delete_table(RECORDS_1)?;
-    Ok(transaction.commit()?)
+    disk::transact(database, |transaction| {
+        disk::apply(transaction, RECORDS, &changes)?;
+        transaction.delete_table(RECORDS_1)?;
+        Ok(())
+    })
 }
 
-/// One transaction, on disk when this returns.
+/// Changes records and traces by one transaction.
 fn commit(state: &State, records: &[Change], traces: &[Change]) -> Result<(), redb::Error> {
-    let Some(database) = &state.database else {
-        return Err(redb::Error::DatabaseClosed);
-    };
-    let transaction = begin(database)?;
-    apply(&transaction, RECORDS, records)?;
-    if !traces.is_empty() {
-        apply(&transaction, TRACES, traces)?;
-    }
-    Ok(transaction.commit()?)
-}
-
-fn begin(database: &Database) -> Result<WriteTransaction, redb::Error> {
-    let mut transaction = database.begin_write()?;
-    transaction.set_durability(Durability::Immediate)?;
-    Ok(transaction)
-}
-
-fn apply(
-    transaction: &WriteTransaction,
-    table: Table<'static>,
-    changes: &[Change],
-) -> Result<(), redb::Error> {
-    let mut table = transaction.open_table(table)?;
-    for (key, value) in changes {
-        match value {
-            Some(value) => table.insert(key.as_slice(), value.as_slice())?,
-            None => table.remove(key.as_slice())?,
-        };
-    }
-    Ok(())
+    let database = state.database.as_ref();
+    let database = database.ok_or(redb::Error::DatabaseClosed)?;
+    disk::transact(database, |transaction| {
+        disk::apply(transaction, RECORDS, records)?;
+        disk::apply(transaction, TRACES, traces)
+    })
 }
 
 #[cfg(test)]
@@ -471,11 +457,8 @@ mod tests {
 
     /// The bytes of the trace on disk.
     fn stored_trace(path: &Path) -> Option<Vec<u8>> {
-        let database = Database::open(path).unwrap();
-        let transaction = database.begin_read().unwrap();
-        let table = transaction.open_table(TRACES).unwrap();
-        let stored = table.get(key(1).encode().as_slice()).unwrap();
-        stored.map(|stored| stored.value().to_vec())
+        let database = disk::open(path).unwrap();
+        disk::get(&database, TRACES, &key(1).encode()).unwrap()
     }
 
     #[test]
@@ -500,6 +483,26 @@ mod tests {
     }
 
     #[test]
+    fn records_of_a_chain_that_was_started_anew_are_forgotten_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vault.redb");
+        let (old, new) = (H256::repeat_byte(1), H256::repeat_byte(2));
+        let records = || Vault::open(&path).unwrap().records().len();
+        let belong = |first_block| Vault::open(&path).unwrap().belong(first_block).unwrap();
+        let vault = Vault::open(&path).unwrap();
+        vault.put_response(&key(1), 5, response(1, 1)).unwrap();
+        drop(vault);
+        // A vault of an earlier release does not know its chain.
+        assert_eq!((belong(old), records()), (0, 1));
+        assert_eq!((belong(old), records()), (0, 1));
+        assert_eq!((belong(new), records()), (1, 0));
+        let vault = Vault::open(&path).unwrap();
+        vault.put_response(&key(1), 5, response(1, 2)).unwrap();
+        assert_eq!(vault.belong(new).unwrap(), 0);
+        assert_eq!(vault.record(&key(1)).unwrap().responses, [response(1, 2)]);
+    }
+
+    #[test]
     fn a_vault_of_the_first_release_keeps_its_records() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("vault.redb");
@@ -509,14 +512,10 @@ mod tests {
             scores: vec![scores(1, 1)],
         };
         {
-            let database = Database::create(&path).unwrap();
-            let transaction = database.begin_write().unwrap();
+            let database = disk::open(&path).unwrap();
             let agent: AccountId = [7; 32].into();
             let (key, value) = ((agent, 3 as RoundId).encode(), record.encode());
-            let mut table = transaction.open_table(RECORDS_1).unwrap();
-            table.insert(key.as_slice(), value.as_slice()).unwrap();
-            drop(table);
-            transaction.commit().unwrap();
+            disk::commit(&database, RECORDS_1, &[(key, Some(value))]).unwrap();
         }
         // The second time there is nothing to upgrade.
         for _ in 0..2 {
@@ -531,19 +530,15 @@ mod tests {
         let path = folder.path().join("vault.redb");
         let bytes = [&[3], Record::default().encode().as_slice()].concat();
         {
-            let database = Database::create(&path).unwrap();
-            let transaction = begin(&database).unwrap();
-            let change = (key(1).encode(), Some(bytes.clone()));
-            apply(&transaction, RECORDS, &[change]).unwrap();
-            transaction.commit().unwrap();
+            let database = disk::open(&path).unwrap();
+            let stored = [(key(1).encode(), Some(bytes.clone()))];
+            disk::commit(&database, RECORDS, &stored).unwrap();
         }
         let error = Vault::open(&path).err().unwrap().to_string();
         assert!(error.contains("read"), "{error}");
-        let database = Database::open(&path).unwrap();
-        let transaction = database.begin_read().unwrap();
-        let table = transaction.open_table(RECORDS).unwrap();
-        let stored = table.get(key(1).encode().as_slice()).unwrap().unwrap();
-        assert_eq!(stored.value(), bytes);
+        let database = disk::open(&path).unwrap();
+        let stored = disk::get(&database, RECORDS, &key(1).encode()).unwrap();
+        assert_eq!(stored, Some(bytes));
     }
 
     #[test]
@@ -553,7 +548,7 @@ mod tests {
         let path = folder.path().join("vault.redb");
         let _vault = Vault::open(&path).unwrap();
         assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o600
         );
     }

@@ -73,6 +73,8 @@ pub struct Worker {
     /// Keys of other agents, which are ignored.
     foreign: BTreeSet<InferenceKey>,
     vault: Arc<Vault>,
+    /// True once the vault is known to be of this chain.
+    is_own: bool,
     executor: Arc<Executor>,
     /// Shared with the desk of lanes.
     queue: Arc<RwLock<Queue>>,
@@ -134,6 +136,7 @@ impl Worker {
             accounts,
             foreign: BTreeSet::new(),
             vault,
+            is_own: false,
             executor,
             queue,
             shards,
@@ -182,7 +185,7 @@ impl Worker {
             return;
         }
         self.reload();
-        if !self.is_migrated(best) {
+        if !self.has_begun() || !self.is_migrated(best) {
             return;
         }
         self.executor.set_now(best.number);
@@ -248,7 +251,7 @@ impl Worker {
     /// keys and scores that waited for finality without waiting for the next best block.
     pub fn on_finalized(&mut self) {
         let finalized = self.chain.finalized();
-        if !self.is_migrated(finalized) {
+        if !self.has_begun() || !self.is_migrated(finalized) {
             return;
         }
         let mut gone = vec![];
@@ -274,6 +277,32 @@ impl Worker {
             self.submit(block, |_| true);
         }
         self.count();
+    }
+
+    /// True once the first block is final, which says whose records the vault has. Until then the
+    /// worker waits: records of an earlier chain with the same genesis hold keys that are public. A
+    /// node without the chain's history takes the vault for its own.
+    fn has_begun(&mut self) -> bool {
+        if self.is_own {
+            return true;
+        }
+        let Some(first_block) = self.chain.first_block() else {
+            return self.chain.finalized().number > 0;
+        };
+        let belongs = self.vault.belong(first_block);
+        let belongs = belongs.map_err(|error| error.to_string());
+        let Some(forgotten) = self.problems.note("the chain of the vault", belongs) else {
+            return false;
+        };
+        if forgotten > 0 {
+            log::warn!(
+                target: LOG_TARGET,
+                "the vault had {forgotten} records of another chain with the same genesis: they are \
+                 forgotten"
+            );
+        }
+        self.is_own = true;
+        true
     }
 
     /// True if the runtime's answers after a block count. If they do not, the worker waits for the

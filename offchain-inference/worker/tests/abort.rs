@@ -331,6 +331,10 @@ impl Chain for OneRound {
     fn hash(&self, _: BlockNumber) -> Result<H256, String> {
         Ok(H256::zero())
     }
+
+    fn first_block(&self) -> Option<H256> {
+        Some(H256([9; 32]))
+    }
 }
 
 /// A worker with its configuration and its vault in this folder.

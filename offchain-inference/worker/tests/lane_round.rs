@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 //! A lane judges as a round does: with the same responses, ratings, scores and seed the same agent
-//! wins, and all are paid the same, apart from subsidy, tickets and slashes, which a lane has none of.
+//! wins, and all are paid the same, apart from subsidy, tickets and slashes, which a lane has none
+//! of.
 //!
 //! The round here calls the rules in the order in which `pallet-rounds` and `pallet-rewards` call
 //! them. Where no response is eligible a lane ends like a round whose best response is below the
@@ -270,7 +271,8 @@ fn lane(case: &Case) -> (Judged, H256) {
         .map(|(member, key, _)| (member, key))
         .collect();
     let seed = outcome::seed(&room.slot(4), &responses.set.root(), &keys);
-    (judge(&room, &ask, &responses, &scores), H256(seed))
+    let judged = judge(&room, &ask, &given, &responses, &scores);
+    (judged, H256(seed))
 }
 
 fn opinion(case: &Case, ranker: Member, author: Member) -> Score {

@@ -176,6 +176,7 @@ fn view(members: u8, of: Option<u8>, best: BlockNumber, epoch: Epoch, next: u32)
         seats: seats.into_iter().collect(),
         progress: [((LANE, EPOCH), progress)].into(),
         liable: [LANE].into(),
+        escalated: [((LANE, EPOCH, 64), 0)].into(),
         found: vec![],
     }
 }
@@ -397,6 +398,7 @@ impl Swarm {
             accused: Arc::default(),
             shown: Arc::default(),
             watched: Arc::default(),
+            ahead: Arc::default(),
         };
         let (sender, events) = sync_channel(4_096);
         let mut core = Core::new(parts.clone(), sender);
@@ -649,6 +651,9 @@ fn no_request_leaves_a_block_behind_that_nobody_can_settle() {
     }
     let told = swarm.ask_at(0, ask(128));
     assert!(matches!(told, Err(AskError::Refused(reason)) if reason.contains("not settled")));
+    // The look at the chain reads what was escalated of it.
+    let seen = look(swarm.node(0), 0).look().unwrap().unwrap();
+    assert_eq!(seen.escalated, [((LANE, EPOCH, 64), 0)].into());
 }
 
 #[test]
@@ -814,6 +819,7 @@ fn look(node: &Node, id: u8) -> Look {
         accused: node.parts.accused.clone(),
         shown: node.parts.shown.clone(),
         watched: node.parts.watched.clone(),
+        ahead: node.parts.ahead.clone(),
         metrics: node.parts.metrics.clone(),
         drawn: Mutex::default(),
         failures: Mutex::default(),

@@ -14,7 +14,7 @@ use sp_runtime::{traits::Zero, Saturating};
 use starling_primitives::{messages, Balance, InferenceKey, InferenceSignature};
 
 use crate::{
-    Agent, Agents, Config, CreditOf, Debts, Error, Event, GenesisAgent, Growth, Growths,
+    unbonding, Agent, Agents, Config, CreditOf, Debts, Error, Event, GenesisAgent, Growth, Growths,
     HoldReason, KeyOwner, ModelDescriptor, Pallet, Unbonding, UnbondingChunk, UnbondingOf,
 };
 
@@ -212,10 +212,7 @@ impl<T: Config> Pallet<T> {
             !due
         });
         ensure!(!amount.is_zero(), Error::<T>::NothingToWithdraw);
-        let rest = chunks
-            .iter()
-            .fold(0, |sum: Balance, chunk| sum.saturating_add(chunk.amount));
-        Self::ensure_covered(&who, rest)?;
+        Self::ensure_covered(&who, unbonding(&chunks))?;
         Self::put_unbonding(&who, chunks);
         T::Currency::release(&HoldReason::Bond.into(), &who, amount, Exact)?;
         Self::deposit_event(Event::Withdrawn { who, amount });
@@ -316,8 +313,7 @@ impl<T: Config> Pallet<T> {
         let mut claimed: Balance = 0;
         if Agents::<T>::contains_key(&who) {
             (left, claimed) = Self::mutate_agent(&who, |agent| {
-                let part = agent.free().min(left);
-                agent.bond.saturating_reduce(part);
+                let part = agent.take_free(left);
                 Ok((left.saturating_sub(part), agent.reserved))
             })?;
         }
@@ -355,8 +351,7 @@ impl<T: Config> Pallet<T> {
         if debt.is_zero() {
             return 0;
         }
-        let paid = agent.free().min(debt);
-        agent.bond.saturating_reduce(paid);
+        let paid = agent.take_free(debt);
         let rest = debt.saturating_sub(paid).min(agent.reserved);
         if rest.is_zero() {
             Debts::<T>::remove(who);

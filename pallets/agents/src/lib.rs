@@ -368,7 +368,8 @@ pub mod pallet {
         InvalidModelName,
         /// The bond is, or would be, below the minimum.
         BondTooLow,
-        /// The bond is not free: rounds or lanes have a claim on it, or it is smaller than the amount.
+        /// The bond is not free: rounds or lanes have a claim on it, or it is smaller than the
+        /// amount.
         BondNotFree,
         /// The amount is zero.
         ZeroAmount,
@@ -494,11 +495,12 @@ pub mod pallet {
         /// Withdraws the due parts of the caller's former bond.
         ///
         /// Any signed account with due parts may call it; an agent only while no round has a claim
-        /// on its bond. It releases the amount from hold.
+        /// on its bond. It releases the amount from hold, if the rest covers the locks of lanes.
         ///
         /// Emits [`Event::Withdrawn`].
         ///
-        /// Fails with [`Error::OpenReservations`] or [`Error::NothingToWithdraw`].
+        /// Fails with [`Error::OpenReservations`], [`Error::NothingToWithdraw`] or
+        /// [`Error::BondNotFree`].
         #[pallet::call_index(3)]
         #[pallet::weight(T::WeightInfo::withdraw_unbonded())]
         pub fn withdraw_unbonded(origin: OriginFor<T>) -> DispatchResult {
@@ -598,8 +600,7 @@ pub mod pallet {
         /// slashed amount.
         ///
         /// Emits [`Event::Slashed`] with the slashed amount, [`Event::Indebted`] with the part that
-        /// is taken later, and [`Event::CandidateRemoved`] if it
-        /// is no longer a candidate.
+        /// is taken later, and [`Event::CandidateRemoved`] if it is no longer a candidate.
         ///
         /// Fails with [`Error::NothingToSlash`].
         #[pallet::call_index(9)]

@@ -135,12 +135,7 @@ impl<T: Config> AgentRegistry<T::AccountId> for Pallet<T> {
     }
 
     fn fine(who: &T::AccountId, amount: Balance) -> CreditOf<T> {
-        let taken = Self::mutate_agent(who, |agent| {
-            let taken = agent.free().min(amount);
-            agent.bond.saturating_reduce(taken);
-            Ok(taken)
-        });
-        match taken {
+        match Self::mutate_agent(who, |agent| Ok(agent.take_free(amount))) {
             Ok(taken) if taken > 0 => Self::seize(who, taken),
             _ => CreditOf::<T>::zero(),
         }

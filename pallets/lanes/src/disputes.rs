@@ -85,8 +85,8 @@ impl<T: Config> Pallet<T> {
         })
     }
 
-    /// Slashes a member for two messages of which nobody may sign both. Without a reporter all of it
-    /// is the treasury's.
+    /// Slashes a member for two messages of which nobody may sign both. Without a reporter all of
+    /// it is the treasury's.
     pub(crate) fn do_equivocation(
         reporter: Option<T::AccountId>,
         offender: T::AccountId,

@@ -142,7 +142,8 @@ impl<T: Config> Pallet<T> {
         let weight = T::WeightInfo::retire();
         let epoch = Oldest::<T>::get();
         if !remaining.all_gte(weight) || !Self::is_over(epoch) {
-            return T::DbWeight::get().reads(3);
+            // The oldest epoch, the parameters, the present epoch, and the end of the oldest one.
+            return T::DbWeight::get().reads(4);
         }
         let rests = [
             Volunteers::<T>::clear_prefix(epoch, PAGE, None),

@@ -12,8 +12,8 @@ use starling_primitives::{
 };
 
 use crate::{
-    Call, Config, Epoch, Escalations, InForce, Lane, LaneId, Lanes, Marked, Now, Pallet, Progress,
-    Settlement, Settlements, SignedMessage, Volunteers,
+    committee::Roll, Call, Config, Epoch, Escalations, InForce, Lane, LaneId, Lanes, Marked,
+    MembersOf, Now, Pallet, Progress, Settlement, Settlements, SignedMessage, Volunteers,
 };
 
 impl<T: Config> Pallet<T> {
@@ -85,14 +85,9 @@ impl<T: Config> Pallet<T> {
         lanes
     }
 
-    fn members(
-        id: LaneId,
-        lane: &Lane<T::AccountId>,
-        epoch: Epoch,
-    ) -> Option<Vec<MemberView<T::AccountId>>> {
-        let drawn = Self::committee(id, lane, epoch).ok()?;
-        drawn
-            .members
+    /// Members, as they were when they joined for an epoch.
+    fn views(members: MembersOf<T>, epoch: Epoch) -> Option<Vec<MemberView<T::AccountId>>> {
+        members
             .into_iter()
             .map(|agent| {
                 let volunteer = Volunteers::<T>::get(epoch, &agent)?;
@@ -110,18 +105,24 @@ impl<T: Config> Pallet<T> {
 
     /// The committee of a lane in an epoch.
     pub fn committee_view(id: LaneId, epoch: Epoch) -> Option<Vec<MemberView<T::AccountId>>> {
-        Self::members(id, &Lanes::<T>::get(id)?, epoch)
+        let drawn = Self::committee(id, &Lanes::<T>::get(id)?, epoch).ok()?;
+        Self::views(drawn.members, epoch)
     }
 
-    /// All seats of an agent in an epoch. Walks over all lanes.
+    /// All seats of an agent in an epoch. For an agent that serves in it, walks over all lanes, and
+    /// once over the volunteers.
     pub fn seats(agent: &T::AccountId, epoch: Epoch) -> Vec<SeatView<T::AccountId>> {
+        let serves = Self::has_joined(agent, epoch);
+        let Some(roll) = serves.then(|| Roll::<T>::of(epoch)).flatten() else {
+            return Vec::new();
+        };
         let mut seats: Vec<_> = Lanes::<T>::iter()
             .filter_map(|(id, lane)| {
-                let committee = Self::members(id, &lane, epoch)?;
-                let member = committee.iter().position(|member| member.agent == *agent)?;
+                let members = roll.members(id, &lane)?;
+                let member = members.iter().position(|member| member == agent)?;
                 Some(SeatView {
                     lane: Self::view(id, lane),
-                    committee,
+                    committee: Self::views(members, epoch)?,
                     member: u8::try_from(member).ok()?,
                 })
             })
@@ -213,15 +214,6 @@ impl<T: Config + CreateAuthorizedTransaction<Call<T>>> Pallet<T> {
             epoch,
             point,
             peer,
-            signature,
-        })
-    }
-
-    /// The transaction of `leave`.
-    pub fn leave_transaction(agent: T::AccountId, epoch: Epoch, signature: [u8; 64]) -> Vec<u8> {
-        Self::transaction(Call::leave {
-            agent,
-            epoch,
             signature,
         })
     }

@@ -16,6 +16,7 @@
 //! | [`certificate`] | the signatures of a quorum |
 //! | [`terms`] | what a requester fixes when it opens a lane |
 //! | [`volunteer`] | what an agent signs to serve in an epoch |
+//! | [`hashing`] | the hash of values, and secrets from them |
 //!
 //! Everything here is pure: no storage, no clock, no source of randomness. The crate needs nothing
 //! of polkadot-sdk, so that the state machine over it and its simulator compile in seconds.

@@ -38,7 +38,7 @@ pub enum Unproven {
     Ask,
     /// The set of responses is not that of the outcome.
     Responses,
-    /// The keys are not those of the outcome.
+    /// The keys are not those of the outcome, or the winner has none.
     Keys,
     /// The seal is not that of the winner, or there is none, or one without a winner.
     Seal,

@@ -43,7 +43,7 @@ pub struct RulesView<AccountId> {
     pub min_deposit: Balance,
     /// The part of each deposit that is burnt.
     pub burnt: Permill,
-    /// The bond that a seat is locked with.
+    /// The bond that a volunteer locks, and as much again for each seat.
     pub lane_bond: Balance,
     /// Number of blocks between a settlement and its payments.
     pub dispute_window: BlockNumber,
@@ -130,7 +130,7 @@ pub struct ProgressView {
     pub escalated: u64,
 }
 
-/// A settlement whose dispute window is open.
+/// A settlement that is not paid yet.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct PendingView {
     /// Its number.
@@ -189,8 +189,6 @@ sp_api::decl_runtime_apis! {
             peer: [u8; 32],
             signature: [u8; 64],
         ) -> Vec<u8>;
-        /// The transaction of `leave`.
-        fn leave(agent: AccountId, epoch: Epoch, signature: [u8; 64]) -> Vec<u8>;
         /// The transaction of `settle`. The more members have signed, the better: the chain takes a
         /// quorum of those that are liable.
         fn settle(checkpoint: Checkpoint, certificate: Certificate) -> Vec<u8>;

@@ -53,7 +53,7 @@ parameter_types! {
     /// Part of a fee that the agents keep that committed to a round with too few others.
     pub const CommitShare: Permill = Permill::from_percent(10);
     /// The parameters of lanes where nobody has set any.
-    pub const DefaultLanes: pallet_lanes::Parameters = pallet_lanes::Parameters::production(UNIT);
+    pub const DefaultLanes: pallet_lanes::Parameters = parameters::Preset::Production.lanes();
     /// Deposit for a round, its prompt and its place in the queues.
     pub const RoundDeposit: Balance = deposit(3, MAX_PROMPT.saturating_add(400));
     /// Deposit for participant, draw, entry and response of one agent, and for its ciphertext until

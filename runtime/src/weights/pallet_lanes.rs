@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The weights of `pallet_lanes`. Computed and not yet measured, from the accesses of each call and the
-//! weights of the calls that it contains. `scripts/weights` measures.
+//! The weights of `pallet_lanes`. Computed and not yet measured, from the accesses of each call and
+//! the weights of the calls that it contains. `scripts/weights` measures.
 
 #![allow(missing_docs)]
 

@@ -2,11 +2,8 @@
 //! Lanes, committees and epochs, as the chain has them.
 
 use sp_core::crypto::AccountId32;
-use starling_primitives::{
-    api::lanes::{
-        Epoch, EpochView, LaneId, LaneView, MemberView, PendingView, ProgressView, RulesView,
-    },
-    RoundId,
+use starling_primitives::api::lanes::{
+    Epoch, EpochView, LaneId, LaneView, MemberView, PendingView, RulesView,
 };
 
 use crate::{At, Error, Result};
@@ -72,19 +69,8 @@ impl At {
             .await
     }
 
-    /// The progress of a lane's settlement in an epoch.
-    pub async fn lane_progress(&self, lane: LaneId, epoch: Epoch) -> Result<ProgressView> {
-        self.runtime_api(LANES_API, "progress", (lane, epoch)).await
-    }
-
     /// The settlements of a lane that are not paid yet.
     pub async fn pending_settlements(&self, lane: LaneId) -> Result<Vec<PendingView>> {
         self.runtime_api(LANES_API, "pending", lane).await
-    }
-
-    /// The round that a request of a lane was escalated to.
-    pub async fn escalated(&self, lane: LaneId, epoch: Epoch, seq: u32) -> Result<Option<RoundId>> {
-        self.runtime_api(LANES_API, "escalated", (lane, epoch, seq))
-            .await
     }
 }

@@ -58,9 +58,9 @@ impl LocalBackend<CandleModel> {
 }
 
 impl<T: Trunk> LocalBackend<T> {
-    /// Loads the ends of the model file at `path`, with the layers that `options` names and else with
-    /// none; `connect` turns them into a trunk that computes the other layers. An adapter is refused:
-    /// it changes layers.
+    /// Loads the ends of the model file at `path`, with the layers that `options` names and else
+    /// with none; `connect` turns them into a trunk that computes the other layers. An adapter is
+    /// refused: it changes layers.
     pub fn load_ends(
         path: &Path,
         options: &LoadOptions,

@@ -673,8 +673,8 @@ impl Inner {
     }
 }
 
-/// The first layers of `all` that `links`, in order, do not cover, and the index at which their links
-/// belong.
+/// The first layers of `all` that `links`, in order, do not cover, and the index at which their
+/// links belong.
 fn gap(links: &[Arc<Link>], all: Range<usize>) -> Option<(usize, Range<usize>)> {
     let (mut covered, end) = (all.start, all.end);
     for (at, link) in links.iter().enumerate() {

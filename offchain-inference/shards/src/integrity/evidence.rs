@@ -112,8 +112,8 @@ pub struct SignedOutput {
 }
 
 impl SignedOutput {
-    /// Whether the agent signed the claim with a key that is or was its own. A new key does not make
-    /// the claims of the old one void.
+    /// Whether the agent signed the claim with a key that is or was its own. A new key does not
+    /// make the claims of the old one void.
     pub fn check(&self, directory: &dyn Directory) -> Result<(), EvidenceError> {
         let account = self.claim.account;
         let is_own = directory.owner(&self.claim.key) == Some(account);

@@ -295,29 +295,19 @@ impl Agent {
         let backend = model.backend().map_err(Failure::Broken)?;
         let messages = request.prompt.messages(settings.system.as_deref(), text);
         let messages = prompt::fit(backend.chat(), messages);
-        let prompt = backend
-            .chat()
-            .render(&messages, true)
-            .map_err(BackendError::from)?;
         let asked = usize::try_from(request.max_tokens).unwrap_or(usize::MAX);
-        let stop = backend.chat().stop_strings();
         let sampling = settings
             .sampling
             .with_seed(|configured| seed(configured, request.round));
         let origin = origin(model, settings, request, text, &sampling);
         let options = GenerateOptions {
             max_tokens: settings.max_tokens.unwrap_or(usize::MAX).min(asked),
-            stop: stop
-                .iter()
-                .copied()
-                .map(str::to_owned)
-                .chain(settings.stop.clone())
-                .collect(),
+            stop: settings.stop.clone(),
             sampling,
             drawing: origin.as_ref().map(Origin::drawing),
         };
         let generated = backend
-            .generate(&prompt, &options, &signals.cancel, &mut |_| {})
+            .reply(&messages, &options, &signals.cancel, &mut |_| {})
             .inspect_err(|error| unload_poisoned(model, error))?;
         self.metrics.generated(
             name,
@@ -330,7 +320,7 @@ impl Agent {
         if generated.finish == Finish::Cancelled && signals.is_cancelled() {
             return Err(Failure::Cancelled);
         }
-        let known_end = ends_for_others(&generated.finish, stop);
+        let known_end = ends_for_others(&generated.finish, backend.chat().stop_strings());
         let traced = origin.zip(generated.computation).filter(|_| known_end);
         let work = traced.map(|(origin, computation)| {
             Box::new(Work::new(origin, computation, generated.tokens))

@@ -179,8 +179,8 @@ impl Specification {
 /// Tokens of a sequence for which a cache of a node's own layers must have room.
 const LEAST_POSITIONS: usize = 1_024;
 
-/// Options that load the first `own` layers of the model file at `path`. Fails if they leave none to
-/// others, or if their caches have no room for one sequence.
+/// Options that load the first `own` layers of the model file at `path`. Fails if they leave none
+/// to others, or if their caches have no room for one sequence.
 fn with_own_layers(path: &Path, own: usize, options: LoadOptions) -> Result<LoadOptions, String> {
     let gguf = Gguf::open(path).map_err(|error| error.to_string())?;
     let model = ModelConfig::from_gguf(&gguf).map_err(|error| error.to_string())?;
@@ -232,6 +232,7 @@ fn read_adapter(
 /// The backend of an endpoint, with its key and its template.
 fn connect(endpoint: &Endpoint) -> Result<HttpBackend, String> {
     let mut config = HttpConfig::new(&endpoint.url, &endpoint.model);
+    config.api = endpoint.api;
     if let Some(variable) = &endpoint.api_key_env {
         let key = std::env::var(variable);
         let key = key.ok().filter(|key| !key.is_empty());

@@ -202,19 +202,23 @@ impl Config {
         let Ranking::Model(ranking) = &self.ranking else {
             return Ok(None);
         };
-        let has_model = |primary: &&Primary| primary.generation().is_some();
         let Some(name) = &ranking.by else {
-            let first = self.primary.iter().find(has_model);
+            let first = self.primary.iter().find(|primary| primary.scores());
             return match (first, ranking.ranker) {
                 (None, Some(ranker)) => Err(format!(
-                    "ranking: the ranker {ranker} needs a primary module with a model"
+                    "ranking: the ranker {ranker} needs a primary module with a model, but not one \
+                     with `api = \"chat\"`; `ranker = \"similarity\"` needs none"
                 )),
                 (first, _) => Ok(first.map(|first| (first, ranking))),
             };
         };
         let by = self.primary.iter().find(|primary| primary.name() == *name);
         match by {
-            Some(by) if has_model(&by) => Ok(Some((by, ranking))),
+            Some(by) if by.scores() => Ok(Some((by, ranking))),
+            Some(by) if by.generation().is_some() => Err(format!(
+                "ranking.by: the module {name:?} has `api = \"chat\"`, and chat completions do not \
+                 score; name another module, or set `ranker = \"similarity\"` without `by`"
+            )),
             Some(_) => Err(format!("ranking.by: the module {name:?} has no model")),
             None => Err(format!("ranking.by: there is no module {name:?}")),
         }

@@ -307,6 +307,22 @@ fn mistakes_are_named() {
              answer = \"b\"",
             "needs a primary module with a model",
         ),
+        (
+            "[[primary]]\nurl = \"u\"\nmodel = \"m\"\napi = \"assistants\"",
+            "`chat`",
+        ),
+        (
+            "[[primary]]\nurl = \"u\"\nmodel = \"m\"\napi = \"chat\"\nchat_template = \"t\"",
+            "leave `chat_template` out",
+        ),
+        (
+            "[ranking]\nranker = \"lift\"\n[[primary]]\nurl = \"u\"\nmodel = \"m\"\napi = \"chat\"",
+            "`ranker = \"similarity\"`",
+        ),
+        (
+            "[ranking]\nby = \"m\"\n[[primary]]\nurl = \"u\"\nmodel = \"m\"\napi = \"chat\"",
+            "chat completions do not score",
+        ),
     ] {
         let error = parse(text).unwrap_err();
         assert!(error.contains(words), "{text:?}: {error}");
@@ -314,6 +330,14 @@ fn mistakes_are_named() {
     }
     let missing = Config::load(Path::new("/nowhere/agent.toml")).unwrap_err();
     assert!(missing.to_string().contains("/nowhere/agent.toml"));
+}
+
+#[test]
+fn a_module_of_chat_completions_leaves_scoring_to_another_model_or_to_similarity() {
+    const CHAT: &str = "[[primary]]\nurl = \"u\"\nmodel = \"c\"\napi = \"chat\"\n";
+    assert_eq!(parse(CHAT).unwrap().ranked_by().unwrap(), None);
+    let config = parse(&format!("{CHAT}{MODEL}")).unwrap();
+    assert_eq!(config.ranked_by().unwrap().unwrap().0.name(), "m");
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 //! The outcome of a request, from what was opened: the rules of a round, on the seals of a lane.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use codec::Encode;
 use parking_lot::Mutex;
@@ -205,14 +208,14 @@ impl Judged {
     }
 }
 
-/// Judges a request.
+/// Judges a request. `given` are its opened `responses`.
 pub fn judge(
     room: &Room,
     ask: &Ask,
+    given: &Responses,
     responses: &Settled<Sealed>,
     scores: &Settled<Sealed>,
 ) -> Judged {
-    let given = Responses::new(room, ask, responses);
     let opened = open(room, scores);
     let score_keys: Vec<Key> = opened.iter().map(|(by, key, _)| (*by, *key)).collect();
     let read = |by: Member, value: Option<Vec<u8>>| {
@@ -242,7 +245,7 @@ pub fn judge(
         })
         .collect();
     let winning = winner.and_then(|member| room.account(member));
-    let answer = winner.and_then(|member| answer(room, &given, member));
+    let answer = winner.and_then(|member| answer(room, given, member));
     let outcome = Outcome {
         ask: ask.hash(),
         responses: given.set,
@@ -257,7 +260,7 @@ pub fn judge(
     let proof = Proof {
         outcome,
         responses: responses.set.iter().copied().collect(),
-        keys: given.keys,
+        keys: given.keys.clone(),
         seal: seal.map(|(_, seal)| seal.0.clone()),
     };
     Judged {
@@ -307,10 +310,12 @@ fn payouts(
     paid.into_iter().filter(|(_, amount)| *amount > 0).collect()
 }
 
-/// Judges the request of a machine, and remembers what it has found.
+/// Judges the request of a machine, and remembers what it has found. The machine settles on one set
+/// of responses, which is opened once.
 pub struct Verdict {
     room: Arc<Room>,
     ask: Ask,
+    given: OnceLock<Responses>,
     found: Mutex<Option<Judged>>,
 }
 
@@ -320,8 +325,20 @@ impl Verdict {
         Self {
             room,
             ask,
+            given: OnceLock::new(),
             found: Mutex::default(),
         }
+    }
+
+    /// Opens the responses on which the machine has settled.
+    pub fn open(&self, settled: &Settled<Sealed>) -> &Responses {
+        self.given
+            .get_or_init(|| Responses::new(&self.room, &self.ask, settled))
+    }
+
+    /// The responses, once they are open.
+    pub fn given(&self) -> Option<&Responses> {
+        self.given.get()
     }
 
     /// Whether it has judged.
@@ -337,7 +354,8 @@ impl Verdict {
 
 impl Judge<Sealed> for Verdict {
     fn outcome(&self, responses: &Settled<Sealed>, scores: &Settled<Sealed>) -> Hash {
-        let judged = judge(&self.room, &self.ask, responses, scores);
+        let given = self.open(responses);
+        let judged = judge(&self.room, &self.ask, given, responses, scores);
         let hash = judged.outcome().hash();
         *self.found.lock() = Some(judged);
         hash

@@ -110,6 +110,12 @@ fn seats_are_those_of_committees() {
             let seats = Lanes::seats(&who, epoch);
             let place = members.iter().position(|member| *member == who);
             assert_eq!(seats.first().map(|seat| usize::from(seat.member)), place);
+            let committee = seats.first().map(|seat| seat.committee.clone());
+            assert_eq!(committee, place.and(Lanes::committee_view(id, epoch)));
         }
+        assert!(
+            Lanes::seats(&requester(), epoch).is_empty(),
+            "it serves in no lane"
+        );
     });
 }

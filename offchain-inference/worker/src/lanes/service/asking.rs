@@ -123,7 +123,8 @@ impl Core {
             return Err("it is not signed by the key of the lane's terms".into());
         }
         let takes_part = match &room.seat {
-            // The chain would not count a signature without a free bond, and nobody would pay for it.
+            // The chain would not count a signature without a free bond, and nobody would pay for
+            // it.
             Some(seat) => self.is_liable(&room) && self.may_sign(&room, seat, ask.seq),
             None => false,
         };
