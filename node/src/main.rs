@@ -14,6 +14,7 @@ mod key;
 mod lanes;
 mod rpc;
 mod service;
+mod traces;
 
 use std::process::ExitCode;
 

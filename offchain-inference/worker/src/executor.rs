@@ -21,14 +21,10 @@ use starling_primitives::{
     sealing::{Format, Slot},
     Position, Salt, Score,
 };
-use starling_sketch::trace::Place;
+use starling_sketch::{shown::Kept, trace::Place};
 
 use crate::{
-    agent::{
-        ranking,
-        trace::{Kept, Work as Computed},
-        Agent, Failure, Prompt, Reply, Request, Signals,
-    },
+    agent::{ranking, trace::Work as Computed, Agent, Failure, Prompt, Reply, Request, Signals},
     jobs::{Job, JobId},
     lanes::desk::{Done, Work},
     metrics::{Metrics, Phase},

@@ -11,6 +11,7 @@
 //! | [`merkle`] | the root over an answer's sketches, and paths to it |
 //! | [`trace`] | the trace of an answer, and the keys of its draws |
 //! | [`check`] | the checks of a traced answer |
+//! | [`shown`] | traces as they are kept, asked for and shown |
 //! | `make` | with the feature `std`: sketches of rows of floats |
 //!
 //! Everything but `make` is arithmetic of integers: chain and node get the same bits. The sections
@@ -37,6 +38,7 @@ pub mod layout;
 #[cfg(feature = "std")]
 pub mod make;
 pub mod merkle;
+pub mod shown;
 pub mod signs;
 pub mod sketch;
 pub mod trace;

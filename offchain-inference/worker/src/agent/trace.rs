@@ -2,7 +2,6 @@
 
 //! Answers that others can compute again: whether one is traced, and its trace.
 
-use codec::{Decode, Encode};
 use sp_core::H256;
 use starling_engine::{
     drawing::Drawing,
@@ -13,9 +12,10 @@ use starling_engine::{
 };
 use starling_sketch::{
     make,
+    shown::Kept,
     signs::{answer_seed, Signs},
     trace::{Numerics, Parts, Place, Settings, Trace},
-    Hash, Sketch,
+    Hash,
 };
 
 /// The attempt of all answers: the agent makes one.
@@ -126,25 +126,12 @@ impl Work {
             salt,
         });
         Ok(Kept {
-            request,
+            request: request.0,
             trace: trace.map_err(|error| error.to_string())?,
             ids: [&self.context[..], &self.tokens[..]].concat(),
             sketches,
         })
     }
-}
-
-/// A trace with all that others need to check the answer.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Kept {
-    /// The hash of the request: see [`crate::jobs::request_hash`].
-    pub request: H256,
-    /// The trace.
-    pub trace: Trace,
-    /// The token ids of context and answer.
-    pub ids: Vec<u32>,
-    /// The sketches of the answer's chunks.
-    pub sketches: Vec<Sketch>,
 }
 
 #[cfg(test)]
