@@ -294,7 +294,7 @@ impl Agent {
     ) -> Result<Said, Failure> {
         let backend = model.backend().map_err(Failure::Broken)?;
         let messages = request.prompt.messages(settings.system.as_deref(), text);
-        let messages = prompt::fit(backend.chat(), messages);
+        let messages = backend.chat().fit(messages);
         let asked = usize::try_from(request.max_tokens).unwrap_or(usize::MAX);
         let sampling = settings
             .sampling
@@ -449,7 +449,7 @@ impl Ranker {
         let backend = self.model.backend().map_err(Failure::Broken)?;
         let prompt = Prompt::from(prompt);
         let messages = prompt.messages(None, prompt.question());
-        let messages = prompt::fit(backend.chat(), messages);
+        let messages = backend.chat().fit(messages);
         let responses = cut(backend.as_ref(), responses, max_tokens);
         let task = rank::Task {
             messages: &messages,

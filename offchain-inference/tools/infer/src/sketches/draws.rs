@@ -50,7 +50,7 @@ pub(super) struct Traced {
 }
 
 /// The results of a verifier.
-pub(super) struct Replayed {
+pub(crate) struct Replayed {
     pub gaps: Vec<u16>,
     pub sketches: Vec<Sketch>,
 }
@@ -191,7 +191,8 @@ impl Questions<'_> {
     }
 }
 
-fn drawing(settings: Settings, key: Hash) -> Drawing {
+/// Draws by a key with the settings of a trace.
+pub(crate) fn drawing(settings: Settings, key: Hash) -> Drawing {
     let Settings {
         temperature,
         top_k,
@@ -205,24 +206,36 @@ fn drawing(settings: Settings, key: Hash) -> Drawing {
     }
 }
 
-/// Computes an answer again, by one prefill: the gaps of its tokens, and its sketches.
+/// Computes an answer again.
 pub(super) fn replay<T: Trunk>(
     backend: &LocalBackend<T>,
     answer: &Traced,
 ) -> Result<Replayed, Failure> {
-    let hidden = rows(backend, &answer.context, &answer.tokens)?;
+    let ids = (&*answer.context, &*answer.tokens);
+    again(backend, ids, &answer.signs, &answer.drawing)
+}
+
+/// Computes the tokens of an answer after its context again, by one prefill: their gaps, and the
+/// sketches of the answer.
+pub(crate) fn again<T: Trunk>(
+    backend: &LocalBackend<T>,
+    (context, tokens): (&[TokenId], &[TokenId]),
+    signs: &Signs,
+    drawing: &Drawing,
+) -> Result<Replayed, Failure> {
+    let hidden = rows(backend, context, tokens)?;
     let normed = backend.model().normed(&hidden)?;
-    let sketches = make::answer(&answer.signs, normed.as_slice())?;
+    let sketches = make::answer(signs, normed.as_slice())?;
     let (width, vocab) = (hidden.width(), backend.model().config().vocab);
-    let mut gaps = Vec::with_capacity(answer.tokens.len());
+    let mut gaps = Vec::with_capacity(tokens.len());
     let parts = hidden.as_slice().chunks(LOGIT_ROWS * width);
-    let mut tokens = (0..).zip(&answer.tokens);
+    let mut tokens = (0..).zip(tokens);
     for part in parts {
         let logits = backend
             .model()
             .logits(&Hidden::new(width, part.to_vec())?)?;
         for (logits, (position, &token)) in logits.chunks_exact(vocab).zip(&mut tokens) {
-            gaps.push(answer.drawing.gap(logits, position, token)?);
+            gaps.push(drawing.gap(logits, position, token)?);
         }
     }
     Ok(Replayed { gaps, sketches })

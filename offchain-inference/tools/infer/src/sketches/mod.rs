@@ -3,8 +3,9 @@
 //! kernels and of cheats are, and sets the thresholds between them.
 
 mod answers;
-mod draws;
+pub(crate) mod draws;
 mod prints;
+pub(crate) mod profile;
 mod provers;
 mod report;
 mod toploc;
@@ -338,7 +339,7 @@ fn coarse(path: &Path, options: &LoadOptions) -> Result<LocalBackend, Failure> {
 }
 
 /// A SHA-256 from its hexadecimal digits.
-fn hash(hex: &str) -> Option<Hash> {
+pub(crate) fn hash(hex: &str) -> Option<Hash> {
     let mut hash = Hash::default();
     if hex.len() != 2 * hash.len() {
         return None;
