@@ -40,10 +40,10 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const QUEUE: usize = 16;
 
 /// Maximum number of requests of one peer in a [`WINDOW`]. Further ones are refused.
-const REQUESTS_OF_A_PEER: u32 = 32;
+const REQUESTS_OF_A_PEER: u32 = 16;
 
 /// Maximum number of peers whose requests are served in a [`WINDOW`].
-const PEERS: usize = 1_024;
+const PEERS: usize = 128;
 
 /// The time in which requests are counted.
 const WINDOW: Duration = Duration::from_secs(60);

@@ -150,6 +150,11 @@ pub fn token_digest(ids: &[u32]) -> Hash {
     hash(&[&ids.encode()])
 }
 
+/// The hash of a request: blake2_256 of the SCALE encoding of prompt and most tokens.
+pub fn request_hash(prompt: &[u8], max_tokens: u32) -> Hash {
+    hash(&[&(prompt, max_tokens).encode()])
+}
+
 /// The place of an answer on a chain, which fixes the draws of its tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -159,7 +164,7 @@ pub struct Place {
     pub round: u64,
     /// The account of the author.
     pub agent: Hash,
-    /// The hash of the request.
+    /// The [`request_hash`].
     pub request: Hash,
 }
 

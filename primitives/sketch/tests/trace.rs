@@ -15,7 +15,7 @@ use starling_sketch::{
     check::{claims, computation, mean_gap, Claim, Fault, MeanGaps, Profile, Replay},
     distance::{Thresholds, Verdict, ONE},
     sketch::VALUES,
-    trace::{token_digest, Numerics, Parts, Place, Settings, Trace},
+    trace::{request_hash, token_digest, Numerics, Parts, Place, Settings, Trace},
     Hash, Sketch,
 };
 
@@ -70,6 +70,10 @@ fn golden_hashes() {
     assert_eq!(
         hex(token_digest(&ids())),
         "7bbd385a4059c66b78b0f23f71f3173ba25f3bc327ed2173495fdb17c1601755"
+    );
+    assert_eq!(
+        hex(request_hash(b"Why?", 64)),
+        "4d7ab89d6dce1094966980f15bed1231f63b303aafc801a1812f93fd14a280ef"
     );
     let trace = trace_of(&SAID, 1);
     assert_eq!(

@@ -14,7 +14,7 @@ use starling_engine::{
     backend::{Backend, LocalBackend},
     chat::Message,
     generate::said,
-    ActivationBits, Device, LoadOptions, Trunk,
+    ActivationBits, Device, Ends, LoadOptions, Trunk,
 };
 use starling_models::sha256;
 use starling_sketch::{
