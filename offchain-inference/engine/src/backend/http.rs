@@ -500,6 +500,7 @@ impl HttpBackend {
             cached_tokens: 0,
             prefill,
             decode: started.elapsed() - prefill,
+            computation: None,
         })
     }
 }
