@@ -126,7 +126,7 @@ fn check_signatures(quote: &Quote<'_>, platform: &VerifyingKey) -> Result<Enclav
         .chain_update(quote.enclave_data)
         .finalize();
     let (hash, rest) = enclave.report_data.split_at(32);
-    if hash != vouched.as_slice() || rest != [0; 32] {
+    if *hash != vouched[..] || rest != [0; 32] {
         return Err(Fault::EnclaveKey);
     }
     let key = key_of_coordinates(&quote.key)?;

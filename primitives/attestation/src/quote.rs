@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 
 use crate::{bytes::Reader, certificate, Fault, Kind};
 
-const HEADER: usize = 48;
 const ENCLAVE: usize = 384;
 const DOMAIN: usize = 584;
 const DOMAIN_15: usize = 648;

@@ -4,6 +4,14 @@
 //! The samples are files of the crates `dcap-qvl` and `sev` in the folder of Cargo's registry,
 //! where `cargo fetch` puts them. They are no part of this repository.
 
+// A panic fails the test.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used
+)]
+
 use std::{
     collections::BTreeMap,
     env, fs,
