@@ -220,7 +220,8 @@ fn the_keys_of_all_products_are_taken_for_their_own_product() {
     ] {
         let certificate = |of: &str| {
             let text = fs::read(folder.join(name).join(of)).unwrap();
-            pem_rfc7468::decode_vec(&text).unwrap().1
+            let (_, der) = pem_rfc7468::decode_vec(&text).unwrap();
+            der
         };
         let (ask, ark) = (certificate("ask.pem"), certificate("ark.pem"));
         let (key, _) = Collateral::AmdChain { ask, ark }
