@@ -26,7 +26,7 @@ use std::{
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use starling_client::{Error, Result};
+use starling_client::{text::printable, Error, Result};
 use starling_console::print_bytes;
 
 use arguments::Connection;
@@ -175,15 +175,29 @@ fn outcome<T: Termination>(done: Result<T>) -> ExitCode {
     match done {
         Ok(value) => value.report(),
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", words(&error));
             ExitCode::from(error.exit_code())
         },
     }
 }
 
+/// An error in words. Some of them are a node's.
+fn words(error: &Error) -> String {
+    printable(&error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_words_of_a_node_do_not_act_on_the_terminal() {
+        let error = Error::Refused("no\u{1b}]0;x\u{7}\nnever".into());
+        assert_eq!(
+            words(&error),
+            "the chain refused: no\u{fffd}]0;x\u{fffd}\nnever"
+        );
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -32,6 +32,7 @@ use crate::{
     account,
     amount::Currency,
     line::{Folder, Line, Messages},
+    text::excerpt,
     turn::Turn,
     Error, Result,
 };
@@ -42,6 +43,12 @@ pub const DEFAULT_URL: &str = "ws://127.0.0.1:9944";
 /// The pallet of known answers, and its runtime API.
 const CAPABILITIES: &str = "Capabilities";
 const CAPABILITIES_API: &str = "CapabilitiesApi";
+
+/// The most characters of a currency's symbol.
+const MOST_SYMBOL: usize = 16;
+
+/// The most decimals of a currency: the largest amount has one digit more.
+const MOST_DECIMALS: u32 = 38;
 
 /// A stream of blocks.
 pub type Headers = Blocks<SubstrateConfig>;
@@ -286,17 +293,19 @@ pub(crate) async fn at_header(header: Header) -> Result<At> {
     Ok(At { inner })
 }
 
+/// The currency as the node names it: a short word, and decimals of which an amount has enough.
 fn currency(properties: &subxt::rpcs::methods::legacy::SystemProperties) -> Currency {
     let standard = Currency::default();
     Currency {
         symbol: properties
             .get("tokenSymbol")
             .and_then(|symbol| symbol.as_str())
-            .map_or(standard.symbol, Into::into),
+            .map_or(standard.symbol, |symbol| excerpt(symbol, MOST_SYMBOL)),
         decimals: properties
             .get("tokenDecimals")
             .and_then(|decimals| decimals.as_u64())
             .and_then(|decimals| decimals.try_into().ok())
+            .filter(|decimals| *decimals <= MOST_DECIMALS)
             .unwrap_or(standard.decimals),
     }
 }
@@ -726,6 +735,21 @@ mod tests {
         for (asked, revealed, has_room) in [(9, 0, false), (10, 0, true), (19, 1, false)] {
             assert_eq!(Traffic { asked, revealed }.has_room(), has_room, "{asked}");
         }
+    }
+
+    #[test]
+    fn a_currency_is_what_a_node_says_as_far_as_it_makes_sense() {
+        let read = |symbol: &str, decimals: u64| {
+            let properties =
+                serde_json::json!({ "tokenSymbol": symbol, "tokenDecimals": decimals });
+            let read = currency(properties.as_object().unwrap());
+            (read.symbol, read.decimals)
+        };
+        assert_eq!(read("DOT", 10), ("DOT".into(), 10));
+        assert_eq!(read("\u{1b}[2J", 39), ("\u{fffd}[2J".into(), 12));
+        let (symbol, decimals) = read(&"X".repeat(1_000), u64::MAX);
+        assert_eq!((symbol.chars().count(), decimals), (MOST_SYMBOL, 12));
+        assert_eq!(currency(&serde_json::Map::new()), Currency::default());
     }
 
     #[test]

@@ -163,7 +163,7 @@ pub(crate) fn of_loss(reason: &str) -> Error {
 }
 
 /// Explains the usual refusals of a pool to the sender.
-pub(crate) fn pool_words(reason: &str) -> String {
+fn pool_words(reason: &str) -> String {
     const MEANINGS: [(&str, &str); 7] = [
         (
             "Inability to pay some fees",

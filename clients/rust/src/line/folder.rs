@@ -55,8 +55,13 @@ impl Folder {
         fs::create_dir_all(&self.path)?;
         // Another process may write the same file.
         let new = file.with_extension(std::process::id().to_string());
-        fs::write(&new, format!("{}\n{answer}", hash(answer)))?;
-        fs::rename(&new, file)?;
+        let written = fs::write(&new, format!("{}\n{answer}", hash(answer)));
+        let kept = written.and_then(|()| fs::rename(&new, file));
+        if kept.is_err() {
+            // A full disk would fill up with beginnings of files.
+            let _ = fs::remove_file(&new);
+        }
+        kept?;
         self.remove_oldest()
     }
 
@@ -75,4 +80,22 @@ impl Folder {
 
 fn hash(text: &str) -> String {
     format!("{:?}", BlakeTwo256.hash(text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_kept_leaves_nothing_behind() {
+        let path = tempfile::tempdir().unwrap();
+        let folder = Folder::new(path.path(), "ws://here");
+        // In the way of the file.
+        fs::create_dir_all(folder.file("0x01", "all").join("x")).unwrap();
+        folder.write("0x01", "all", "7");
+        assert!(folder.read("0x01", "all").is_none());
+        assert_eq!(fs::read_dir(path.path()).unwrap().count(), 1);
+        folder.write("0x02", "all", "7");
+        assert_eq!(folder.read("0x02", "all").unwrap().get(), "7");
+    }
 }
