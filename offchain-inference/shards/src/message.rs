@@ -15,6 +15,7 @@ use codec::{Decode, DecodeAll, Encode};
 
 use crate::{
     auth::{Key, Signed, Statement},
+    integrity::{Digest, Exhibit},
     seal::{SealingKey, KEY, TAG},
     transport::{ModelId, Peer},
     wire::WireFormat,
@@ -125,6 +126,9 @@ pub enum Request {
     /// Open a session.
     #[codec(index = 1)]
     Open(Signed<Open>),
+    /// Show the exhibit of the evidence with this name.
+    #[codec(index = 2)]
+    Exhibit(Digest),
 }
 
 /// A response of set-up.
@@ -139,6 +143,9 @@ pub enum Response {
     /// The request is refused.
     #[codec(index = 2)]
     Refused(Refusal),
+    /// An exhibit.
+    #[codec(index = 3)]
+    Exhibit(Exhibit),
 }
 
 /// A change of a session's branches, made before anything is computed.

@@ -13,11 +13,12 @@ use std::{
 
 use parking_lot::Mutex;
 use starling_engine::Model;
+use starling_evidence::{exhibit::MAX_EXHIBIT, Evidence, Exhibit, Fault};
 
 use crate::{
     accounts::Accounts,
     auth::{Directory, Identity},
-    client::{self, Holder, Hub, Pipeline, Seen},
+    client::{self, Holder, Hub, LinkError, Pipeline, Seen},
     config::{PipelineConfig, ServiceConfig},
     integrity::Case,
     loopback::Loopback,
@@ -244,6 +245,26 @@ impl Service {
     /// because the disk is full, is offered again. At most 16 cases wait for that.
     pub fn record_evidence(&self, recorder: impl FnMut(&Case) -> bool + Send + 'static) {
         self.hub.record_with(Box::new(recorder));
+    }
+
+    /// Shows an exhibit to the executors of the chain. Only the newest few are shown.
+    ///
+    /// # Errors
+    /// The fault for which no committee would judge by it.
+    pub fn show(&self, evidence: &Evidence, exhibit: Exhibit) -> Result<(), Fault> {
+        exhibit.admit(evidence, MAX_EXHIBIT)?;
+        self.server.show(evidence, exhibit);
+        Ok(())
+    }
+
+    /// The exhibit of some evidence, as `peer` shows it. Nothing of it is checked.
+    pub fn exhibit(
+        &self,
+        peer: &Peer,
+        evidence: &Evidence,
+        timeout: Duration,
+    ) -> Result<Exhibit, LinkError> {
+        self.hub.exhibit(peer, evidence, timeout)
     }
 
     /// Stops serving, and ends all sessions of this node's pipelines.

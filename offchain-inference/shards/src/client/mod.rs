@@ -183,6 +183,19 @@ impl Hub {
         }
     }
 
+    /// The exhibit of some evidence, as a node shows it.
+    pub fn exhibit(
+        &self,
+        peer: &Peer,
+        evidence: &Evidence,
+        timeout: Duration,
+    ) -> Result<Exhibit, LinkError> {
+        match self.ask(peer, &Request::Exhibit(evidence.name()), timeout)? {
+            Response::Exhibit(exhibit) => Ok(exhibit),
+            _ => Err(LinkError::Malformed),
+        }
+    }
+
     /// Opens a session.
     pub fn open(
         self: &Arc<Self>,

@@ -147,6 +147,24 @@ impl Pipeline {
         }))
     }
 
+    /// Computes tokens that no user wrote, and has a second holder of each span compute them again.
+    /// Exhibits of these checks alone name their tokens: so a committee can judge them, and nobody's
+    /// prompt leaves this node.
+    pub fn canary(&self, tokens: &[u32]) -> starling_engine::Result<()> {
+        let inner = &self.0;
+        let mut session = self.session();
+        let inputs = inner.inputs(&mut [Step {
+            session: &mut session,
+            input: Input::Tokens(tokens),
+        }])?;
+        let journal = session.track.journal(inner.first_border());
+        for input in &inputs {
+            journal.push(input.as_slice(), input.width());
+        }
+        inner.advance(&mut [&mut session.track], &[0], Some(tokens))?;
+        Ok(())
+    }
+
     /// The layers and servers of the route in use; empty before the first use.
     pub fn route(&self) -> Vec<(Range<usize>, crate::transport::Peer)> {
         let plan = self.0.plan.lock();
@@ -293,7 +311,7 @@ impl Trunk for Pipeline {
             .iter_mut()
             .map(|step| &mut step.session.track)
             .collect();
-        let outcome = self.0.advance(&mut tracks, &from);
+        let outcome = self.0.advance(&mut tracks, &from, None);
         let mut outputs = Vec::with_capacity(batch.len());
         for (step, input) in batch.iter_mut().zip(&inputs) {
             let session = &mut step.session;
@@ -376,11 +394,13 @@ impl Inner {
     }
 
     /// Brings the last border of all tracks up to the first one, retrying within the time limits.
-    /// `from` holds the positions that had been computed before.
+    /// `from` holds the positions that had been computed before, `canary` the tokens of a
+    /// [`Pipeline::canary`].
     fn advance(
         &self,
         tracks: &mut [&mut SequenceState],
         from: &[usize],
+        canary: Option<&[u32]>,
     ) -> Result<(), PipelineError> {
         let pace = Pace {
             chunk_rows: self.config.chunk_rows,
@@ -413,7 +433,7 @@ impl Inner {
                             took.as_millis()
                         );
                     }
-                    self.sample(&route, tracks, from);
+                    self.sample(&route, tracks, from, canary);
                     break;
                 },
                 Err(failure) => {
@@ -645,9 +665,17 @@ impl Inner {
         plan.links = links;
     }
 
-    /// Has a second holder recompute a share of the new rows in the background.
-    fn sample(&self, route: &[Arc<Link>], tracks: &mut [&mut SequenceState], from: &[usize]) {
-        if self.config.spot_check <= 0.0 {
+    /// Has a second holder recompute a share of the new rows in the background, and all of those of
+    /// a canary.
+    fn sample(
+        &self,
+        route: &[Arc<Link>],
+        tracks: &mut [&mut SequenceState],
+        from: &[usize],
+        canary: Option<&[u32]>,
+    ) {
+        let share = canary.map_or(self.config.spot_check, |_| 1.0);
+        if share <= 0.0 {
             return;
         }
         for (track, from) in tracks.iter_mut().zip(from) {
@@ -655,7 +683,7 @@ impl Inner {
             for link in route {
                 // The check computes all `len` rows. So on average a share of `spot_check` of all
                 // rows is computed twice.
-                let chance = self.config.spot_check * (len - from) as f64 / len.max(1) as f64;
+                let chance = share * (len - from) as f64 / len.max(1) as f64;
                 let random = getrandom::u32().unwrap_or(u32::MAX);
                 if f64::from(random) / f64::from(u32::MAX) >= chance.min(1.0) {
                     continue;
@@ -665,6 +693,7 @@ impl Inner {
                     last: track.last(link).cloned(),
                     inputs: track.journal(link.layers.start).clone(),
                     outputs: track.journal(link.layers.end).clone(),
+                    tokens: canary.unwrap_or_default().to_vec(),
                     config: self.config.clone(),
                 };
                 self.hub.order(check);

@@ -14,8 +14,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Evidence, Exhibit};
 
-/// Prefix of a case's file: kind and version.
-const MAGIC: [u8; 8] = *b"STARLEV1";
+/// Prefix of a case's file: kind and version. Since 2 exhibits name their tokens.
+const MAGIC: [u8; 8] = *b"STARLEV2";
 
 /// Extension of a case's file.
 const EXTENSION: &str = "evidence";

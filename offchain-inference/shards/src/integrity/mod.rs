@@ -10,7 +10,8 @@ mod evidence;
 mod tolerance;
 
 pub use archive::{Archive, Case, Room};
-pub use evidence::{Claim, Digest, Evidence, EvidenceError, Exhibit, History, SignedOutput};
+pub use evidence::{check, judge, EvidenceError};
+pub use starling_evidence::{Claim, Digest, Evidence, Exhibit, History, SignedOutput};
 pub use tolerance::{compare, difference, Difference, Tolerance, Verdict};
 
 /// Servers trusted less than this are excluded.
