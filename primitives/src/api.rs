@@ -6,6 +6,7 @@ use codec::{Codec, Decode, DecodeWithMemTracking, Encode};
 use scale_info::TypeInfo;
 use sp_core::H256;
 
+pub mod disputes;
 pub mod lanes;
 pub mod v1;
 

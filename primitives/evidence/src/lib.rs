@@ -42,6 +42,7 @@ pub use finding::{Finding, Sketches};
 pub use history::History;
 pub use peer::Peer;
 pub use signed::{Identity, Signed, Statement};
+pub use starling_sketch::Sketch;
 pub use verdict::{judge, Judgement, Ruling, Side};
 
 /// A SHA-256 or blake2_256 digest.
