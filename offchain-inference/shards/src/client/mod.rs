@@ -12,6 +12,7 @@ mod schedule;
 pub(crate) use check::{run as run_checks, Check};
 pub use link::LinkError;
 pub use peers::{Holder, Seen, State};
+pub(crate) use pipeline::WeakPipeline;
 pub use pipeline::{Pipeline, PipelineError, PipelineSession};
 
 use std::{

@@ -5,7 +5,7 @@ use std::{
     collections::VecDeque,
     fmt,
     ops::Range,
-    sync::Arc,
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
@@ -41,6 +41,9 @@ const REPLAN_AFTER: Duration = Duration::from_secs(30);
 
 /// Servers trusted less than this are replaced as soon as an alternative exists.
 const LEAST_TRUST: f64 = 0.5;
+
+/// Tokens of a canary: one message, and an exhibit that fits the chain for small models.
+const CANARY: usize = 16;
 
 /// Tokens assumed to follow in a sequence, when the gain of a new route is compared with the cost
 /// of its replay.
@@ -165,6 +168,22 @@ impl Pipeline {
         Ok(())
     }
 
+    pub(crate) fn downgrade(&self) -> WeakPipeline {
+        WeakPipeline(Arc::downgrade(&self.0))
+    }
+
+    /// Whether it is in use, and its servers are checked.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.0.config.spot_check > 0.0 && !self.route().is_empty()
+    }
+
+    /// Random tokens for a [`Pipeline::canary`]; none without randomness.
+    pub(crate) fn canary_tokens(&self) -> Vec<u32> {
+        let vocab = u32::try_from(self.0.ends.config().vocab).unwrap_or(u32::MAX);
+        let token = || getrandom::u32().ok()?.checked_rem(vocab);
+        (0..CANARY).map_while(|_| token()).collect()
+    }
+
     /// The layers and servers of the route in use; empty before the first use.
     pub fn route(&self) -> Vec<(Range<usize>, crate::transport::Peer)> {
         let plan = self.0.plan.lock();
@@ -172,6 +191,21 @@ impl Pipeline {
         links
             .map(|link| (link.layers.clone(), link.peer.clone()))
             .collect()
+    }
+}
+
+/// A pipeline, as long as somebody else has it.
+pub(crate) struct WeakPipeline(Weak<Inner>);
+
+impl WeakPipeline {
+    /// The pipeline, if it is still there.
+    pub fn upgrade(&self) -> Option<Pipeline> {
+        self.0.upgrade().map(Pipeline)
+    }
+
+    /// Whether it is still there.
+    pub fn is_alive(&self) -> bool {
+        self.0.strong_count() > 0
     }
 }
 
