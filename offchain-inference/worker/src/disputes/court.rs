@@ -469,3 +469,308 @@ fn contained(work: impl FnOnce() + Send + 'static) -> Box<dyn FnOnce() + Send> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{executor::Finished, metrics::Metrics as WorkerMetrics, queue::Size, vault::Vault};
+    use futures::channel::mpsc::{unbounded, UnboundedReceiver};
+    use sha2::{Digest as _, Sha256};
+    use starling_evidence::{Claim, Code, Evidence, History, Peer, Signed, SignedOutput};
+    use starling_primitives::api::disputes::CaseView;
+    use starling_shards::{
+        simulated_network::{Agent as Signer, Agents, Network},
+        ServiceConfig,
+    };
+    use tempfile::TempDir;
+
+    const GENESIS: [u8; 32] = [7; 32];
+
+    /// A chain that writes down what it is told.
+    #[derive(Default)]
+    struct Told {
+        now: Mutex<BlockNumber>,
+        duties: Mutex<Vec<DutyView>>,
+        refuses: Mutex<Option<String>>,
+        accused: Mutex<Vec<Accusation>>,
+        committed: Mutex<Vec<H256>>,
+        revealed: Mutex<Vec<(Finding, [u8; 32])>>,
+    }
+
+    impl CourtChain for Told {
+        fn now(&self) -> Result<Option<BlockNumber>, String> {
+            Ok(Some(*self.now.lock()))
+        }
+
+        fn genesis(&self) -> [u8; 32] {
+            GENESIS
+        }
+
+        fn duties(&self, _: &AccountId) -> Result<Vec<DutyView>, String> {
+            Ok(self.duties.lock().clone())
+        }
+
+        fn case(&self, _: CaseId) -> Result<Option<CaseView<AccountId>>, String> {
+            Err("not asked".into())
+        }
+
+        fn exhibit(&self, _: CaseId) -> Result<Option<Vec<u8>>, String> {
+            Ok(None)
+        }
+
+        fn held(&self, _: &AccountId) -> Result<Vec<ModelId>, String> {
+            Ok(vec![])
+        }
+
+        fn can_accuse(&self, _: &AccountId, _: &Accusation) -> Result<Result<(), String>, String> {
+            Ok(self.refuses.lock().clone().map_or(Ok(()), Err))
+        }
+
+        fn accuse(
+            &self,
+            _: &AccountId,
+            accusation: Accusation,
+            _: Signature,
+        ) -> Result<(), String> {
+            self.accused.lock().push(accusation);
+            Ok(())
+        }
+
+        fn hold(
+            &self,
+            _: &AccountId,
+            _: Vec<ModelId>,
+            _: BlockNumber,
+            _: Signature,
+        ) -> Result<(), String> {
+            Err("it holds nothing".into())
+        }
+
+        fn commit(
+            &self,
+            _: CaseId,
+            _: &AccountId,
+            commitment: H256,
+            _: Signature,
+        ) -> Result<(), String> {
+            self.committed.lock().push(commitment);
+            Ok(())
+        }
+
+        fn reveal(
+            &self,
+            _: CaseId,
+            _: &AccountId,
+            finding: Finding,
+            salt: [u8; 32],
+        ) -> Result<(), String> {
+            self.revealed.lock().push((finding, salt));
+            Ok(())
+        }
+    }
+
+    /// A node with a court, and the chain that it tells.
+    struct Bench {
+        court: Arc<Court>,
+        chain: Arc<Told>,
+        service: Arc<Service>,
+        archive: Archive,
+        _finishes: UnboundedReceiver<Finished>,
+        _folder: TempDir,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let network = Network::new();
+            let (agents, signer) = (Arc::new(Agents::default()), Signer::new(1));
+            agents.insert(signer.record());
+            let service = Service::start(
+                network.join("node"),
+                agents,
+                Arc::new(Signer::new(1)),
+                ServiceConfig::default(),
+                None,
+            );
+            let service = service.unwrap();
+            let metrics = WorkerMetrics::new(None).unwrap();
+            let problems = Arc::new(Problems::default());
+            let config =
+                toml::from_str("[[primary]]\n[[primary.patterns]]\npattern = 'x'\nanswer = 'y'");
+            let agent = Agent::new(
+                config.unwrap(),
+                None,
+                None,
+                metrics.clone(),
+                problems.clone(),
+            );
+            let vault = Arc::new(Vault::open(folder.path().join("vault.redb")).unwrap());
+            let (finished, finishes) = unbounded();
+            let executor = Arc::new(Executor::new(
+                agent.unwrap(),
+                vault,
+                GENESIS.into(),
+                metrics,
+                problems,
+                finished,
+            ));
+            let size = Size {
+                workers: 1,
+                capacity: 4,
+                niceness: 0,
+            };
+            let queue = Arc::new(RwLock::new(Queue::start(size, executor.clone()).unwrap()));
+            let chain = Arc::new(Told::default());
+            let parts = Parts {
+                chain: chain.clone(),
+                identity: Arc::new(signer),
+                service: service.clone(),
+                evidence: folder.path().join("evidence"),
+                findings: folder.path().join("findings"),
+            };
+            let archive = Archive::new(&parts.evidence, Room::default());
+            Self {
+                court: Court::new(parts, queue, executor, None).unwrap(),
+                chain,
+                service,
+                archive,
+                _finishes: finishes,
+                _folder: folder,
+            }
+        }
+
+        fn at(&self, now: BlockNumber) {
+            *self.chain.now.lock() = now;
+            assert_eq!(self.court.on_block(), Ok(()));
+        }
+
+        /// Waits until the queue has done its jobs.
+        fn rest(&self) {
+            let (sender, done) = std::sync::mpsc::channel();
+            let last = Box::new(move || sender.send(()).unwrap());
+            assert!(self.court.queue.read().push_last(last));
+            done.recv().unwrap();
+        }
+    }
+
+    /// Evidence with an exhibit of two rows.
+    fn case(tokens: Vec<u32>) -> Case {
+        let inputs = [1f32, 2.0, 3.0, 4.0];
+        let mut history = History::default();
+        history.push(&inputs, 2);
+        let answer = |agent: u8| SignedOutput {
+            peer: Peer::new([agent]),
+            claim: Signed {
+                account: [agent; 32],
+                key: [agent; 32],
+                body: Claim {
+                    model: [1; 32],
+                    layers: (0, 1),
+                    wire: Code::F32,
+                    positions: 0,
+                    rows: 2,
+                    before: [0; 32],
+                    after: history.digest(),
+                    output: Sha256::digest([agent]).into(),
+                    time: 0,
+                },
+                signature: [0; 64],
+            },
+        };
+        Case {
+            network: GENESIS,
+            found: tokens.len() as u64,
+            evidence: Evidence {
+                first: answer(1),
+                second: answer(2),
+            },
+            exhibit: Exhibit {
+                width: 2,
+                inputs: inputs.iter().flat_map(|x| x.to_le_bytes()).collect(),
+                first: vec![1],
+                second: vec![2],
+                tokens,
+            },
+        }
+    }
+
+    #[test]
+    fn evidence_of_canaries_is_accused_and_shown_and_that_of_prompts_is_not() {
+        let bench = Bench::new();
+        bench.archive.store(&case(vec![])).unwrap();
+        bench.at(LOOK);
+        assert!(bench.chain.accused.lock().is_empty());
+        bench.archive.store(&case(vec![5, 6])).unwrap();
+        // Other blocks do not look.
+        bench.at(LOOK + 1);
+        assert!(bench.chain.accused.lock().is_empty());
+        bench.at(2 * LOOK);
+        let accused = bench.chain.accused.lock().clone();
+        let [accusation] = &accused[..] else {
+            panic!("{accused:?}")
+        };
+        assert_eq!(accusation.evidence, case(vec![]).evidence);
+        assert_eq!(accusation.shown_by, bench.service.local());
+        let local = bench.service.local();
+        let shown = bench.service.exhibit(&local, &accusation.evidence, SHOW);
+        assert_eq!(shown, Ok(case(vec![5, 6]).exhibit));
+        // The chain knows it now.
+        *bench.chain.refuses.lock() = Some("AlreadyAccused".into());
+        bench.at(3 * LOOK);
+        *bench.chain.refuses.lock() = None;
+        bench.at(4 * LOOK);
+        assert_eq!(bench.chain.accused.lock().len(), 1);
+    }
+
+    #[test]
+    fn an_accusation_that_has_no_room_waits_for_it() {
+        let bench = Bench::new();
+        bench.archive.store(&case(vec![5, 6])).unwrap();
+        *bench.chain.refuses.lock() = Some("TooManyCases".into());
+        bench.at(LOOK);
+        assert!(bench.chain.accused.lock().is_empty());
+        *bench.chain.refuses.lock() = None;
+        bench.at(2 * LOOK);
+        assert_eq!(bench.chain.accused.lock().len(), 1);
+    }
+
+    #[test]
+    fn an_executor_without_an_exhibit_says_so_at_last_and_reveals_that() {
+        let bench = Bench::new();
+        let duty = |phase, due| DutyView {
+            case: 3,
+            draw: H256::repeat_byte(4),
+            phase,
+            due,
+            accusation: Accusation {
+                network: GENESIS,
+                evidence: case(vec![]).evidence,
+                // It shows nothing.
+                shown_by: bench.service.local(),
+            },
+        };
+        let is = |phase, due| *bench.chain.duties.lock() = vec![duty(phase, due)];
+        is(Phase::Committing, 101);
+        bench.at(11);
+        bench.rest();
+        bench.at(12);
+        assert!(bench.chain.committed.lock().is_empty(), "there is time");
+        bench.at(91);
+        bench.rest();
+        bench.at(92);
+        let committed = bench.chain.committed.lock().clone();
+        // Not in every block.
+        bench.at(93);
+        assert_eq!(bench.chain.committed.lock().len(), 1);
+        is(Phase::Revealing, 130);
+        bench.at(102);
+        let revealed = bench.chain.revealed.lock().clone();
+        let [(finding, salt)] = &revealed[..] else {
+            panic!("{revealed:?}")
+        };
+        assert_eq!(*finding, Finding::Unavailable);
+        let account = bench.court.parts.identity.account().unwrap();
+        let commitment = finding.commitment(&GENESIS, &account, 3, &[4; 32], salt);
+        assert_eq!(committed, [H256(commitment)]);
+    }
+}
