@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`peer`] | the identity of a node |
 //! | [`signed`] | statements of agents, and the bytes under their signatures |
+//! | [`case`] | evidence and exhibit in a file |
 //! | [`claim`] | a server's statement of its output |
 //! | [`evidence`] | two claims that contradict each other |
 //! | [`history`] | digests of a sequence of rows |
@@ -23,6 +24,7 @@
 
 extern crate alloc;
 
+pub mod case;
 pub mod claim;
 pub mod evidence;
 pub mod exhibit;
@@ -35,6 +37,7 @@ pub mod sample;
 pub mod signed;
 pub mod verdict;
 
+pub use case::Case;
 pub use claim::{Claim, Code, SignedOutput};
 pub use evidence::{Evidence, Flaw};
 pub use exhibit::{Exhibit, Fault};
