@@ -50,7 +50,7 @@ impl<T: Config> Pallet<T> {
         })
     }
 
-    /// What an agent owes to committees now.
+    /// The work that an agent owes to committees now.
     pub fn duties(agent: &T::AccountId) -> Vec<DutyView> {
         let stored = Self::case_ids().into_iter();
         let stored = stored.filter_map(|id| Some((id, Cases::<T>::get(id)?)));

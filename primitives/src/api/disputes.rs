@@ -110,7 +110,7 @@ sp_api::decl_runtime_apis! {
         fn cases() -> Vec<CaseId>;
         /// A case.
         fn case(id: CaseId) -> Option<CaseView<AccountId>>;
-        /// What an agent owes to committees now.
+        /// The work that an agent owes to committees now.
         fn duties(agent: AccountId) -> Vec<DutyView>;
         /// The exhibit of a case, encoded, if it was published.
         fn exhibit(id: CaseId) -> Option<Vec<u8>>;

@@ -28,7 +28,7 @@ pub trait CourtChain: Send + Sync + 'static {
     /// The hash of the genesis block.
     fn genesis(&self) -> [u8; 32];
 
-    /// What an agent owes to committees.
+    /// The work that an agent owes to committees.
     fn duties(&self, agent: &AccountId) -> Result<Vec<DutyView>, String>;
 
     /// A stored case.
