@@ -371,7 +371,7 @@ mod benchmarks {
 
     /// About `b` bytes of inputs: 64 bytes for each element of a row.
     #[benchmark]
-    fn publish(b: Linear<64, 65_000>) {
+    fn publish(b: Linear<64, 262_000>) {
         let exhibit = exhibit(b.checked_div(64).unwrap_or(1).saturating_sub(2).max(1));
         let (id, accuser) = opened::<T>(&exhibit);
 

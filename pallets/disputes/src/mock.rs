@@ -152,7 +152,7 @@ impl crate::Config for Test {
     type MaxAgainst = MaxAgainst;
     type MaxTransitions = ConstU32<2>;
     type MaxVerdicts = MaxVerdicts;
-    type MaxExhibit = ConstU32<65_536>;
+    type MaxExhibit = ConstU32<262_144>;
     type Longevity = ConstU32<8>;
     type CallPriority = ConstU64<1>;
 }

@@ -246,7 +246,7 @@ impl pallet_disputes::Config for Runtime {
     type MaxAgainst = ConstU32<2>;
     type MaxTransitions = ConstU32<2>;
     type MaxVerdicts = ConstU32<10_000>;
-    type MaxExhibit = ConstU32<65_536>;
+    type MaxExhibit = ConstU32<262_144>;
     type Longevity = parameters::Longevity;
     // That of a message signed in block 0: messages of rounds go first.
     type CallPriority = ConstU64<{ u64::MAX - (u32::MAX as u64) }>;

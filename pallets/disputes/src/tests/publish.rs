@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+use codec::Encode;
 use frame_support::{assert_noop, assert_ok, dispatch::DispatchResult};
 use sp_runtime::DispatchError;
 use starling_evidence::{Evidence, Exhibit};
@@ -20,7 +21,6 @@ fn whoever_has_the_exhibit_may_publish_it() {
         let id = opened(1);
         assert_ok!(publish(id, exhibit(1)));
         assert_eq!(events().last(), Some(&Event::Published { case: id }));
-        use codec::Encode;
         assert_eq!(Disputes::exhibit_of(id), Some(exhibit(1).encode()));
         assert_noop!(publish(id, exhibit(1)), Error::<Test>::AlreadyPublished);
         assert_noop!(publish(id + 1, exhibit(1)), Error::<Test>::UnknownCase);
@@ -40,7 +40,7 @@ fn an_exhibit_that_no_committee_can_judge_by_is_refused_by_name() {
             change(&mut changed);
             publish(id, changed).expect_err("it was changed")
         };
-        let long = refused(&|it| it.tokens = vec![0; 20_000]);
+        let long = refused(&|it| it.tokens = vec![0; 70_000]);
         assert_eq!(long, error(Error::ExhibitTooLong));
         let few = refused(&|it| it.tokens.truncate(15));
         assert_eq!(few, error(Error::IndexOutside));
