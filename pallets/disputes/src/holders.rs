@@ -22,8 +22,12 @@ impl<T: Config> Pallet<T> {
         let models = Models::try_from(models.to_vec()).map_err(|_| Error::BadModels)?;
         let (now, before) = (Self::now(), Held::<T>::get(agent));
         ensure!(at <= now, Error::TooEarly);
-        let is_recent = now.saturating_sub(at) < T::Longevity::get();
+        let longevity = T::Longevity::get();
+        let is_recent = now.saturating_sub(at) < longevity;
         ensure!(at > before.at && is_recent, Error::TooLate);
+        // The call is feeless, and may walk over all holders.
+        let rests = before.at > 0 && at.saturating_sub(before.at) < longevity;
+        ensure!(!rests, Error::TooEarly);
         // Who is no longer active may still take its word back.
         let takes_back = models.is_empty() && !before.models.is_empty();
         ensure!(takes_back || T::Agents::is_active(agent), Error::NotAnAgent);

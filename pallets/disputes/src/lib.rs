@@ -450,7 +450,8 @@ pub mod pallet {
         /// `MaxHolders` active agents hold a model.
         #[codec(index = 30)]
         TooManyHolders,
-        /// The agent named a block that is not there yet.
+        /// The agent named a block that is not there yet, or one less than `Longevity` blocks after
+        /// that of the call before.
         #[codec(index = 31)]
         TooEarly,
         /// The parameters do not fit together.
@@ -535,7 +536,7 @@ pub mod pallet {
         /// without `signature`.
         ///
         /// - `models`: at most eight, in ascending order.
-        /// - `at`: a recent block, later than that of the call before.
+        /// - `at`: a recent block, at least `Longevity` blocks after that of the call before.
         ///
         /// Emits `Holds`. Errors: `NotAnAgent`, `BadModels`, `TooManyHolders`, `TooEarly`,
         /// `TooLate`, `BadSignature`, `NotTheAgent`.

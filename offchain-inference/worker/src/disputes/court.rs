@@ -177,15 +177,16 @@ impl Court {
         };
         let agent = AccountId::from(account);
         self.look_at_models();
-        self.hold(&agent, now)?;
-        self.judge(&agent, now)?;
-        if !self.executor.agent().config().disputes {
-            return Ok(());
+        // No failure keeps the agent from what else is due.
+        let mut done = vec![self.hold(&agent, now), self.judge(&agent, now)];
+        if self.executor.agent().config().disputes {
+            done.push(self.look_around(&agent, now));
         }
-        if now.is_multiple_of(LOOK) {
-            self.accuse(&agent, now)?;
-            self.forget(now)?;
-        }
+        done.into_iter().collect()
+    }
+
+    /// Does what is due in some blocks alone.
+    fn look_around(&self, agent: &AccountId, now: BlockNumber) -> Result<(), String> {
         if now.is_multiple_of(CANARY) {
             // Its checks come while others answer.
             let service = self.parts.service.clone();
@@ -193,7 +194,10 @@ impl Court {
                 .read()
                 .push_last(contained(move || service.canaries()));
         }
-        Ok(())
+        if !now.is_multiple_of(LOOK) {
+            return Ok(());
+        }
+        self.accuse(agent, now).and(self.forget(now))
     }
 
     /// Whether something may be tried in this block. Then not again for some blocks.
@@ -256,17 +260,31 @@ impl Court {
     fn judge(self: &Arc<Self>, agent: &AccountId, now: BlockNumber) -> Result<(), String> {
         let duties = self.parts.chain.duties(agent)?;
         self.metrics.duties.set(duties.len() as u64);
+        let mut done = Ok(());
         for duty in duties {
-            let seat = (duty.case, duty.draw.0);
-            let found = self.findings.get(seat.0, &seat.1);
-            match (found.map_err(|error| error.to_string())?, duty.phase) {
-                (Some(found), Phase::Committing) => self.commit(agent, seat, &found, now)?,
-                (Some(found), Phase::Revealing) => self.reveal(agent, seat, found, now)?,
-                (None, Phase::Committing) => self.order(seat, duty, now),
-                _ => {},
-            }
+            done = done.and(self.serve(agent, duty, now));
         }
-        Ok(())
+        done
+    }
+
+    /// Does what is due in one committee.
+    fn serve(
+        self: &Arc<Self>,
+        agent: &AccountId,
+        duty: DutyView,
+        now: BlockNumber,
+    ) -> Result<(), String> {
+        let seat = (duty.case, duty.draw.0);
+        let found = self.findings.get(seat.0, &seat.1);
+        match (found.map_err(|error| error.to_string())?, duty.phase) {
+            (Some(found), Phase::Committing) => self.commit(agent, seat, &found, now),
+            (Some(found), Phase::Revealing) => self.reveal(agent, seat, found, now),
+            (None, Phase::Committing) => {
+                self.order(seat, duty, now);
+                Ok(())
+            },
+            _ => Ok(()),
+        }
     }
 
     fn commit(
@@ -395,16 +413,21 @@ impl Court {
         // Without a folder there is no evidence yet.
         let paths = self.archive.paths().unwrap_or_default();
         self.state.lock().done.retain(|path| paths.contains(path));
+        let mut done = Ok(());
         for path in paths {
             let is_done = self.state.lock().done.contains(&path);
             if is_done || !self.may(Attempt::Accuse(path.clone()), now) {
                 continue;
             }
-            if self.accuse_by(agent, &path)? {
-                self.state.lock().done.insert(path);
+            match self.accuse_by(agent, &path) {
+                Ok(true) => {
+                    self.state.lock().done.insert(path);
+                },
+                Ok(false) => {},
+                Err(error) => done = Err(error),
             }
         }
-        Ok(())
+        done
     }
 
     /// Accuses by a file of evidence. Returns whether it needs no further look.

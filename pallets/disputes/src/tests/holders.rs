@@ -29,16 +29,16 @@ fn an_agent_holds_what_it_says_until_it_says_otherwise() {
     run(|| {
         let who = account(4);
         assert_eq!(hold(&who, &[[1; 32], MODEL]), Ok(()));
-        to_block(now() + 1);
+        to_block(now() + 8);
         assert_eq!(hold(&who, &[MODEL, [8; 32]]), Ok(()));
         assert_eq!(
             Holders::<Test>::get(MODEL, &who),
             Some(1),
             "it still counts from then"
         );
-        assert_eq!(Holders::<Test>::get([8; 32], &who), Some(2));
+        assert_eq!(Holders::<Test>::get([8; 32], &who), Some(9));
         assert!(HolderCount::<Test>::get([1; 32]).is_zero());
-        to_block(now() + 1);
+        to_block(now() + 8);
         assert_eq!(hold(&who, &[]), Ok(()));
         assert_eq!(Holders::<Test>::iter().count(), 0);
     });
@@ -60,6 +60,8 @@ fn what_nobody_can_hold_is_refused_by_name() {
         assert_ok!(hold_signed(&who, &[MODEL], 1));
         // The same again, by whoever has seen it.
         assert_eq!(refused(&[MODEL], 1), Error::<Test>::TooLate.into());
+        to_block(8);
+        assert_eq!(refused(&[MODEL], 8), Error::<Test>::TooEarly.into());
         to_block(10);
         assert_eq!(refused(&[MODEL], 2), Error::<Test>::TooLate.into());
         assert_noop!(
