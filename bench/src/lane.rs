@@ -12,7 +12,7 @@ use anyhow::{ensure, Result};
 use starling_client::{
     lane::{
         ask::{self, Asked, Question, Stage},
-        LaneId, LaneView,
+        Form, LaneId, LaneView,
     },
     signer, AccountId32, Chain, Error, Keypair,
 };
@@ -89,6 +89,7 @@ pub async fn measure(url: &str, plan: Plan) -> Result<Measured> {
             prompt: format!("What is {number} plus {number}?"),
             fee: plan.fee,
             max_tokens: plan.max_tokens,
+            form: Form::Free,
         };
         let mut asked = send(&chain, &lane, &question, &eve).await?;
         let sent = asked.sent();

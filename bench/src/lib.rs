@@ -11,11 +11,21 @@ pub mod latency;
 mod process;
 pub mod soak;
 
-/// The address of the node: the given one, `STARLING_URL`, or a node on this machine.
-pub fn url(given: Option<String>) -> String {
-    given
-        .or_else(|| variable("STARLING_URL"))
-        .unwrap_or_else(|| starling_client::chain::DEFAULT_URL.into())
+/// The network to measure, as an argument.
+#[derive(clap::Args)]
+pub struct Network {
+    /// WebSocket address of a node [default: $STARLING_URL, else ws://127.0.0.1:9944]
+    #[arg(long)]
+    url: Option<String>,
+}
+
+impl Network {
+    /// The address of the node: the given one, `STARLING_URL`, or a node on this machine.
+    pub fn url(self) -> String {
+        self.url
+            .or_else(|| variable("STARLING_URL"))
+            .unwrap_or_else(|| starling_client::chain::DEFAULT_URL.into())
+    }
 }
 
 /// The time of a block, in milliseconds since 1970.

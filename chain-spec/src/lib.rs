@@ -11,7 +11,7 @@ pub mod finality;
 use std::{fs, path::Path};
 
 use finality::Extensions;
-use sc_chain_spec::{ChainType, GenericChainSpec, Properties};
+use sc_chain_spec::{ChainSpecBuilder, ChainType, GenericChainSpec, Properties};
 use serde_json::Value;
 use starling_runtime::{genesis_config_presets as presets, TOKEN_DECIMALS, TOKEN_SYMBOL};
 
@@ -49,35 +49,46 @@ impl Chain {
         Self::ALL.into_iter().find(|chain| chain.name() == name)
     }
 
-    /// The chain's specification, with the runtime that this crate was built with.
+    /// The chain's specification, with the runtime that this crate was built with. Its preset is that
+    /// of the native code, so that nobody compiles the runtime to read it.
     ///
     /// # Errors
     /// Fails if the crate was built without the WebAssembly runtime (`SKIP_WASM_BUILD`).
     pub fn specification(self) -> Result<ChainSpec, String> {
-        Ok(self.specification_on(runtime()?))
+        let preset = presets::get_preset(&self.preset().into());
+        let preset = preset.ok_or_else(|| format!("there is no preset '{}'", self.preset()))?;
+        let patch = serde_json::from_slice(&preset).map_err(|error| error.to_string())?;
+        let builder = self.builder(runtime()?);
+        Ok(builder.with_genesis_config_patch(patch).build())
     }
 
     /// The chain's specification with the runtime `code`, whose preset makes the genesis.
     pub fn specification_on(self, code: &[u8]) -> ChainSpec {
-        let (name, id, kind, preset) = match self {
+        let builder = self.builder(code);
+        builder
+            .with_genesis_config_preset_name(self.preset())
+            .build()
+    }
+
+    /// The name of the runtime's preset with the chain's genesis.
+    fn preset(self) -> &'static str {
+        match self {
+            Chain::Development => presets::DEVELOPMENT,
+            Chain::Local => presets::LOCAL_TESTNET,
+            Chain::Testnet => presets::TESTNET,
+        }
+    }
+
+    /// A specification with everything but the genesis.
+    fn builder(self, code: &[u8]) -> ChainSpecBuilder<Extensions> {
+        let (name, id, kind) = match self {
             Chain::Development => (
                 "Starling Development",
                 "starling_dev",
                 ChainType::Development,
-                presets::DEVELOPMENT,
             ),
-            Chain::Local => (
-                "Starling Local",
-                "starling_local",
-                ChainType::Local,
-                presets::LOCAL_TESTNET,
-            ),
-            Chain::Testnet => (
-                "Starling Testnet",
-                "starling_testnet",
-                ChainType::Live,
-                presets::TESTNET,
-            ),
+            Chain::Local => ("Starling Local", "starling_local", ChainType::Local),
+            Chain::Testnet => ("Starling Testnet", "starling_testnet", ChainType::Live),
         };
         ChainSpec::builder(code, Extensions::default())
             .with_name(name)
@@ -85,8 +96,6 @@ impl Chain {
             .with_chain_type(kind)
             .with_protocol_id(id)
             .with_properties(properties())
-            .with_genesis_config_preset_name(preset)
-            .build()
     }
 }
 

@@ -29,6 +29,19 @@ fn the_files_are_the_presets_without_the_runtime() {
 }
 
 #[test]
+fn the_runtime_has_the_presets_of_the_native_code() {
+    let code = starling_runtime::WASM_BINARY.unwrap();
+    for chain in Chain::ALL {
+        let native = chain.specification().unwrap();
+        let of_runtime = chain.specification_on(code);
+        assert!(
+            to_json(&native, false).unwrap() == to_json(&of_runtime, false).unwrap(),
+            "{chain:?}"
+        );
+    }
+}
+
+#[test]
 fn a_file_without_a_runtime_gets_that_of_this_build() {
     for chain in Chain::RELEASED {
         let named = chain.specification().unwrap();

@@ -7,6 +7,7 @@ use crate::{
     agent::{AgentCommand, AgentOptions},
     finality::ExportFinalityForksCmd,
     key::KeyCommand,
+    quote::QuoteCmd,
 };
 
 /// The parsed command line.
@@ -44,6 +45,10 @@ pub enum Subcommand {
     /// Generate, inspect and insert keys.
     #[command(subcommand)]
     Key(KeyCommand),
+
+    /// Ask the hardware of this machine for a quote of the code that runs on it: of Intel TDX or
+    /// AMD SEV-SNP.
+    Quote(QuoteCmd),
 
     /// Print the chain specification of `--chain`, plain or raw.
     ExportChainSpec(sc_cli::ExportChainSpecCmd),

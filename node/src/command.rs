@@ -13,7 +13,7 @@ use crate::{
     cli::{Cli, Subcommand},
     endpoints,
     finality::ExportFinalityForksCmd,
-    ports, service,
+    service,
 };
 
 impl SubstrateCli for Cli {
@@ -84,6 +84,7 @@ pub fn run() -> sc_cli::Result<()> {
     match &cli.subcommand {
         Some(Subcommand::Agent(cmd)) => cmd.run(),
         Some(Subcommand::Key(cmd)) => cmd.run(&cli),
+        Some(Subcommand::Quote(cmd)) => cmd.run(),
         Some(Subcommand::ExportChainSpec(cmd)) => cmd.run(cli.load_spec(&cmd.chain)?),
         Some(Subcommand::BuildSpec(cmd)) => cli
             .create_runner(cmd)?
@@ -169,7 +170,7 @@ pub fn run() -> sc_cli::Result<()> {
             let (agent, cache) = (cli.agent.clone(), cli.runtime_cache.as_deref());
             cli.create_runner(&cli.run)?
                 .run_node_until_exit(|config| async move {
-                    ports::ensure_free(&config)?;
+                    starling_conduct::ensure_free(&config)?;
                     match config.network.network_backend {
                         NetworkBackendType::Litep2p => {
                             service::new_full::<sc_network::Litep2pNetworkBackend>(

@@ -12,9 +12,10 @@ mod endpoints;
 mod finality;
 mod key;
 mod lanes;
-mod ports;
+mod quote;
 mod rpc;
 mod service;
+mod traces;
 
 use std::process::ExitCode;
 

@@ -37,6 +37,7 @@ use sp_keystore::KeystorePtr;
 use sp_runtime::traits::Block as _;
 use sp_timestamp::InherentDataProvider as TimestampProvider;
 use starling_chain_spec::finality::FinalityFork;
+use starling_conduct::{ensure_listening, Pace};
 use starling_guard::Guard;
 use starling_inherents::{Author, Votes};
 use starling_network::{LaneProtocol, Protocols};
@@ -50,7 +51,7 @@ use crate::{
     agent::{self, AgentOptions},
     client::{FullBackend, FullClient, FullPool, HostFunctions},
     endpoints::Endpoints,
-    lanes, ports, rpc,
+    lanes, rpc, traces,
 };
 
 type FullSelectChain = sc_consensus::LongestChain<FullBackend, Block>;
@@ -341,6 +342,13 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
         metrics.clone(),
     );
 
+    // Answers are public once they are revealed: a node without an agent asks for their traces, too.
+    let trace_protocol = traces::register(
+        &mut net_config,
+        client.chain_info().genesis_hash,
+        config.chain_spec.fork_id(),
+    );
+
     let proofs = sc_consensus_grandpa::warp_proof::NetworkProvider::new(
         backend.clone(),
         link.shared_authority_set().clone(),
@@ -367,7 +375,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
         })?;
     // The other backend begins to listen later, and says so itself.
     if matches!(config.network.network_backend, NetworkBackendType::Litep2p) {
-        ports::ensure_listening(
+        ensure_listening(
             &config.network.listen_addresses,
             &network.listen_addresses(),
         )?;
@@ -388,6 +396,10 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
         .as_ref()
         .map(|agent| agent.layers.clone())
         .unwrap_or_default();
+    let own = agent
+        .as_ref()
+        .map(|agent| (agent.answers.clone(), agent.accounts.clone()));
+    let traces = traces::start(trace_protocol, own, &config, parts.clone())?;
     let lanes = lanes::start(
         lane_protocol,
         agent,
@@ -429,7 +441,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
             backend,
             &link,
             voter_state.clone(),
-            lanes,
+            (lanes, traces),
             swarm,
         ),
         network: network.clone(),
@@ -529,7 +541,7 @@ fn rpc_builder(
     backend: Arc<FullBackend>,
     link: &LinkHalf<Block, FullClient, FullSelectChain>,
     voter_state: SharedVoterState,
-    lanes: Lanes,
+    (lanes, traces): (Lanes, traces::Desk),
     swarm: RpcModule<()>,
 ) -> Box<dyn Fn(SubscriptionTaskExecutor) -> Result<RpcModule<()>, ServiceError>> {
     let authority_set = link.shared_authority_set().clone();
@@ -546,6 +558,7 @@ fn rpc_builder(
             pool: pool.clone(),
             grandpa: grandpa.clone(),
             lanes: lanes.clone(),
+            traces: traces.clone(),
         };
         rpc::methods(deps, executor).map_err(Into::into)
     })
@@ -599,7 +612,7 @@ impl Running<'_> {
                     }
                 },
                 force_authoring,
-                backoff_authoring_blocks: None::<()>,
+                backoff_authoring_blocks: Some(Pace),
                 keystore: self.keystore.clone(),
                 block_proposal_slot_portion: SlotProportion::new(0.5),
                 max_block_proposal_slot_portion: None,

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use codec::{Codec, Decode, DecodeWithMemTracking, Encode};
 use scale_info::TypeInfo;
 use sp_core::H256;
+use starling_lane_primitives::outcome::Count;
 
 pub mod disputes;
 pub mod lanes;
@@ -167,6 +168,25 @@ pub struct OutcomeView {
     pub share_of_votes: u64,
     /// The share of the weight of votes that is behind the answer, 32 fractional bits.
     pub share_of_weight: u64,
+}
+
+impl From<Count> for OutcomeView {
+    fn from(count: Count) -> Self {
+        let Count {
+            is_voted,
+            votes,
+            responses,
+            share_of_votes,
+            share_of_weight,
+        } = count;
+        Self {
+            is_voted,
+            votes,
+            responses,
+            share_of_votes,
+            share_of_weight,
+        }
+    }
 }
 
 /// An agent's record with known answers of one form, as of now. Sums and weights have 32 fractional

@@ -5,6 +5,7 @@
 //! they are like the others. [`Votes`] counts equal answers, and trusts authors and rankers by what
 //! they did with known answers.
 
+mod ballot;
 mod candidate;
 mod capability;
 mod evidence;
@@ -16,17 +17,21 @@ use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 use sp_core::H256;
+use starling_lane_primitives::outcome::Count;
 
-pub use capability::{pairs, rankers, Capability, Form, Known, Pairs, Weights};
+pub use ballot::{key_of, Voter, Voters};
+pub use capability::{pairs, rankers, Capabilities, Capability, Known, Pairs, Weights};
 pub use evidence::{Evidence, Odds};
 pub use key::{Key, MAX_BYTES, VERSION};
 pub use odds::log_odds;
 pub use question::{commitment, leaf, REQUESTS_PER_ANSWER};
+pub use starling_lane_primitives::Form;
 
 use crate::{
     fixed::{ratio, ONE},
     selection::Tally,
 };
+use ballot::responses;
 use candidate::{by_scores, by_votes, candidates, Candidate};
 
 /// A way to choose the best response.
@@ -148,9 +153,44 @@ impl<AccountId> Outcome<AccountId> {
     pub fn share_of_weight(&self) -> u64 {
         ratio(self.weight, self.weights)
     }
+
+    /// The votes behind the answer, as members of a lane sign them.
+    pub fn count(&self) -> Count {
+        Count {
+            is_voted: self.is_voted,
+            votes: self.votes,
+            responses: self.responses,
+            share_of_votes: self.share_of_votes(),
+            share_of_weight: self.share_of_weight(),
+        }
+    }
 }
 
 impl Choice {
+    /// The parameters of the choice by votes: the default ones where equation (3) chooses.
+    pub fn votes(&self) -> Votes {
+        match self {
+            Self::Paper => Votes::default(),
+            Self::Votes(votes) => *votes,
+        }
+    }
+
+    /// Whether equal answers in this form are counted.
+    pub fn is_counted(&self, form: Form) -> bool {
+        *self != Self::Paper && form.is_counted()
+    }
+
+    /// Chooses the best response, by what agents answered and what they say about each other. A
+    /// round and a lane call it. `None` if no response is eligible.
+    pub fn of_voters<AccountId: Clone + Encode + PartialEq>(
+        &self,
+        seed: H256,
+        form: Form,
+        voters: &Voters<AccountId>,
+    ) -> Option<Outcome<AccountId>> {
+        self.best(seed, form, &responses(voters))
+    }
+
     /// Chooses the best of a round's responses, in any order. `None` if no response is eligible.
     ///
     /// Answers in free form have no keys: equation (3) decides.
@@ -160,10 +200,8 @@ impl Choice {
         form: Form,
         responses: &[Response<AccountId>],
     ) -> Option<Outcome<AccountId>> {
-        let (votes, may_vote) = match self {
-            Self::Paper => (Votes::default(), false),
-            Self::Votes(votes) => (*votes, form.is_counted() && votes.suffice(responses)),
-        };
+        let votes = self.votes();
+        let may_vote = self.is_counted(form) && votes.suffice(responses);
         let candidates = candidates(form, responses);
         let voted = may_vote.then(|| by_votes(seed, votes.counted, &candidates));
         let (is_voted, (chosen, winner)) = match voted.flatten() {

@@ -24,10 +24,7 @@ pub fn draw<AccountId: Encode>(
     agent: &AccountId,
     bond: Balance,
 ) -> U256 {
-    let hash = blake2_256(&(DOMAIN, request_block, round, agent).encode());
-    U256::from_big_endian(&hash)
-        .checked_div(bond.into())
-        .unwrap_or(U256::MAX)
+    over_bond(&(DOMAIN, request_block, round, agent), bond)
 }
 
 /// `H(seed ‖ lane ‖ agent) / bond`: the draw of an agent for the committee of a lane. Lower is
@@ -38,8 +35,12 @@ pub fn lane_draw<AccountId: Encode>(
     agent: &AccountId,
     bond: Balance,
 ) -> U256 {
-    let hash = blake2_256(&(LANE_DOMAIN, seed, lane, agent).encode());
-    U256::from_big_endian(&hash)
+    over_bond(&(LANE_DOMAIN, seed, lane, agent), bond)
+}
+
+/// `H(lot) / bond`. Without a bond, the highest draw there is.
+fn over_bond(lot: &impl Encode, bond: Balance) -> U256 {
+    U256::from_big_endian(&blake2_256(&lot.encode()))
         .checked_div(bond.into())
         .unwrap_or(U256::MAX)
 }

@@ -3,9 +3,9 @@
 
 use alloc::{borrow::ToOwned, string::String, vec::Vec};
 
-use codec::{Decode, Encode};
+use codec::Encode;
 
-use crate::sealing::{max_bytes, padded_len};
+use crate::sealing::{max_bytes, padded_len, unpad};
 
 /// The longest response of a lane, in bytes. A seal of sixteen members with it fits a message.
 const MOST: u32 = 16 << 10;
@@ -28,12 +28,10 @@ pub fn response(text: &str, max_tokens: u32) -> Vec<u8> {
 
 /// The text of a response; `None` if it is empty, too long, no text, or padded with anything but
 /// zeros.
-pub fn text(mut bytes: &[u8], max_tokens: u32) -> Option<String> {
-    let len = u32::decode(&mut bytes).ok()?;
-    let most = max_bytes(max_tokens, MOST);
-    let (text, zeros) = bytes.split_at_checked(usize::try_from(len).ok()?)?;
-    let is_padding = zeros.iter().all(|zero| *zero == 0);
-    let is_good = len > 0 && len <= most && is_padding;
+pub fn text(bytes: &[u8], max_tokens: u32) -> Option<String> {
+    let text = unpad(bytes)?;
+    let most = usize::try_from(max_bytes(max_tokens, MOST)).ok()?;
+    let is_good = !text.is_empty() && text.len() <= most;
     let text = is_good.then(|| core::str::from_utf8(text).ok()).flatten()?;
     Some(text.to_owned())
 }

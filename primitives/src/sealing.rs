@@ -202,8 +202,8 @@ fn pad(text: &str, max_bytes: u32) -> Option<Vec<u8>> {
     Some(padded)
 }
 
-/// The text of `length ‖ text ‖ zeros`.
-fn unpad(rest: &[u8]) -> Option<&[u8]> {
+/// The text of `length ‖ text ‖ zeros`; `None` for anything else behind the text.
+pub(crate) fn unpad(rest: &[u8]) -> Option<&[u8]> {
     let (len, rest) = rest.split_first_chunk::<4>()?;
     let len = usize::try_from(u32::from_le_bytes(*len)).ok()?;
     let (text, zeros) = rest.split_at_checked(len)?;

@@ -141,6 +141,27 @@ impl<AccountId> OnInactive<AccountId> for () {
     fn on_inactive(_: &AccountId, _: u64) {}
 }
 
+/// Hears of agents that are not what they were. Implemented by `pallet-attestations`.
+pub trait OnAgentChange<AccountId> {
+    /// `who` has another inference key in force or declares another model, or is no agent any more.
+    /// Cheap: it happens in calls and at the ends of rounds.
+    fn on_agent_change(who: &AccountId);
+}
+
+impl<AccountId> OnAgentChange<AccountId> for () {
+    fn on_agent_change(_: &AccountId) {}
+}
+
+/// Keys and models of agents, for whoever binds something to them. Implemented by `pallet-agents`.
+pub trait Identities<AccountId> {
+    /// The inference key of `who` in force, and the hash of the model that it declares.
+    fn identity(who: &AccountId) -> Option<(InferenceKey, H256)>;
+
+    /// Makes `who` an agent with this key and model.
+    #[cfg(feature = "runtime-benchmarks")]
+    fn make_agent(who: &AccountId, key: InferenceKey, model: H256);
+}
+
 /// Sessions and the keys of their validators. A runtime implements it over `pallet-session`.
 pub trait Sessions<AccountId> {
     /// The index of the present session.
@@ -422,6 +443,20 @@ impl<AccountId: Clone + Encode> Choice<AccountId> for () {
 
     #[cfg(feature = "runtime-benchmarks")]
     fn declare(_: RoundId, _: crate::choice::Form) {}
+}
+
+/// Records of agents with known answers, and the choice that rests on them. Implemented by
+/// `pallet-capabilities`.
+pub trait KnownAnswers<AccountId> {
+    /// The way to choose the best response.
+    fn choice() -> crate::choice::Choice;
+
+    /// The records of an agent as of now.
+    fn known(who: &AccountId) -> crate::choice::Capabilities;
+
+    /// Notes the form of the answers of a round that was just opened, and its commitment. No
+    /// examiner gains by it: such a round does not count as its traffic.
+    fn note(round: RoundId, form: crate::choice::Form, commitment: H256);
 }
 
 /// A valid response of a round that is over.

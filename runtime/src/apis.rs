@@ -30,14 +30,15 @@ use sp_runtime::{
 };
 use sp_session::{MembershipProof, OpaqueGeneratedSessionKeys};
 use sp_version::RuntimeVersion;
+use starling_attestation::{Key as CollateralKey, View as AttestationView};
 use starling_evidence::{messages::Accusation, Finding, ModelId};
 use starling_lane_primitives::{checkpoint::Checkpoint, Certificate};
 use starling_primitives::{
     api::{
         disputes::{CaseId, CaseView, DutyView},
         lanes::{
-            Epoch, EpochView, LaneId, LaneView, MemberView, PendingView, ProgressView, RulesView,
-            SeatView,
+            CommitteeView, Epoch, EpochView, LaneId, LaneView, PendingView, ProgressView,
+            RulesView, SeatView,
         },
         AgentView, CapabilityView, OutcomeView, Owed, QuestionView, RoundAnswer, RoundView, Sent,
         VaultEntry,
@@ -47,10 +48,10 @@ use starling_primitives::{
 };
 
 use crate::{
-    configs::KeyOwnership, genesis_config_presets, AccountId, Agents, Authoring, Balance, Block,
-    BlockNumber, Capabilities, Disputes, Executive, Grandpa, InherentDataExt, Lanes, Nonce,
-    Parameters, Rounds, Runtime, RuntimeCall, RuntimeGenesisConfig, SessionKeys, System,
-    TransactionPayment, SLOT_DURATION, VERSION,
+    configs::KeyOwnership, genesis_config_presets, AccountId, Agents, Attestations, Authoring,
+    Balance, Block, BlockNumber, Capabilities, Disputes, Executive, Grandpa, InherentDataExt,
+    Lanes, Nonce, Parameters, Rounds, Runtime, RuntimeCall, RuntimeGenesisConfig, SessionKeys,
+    System, TransactionPayment, SLOT_DURATION, VERSION,
 };
 
 impl_runtime_apis! {
@@ -263,6 +264,30 @@ impl_runtime_apis! {
         }
     }
 
+    impl pallet_attestations::AttestationsApi<Block, AccountId> for Runtime {
+        fn attestation(who: AccountId) -> Option<AttestationView> {
+            Attestations::view(&who)
+        }
+
+        fn report_data(
+            who: AccountId,
+            peer: [u8; 32],
+            hop_key: [u8; 32],
+            block: BlockNumber,
+        ) -> Option<[u8; 64]> {
+            let claim = pallet_attestations::Claim {
+                peer,
+                hop_key,
+                block,
+            };
+            Attestations::report_data(&who, &claim)
+        }
+
+        fn collateral() -> Vec<(CollateralKey, u64)> {
+            Attestations::collateral()
+        }
+    }
+
     impl starling_primitives::api::disputes::DisputesApi<Block, AccountId> for Runtime {
         fn cases() -> Vec<CaseId> {
             Disputes::case_ids()
@@ -340,7 +365,7 @@ impl_runtime_apis! {
             Lanes::lanes_of(&requester)
         }
 
-        fn committee(lane: LaneId, epoch: Epoch) -> Option<Vec<MemberView<AccountId>>> {
+        fn committee(lane: LaneId, epoch: Epoch) -> Option<CommitteeView<AccountId>> {
             Lanes::committee_view(lane, epoch)
         }
 
@@ -384,10 +409,6 @@ impl_runtime_apis! {
             signature: [u8; 64],
         ) -> Vec<u8> {
             Lanes::join_transaction(agent, epoch, point, peer, signature)
-        }
-
-        fn leave(agent: AccountId, epoch: Epoch, signature: [u8; 64]) -> Vec<u8> {
-            Lanes::leave_transaction(agent, epoch, signature)
         }
 
         fn settle(checkpoint: Checkpoint, certificate: Certificate) -> Vec<u8> {

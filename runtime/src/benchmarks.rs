@@ -8,9 +8,9 @@ use frame_support::traits::{StorageInfo, StorageInfoTrait, WhitelistedStorageKey
 use sp_storage::TrackedStorageKey;
 
 use crate::{
-    Agents, AllPalletsWithSystem, Authoring, Balances, Beacon, Capabilities, Disputes, Grandpa,
-    Lanes, Multisig, Parameters, Proxy, Rewards, Rounds, Runtime, Sudo, Tickets, Timestamp,
-    Utility, Votes,
+    Agents, AllPalletsWithSystem, Attestations, Authoring, Balances, Beacon, Capabilities,
+    Disputes, Grandpa, Lanes, Multisig, Parameters, Proxy, Rewards, Rounds, Runtime, Sudo, Tickets,
+    Timestamp, Utility, Votes,
 };
 
 use frame_system_benchmarking::{extensions::Pallet as SystemExtensions, Pallet as SystemBench};
@@ -21,6 +21,7 @@ frame_benchmarking::define_benchmarks!(
     [frame_system, SystemBench::<Runtime>]
     [frame_system_extensions, SystemExtensions::<Runtime>]
     [pallet_agents, Agents]
+    [pallet_attestations, Attestations]
     [pallet_authoring, Authoring]
     [pallet_balances, Balances]
     [pallet_beacon, Beacon]

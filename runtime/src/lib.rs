@@ -222,6 +222,8 @@ mod runtime {
     pub type Capabilities = pallet_capabilities::Pallet<Runtime>;
     #[runtime::pallet_index(37)]
     pub type Lanes = pallet_lanes::Pallet<Runtime>;
+    #[runtime::pallet_index(38)]
+    pub type Attestations = pallet_attestations::Pallet<Runtime>;
     #[runtime::pallet_index(39)]
     pub type Disputes = pallet_disputes::Pallet<Runtime>;
 

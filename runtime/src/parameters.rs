@@ -96,9 +96,7 @@ impl Preset {
             },
         }
     }
-}
 
-impl Preset {
     /// The way to choose the best response that a new chain of this name begins with. For
     /// development few agents and two known answers are enough.
     pub fn choice(self) -> Choice {
@@ -113,9 +111,7 @@ impl Preset {
             Self::Paper => Choice::Paper,
         }
     }
-}
 
-impl Preset {
     /// The parameters of lanes of a new chain of this name.
     pub const fn lanes(self) -> pallet_lanes::Parameters {
         match self {

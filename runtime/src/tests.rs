@@ -397,6 +397,11 @@ fn every_call_of_the_protocol_has_a_weight_that_was_measured() {
         "pallet_agents",
         include_str!("weights/pallet_agents.rs"),
     );
+    type OfAttestations = <Runtime as pallet_attestations::Config>::WeightInfo;
+    check::<pallet_attestations::Call<Runtime>, OfAttestations>(
+        "pallet_attestations",
+        include_str!("weights/pallet_attestations.rs"),
+    );
     check::<pallet_authoring::Call<Runtime>, <Runtime as pallet_authoring::Config>::WeightInfo>(
         "pallet_authoring",
         include_str!("weights/pallet_authoring.rs"),
@@ -434,6 +439,57 @@ fn every_call_of_the_protocol_has_a_weight_that_was_measured() {
         "pallet_votes",
         include_str!("weights/pallet_votes.rs"),
     );
+}
+
+#[test]
+fn an_attestation_takes_a_twentieth_of_a_block() {
+    use pallet_attestations::WeightInfo as _;
+
+    type OfAttestations = <Runtime as pallet_attestations::Config>::WeightInfo;
+    let block = RuntimeBlockWeights::get().max_block;
+    for call in [
+        OfAttestations::put_collateral(),
+        OfAttestations::attest_dcap(),
+        OfAttestations::attest_snp(),
+    ] {
+        assert!(call.ref_time() <= block.ref_time() / 20);
+    }
+}
+
+#[test]
+fn a_rotated_key_ends_an_attestation() {
+    use pallet_attestations::{Attestation, Attested, Claim};
+    use starling_attestation::{Basis, Kind, Product, SnpTcb, Status};
+    use starling_primitives::traits::{Identities, OnAgentChange};
+
+    state_of(presets::DEVELOPMENT).execute_with(|| {
+        let who = Session::validators().remove(0);
+        let (key, model) = crate::Agents::identity(&who).unwrap();
+        let attestation = Attestation {
+            kind: Kind::Snp,
+            measurement: model,
+            key,
+            model,
+            claim: Claim {
+                peer: [1; 32],
+                hop_key: [2; 32],
+                block: 0,
+            },
+            platform: model,
+            status: Status::UpToDate,
+            advisories: Default::default(),
+            basis: Basis::Amd {
+                product: Product::Milan,
+                tcb: SnpTcb::default(),
+            },
+            at: 0,
+            until: 1,
+        };
+        Attested::<Runtime>::insert(&who, attestation);
+        type Hears = <Runtime as pallet_agents::Config>::OnAgentChange;
+        Hears::on_agent_change(&who);
+        assert!(!Attested::<Runtime>::contains_key(&who));
+    });
 }
 
 #[test]
@@ -521,7 +577,12 @@ fn four_agents_answer_a_lane_of_the_local_network_and_are_paid() {
             });
         }
         to_epoch(EPOCH);
-        let members = Lanes::committee_view(0, EPOCH).unwrap();
+        let committee = Lanes::committee_view(0, EPOCH).unwrap();
+        assert_eq!(
+            committee.choice,
+            pallet_capabilities::Chosen::<Runtime>::get()
+        );
+        let members = committee.members;
         let member = |place: usize| members[place].agent.clone();
         let mut payouts: Vec<([u8; 32], Balance)> = vec![
             (member(0).into(), UNIT * 7 / 10),

@@ -48,9 +48,9 @@ use starling_primitives::{
 };
 use starling_runtime::{
     genesis_config_presets::LOCAL_TESTNET, migrations::Migrations, parameters::Preset, Agents,
-    Balance, Balances, Capabilities, Disputes, Executive, Header, Historical, Lanes, Parameters,
-    Ratings, Rewards, Rounds, Runtime, RuntimeCall, Session, SignedPayload, System, Tickets,
-    UncheckedExtrinsic, SLOT_DURATION, UNIT,
+    Attestations, Balance, Balances, Capabilities, Disputes, Executive, Header, Historical, Lanes,
+    Parameters, Ratings, Rewards, Rounds, Runtime, RuntimeCall, Session, SignedPayload, System,
+    Tickets, UncheckedExtrinsic, SLOT_DURATION, UNIT,
 };
 
 const OLD_CODE: &[u8] = include_bytes!("../../tests/runtimes/starling-1.compact.compressed.wasm");
@@ -430,6 +430,7 @@ fn every_pallet_of_the_protocol_gets_its_version_once() {
                 version::<Rounds>(),
                 version::<Capabilities>(),
                 version::<Lanes>(),
+                version::<Attestations>(),
                 version::<Disputes>(),
             ];
             for (name, version) in versions {

@@ -19,7 +19,7 @@ use starling_simulation::{
     behaviour::Kind,
     changes::Changes,
     experiments::{
-        alternatives,
+        alternatives, authoring,
         behaviours::{self, Attack},
         grinding, injection, quality, ratings, scale,
         scenario::{self, Scenario},
@@ -55,6 +55,8 @@ pub(crate) enum Experiment {
     Grinding(GrindingArgs),
     /// Measure the seats of validators that bonds buy, and what their owner can do with them.
     Seats(SeatsArgs),
+    /// Compare Aura with BABE: empty slots, forks, finality, authors that everybody can foresee.
+    Authoring(AuthoringArgs),
     /// Measure the effects of the main parameters.
     Sweep(SweepArgs),
     /// Measure how often poor answers with prompt injections win, with real models.
@@ -97,6 +99,7 @@ impl Experiment {
             },
             Self::Grinding(args) => print(&grinding::run(&args.options(stage)?, *runner, output)?),
             Self::Seats(args) => print(&seats::run(&args.options(stage)?, *runner, output)?),
+            Self::Authoring(args) => print(&authoring::run(&args.options(stage), *runner, output)?),
             Self::Sweep(args) => print(&sweep::run(&args.options(stage), *runner, output)?),
             Self::Injection(args) => {
                 print(&injection::run(&args.options(stage)?, *runner, output)?)
@@ -388,6 +391,38 @@ impl SeatsArgs {
             sessions: self.sessions,
             seed: stage.seed,
         })
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct AuthoringArgs {
+    /// Numbers of validators.
+    #[arg(long, value_delimiter = ',', default_value = "4,16,64", value_parser = clap::value_parser!(u32).range(4..=64))]
+    validators: Vec<u32>,
+    /// Mean delays between two nodes, in milliseconds.
+    #[arg(long, value_delimiter = ',', default_value = "5,50,200,500,1000")]
+    delays: Vec<u32>,
+    /// Shares of the validators that are away, below a third.
+    #[arg(long, value_delimiter = ',', default_value = "0,0.3", value_parser = share)]
+    away: Vec<f64>,
+    /// Time from the beginning of a slot until its block is ready, in milliseconds.
+    #[arg(long, default_value_t = 100)]
+    build: u32,
+    /// Number of slots.
+    #[arg(long, default_value_t = 3_600, value_parser = clap::value_parser!(u64).range(1..))]
+    slots: u64,
+}
+
+impl AuthoringArgs {
+    fn options(self, stage: &Stage) -> authoring::Options {
+        authoring::Options {
+            validators: self.validators.iter().map(|n| *n as usize).collect(),
+            delays: self.delays.iter().copied().map(f64::from).collect(),
+            away: self.away,
+            build: f64::from(self.build),
+            slots: self.slots,
+            seed: stage.seed,
+        }
     }
 }
 

@@ -4,8 +4,7 @@
 use std::{fs, net::TcpListener, path::Path, process::Command};
 
 use anyhow::{Context, Result};
-use serde_json::Value;
-use starling_tests::node::{run, Node};
+use starling_tests::node::{run, runtime_cache, specification, Node};
 
 #[tokio::test]
 async fn an_unknown_chain_is_refused() -> Result<()> {
@@ -34,8 +33,7 @@ async fn an_unreadable_spec_is_refused() -> Result<()> {
 #[tokio::test]
 async fn malformed_finality_forks_are_refused() -> Result<()> {
     let base = tempfile::tempdir()?;
-    let exported = run(["export-chain-spec", "--chain=dev"]).await?;
-    let mut spec: Value = serde_json::from_str(&exported.stdout)?;
+    let mut spec = specification("dev").await?;
     let block = serde_json::json!({ "number": 7, "hash": format!("0x{}", "07".repeat(32)) });
     spec["finalityForks"] = serde_json::json!([{
         "lastFinal": block,
@@ -80,6 +78,7 @@ async fn a_node_that_can_listen_nowhere_ends() -> Result<()> {
         "--no-telemetry",
         "--rpc-port=0",
         "--no-prometheus",
+        &cache()?,
         "--listen-addr",
         address,
     ])
@@ -142,8 +141,7 @@ async fn a_database_of_another_chain_is_refused() -> Result<()> {
     node.stop().await?;
 
     // A chain of the same name whose genesis differs.
-    let exported = run(["export-chain-spec", "--chain=dev"]).await?;
-    let mut spec: Value = serde_json::from_str(&exported.stdout)?;
+    let mut spec = specification("dev").await?;
     let balance = spec
         .pointer_mut("/genesis/runtimeGenesis/patch/balances/balances/0/1")
         .context("the spec lists no balances")?;
@@ -160,12 +158,18 @@ async fn a_database_of_another_chain_is_refused() -> Result<()> {
         "--no-mdns",
         "--no-prometheus",
         "--no-telemetry",
+        &cache()?,
     ])
     .await?;
     assert!(line.contains("genesis"), "{line}");
 
     // The database still works for its own chain.
     Node::start(base.path(), ["--dev"]).await?.stop().await
+}
+
+/// The option for compiled runtimes, with the folder of all tests.
+fn cache() -> Result<String> {
+    Ok(format!("--runtime-cache={}", runtime_cache()?.display()))
 }
 
 /// The single line with which the node refuses `args`.

@@ -2,6 +2,8 @@
 //! `starling`, the client, against a running node: its output for programs, its messages if the
 //! chain refuses, and its exit codes.
 
+use std::collections::BTreeSet;
+
 use anyhow::{ensure, Context, Result};
 use serde_json::Value;
 use starling_tests::{
@@ -288,6 +290,21 @@ async fn transactions_of_one_account_at_the_same_time_all_succeed() -> Result<()
     let bought = futures::future::try_join_all(buys).await?;
     let free = bought.iter().map(|one| one["free"].clone());
     assert!(free.into_iter().any(|free| free == star("8")), "{bought:?}");
+
+    // Questions of other lengths have other priorities in the pool. None displaces another.
+    enrol(&node.api().await?).await?;
+    let node = &node;
+    let questions: Vec<_> = (0..8)
+        .map(|n| format!("Why{}?", " why".repeat(n * n)))
+        .collect();
+    let asks = questions.iter().map(|question| {
+        let arguments = ["ask", "--dev", "eve", "--no-wait", question.as_str()];
+        async move { json(node, &arguments).await }
+    });
+    let asked = futures::future::try_join_all(asks).await?;
+    let rounds: BTreeSet<_> = asked.iter().map(|one| one["round"].as_u64()).collect();
+    let all: BTreeSet<_> = (0..8).map(Some).collect();
+    assert_eq!(rounds, all, "{asked:?}");
     Ok(())
 }
 

@@ -9,17 +9,19 @@ use std::{
 };
 
 use anyhow::Result;
-use starling_tests::node::run;
+use starling_tests::node::{raw_specification, run};
 
 #[tokio::test]
 async fn the_second_start_takes_what_the_first_one_compiled() -> Result<()> {
     let base = tempfile::tempdir()?;
+    let chain = raw_specification("dev").await?;
     let mut compiled = vec![];
     for _ in 0..2 {
         let base = base.path();
         let outcome = run([
             "export-state".as_ref(),
-            "--chain=dev".as_ref(),
+            "--chain".as_ref(),
+            chain.as_os_str(),
             "--base-path".as_ref(),
             base.as_os_str(),
         ])

@@ -4,18 +4,20 @@
 use std::{
     env,
     ffi::{OsStr, OsString},
+    fs,
     path::{Path, PathBuf},
     process::Stdio,
-    time::Duration,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use anyhow::{anyhow, bail, ensure, Context, Result};
+use serde_json::Value;
 use subxt::{
     config::RpcConfigFor,
     rpcs::{LegacyRpcMethods, RpcClient},
     SubstrateConfig,
 };
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStderr, Command},
@@ -61,7 +63,7 @@ impl Node {
     ) -> Result<Self> {
         let mut process = command()?
             .envs(variables.iter().map(|(name, value)| (name, value)))
-            .args(args)
+            .args(on_raw_specification(args).await?)
             .arg("--base-path")
             .arg(base)
             .arg("--runtime-cache")
@@ -209,6 +211,13 @@ pub async fn run<Arg: AsRef<OsStr>>(args: impl IntoIterator<Item = Arg>) -> Resu
     run_to_end(command()?.args(args)).await
 }
 
+/// The specification of a chain, by its name.
+pub async fn specification(chain: &str) -> Result<Value> {
+    let exported = run(["export-chain-spec", "--chain", chain]).await?;
+    ensure!(exported.code == Some(0), "{}", exported.stderr);
+    Ok(serde_json::from_str(&exported.stdout)?)
+}
+
 /// Runs `command` to its end.
 pub async fn run_to_end(command: &mut Command) -> Result<Outcome> {
     let process = command.stdout(Stdio::piped()).spawn()?;
@@ -223,9 +232,56 @@ pub async fn run_to_end(command: &mut Command) -> Result<Outcome> {
 }
 
 /// Folder for compiled runtimes, shared by all nodes of the tests.
-fn runtime_cache() -> Result<PathBuf> {
+pub fn runtime_cache() -> Result<PathBuf> {
     let folder = binary("STARLING_NODE", "starling-node")?;
     Ok(folder.with_file_name("runtimes"))
+}
+
+/// The file with the raw specification of a chain with a name, shared by all nodes of the tests. A
+/// node that starts by the name compiles the runtime without [`runtime_cache`], to make the genesis.
+pub async fn raw_specification(chain: &str) -> Result<PathBuf> {
+    let node = binary("STARLING_NODE", "starling-node")?;
+    let is = node.metadata()?;
+    let built = is.modified()?.duration_since(UNIX_EPOCH)?.as_nanos();
+    let folder = node.with_file_name("specifications");
+    let file = folder.join(format!("{chain}-{}-{built}.json", is.len()));
+    if !file.is_file() {
+        let made = run(["export-chain-spec", "--raw", "--chain", chain]).await?;
+        ensure!(made.code == Some(0), "{}", made.stderr);
+        fs::create_dir_all(&folder)?;
+        // Whole or not at all: another test may read it.
+        let new = NamedTempFile::new_in(&folder)?;
+        fs::write(new.path(), made.stdout)?;
+        new.persist(&file)?;
+    }
+    Ok(file)
+}
+
+/// `args` with the file of [`raw_specification`] for a chain that they name.
+async fn on_raw_specification<Arg: AsRef<OsStr>>(
+    args: impl IntoIterator<Item = Arg>,
+) -> Result<Vec<OsString>> {
+    let args = args.into_iter().map(|arg| arg.as_ref().to_owned());
+    let mut args: Vec<OsString> = args.collect();
+    for arg in &mut args {
+        if let Some(chain @ ("dev" | "local")) =
+            arg.to_str().and_then(|arg| arg.strip_prefix(CHAIN))
+        {
+            *arg = raw_chain(chain).await?;
+        }
+    }
+    if args.iter().any(|arg| arg == "--dev") {
+        args.push(raw_chain("dev").await?);
+    }
+    Ok(args)
+}
+
+const CHAIN: &str = "--chain=";
+
+async fn raw_chain(chain: &str) -> Result<OsString> {
+    let mut option = OsString::from(CHAIN);
+    option.push(raw_specification(chain).await?);
+    Ok(option)
 }
 
 fn command() -> Result<Command> {

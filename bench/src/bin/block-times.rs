@@ -7,16 +7,15 @@
 
 use anyhow::Result;
 use clap::Parser;
-use starling_bench::{block_times::measure, url};
+use starling_bench::{block_times::measure, Network};
 use starling_console::outln;
 
 /// Measures block time, finality lag and peak memory over a number of blocks.
 #[derive(Parser)]
 #[command(max_term_width = 100)]
 struct Cli {
-    /// WebSocket address of a node [default: $STARLING_URL, else ws://127.0.0.1:9944]
-    #[arg(long)]
-    url: Option<String>,
+    #[command(flatten)]
+    network: Network,
     /// Number of finalised blocks
     #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..))]
     blocks: u32,
@@ -28,7 +27,7 @@ struct Cli {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let cli = Cli::parse();
-    let table = measure(&url(cli.url), cli.blocks, &cli.pid)
+    let table = measure(&cli.network.url(), cli.blocks, &cli.pid)
         .await?
         .to_string();
     outln!("{}", table.trim_end());

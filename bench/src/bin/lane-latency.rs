@@ -12,7 +12,7 @@ use anyhow::Result;
 use clap::Parser;
 use starling_bench::{
     lane::{measure, Plan},
-    url,
+    Network,
 };
 use starling_console::outln;
 
@@ -23,9 +23,8 @@ use starling_console::outln;
 #[derive(Parser)]
 #[command(max_term_width = 100)]
 struct Cli {
-    /// WebSocket address of a node [default: $STARLING_URL, else ws://127.0.0.1:9944]
-    #[arg(long)]
-    url: Option<String>,
+    #[command(flatten)]
+    network: Network,
     /// Number of the lane
     #[arg(long)]
     lane: u64,
@@ -53,7 +52,7 @@ async fn main() -> Result<()> {
         fee: cli.fee,
         round_trip: cli.round_trip.map(Duration::from_millis),
     };
-    let table = measure(&url(cli.url), plan).await?.to_string();
+    let table = measure(&cli.network.url(), plan).await?.to_string();
     outln!("{}", table.trim_end());
     Ok(())
 }

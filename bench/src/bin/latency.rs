@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::Parser;
 use starling_bench::{
     latency::{measure, Plan},
-    url,
+    Network,
 };
 use starling_console::outln;
 
@@ -20,9 +20,8 @@ use starling_console::outln;
 #[derive(Parser)]
 #[command(max_term_width = 100)]
 struct Cli {
-    /// WebSocket address of a node [default: $STARLING_URL, else ws://127.0.0.1:9944]
-    #[arg(long)]
-    url: Option<String>,
+    #[command(flatten)]
+    network: Network,
     /// Number of rounds
     #[arg(long, default_value_t = 20)]
     rounds: usize,
@@ -46,7 +45,7 @@ async fn main() -> Result<()> {
         max_tokens: cli.max_tokens,
         fee: cli.fee,
     };
-    let table = measure(&url(cli.url), plan).await?.to_string();
+    let table = measure(&cli.network.url(), plan).await?.to_string();
     outln!("{}", table.trim_end());
     Ok(())
 }

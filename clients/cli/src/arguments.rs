@@ -4,6 +4,7 @@
 use std::{future::Future, path::PathBuf};
 
 use clap::{Args, ValueEnum};
+use directories::ProjectDirs;
 use sp_core::crypto::AccountId32;
 use starling_client::{account, chain::DEFAULT_URL, signer, Chain, Error, Keypair, Result};
 use starling_console::variable;
@@ -38,13 +39,15 @@ impl Connection {
     }
 
     /// Connects, and runs `work`.
-    pub async fn run<F: Future<Output = Result<()>>>(
+    pub async fn run<T, F: Future<Output = Result<T>>>(
         &self,
         work: impl FnOnce(Chain) -> F,
-    ) -> Result<()> {
-        let chain = Chain::connect(&self.url(), self.insecure).await?;
+    ) -> Result<T> {
+        let folders = ProjectDirs::from("", "", "starling");
+        let shared = folders.as_ref().map(ProjectDirs::cache_dir);
+        let chain = Chain::connect_with(&self.url(), self.insecure, shared).await?;
         match work(chain.clone()).await {
-            Ok(()) => Ok(()),
+            Ok(done) => Ok(done),
             Err(error) => Err(chain.diagnose(error).await),
         }
     }

@@ -12,7 +12,7 @@ use starling_client::{
     follow,
     report::{report, Context, Report},
     transaction::{self, Request, Status},
-    Chain, Error, Result,
+    Chain, Error, Keypair, Result,
 };
 use starling_primitives::{api::RoundView, round::Phase, RoundId};
 
@@ -52,8 +52,11 @@ pub struct Args {
     watch: bool,
     /// Ask an open lane of the account first. The round is asked where no lane takes the question or
     /// none certifies an answer in time; the fee is paid once
-    #[arg(long, conflicts_with_all = ["answers", "no_wait"])]
+    #[arg(long, conflicts_with = "no_wait")]
     fast: bool,
+    /// Print to standard error how many messages went to the node and came from it
+    #[arg(long)]
+    verbose: bool,
     /// Print the number of the round when the request is final, without waiting for the answer
     #[arg(long, conflicts_with = "watch")]
     no_wait: bool,
@@ -64,68 +67,83 @@ pub async fn run(connection: &Connection, args: Args) -> Result<()> {
     let signer = args.signer.required()?;
     connection
         .run(|chain| async move {
-            let at = chain.best().await?;
-            let answers = Answers::of(args.answers.into())?;
-            if answers != Answers::Free {
-                at.require_capabilities()?;
+            let verbose = args.verbose;
+            let asked = asked(connection, &chain, args, prompt, &signer).await;
+            if verbose {
+                eprintln!("{}", chain.messages());
             }
-            let least_fee = || at.constant("Rounds", "MinFee");
-            let least_responses = || at.constant("Rounds", "MinResponses");
-            let request = Request {
-                prompt,
-                fee: match &args.fee {
-                    Some(fee) => chain.currency().parse(fee)?,
-                    None => least_fee()?,
-                },
-                max_tokens: args.max_tokens,
-                min_responses: args.min_responses.map_or_else(least_responses, Ok)?,
-                max_responses: args.max_responses,
-                answers,
-            };
-            let patience = Duration::from_secs(args.timeout);
-            if args.no_wait {
-                let sent = request_only(&chain, &request, &signer);
-                return within(patience, sent, || "the request is not final".into())
-                    .await
-                    .map(|round| print_number(connection.json, round));
-            }
-            let started = Instant::now();
-            let events = events(args.watch, connection.json);
-            let mut live = Live::new(&chain, None, connection.json, events);
-            let outcome = match args.fast {
-                true => {
-                    let mut shown = lane::Shown::new(&chain, events, connection.json);
-                    let asked = lane::fast(&chain, &request, &signer, &mut shown, &mut live);
-                    within(patience, asked, || "the request is not certified".into()).await?
-                },
-                false => lane::Fast::Round(request.call()),
-            };
-            let call = match outcome {
-                lane::Fast::Done => return Ok(()),
-                lane::Fast::Escalated(call) => call,
-                lane::Fast::Round(call) => {
-                    let (burnt, deposit) = at.request_cost(request.max_responses).await?;
-                    let money = |amount| chain.currency().format(amount);
-                    live.say(&format!(
-                        "the fee is {}; {} is burnt for messages, and {} is on hold until the \
-                         round is removed",
-                        money(request.fee),
-                        money(burnt),
-                        money(deposit),
-                    ));
-                    call
-                },
-            };
-            let answered = follow::ask(&chain, &call, &signer, &mut live);
-            let answered = within(patience, answered, || {
-                "the round is not over; follow it with `starling rounds watch`".into()
-            })
-            .await;
-            live.finish();
-            let seconds = started.elapsed().as_secs_f64();
-            finish(connection, &chain, &answered?, Some(seconds)).await
+            asked
         })
         .await
+}
+
+async fn asked(
+    connection: &Connection,
+    chain: &Chain,
+    args: Args,
+    prompt: String,
+    signer: &Keypair,
+) -> Result<()> {
+    let at = chain.best().await?;
+    let answers = Answers::of(args.answers.into())?;
+    if answers != Answers::Free {
+        at.require_capabilities()?;
+    }
+    let least_fee = || at.constant("Rounds", "MinFee");
+    let least_responses = || at.constant("Rounds", "MinResponses");
+    let request = Request {
+        prompt,
+        fee: match &args.fee {
+            Some(fee) => chain.currency().parse(fee)?,
+            None => least_fee()?,
+        },
+        max_tokens: args.max_tokens,
+        min_responses: args.min_responses.map_or_else(least_responses, Ok)?,
+        max_responses: args.max_responses,
+        answers,
+    };
+    let patience = Duration::from_secs(args.timeout);
+    if args.no_wait {
+        let sent = request_only(chain, &request, signer);
+        return within(patience, sent, || "the request is not final".into())
+            .await
+            .map(|round| print_number(connection.json, round));
+    }
+    let started = Instant::now();
+    let events = events(args.watch, connection.json);
+    let mut live = Live::new(chain, None, connection.json, events);
+    let outcome = match args.fast {
+        true => {
+            let mut shown = lane::Shown::new(chain, events, connection.json);
+            let asked = lane::fast(chain, &request, signer, &mut shown, &mut live);
+            within(patience, asked, || "the request is not certified".into()).await?
+        },
+        false => lane::Fast::Round(request.call()),
+    };
+    let call = match outcome {
+        lane::Fast::Done => return Ok(()),
+        lane::Fast::Escalated(call) => call,
+        lane::Fast::Round(call) => {
+            let (burnt, deposit) = at.request_cost(request.max_responses).await?;
+            let money = |amount| chain.currency().format(amount);
+            live.say(&format!(
+                "the fee is {}; {} is burnt for messages, and {} is on hold until the round is \
+                 removed",
+                money(request.fee),
+                money(burnt),
+                money(deposit),
+            ));
+            call
+        },
+    };
+    let answered = follow::ask(chain, &call, signer, &mut live);
+    let answered = within(patience, answered, || {
+        "the round is not over; follow it with `starling rounds watch`".into()
+    })
+    .await;
+    live.finish();
+    let seconds = started.elapsed().as_secs_f64();
+    finish(connection, chain, &answered?, Some(seconds)).await
 }
 
 /// Waits for `work`, at most for `patience`.
@@ -194,11 +212,7 @@ pub fn print(
     Ok(())
 }
 
-async fn request_only(
-    chain: &Chain,
-    request: &Request,
-    signer: &starling_client::Keypair,
-) -> Result<RoundId> {
+async fn request_only(chain: &Chain, request: &Request, signer: &Keypair) -> Result<RoundId> {
     let mut submitted = transaction::submit(chain, &request.call(), signer).await?;
     loop {
         if let Status::Final(success) = submitted.next(chain).await? {

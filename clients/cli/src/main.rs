@@ -4,6 +4,8 @@
 mod agent;
 mod arguments;
 mod ask;
+mod attest;
+mod audit;
 mod console;
 mod disputes;
 mod examine;
@@ -18,7 +20,10 @@ mod table;
 mod tickets;
 mod up;
 
-use std::process::ExitCode;
+use std::{
+    path::{Path, PathBuf},
+    process::{ExitCode, Termination},
+};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
@@ -37,6 +42,8 @@ Exit codes:
   5    the round or the request of a lane ended without an answer
   6    no such round, lane, case or agent
   7    longer than --timeout
+  8    the audit found that the answer is not what its trace says
+  9    the audit convicts nobody, and clears nobody
   130  interrupted
 
 Environment (an empty variable counts as not set):
@@ -71,8 +78,15 @@ enum Command {
     Rounds(rounds::Command),
     /// Ask questions with known answers, and reveal the answers: the work of an examiner.
     Examine(examine::Args),
+    /// Compute a traced answer again, and check it
+    ///
+    /// The checks are printed in their order, and the first that does not hold ends them. The chain
+    /// does not know traces yet: no slash follows from an audit.
+    Audit(audit::Args),
     /// List, fetch, benchmark and evaluate models.
     Model(model::Args),
+    /// Show that an agent's key lives in measured code, by a quote of its hardware.
+    Attest(attest::Args),
     /// Generate and inspect keys, and write an inference key into the keystore of a node.
     #[command(subcommand)]
     Key(key::Command),
@@ -89,6 +103,12 @@ enum Command {
         /// Shell
         shell: Shell,
     },
+    /// Write the manual pages, one for each command, into a folder.
+    #[command(hide = true)]
+    Man {
+        /// Folder
+        folder: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -104,7 +124,9 @@ fn main() -> ExitCode {
         Command::Disputes(args) => online(disputes::run(connection, args)),
         Command::Rounds(command) => online(rounds::run(connection, command)),
         Command::Examine(args) => online(examine::run(connection, args)),
+        Command::Audit(args) => online(audit::run(connection, args)),
         Command::Model(args) => model::run(connection.json, args),
+        Command::Attest(args) => online(attest::run(connection, args)),
         Command::Key(command) => outcome(key::run(connection.json, command)),
         Command::Session(args) => online(session::run(connection, args)),
         Command::Gateway(args) => match args.command {
@@ -122,14 +144,19 @@ fn main() -> ExitCode {
             print_bytes(&script);
             ExitCode::SUCCESS
         },
+        Command::Man { folder } => outcome(manual(&folder)),
     }
 }
 
+fn manual(folder: &Path) -> Result<()> {
+    clap_mangen::generate_to(Cli::command(), folder).map_err(Error::io(folder.display()))
+}
+
 /// Runs a command that talks to a node, until it ends or Ctrl-C.
-fn online(work: impl std::future::Future<Output = Result<()>>) -> ExitCode {
+fn online<T: Termination>(work: impl std::future::Future<Output = Result<T>>) -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
-        Err(error) => return outcome(Err(Error::io("the runtime of tokio")(error))),
+        Err(error) => return outcome::<()>(Err(Error::io("the runtime of tokio")(error))),
     };
     let done = runtime.block_on(async {
         tokio::select! {
@@ -148,9 +175,9 @@ fn online(work: impl std::future::Future<Output = Result<()>>) -> ExitCode {
     )
 }
 
-fn outcome(done: Result<()>) -> ExitCode {
+fn outcome<T: Termination>(done: Result<T>) -> ExitCode {
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(value) => value.report(),
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::from(error.exit_code())
@@ -165,5 +192,18 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn each_command_has_a_manual_page() {
+        let folder = tempfile::tempdir().unwrap();
+        manual(folder.path()).unwrap();
+        for page in ["starling.1", "starling-ask.1", "starling-rounds-show.1"] {
+            let text = std::fs::read_to_string(folder.path().join(page)).unwrap();
+            assert!(text.contains(".SH NAME"), "{page}");
+        }
+        assert!(!folder.path().join("starling-man.1").exists());
+        let missing = manual(&folder.path().join("none")).unwrap_err();
+        assert!(missing.to_string().contains("none"), "{missing}");
     }
 }

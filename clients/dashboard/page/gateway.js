@@ -43,11 +43,12 @@ import { events } from "./stream.js";
 /**
  * @typedef {{ peer: string, agent: string, name: string, own: boolean, layers: [number, number],
  *   state: "free" | "busy" | "stale", throughput: number, rtt: number | null, trust: number,
- *   free_sessions: number, free_positions: number, heard: number }} Holder
+ *   free_sessions: number, free_positions: number, heard: number, up_kbps: number | null,
+ *   down_kbps: number | null, availability: number | null }} Holder
  */
 /**
  * @typedef {{ sha256: string, name: string | null, layers: number,
- *   holders: Holder[] }} ModelMap
+ *   holders: Holder[], rtts: (number | null)[][] }} ModelMap
  */
 /**
  * @typedef {{ serves: boolean, models: ModelMap[], failovers: number, evidence: number }} Layers

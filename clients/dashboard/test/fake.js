@@ -179,6 +179,9 @@ const holder = (
   free_sessions: state === "busy" ? 0 : 4,
   free_positions: 4096,
   heard: index,
+  up_kbps: index === 1 ? null : 20_000,
+  down_kbps: index === 1 ? null : 100_000,
+  availability: index === 1 ? null : 0.9,
 });
 
 export const layers = () => ({
@@ -196,8 +199,9 @@ export const layers = () => ({
         holder(2, [20, 25], "free"),
         holder(3, [25, 4_000_000_000], "stale"),
       ],
+      rtts: [],
     },
-    { sha256: "cd".repeat(32), name: null, layers: 4, holders: [] },
+    { sha256: "cd".repeat(32), name: null, layers: 4, holders: [], rtts: [] },
   ],
 });
 

@@ -8,7 +8,12 @@ use std::{
 };
 
 use serde_json::{json, Value};
-use starling_client::{report::phase_name, Chain, Error};
+use starling_client::{
+    events::{BlockEvents, Event},
+    follow::BestChain,
+    report::phase_name,
+    At, Chain, Error,
+};
 use starling_primitives::{
     round::{BlockNumber, Phase},
     RoundId,
@@ -65,6 +70,18 @@ impl Pace {
         }
     }
 
+    /// Notes an event of a round in a block.
+    pub fn hear(&mut self, round: RoundId, event: &Event, block: BlockNumber) {
+        match event {
+            Event::Requested { .. } => self.note(round, Phase::Committing, block),
+            Event::PhaseBegan { phase, .. } | Event::Settled { phase, .. } => {
+                self.note(round, *phase, block);
+            },
+            Event::Purged => self.forget(round),
+            _ => {},
+        }
+    }
+
     /// Forgets a round that the chain no longer has.
     pub fn forget(&mut self, round: RoundId) {
         self.open.remove(&round);
@@ -114,7 +131,7 @@ fn within(sorted: &[BlockNumber], percent: usize) -> Option<BlockNumber> {
 }
 
 impl Gateway {
-    /// Watches the open rounds at each best block, for ever.
+    /// Hears of the rounds in each best block, for ever.
     pub async fn watch_pace(&self) {
         loop {
             if let Ok(chain) = self.desk.node.chain().await {
@@ -126,19 +143,30 @@ impl Gateway {
     }
 
     async fn watch_over(&self, chain: &Chain) -> Result<(), Error> {
-        let mut blocks = chain.best_blocks().await?;
-        while let Some(Ok(_)) = blocks.next().await {
-            let best = chain.best().await?;
-            let open = best.open_rounds().await?;
-            let seen: Vec<_> = self.pace().open().collect();
-            let all: BTreeSet<RoundId> = open.into_iter().chain(seen).collect();
-            for id in all {
-                let view = best.round(id).await?;
+        let mut blocks = BestChain::new(chain).await?;
+        self.catch_up(&chain.best().await?).await?;
+        loop {
+            for at in blocks.next(chain).await? {
+                let block = BlockEvents::read(&at).await?;
                 let mut pace = self.pace();
-                match view {
-                    Some(view) => pace.note(id, view.round.phase, view.round.since),
-                    None => pace.forget(id),
+                for (round, event) in &block.events {
+                    pace.hear(*round, event, block.number);
                 }
+            }
+        }
+    }
+
+    /// Reads the open rounds, and those whose end may have come while nobody watched.
+    async fn catch_up(&self, at: &At) -> Result<(), Error> {
+        let open = at.open_rounds().await?;
+        let seen: Vec<_> = self.pace().open().collect();
+        let all: BTreeSet<RoundId> = open.into_iter().chain(seen).collect();
+        for id in all {
+            let view = at.round(id).await?;
+            let mut pace = self.pace();
+            match view {
+                Some(view) => pace.note(id, view.round.phase, view.round.since),
+                None => pace.forget(id),
             }
         }
         Ok(())
@@ -179,6 +207,28 @@ mod tests {
         let report = pace.report();
         assert_eq!(report["rounds"], 1);
         assert_eq!(report["phases"][2]["phase"], "ranking");
+        assert_eq!(pace.open().count(), 0);
+    }
+
+    #[test]
+    fn events_tell_the_phases() {
+        let mut pace = Pace::default();
+        let requester = starling_client::AccountId32::new([1; 32]);
+        pace.hear(7, &Event::Requested { requester }, 10);
+        pace.hear(7, &Event::Rated, 11);
+        for (phase, block) in PHASES.into_iter().zip([10, 12, 13, 17]).skip(1) {
+            let deadline = 99;
+            pace.hear(7, &Event::PhaseBegan { phase, deadline }, block);
+        }
+        let settled = Event::Settled {
+            phase: Phase::Done,
+            winner: None,
+            settlement: Default::default(),
+        };
+        pace.hear(7, &settled, 18);
+        assert_eq!(halves(&pace), [2, 1, 4, 1]);
+        pace.note(8, Phase::Committing, 20);
+        pace.hear(8, &Event::Purged, 21);
         assert_eq!(pace.open().count(), 0);
     }
 

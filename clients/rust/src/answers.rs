@@ -2,6 +2,7 @@
 //! The form of answers that a request asks for, and the commitments of requests.
 
 use starling_primitives::{choice::Form, H256};
+use subxt::dynamic::Value;
 
 use crate::{Error, Result};
 
@@ -24,6 +25,14 @@ pub enum Answers {
 }
 
 impl Answers {
+    /// Their form.
+    pub fn form(&self) -> Form {
+        match self {
+            Self::Free => Form::Free,
+            Self::Declared { form, .. } => *form,
+        }
+    }
+
     /// Answers of this form. Only a form in which equal answers are counted is declared.
     pub fn of(form: Form) -> Result<Self> {
         match form.is_counted() {
@@ -48,6 +57,11 @@ pub fn random() -> Result<[u8; 32]> {
     getrandom::fill(&mut bytes)
         .map_err(|error| Error::io("the system's randomness")(error.into()))?;
     Ok(bytes)
+}
+
+/// A form as an argument of a call.
+pub(crate) fn value(form: Form) -> Value {
+    Value::unnamed_variant(format!("{form:?}"), [])
 }
 
 /// The name of a form, in lower case.

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A connection to a node, and the chain as of one block.
 
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
 use codec::{Decode, DecodeAll, Encode};
 use serde::de::DeserializeOwned;
-use sp_core::crypto::AccountId32;
+use sp_core::crypto::{AccountId32, Ss58Codec};
 use starling_evidence::Peer;
 use starling_primitives::{
     api::{AgentView, CapabilityView, OutcomeView, QuestionView, RoundAnswer, RoundView},
@@ -12,16 +17,25 @@ use starling_primitives::{
     Balance, InferenceKey, RoundId, H256,
 };
 use subxt::{
+    backend::LegacyBackend,
     client::{Block, Blocks},
     config::RpcConfigFor,
     dynamic::{constant, storage, Value},
     error::BlocksError,
-    rpcs::{client::RpcParams, LegacyRpcMethods, RpcClient},
+    rpcs::{
+        self, client::RpcParams, methods::legacy::Bytes, rpc_params, LegacyRpcMethods, RpcClient,
+    },
     OnlineClient, OnlineClientAtBlock, SubstrateConfig,
 };
 use subxt_signer::sr25519::Keypair;
 
-use crate::{account, amount::Currency, Error, Result};
+use crate::{
+    account,
+    amount::Currency,
+    line::{Folder, Line, Messages},
+    turn::Turn,
+    Error, Result,
+};
 
 /// The address of a node on this machine.
 pub const DEFAULT_URL: &str = "ws://127.0.0.1:9944";
@@ -38,6 +52,9 @@ pub type Headers = Blocks<SubstrateConfig>;
 pub struct Chain {
     pub(crate) api: OnlineClient<SubstrateConfig>,
     pub(crate) rpc: RpcClient,
+    line: Arc<Line>,
+    /// A folder for what runs of the client share.
+    shared: Option<PathBuf>,
     methods: LegacyRpcMethods<RpcConfigFor<SubstrateConfig>>,
     url: String,
     currency: Currency,
@@ -59,6 +76,12 @@ impl Chain {
     /// Connects to the node at a `ws://` or `wss://` address. `insecure` allows an unencrypted
     /// connection to another machine.
     pub async fn connect(url: &str, insecure: bool) -> Result<Self> {
+        Self::connect_with(url, insecure, None).await
+    }
+
+    /// As [`Self::connect`]. Programs that name the same folder share the metadata that this node
+    /// tells, and take turns with the transactions of an account.
+    pub async fn connect_with(url: &str, insecure: bool, shared: Option<&Path>) -> Result<Self> {
         let unreachable = |reason: String| Error::Unreachable {
             url: url.into(),
             reason,
@@ -68,21 +91,34 @@ impl Chain {
             false => RpcClient::from_url(url).await,
         }
         .map_err(|error| unreachable(why_no_connection(&error)))?;
+        let folder = shared.map(|shared| Folder::new(&shared.join("metadata"), url));
+        let line = Arc::new(Line::new(rpc, folder));
+        let rpc = RpcClient::new(line.clone());
         let methods = LegacyRpcMethods::new(rpc.clone());
         let lost = |error: subxt::rpcs::Error| unreachable(error.to_string());
         let properties = methods.system_properties().await.map_err(lost)?;
         let chain_type = methods.system_chain_type().await.map_err(lost)?;
-        let api = OnlineClient::from_rpc_client(rpc.clone())
+        // Its subscriptions bring whole headers, and a read is one request: the newer interface
+        // answers each with events, and has blocks pinned and unpinned.
+        let backend = LegacyBackend::<SubstrateConfig>::builder().build(rpc.clone());
+        let api = OnlineClient::from_backend_with_config(SubstrateConfig::new(), Arc::new(backend))
             .await
             .map_err(|error| unreachable(error.to_string()))?;
         Ok(Self {
             api,
             rpc,
+            line,
+            shared: shared.map(Path::to_owned),
             methods,
             url: url.into(),
             currency: currency(&properties),
             development: matches!(chain_type.as_str(), "Development" | "Local"),
         })
+    }
+
+    /// The messages to the node and from it so far.
+    pub fn messages(&self) -> Messages {
+        self.line.messages()
     }
 
     /// The chain's currency.
@@ -151,6 +187,29 @@ impl Chain {
         self.read("starling_holders").await
     }
 
+    /// The trace of an answer that its author shows, through the node, in SCALE: a `Shown` of
+    /// `starling-sketch`.
+    pub async fn trace(&self, round: RoundId, agent: &AccountId32) -> Result<Vec<u8>> {
+        let params = rpc_params![round, agent.to_ss58check()];
+        let read: Result<Bytes, _> = self.rpc.request("starling_trace", params).await;
+        match read {
+            Ok(bytes) => Ok(bytes.0),
+            Err(rpcs::Error::User(refusal)) => Err(Error::NotFound(format!(
+                "starling_trace: {}",
+                refusal.message
+            ))),
+            Err(error) => Err(protocol(format!("starling_trace: {error}"))),
+        }
+    }
+
+    /// The hash of the block of this number on the best chain of the node.
+    pub async fn hash(&self, number: BlockNumber) -> Result<H256> {
+        let hash = self.methods.chain_get_block_hash(Some(number.into()));
+        let hash = hash.await.map_err(protocol)?;
+        let hash = hash.ok_or_else(|| protocol(format!("the node has no block {number}")))?;
+        Ok(H256(hash.0))
+    }
+
     /// The result of a method of the node without parameters.
     async fn read<T: DeserializeOwned>(&self, method: &str) -> Result<T> {
         let read = self.rpc.request(method, RpcParams::new()).await;
@@ -163,14 +222,7 @@ impl Chain {
         let hash = hash
             .map_err(protocol)?
             .ok_or_else(|| protocol("the node has no block"))?;
-        if let Ok(at) = self.at(hash.0.into()).await {
-            return Ok(at);
-        }
-        // The block came this instant, and the interface for states does not know it yet. The
-        // stream begins with the last final block.
-        let mut blocks = self.best_blocks().await?;
-        at_header(blocks.next().await).await?;
-        at_header(blocks.next().await).await
+        self.at(hash.0.into()).await
     }
 
     /// The last final block.
@@ -197,7 +249,7 @@ impl Chain {
         self.api.stream_all_blocks().await.map_err(protocol)
     }
 
-    /// The best blocks from now on.
+    /// The best blocks, from the present one on.
     pub async fn best_blocks(&self) -> Result<Headers> {
         self.api.stream_best_blocks().await.map_err(protocol)
     }
@@ -205,6 +257,12 @@ impl Chain {
     /// The finalised blocks from now on.
     pub async fn finalized_blocks(&self) -> Result<Headers> {
         self.api.stream_blocks().await.map_err(protocol)
+    }
+
+    /// Waits for the turn to send a transaction of a key's account.
+    pub(crate) async fn turn(&self, key: &Keypair) -> Option<Turn> {
+        let shared = self.shared.as_ref()?;
+        Turn::take(shared.join("turns"), self.genesis(), key.public_key().0).await
     }
 
     /// The nonce of the next transaction of a key's account.
@@ -357,6 +415,11 @@ impl At {
     /// The agent that an inference key serves.
     pub async fn agent_of(&self, key: &InferenceKey) -> Result<Option<AccountId32>> {
         self.rounds_api("agent_of", key).await
+    }
+
+    /// The account of an inference key, in force or not.
+    pub async fn owner_of(&self, key: &InferenceKey) -> Result<Option<AccountId32>> {
+        self.rounds_api("owner_of", key).await
     }
 
     /// Whether the chain's runtime counts equal answers and knows the agents' capabilities.

@@ -97,7 +97,10 @@ pub(crate) fn dispatch_error(error: &DispatchError, currency: &Currency) -> Stri
             let words = with_constants(words.trim(), |name| {
                 constant(&details.pallet, name, currency)
             });
-            let place = format!("{}.{}", details.pallet.name(), details.variant.name);
+            let mut place = format!("{}.{}", details.pallet.name(), details.variant.name);
+            if let ([_], [_, _, number, ..]) = (details.variant.fields.as_slice(), module.bytes()) {
+                place.push_str(&format!(" {number}"));
+            }
             if words.is_empty() {
                 place
             } else {
@@ -142,13 +145,13 @@ pub(crate) fn of_pool(error: &UserError) -> String {
     });
     match data {
         Some(data) if !data.is_empty() => pool_words(&data),
-        _ => error.message.clone(),
+        _ => pool_words(&error.message),
     }
 }
 
 /// Explains the usual refusals of a pool to the sender.
 pub(crate) fn pool_words(reason: &str) -> String {
-    const MEANINGS: [(&str, &str); 6] = [
+    const MEANINGS: [(&str, &str); 7] = [
         (
             "Inability to pay some fees",
             "the account cannot pay the fee of the transaction",
@@ -160,6 +163,11 @@ pub(crate) fn pool_words(reason: &str) -> String {
         (
             "too low",
             "the account sends other transactions at the same time; try again",
+        ),
+        (
+            "usurped",
+            "another transaction of the account took its place; look at the open rounds, and try \
+             again",
         ),
         (
             "bad signature",
@@ -217,6 +225,8 @@ mod tests {
         assert!(pool_words("Invalid Transaction: Transaction is outdated").contains("try again"));
         let low = "The priority of the transaction is too low (pool 623 > current 623)";
         assert!(pool_words(low).contains("at the same time"));
+        let replaced = "Transaction was usurped by another with the same nonce";
+        assert!(pool_words(replaced).contains("took its place"));
         assert_eq!(pool_words("something new"), "something new");
     }
 

@@ -137,6 +137,11 @@ pub struct BlockEvents {
 }
 
 impl BlockEvents {
+    /// Whether there is an event of a round.
+    pub fn has(&self, id: RoundId) -> bool {
+        self.events.iter().any(|(round, _)| *round == id)
+    }
+
     /// Reads the events of a block.
     pub async fn read(at: &At) -> Result<Self> {
         let events = at.inner.events().fetch().await.map_err(protocol)?;
@@ -209,11 +214,15 @@ impl History {
         first: BlockNumber,
         last: BlockNumber,
     ) -> Option<Self> {
-        let mut history = Self::default();
-        for number in first..=last {
-            let at = chain.at_number(number).await.ok()?;
-            history.add(round, BlockEvents::read(&at).await.ok()?);
+        let mut at = chain.at_number(last).await.ok()?;
+        let mut blocks = vec![BlockEvents::read(&at).await.ok()?];
+        while at.number() > first {
+            at = at.parent(chain).await.ok()??;
+            blocks.push(BlockEvents::read(&at).await.ok()?);
         }
+        let mut history = Self::default();
+        let oldest_first = blocks.into_iter().rev();
+        oldest_first.for_each(|block| history.add(round, block));
         Some(history)
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Follows a round from its request to its end, block by block.
 
-use std::collections::BTreeSet;
+use std::collections::VecDeque;
 
 use sp_core::crypto::AccountId32;
 use starling_primitives::{api::RoundView, round::BlockNumber, RoundId, H256};
@@ -9,13 +9,16 @@ use subxt_signer::sr25519::Keypair;
 
 use crate::{
     chain::{at_header, Header, Headers},
-    events::{BlockEvents, Event},
+    events::BlockEvents,
     transaction::{self, look_into, Call, Keep, News, Status, Submitted},
     At, Chain, Error, Result,
 };
 
 /// The most blocks to read if a stream of best blocks left some out.
 const MAX_GAP: usize = 256;
+
+/// The most blocks to remember as told. None of a fork that is deeper than this comes back.
+const MAX_TOLD: usize = 2 * MAX_GAP;
 
 /// Hears of the progress of a round.
 pub trait Watch: Send {
@@ -26,48 +29,67 @@ pub trait Watch: Send {
     /// blocks follow.
     fn block(&mut self, _events: &BlockEvents) {}
 
-    /// The round after a block. An end may not be final yet.
+    /// The round after a block with events of it. An end may not be final yet.
     fn round(&mut self, _block: BlockNumber, _view: &RoundView<AccountId32>) {}
 }
 
 /// The blocks of the best chain, without a gap.
 pub struct BestChain {
     headers: Headers,
-    seen: BTreeSet<H256>,
+    /// The first header, which was waited for already: only then does the node send the others.
+    first: Option<Header>,
+    /// The last blocks that were told.
+    told: VecDeque<H256>,
 }
 
 impl BestChain {
-    /// The best blocks from now on.
+    /// The best blocks, from the present one on.
     pub async fn new(chain: &Chain) -> Result<Self> {
+        let mut headers = chain.best_blocks().await?;
+        let first = headers.next().await;
         Ok(Self {
-            headers: chain.best_blocks().await?,
-            seen: BTreeSet::new(),
+            headers,
+            first: Some(first),
+            told: VecDeque::new(),
         })
+    }
+
+    /// Waits for the header of a best block. Nothing is lost if the caller stops waiting.
+    async fn header(&mut self) -> Header {
+        match self.first.take() {
+            Some(first) => first,
+            None => self.headers.next().await,
+        }
     }
 
     /// Waits for a new best block. Returns it after its new ancestors.
     pub async fn next(&mut self, chain: &Chain) -> Result<Vec<At>> {
-        let header = self.headers.next().await;
+        let header = self.header().await;
         self.up_to(chain, header).await
     }
 
-    /// The new best block, after its new ancestors.
+    /// The new best block, after its new ancestors. Nothing if it is the best block already.
     async fn up_to(&mut self, chain: &Chain, header: Header) -> Result<Vec<At>> {
         let best = at_header(header).await?;
-        let is_first = self.seen.is_empty();
+        if self.told.back() == Some(&best.hash()) {
+            return Ok(vec![]);
+        }
+        let is_first = self.told.is_empty();
         let mut new = vec![best.clone()];
         let mut last = best;
         while !is_first && new.len() < MAX_GAP {
             match last.parent(chain).await? {
-                Some(parent) if !self.seen.contains(&parent.hash()) => {
+                Some(parent) if !self.told.contains(&parent.hash()) => {
                     new.push(parent.clone());
                     last = parent;
                 },
                 _ => break,
             }
         }
-        self.seen.extend(new.iter().map(At::hash));
         new.reverse();
+        self.told.extend(new.iter().map(At::hash));
+        let surplus = self.told.len().saturating_sub(MAX_TOLD);
+        self.told.drain(..surplus);
         Ok(new)
     }
 }
@@ -90,6 +112,7 @@ pub async fn follow(
     let best = chain.best().await?;
     let view = best.round(id).await?.ok_or_else(|| no_round(id))?;
     watch.round(best.number(), &view);
+    follower.note(view);
     follower.run(chain, None, watch).await
 }
 
@@ -148,6 +171,8 @@ struct Follower {
     best: BestChain,
     finalized: Headers,
     round: Option<RoundId>,
+    /// Whether the round was not read yet.
+    is_new: bool,
     /// The round after the best block that ended it. The chain removes a round without anything to
     /// read in the next block, long before its end is final.
     ended: Option<RoundView<AccountId32>>,
@@ -159,6 +184,7 @@ impl Follower {
             best: BestChain::new(chain).await?,
             finalized: chain.finalized_blocks().await?,
             round,
+            is_new: true,
             ended: None,
         })
     }
@@ -167,8 +193,32 @@ impl Follower {
     fn of(&mut self, round: Option<RoundId>) {
         if self.round != round {
             self.round = round;
+            self.is_new = true;
             self.ended = None;
         }
+    }
+
+    /// Notes the round as of a best block.
+    fn note(&mut self, view: RoundView<AccountId32>) {
+        self.is_new = false;
+        if view.round.phase.is_final() {
+            self.ended = Some(view);
+        }
+    }
+
+    /// Reads the events of a best block, and the round if one is of it: without them it stays as it
+    /// is.
+    async fn hear(&mut self, at: &At, watch: &mut dyn Watch) -> Result<()> {
+        let events = BlockEvents::read(at).await?;
+        watch.block(&events);
+        let has_news = |id: &RoundId| self.is_new || events.has(*id);
+        if let Some(id) = self.round.filter(has_news) {
+            if let Some(view) = at.round(id).await? {
+                watch.round(at.number(), &view);
+                self.note(view);
+            }
+        }
+        Ok(())
     }
 
     /// A reorganisation can move the request to another block and round. Only a final block makes
@@ -183,7 +233,7 @@ impl Follower {
             // Nothing but waiting here: `select!` drops the work of the other branches.
             let next = tokio::select! {
                 news = news(&mut request) => Next::Request(news),
-                header = self.best.headers.next() => Next::Best(header),
+                header = self.best.header() => Next::Best(header),
                 header = self.finalized.next() => Next::Final(header),
             };
             match next {
@@ -203,22 +253,14 @@ impl Follower {
                 Next::Best(header) => {
                     let blocks = self.best.up_to(chain, header).await?;
                     for at in &blocks {
-                        let events = BlockEvents::read(at).await?;
-                        watch.block(&events);
-                        if let Some(id) = self.round.filter(|id| ends(&events, *id)) {
-                            self.ended = at.round(id).await?;
-                        }
-                    }
-                    if let (Some(id), Some(at)) = (self.round, blocks.last()) {
-                        if let Some(view) = at.round(id).await? {
-                            watch.round(at.number(), &view);
-                        }
+                        self.hear(at, watch).await?;
                     }
                 },
                 Next::Final(header) => {
                     let at = at_header(header).await?;
-                    if let (Some(id), None) = (self.round, &request) {
-                        if let Some(view) = final_view(at.round(id).await?, &self.ended, &at) {
+                    let ended = self.ended.as_ref().filter(|_| request.is_none());
+                    if let Some(ended) = ended.filter(|ended| ended.round.since <= at.number()) {
+                        if let Some(view) = final_view(at.round(ended.id).await?, ended, &at) {
                             return Ok(view);
                         }
                     }
@@ -228,23 +270,15 @@ impl Follower {
     }
 }
 
-/// Whether a round ends in this block.
-fn ends(block: &BlockEvents, id: RoundId) -> bool {
-    block
-        .events
-        .iter()
-        .any(|(round, event)| *round == id && matches!(event, Event::Settled { .. }))
-}
-
 /// A round whose end is final: `stored` in this final block, or `ended` before it and removed.
 fn final_view(
     stored: Option<RoundView<AccountId32>>,
-    ended: &Option<RoundView<AccountId32>>,
+    ended: &RoundView<AccountId32>,
     at: &At,
 ) -> Option<RoundView<AccountId32>> {
     match stored {
         Some(view) => Some(view).filter(|view| view.round.phase.is_final()),
-        None => ended.clone().filter(|view| view.round.since < at.number()),
+        None => Some(ended.clone()).filter(|view| view.round.since < at.number()),
     }
 }
 

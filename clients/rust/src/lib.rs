@@ -7,6 +7,7 @@
 //! | module | content |
 //! |---|---|
 //! | [`chain`] | a connection, and reads at a block |
+//! | [`attestation`] | quotes and collateral for the chain, and its word on them |
 //! | [`answers`] | the form of answers, and the commitments of requests |
 //! | [`transaction`] | the calls of agents and requesters, and sending them |
 //! | [`signer`] | the signer: a seed, a keystore file, a development account |
@@ -30,6 +31,7 @@
 pub mod account;
 pub mod amount;
 pub mod answers;
+pub mod attestation;
 pub mod chain;
 pub mod disputes;
 mod error;
@@ -38,14 +40,17 @@ pub mod explain;
 pub mod follow;
 pub mod inference_key;
 pub mod lane;
+mod line;
 pub mod progress;
 pub mod report;
 mod secret_uri;
 pub mod signer;
 pub mod text;
 pub mod transaction;
+mod turn;
 
 pub use chain::{At, Chain};
 pub use error::{Error, Result};
+pub use line::Messages;
 pub use sp_core::crypto::AccountId32;
 pub use subxt_signer::sr25519::Keypair;

@@ -270,7 +270,7 @@ pub fn report(view: &RoundView<AccountId32>, context: &Context) -> Report {
             .find(|response| round.winner.as_ref() == Some(&response.agent))
             .and_then(|response| response.text.as_deref().map(text_of)),
         answers: answers::name(context.form),
-        outcome: context.outcome.as_ref().map(outcome),
+        outcome: context.outcome.as_ref().map(Outcome::from),
         candidates: by_rank(view).into_iter().map(candidate).collect(),
         terms: Terms {
             fee: round.terms.fee.to_string(),
@@ -317,14 +317,16 @@ pub(crate) fn unit(fixed: u64) -> f64 {
     fixed as f64 / fixed::ONE as f64
 }
 
-fn outcome(view: &OutcomeView) -> Outcome {
-    Outcome {
-        is_voted: view.is_voted,
-        votes: view.votes,
-        responses: view.responses,
-        share_of_votes: unit(view.share_of_votes),
-        share_of_weight: unit(view.share_of_weight),
-        words: explain::support(view),
+impl From<&OutcomeView> for Outcome {
+    fn from(view: &OutcomeView) -> Self {
+        Self {
+            is_voted: view.is_voted,
+            votes: view.votes,
+            responses: view.responses,
+            share_of_votes: unit(view.share_of_votes),
+            share_of_weight: unit(view.share_of_weight),
+            words: explain::support(view),
+        }
     }
 }
 

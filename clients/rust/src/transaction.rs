@@ -20,7 +20,7 @@ use subxt::{
 use subxt_signer::sr25519::Keypair;
 
 use crate::{
-    answers::Answers,
+    answers::{self, Answers},
     chain::protocol,
     error,
     events::{self, Event},
@@ -64,8 +64,7 @@ impl Request {
         match self.answers {
             Answers::Free => call("Rounds", "request", arguments),
             Answers::Declared { form, commitment } => {
-                let form = Value::unnamed_variant(format!("{form:?}"), []);
-                arguments.push(("form", form));
+                arguments.push(("form", answers::value(form)));
                 arguments.push(("commitment", Value::from_bytes(commitment)));
                 call("Capabilities", "ask", arguments)
             },
@@ -312,6 +311,7 @@ pub async fn submit_kept(
     keep: &mut Keep<'_>,
 ) -> Result<Submitted> {
     let mut tries = 1;
+    let _turn = chain.turn(signer).await;
     loop {
         // The node counts the transactions in its pool, which the last final block does not have.
         let nonce = chain.next_nonce(signer).await?;

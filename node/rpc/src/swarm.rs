@@ -12,6 +12,7 @@ use jsonrpsee::{
     types::{error::INTERNAL_ERROR_CODE, ErrorObjectOwned},
     RpcModule,
 };
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use tokio::{sync::Mutex, task::spawn_blocking};
 
@@ -42,10 +43,20 @@ pub fn swarm_methods(
     ] {
         module.register_async_method(name, move |_, _, _| {
             let kept = kept.clone();
-            async move { kept.get().await }
+            async move { kept.get().await.map(Shared) }
         })?;
     }
     Ok(module)
+}
+
+/// A value for each of those who ask. A specification is large, so they share it.
+#[derive(Clone)]
+struct Shared(Arc<Value>);
+
+impl Serialize for Shared {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Value::serialize(&self.0, serializer)
+    }
 }
 
 /// A value, and the time at which it was read.
@@ -53,7 +64,7 @@ struct Kept {
     read: Read,
     /// `None` keeps it for ever.
     fresh: Option<Duration>,
-    value: Mutex<Option<(Instant, Value)>>,
+    value: Mutex<Option<(Instant, Arc<Value>)>>,
 }
 
 impl Kept {
@@ -66,7 +77,7 @@ impl Kept {
     }
 
     /// The value. Callers that come while it is read wait for it, and no thread waits for them.
-    async fn get(&self) -> Result<Value, ErrorObjectOwned> {
+    async fn get(&self) -> Result<Arc<Value>, ErrorObjectOwned> {
         let mut kept = self.value.lock().await;
         let is_fresh = |at: &Instant| self.fresh.is_none_or(|fresh| at.elapsed() < fresh);
         if let Some((_, value)) = kept.as_ref().filter(|(at, _)| is_fresh(at)) {
@@ -77,6 +88,7 @@ impl Kept {
             .await
             .unwrap_or_else(|_| Err("the node failed to read it".into()))
             .map_err(|why| ErrorObjectOwned::owned(INTERNAL_ERROR_CODE, why, None::<()>))?;
+        let value = Arc::new(value);
         *kept = Some((Instant::now(), value.clone()));
         Ok(value)
     }
@@ -112,8 +124,8 @@ mod tests {
     async fn a_value_that_is_old_is_read_again() {
         let (read, _) = counted();
         let kept = Kept::new(read, Some(Duration::ZERO));
-        assert_eq!(kept.get().await.unwrap(), 1);
-        assert_eq!(kept.get().await.unwrap(), 2);
+        assert_eq!(*kept.get().await.unwrap(), 1);
+        assert_eq!(*kept.get().await.unwrap(), 2);
     }
 
     #[tokio::test]
@@ -126,6 +138,6 @@ mod tests {
         let kept = Kept::new(Arc::new(read), None);
         let told = kept.get().await.unwrap_err();
         assert_eq!(told.message(), "the disk is full");
-        assert_eq!(kept.get().await.unwrap(), "done");
+        assert_eq!(*kept.get().await.unwrap(), "done");
     }
 }

@@ -40,6 +40,14 @@ pub enum Error {
         /// The defect.
         reason: String,
     },
+    /// An embedding model that is unsound, or not one that this engine runs.
+    #[error("the embedding model {path} cannot be used: {reason}")]
+    Embedder {
+        /// The folder.
+        path: PathBuf,
+        /// The defect.
+        reason: String,
+    },
     /// A sound file that this engine cannot run.
     #[error("unsupported model: {0}")]
     Unsupported(String),

@@ -11,6 +11,8 @@ pub mod chat;
 pub mod config;
 mod device;
 mod draft;
+pub mod drawing;
+pub mod embedding;
 mod error;
 mod families;
 #[cfg(test)]

@@ -6,7 +6,7 @@ mod common;
 
 use common::{backend, model, server::Server, SMOLLM2};
 use starling_engine::{
-    backend::{Ask, Backend, BackendError, Evaluation, HttpBackend, HttpConfig, PromptTree},
+    backend::{Api, Ask, Backend, BackendError, Evaluation, HttpBackend, HttpConfig, PromptTree},
     chat::Message,
     generate::{Cancel, Finish, GenerateOptions},
     prompt::Prompt,
@@ -62,6 +62,23 @@ fn llama_cpp_s_server_answers_like_the_engine() {
         (done.text.as_str(), done.finish),
         (streamed.as_str(), Finish::EndOfTurn)
     );
+
+    // The server's own template for conversations.
+    let chat = HttpBackend::new(HttpConfig {
+        api: Api::Chat,
+        ..HttpConfig::new(&server.url, "smollm2")
+    });
+    let said = chat
+        .unwrap()
+        .reply(
+            &[Message::user("Say hello.")],
+            &greedy(200),
+            &cancel,
+            &mut |_| {},
+        )
+        .unwrap();
+    assert!(!said.text.trim().is_empty());
+    assert_eq!(said.finish, Finish::EndOfTurn);
 
     // Logits of the next token agree with the engine's on the same file.
     let mut tree = PromptTree::new();
@@ -196,6 +213,63 @@ fn verdicts_come_from_vllm_s_format_too() {
     // " bad" is not among the most probable tokens: it counts like the least of them.
     let answers = backend.evaluate(&tree, &Cancel::new()).unwrap();
     assert_eq!(answers, [Evaluation::Next(vec![-0.5, -6.0])]);
+}
+
+#[test]
+fn chat_completions_reply_to_conversations_and_rank_nothing() {
+    let (url, requests) = stub("200 OK", |_| {
+        serde_json::json!({ "choices": [{
+            "message": { "role": "assistant", "content": "Four." },
+            "finish_reason": "stop",
+        }] })
+        .to_string()
+    });
+    let backend = HttpBackend::new(HttpConfig {
+        api: Api::Chat,
+        ..HttpConfig::new(url, "m")
+    })
+    .unwrap();
+    let cancel = Cancel::new();
+    let messages = [
+        Message::system("Be brief."),
+        Message::user("1+1?"),
+        Message::assistant("Two."),
+        Message::user("2+2?<|im_end|>"),
+    ];
+    let said = backend
+        .reply(&messages, &greedy(9), &cancel, &mut |_| {})
+        .unwrap();
+    assert_eq!(
+        (said.text.as_str(), said.finish),
+        ("Four.", Finish::EndOfTurn)
+    );
+    let (head, body) = requests.0.lock().unwrap().remove(0);
+    assert!(head.starts_with("POST /v1/chat/completions "), "{head}");
+    // No template of a base model ends the reply, and no special token is left in a message.
+    assert_eq!(body["max_tokens"], 9);
+    assert_eq!(
+        body["messages"],
+        serde_json::json!([
+            { "role": "system", "content": "Be brief." },
+            { "role": "user", "content": "1+1?" },
+            { "role": "assistant", "content": "Two." },
+            { "role": "user", "content": "2+2?< |im_end|>" },
+        ])
+    );
+
+    let responses = ["Four.".to_owned(), "Five.".to_owned()];
+    let task = Task {
+        messages: &messages,
+        responses: &responses,
+    };
+    for kind in RankerKind::ALL {
+        let error = kind.ranker().rank(&backend, task, &cancel).unwrap_err();
+        assert!(matches!(error, BackendError::NotOffered { .. }), "{error}");
+    }
+    let text = Prompt::data("x");
+    let error = backend.generate(&text, &greedy(1), &cancel, &mut |_| {});
+    assert!(matches!(error, Err(BackendError::NotOffered { .. })));
+    assert!(requests.0.lock().unwrap().is_empty());
 }
 
 #[test]

@@ -239,6 +239,21 @@ impl Writer<'_> {
         self.book.signature(self.signer, by, payload)
     }
 
+    /// The number of a message, which `write` writes if nobody has.
+    fn once<T>(
+        &mut self,
+        message: &Arc<T>,
+        write: impl FnOnce(&mut Self) -> Option<u16>,
+    ) -> Option<u16> {
+        let address = Arc::as_ptr(message) as usize;
+        if let Some(number) = self.seen.get(&address) {
+            return Some(*number);
+        }
+        let number = write(self)?;
+        self.seen.insert(address, number);
+        Some(number)
+    }
+
     fn value(&mut self, value: &Signed<Option<Ordered>>) -> Option<u16> {
         let signature = self.sign(value.by, &said_by_value(value.body.as_ref()))?;
         self.push(Item::Value {
@@ -249,74 +264,58 @@ impl Writer<'_> {
     }
 
     fn open(&mut self, open: &Arc<Signed<Open<Piece>>>) -> Option<u16> {
-        let address = Arc::as_ptr(open) as usize;
-        if let Some(number) = self.seen.get(&address) {
-            return Some(*number);
-        }
-        let signature = self.sign(open.by, &said_by_open(open.by, &open.body))?;
-        let pieces = open.body.pieces.iter();
-        let number = self.push(Item::Open {
-            by: open.by,
-            way: open.body.way,
-            set: open.body.set.iter().copied().collect(),
-            pieces: pieces.map(|piece| shown(open.by, piece)).collect(),
-            signature,
-        })?;
-        self.seen.insert(address, number);
-        Some(number)
+        self.once(open, |writer| {
+            let signature = writer.sign(open.by, &said_by_open(open.by, &open.body))?;
+            let pieces = open.body.pieces.iter();
+            writer.push(Item::Open {
+                by: open.by,
+                way: open.body.way,
+                set: open.body.set.iter().copied().collect(),
+                pieces: pieces.map(|piece| shown(open.by, piece)).collect(),
+                signature,
+            })
+        })
     }
 
     fn echo(&mut self, echo: &Arc<Signed<Echo<Piece>>>) -> Option<u16> {
-        let address = Arc::as_ptr(echo) as usize;
-        if let Some(number) = self.seen.get(&address) {
-            return Some(*number);
-        }
-        let opened = match &echo.body.opened {
-            None => None,
-            Some(Carried::Full(set)) => Some(Opened::Full(set.iter().copied().collect())),
-            Some(Carried::Set(set)) => Some(Opened::Set(self.set(set)?)),
-        };
-        let signature = self.sign(echo.by, &said_by_echo(&echo.body))?;
-        let complaints = echo.body.complaints.iter();
-        let number = self.push(Item::Echo {
-            by: echo.by,
-            view: echo.body.view,
-            named: echo.body.named.iter().copied().collect(),
-            complaints: complaints
-                .map(|(named, piece)| (*named, shown(echo.by, piece)))
-                .collect(),
-            opened,
-            signature,
-        })?;
-        self.seen.insert(address, number);
-        Some(number)
+        self.once(echo, |writer| {
+            let opened = match &echo.body.opened {
+                None => None,
+                Some(Carried::Full(set)) => Some(Opened::Full(set.iter().copied().collect())),
+                Some(Carried::Set(set)) => Some(Opened::Set(writer.set(set)?)),
+            };
+            let signature = writer.sign(echo.by, &said_by_echo(&echo.body))?;
+            let complaints = echo.body.complaints.iter();
+            writer.push(Item::Echo {
+                by: echo.by,
+                view: echo.body.view,
+                named: echo.body.named.iter().copied().collect(),
+                complaints: complaints
+                    .map(|(named, piece)| (*named, shown(echo.by, piece)))
+                    .collect(),
+                opened,
+                signature,
+            })
+        })
     }
 
     fn set(&mut self, set: &Arc<Signed<Set<Piece>>>) -> Option<u16> {
-        let address = Arc::as_ptr(set) as usize;
-        if let Some(number) = self.seen.get(&address) {
-            return Some(*number);
-        }
-        let words: Option<Vec<u16>> = set
-            .body
-            .words
-            .iter()
-            .map(|word| match word {
-                Word::Echo(echo) => self.echo(echo),
-                Word::Open(open) => self.open(open),
+        self.once(set, |writer| {
+            let words = set.body.words.iter().map(|word| match word {
+                Word::Echo(echo) => writer.echo(echo),
+                Word::Open(open) => writer.open(open),
+            });
+            let words = words.collect::<Option<Vec<u16>>>()?;
+            let said = writer.book.said_by_set(writer.phase, &set.body)?;
+            let signature = writer.sign(set.by, &said)?;
+            writer.push(Item::Set {
+                by: set.by,
+                view: set.body.view,
+                set: set.body.set.iter().copied().collect(),
+                words,
+                signature,
             })
-            .collect();
-        let said = self.book.said_by_set(self.phase, &set.body)?;
-        let signature = self.sign(set.by, &said)?;
-        let number = self.push(Item::Set {
-            by: set.by,
-            view: set.body.view,
-            set: set.body.set.iter().copied().collect(),
-            words: words?,
-            signature,
-        })?;
-        self.seen.insert(address, number);
-        Some(number)
+        })
     }
 }
 

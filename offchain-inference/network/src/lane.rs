@@ -11,7 +11,7 @@ use std::{
 
 use parking_lot::Mutex;
 use sc_network::{
-    config::{FullNetworkConfiguration, NonReservedPeerMode, SetConfig},
+    config::FullNetworkConfiguration,
     multiaddr::Protocol,
     service::traits::{NetworkService, NotificationEvent, ValidationResult},
     Multiaddr, NetworkBackend, NotificationMetrics, NotificationService, PeerId, ProtocolName,
@@ -20,7 +20,11 @@ use sp_runtime::traits::Block as BlockT;
 use starling_lane::transport::{Inbox, Peer, Transport, MAX_MESSAGE};
 use substrate_prometheus_endpoint::{register, Counter, Gauge, PrometheusError, Registry, U64};
 
-use crate::{links::Links, protocols::name, LOG_TARGET};
+use crate::{
+    links::Links,
+    protocols::{name, notifications},
+    LOG_TARGET,
+};
 
 /// Maximum number of peers that may hold a link open.
 const MAX_INBOUND: u32 = 256;
@@ -38,23 +42,10 @@ impl LaneProtocol {
         fork_id: Option<&str>,
         metrics: NotificationMetrics,
     ) -> Self {
-        let (config, service) = N::notification_config(
-            name(genesis.as_ref(), fork_id, "lane", 1),
-            vec![],
-            MAX_MESSAGE as u64,
-            None,
-            SetConfig {
-                in_peers: MAX_INBOUND,
-                // Links are opened only to peers that this node asks for.
-                out_peers: 0,
-                reserved_nodes: vec![],
-                non_reserved_mode: NonReservedPeerMode::Accept,
-            },
-            metrics,
-            network.peer_store_handle(),
-        );
-        network.add_notification_protocol(config);
-        Self { service }
+        let name = name(genesis.as_ref(), fork_id, "lane", 1);
+        Self {
+            service: notifications(network, name, MAX_MESSAGE, MAX_INBOUND, metrics),
+        }
     }
 
     /// Creates the transport over the running `network`, and its driver.

@@ -15,8 +15,8 @@ use substrate_prometheus_endpoint::{PrometheusError, Registry};
 
 use crate::{driver::Driver, metrics::Metrics, transport::Network};
 
-/// Version of the protocols of spans. Since 2 all rows are sealed: a node of an earlier release finds
-/// no common protocol with this one, and its log says so.
+/// Version of the protocols of spans. Since 2 all rows are sealed: a node of an earlier release
+/// finds no common protocol with this one, and its log says so.
 const SHARDS: u8 = 2;
 
 /// Maximum size of a set-up request or response, in bytes.
@@ -47,22 +47,8 @@ impl Protocols {
         metrics: NotificationMetrics,
     ) -> Self {
         let name = |protocol| name(genesis.as_ref(), fork_id, protocol, SHARDS);
-        let (config, activations) = N::notification_config(
-            name("shards"),
-            vec![],
-            MAX_MESSAGE as u64,
-            None,
-            SetConfig {
-                in_peers: MAX_INBOUND,
-                // Substreams are opened only to peers that this node asks for.
-                out_peers: 0,
-                reserved_nodes: vec![],
-                non_reserved_mode: NonReservedPeerMode::Accept,
-            },
-            metrics,
-            network.peer_store_handle(),
-        );
-        network.add_notification_protocol(config);
+        let shards = name("shards");
+        let activations = notifications(network, shards, MAX_MESSAGE, MAX_INBOUND, metrics);
         let (queue, requests) = async_channel::bounded(REQUEST_QUEUE);
         let setup = name("shards-setup");
         network.add_request_response_protocol(N::request_response_config(
@@ -92,6 +78,33 @@ impl Protocols {
         let driver = Driver::new(transport.clone(), self.activations, self.requests);
         Ok((transport, driver))
     }
+}
+
+/// Adds a notification protocol to `network`. Its substreams are opened only to peers that this
+/// node asks for, and at most `inbound` peers open one to this node.
+pub(crate) fn notifications<B: BlockT, N: NetworkBackend<B, B::Hash>>(
+    network: &mut FullNetworkConfiguration<B, B::Hash, N>,
+    name: ProtocolName,
+    max_message: usize,
+    inbound: u32,
+    metrics: NotificationMetrics,
+) -> Box<dyn NotificationService> {
+    let (config, service) = N::notification_config(
+        name,
+        vec![],
+        max_message as u64,
+        None,
+        SetConfig {
+            in_peers: inbound,
+            out_peers: 0,
+            reserved_nodes: vec![],
+            non_reserved_mode: NonReservedPeerMode::Accept,
+        },
+        metrics,
+        network.peer_store_handle(),
+    );
+    network.add_notification_protocol(config);
+    service
 }
 
 /// Name of a protocol. Other chains, and other forks of this one, have names of their own.

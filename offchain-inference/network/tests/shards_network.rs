@@ -1,36 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The transport between nodes of `sc-network` on the loopback, with both of its backends.
 
+mod base;
+
 use std::{
     sync::{
         atomic::{AtomicBool, Ordering},
         mpsc, Arc,
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use sc_network::{
-    config::{
-        FullNetworkConfiguration, MultiaddrWithPeerId, NetworkConfiguration, NotificationHandshake,
-        Params, ProtocolId, Role, SetConfig,
-    },
-    service::traits::{NetworkService, PeerStore},
-    Litep2pNetworkBackend, NetworkBackend, NetworkWorker,
-};
+use sc_network::{config::MultiaddrWithPeerId, NetworkBackend};
 use sp_core::H256;
-use sp_runtime::{generic, traits::BlakeTwo256, OpaqueExtrinsic};
 use starling_network::{Network, Protocols};
 use starling_shards::transport::{Inbox, ModelId, Peer, Respond, Transport, TransportError};
 use substrate_prometheus_endpoint::Registry;
-use tokio::runtime::Runtime;
 
-type Block = generic::Block<generic::Header<u32, BlakeTwo256>, OpaqueExtrinsic>;
-type Libp2p = NetworkWorker<Block, H256>;
-type Litep2p = Litep2pNetworkBackend;
-
-/// Far longer than any step here takes.
-const PATIENCE: Duration = Duration::from_secs(120);
+use base::{wait, with_both_backends, Block, Host, PATIENCE};
 
 /// Records incoming messages, and sets the answers.
 struct Record {
@@ -68,8 +56,7 @@ impl Inbox for Record {
 
 /// A node that consists of a network only. The network ends with the node.
 struct Node {
-    runtime: Option<Runtime>,
-    network: Arc<dyn NetworkService>,
+    host: Host,
     transport: Arc<Network>,
     record: Arc<Record>,
     events: mpsc::Receiver<Event>,
@@ -78,43 +65,12 @@ struct Node {
 
 impl Node {
     fn start<N: NetworkBackend<Block, H256>>(boot: Option<&Node>) -> Self {
-        let runtime = Runtime::new().unwrap();
-        let _guard = runtime.enter();
-        let mut config = NetworkConfiguration::new_local();
-        config.boot_nodes = boot.map(Self::address).into_iter().collect();
-        let mut full = FullNetworkConfiguration::<Block, H256, N>::new(&config, None);
-        let metrics = N::register_notification_metrics(None);
-        let genesis = H256::repeat_byte(7);
-        let protocols = Protocols::register::<Block, N>(&mut full, genesis, None, metrics.clone());
-        let (block_announce_config, mut announcements) = N::notification_config(
-            "/block-announces/1".into(),
-            vec![],
-            1024,
-            Some(NotificationHandshake::from_bytes(vec![1])),
-            SetConfig::default(),
-            metrics.clone(),
-            full.peer_store_handle(),
-        );
-        runtime.spawn(async move { while announcements.next_event().await.is_some() {} });
-        runtime.spawn(full.take_peer_store().run());
-        let backend = N::new(Params {
-            role: Role::Full,
-            executor: Box::new(|future| {
-                tokio::spawn(future);
-            }),
-            network_config: full,
-            protocol_id: ProtocolId::from("test"),
-            genesis_hash: genesis,
-            fork_id: None,
-            metrics_registry: None,
-            block_announce_config,
-            ipfs_config: None,
-            notification_metrics: metrics,
-        })
-        .unwrap();
-        let network = backend.network_service();
-        runtime.spawn(backend.run());
+        let boot = boot.map(Self::address);
+        let (host, protocols) = Host::start::<N, _>(boot.clone(), |network, genesis, metrics| {
+            Protocols::register::<Block, N>(network, genesis, None, metrics)
+        });
         let registry = Registry::new();
+        let network = host.network.clone();
         let (transport, driver) = protocols.connect(network.clone(), Some(&registry)).unwrap();
         let (sender, events) = mpsc::channel();
         let record = Arc::new(Record {
@@ -123,21 +79,17 @@ impl Node {
         });
         let inbox: Arc<dyn Inbox> = record.clone();
         transport.attach(Arc::downgrade(&inbox));
-        runtime.spawn(driver.run());
-        drop(_guard);
-        let node = Self {
-            runtime: Some(runtime),
-            network,
+        host.spawn(driver.run());
+        if let Some(MultiaddrWithPeerId { multiaddr, peer_id }) = boot {
+            network.add_known_address(peer_id, multiaddr);
+        }
+        Self {
+            host,
             transport,
             record,
             events,
             registry,
-        };
-        if let Some(boot) = boot {
-            let MultiaddrWithPeerId { multiaddr, peer_id } = boot.address();
-            node.network.add_known_address(peer_id, multiaddr);
         }
-        node
     }
 
     /// Two nodes; the second one knows the address of the first.
@@ -152,14 +104,9 @@ impl Node {
     }
 
     fn address(&self) -> MultiaddrWithPeerId {
-        let mut addresses = vec![];
-        wait("for an address", || {
-            addresses = self.network.listen_addresses();
-            !addresses.is_empty()
-        });
         MultiaddrWithPeerId {
-            multiaddr: addresses.remove(0),
-            peer_id: self.network.local_peer_id(),
+            multiaddr: self.host.address(),
+            peer_id: self.host.network.local_peer_id(),
         }
     }
 
@@ -178,34 +125,6 @@ impl Node {
                 .sum()
         })
     }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
-fn wait(what: &str, mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < end, "waited {what} in vain");
-        thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// Runs a test with each backend.
-macro_rules! with_both_backends {
-    ($($test:ident),* $(,)?) => {
-        mod litep2p {
-            $(#[test] fn $test() { super::$test::<super::Litep2p>() })*
-        }
-        mod libp2p {
-            $(#[test] fn $test() { super::$test::<super::Libp2p>() })*
-        }
-    };
 }
 
 with_both_backends!(

@@ -114,7 +114,8 @@ impl Costs {
         (self.batch[node] / (self.layer[node] * f64::from(length))).min(self.link[node])
     }
 
-    /// The fastest pipeline of a client through a placement, which may change nodes at every border.
+    /// The fastest pipeline of a client through a placement, which may change nodes at every
+    /// border.
     pub fn fastest(&self, placement: &Placement, client: usize) -> Option<Way> {
         let held = |node: usize| match placement.0.get(node) {
             Some(span) => span.start.into()..span.end.into(),

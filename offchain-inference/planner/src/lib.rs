@@ -26,6 +26,7 @@ pub mod placement;
 pub mod routing;
 pub mod search;
 pub mod slice_graph;
+pub mod survey;
 
 pub use cost::{Costs, Evaluator, Objective, Score, Switch};
 pub use fingerprint::Fingerprint;

@@ -6,14 +6,13 @@
 //! pipeline is the time for a token:
 //!
 //! ```text
-//! cost(stage) = (RTT + serialisation + layers / throughput) × doubt  [+ cache_full]
+//! cost(stage) = (transfer + serialisation + layers / throughput) × doubt  [+ cache_full]
 //! doubt       = 1 / (trust × (½ + ½ rating / best rating) × (½ + ½ bond / (bond + median bond)))
 //! ```
 //!
-//! Petals adds RTT/2 for each of the client's and the servers' transfers. Here the client carries
-//! every hidden state from stage to stage, because it keeps them for replay. So two transfers, one
-//! RTT, belong to each stage. If servers pass rows on to each other, that is an upper bound. A
-//! server without room for the sequence gets a fixed cost on top, as in Petals: its cache may be
+//! Transfers take half a round trip each, as in Petals: from the client, from server to server,
+//! and back. Where the distance of two servers is unknown, or the first does not pass its rows on,
+//! the client carries them: half a round trip of each of the two. A server without room for the sequence gets a fixed cost on top, as in Petals: its cache may be
 //! freed before waiting for other servers pays off.
 //!
 //! A server that cheats loses its bond and its rating, and the rating shows its record. Both count
@@ -148,37 +147,93 @@ fn seconds(value: f64) -> f64 {
     }
 }
 
-/// The cost of a server as a stage: seconds to enter it, and seconds a layer; `None` excludes it.
-fn stage_costs<P>(field: &Field, candidate: &Candidate<P>, need: &Need) -> Option<(f64, f64)> {
-    let doubt = field.doubt(candidate)?;
-    let full = if candidate.free < need.positions {
-        need.cache_full
-    } else {
-        0.0
-    };
-    let enter = doubt * (seconds(candidate.rtt) + need.serialisation) + full;
-    Some((enter, doubt * seconds(1.0 / candidate.throughput)))
+/// The cost of a server as a stage, in seconds.
+#[derive(Clone, Copy, Default)]
+struct StageCost {
+    doubt: f64,
+    /// Half a round trip of the client.
+    transfer: f64,
+    /// Besides transfers and layers.
+    fixed: f64,
+    layer: f64,
+}
+
+/// The costs of all servers; `None` excludes one.
+struct StageCosts<F> {
+    of: Vec<Option<StageCost>>,
+    between: F,
+}
+
+impl<F: Fn(usize, usize) -> Option<f64>> StageCosts<F> {
+    fn new<P>(candidates: &[Candidate<P>], need: &Need, between: F) -> Self {
+        let field = Field::of(candidates);
+        let cost = |candidate: &Candidate<P>| {
+            let doubt = field.doubt(candidate)?;
+            let full = if candidate.free < need.positions {
+                need.cache_full
+            } else {
+                0.0
+            };
+            Some(StageCost {
+                doubt,
+                transfer: doubt * seconds(candidate.rtt) / 2.0,
+                fixed: doubt * need.serialisation + full,
+                layer: doubt * seconds(1.0 / candidate.throughput),
+            })
+        };
+        Self {
+            of: candidates.iter().map(cost).collect(),
+            between,
+        }
+    }
+
+    fn of(&self, server: usize) -> Option<StageCost> {
+        self.of.get(server).copied().flatten()
+    }
+
+    /// Seconds to enter a server, from the client (`None`) or from another server.
+    fn hop(&self, from: Option<usize>, to: usize) -> f64 {
+        let entered = self.of(to).unwrap_or_default();
+        let transfer = match from {
+            None => entered.transfer,
+            Some(from) => {
+                let left = self.of(from).unwrap_or_default();
+                let carried = left.transfer + entered.transfer;
+                (self.between)(from, to).map_or(carried, |rtt| {
+                    let pushed = left.doubt.max(entered.doubt) * seconds(rtt) / 2.0;
+                    pushed.min(carried)
+                })
+            },
+        };
+        transfer + entered.fixed
+    }
+
+    /// Seconds from a server back to the client.
+    fn leave(&self, server: usize) -> f64 {
+        self.of(server).unwrap_or_default().transfer
+    }
 }
 
 /// The cheapest pipeline, by the shortest path that also scores placements ([`cheapest`]).
-pub fn route<P>(candidates: &[Candidate<P>], need: &Need) -> Result<Route, NoRoute> {
-    let field = Field::of(candidates);
-    let costs: Vec<_> = candidates
-        .iter()
-        .map(|candidate| stage_costs(&field, candidate, need))
-        .collect();
-    let held = |node: usize| match (costs.get(node), candidates.get(node)) {
-        (Some(Some(_)), Some(candidate)) => candidate.layers.clone(),
+/// `between` gives the seconds of a round trip between two servers, of which the first passes its
+/// rows on to the second; `None` where the client carries them.
+pub fn route<P>(
+    candidates: &[Candidate<P>],
+    need: &Need,
+    between: impl Fn(usize, usize) -> Option<f64>,
+) -> Result<Route, NoRoute> {
+    let costs = StageCosts::new(candidates, need, between);
+    let held = |node: usize| match (costs.of(node), candidates.get(node)) {
+        (Some(_), Some(candidate)) => candidate.layers.clone(),
         _ => 0..0,
     };
-    let of = |node: usize| costs.get(node).copied().flatten().unwrap_or_default();
     let way = cheapest(
         candidates.len(),
         need.layers.clone(),
         held,
-        |_, to| of(to).0,
-        |node| of(node).1,
-        |_| 0.0,
+        |from, to| costs.hop(from, to),
+        |node| costs.of(node).unwrap_or_default().layer,
+        |node| costs.leave(node),
     );
     let Some(Way { stages, cost }) = way else {
         return Err(missing(candidates, need.layers.clone()));
@@ -204,22 +259,27 @@ fn missing<P>(candidates: &[Candidate<P>], layers: Range<usize>) -> NoRoute {
     NoRoute { layers: start..end }
 }
 
-/// The cost of a pipeline with the candidates' present numbers. `None` if a stage's server is gone,
-/// excluded, or no longer holds its layers.
-pub fn cost<P>(candidates: &[Candidate<P>], stages: &[Stage], need: &Need) -> Option<f64> {
-    let field = Field::of(candidates);
-    stages
-        .iter()
-        .map(|stage| {
-            let candidate = candidates.get(stage.candidate)?;
-            let held = &candidate.layers;
-            if stage.layers.start < held.start || stage.layers.end > held.end {
-                return None;
-            }
-            let (enter, layer) = stage_costs(&field, candidate, need)?;
-            Some(enter + layer * stage.layers.len() as f64)
-        })
-        .sum()
+/// The cost of a pipeline with the candidates' present numbers, and `between` as in [`route`].
+/// `None` if a stage's server is gone, excluded, or no longer holds its layers.
+pub fn cost<P>(
+    candidates: &[Candidate<P>],
+    stages: &[Stage],
+    need: &Need,
+    between: impl Fn(usize, usize) -> Option<f64>,
+) -> Option<f64> {
+    let costs = StageCosts::new(candidates, need, between);
+    let mut from = None;
+    let mut total = 0.0;
+    for stage in stages {
+        let held = &candidates.get(stage.candidate)?.layers;
+        if stage.layers.start < held.start || stage.layers.end > held.end {
+            return None;
+        }
+        let layers = costs.of(stage.candidate)?.layer * stage.layers.len() as f64;
+        total += costs.hop(from, stage.candidate) + layers;
+        from = Some(stage.candidate);
+    }
+    Some(total + from.map_or(0.0, |last| costs.leave(last)))
 }
 
 /// True if a pipeline is worth leaving in the middle of a sequence. Over the `tokens` still to
@@ -283,8 +343,13 @@ mod tests {
         }
     }
 
+    /// The client carries all rows.
+    fn carried(_: usize, _: usize) -> Option<f64> {
+        None
+    }
+
     fn picked(candidates: &[Candidate<()>], layers: usize) -> Vec<(usize, Range<usize>)> {
-        let route = route(candidates, &Need::new(0..layers, 100)).unwrap();
+        let route = route(candidates, &Need::new(0..layers, 100), carried).unwrap();
         let stages = route.stages.into_iter();
         stages.map(|s| (s.candidate, s.layers)).collect()
     }
@@ -336,17 +401,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_pipeline_is_cheaper(candidates in candidates(5), start in 0usize..3) {
+        fn no_pipeline_is_cheaper(
+            candidates in candidates(5),
+            start in 0usize..3,
+            pairs in proptest::collection::vec(proptest::option::of(0f64..0.2), 25),
+        ) {
+            let between = |from: usize, to: usize| pairs[from.min(to) * 5 + from.max(to)];
             let need = Need::new(start..5, 60);
             let best = pipelines(&candidates, start, 5)
                 .iter()
-                .map(|stages| cost(&candidates, stages, &need).unwrap())
+                .map(|stages| cost(&candidates, stages, &need, between).unwrap())
                 .min_by(f64::total_cmp);
-            match route(&candidates, &need) {
+            match route(&candidates, &need, between) {
                 Ok(route) => {
                     let best = best.unwrap();
                     prop_assert!((route.cost - best).abs() <= 1e-9 * best, "{} {best}", route.cost);
-                    prop_assert_eq!(cost(&candidates, &route.stages, &need).map(|c| (c - route.cost).abs() < 1e-9 * c), Some(true));
+                    let again = cost(&candidates, &route.stages, &need, between);
+                    prop_assert_eq!(again.map(|c| (c - route.cost).abs() < 1e-9 * c), Some(true));
                     let mut at = start;
                     for stage in &route.stages {
                         prop_assert_eq!(stage.layers.start, at);
@@ -369,8 +440,8 @@ mod tests {
             spans in proptest::collection::vec((any::<usize>(), any::<usize>(), any::<f64>(), any::<f64>(), any::<f64>(), any::<u128>()), 0..4),
         ) {
             let mut candidates: Vec<_> = spans
-                .into_iter()
-                .map(|(a, b, throughput, rtt, trust, bond)| Candidate {
+                .iter()
+                .map(|&(a, b, throughput, rtt, trust, bond)| Candidate {
                     trust,
                     bond,
                     rating: Some(throughput),
@@ -378,7 +449,8 @@ mod tests {
                 })
                 .collect();
             candidates.push(candidate(0..4, 1.0, 0.1));
-            let route = route(&candidates, &Need::new(0..4, 10)).unwrap();
+            let between = |from: usize, _: usize| spans.get(from).map(|span| span.2);
+            let route = route(&candidates, &Need::new(0..4, 10), between).unwrap();
             prop_assert!(route.cost.is_finite() && route.cost > 0.0);
         }
     }
@@ -402,6 +474,26 @@ mod tests {
         assert_eq!(picked(&near, 30).len(), 2);
         let far = [whole, candidate(15..30, 6000.0, 0.1)];
         assert_eq!(picked(&far, 30), [(0, 0..30)]);
+    }
+
+    #[test]
+    fn servers_that_are_near_each_other_are_preferred_where_they_push() {
+        // All are 100 ms away; the last two hold the same layers, and one is next to the first.
+        let all = [
+            candidate(0..15, 3000.0, 0.1),
+            candidate(15..30, 3000.0, 0.1),
+            candidate(15..30, 2900.0, 0.1),
+        ];
+        let need = Need::new(0..30, 100);
+        let near = |from: usize, to: usize| Some(if (from, to) == (0, 2) { 0.002 } else { 0.25 });
+        let pushed = route(&all, &need, near).unwrap();
+        assert_eq!(pushed.stages[1].candidate, 2);
+        let carried = route(&all, &need, carried).unwrap();
+        assert_eq!(carried.stages[1].candidate, 1);
+        assert!(pushed.cost < 0.6 * carried.cost);
+        // A detour is no better than the way over the client.
+        let far = route(&all, &need, |_, _| Some(9.0)).unwrap();
+        assert_eq!(far, carried);
     }
 
     #[test]
@@ -445,7 +537,7 @@ mod tests {
         }
         let banned = Candidate { trust: 0.0, ..good };
         assert_eq!(
-            route(&[banned], &Need::new(0..8, 1)),
+            route(&[banned], &Need::new(0..8, 1), carried),
             Err(NoRoute { layers: 0..8 })
         );
     }
@@ -453,7 +545,7 @@ mod tests {
     #[test]
     fn the_gap_is_named() {
         let all = [candidate(0..3, 1.0, 0.0), candidate(5..8, 1.0, 0.0)];
-        let error = route(&all, &Need::new(0..8, 1)).unwrap_err();
+        let error = route(&all, &Need::new(0..8, 1), carried).unwrap_err();
         assert_eq!(error.to_string(), "no server is known for the layers 3..5");
     }
 

@@ -39,6 +39,10 @@ pub struct ServiceConfig {
     pub clock_skew: Duration,
     /// Time for a peer to accept an answer before its session ends.
     pub send_timeout: Duration,
+    /// Bandwidth up that the node tells others, in kbit/s; 0 if it is unknown.
+    pub up_kbps: u32,
+    /// Bandwidth down that the node tells others, in kbit/s; 0 if it is unknown.
+    pub down_kbps: u32,
 }
 
 impl Default for ServiceConfig {
@@ -59,6 +63,8 @@ impl Default for ServiceConfig {
             yield_after: Duration::from_secs(10),
             clock_skew: Duration::from_secs(60),
             send_timeout: Duration::from_secs(2),
+            up_kbps: 0,
+            down_kbps: 0,
         }
     }
 }

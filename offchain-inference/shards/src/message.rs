@@ -79,6 +79,52 @@ impl Statement for Announcement {
     const PURPOSE: &'static [u8] = b"announcement";
 }
 
+/// Maximum number of rows of a survey.
+pub const MAX_SURVEYED: usize = 512;
+
+/// A node's measurements of the other holders of a model, beside its [`Announcement`]. Signed
+/// towards everyone. The index of a variant is the version of the format; old ones stay readable.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub enum Survey {
+    /// The first version.
+    #[codec(index = 1)]
+    V1(SurveyV1),
+}
+
+impl Statement for Survey {
+    const PURPOSE: &'static [u8] = b"survey";
+}
+
+/// The first version of a [`Survey`].
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct SurveyV1 {
+    /// The model.
+    pub model: ModelId,
+    /// Bandwidth up as the node's operator states it, in kbit/s; 0 if not.
+    pub up_kbps: u32,
+    /// Bandwidth down as the node's operator states it, in kbit/s; 0 if not.
+    pub down_kbps: u32,
+    /// The measured nodes, at most [`MAX_SURVEYED`].
+    pub rows: Vec<Surveyed>,
+    /// Milliseconds since the Unix epoch.
+    pub time: u64,
+}
+
+/// A node's measurements of another; 0 is for what it did not measure.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Surveyed {
+    /// The other node.
+    pub peer: Peer,
+    /// A round trip, in tenths of a millisecond.
+    pub rtt: u16,
+    /// Tokens · layers a second.
+    pub throughput: u32,
+    /// Bandwidth of the path, of there and back together, in kbit/s.
+    pub kbps: u32,
+    /// Share of the looks at it at which it was there, of 255.
+    pub heard: u8,
+}
+
 /// Asks for a session. Signed towards the server.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct Open {
@@ -126,8 +172,14 @@ pub enum Request {
     /// Open a session.
     #[codec(index = 1)]
     Open(Signed<Open>),
-    /// Show the exhibit of the evidence with this name.
+    /// Tell your measurements of this model's other holders. Nodes of before answer `Malformed`.
     #[codec(index = 2)]
+    Survey(ModelId),
+    /// Send these bytes back.
+    #[codec(index = 3)]
+    Ping([u8; 16]),
+    /// Show the exhibit of the evidence with this name.
+    #[codec(index = 4)]
     Exhibit(Digest),
 }
 
@@ -143,8 +195,14 @@ pub enum Response {
     /// The request is refused.
     #[codec(index = 2)]
     Refused(Refusal),
-    /// An exhibit.
+    /// The server's measurements.
     #[codec(index = 3)]
+    Survey(Signed<Survey>),
+    /// The bytes of a ping.
+    #[codec(index = 4)]
+    Pong([u8; 16]),
+    /// An exhibit.
+    #[codec(index = 5)]
     Exhibit(Exhibit),
 }
 
@@ -562,10 +620,64 @@ mod tests {
         }
 
         #[test]
+        fn a_survey_has_its_version_in_front_and_fits_a_response(
+            peers in proptest::collection::vec(any::<[u8; 38]>(), 0..MAX_SURVEYED),
+            (rtt, throughput, kbps, heard, time) in any::<(u16, u32, u32, u8, u64)>(),
+        ) {
+            let row = |peer: [u8; 38]| Surveyed { peer: Peer::new(peer), rtt, throughput, kbps, heard };
+            let rows = peers.into_iter().map(row).collect();
+            let body = Survey::V1(SurveyV1 { model: [3; 32], up_kbps: 0, down_kbps: 1, rows, time });
+            prop_assert_eq!(body.encode()[0], 1);
+            let signed = Signed { account: [1; 32], key: [2; 32], body, signature: [4; 64] };
+            let response = Response::Survey(signed);
+            let bytes = encode(&response);
+            prop_assert!(bytes.len() <= 1 << 15);
+            prop_assert_eq!(decode::<Response>(&bytes), Ok(response));
+            // The version byte follows the variant, the account and the key.
+            let mut later = bytes;
+            later[1 + 1 + 64] = 2;
+            prop_assert_eq!(decode::<Response>(&later), Err(Refusal::Malformed));
+        }
+
+        #[test]
         fn any_bytes_are_a_message_or_malformed(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = decode::<Message>(&bytes);
             let _ = decode::<Request>(&bytes);
             let _ = decode::<Response>(&bytes);
         }
+    }
+
+    #[test]
+    fn what_nodes_of_before_ask_and_announce_stays_as_it_was() {
+        let describe = Request::Describe([5; 32]).encode();
+        assert_eq!(describe, [vec![0], vec![5; 32]].concat());
+        let announcement = Announcement {
+            model: [5; 32],
+            layers: Span { start: 1, end: 3 },
+            throughput: 2.0,
+            free_positions: 4,
+            free_sessions: 6,
+            wires: vec![],
+            key: [7; 32],
+            time: 8,
+        };
+        let body = (
+            [5u8; 32],
+            (1u32, 3u32),
+            2f32,
+            4u32,
+            6u32,
+            Vec::<u8>::new(),
+            [7u8; 32],
+            8u64,
+        );
+        let signed = Signed {
+            account: [1; 32],
+            key: [2; 32],
+            body: announcement,
+            signature: [3; 64],
+        };
+        let bytes = Response::Announcement(signed).encode();
+        assert_eq!(bytes, (0u8, [1u8; 32], [2u8; 32], body, [3u8; 64]).encode());
     }
 }

@@ -49,6 +49,12 @@ pub struct Metrics {
     /// Evidence from spot checks, by `outcome`: `found`, then `recorded`, or `lost` if too many
     /// cases waited.
     pub evidence: CounterVec,
+    /// Surveys of other holders, by `outcome`: `taken`, `refused`, `unknown` to the node, `failed`.
+    pub surveys: CounterVec,
+    /// Numbers in surveys that made no sense.
+    pub bad_facts: Counter,
+    /// Seconds of a round trip to another holder: the least of three pings.
+    pub rtt_seconds: Histogram,
     /// Answers without a waiter.
     pub stray: Counter,
 }
@@ -107,6 +113,19 @@ impl Metrics {
                 "evidence_total",
                 "Evidence that one of two servers computed wrongly",
                 &["outcome"],
+            )?,
+            surveys: register.counters(
+                "surveys_total",
+                "Measurements asked of other holders",
+                &["outcome"],
+            )?,
+            bad_facts: register
+                .counter("bad_facts_total", "Numbers in surveys that made no sense")?,
+            rtt_seconds: register.histogram(
+                "rtt_seconds",
+                "Seconds of a round trip to another holder",
+                0.000_1,
+                18,
             )?,
             stray: register.counter("stray_total", "Answers without a waiter")?,
         })

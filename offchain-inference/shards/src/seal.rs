@@ -3,8 +3,8 @@
 //!
 //! Client and server of a session agree on a secret by X25519: the client's key is fresh and signed
 //! in [`Open`](crate::message::Open). The server's two keys are one that its announcement signs and
-//! a fresh one in [`Opened`](crate::message::Opened). Two chains begin with the secret, one for each
-//! direction. They are bound to all that [`Binding`] names.
+//! a fresh one in [`Opened`](crate::message::Opened). Two chains begin with the secret, one for
+//! each direction. They are bound to all that [`Binding`] names.
 //!
 //! ```text
 //! K_0 = HKDF-SHA256(salt: SHA-256(domain, keys, binding), X25519(c, S) ‖ X25519(c, F), direction)

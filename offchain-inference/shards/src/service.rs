@@ -8,7 +8,7 @@ use std::{
         Arc, Weak,
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -45,6 +45,9 @@ const CHECKS: usize = 4;
 
 /// Time between two refreshes of the holders of the models in use.
 const REFRESH: Duration = Duration::from_secs(20);
+
+/// Maximum number of holders whose round trips to each other are shown.
+const MOST_SHOWN: usize = 64;
 
 /// Time for the holders to answer.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(3);
@@ -93,6 +96,9 @@ pub struct Shared {
     pub layers: usize,
     /// The nodes that hold some of them, this one among them.
     pub holders: Vec<Seen>,
+    /// Seconds of a round trip from each holder to each, as far as known; empty if there are more
+    /// than 64.
+    pub rtts: Vec<Vec<Option<f64>>>,
 }
 
 /// A node's service. It ends when dropped.
@@ -134,6 +140,7 @@ impl Service {
             identity,
             metrics,
             accounts,
+            server.surveys().clone(),
             checks,
         );
         let (asks, incoming) = sync_channel(REQUESTS);
@@ -159,8 +166,8 @@ impl Service {
         threads.push(spawn("shards-checks", move || {
             client::run_checks(&hub, ordered)
         })?);
-        let hub = service.hub.clone();
-        threads.push(spawn("shards-keeper", move || keep(&hub, &end))?);
+        let (hub, server) = (service.hub.clone(), service.server.clone());
+        threads.push(spawn("shards-keeper", move || keep(&hub, &server, &end))?);
         service.work.lock().threads = threads;
         let weak: Weak<Self> = Arc::downgrade(&service);
         transport.attach(weak);
@@ -192,11 +199,14 @@ impl Service {
         self.server.throughput(model)
     }
 
-    /// Other holders of `model` with their layers. Asks them, and waits at most a few seconds for
-    /// their answers.
-    /// seconds.
+    /// Other holders of `model` with their layers, and their speed as far as it is believed. Asks
+    /// them, measures them where that is due, and waits at most a few seconds for each answer.
     pub fn holders(&self, model: &ModelId) -> Vec<Holder> {
-        self.hub.refresh(model, REFRESH_TIMEOUT);
+        if self.hub.surveys.is_due(model, Instant::now()) {
+            self.hub.survey(model, REFRESH_TIMEOUT);
+        } else {
+            self.hub.refresh(model, REFRESH_TIMEOUT);
+        }
         let local = self.hub.transport.local();
         let mut holders = self.hub.peers.holders(model);
         holders.retain(|holder| holder.peer != local);
@@ -209,11 +219,25 @@ impl Service {
         let models = self.models.lock().clone();
         let shared = models.into_iter().map(|(model, layers)| {
             self.hub.refresh(&model, REFRESH_TIMEOUT);
-            let holders = self.hub.peers.seen(&model);
+            let mut holders = self.hub.peers.seen(&model);
+            let known = self.hub.surveys.known(&model);
+            for seen in &mut holders {
+                let known = known.as_ref();
+                seen.belief = known.and_then(|known| known.belief(&seen.holder.peer));
+            }
+            let rtt = |a: &Seen, b: &Seen| known.as_ref()?.rtt(&a.holder.peer, &b.holder.peer);
+            let shown: &[Seen] = if holders.len() > MOST_SHOWN {
+                &[]
+            } else {
+                holders.as_slice()
+            };
+            let row = |a: &Seen| shown.iter().map(|b| rtt(a, b)).collect();
+            let rtts = shown.iter().map(row).collect();
             Shared {
                 model,
                 layers,
                 holders,
+                rtts,
             }
         });
         shared.collect()
@@ -224,8 +248,9 @@ impl Service {
         self.hub.transport.local()
     }
 
-    /// A model whose ends are local and whose layers are computed by others. Layers that `ends` holds
-    /// too are computed here; they are the first ones. No peer is contacted before its first use.
+    /// A model whose ends are local and whose layers are computed by others. Layers that `ends`
+    /// holds too are computed here; they are the first ones. No peer is contacted before its first
+    /// use.
     ///
     /// The others see hidden states, from which they can recover the prompt:
     /// `starling-shards invert` shows how much of it.
@@ -372,10 +397,18 @@ fn respond(server: &Server, incoming: &Mutex<Receiver<Ask>>) {
 
 /// Keeps the knowledge of models in use fresh, so that a failing span is replaced at once. Also
 /// offers waiting evidence to the recorder again.
-fn keep(hub: &Arc<Hub>, end: &Receiver<()>) {
+///
+/// Holders measure each other about once a minute.
+fn keep(hub: &Arc<Hub>, server: &Server, end: &Receiver<()>) {
     while end.recv_timeout(REFRESH) == Err(RecvTimeoutError::Timeout) {
-        for model in hub.models() {
-            hub.refresh(&model, REFRESH_TIMEOUT);
+        let used = hub.models();
+        let served = server.models().into_iter().filter(|m| !used.contains(m));
+        for model in used.iter().copied().chain(served) {
+            if hub.surveys.is_due(&model, Instant::now()) {
+                hub.survey(&model, REFRESH_TIMEOUT);
+            } else if used.contains(&model) {
+                hub.refresh(&model, REFRESH_TIMEOUT);
+            }
         }
         hub.peers.tidy();
         hub.pushes.tidy();

@@ -17,12 +17,13 @@ use sp_core::{
 };
 use sp_keystore::{KeystoreExt, KeystorePtr};
 use sp_offchain::OffchainWorkerApi;
-use sp_runtime::traits::{Block as BlockT, Header, UniqueSaturatedInto};
+use sp_runtime::traits::{Block as BlockT, Header, One, UniqueSaturatedInto, Zero};
 use starling_primitives::{
     api::{
-        job_board_key, v1, AgentView, JobBoard, RoundView, RoundsApi, Sent, StoredJobBoard,
-        VaultEntry, ROUNDS_API,
+        job_board_key, v1, AgentView, CapabilitiesApi, JobBoard, RoundView, RoundsApi, Sent,
+        StoredJobBoard, VaultEntry, ROUNDS_API,
     },
+    choice::Form,
     round::{BlockNumber, Terms},
     InferenceKey, RoundId, INFERENCE,
 };
@@ -62,6 +63,9 @@ pub trait Chain: Send + Sync + 'static {
     /// A round as of block `at`.
     fn round(&self, at: At, id: RoundId) -> Result<Option<RoundView<AccountId>>, String>;
 
+    /// The form of a round's answers as of block `at`: free where the request declares none.
+    fn form(&self, at: At, id: RoundId) -> Result<Form, String>;
+
     /// The inference keys of this node, and the agents that they serve as of block `at`.
     fn standings(&self, at: At) -> Result<Vec<Standing>, String>;
 
@@ -81,6 +85,14 @@ pub trait Chain: Send + Sync + 'static {
 
     /// The hash of the genesis block.
     fn genesis(&self) -> H256;
+
+    /// The hash of the block of this number in the best chain.
+    fn hash(&self, number: BlockNumber) -> Result<H256, String>;
+
+    /// The hash of the first block after genesis, once it is final. It tells apart two chains that
+    /// began with the same genesis. `None` too while a node that was synced from finality proofs
+    /// lacks the history.
+    fn first_block(&self) -> Option<H256>;
 }
 
 /// The node's client with the parts of the node that the runtime may use.
@@ -201,7 +213,8 @@ where
     Block: BlockT<Hash = H256>,
     <Block::Header as Header>::Number: UniqueSaturatedInto<BlockNumber>,
     C: ProvideRuntimeApi<Block> + HeaderBackend<Block> + Send + Sync + 'static,
-    C::Api: OffchainWorkerApi<Block> + RoundsApi<Block, AccountId>,
+    C::Api:
+        OffchainWorkerApi<Block> + RoundsApi<Block, AccountId> + CapabilitiesApi<Block, AccountId>,
     Storage: OffchainStorage + 'static,
 {
     fn is_migrated(&self, at: At) -> Result<bool, String> {
@@ -226,6 +239,17 @@ where
 
     fn round(&self, at: At, id: RoundId) -> Result<Option<RoundView<AccountId>>, String> {
         self.client.runtime_api().round(at.hash, id).map_err(text)
+    }
+
+    fn form(&self, at: At, id: RoundId) -> Result<Form, String> {
+        let api = self.client.runtime_api();
+        // Runtimes that know no forms have no such interface.
+        let knows = api.has_api::<dyn CapabilitiesApi<Block, AccountId>>(at.hash);
+        if !knows.map_err(text)? {
+            return Ok(Form::Free);
+        }
+        let question = api.question(at.hash, id).map_err(text)?;
+        Ok(question.map_or(Form::Free, |question| question.form))
     }
 
     fn standings(&self, at: At) -> Result<Vec<Standing>, String> {
@@ -269,6 +293,17 @@ where
 
     fn genesis(&self) -> H256 {
         self.client.info().genesis_hash
+    }
+
+    fn hash(&self, number: BlockNumber) -> Result<H256, String> {
+        let hash = self.client.hash(number.into()).map_err(text)?;
+        hash.ok_or_else(|| format!("there is no block {number}"))
+    }
+
+    fn first_block(&self) -> Option<H256> {
+        let is_final = !self.client.info().finalized_number.is_zero();
+        let hash = || self.client.hash(One::one()).ok().flatten();
+        is_final.then(hash).flatten()
     }
 }
 

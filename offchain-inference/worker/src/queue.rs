@@ -40,8 +40,9 @@ pub trait Run: Send + Sync + 'static {
     /// Does a job; `waited` is its time in the queue.
     fn run(&self, job: &Job, signals: &Signals, waited: Duration);
 
-    /// Runs on a thread that has no job.
-    fn idle(&self);
+    /// Runs on a thread that has no job. Returns true if there is more to do, as long as there is no
+    /// job.
+    fn idle(&self) -> bool;
 }
 
 /// Size and priority of a queue.
@@ -244,10 +245,10 @@ fn work(shared: &Shared, run: &dyn Run) {
             }
         };
         let Some((Waiting { job, since }, signals)) = next else {
-            run.idle();
+            let goes_on = run.idle();
             let mut state = shared.state.lock();
             let has_work = !state.waiting.is_empty() || !state.last.is_empty();
-            if state.first.is_empty() && !has_work && !state.stopped {
+            if !goes_on && state.first.is_empty() && !has_work && !state.stopped {
                 shared.wake.wait(&mut state);
             }
             continue;
@@ -262,7 +263,7 @@ mod tests {
     use super::*;
     use crate::{jobs::Kind, vault::RoundKey};
     use sp_core::H256;
-    use starling_primitives::{api::Task, sealing::Format};
+    use starling_primitives::{api::Task, choice::Form, sealing::Format};
     use std::sync::mpsc;
 
     fn job(round: u64, deadline: BlockNumber) -> Job {
@@ -277,6 +278,7 @@ mod tests {
             },
             since: 0,
             deadline,
+            form: Form::Free,
             task: Task::Pass,
         }
     }
@@ -303,7 +305,9 @@ mod tests {
             }
         }
 
-        fn idle(&self) {}
+        fn idle(&self) -> bool {
+            false
+        }
     }
 
     fn gated(capacity: usize) -> (Queue, mpsc::Receiver<(u64, i32)>, mpsc::Sender<()>) {

@@ -74,6 +74,8 @@ pub struct Worker {
     /// Keys of other agents, which are ignored.
     foreign: BTreeSet<InferenceKey>,
     vault: Arc<Vault>,
+    /// True once the vault is known to be of this chain.
+    is_own: bool,
     executor: Arc<Executor>,
     /// Shared with the desk of lanes.
     queue: Arc<RwLock<Queue>>,
@@ -119,10 +121,12 @@ impl Worker {
         let agent = Agent::new(config, None, service, metrics.clone(), problems.clone())?;
         let vault = Arc::new(Vault::open(vault)?);
         let (finished, finishes) = mpsc::unbounded();
+        let blocks = chain.clone();
         let executor = Arc::new(Executor::new(
             agent,
             vault.clone(),
             chain.genesis(),
+            Box::new(move |number| blocks.hash(number)),
             metrics.clone(),
             problems.clone(),
             finished,
@@ -133,6 +137,7 @@ impl Worker {
             accounts,
             foreign: BTreeSet::new(),
             vault,
+            is_own: false,
             executor,
             queue,
             shards,
@@ -193,7 +198,7 @@ impl Worker {
     }
 
     /// The vault.
-    pub fn vault(&self) -> &Vault {
+    pub fn vault(&self) -> &Arc<Vault> {
         &self.vault
     }
 
@@ -204,7 +209,7 @@ impl Worker {
             return;
         }
         self.reload();
-        if !self.is_migrated(best) {
+        if !self.has_begun() || !self.is_migrated(best) {
             return;
         }
         self.executor.set_now(best.number);
@@ -266,18 +271,22 @@ impl Worker {
         self.count();
     }
 
-    /// Handles newly finalised blocks: counts and removes the rounds that ended in them, and sends
-    /// keys and scores that waited for finality without waiting for the next best block.
+    /// Handles newly finalised blocks: counts and removes the rounds that ended in them, makes the
+    /// traces of revealed responses public, and sends keys and scores that waited for finality
+    /// without waiting for the next best block.
     pub fn on_finalized(&mut self) {
         let finalized = self.chain.finalized();
-        if !self.is_migrated(finalized) {
+        if !self.has_begun() || !self.is_migrated(finalized) {
             return;
         }
-        let mut gone = vec![];
+        let (mut gone, mut revealed) = (vec![], BTreeSet::new());
         for (key, record) in self.vault.records() {
             match self.chain.round(finalized, key.round) {
                 Ok(Some(view)) if view.round.phase.is_final() => {
                     self.tell_end(&key, &record, &view);
+                    if is_revealed(&key.agent, &record, &view) {
+                        revealed.insert(key.clone());
+                    }
                     gone.push(key);
                 },
                 Ok(None) if finalized.number > record.changed.saturating_add(UNKNOWN_ROUND) => {
@@ -289,13 +298,43 @@ impl Worker {
         }
         // Without a write there is no news about the vault.
         if !gone.is_empty() {
-            let purged = self.vault.purge(&gone).map_err(|error| error.to_string());
+            let purged = self.vault.purge(&gone, &revealed, finalized.number);
+            let purged = purged.map_err(|error| error.to_string());
             self.problems.note("the vault", purged);
         }
+        let expired = self.vault.expire(finalized.number);
+        let expired = expired.map_err(|error| error.to_string());
+        self.problems.note("the old traces of the vault", expired);
         if let Some(block) = self.block {
             self.submit(block, |_| true);
         }
         self.count();
+    }
+
+    /// True once the first block is final, which says whose records the vault has. Until then the
+    /// worker waits: records of an earlier chain with the same genesis hold keys that are public. A
+    /// node without the chain's history takes the vault for its own.
+    fn has_begun(&mut self) -> bool {
+        if self.is_own {
+            return true;
+        }
+        let Some(first_block) = self.chain.first_block() else {
+            return self.chain.finalized().number > 0;
+        };
+        let belongs = self.vault.belong(first_block);
+        let belongs = belongs.map_err(|error| error.to_string());
+        let Some(forgotten) = self.problems.note("the chain of the vault", belongs) else {
+            return false;
+        };
+        if forgotten > 0 {
+            log::warn!(
+                target: LOG_TARGET,
+                "the vault had {forgotten} records of another chain with the same genesis: they are \
+                 forgotten"
+            );
+        }
+        self.is_own = true;
+        true
     }
 
     /// True if the runtime's answers after a block count. If they do not, the worker waits for the
@@ -338,8 +377,13 @@ impl Worker {
         }
     }
 
-    fn start_job(&mut self, job: Job) {
+    fn start_job(&mut self, mut job: Job) {
         let id = job.id.clone();
+        if let (jobs::Kind::Respond, Some(block)) = (id.kind, self.block) {
+            let form = self.chain.form(block, id.key.round);
+            let form = self.problems.note("the forms of answers", form);
+            job.form = form.unwrap_or_default();
+        }
         let attempts = self.states.get(&id).map_or(0, State::attempts);
         let active = State::Active {
             attempts: attempts.saturating_add(1),
@@ -518,6 +562,16 @@ impl Worker {
         set(&self.metrics.running, running);
         set(&self.metrics.stored, self.vault.len());
     }
+}
+
+/// Whether the last response of an agent, whose trace the vault has, is the one that the round knows
+/// with its text.
+fn is_revealed(agent: &AccountId, record: &Record, view: &RoundView<AccountId>) -> bool {
+    let request = jobs::request_hash(&view.prompt, view.round.terms.max_tokens);
+    let last = record.responses.last();
+    let mut responses = view.responses.iter();
+    last.is_some_and(|last| last.request == request)
+        && responses.any(|response| response.agent == *agent && response.text.is_some())
 }
 
 fn size(config: &Config) -> Size {

@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use sp_core::H256;
 use starling_primitives::{
     api::{JobBoard, Owed, ResponseView, RoundView, Sent, Task, VaultEntry},
+    choice::Form,
     round::{BlockNumber, Counts, Phase, Round, Terms},
     sealing::{Format, Slot},
     RoundId, Secret,
@@ -287,6 +288,10 @@ impl Chain for OneRound {
         }))
     }
 
+    fn form(&self, _: At, _: RoundId) -> Result<Form, String> {
+        Ok(Form::Free)
+    }
+
     fn standings(&self, _: At) -> Result<Vec<Standing>, String> {
         Ok(vec![])
     }
@@ -326,6 +331,14 @@ impl Chain for OneRound {
 
     fn genesis(&self) -> H256 {
         H256([8; 32])
+    }
+
+    fn hash(&self, _: BlockNumber) -> Result<H256, String> {
+        Ok(H256::zero())
+    }
+
+    fn first_block(&self) -> Option<H256> {
+        Some(H256([9; 32]))
     }
 }
 

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use sp_core::{sr25519, H256};
 use starling_primitives::{
     api::{AgentView, JobBoard, Owed, RoundView, Sent, Task, VaultEntry},
+    choice::Form,
     round::BlockNumber,
     sealing::Format,
     RoundId,
@@ -79,6 +80,10 @@ impl Chain for Both {
         Ok(None)
     }
 
+    fn form(&self, _: At, _: RoundId) -> Result<Form, String> {
+        Ok(Form::Free)
+    }
+
     fn standings(&self, _: At) -> Result<Vec<Standing>, String> {
         let standing = |id: u8, agent| {
             let key = sr25519::Public::from_raw([id; 32]);
@@ -127,6 +132,14 @@ impl Chain for Both {
 
     fn genesis(&self) -> H256 {
         H256([8; 32])
+    }
+
+    fn hash(&self, _: BlockNumber) -> Result<H256, String> {
+        Ok(H256::zero())
+    }
+
+    fn first_block(&self) -> Option<H256> {
+        Some(H256([9; 32]))
     }
 }
 

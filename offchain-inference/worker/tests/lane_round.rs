@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! A lane judges as a round does: with the same responses, ratings, scores and seed the same agent
-//! wins, and all are paid the same, apart from subsidy, tickets and slashes, which a lane has none of.
+//! A lane judges as a round does: with the same responses, ratings, known answers, scores and seed
+//! the same agent wins by the same votes, and all are paid the same, apart from subsidy, tickets
+//! and slashes, which a lane has none of.
 //!
-//! The round here calls the rules in the order in which `pallet-rounds` and `pallet-rewards` call
-//! them. Where no response is eligible a lane ends like a round whose best response is below the
-//! threshold.
+//! The round here calls the rules in the order in which `pallet-rounds`, `pallet-capabilities` and
+//! `pallet-rewards` call them. Where no response is eligible a lane ends like a round whose best
+//! response is below the threshold.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -20,14 +21,15 @@ use starling_lane::{
 use starling_lane_primitives::{
     hashing,
     messages::{Ask, Named},
-    outcome::{self, Key},
+    outcome::{self, Count, Key},
     seal::{self, DecryptionKey, Seal},
-    Account, Hash, Member, Phase, Slot, Terms, Way,
+    Account, Form, Hash, Member, Phase, Slot, Terms, Way,
 };
 use starling_primitives::{
     agreement,
-    api::lanes::{LaneView, MemberView, RulesView},
+    api::lanes::{CommitteeView, LaneView, MemberView, RulesView},
     assignment::{positions, rankings, Assignment},
+    choice::{key_of, Capabilities, Capability, Choice, Known, Pairs, Voter, Voters, Votes},
     fixed::{self, ONE},
     lane_value, rating, rewards,
     selection::{best, Tally},
@@ -63,8 +65,14 @@ struct Case {
     threshold: Permill,
     winner: Permill,
     rankers: Permill,
+    choice: Choice,
+    form: Form,
     ratings: Vec<u64>,
+    /// The record of each member in the form of the request.
+    known: Vec<Capability>,
     responses: Vec<Said>,
+    /// The text of each response.
+    texts: Vec<String>,
     scores: Vec<Said>,
     /// The score that each member gives the response of each.
     opinions: Vec<Vec<u16>>,
@@ -76,6 +84,56 @@ fn said() -> impl Strategy<Value = Said> {
         1 => Just(Said::Bad),
         1 => Just(Said::Nothing),
     ]
+}
+
+/// Texts of a few answers, each in several ways, and texts without a key.
+fn text() -> impl Strategy<Value = String> {
+    let texts = [
+        "4",
+        "Answer: 4.",
+        "Two and two.\nThe answer is 4",
+        "5",
+        "answer: 5",
+        "\\boxed{1,000}",
+        "Paris",
+        "First this.\nThen that.",
+        "First this.\nThen another.",
+    ];
+    select(texts.to_vec()).prop_map(ToOwned::to_owned)
+}
+
+/// The sums of an agent after some known answers.
+fn capability() -> impl Strategy<Value = Capability> {
+    let known = (any::<bool>(), 0..=4u32).prop_map(|(is_right, halves)| Known {
+        is_right,
+        chance: ONE / 20,
+        pairs: Pairs { halves, all: 2 },
+    });
+    vec(known, 0..8).prop_map(|all| {
+        let mut capability = Capability::default();
+        for known in &all {
+            capability.learn(known);
+        }
+        capability
+    })
+}
+
+/// Equation (3), and votes that need more proven agents or fewer.
+fn choice() -> impl Strategy<Value = Choice> {
+    let votes = (0..=4u32, 1..=4u32, 0..=3u32, 0..=2u32).prop_map(|numbers| {
+        Choice::Votes(Votes {
+            proof: numbers.0,
+            counted: numbers.1,
+            rankers: numbers.2,
+            authors: numbers.3,
+            ..Votes::default()
+        })
+    });
+    prop_oneof![1 => Just(Choice::Paper), 3 => votes]
+}
+
+fn form() -> impl Strategy<Value = Form> {
+    select(vec![Form::Free, Form::Number, Form::Choice, Form::Short])
 }
 
 fn case() -> impl Strategy<Value = Case> {
@@ -93,7 +151,8 @@ fn case() -> impl Strategy<Value = Case> {
         vec(said(), MOST),
         vec(vec(score(), MOST), MOST),
     );
-    (sizes, rules, members).prop_map(|(sizes, rules, members)| Case {
+    let answers = (choice(), form(), vec(text(), MOST), vec(capability(), MOST));
+    (sizes, rules, members, answers).prop_map(|(sizes, rules, members, answers)| Case {
         members: sizes.0,
         random: sizes.1,
         fee: sizes.2,
@@ -105,6 +164,10 @@ fn case() -> impl Strategy<Value = Case> {
         responses: members.1,
         scores: members.2,
         opinions: members.3,
+        choice: answers.0,
+        form: answers.1,
+        texts: answers.2,
+        known: answers.3,
     })
 }
 
@@ -163,14 +226,22 @@ fn room(case: &Case) -> Room {
         peer: [member; 32],
         bond: 1,
         rating: case.ratings[usize::from(member)],
+        // Only the record in the form of the request counts.
+        known: Capabilities::read(|form| match form == case.form {
+            true => case.known[usize::from(member)],
+            false => Capability::default(),
+        }),
     };
-    let members = (0..case.members).map(member).collect();
+    let committee = CommitteeView {
+        choice: case.choice,
+        members: (0..case.members).map(member).collect(),
+    };
     let in_force = InForce {
         rules,
         weight_floor: case.floor,
         slot_ms: 1_000,
     };
-    Room::new(lane, 9, members, in_force, None).unwrap()
+    Room::new(lane, 9, committee, in_force, None).unwrap()
 }
 
 fn ask(case: &Case) -> Ask {
@@ -181,6 +252,7 @@ fn ask(case: &Case) -> Ask {
         seq: 4,
         prompt: b"why?".to_vec(),
         max_tokens: 64,
+        form: case.form,
         fee: case.fee,
         expiry: 100,
     }
@@ -241,7 +313,7 @@ fn settled(
 fn lane(case: &Case) -> (Judged, H256) {
     let (room, ask) = (room(case), ask(case));
     let response = |member: Member| match case.responses[usize::from(member)] {
-        Said::Good => Some(lane_value::response(&format!("answer {member}"), 64)),
+        Said::Good => Some(lane_value::response(&case.texts[usize::from(member)], 64)),
         // No text.
         Said::Bad => Some(lane_value::response("", 64)),
         Said::Nothing => None,
@@ -270,7 +342,8 @@ fn lane(case: &Case) -> (Judged, H256) {
         .map(|(member, key, _)| (member, key))
         .collect();
     let seed = outcome::seed(&room.slot(4), &responses.set.root(), &keys);
-    (judge(&room, &ask, &responses, &scores), H256(seed))
+    let judged = judge(&room, &ask, &given, &responses, &scores);
+    (judged, H256(seed))
 }
 
 fn opinion(case: &Case, ranker: Member, author: Member) -> Score {
@@ -286,8 +359,42 @@ struct Participant {
     disclosed: Option<Vec<(Position, Score)>>,
 }
 
-/// The round: its winner, and its payments to accounts.
-fn round(case: &Case, seed: H256) -> (Option<Account>, BTreeMap<Account, Balance>) {
+/// The end of a round: its winner, the votes behind its best response, and all payments.
+type End = (Option<Account>, Option<Count>, BTreeMap<Account, Balance>);
+
+/// The choice of `pallet-capabilities`.
+fn chosen(
+    case: &Case,
+    seed: H256,
+    participants: &[Participant],
+    tallies: &BTreeMap<Position, Tally>,
+) -> Option<(Account, Tally, Option<Count>)> {
+    let agents: BTreeMap<Position, Account> = participants
+        .iter()
+        .map(|one| (one.position, account(one.member)))
+        .collect();
+    let (Choice::Votes(votes), true) = (case.choice, case.form.is_counted()) else {
+        let entries = tallies.iter().map(|(at, tally)| (agents[at], *tally));
+        return best(seed, entries).map(|(agent, tally)| (agent, tally, None));
+    };
+    let voter = |one: &Participant| Voter {
+        agent: account(one.member),
+        tally: tallies[&one.position],
+        key: key_of(case.texts[usize::from(one.member)].as_bytes()),
+        weights: case.known[usize::from(one.member)].weights(&votes),
+        scores: one.disclosed.clone(),
+    };
+    let voters: Voters<Account> = participants
+        .iter()
+        .map(|one| (one.position, voter(one)))
+        .collect();
+    let outcome = case.choice.of_voters(seed, case.form, &voters)?;
+    let count = outcome.count();
+    Some((outcome.winner, outcome.tally, Some(count)))
+}
+
+/// The round.
+fn round(case: &Case, seed: H256) -> End {
     // The assignment.
     let mut agents: Vec<Member> = (0..case.members)
         .filter(|member| case.responses[usize::from(*member)] == Said::Good)
@@ -353,11 +460,11 @@ fn round(case: &Case, seed: H256) -> (Option<Account>, BTreeMap<Account, Balance
     }
 
     // The best response.
-    let agent = |position: &Position| account(authors[position]);
-    let entries = tallies.iter().map(|(at, tally)| (agent(at), *tally));
-    let winner = best(seed, entries)
-        .filter(|(_, tally)| tally.reaches(fixed::share(case.threshold)))
-        .map(|(agent, _)| agent);
+    let best = chosen(case, seed, &participants, &tallies);
+    let count = best.as_ref().and_then(|(.., count)| *count);
+    let winner = best
+        .filter(|(_, tally, _)| tally.reaches(fixed::share(case.threshold)))
+        .map(|(agent, ..)| agent);
 
     // The payments.
     let points = participants.iter().filter_map(|one| {
@@ -393,11 +500,11 @@ fn round(case: &Case, seed: H256) -> (Option<Account>, BTreeMap<Account, Balance
         *payments.entry(to).or_default() += amount;
     }
     payments.retain(|_, amount| *amount > 0);
-    (winner, payments)
+    (winner, count, payments)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn a_lane_judges_as_a_round_does(case in case()) {
@@ -413,7 +520,81 @@ proptest! {
             // A round is content with fewer rankers.
             prop_assert_eq!(winner, None);
         } else {
-            prop_assert_eq!((winner, paid), round(&case, seed));
+            prop_assert_eq!((winner, judged.outcome().count, paid), round(&case, seed));
         }
     }
+}
+
+#[test]
+fn votes_of_proven_members_decide_where_scores_alone_would_not() {
+    let mut proven = Capability::default();
+    for _ in 0..20 {
+        proven.learn(&Known {
+            is_right: true,
+            chance: ONE / 20,
+            pairs: Pairs { halves: 2, all: 1 },
+        });
+    }
+    // The first four know the answer. The herd of the others has the higher ratings, and prefers
+    // itself.
+    let knows = |member: &usize| *member < 4;
+    let each = || 0..MOST;
+    let opinion = |ranker: &usize, author: &usize| match knows(ranker) == knows(author) {
+        true => 60_000,
+        false => 10_000,
+    };
+    let case = |choice| Case {
+        members: 7,
+        random: 1,
+        fee: 1_000,
+        floor: 0,
+        threshold: Permill::zero(),
+        winner: Permill::from_percent(70),
+        rankers: Permill::from_percent(20),
+        choice,
+        form: Form::Number,
+        ratings: each()
+            .map(|member| if knows(&member) { ONE / 10 } else { ONE })
+            .collect(),
+        known: each()
+            .map(|member| {
+                if knows(&member) {
+                    proven
+                } else {
+                    Capability::default()
+                }
+            })
+            .collect(),
+        responses: vec![Said::Good; MOST],
+        texts: each()
+            .map(|member| {
+                if knows(&member) {
+                    "4".into()
+                } else {
+                    "5".into()
+                }
+            })
+            .collect(),
+        scores: vec![Said::Good; MOST],
+        opinions: each()
+            .map(|ranker| each().map(|author| opinion(&ranker, &author)).collect())
+            .collect(),
+    };
+    let judged = |choice| {
+        let (judged, _) = lane(&case(choice));
+        let text = judged.answer.clone().unwrap().text;
+        (text, judged.outcome().count)
+    };
+    assert_eq!(judged(Choice::Paper), ("5".into(), None));
+    let votes = Votes {
+        authors: 1,
+        ..Votes::default()
+    };
+    let (text, count) = judged(Choice::Votes(votes));
+    let count = count.unwrap();
+    assert_eq!((text.as_str(), count.is_voted), ("4", true));
+    assert_eq!((count.votes, count.responses), (4, 7));
+    // Too few of them are proven: the scores decide, and the count says so.
+    let (text, count) = judged(Choice::Votes(Votes::default()));
+    assert_eq!((text.as_str(), count.unwrap().is_voted), ("5", false));
 }

@@ -27,12 +27,14 @@ use starling_lane_primitives::{
     checkpoint::Checkpoint,
     messages::{self, Ask},
     seal::DecryptionKey,
-    Certificate, Hash, Phase, Terms,
+    Certificate, Form, Hash, Phase, Terms,
 };
 use starling_primitives::{
     api::lanes::{
-        Epoch, EpochView, LaneId, LaneView, MemberView, ProgressView, RulesView, SeatView,
+        CommitteeView, Epoch, EpochView, LaneId, LaneView, MemberView, ProgressView, RulesView,
+        SeatView,
     },
+    choice::{Capabilities, Choice},
     fixed::ONE,
     lane_value,
     round::BlockNumber,
@@ -130,7 +132,7 @@ fn lane(members: u8) -> LaneView<AccountId> {
     }
 }
 
-fn committee(members: u8) -> Vec<MemberView<AccountId>> {
+fn committee(members: u8) -> CommitteeView<AccountId> {
     let member = |id: u8| MemberView {
         agent: account(id),
         key: pair(id).public().into(),
@@ -138,8 +140,12 @@ fn committee(members: u8) -> Vec<MemberView<AccountId>> {
         peer: peer(id),
         bond: 1,
         rating: ONE,
+        known: Capabilities::default(),
     };
-    (0..members).map(member).collect()
+    CommitteeView {
+        choice: Choice::Paper,
+        members: (0..members).map(member).collect(),
+    }
 }
 
 fn ask(seq: u32) -> Ask {
@@ -150,6 +156,7 @@ fn ask(seq: u32) -> Ask {
         seq,
         prompt: b"What is the capital of France?".to_vec(),
         max_tokens: 16,
+        form: Form::Free,
         fee: FEE,
         expiry: 105,
     }
@@ -176,6 +183,7 @@ fn view(members: u8, of: Option<u8>, best: BlockNumber, epoch: Epoch, next: u32)
         seats: seats.into_iter().collect(),
         progress: [((LANE, EPOCH), progress)].into(),
         liable: [LANE].into(),
+        escalated: [((LANE, EPOCH, 64), 0)].into(),
         found: vec![],
     }
 }
@@ -258,7 +266,7 @@ impl LaneChain for Fake {
         Ok(Some(lane(self.members)))
     }
 
-    fn committee(&self, _: LaneId, _: Epoch) -> Result<Option<Vec<MemberView<AccountId>>>, String> {
+    fn committee(&self, _: LaneId, _: Epoch) -> Result<Option<CommitteeView<AccountId>>, String> {
         *self.draws.lock() += 1;
         Ok(Some(committee(self.members)))
     }
@@ -397,6 +405,7 @@ impl Swarm {
             accused: Arc::default(),
             shown: Arc::default(),
             watched: Arc::default(),
+            ahead: Arc::default(),
         };
         let (sender, events) = sync_channel(4_096);
         let mut core = Core::new(parts.clone(), sender);
@@ -649,6 +658,9 @@ fn no_request_leaves_a_block_behind_that_nobody_can_settle() {
     }
     let told = swarm.ask_at(0, ask(128));
     assert!(matches!(told, Err(AskError::Refused(reason)) if reason.contains("not settled")));
+    // The look at the chain reads what was escalated of it.
+    let seen = look(swarm.node(0), 0).look().unwrap().unwrap();
+    assert_eq!(seen.escalated, [((LANE, EPOCH, 64), 0)].into());
 }
 
 #[test]
@@ -814,6 +826,7 @@ fn look(node: &Node, id: u8) -> Look {
         accused: node.parts.accused.clone(),
         shown: node.parts.shown.clone(),
         watched: node.parts.watched.clone(),
+        ahead: node.parts.ahead.clone(),
         metrics: node.parts.metrics.clone(),
         drawn: Mutex::default(),
         failures: Mutex::default(),

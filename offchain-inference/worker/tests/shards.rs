@@ -9,6 +9,7 @@ use std::{
 };
 
 use starling_engine::{gguf::Gguf, requantise, ActivationBits, WeightFormat};
+use starling_primitives::choice::Form;
 use starling_shards::{
     integrity::{check, judge, Archive, Case, Room},
     simulated_network::{self, Agents},
@@ -139,6 +140,9 @@ fn respond(agent: &Agent) -> Result<Reply, Failure> {
         max_tokens: 12,
         fee: 1,
         slash: 0,
+        form: Form::Free,
+        is_first: true,
+        place: None,
     };
     agent.respond(&request, &Signals::default())
 }

@@ -11,10 +11,12 @@ use frame_support::{
 };
 use frame_system::pallet_prelude::BlockNumberFor;
 use sp_runtime::{traits::Zero, Saturating};
-use starling_primitives::{messages, Balance, InferenceKey, InferenceSignature};
+use starling_primitives::{
+    messages, traits::OnAgentChange, Balance, InferenceKey, InferenceSignature,
+};
 
 use crate::{
-    Agent, Agents, Config, CreditOf, Debts, Error, Event, GenesisAgent, Growth, Growths,
+    unbonding, Agent, Agents, Config, CreditOf, Debts, Error, Event, GenesisAgent, Growth, Growths,
     HoldReason, KeyOwner, ModelDescriptor, Pallet, Unbonding, UnbondingChunk, UnbondingOf,
 };
 
@@ -212,10 +214,7 @@ impl<T: Config> Pallet<T> {
             !due
         });
         ensure!(!amount.is_zero(), Error::<T>::NothingToWithdraw);
-        let rest = chunks
-            .iter()
-            .fold(0, |sum: Balance, chunk| sum.saturating_add(chunk.amount));
-        Self::ensure_covered(&who, rest)?;
+        Self::ensure_covered(&who, unbonding(&chunks))?;
         Self::put_unbonding(&who, chunks);
         T::Currency::release(&HoldReason::Bond.into(), &who, amount, Exact)?;
         Self::deposit_event(Event::Withdrawn { who, amount });
@@ -270,6 +269,12 @@ impl<T: Config> Pallet<T> {
         })
     }
 
+    /// The weight of telling others about a change of an agent. Who gives a new key pays for it,
+    /// also if the key waits for the end of a round.
+    pub(crate) fn weight_of_change() -> Weight {
+        T::DbWeight::get().reads_writes(1, 1)
+    }
+
     /// Puts the waiting key in force, if there is one and no round is open.
     pub(crate) fn rotate_when_idle(who: &T::AccountId, agent: &mut Agent) {
         if agent.open > 0 {
@@ -277,6 +282,7 @@ impl<T: Config> Pallet<T> {
         }
         if let Some(key) = agent.next_key.take() {
             agent.key = key.clone();
+            T::OnAgentChange::on_agent_change(who);
             Self::deposit_event(Event::KeyRotated {
                 who: who.clone(),
                 key,
@@ -287,6 +293,9 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn do_set_model(who: T::AccountId, model: ModelDescriptor) -> DispatchResult {
         Self::ensure_model(&model)?;
         Self::mutate_agent(&who, |agent| {
+            if agent.model.hash != model.hash {
+                T::OnAgentChange::on_agent_change(&who);
+            }
             agent.model = model.clone();
             Self::deposit_event(Event::ModelChanged {
                 who: who.clone(),
@@ -307,6 +316,7 @@ impl<T: Config> Pallet<T> {
         })?;
         Agents::<T>::remove(&who);
         Growths::<T>::remove(&who);
+        T::OnAgentChange::on_agent_change(&who);
         Self::deposit_event(Event::Deregistered { who });
         Ok(())
     }
@@ -316,8 +326,7 @@ impl<T: Config> Pallet<T> {
         let mut claimed: Balance = 0;
         if Agents::<T>::contains_key(&who) {
             (left, claimed) = Self::mutate_agent(&who, |agent| {
-                let part = agent.free().min(left);
-                agent.bond.saturating_reduce(part);
+                let part = agent.take_free(left);
                 Ok((left.saturating_sub(part), agent.reserved))
             })?;
         }
@@ -355,8 +364,7 @@ impl<T: Config> Pallet<T> {
         if debt.is_zero() {
             return 0;
         }
-        let paid = agent.free().min(debt);
-        agent.bond.saturating_reduce(paid);
+        let paid = agent.take_free(debt);
         let rest = debt.saturating_sub(paid).min(agent.reserved);
         if rest.is_zero() {
             Debts::<T>::remove(who);

@@ -52,7 +52,7 @@ pub mod pallet {
     use sp_runtime::traits::Zero;
     use sp_staking::SessionIndex;
     use starling_primitives::{
-        traits::{Consistent, OnInactive, Sessions, Votes},
+        traits::{Consistent, OnAgentChange, OnInactive, Sessions, Votes},
         Balance, InferenceKey, InferenceSignature, H256,
     };
 
@@ -84,6 +84,9 @@ pub mod pallet {
 
         /// Hears of agents that are no longer active.
         type OnInactive: OnInactive<Self::AccountId>;
+
+        /// Hears of agents with another key or model, and of those that leave.
+        type OnAgentChange: OnAgentChange<Self::AccountId>;
 
         /// Minimum bond of an active agent.
         #[pallet::constant]
@@ -368,7 +371,8 @@ pub mod pallet {
         InvalidModelName,
         /// The bond is, or would be, below the minimum.
         BondTooLow,
-        /// The bond is not free: rounds or lanes have a claim on it, or it is smaller than the amount.
+        /// The bond is not free: rounds or lanes have a claim on it, or it is smaller than the
+        /// amount.
         BondNotFree,
         /// The amount is zero.
         ZeroAmount,
@@ -494,11 +498,12 @@ pub mod pallet {
         /// Withdraws the due parts of the caller's former bond.
         ///
         /// Any signed account with due parts may call it; an agent only while no round has a claim
-        /// on its bond. It releases the amount from hold.
+        /// on its bond. It releases the amount from hold, if the rest covers the locks of lanes.
         ///
         /// Emits [`Event::Withdrawn`].
         ///
-        /// Fails with [`Error::OpenReservations`] or [`Error::NothingToWithdraw`].
+        /// Fails with [`Error::OpenReservations`], [`Error::NothingToWithdraw`] or
+        /// [`Error::BondNotFree`].
         #[pallet::call_index(3)]
         #[pallet::weight(T::WeightInfo::withdraw_unbonded())]
         pub fn withdraw_unbonded(origin: OriginFor<T>) -> DispatchResult {
@@ -549,7 +554,9 @@ pub mod pallet {
         /// Fails with [`Error::NotRegistered`], [`Error::KeyInUse`], [`Error::InvalidProof`], or
         /// an error of the currency when the account cannot pay.
         #[pallet::call_index(6)]
-        #[pallet::weight(T::WeightInfo::rotate_key())]
+        #[pallet::weight(
+            T::WeightInfo::rotate_key().saturating_add(Pallet::<T>::weight_of_change())
+        )]
         pub fn rotate_key(
             origin: OriginFor<T>,
             key: InferenceKey,
@@ -567,7 +574,9 @@ pub mod pallet {
         ///
         /// Fails with [`Error::InvalidModelName`] or [`Error::NotRegistered`].
         #[pallet::call_index(7)]
-        #[pallet::weight(T::WeightInfo::set_model())]
+        #[pallet::weight(
+            T::WeightInfo::set_model().saturating_add(Pallet::<T>::weight_of_change())
+        )]
         pub fn set_model(origin: OriginFor<T>, model: ModelDescriptor) -> DispatchResult {
             let who = ensure_signed(origin)?;
             Self::do_set_model(who, model)
@@ -584,7 +593,9 @@ pub mod pallet {
         /// Fails with [`Error::NotRegistered`], [`Error::OpenReservations`] or
         /// [`Error::TooManyUnbonding`].
         #[pallet::call_index(8)]
-        #[pallet::weight(T::WeightInfo::deregister())]
+        #[pallet::weight(
+            T::WeightInfo::deregister().saturating_add(Pallet::<T>::weight_of_change())
+        )]
         pub fn deregister(origin: OriginFor<T>) -> DispatchResult {
             let who = ensure_signed(origin)?;
             Self::do_deregister(who)
@@ -598,8 +609,7 @@ pub mod pallet {
         /// slashed amount.
         ///
         /// Emits [`Event::Slashed`] with the slashed amount, [`Event::Indebted`] with the part that
-        /// is taken later, and [`Event::CandidateRemoved`] if it
-        /// is no longer a candidate.
+        /// is taken later, and [`Event::CandidateRemoved`] if it is no longer a candidate.
         ///
         /// Fails with [`Error::NothingToSlash`].
         #[pallet::call_index(9)]

@@ -6,7 +6,7 @@ use frame_system::pallet_prelude::BlockNumberFor;
 use sp_runtime::{traits::Zero, DispatchResult, Saturating};
 use starling_primitives::{locks::LockId, Balance};
 
-use crate::{Agents, Config, CreditOf, Error, Lock, Locks, LocksOf, Pallet, Unbonding};
+use crate::{unbonding, Agents, Config, CreditOf, Error, Lock, Locks, LocksOf, Pallet, Unbonding};
 
 impl<T: Config> Pallet<T> {
     /// The locks of `who` that have not ended.
@@ -23,11 +23,10 @@ impl<T: Config> Pallet<T> {
             .fold(0, |sum, lock| sum.saturating_add(lock.amount))
     }
 
-    /// The sum of the unbonding parts of `who`.
-    fn unbonding(who: &T::AccountId) -> Balance {
-        Unbonding::<T>::get(who)
-            .iter()
-            .fold(0, |sum, chunk| sum.saturating_add(chunk.amount))
+    /// Whether locks on so much are covered if `unbonding` of the bond of `who` is on its way back.
+    fn are_covered(who: &T::AccountId, locked: Balance, unbonding: Balance) -> bool {
+        let free = Agents::<T>::get(who).map_or(0, |agent| agent.free());
+        locked <= free.saturating_add(unbonding)
     }
 
     /// The part of the free bond of `who` that locks have a claim on: what the unbonding parts do
@@ -37,22 +36,21 @@ impl<T: Config> Pallet<T> {
         if locked.is_zero() {
             return 0;
         }
-        locked.saturating_sub(Self::unbonding(who))
+        locked.saturating_sub(unbonding(&Unbonding::<T>::get(who)))
     }
 
     /// The free bond of `who` and what is unbonding, less what locks have a claim on.
     pub(crate) fn unclaimed(who: &T::AccountId) -> Balance {
         let free = Agents::<T>::get(who).map_or(0, |agent| agent.free());
-        free.saturating_add(Self::unbonding(who))
+        free.saturating_add(unbonding(&Unbonding::<T>::get(who)))
             .saturating_sub(Self::locked(&Self::locks_in_force(who)))
     }
 
     /// Checks that the locks of `who` are covered if `rest` of it is still unbonding.
     pub(crate) fn ensure_covered(who: &T::AccountId, rest: Balance) -> DispatchResult {
         let locked = Self::locked(&Self::locks_in_force(who));
-        let free = Agents::<T>::get(who).map_or(0, |agent| agent.free());
         ensure!(
-            locked.is_zero() || locked <= free.saturating_add(rest),
+            locked.is_zero() || Self::are_covered(who, locked, rest),
             Error::<T>::BondNotFree
         );
         Ok(())
@@ -78,9 +76,9 @@ impl<T: Config> Pallet<T> {
                 .map_err(|_| Error::<T>::TooManyLocks)?;
         }
         let locked = Self::locked(&locks);
-        let free = Agents::<T>::get(who).map_or(0, |agent| agent.free());
+        let unbonding = unbonding(&Unbonding::<T>::get(who));
         ensure!(
-            locked == before || locked <= free.saturating_add(Self::unbonding(who)),
+            locked == before || Self::are_covered(who, locked, unbonding),
             Error::<T>::BondNotFree
         );
         Ok(locks)
@@ -109,12 +107,8 @@ impl<T: Config> Pallet<T> {
     /// Takes up to `amount` of what is free of the bond, then of what is unbonding.
     pub(crate) fn seize_free(who: &T::AccountId, amount: Balance) -> CreditOf<T> {
         // Who is no agent any more has unbonding parts alone.
-        let from_bond = Self::mutate_agent(who, |agent| {
-            let part = agent.free().min(amount);
-            agent.bond.saturating_reduce(part);
-            Ok(part)
-        })
-        .unwrap_or_default();
+        let from_bond =
+            Self::mutate_agent(who, |agent| Ok(agent.take_free(amount))).unwrap_or_default();
         let from_unbonding = Self::take_unbonding(who, amount.saturating_sub(from_bond));
         let taken = from_bond.saturating_add(from_unbonding);
         if taken.is_zero() {

@@ -24,7 +24,7 @@ use sp_runtime::{
 use starling_primitives::{
     crypto::InferencePair,
     messages::ownership_payload,
-    traits::{Sessions, Votes},
+    traits::{OnAgentChange, Sessions, Votes},
     Balance, InferenceKey, InferenceSignature, H256,
 };
 
@@ -149,6 +149,7 @@ impl crate::Config for Test {
     type Treasury = ResolveTo<TreasuryAccount, Balances>;
     type SlashOrigin = EnsureRoot<AccountId>;
     type OnInactive = ();
+    type OnAgentChange = Changes;
     type MinBond = MinBond;
     type KeyFee = KeyFee;
     type UnbondingPeriod = UnbondingPeriod;
@@ -159,6 +160,18 @@ impl crate::Config for Test {
     type MinValidators = MinValidators;
     type Sessions = SessionsOfTest;
     type Votes = VotesOfTest;
+}
+
+parameter_types! {
+    /// The agents that were not any more what they were, in the order in which others heard of it.
+    pub static Changed: Vec<AccountId> = Vec::new();
+}
+
+pub struct Changes;
+impl OnAgentChange<AccountId> for Changes {
+    fn on_agent_change(who: &AccountId) {
+        Changed::mutate(|changed| changed.push(*who));
+    }
 }
 
 /// The votes of all validators whose nodes run and vote.

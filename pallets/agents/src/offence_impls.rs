@@ -10,8 +10,8 @@ use sp_staking::{
 use starling_primitives::{traits::Sessions, Balance};
 
 use crate::{
-    offences, Agents, Bar, Barred, Config, Event, Offender, Offenders, Pallet, Unbonding,
-    WeightInfo,
+    offences, unbonding, Agents, Bar, Barred, Config, Event, Offender, Offenders, Pallet,
+    Unbonding, WeightInfo,
 };
 
 /// Number of sessions for which an offender has no seat: an hour of sessions of a minute.
@@ -69,9 +69,7 @@ impl<T: Config> Pallet<T> {
     /// Everything of `who` that can be slashed: the bond, reserved or not, and its unbonding parts.
     fn exposed(who: &T::AccountId) -> Balance {
         let bond = Agents::<T>::get(who).map_or(0, |agent| agent.bond);
-        Unbonding::<T>::get(who)
-            .iter()
-            .fold(bond, |sum, chunk| sum.saturating_add(chunk.amount))
+        bond.saturating_add(unbonding(&Unbonding::<T>::get(who)))
     }
 
     /// Takes a seat away for [`OFFENCE_BAR`] sessions, and keeps its owner from authoring until

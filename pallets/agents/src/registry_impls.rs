@@ -11,8 +11,8 @@ use sp_runtime::Saturating;
 use starling_primitives::{
     locks::LockId,
     rules::Rule,
-    traits::{holds, AgentRegistry, Consistent, OnInactive},
-    Balance, InferenceKey,
+    traits::{holds, AgentRegistry, Consistent, Identities, OnInactive},
+    Balance, InferenceKey, H256,
 };
 
 use crate::{
@@ -134,12 +134,7 @@ impl<T: Config> AgentRegistry<T::AccountId> for Pallet<T> {
     }
 
     fn fine(who: &T::AccountId, amount: Balance) -> CreditOf<T> {
-        let taken = Self::mutate_agent(who, |agent| {
-            let taken = agent.free().min(amount);
-            agent.bond.saturating_reduce(taken);
-            Ok(taken)
-        });
-        match taken {
+        match Self::mutate_agent(who, |agent| Ok(agent.take_free(amount))) {
             Ok(taken) if taken > 0 => Self::seize(who, taken),
             _ => CreditOf::<T>::zero(),
         }
@@ -179,6 +174,22 @@ impl<T: Config> AgentRegistry<T::AccountId> for Pallet<T> {
     #[cfg(feature = "runtime-benchmarks")]
     fn make_active(who: &T::AccountId, key: InferenceKey, bond: Balance) {
         crate::benchmarking::make_active::<T>(who, key, bond);
+    }
+}
+
+impl<T: Config> Identities<T::AccountId> for Pallet<T> {
+    fn identity(who: &T::AccountId) -> Option<(InferenceKey, H256)> {
+        Agents::<T>::get(who).map(|agent| (agent.key, agent.model.hash))
+    }
+
+    #[cfg(feature = "runtime-benchmarks")]
+    fn make_agent(who: &T::AccountId, key: InferenceKey, model: H256) {
+        crate::benchmarking::make_active::<T>(who, key, 0);
+        Agents::<T>::mutate(who, |agent| {
+            if let Some(agent) = agent {
+                agent.model.hash = model;
+            }
+        });
     }
 }
 

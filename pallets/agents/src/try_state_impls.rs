@@ -10,8 +10,8 @@ use sp_runtime::{traits::Zero, DispatchError};
 use starling_primitives::Balance;
 
 use crate::{
-    seats::tolerated, Activations, ActiveCount, Agents, Barred, Candidates, Config, Debts, Growths,
-    HoldReason, KeyOwner, Locks, Pallet, Seats, Unbonding,
+    seats::tolerated, unbonding, Activations, ActiveCount, Agents, Barred, Candidates, Config,
+    Debts, Growths, HoldReason, KeyOwner, Locks, Pallet, Seats, Unbonding,
 };
 
 impl<T: Config> Pallet<T> {
@@ -127,9 +127,7 @@ impl<T: Config> Pallet<T> {
                 "chunks out of order"
             );
             let sum = owed.entry(who).or_default();
-            *sum = chunks
-                .iter()
-                .fold(*sum, |sum, chunk| sum.saturating_add(chunk.amount));
+            *sum = sum.saturating_add(unbonding(&chunks));
         }
         for (who, sum) in owed {
             let held = T::Currency::balance_on_hold(&HoldReason::Bond.into(), &who);

@@ -5,7 +5,7 @@ use frame_support::{traits::fungible, BoundedVec};
 use frame_system::pallet_prelude::BlockNumberFor;
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
-use sp_runtime::traits::ConstU32;
+use sp_runtime::{traits::ConstU32, Saturating};
 use starling_primitives::{locks::LockId, Balance, InferenceKey, H256};
 
 use crate::Config;
@@ -57,6 +57,13 @@ impl Agent {
     pub fn free(&self) -> Balance {
         self.bond.saturating_sub(self.reserved)
     }
+
+    /// Takes up to `amount` of the free part of the bond off the books. Returns the taken part.
+    pub(crate) fn take_free(&mut self, amount: Balance) -> Balance {
+        let taken = self.free().min(amount);
+        self.bond.saturating_reduce(taken);
+        taken
+    }
 }
 
 /// Maximum number of locks on one bond at a time.
@@ -103,6 +110,13 @@ pub struct UnbondingChunk<BlockNumber> {
 /// The chunks of one account, the oldest first.
 pub type UnbondingOf<T> =
     BoundedVec<UnbondingChunk<BlockNumberFor<T>>, <T as Config>::MaxUnbonding>;
+
+/// The sum of these chunks.
+pub(crate) fn unbonding<BlockNumber>(chunks: &[UnbondingChunk<BlockNumber>]) -> Balance {
+    chunks
+        .iter()
+        .fold(0, |sum: Balance, chunk| sum.saturating_add(chunk.amount))
+}
 
 /// An active agent in the list of candidates for validators.
 #[derive(

@@ -3,16 +3,13 @@
 
 use frame_support::traits::Get;
 use starling_primitives::{
-    choice::{self, Form, Votes, Weights},
+    choice::{self, key_of, Capability, Form, Voter, Voters, Votes},
     selection::Tally,
     traits::{self, ChoiceInput},
-    RoundId,
+    RoundId, H256,
 };
 
-use crate::{
-    ballot::{key_of, responses, Voter, Voters},
-    Capabilities, Chosen, Config, Event, Outcomes, Pallet, Questions, Summary,
-};
+use crate::{Capabilities, Chosen, Config, Event, Outcomes, Pallet, Questions, Summary};
 
 impl<T: Config> traits::Choice<T::AccountId> for Pallet<T> {
     fn best(input: &ChoiceInput<T::AccountId>) -> Option<(T::AccountId, Tally)> {
@@ -22,8 +19,7 @@ impl<T: Config> traits::Choice<T::AccountId> for Pallet<T> {
             return input.by_scores();
         };
         let voters = Self::voters(input, form, &votes);
-        let responses = responses(&voters);
-        let outcome = choice::Choice::Votes(votes).best(input.seed, form, &responses)?;
+        let outcome = choice::Choice::Votes(votes).of_voters(input.seed, form, &voters)?;
         let summary = Summary::from(&outcome);
         Outcomes::<T>::insert(input.round, summary);
         Self::deposit_event(Event::Chosen {
@@ -60,6 +56,20 @@ impl<T: Config> traits::Choice<T::AccountId> for Pallet<T> {
     }
 }
 
+impl<T: Config> traits::KnownAnswers<T::AccountId> for Pallet<T> {
+    fn choice() -> choice::Choice {
+        Chosen::<T>::get()
+    }
+
+    fn known(who: &T::AccountId) -> choice::Capabilities {
+        choice::Capabilities::read(|form| Self::known_in(who, form))
+    }
+
+    fn note(round: RoundId, form: Form, commitment: H256) {
+        Self::insert_question(round, form, commitment);
+    }
+}
+
 impl<T: Config> Pallet<T> {
     /// The form of a round's answers, if they are counted.
     fn counted_form(round: RoundId) -> Option<Form> {
@@ -76,18 +86,16 @@ impl<T: Config> Pallet<T> {
             agent: ranked.agent.clone(),
             tally: ranked.tally,
             key: key_of(&(input.text)(&ranked.agent)),
-            weights: Self::weights(&ranked.agent, form, votes),
+            weights: Self::known_in(&ranked.agent, form).weights(votes),
             scores: (input.scores)(&ranked.agent),
         };
         let ranked = input.responses.iter();
         ranked.map(|it| (it.position, voter(it))).collect()
     }
 
-    /// The weights of an agent as of now.
-    fn weights(who: &T::AccountId, form: Form, votes: &Votes) -> Weights {
+    /// The record of an agent in a form as of now.
+    fn known_in(who: &T::AccountId, form: Form) -> Capability {
         let record = Capabilities::<T>::get(who, form).unwrap_or_default();
-        record
-            .as_of(Self::now(), T::IdlePeriod::get())
-            .weights(votes)
+        record.as_of(Self::now(), T::IdlePeriod::get())
     }
 }

@@ -13,22 +13,27 @@ use starling_primitives::{
 use crate::{Config, Error, Event, Examiners, Pallet, Pool, Question, Questions, Traffic, Used};
 
 impl<T: Config> Pallet<T> {
-    /// Stores what a new round was asked with.
+    /// Stores what a new round was asked with, and counts the requests of examiners.
     pub(crate) fn note_question(
         requester: &T::AccountId,
         round: RoundId,
         form: Form,
         commitment: H256,
     ) {
+        Self::insert_question(round, form, commitment);
+        if Examiners::<T>::get().contains(requester) {
+            Traffic::<T>::mutate(requester, |traffic| *traffic = traffic.asking());
+        }
+    }
+
+    /// Stores what a new round was asked with.
+    pub(crate) fn insert_question(round: RoundId, form: Form, commitment: H256) {
         let question = Question {
             form,
             commitment,
             revealed: false,
         };
         Questions::<T>::insert(round, question);
-        if Examiners::<T>::get().contains(requester) {
-            Traffic::<T>::mutate(requester, |traffic| *traffic = traffic.asking());
-        }
         Self::deposit_event(Event::Asked { round, form });
     }
 

@@ -5,13 +5,13 @@ use alloc::{collections::BTreeMap, vec::Vec};
 use frame_support::traits::Get;
 use sp_runtime::Permill;
 use starling_primitives::{
-    choice::{pairs, Form, Known},
+    choice::{key_of, pairs, Form, Known},
     fixed::share,
     traits::Answered,
     Position, Score, H256,
 };
 
-use crate::{ballot::key_of, Capabilities, Config, Examiners, Pallet};
+use crate::{Capabilities, Config, Examiners, Pallet};
 
 /// Lessons of an answer with these right keys about each agent of a round.
 pub fn known<AccountId>(

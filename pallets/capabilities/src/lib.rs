@@ -7,7 +7,6 @@
 
 extern crate alloc;
 
-mod ballot;
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
 mod choice_impls;

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use frame_support::traits::Get;
 use starling_primitives::{
     api::{CapabilityView, OutcomeView, QuestionView},
-    choice::{Choice, Form, Votes, Weights},
+    choice::{Form, Votes, Weights},
     RoundId,
 };
 
@@ -37,10 +37,7 @@ impl<T: Config> Pallet<T> {
     /// The record of an agent as of now. The weights are those of the present choice, or of the
     /// default one by votes where the chain chooses as the paper does.
     pub fn capabilities(who: &T::AccountId) -> Vec<CapabilityView> {
-        let votes = match Chosen::<T>::get() {
-            Choice::Votes(votes) => votes,
-            Choice::Paper => Votes::default(),
-        };
+        let votes = Chosen::<T>::get().votes();
         let mut views: Vec<_> = Capabilities::<T>::iter_prefix(who)
             .map(|(form, record)| Self::view(form, &record, &votes))
             .collect();

@@ -106,6 +106,7 @@ impl pallet_agents::Config for Test {
     type Treasury = ResolveTo<Treasury, Balances>;
     type SlashOrigin = EnsureRoot<AccountId>;
     type OnInactive = ();
+    type OnAgentChange = ();
     type MinBond = ConstU128<1_000>;
     type KeyFee = ConstU128<1>;
     type UnbondingPeriod = ConstU64<200>;

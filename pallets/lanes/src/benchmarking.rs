@@ -17,9 +17,10 @@ use starling_lane_primitives::{
     checkpoint::Checkpoint,
     messages::{payload, Ask, Message, Named},
     seal::DecryptionKey,
-    volunteer, Certificate, Phase, Slot, Terms,
+    volunteer, Certificate, Form, Phase, Slot, Terms,
 };
 use starling_primitives::{
+    choice::{Capabilities, Choice},
     locks::LockId,
     traits::{AgentRegistry, Requests},
     Balance, InferenceKey, H256,
@@ -66,6 +67,7 @@ fn serving<T: Config>(index: u32) -> T::AccountId {
         peer: PEER,
         bond,
         rating: 0,
+        known: Capabilities::default(),
         has_left: false,
     };
     Volunteers::<T>::insert(EPOCH, &who, volunteer);
@@ -103,7 +105,11 @@ fn lane<T: Config>(requester: &T::AccountId) -> LaneId {
     let id = NextLane::<T>::get();
     Pallet::<T>::do_open(requester.clone(), deposit, terms::<T>()).expect("the terms are good");
     now_is::<T>(EPOCH);
-    Seeds::<T>::insert(EPOCH, SEED);
+    let setting = Setting {
+        seed: SEED,
+        choice: Choice::default(),
+    };
+    Settings::<T>::insert(EPOCH, setting);
     id
 }
 
@@ -167,6 +173,7 @@ fn ask<T: Config>(id: LaneId, p: u32) -> Ask {
         seq: 0,
         prompt: vec![b'a'; p as usize],
         max_tokens: 1,
+        form: Form::Short,
         fee: T::MinFee::get(),
         expiry: 1,
     }
@@ -527,6 +534,7 @@ mod benchmarks {
                 peer: PEER,
                 bond: 0,
                 rating: 0,
+                known: Capabilities::default(),
                 has_left: false,
             };
             Volunteers::<T>::insert(0, &who, volunteer);

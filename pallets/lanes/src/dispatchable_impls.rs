@@ -110,10 +110,10 @@ impl<T: Config> Pallet<T> {
         let mut lane = Self::own(who, id)?;
         ensure!(lane.closing.is_none(), Error::<T>::AlreadyClosing);
         let present = Now::<T>::get();
-        let delay = InForce::<T>::get().exit_delay();
+        let kept = InForce::<T>::get().kept();
         let closing = Closing {
             last_epoch: present.epoch,
-            reclaimable: present.ends.saturating_add(delay),
+            reclaimable: present.ends.saturating_add(kept),
         };
         lane.closing = Some(closing);
         Lanes::<T>::insert(id, lane);

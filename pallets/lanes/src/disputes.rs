@@ -85,8 +85,8 @@ impl<T: Config> Pallet<T> {
         })
     }
 
-    /// Slashes a member for two messages of which nobody may sign both. Without a reporter all of it
-    /// is the treasury's.
+    /// Slashes a member for two messages of which nobody may sign both. Without a reporter all of
+    /// it is the treasury's.
     pub(crate) fn do_equivocation(
         reporter: Option<T::AccountId>,
         offender: T::AccountId,
@@ -171,12 +171,14 @@ impl<T: Config> Pallet<T> {
         max_responses: u32,
     ) -> DispatchResult {
         let lane = Self::check_escalate(&who, &ask, signature)?;
+        let commitment = ask.hash().into();
         let Ask {
             lane: id,
             epoch,
             seq,
             prompt,
             max_tokens,
+            form,
             fee,
             ..
         } = ask;
@@ -193,6 +195,10 @@ impl<T: Config> Pallet<T> {
         }
         let round =
             T::Requests::request(who, prompt, fee, max_tokens, min_responses, max_responses)?;
+        if form.is_counted() {
+            // The hash of the ask commits to no known answer.
+            T::KnownAnswers::note(round, form, commitment);
+        }
         Escalations::<T>::insert(epoch, (id, seq), round);
         let lane = Lane {
             free: left.unwrap_or(lane.free),

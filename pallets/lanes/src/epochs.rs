@@ -5,13 +5,13 @@ use frame_support::pallet_prelude::*;
 use starling_lane_primitives::{seal::is_point, volunteer::AHEAD};
 use starling_primitives::{
     locks::LockId,
-    traits::{AgentRegistry, Randomness, Ratings},
+    traits::{AgentRegistry, KnownAnswers, Randomness, Ratings},
 };
 
 use crate::{
     BlockNumber, Committees, Config, Ended, Epoch, Error, Escalations, Event, InForce, Marked, Now,
-    Oldest, Pallet, Present, Progress, Punished, Seeds, Volunteer, VolunteerCount, Volunteers,
-    WeightInfo,
+    Oldest, Pallet, Present, Progress, Punished, Setting, Settings, Volunteer, VolunteerCount,
+    Volunteers, WeightInfo,
 };
 
 /// Maximum number of entries of each map that a block forgets.
@@ -19,7 +19,8 @@ pub(crate) const PAGE: u32 = 32;
 
 impl<T: Config> Pallet<T> {
     /// Begins the next epoch once the present one is over. The randomness of this moment draws the
-    /// committees of the epoch after it: nobody knew it when their volunteers joined.
+    /// committees of the epoch after it: nobody knew it when their volunteers joined. They choose
+    /// in the way that is in force now.
     pub(crate) fn begin_epoch() -> Weight {
         let now = Self::now();
         let past = Now::<T>::get();
@@ -28,7 +29,11 @@ impl<T: Config> Pallet<T> {
         }
         let epoch = past.epoch.saturating_add(1);
         Ended::<T>::insert(past.epoch, now);
-        Seeds::<T>::insert(epoch.saturating_add(1), T::Randomness::value());
+        let setting = Setting {
+            seed: T::Randomness::value(),
+            choice: T::KnownAnswers::choice(),
+        };
+        Settings::<T>::insert(epoch.saturating_add(1), setting);
         Now::<T>::put(Present {
             epoch,
             began: now,
@@ -100,6 +105,7 @@ impl<T: Config> Pallet<T> {
             peer,
             bond: T::Agents::bond(&agent),
             rating: T::Ratings::rating(&agent),
+            known: T::KnownAnswers::known(&agent),
             has_left: false,
         };
         Volunteers::<T>::insert(epoch, &agent, volunteer);
@@ -142,7 +148,8 @@ impl<T: Config> Pallet<T> {
         let weight = T::WeightInfo::retire();
         let epoch = Oldest::<T>::get();
         if !remaining.all_gte(weight) || !Self::is_over(epoch) {
-            return T::DbWeight::get().reads(3);
+            // The oldest epoch, the parameters, the present epoch, and the end of the oldest one.
+            return T::DbWeight::get().reads(4);
         }
         let rests = [
             Volunteers::<T>::clear_prefix(epoch, PAGE, None),
@@ -153,7 +160,7 @@ impl<T: Config> Pallet<T> {
             Punished::<T>::clear_prefix(epoch, PAGE, None),
         ];
         if rests.iter().all(|rest| rest.maybe_cursor.is_none()) {
-            Seeds::<T>::remove(epoch);
+            Settings::<T>::remove(epoch);
             VolunteerCount::<T>::remove(epoch);
             Ended::<T>::remove(epoch);
             Oldest::<T>::put(epoch.saturating_add(1));

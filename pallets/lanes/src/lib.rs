@@ -49,7 +49,7 @@ pub mod pallet {
     use sp_runtime::{traits::Zero, AccountId32, Permill, SaturatedConversion, Saturating};
     use starling_lane_primitives::{checkpoint::Checkpoint, messages::Ask, Certificate, Terms};
     use starling_primitives::{
-        traits::{AgentRegistry, Randomness, Ratings, Requests},
+        traits::{AgentRegistry, KnownAnswers, Randomness, Ratings, Requests},
         Balance, RoundId, H256,
     };
 
@@ -78,6 +78,9 @@ pub mod pallet {
 
         /// The agents' ratings as rankers.
         type Ratings: Ratings<Self::AccountId>;
+
+        /// The known answers of the agents, and the choice that rests on them.
+        type KnownAnswers: KnownAnswers<Self::AccountId>;
 
         /// The rounds that requests are escalated to.
         type Requests: Requests<Self::AccountId>;
@@ -133,7 +136,7 @@ pub mod pallet {
         #[pallet::constant]
         type MaxLanes: Get<u32>;
 
-        /// Maximum number of settlements whose dispute window is open, but for one of each lane.
+        /// Maximum number of settlements that are not paid yet, but for one of each lane.
         #[pallet::constant]
         type MaxSettlements: Get<u32>;
 
@@ -178,12 +181,12 @@ pub mod pallet {
     #[pallet::storage]
     pub type Ended<T: Config> = StorageMap<_, Twox64Concat, Epoch, BlockNumber, OptionQuery>;
 
-    /// The randomness that the committees of an epoch are drawn with. It is complete when the epoch
-    /// before begins.
+    /// The randomness that the committees of an epoch are drawn with, and the way in which they
+    /// choose. Both are fixed when the epoch before begins.
     #[pallet::storage]
-    pub type Seeds<T: Config> = StorageMap<_, Twox64Concat, Epoch, H256, OptionQuery>;
+    pub type Settings<T: Config> = StorageMap<_, Twox64Concat, Epoch, Setting, OptionQuery>;
 
-    /// The agents that joined for an epoch.
+    /// The agents that joined for an epoch, and those that have left it since.
     #[pallet::storage]
     pub type Volunteers<T: Config> = StorageDoubleMap<
         _,
@@ -195,7 +198,7 @@ pub mod pallet {
         OptionQuery,
     >;
 
-    /// Number of agents that joined for an epoch.
+    /// Number of agents that joined for an epoch, and of those that have left it since.
     #[pallet::storage]
     pub type VolunteerCount<T: Config> = StorageMap<_, Twox64Concat, Epoch, u32, ValueQuery>;
 
@@ -208,7 +211,7 @@ pub mod pallet {
     pub type Lanes<T: Config> =
         CountedStorageMap<_, Twox64Concat, LaneId, Lane<T::AccountId>, OptionQuery>;
 
-    /// The committees that a call has named.
+    /// The committees of which a checkpoint was settled.
     #[pallet::storage]
     pub type Committees<T: Config> =
         StorageDoubleMap<_, Twox64Concat, Epoch, Twox64Concat, LaneId, MembersOf<T>, OptionQuery>;
@@ -240,7 +243,7 @@ pub mod pallet {
         OptionQuery,
     >;
 
-    /// The settlements whose dispute window is open.
+    /// The settlements that are not paid yet.
     #[pallet::storage]
     pub type Settlements<T: Config> =
         CountedStorageMap<_, Twox64Concat, u64, Settlement<T::AccountId>, OptionQuery>;
@@ -440,8 +443,8 @@ pub mod pallet {
         /// `min_committee`.
         #[codec(index = 0)]
         InvalidCommittee,
-        /// The largest fee of a request is below the least fee of the chain, the largest length of a
-        /// response is zero, or the time for answers or rankings is below a second.
+        /// The largest fee of a request is below the least fee of the chain, the largest length of
+        /// a response is zero, or the time for answers or rankings is below a second.
         #[codec(index = 1)]
         InvalidTerms,
         /// The deposit is below the least one, which grows with the number of lanes.
@@ -490,8 +493,8 @@ pub mod pallet {
         /// The bytes are no point that shares can be encrypted to.
         #[codec(index = 16)]
         InvalidPoint,
-        /// The signature is not by the agent's inference key of this epoch, or that of an ask is not
-        /// by the key in the terms of its lane.
+        /// The signature is not by the agent's inference key of this epoch, or that of an ask is
+        /// not by the key in the terms of its lane.
         #[codec(index = 17)]
         BadSignature,
         /// The checkpoint does not begin at a block of 64 requests, settles nothing, or its
@@ -646,8 +649,8 @@ pub mod pallet {
 
         /// Closes a lane: the present epoch is its last one with a committee.
         ///
-        /// The requester calls it. What is free comes back by `reclaim`, after two epochs and a
-        /// dispute window.
+        /// The requester calls it. What is free comes back by `reclaim`, two epochs and a dispute
+        /// window after the end of the present one.
         ///
         /// Emits `Closing`. Errors: `UnknownLane`, `NotRequester`, `AlreadyClosing`.
         #[pallet::call_index(2)]
@@ -800,13 +803,13 @@ pub mod pallet {
         /// members show a certificate in time.
         ///
         /// The requester calls it, from 16 blocks after the expiry on, which is after the first
-        /// block of the epoch. The fee of the ask goes out
-        /// of the escrow and on hold for the round, if the rest covers what members may have
-        /// certified. Otherwise the requester pays it, and in any case what a request costs
-        /// besides.
+        /// block of the epoch. The fee of the ask goes out of the escrow and on hold for the round,
+        /// if the rest covers what members may have certified. Otherwise the requester pays it, and
+        /// in any case what a request costs besides.
         ///
         /// - `ask`: the request.
         /// - `signature`: that of the key in the terms of the lane, under the hash of the ask.
+        /// - `min_responses`, `max_responses`: those of the round.
         ///
         /// Emits `Escalated`. Errors: `UnknownLane`, `NotRequester`, `WrongChain`, `TooEarly`,
         /// `TooLate`, `NoCommittee`, `WrongExpiry`, `WrongFees`, `BadSignature`, `AlreadySettled`,

@@ -26,9 +26,10 @@ use starling_lane_primitives::{
     checkpoint::Checkpoint,
     messages::{payload, Ask, Message},
     seal::DecryptionKey,
-    volunteer, Certificate, Phase, Slot, Terms,
+    volunteer, Certificate, Form, Phase, Slot, Terms,
 };
 use starling_primitives::{
+    choice::{Capabilities, Choice},
     crypto::InferencePair,
     rating::{Deviations, Mean},
     traits::{self, Concluded},
@@ -75,6 +76,12 @@ parameter_types! {
     pub Treasury: AccountId = account(200);
     /// The rounds that were asked for, with whether they are in their first phase.
     pub static Asked: BTreeMap<RoundId, (AccountId, Balance, bool)> = BTreeMap::new();
+    /// The way to choose.
+    pub static Chosen: Choice = Choice::Paper;
+    /// The agents' records with known answers.
+    pub static Known: BTreeMap<AccountId, Capabilities> = BTreeMap::new();
+    /// The forms of rounds that were noted.
+    pub static Noted: Vec<(RoundId, Form, H256)> = vec![];
     pub static MaxVolunteers: u32 = 32;
     pub static MaxLanes: u32 = 64;
     pub static MaxSettlements: u32 = 16;
@@ -102,6 +109,7 @@ impl pallet_agents::Config for Test {
     type Treasury = ResolveTo<Treasury, Balances>;
     type SlashOrigin = EnsureRoot<AccountId>;
     type OnInactive = ();
+    type OnAgentChange = ();
     type MinBond = ConstU128<1_000>;
     type KeyFee = ConstU128<1>;
     type UnbondingPeriod = ConstU64<200>;
@@ -144,6 +152,22 @@ impl traits::Ratings<AccountId> for MockRatings {
     }
 
     fn answered(_: &AccountId, _: u64) {}
+}
+
+pub struct MockKnown;
+
+impl traits::KnownAnswers<AccountId> for MockKnown {
+    fn choice() -> Choice {
+        Chosen::get()
+    }
+
+    fn known(who: &AccountId) -> Capabilities {
+        Known::get().get(who).copied().unwrap_or_default()
+    }
+
+    fn note(round: RoundId, form: Form, commitment: H256) {
+        Noted::mutate(|noted| noted.push((round, form, commitment)));
+    }
 }
 
 pub struct MockRounds;
@@ -223,6 +247,7 @@ impl crate::Config for Test {
     type Currency = Balances;
     type Agents = Agents;
     type Ratings = MockRatings;
+    type KnownAnswers = MockKnown;
     type Requests = MockRounds;
     type Treasury = ResolveTo<Treasury, Balances>;
     type TreasuryAccount = Treasury;
@@ -304,6 +329,9 @@ pub fn ext() -> sp_io::TestExternalities {
 pub fn run(test: impl FnOnce()) {
     ext().execute_with(|| {
         Asked::set(BTreeMap::new());
+        Chosen::set(Choice::Paper);
+        Known::set(BTreeMap::new());
+        Noted::set(vec![]);
         test();
         check();
     });
@@ -502,6 +530,7 @@ pub fn ask(id: LaneId, epoch: Epoch, seq: u32) -> Ask {
         seq,
         prompt: b"why?".to_vec(),
         max_tokens: 64,
+        form: Form::Free,
         fee: FEE,
         expiry: now() + 1,
     }

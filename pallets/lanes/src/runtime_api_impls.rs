@@ -7,13 +7,16 @@ use frame_support::traits::Get;
 use frame_system::offchain::CreateAuthorizedTransaction;
 use starling_lane_primitives::{checkpoint::Checkpoint, Certificate};
 use starling_primitives::{
-    api::lanes::{EpochView, LaneView, MemberView, PendingView, ProgressView, RulesView, SeatView},
+    api::lanes::{
+        CommitteeView, EpochView, LaneView, MemberView, PendingView, ProgressView, RulesView,
+        SeatView,
+    },
     RoundId, H256,
 };
 
 use crate::{
-    Call, Config, Epoch, Escalations, InForce, Lane, LaneId, Lanes, Marked, Now, Pallet, Progress,
-    Settlement, Settlements, SignedMessage, Volunteers,
+    committee::Roll, Call, Config, Epoch, Escalations, InForce, Lane, LaneId, Lanes, Marked,
+    MembersOf, Now, Pallet, Progress, Settings, Settlement, Settlements, SignedMessage, Volunteers,
 };
 
 impl<T: Config> Pallet<T> {
@@ -85,14 +88,9 @@ impl<T: Config> Pallet<T> {
         lanes
     }
 
-    fn members(
-        id: LaneId,
-        lane: &Lane<T::AccountId>,
-        epoch: Epoch,
-    ) -> Option<Vec<MemberView<T::AccountId>>> {
-        let drawn = Self::committee(id, lane, epoch).ok()?;
-        drawn
-            .members
+    /// Members, as they were when they joined for an epoch, and its way to choose.
+    fn views(members: MembersOf<T>, epoch: Epoch) -> Option<CommitteeView<T::AccountId>> {
+        let members = members
             .into_iter()
             .map(|agent| {
                 let volunteer = Volunteers::<T>::get(epoch, &agent)?;
@@ -103,25 +101,34 @@ impl<T: Config> Pallet<T> {
                     peer: volunteer.peer,
                     bond: volunteer.bond,
                     rating: volunteer.rating,
+                    known: volunteer.known,
                 })
             })
-            .collect()
+            .collect::<Option<_>>()?;
+        let choice = Settings::<T>::get(epoch)?.choice;
+        Some(CommitteeView { choice, members })
     }
 
     /// The committee of a lane in an epoch.
-    pub fn committee_view(id: LaneId, epoch: Epoch) -> Option<Vec<MemberView<T::AccountId>>> {
-        Self::members(id, &Lanes::<T>::get(id)?, epoch)
+    pub fn committee_view(id: LaneId, epoch: Epoch) -> Option<CommitteeView<T::AccountId>> {
+        let drawn = Self::committee(id, &Lanes::<T>::get(id)?, epoch).ok()?;
+        Self::views(drawn.members, epoch)
     }
 
-    /// All seats of an agent in an epoch. Walks over all lanes.
+    /// All seats of an agent in an epoch. For an agent that serves in it, walks over all lanes, and
+    /// once over the volunteers.
     pub fn seats(agent: &T::AccountId, epoch: Epoch) -> Vec<SeatView<T::AccountId>> {
+        let serves = Self::has_joined(agent, epoch);
+        let Some(roll) = serves.then(|| Roll::<T>::of(epoch)).flatten() else {
+            return Vec::new();
+        };
         let mut seats: Vec<_> = Lanes::<T>::iter()
             .filter_map(|(id, lane)| {
-                let committee = Self::members(id, &lane, epoch)?;
-                let member = committee.iter().position(|member| member.agent == *agent)?;
+                let members = roll.members(id, &lane)?;
+                let member = members.iter().position(|member| member == agent)?;
                 Some(SeatView {
                     lane: Self::view(id, lane),
-                    committee,
+                    committee: Self::views(members, epoch)?,
                     member: u8::try_from(member).ok()?,
                 })
             })
@@ -213,15 +220,6 @@ impl<T: Config + CreateAuthorizedTransaction<Call<T>>> Pallet<T> {
             epoch,
             point,
             peer,
-            signature,
-        })
-    }
-
-    /// The transaction of `leave`.
-    pub fn leave_transaction(agent: T::AccountId, epoch: Epoch, signature: [u8; 64]) -> Vec<u8> {
-        Self::transaction(Call::leave {
-            agent,
-            epoch,
             signature,
         })
     }

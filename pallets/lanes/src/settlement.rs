@@ -141,9 +141,11 @@ impl<T: Config> Pallet<T> {
         let settleable = Self::check_checkpoint(checkpoint)?;
         let signers = Self::signers(settleable.size, &settleable.drawn.members, certificate)?;
         let quorum = usize::from(settleable.size.quorum());
+        let (lane, epoch) = (checkpoint.lane, checkpoint.epoch);
+        let bond = InForce::<T>::get().lane_bond;
         let liable: Vec<_> = signers
             .into_iter()
-            .filter(|(who, _)| Self::is_liable(who, checkpoint.lane, checkpoint.epoch))
+            .filter(|(who, _)| Self::can_lose(who, lane, epoch, bond))
             .take(quorum)
             .collect();
         ensure!(liable.len() == quorum, Error::<T>::BondNotFree);

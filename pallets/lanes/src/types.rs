@@ -12,7 +12,10 @@ pub use starling_primitives::{
     api::lanes::{Epoch, LaneId},
     round::BlockNumber,
 };
-use starling_primitives::{Balance, InferenceKey};
+use starling_primitives::{
+    choice::{Capabilities, Choice},
+    Balance, InferenceKey, H256,
+};
 
 use crate::Config;
 
@@ -30,8 +33,8 @@ pub const ESCALATION_DELAY: BlockNumber = 16;
 /// The least time that the terms of a lane leave for answers, and for rankings, in milliseconds.
 /// With less a requester would read the answers of requests that nobody can certify.
 pub const MIN_WAIT_MS: u32 = 1_000;
-/// Maximum number of epochs for which volunteers are kept after the epoch: so many fit into a
-/// dispute window.
+/// Maximum number of epochs for which volunteers are kept after the epoch: so many fit into two
+/// epochs and a dispute window.
 pub const MAX_KEPT: u32 = 32;
 /// The reporter's share of a slash.
 pub const REPORTER: Permill = Permill::from_percent(10);
@@ -69,7 +72,7 @@ pub struct Parameters {
     pub min_deposit: Balance,
     /// The part of each deposit that is burnt.
     pub burnt: Permill,
-    /// The bond that each seat is locked with.
+    /// The bond that a volunteer locks, and as much again for each seat.
     pub lane_bond: Balance,
     /// Number of blocks between a settlement and its payments.
     pub dispute_window: BlockNumber,
@@ -119,20 +122,16 @@ impl Parameters {
         self.min_deposit.saturating_mul(factor)
     }
 
-    /// Number of blocks after an epoch for which everything of it is kept: settlements may come in
-    /// the epoch after it, and their dispute windows follow.
+    /// Number of blocks after an epoch for which everything of it is kept, and the escrow of a lane
+    /// that closed in it: settlements may come in the epoch after it, and their dispute windows
+    /// follow.
     pub fn kept(&self) -> BlockNumber {
         self.epoch
             .saturating_mul(2)
             .saturating_add(self.dispute_window)
     }
 
-    /// Number of blocks between `close` and `reclaim`.
-    pub fn exit_delay(&self) -> BlockNumber {
-        self.kept()
-    }
-
-    /// The largest sum of fees of a lane whose dispute windows are open: half of what those lose
+    /// The largest sum of fees of a lane that are settled and not paid yet: half of what those lose
     /// who must sign a false settlement.
     pub fn max_pending(&self, committee: Committee, min_slash: Balance) -> Balance {
         let liars = Balance::from(committee.f()).saturating_add(1);
@@ -162,6 +161,26 @@ pub struct Present {
     pub began: BlockNumber,
     /// The first block of the next one.
     pub ends: BlockNumber,
+}
+
+/// The parts of an epoch that are fixed when the one before it begins.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct Setting {
+    /// The randomness that its committees are drawn with.
+    pub seed: H256,
+    /// The way in which they choose the best response.
+    pub choice: Choice,
 }
 
 /// A lane. `free + pending + paid + burnt + returned` is what was deposited.
@@ -256,6 +275,8 @@ pub struct Volunteer {
     pub bond: Balance,
     /// Its rating, 32 fractional bits.
     pub rating: u64,
+    /// Its record with known answers, by form.
+    pub known: Capabilities,
     /// Whether it took its word back. The entry stays, so that joining stays one an epoch.
     pub has_left: bool,
 }
@@ -284,7 +305,7 @@ pub struct Marks {
     pub shown: u64,
 }
 
-/// A settlement whose dispute window is open.
+/// A settlement that is not paid yet.
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]
@@ -303,7 +324,7 @@ pub struct Settlement<AccountId> {
     pub payouts: BoundedVec<(AccountId, Balance), ConstU32<MAX_PAYOUTS>>,
     /// The root of the transcripts.
     pub transcripts: [u8; 32],
-    /// Its signers, each with a locked bond.
+    /// A quorum of its signers, each with a locked bond.
     pub signers: BoundedVec<AccountId, ConstU32<MAX_MEMBERS>>,
     /// The first block in which it may be paid.
     pub due: BlockNumber,

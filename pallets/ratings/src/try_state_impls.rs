@@ -8,8 +8,8 @@ use starling_primitives::fixed::ONE;
 use crate::{Config, Pallet, Qualities, Records};
 
 impl<T: Config> Pallet<T> {
-    /// A record of answers is at most 1. A record holds only rounds that counted, only deviations within `[-1, 1]`, and no more
-    /// rounds than there were.
+    /// A record of answers is at most 1. A ranker's record holds a round at least, only rounds with
+    /// scores, only deviations within `[-1, 1]`, and no more rounds than there were.
     pub fn do_try_state() -> Result<(), DispatchError> {
         let one = u128::from(ONE);
         for quality in Qualities::<T>::iter_values() {

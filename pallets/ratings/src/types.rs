@@ -19,7 +19,7 @@ pub struct Parameters {
     pub min_samples: u32,
     /// The rating of an agent without scores.
     pub initial_rating: u64,
-    /// Ratings below this have no weight, unless no ranker of a round is above it.
+    /// Ratings up to this have no weight, unless no ranker of a round is above it.
     pub weight_floor: u64,
     /// Minimum number of agents that disclose scores, for a round to count.
     pub min_participants: u32,

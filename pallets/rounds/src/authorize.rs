@@ -152,8 +152,9 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Translates an error for the pool. A peer may be a block behind, so a message that may soon
-    /// become valid is unknown, not invalid: the pool bans invalid ones and blames the peer that
-    /// sent them. A late message or a duplicate is stale. All other errors carry their index.
+    /// become valid is unknown, not invalid: the pool bans invalid ones for a while. The peer that
+    /// sent it loses a little of its reputation in either case. A late message or a duplicate is
+    /// stale. All other errors carry their index.
     fn refusal(round: RoundId, error: Error<T>) -> TransactionValidityError {
         match error {
             Error::TooEarly => UnknownTransaction::CannotLookup.into(),

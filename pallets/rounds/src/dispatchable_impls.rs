@@ -424,7 +424,8 @@ impl<T: Config> Pallet<T> {
         ended.saturating_add(void).saturating_add(open as u64)
     }
 
-    fn round_in(id: RoundId, phase: Phase) -> Result<RoundOf<T>, Error<T>> {
+    /// The round, if it is in this phase.
+    pub(crate) fn round_in(id: RoundId, phase: Phase) -> Result<RoundOf<T>, Error<T>> {
         let round = Rounds::<T>::get(id).ok_or(Error::UnknownRound)?;
         ensure!(round.phase >= phase, Error::TooEarly);
         ensure!(round.phase <= phase, Error::TooLate);

@@ -854,8 +854,8 @@ pub mod pallet {
 
         /// Reports agents that were silent in a round whose Committing lasted to its deadline.
         ///
-        /// Authors put it into their blocks, at most once. Each agent loses `SilenceFine`, as far as
-        /// its bond is free, and no round waits for it before it has rested and commits again.
+        /// Authors put it into their blocks, at most once. Each agent loses `SilenceFine`, as far
+        /// as its bond is free, and no round waits for it before it has rested and commits again.
         /// Agents that were not silent are skipped: what an author knows may have changed when the
         /// block begins. With fewer agents than fit, there are no more silent ones in the round.
         ///

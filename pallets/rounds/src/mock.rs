@@ -161,6 +161,7 @@ impl pallet_agents::Config for Test {
     type Treasury = Rewards;
     type SlashOrigin = EnsureRoot<AccountId>;
     type OnInactive = Rounds_;
+    type OnAgentChange = ();
     type MinBond = ConstU128<100_000>;
     type KeyFee = ConstU128<1_000>;
     type UnbondingPeriod = frame_support::traits::ConstU64<30>;

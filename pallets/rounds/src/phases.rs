@@ -192,8 +192,8 @@ impl<T: Config> Pallet<T> {
 
     /// Moves the ratings of one page of a round's rankers, and the records of their answers.
     ///
-    /// An answer is compared with the responses that its author ranked, without the author's scores:
-    /// they are drawn, and nobody improves its record by what it says of others.
+    /// An answer is compared with the responses that its author ranked, without the author's
+    /// scores: they are drawn, and nobody improves its record by what it says of others.
     pub(crate) fn rate(id: RoundId, mut round: RoundOf<T>) {
         let mean = T::Ratings::mean();
         let mut tallies = BTreeMap::new();

@@ -80,12 +80,11 @@ impl<T: Config> traits::Requests<T::AccountId> for Pallet<T> {
     }
 
     fn is_committing(id: RoundId) -> bool {
-        Rounds::<T>::get(id).is_some_and(|round| round.phase == Phase::Committing)
+        Self::round_in(id, Phase::Committing).is_ok()
     }
 
     fn withdraw(id: RoundId) -> bool {
-        let Some(round) = Rounds::<T>::get(id).filter(|round| round.phase == Phase::Committing)
-        else {
+        let Ok(round) = Self::round_in(id, Phase::Committing) else {
             return false;
         };
         Undrawn::<T>::mutate(|waiting| waiting.retain(|other| *other != id));

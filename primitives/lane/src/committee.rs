@@ -46,7 +46,8 @@ impl Committee {
         self.f.saturating_mul(2).saturating_add(1)
     }
 
-    /// The number of views of a broadcast, `f + 2`: the collectors of two of them are honest.
+    /// The number of views of a broadcast, `f + 2`: the collectors of two of them at least are
+    /// honest.
     pub fn views(self) -> u8 {
         self.f.saturating_add(2)
     }

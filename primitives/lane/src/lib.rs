@@ -4,6 +4,7 @@
 //! | module | rule |
 //! |---|---|
 //! | [`committee`] | numbers of members, faults and quorum |
+//! | [`form`] | the form of answers, which says whether equal ones are counted |
 //! | [`slot`] | the place that a message belongs to |
 //! | [`way`] | the ways in which a set is fixed |
 //! | [`gf256`], [`shamir`] | shares of a key |
@@ -16,6 +17,7 @@
 //! | [`certificate`] | the signatures of a quorum |
 //! | [`terms`] | what a requester fixes when it opens a lane |
 //! | [`volunteer`] | what an agent signs to serve in an epoch |
+//! | [`hashing`] | the hash of values, and secrets from them |
 //!
 //! Everything here is pure: no storage, no clock, no source of randomness. The crate needs nothing
 //! of polkadot-sdk, so that the state machine over it and its simulator compile in seconds.
@@ -31,6 +33,7 @@ pub mod checkpoint;
 pub mod committee;
 pub mod complaint;
 mod curve;
+pub mod form;
 pub mod gf256;
 pub mod hashing;
 pub mod messages;
@@ -45,6 +48,7 @@ pub mod way;
 
 pub use certificate::Certificate;
 pub use committee::{Committee, Member};
+pub use form::Form;
 pub use proof::Proof;
 pub use slot::{Phase, Slot};
 pub use terms::Terms;

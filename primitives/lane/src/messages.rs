@@ -7,7 +7,7 @@ use codec::{Decode, DecodeWithMemTracking, Encode};
 use scale_info::TypeInfo;
 
 use crate::{
-    complaint::Complaint, hashing, shamir::Share, Account, Balance, Hash, Member, Slot, Way,
+    complaint::Complaint, hashing, shamir::Share, Account, Balance, Form, Hash, Member, Slot, Way,
 };
 
 const MESSAGE: &[u8] = b"starling/lane/1";
@@ -28,6 +28,8 @@ pub struct Ask {
     pub prompt: Vec<u8>,
     /// The maximum length of a response.
     pub max_tokens: u32,
+    /// The form of the answers. In all but the free one, equal answers are counted.
+    pub form: Form,
     /// The fee.
     pub fee: Balance,
     /// The block from which on no member signs anything more for this request.

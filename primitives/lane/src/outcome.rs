@@ -43,12 +43,30 @@ pub fn seed(slot: &Slot, set: &Hash, keys: &[Key]) -> Hash {
     ))
 }
 
+/// The votes behind the best response of a request whose equal answers are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub struct Count {
+    /// Whether votes decided, and not the scores by ratings alone.
+    pub is_voted: bool,
+    /// The number of responses that give the answer.
+    pub votes: u32,
+    /// The number of all valid responses.
+    pub responses: u32,
+    /// The share of the responses that give the answer, 32 fractional bits.
+    pub share_of_votes: u64,
+    /// The share of the weight of votes that is behind the answer, 32 fractional bits.
+    pub share_of_weight: u64,
+}
+
 /// The outcome of a request. It follows from the transcript alone, so whoever has that computes the
 /// same.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct Outcome {
     /// The hash of the request.
     pub ask: Hash,
+    /// The hash of what is fixed for the epoch and decides the choice: the way to choose, and the
+    /// ratings and known answers of the members.
+    pub basis: Hash,
     /// The root of the set of responses.
     pub responses: Hash,
     /// The root of their keys.
@@ -59,6 +77,8 @@ pub struct Outcome {
     pub score_keys: Hash,
     /// The member with the best response, if one could win.
     pub winner: Option<Member>,
+    /// The votes behind the best response, where equal answers are counted.
+    pub count: Option<Count>,
     /// All payments, in the order of accounts.
     pub payouts: Vec<(Account, Balance)>,
 }
@@ -83,6 +103,14 @@ mod tests {
         phase: Phase::Responses,
     };
 
+    const COUNT: Count = Count {
+        is_voted: true,
+        votes: 2,
+        responses: 4,
+        share_of_votes: 1 << 31,
+        share_of_weight: 1 << 32,
+    };
+
     #[test]
     fn every_part_changes_the_seed() {
         let keys = [(0, [1; 32]), (1, [0; 32])];
@@ -99,14 +127,16 @@ mod tests {
     fn every_part_changes_the_outcome() {
         let outcome = Outcome {
             ask: [0; 32],
+            basis: [8; 32],
             responses: [1; 32],
             response_keys: [2; 32],
             scores: [3; 32],
             score_keys: [4; 32],
             winner: Some(1),
+            count: Some(COUNT),
             payouts: vec![([7; 32], 5)],
         };
-        let mut others = vec![outcome.clone(); 7];
+        let mut others = vec![outcome.clone(); 10];
         others[0].ask = [9; 32];
         others[1].responses = [9; 32];
         others[2].response_keys = [9; 32];
@@ -114,6 +144,9 @@ mod tests {
         others[4].score_keys = [9; 32];
         others[5].winner = None;
         others[6].payouts[0].1 = 6;
+        others[7].basis = [9; 32];
+        others[8].count = None;
+        others[9].count = Some(Count { votes: 1, ..COUNT });
         for other in others {
             assert_ne!(other.hash(), outcome.hash());
         }

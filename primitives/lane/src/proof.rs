@@ -38,7 +38,7 @@ pub enum Unproven {
     Ask,
     /// The set of responses is not that of the outcome.
     Responses,
-    /// The keys are not those of the outcome.
+    /// The keys are not those of the outcome, or the winner has none.
     Keys,
     /// The seal is not that of the winner, or there is none, or one without a winner.
     Seal,
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
     use crate::{
         seal::{DecryptionKey, Place, Point},
-        Committee, Phase, Slot,
+        Committee, Form, Phase, Slot,
     };
 
     const COMMITTEE: Committee = Committee::SMALLEST;
@@ -109,6 +109,7 @@ mod tests {
             seq: 4,
             prompt: b"why?".to_vec(),
             max_tokens: 8,
+            form: Form::Free,
             fee: 5,
             expiry: 6,
         }
@@ -166,11 +167,13 @@ mod tests {
         let proof = Proof {
             outcome: Outcome {
                 ask: ask().hash(),
+                basis: [6; 32],
                 responses: set_root(&responses),
                 response_keys: keys_root(&keys),
                 scores: [7; 32],
                 score_keys: [8; 32],
                 winner,
+                count: None,
                 payouts: vec![([9; 32], 5)],
             },
             responses,

@@ -4,8 +4,8 @@
 //! The value is encrypted under a key `k`. Each *split* divides `k` by Shamir, so that a quorum of
 //! shares opens it and `2f` do not. There is a split for each [way](Way) in which a set is fixed.
 //! The seal has the same bytes for all members and may be passed on: it commits to `k`, has a
-//! *leaf* `H(share ‖ member)` for every share, a point `R = r·G`, and every share under `H(r·X)`,
-//! `X` the member's key.
+//! *leaf* `H(place ‖ way ‖ share ‖ member)` for every share, a point `R = r·G`, and every share
+//! under `H(place ‖ way ‖ member ‖ R ‖ r·X)`, `X` the member's key.
 //!
 //! A member takes a seal whose shares for it fit their leaves. Whoever has a quorum of fitting
 //! shares of a split computes the polynomial, and from it all shares and all leaves again. Either
@@ -48,7 +48,7 @@ const SEAL: &[u8] = b"starling/lane-seal/1";
 /// The shares of one polynomial: element `j` is for member `j`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct Split {
-    /// `H(share ‖ member)`.
+    /// `H(place ‖ way ‖ share ‖ member)`.
     pub leaves: Vec<Hash>,
     /// The encrypted shares.
     pub shares: Vec<Share>,

@@ -13,9 +13,9 @@ pub const ONE: u64 = 1 << 32;
 
 /// The squared distance of two sketches of one layout, in units of 2⁻³², rounded down.
 ///
-/// For projections 2³² · Σ(a − b)² / max(Σa², Σb²), at most 2³⁴, and 0 if all of both are zero. With
-/// levels, the greater of that and (⅔ · max |Δ level| / 2¹⁰)². ⅔ stands for ln 2, so that rows that
-/// are scaled by 1 + ε count as ε apart. Levels end at ±2⁵: beyond, scaling goes unseen.
+/// For projections 2³² · Σ(a − b)² / max(Σa², Σb²), at most 2³⁴, and 0 if all of both are zero.
+/// With levels, the greater of that and (⅔ · max |Δ level| / 2¹⁰)². ⅔ stands for ln 2, so that rows
+/// that are scaled by 1 + ε count as ε apart. Levels end at ±2⁵: beyond, scaling goes unseen.
 pub fn squared(layout: Layout, a: &Sketch, b: &Sketch) -> u64 {
     let (mut gap, mut own, mut other, mut level) = (0u64, 0u64, 0u64, 0u64);
     let rows = a

@@ -27,8 +27,8 @@ pub enum Kind {
     /// are scaled to one length.
     #[codec(index = 0)]
     Answer,
-    /// Hidden states at the end of a span: at most 16 rows, projections as of an answer, and last of
-    /// each row its level.
+    /// Hidden states at the end of a span: at most 16 rows, projections as of an answer, and last
+    /// of each row its level.
     #[codec(index = 1)]
     Span,
     /// Distributions over the vocabulary: at most 32 rows, projections of the square roots of the

@@ -6,10 +6,16 @@ use codec::{Codec, Decode, DecodeWithMemTracking, Encode};
 use scale_info::TypeInfo;
 use sp_runtime::Permill;
 use starling_lane_primitives::{
-    checkpoint::Checkpoint, messages::Message, Certificate, Slot, Terms,
+    checkpoint::Checkpoint, hashing, messages::Message, Certificate, Hash, Slot, Terms,
 };
 
-use crate::{round::BlockNumber, Balance, InferenceKey, RoundId, H256};
+use crate::{
+    choice::{Capabilities, Choice},
+    round::BlockNumber,
+    Balance, InferenceKey, RoundId, H256,
+};
+
+const BASIS: &[u8] = b"starling/lane-basis/1";
 
 /// The number of a lane. Never reused.
 pub type LaneId = u64;
@@ -43,7 +49,7 @@ pub struct RulesView<AccountId> {
     pub min_deposit: Balance,
     /// The part of each deposit that is burnt.
     pub burnt: Permill,
-    /// The bond that a seat is locked with.
+    /// The bond that a volunteer locks, and as much again for each seat.
     pub lane_bond: Balance,
     /// Number of blocks between a settlement and its payments.
     pub dispute_window: BlockNumber,
@@ -105,6 +111,37 @@ pub struct MemberView<AccountId> {
     pub bond: Balance,
     /// Its rating, 32 fractional bits.
     pub rating: u64,
+    /// Its record with known answers, by form.
+    pub known: Capabilities,
+}
+
+/// The committee of a lane in an epoch, and the way in which it chooses. Both are fixed before the
+/// epoch begins.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub struct CommitteeView<AccountId> {
+    /// The way to choose the best response.
+    pub choice: Choice,
+    /// The members, in the order of draws. The place of each is its number in messages.
+    pub members: Vec<MemberView<AccountId>>,
+}
+
+impl<AccountId: Encode> CommitteeView<AccountId> {
+    /// The hash of what is fixed here and decides the choice: the way, and the ratings and known
+    /// answers of the members. Each outcome has it, so that no certificate of a choice by other
+    /// weights is one.
+    pub fn basis(&self) -> Hash {
+        let member = |member: &MemberView<AccountId>| {
+            let MemberView {
+                agent,
+                rating,
+                known,
+                ..
+            } = member;
+            (agent, rating, known).encode()
+        };
+        let members: Vec<Vec<u8>> = self.members.iter().map(member).collect();
+        hashing::hash(&(BASIS, self.choice, members))
+    }
 }
 
 /// The place of an agent in a committee.
@@ -112,8 +149,8 @@ pub struct MemberView<AccountId> {
 pub struct SeatView<AccountId> {
     /// The lane.
     pub lane: LaneView<AccountId>,
-    /// The members, in the order of draws. The place of each is its number in messages.
-    pub committee: Vec<MemberView<AccountId>>,
+    /// The committee.
+    pub committee: CommitteeView<AccountId>,
     /// The place of the agent.
     pub member: u8,
 }
@@ -130,7 +167,7 @@ pub struct ProgressView {
     pub escalated: u64,
 }
 
-/// A settlement whose dispute window is open.
+/// A settlement that is not paid yet.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct PendingView {
     /// Its number.
@@ -161,7 +198,7 @@ sp_api::decl_runtime_apis! {
         fn lanes_of(requester: AccountId) -> Vec<LaneView<AccountId>>;
         /// The committee of a lane in an epoch: known from the beginning of the epoch before, for
         /// as long as it may be needed. `None` if there are too few volunteers.
-        fn committee(lane: LaneId, epoch: Epoch) -> Option<Vec<MemberView<AccountId>>>;
+        fn committee(lane: LaneId, epoch: Epoch) -> Option<CommitteeView<AccountId>>;
         /// All seats of an agent in an epoch.
         fn seats(agent: AccountId, epoch: Epoch) -> Vec<SeatView<AccountId>>;
         /// Whether an agent has joined for an epoch.
@@ -189,8 +226,6 @@ sp_api::decl_runtime_apis! {
             peer: [u8; 32],
             signature: [u8; 64],
         ) -> Vec<u8>;
-        /// The transaction of `leave`.
-        fn leave(agent: AccountId, epoch: Epoch, signature: [u8; 64]) -> Vec<u8>;
         /// The transaction of `settle`. The more members have signed, the better: the chain takes a
         /// quorum of those that are liable.
         fn settle(checkpoint: Checkpoint, certificate: Certificate) -> Vec<u8>;
@@ -209,5 +244,62 @@ sp_api::decl_runtime_apis! {
             outcome: H256,
             certificate: Certificate,
         ) -> Vec<u8>;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::choice::{Capability, Votes};
+    use alloc::{collections::BTreeSet, vec};
+
+    fn member(agent: u8) -> MemberView<u8> {
+        MemberView {
+            agent,
+            key: sp_core::sr25519::Public::from_raw([agent; 32]).into(),
+            point: [0; 32],
+            peer: [0; 32],
+            bond: 1,
+            rating: 2,
+            known: Capabilities::default(),
+        }
+    }
+
+    #[test]
+    fn the_basis_binds_the_way_to_choose_and_the_weights() {
+        let committee = CommitteeView {
+            choice: Choice::Votes(Votes::default()),
+            members: vec![member(1), member(2)],
+        };
+        let changed = |change: &dyn Fn(&mut CommitteeView<u8>)| {
+            let mut changed = committee.clone();
+            change(&mut changed);
+            changed.basis()
+        };
+        let known = Capability {
+            rounds: 1,
+            ..Capability::default()
+        };
+        let all = [
+            changed(&|_| {}),
+            changed(&|it| it.choice = Choice::Paper),
+            changed(&|it| {
+                it.choice = Choice::Votes(Votes {
+                    proof: 2,
+                    ..Votes::default()
+                })
+            }),
+            changed(&|it| it.members.truncate(1)),
+            changed(&|it| it.members.swap(0, 1)),
+            changed(&|it| it.members[0].rating = 3),
+            changed(&|it| it.members[0].known.number = known),
+            changed(&|it| it.members[0].known.choice = known),
+            changed(&|it| it.members[0].known.short = known),
+            changed(&|it| it.members[1].known.short = known),
+        ];
+        let different: BTreeSet<_> = all.iter().collect();
+        assert_eq!(different.len(), all.len());
+        // Nothing else of a member decides the choice.
+        assert_eq!(changed(&|it| it.members[0].bond = 9), all[0]);
     }
 }

@@ -11,7 +11,7 @@ use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use sp_core::H256;
 
-use super::Votes;
+use super::{Form, Votes};
 use crate::{
     fixed::{logit, ratio, sqrt_up, ONE},
     Score,
@@ -22,45 +22,6 @@ const LEAST: u64 = ONE / 50;
 
 /// The greatest probability that an agent is credited with: 0.98.
 const MOST: u64 = ONE - LEAST;
-
-/// The form of the answers that a request asks for.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-)]
-pub enum Form {
-    /// Any text. Each response is an answer of its own, and there are no votes.
-    #[default]
-    #[codec(index = 0)]
-    Free,
-    /// A number.
-    #[codec(index = 1)]
-    Number,
-    /// The letter of an option.
-    #[codec(index = 2)]
-    Choice,
-    /// A few words.
-    #[codec(index = 3)]
-    Short,
-}
-
-impl Form {
-    /// Whether equal answers are counted.
-    pub fn is_counted(self) -> bool {
-        self != Self::Free
-    }
-}
 
 /// A ranker's pairs of a right and a wrong answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -161,6 +122,50 @@ pub struct Capability {
     pub ordered: u64,
     /// Its pairs.
     pub pairs: u64,
+}
+
+/// The records of an agent with known answers, one of each form whose answers are counted.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct Capabilities {
+    /// Of questions for a number.
+    pub number: Capability,
+    /// Of questions with options.
+    pub choice: Capability,
+    /// Of questions for a few words.
+    pub short: Capability,
+}
+
+impl Capabilities {
+    /// Reads the record of each form.
+    pub fn read(known: impl Fn(Form) -> Capability) -> Self {
+        Self {
+            number: known(Form::Number),
+            choice: known(Form::Choice),
+            short: known(Form::Short),
+        }
+    }
+
+    /// The record of this form: an empty one for free text.
+    pub fn in_form(&self, form: Form) -> Capability {
+        match form {
+            Form::Free => Capability::default(),
+            Form::Number => self.number,
+            Form::Choice => self.choice,
+            Form::Short => self.short,
+        }
+    }
 }
 
 /// The weights of an agent.

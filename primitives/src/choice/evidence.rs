@@ -73,8 +73,8 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Adds a score by a ranker of this weight, with its log-odds by [`super::log_odds`]. `is_alike`
-    /// tells that the ranker's own response has the same key.
+    /// Adds a score by a ranker of this weight, with its log-odds by [`super::log_odds`].
+    /// `is_alike` tells that the ranker's own response has the same key.
     pub fn add(&mut self, weight: u64, score: Score, odds: i64, is_alike: bool) {
         self.tally.add(weight, score);
         match is_alike {

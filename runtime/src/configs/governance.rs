@@ -44,9 +44,9 @@ parameter_types! {
     pub const PreimageDepositByte: Balance = deposit(0, 1);
     pub const MultisigDepositBase: Balance = deposit(1, 88);
     pub const MultisigDepositFactor: Balance = deposit(0, 32);
+    /// Deposit of an account for its list of proxies, and for that of its announcements.
     pub const ProxyDepositBase: Balance = deposit(1, 8);
     pub const ProxyDepositFactor: Balance = deposit(0, 33);
-    pub const AnnouncementDepositBase: Balance = deposit(1, 8);
     pub const AnnouncementDepositFactor: Balance = deposit(0, 66);
 }
 
@@ -196,7 +196,7 @@ impl pallet_proxy::Config for Runtime {
     type MaxProxies = ConstU32<32>;
     type MaxPending = ConstU32<32>;
     type CallHasher = BlakeTwo256;
-    type AnnouncementDepositBase = AnnouncementDepositBase;
+    type AnnouncementDepositBase = ProxyDepositBase;
     type AnnouncementDepositFactor = AnnouncementDepositFactor;
     type WeightInfo = pallet_proxy::weights::SubstrateWeight<Runtime>;
     type BlockNumberProvider = System;

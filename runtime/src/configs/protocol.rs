@@ -12,6 +12,9 @@ use frame_support::{
 };
 use frame_system::EnsureRoot;
 use sp_runtime::{generic::Era, FixedPointNumber, Permill};
+#[cfg(feature = "runtime-benchmarks")]
+use starling_attestation::fixtures;
+use starling_attestation::Roots;
 use starling_primitives::sealing;
 
 use super::{
@@ -23,8 +26,8 @@ use super::{
     votes::VotesOfRuntime,
 };
 use crate::{
-    parameters, weights, AccountId, Agents, Balance, Balances, Beacon, Capabilities, Ratings,
-    Rewards, Rounds, Runtime, RuntimeCall, RuntimeHoldReason, Session, Tickets, Timestamp,
+    parameters, weights, AccountId, Agents, Attestations, Balance, Balances, Beacon, Capabilities,
+    Ratings, Rewards, Rounds, Runtime, RuntimeCall, RuntimeHoldReason, Session, Tickets, Timestamp,
     TransactionPayment, TxExtension, UncheckedExtrinsic, DAYS, SLOT_DURATION, UNIT,
 };
 
@@ -53,10 +56,10 @@ parameter_types! {
     /// Part of a fee that the agents keep that committed to a round with too few others.
     pub const CommitShare: Permill = Permill::from_percent(10);
     /// The parameters of lanes where nobody has set any.
-    pub const DefaultLanes: pallet_lanes::Parameters = pallet_lanes::Parameters::production(UNIT);
+    pub const DefaultLanes: pallet_lanes::Parameters = parameters::Preset::Production.lanes();
     /// The parameters of disputes where nobody has set any.
     pub const DefaultDisputes: pallet_disputes::Parameters =
-        pallet_disputes::Parameters::production(UNIT);
+        parameters::Preset::Production.disputes();
     /// Deposit for a round, its prompt and its place in the queues.
     pub const RoundDeposit: Balance = deposit(3, MAX_PROMPT.saturating_add(400));
     /// Deposit for participant, draw, entry and response of one agent, and for its ciphertext until
@@ -80,6 +83,7 @@ impl pallet_agents::Config for Runtime {
     type Treasury = Rewards;
     type SlashOrigin = RootOrTwoThirds;
     type OnInactive = Rounds;
+    type OnAgentChange = Attestations;
     type MinBond = parameters::MinBond;
     type KeyFee = ConstU128<UNIT>;
     type UnbondingPeriod = parameters::UnbondingPeriod;
@@ -205,6 +209,7 @@ impl pallet_lanes::Config for Runtime {
     type Currency = Balances;
     type Agents = Agents;
     type Ratings = Ratings;
+    type KnownAnswers = Capabilities;
     type Requests = Rounds;
     type Treasury = Rewards;
     type TreasuryAccount = TreasuryAccount;
@@ -250,6 +255,31 @@ impl pallet_disputes::Config for Runtime {
     type Longevity = parameters::Longevity;
     // That of a message signed in block 0: messages of rounds go first.
     type CallPriority = ConstU64<{ u64::MAX - (u32::MAX as u64) }>;
+}
+
+/// The root keys of Intel and AMD; for benchmarks those of made-up platforms, whose private halves
+/// nobody has.
+pub struct VendorsRoots;
+
+impl Get<Roots> for VendorsRoots {
+    #[cfg(not(feature = "runtime-benchmarks"))]
+    fn get() -> Roots {
+        Roots::PUBLISHED
+    }
+
+    #[cfg(feature = "runtime-benchmarks")]
+    fn get() -> Roots {
+        fixtures::ROOTS
+    }
+}
+
+impl pallet_attestations::Config for Runtime {
+    type WeightInfo = weights::pallet_attestations::WeightInfo<Runtime>;
+    type Agents = Agents;
+    type Roots = VendorsRoots;
+    type GovernanceOrigin = RootOrTwoThirds;
+    type Lifetime = ConstU32<DAYS>;
+    type MaxAge = ConstU32<256>;
 }
 
 impl<Call> frame_system::offchain::CreateTransactionBase<Call> for Runtime

@@ -2,6 +2,7 @@
 //! The weights of the protocol's pallets, measured by `scripts/weights`.
 
 pub mod pallet_agents;
+pub mod pallet_attestations;
 pub mod pallet_authoring;
 pub mod pallet_beacon;
 pub mod pallet_capabilities;

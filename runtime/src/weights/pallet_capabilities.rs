@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The weights of `pallet_capabilities`. Computed and not yet measured, from the accesses of each call
-//! and the weights of the calls that it contains. `scripts/weights` measures.
+//! The weights of `pallet_capabilities`. Computed and not yet measured, from the accesses of each
+//! call and the weights of the calls that it contains. `scripts/weights` measures.
 
 #![allow(missing_docs)]
 
@@ -20,8 +20,8 @@ impl<T: frame_system::Config> pallet_capabilities::WeightInfo for WeightInfo<T> 
             .saturating_add(T::DbWeight::get().reads_writes(2, 2))
     }
 
-    /// The checks, the payment, and for each response its entry, text, participant and record: the key
-    /// of 4 KiB, the pairs among its scores, and a write.
+    /// The checks, the payment, and for each response its entry, text, participant and record: the
+    /// key of 4 KiB, the pairs among its scores, and a write.
     fn reveal_answer(n: u32) -> Weight {
         let n = u64::from(n);
         super::pallet_rewards::WeightInfo::<T>::spend()

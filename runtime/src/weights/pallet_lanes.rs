@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The weights of `pallet_lanes`. Computed and not yet measured, from the accesses of each call and the
-//! weights of the calls that it contains. `scripts/weights` measures.
+//! The weights of `pallet_lanes`. Computed and not yet measured, from the accesses of each call and
+//! the weights of the calls that it contains. `scripts/weights` measures.
 
 #![allow(missing_docs)]
 
@@ -56,12 +56,12 @@ impl<T: frame_system::Config> pallet_lanes::WeightInfo for WeightInfo<T> {
         Weight::from_parts(100_000_000, 8_000).saturating_add(T::DbWeight::get().reads_writes(5, 4))
     }
 
-    /// The checks, a point, the rating, and the lock.
+    /// The checks, a point, the rating, the known answers of three forms, and the lock.
     fn join() -> Weight {
         look::<T>()
             .saturating_add(lock::<T>())
             .saturating_add(Weight::from_parts(100_000_000, 8_000))
-            .saturating_add(T::DbWeight::get().reads_writes(8, 2))
+            .saturating_add(T::DbWeight::get().reads_writes(11, 2))
     }
 
     fn authorize_join() -> Weight {
@@ -123,11 +123,11 @@ impl<T: frame_system::Config> pallet_lanes::WeightInfo for WeightInfo<T> {
             .saturating_add(T::DbWeight::get().reads_writes(16, 10))
     }
 
-    /// A request of `pallet_rounds`, the release, and the marks.
+    /// A request of `pallet_rounds`, the release, the marks, and the form of the answers.
     fn escalate(p: u32) -> Weight {
         super::pallet_rounds::WeightInfo::<T>::request(p)
             .saturating_add(Weight::from_parts(100_000_000, 8_000))
-            .saturating_add(T::DbWeight::get().reads_writes(7, 5))
+            .saturating_add(T::DbWeight::get().reads_writes(7, 6))
     }
 
     fn show_certificate() -> Weight {
@@ -156,7 +156,7 @@ impl<T: frame_system::Config> pallet_lanes::WeightInfo for WeightInfo<T> {
     }
 
     fn begin_epoch() -> Weight {
-        Weight::from_parts(40_000_000, 2_000).saturating_add(T::DbWeight::get().reads_writes(3, 3))
+        Weight::from_parts(40_000_000, 2_000).saturating_add(T::DbWeight::get().reads_writes(4, 3))
     }
 
     /// A page of 32 of each of six maps.

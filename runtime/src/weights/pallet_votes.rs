@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The weights of `pallet_votes`. Computed and not yet measured: a signature on ed25519 for each vote,
-//! as `pallet_agents::register` was measured with one on sr25519, doubled. `scripts/weights` measures.
+//! The weights of `pallet_votes`. Computed and not yet measured: a signature on ed25519 for each
+//! vote, as `pallet_agents::register` was measured with one on sr25519, doubled. `scripts/weights`
+//! measures.
 
 #![allow(missing_docs)]
 

@@ -4,6 +4,7 @@
 mod agreement;
 pub mod alternatives;
 pub mod answers;
+pub mod authoring;
 pub mod behaviours;
 pub mod grinding;
 pub mod injection;

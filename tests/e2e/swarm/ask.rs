@@ -11,6 +11,10 @@ use super::{
     Swarm,
 };
 
+/// The most messages to the node of one `starling ask --watch`: a quarter of those that it sent when
+/// it read headers, versions and rounds at every block.
+const MOST_SENT: u64 = 151;
+
 /// Eve asks and waits for the end.
 async fn ask(swarm: &Swarm, arguments: &[&str]) -> Result<(Outcome, Value)> {
     let mut command = command_of("STARLING_CLIENT", "starling")?;
@@ -34,6 +38,16 @@ async fn ask(swarm: &Swarm, arguments: &[&str]) -> Result<(Outcome, Value)> {
     Ok((outcome, result))
 }
 
+/// The number of messages sent, and the line of standard error that tells it.
+fn sent(stderr: &str) -> Result<(u64, &str)> {
+    let line = stderr
+        .lines()
+        .find(|line| line.contains(" messages sent, "));
+    let line = line.with_context(|| stderr.to_owned())?;
+    let (sent, _) = line.split_once(' ').context("a number")?;
+    Ok((sent.parse()?, line))
+}
+
 fn amount(value: &Value) -> Result<Balance> {
     let amount = value.as_str().with_context(|| value.to_string())?;
     Ok(amount.parse()?)
@@ -42,9 +56,12 @@ fn amount(value: &Value) -> Result<Balance> {
 #[tokio::test]
 async fn a_script_asks_and_gets_an_answer_or_an_exit_code() -> Result<()> {
     let swarm = Swarm::start(experts()).await?;
-    let arguments = ["--fee", "10", "--watch", "What is a starling?"];
+    let arguments = ["--fee", "10", "--watch", "--verbose", "What is a starling?"];
     let (outcome, result) = ask(&swarm, &arguments).await?;
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let (sent, messages) = sent(&outcome.stderr)?;
+    println!("starling ask: {messages}");
+    assert!(sent < MOST_SENT, "{messages}");
     let id: RoundId = result["round"].as_u64().context("a number")?;
     let (_, view) = swarm.ended(id).await?;
     assert_eq!(view.round.phase, Phase::Done);

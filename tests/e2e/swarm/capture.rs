@@ -11,7 +11,6 @@ use std::{
 };
 
 use anyhow::{anyhow, ensure, Context, Result};
-use futures::future::try_join_all;
 use serde_json::{json, Value as Json};
 use sp_core::{
     crypto::{SecretStringError, Ss58Codec},
@@ -21,7 +20,7 @@ use starling_runtime::UNIT;
 use starling_tests::{
     chain::{account_id, contains, raw_value, send, transfer},
     governance::Committee,
-    node::{run, Node},
+    node::{specification, Node},
 };
 use subxt_signer::sr25519::{
     dev::{eve, ferdie},
@@ -118,12 +117,7 @@ async fn a_third() -> Result<()> {
         validator.chain = chain.clone().into();
         six.push(validator);
     }
-    let mut swarm = Swarm { validators: six };
-    if let Some((first, others)) = swarm.validators.split_first_mut() {
-        first.start(None).await?;
-        let boot = address(first.node()?).await?;
-        try_join_all(others.iter_mut().map(|one| one.start(Some(&boot)))).await?;
-    }
+    let mut swarm = Swarm::of(six).await?;
     let nobody: [Keypair; 0] = [];
     let committee = Committee::new(&nobody, swarm.node()?).await?;
     committee
@@ -143,8 +137,7 @@ async fn a_third() -> Result<()> {
 
 /// Writes the specification of the chain `local` with eight validators of equal bonds.
 async fn eight_bonds(folder: &Path) -> Result<PathBuf> {
-    let exported = run(["export-chain-spec", "--chain=local"]).await?;
-    let mut spec: Json = serde_json::from_str(&exported.stdout)?;
+    let mut spec = specification("local").await?;
     let patch = spec.pointer_mut("/genesis/runtimeGenesis/patch");
     let patch = patch.context("the specification has no genesis")?;
     for uri in JOINING {

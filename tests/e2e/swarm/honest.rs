@@ -119,8 +119,15 @@ impl Deviations {
 }
 
 #[tokio::test]
-async fn winner_payouts_and_ratings_are_what_the_protocol_says() -> Result<()> {
+async fn winner_payouts_and_ratings_are_what_the_protocol_says_and_rounds_at_once_end_well(
+) -> Result<()> {
     let swarm = Swarm::start(experts()).await?;
+    settles(&swarm).await?;
+    three_at_once(&swarm).await
+}
+
+/// Rounds one after the other, with the oracle's winner, payouts and ratings.
+async fn settles(swarm: &Swarm) -> Result<()> {
     let api = swarm.api().await?;
     let mut deviations = Deviations::default();
     // After two rounds every agent has given enough scores to be rated by them alone.
@@ -133,15 +140,14 @@ async fn winner_payouts_and_ratings_are_what_the_protocol_says() -> Result<()> {
         let scores = Scores::of(&view);
         assert!(scores.is_complete(), "{view:?}");
         assert!(scores.spread() > 0.01, "the round counts");
-        check_settlement(&swarm, &api, &at, &view, TODAY).await?;
-        deviations.check_ratings(&swarm, &view).await?;
+        check_settlement(swarm, &api, &at, &view, TODAY).await?;
+        deviations.check_ratings(swarm, &view).await?;
     }
     Ok(())
 }
 
-#[tokio::test]
-async fn three_rounds_at_once_all_end_well() -> Result<()> {
-    let swarm = Swarm::start(experts()).await?;
+/// Rounds that are open at the same time.
+async fn three_at_once(swarm: &Swarm) -> Result<()> {
     let api = swarm.api().await?;
     // One after the other into the chain; they overlap, because each takes several blocks.
     let mut rounds = vec![];

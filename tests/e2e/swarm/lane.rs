@@ -67,11 +67,6 @@ async fn join(swarm: &mut Swarm) -> Result<()> {
     Ok(())
 }
 
-/// The client's output with `--json`.
-async fn client(swarm: &Swarm, arguments: &[&str]) -> Result<Json> {
-    crate::client::json(swarm.node()?, arguments).await
-}
-
 /// Eve opens a lane, and waits until it has a committee of that many. Members have less time than by
 /// default, so that one that is dead is waited for less long.
 pub(super) async fn open(node: &Node, members: usize, deposit: usize) -> Result<Json> {
@@ -191,7 +186,7 @@ async fn paid(swarm: &Swarm, asked: &BTreeSet<(u32, u32)>) -> Result<Balance> {
 
 /// Number of rounds that were ever opened.
 async fn rounds(swarm: &Swarm) -> Result<usize> {
-    let list = client(swarm, &["rounds", "list"]).await?;
+    let list = swarm.client(&["rounds", "list"]).await?;
     Ok(list.as_array().context("rounds")?.len())
 }
 
@@ -212,7 +207,7 @@ async fn a_lane_certifies_answers_without_a_dead_member_and_pays_each_once() -> 
     let mut swarm = four().await?;
     let fast = |question: &'static str| ["ask", "--dev", "eve", "--fast", question];
     // Without a lane it is a round.
-    let round = client(&swarm, &fast("What is a starling?")).await?;
+    let round = swarm.client(&fast("What is a starling?")).await?;
     assert_eq!(
         (&round["phase"], &round["lane"]),
         (&json!("done"), &json!(null))
@@ -223,18 +218,20 @@ async fn a_lane_certifies_answers_without_a_dead_member_and_pays_each_once() -> 
     let free = amount(&lane, "free")?;
     let mut asked = BTreeSet::new();
     for question in ["What is a starling?", "Do they sing?", "And at night?"] {
-        let result = client(&swarm, &["lane", "ask", "--dev", "eve", question]).await?;
+        let result = swarm
+            .client(&["lane", "ask", "--dev", "eve", question])
+            .await?;
         assert_eq!(result["lane"], lane["lane"]);
         let (request, _) = certified(&result, QUORUM)?;
         ensure!(asked.insert(request), "{request:?} is certified twice");
     }
-    let result = client(&swarm, &fast("Where do they sleep?")).await?;
+    let result = swarm.client(&fast("Where do they sleep?")).await?;
     asked.insert(certified(&result, QUORUM)?.0);
     assert_eq!(asked.len(), 4);
 
     swarm.kill(swarm.validators.len() - 1).await?;
     let dead = account(&two()).to_string();
-    let result = client(&swarm, &fast("Do they fly?")).await?;
+    let result = swarm.client(&fast("Do they fly?")).await?;
     let (request, signers) = certified(&result, QUORUM)?;
     asked.insert(request);
     ensure!(!signers.contains(&dead), "{result}");
@@ -247,13 +244,15 @@ async fn a_lane_certifies_answers_without_a_dead_member_and_pays_each_once() -> 
     let fees = paid(&swarm, &asked).await?;
     assert_eq!(fees, 5 * FEE);
     let number = lane["lane"].to_string();
-    let lane = client(&swarm, &["lane", "status", &number]).await?;
+    let lane = swarm.client(&["lane", "status", &number]).await?;
     sums_up(&lane)?;
     assert_eq!(amount(&lane, "pending")?, 0, "{lane}");
     assert_eq!(amount(&lane, "paid")?, fees, "{lane}");
     assert_eq!(amount(&lane, "free")?, free - fees, "{lane}");
 
-    let closed = client(&swarm, &["lane", "close", &number, "--dev", "eve"]).await?;
+    let closed = swarm
+        .client(&["lane", "close", &number, "--dev", "eve"])
+        .await?;
     assert_eq!(closed["state"], "closing");
     let refused = crate::client::starling(swarm.node()?, &["lane", "ask", "--dev", "eve", "Why?"]);
     let refused = refused.await?;
@@ -277,7 +276,7 @@ async fn a_request_that_nobody_certifies_becomes_a_round_that_the_lane_pays_once
     let free = amount(&lane, "free")?;
     swarm.kill(3).await?;
     let fast = ["ask", "--dev", "eve", "--fast", "What is a starling?"];
-    let result = client(&swarm, &fast).await?;
+    let result = swarm.client(&fast).await?;
     assert_eq!(
         (&result["phase"], &result["lane"]),
         (&json!("done"), &json!(null))
@@ -288,7 +287,7 @@ async fn a_request_that_nobody_certifies_becomes_a_round_that_the_lane_pays_once
     assert_eq!(rounds(&swarm).await?, 1);
 
     let number = lane["lane"].to_string();
-    let lane = client(&swarm, &["lane", "status", &number]).await?;
+    let lane = swarm.client(&["lane", "status", &number]).await?;
     sums_up(&lane)?;
     assert_eq!(amount(&lane, "free")?, free - FEE, "{lane}");
     assert_eq!(amount(&lane, "returned")?, FEE, "the round has it: {lane}");

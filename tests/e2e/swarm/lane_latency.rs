@@ -5,14 +5,13 @@
 //! `STARLING_LANE_ROUND_TRIPS` has the round trips in milliseconds, `0,20` without it, and
 //! `STARLING_LANE_MEMBERS` the size of the committee: 4, or 7 with three more nodes.
 
-use std::{env, ffi::OsString, fs, net::SocketAddr, path::Path, time::Duration};
+use std::{ffi::OsString, fs, net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::{ensure, Context, Result};
-use serde_json::Value as Json;
 use starling_bench::lane::{measure, Plan};
 use starling_runtime::UNIT;
 use starling_tests::{
-    node::run,
+    node::specification,
     proxy::{Delay, Proxy},
     Node,
 };
@@ -20,14 +19,10 @@ use tokio::time::timeout;
 
 use super::{
     address,
+    kills::variable,
     lane::{enrol, open, volunteers},
     Swarm, Validator, NAMES, PATIENCE,
 };
-
-/// The value of an environment variable, or a default.
-fn variable(name: &str, default: &str) -> String {
-    env::var(name).unwrap_or_else(|_| default.into())
-}
 
 /// Nodes that reach each other through delaying proxies alone.
 struct Delayed {
@@ -40,9 +35,7 @@ struct Delayed {
 /// A chain like the local one that calls itself live: its nodes tell nobody their addresses on the
 /// loopback, so that no connection goes around the proxies.
 async fn live_chain(folder: &Path) -> Result<OsString> {
-    let exported = run(["export-chain-spec", "--chain=local"]).await?;
-    ensure!(exported.code == Some(0), "{}", exported.stderr);
-    let mut chain: Json = serde_json::from_str(&exported.stdout)?;
+    let mut chain = specification("local").await?;
     chain["chainType"] = "Live".into();
     let path = folder.join("live.json");
     fs::write(&path, chain.to_string())?;
@@ -94,9 +87,9 @@ impl Delayed {
 #[tokio::test]
 #[ignore = "measures: bench/README.md has its command"]
 async fn every_request_is_certified_however_far_the_members_are() -> Result<()> {
-    let requests: usize = variable("STARLING_LANE_REQUESTS", "3").parse()?;
-    let members: usize = variable("STARLING_LANE_MEMBERS", "4").parse()?;
-    let round_trips = variable("STARLING_LANE_ROUND_TRIPS", "0,20");
+    let requests: usize = variable("STARLING_LANE_REQUESTS", 3)?;
+    let members: usize = variable("STARLING_LANE_MEMBERS", 4)?;
+    let round_trips: String = variable("STARLING_LANE_ROUND_TRIPS", "0,20".into())?;
     let round_trips: Vec<u64> = round_trips
         .split(',')
         .map(|text| text.trim().parse())

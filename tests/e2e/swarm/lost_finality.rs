@@ -12,7 +12,7 @@ use starling_runtime::UNIT;
 use starling_tests::{
     chain::{account_id, balance_of, call, contains, raw_value, AtBlock},
     governance::Committee,
-    node::{run, Node},
+    node::{run, specification, Node},
 };
 use subxt::{
     dynamic::{storage, Value},
@@ -131,8 +131,7 @@ async fn starts_from_proofs(
     let forks: Json = serde_json::from_str(&forks.stdout)?;
     let last_final = forks.pointer("/finalityForks/0/lastFinal/number");
     ensure!(last_final == Some(&stopped.into()), "{forks}");
-    let exported = run(["export-chain-spec", "--chain=local"]).await?;
-    let mut amended: Json = serde_json::from_str(&exported.stdout)?;
+    let mut amended = specification("local").await?;
     amended["finalityForks"] = forks["finalityForks"].clone();
     let folder = tempfile::tempdir()?;
     let specification = folder.path().join("amended.json");

@@ -36,6 +36,7 @@ use std::{
 
 use anyhow::{ensure, Context, Result};
 use futures::future::try_join_all;
+use serde_json::Value as Json;
 use sp_core::bytes::to_hex;
 use starling_primitives::{api::RoundView, round::Phase, Balance, RoundId};
 use starling_runtime::{AccountId, MILLI_UNIT};
@@ -140,9 +141,10 @@ impl Validator {
     }
 
     async fn start(&mut self, boot: Option<&str>) -> Result<()> {
+        let mut chain = OsString::from("--chain=");
+        chain.push(&self.chain);
         let mut args: Vec<OsString> = vec![
-            "--chain".into(),
-            self.chain.clone(),
+            chain,
             "--unsafe-force-node-key-generation".into(),
             format!("--{}", self.name).into(),
         ];
@@ -181,13 +183,19 @@ impl Swarm {
             validator.chain = chain.into();
             validators.push(validator);
         }
+        let swarm = Self::of(validators).await?;
+        swarm.buy_tickets(1_000 * MILLI_UNIT).await?;
+        Ok(swarm)
+    }
+
+    /// Starts these validators: the first, and then all others with its address.
+    async fn of(validators: Vec<Validator>) -> Result<Self> {
         let mut swarm = Self { validators };
         if let Some((first, others)) = swarm.validators.split_first_mut() {
             first.start(None).await?;
             let boot = address(first.node()?).await?;
             try_join_all(others.iter_mut().map(|one| one.start(Some(&boot)))).await?;
         }
-        swarm.buy_tickets(1_000 * MILLI_UNIT).await?;
         Ok(swarm)
     }
 
@@ -208,6 +216,11 @@ impl Swarm {
     fn node(&self) -> Result<&Node> {
         let running = self.validators.iter().find_map(|one| one.node.as_ref());
         running.context("no node runs")
+    }
+
+    /// The output of the client with `--json`, against any node that runs.
+    async fn client(&self, arguments: &[&str]) -> Result<Json> {
+        crate::client::json(self.node()?, arguments).await
     }
 
     async fn api(&self) -> Result<Api> {

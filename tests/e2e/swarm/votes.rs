@@ -56,11 +56,6 @@ fn agents() -> [String; 4] {
     ]
 }
 
-/// The client's output with `--json`.
-async fn client(swarm: &Swarm, arguments: &[&str]) -> Result<Json> {
-    crate::client::json(swarm.node()?, arguments).await
-}
-
 /// Number of Eve's open rounds.
 async fn open(at: &AtBlock) -> Result<u32> {
     let address = storage::<([u8; 32],), u32>("Rounds", "Requests");
@@ -164,13 +159,13 @@ async fn votes_of_agents_that_known_answers_prove_win_against_the_better_score()
         refused.stderr
     );
 
-    let checked = client(&swarm, &["examine", "pool", "check", &pool]).await?;
+    let checked = swarm.client(&["examine", "pool", "check", &pool]).await?;
     assert_eq!(checked["questions"], KNOWN.len());
     govern(&swarm, &checked).await?;
 
     // The second run begins where the first one ended.
     for asked in 1..=KNOWN.len() {
-        let summary = client(&swarm, &run).await?;
+        let summary = swarm.client(&run).await?;
         let unused = KNOWN.len() - asked;
         let waiting = json!({
             "asked": asked, "public": 0, "open": asked, "lost": 0, "unused": unused,
@@ -178,21 +173,21 @@ async fn votes_of_agents_that_known_answers_prove_win_against_the_better_score()
         assert_eq!(summary, waiting, "nine more requests are needed for each");
     }
     let status = ["agent", "status", "alice"];
-    let before = client(&swarm, &status).await?;
+    let before = swarm.client(&status).await?;
     assert_eq!(before["capabilities"], json!([]));
 
     let ordinary = usize::try_from(REQUESTS_PER_ANSWER)? - 1;
     let reveal = ["examine", "reveal", &pool, "--data", &data, "--dev", "eve"];
     for public in 1..=KNOWN.len() {
         chat(&swarm, ordinary).await?;
-        let summary = client(&swarm, &reveal).await?;
+        let summary = swarm.client(&reveal).await?;
         assert_eq!(summary["public"], public, "{summary}");
         assert_eq!(summary["lost"], 0, "{summary}");
     }
 
     for (key, is_right) in keys().iter().zip([true, true, false, false]) {
         let who = account(key).to_string();
-        let agent = client(&swarm, &["agent", "status", &who]).await?;
+        let agent = swarm.client(&["agent", "status", &who]).await?;
         let known = &agent["capabilities"][0];
         assert_eq!(known["form"], "number", "{agent}");
         assert_eq!(known["known"], KNOWN.len(), "{agent}");
@@ -216,7 +211,7 @@ async fn votes_of_agents_that_known_answers_prove_win_against_the_better_score()
         "number",
         "What is 15 + 4?",
     ];
-    let result = client(&swarm, &question).await?;
+    let result = swarm.client(&question).await?;
     assert_eq!(result["answers"], "number");
     let answer = result["answer"].as_str().context("an answer")?;
     assert!(answer.ends_with("Answer: 19"), "{answer}");
@@ -244,7 +239,7 @@ async fn votes_of_agents_that_known_answers_prove_win_against_the_better_score()
     assert!(worse, "{right:?} {wrong:?}");
 
     let round = result["round"].to_string();
-    let shown = client(&swarm, &["rounds", "show", &round]).await?;
+    let shown = swarm.client(&["rounds", "show", &round]).await?;
     assert_eq!(&shown["outcome"], outcome);
     assert_eq!(shown["candidates"], result["candidates"]);
     Ok(())

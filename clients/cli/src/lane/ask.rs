@@ -21,7 +21,7 @@ use starling_client::{
 use starling_console::outln;
 
 use crate::{
-    arguments::{account_of, Connection, Signer},
+    arguments::{account_of, Connection, Form, Signer},
     ask::{events, question, within},
     console::{Events, Live},
     table,
@@ -41,6 +41,9 @@ pub struct Args {
     /// Maximum length of an answer, in tokens of the agent's model
     #[arg(long, default_value_t = 64, value_name = "N")]
     max_tokens: u32,
+    /// Form of the answers; in all but the first, equal answers count as votes
+    #[arg(long, value_enum, default_value_t = Form::Free, value_name = "FORM")]
+    answers: Form,
     /// Stop waiting after this many seconds; the request goes on
     #[arg(long, default_value_t = 600, value_name = "SECONDS")]
     timeout: u64,
@@ -102,6 +105,7 @@ pub async fn run(
         prompt,
         fee,
         max_tokens: args.max_tokens,
+        form: args.answers.into(),
     };
     let mut live = Live::new(chain, None, connection.json, None);
     let mut shown = Shown::new(chain, events(args.watch, connection.json), connection.json);
@@ -154,6 +158,7 @@ pub async fn fast(
         prompt: request.prompt.clone(),
         fee: request.fee,
         max_tokens: request.max_tokens,
+        form: request.answers.form(),
     };
     for lane in lanes {
         let sent = lane::send(chain, &lane, &question, signer, &mut |words| {
@@ -229,7 +234,7 @@ impl Shown {
     /// Follows a request to its certificate; `None` if it gets none.
     async fn follow(&mut self, asked: &mut Asked, live: &mut Live) -> Result<Option<Progress>> {
         let ask = asked.ask().clone();
-        let members = asked.committee().len();
+        let members = asked.committee().members.len();
         live.say(&format!(
             "request {} of lane {} is with its {members} members, until block {}",
             ask.seq, ask.lane, ask.expiry
@@ -293,6 +298,8 @@ impl Shown {
         )];
         if let Some(answer) = &progress.answer {
             lines.push(format!("The answer of {} won.", name(&answer.agent)));
+            let voted = progress.votes.iter().filter(|votes| votes.is_voted);
+            lines.extend(voted.map(|votes| format!("{}.", votes.words)));
         }
         let paid: Vec<_> = progress
             .payouts
@@ -342,6 +349,7 @@ fn object(ask: &Ask, progress: &Progress, seconds: f64) -> Value {
         "answer": progress.answer.as_ref().map(|answer| &answer.text),
         "agent": progress.answer.as_ref().map(|answer| &answer.agent),
         "outcome": progress.outcome,
+        "votes": progress.votes,
         "signers": signers,
         "payouts": payouts.collect::<Vec<_>>(),
         "soft_ms": progress.soft_ms,
@@ -363,6 +371,7 @@ mod tests {
                 text: text.into(),
             }),
             outcome: None,
+            votes: None,
             payouts: vec![],
             signers: vec![],
             soft_ms: Some(12.5),
@@ -379,6 +388,7 @@ mod tests {
             seq: 3,
             prompt: vec![],
             max_tokens: 8,
+            form: starling_client::lane::Form::Free,
             fee: 5,
             expiry: 6,
         };

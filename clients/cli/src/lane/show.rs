@@ -4,7 +4,7 @@
 use serde_json::{json, Value};
 use sp_core::crypto::{AccountId32, Ss58Codec};
 use starling_client::{
-    lane::{ask, LaneId, LaneView, MemberView},
+    lane::{ask, CommitteeView, LaneId, LaneView, MemberView},
     At, Chain, Result,
 };
 use starling_console::outln;
@@ -24,9 +24,9 @@ pub async fn status(connection: &Connection, chain: &Chain, at: &At, lane: LaneI
     let node = ask::status(chain, lane).await.ok();
     if connection.json {
         let mut object = object(&view);
-        let members = |committee: Option<Vec<MemberView<AccountId32>>>| {
-            committee.map(|members| {
-                let members = members.iter().map(|one| member(chain, one));
+        let members = |committee: Option<CommitteeView<AccountId32>>| {
+            committee.map(|committee| {
+                let members = committee.members.iter().map(|one| member(chain, one));
                 members.collect::<Value>()
             })
         };
@@ -210,13 +210,14 @@ fn committees(
     chain: &Chain,
     lane: &LaneView<AccountId32>,
     epoch: &EpochView,
-    committee: Option<Vec<MemberView<AccountId32>>>,
-    next: Option<Vec<MemberView<AccountId32>>>,
+    committee: Option<CommitteeView<AccountId32>>,
+    next: Option<CommitteeView<AccountId32>>,
 ) -> String {
-    let names = |committee: Option<Vec<MemberView<AccountId32>>>| {
+    let names = |committee: Option<CommitteeView<AccountId32>>| {
         let none = || "nobody".to_owned();
-        committee.map_or_else(none, |members| {
-            let names = members.iter().map(|member| chain.name(&member.agent));
+        committee.map_or_else(none, |committee| {
+            let members = committee.members.iter();
+            let names = members.map(|member| chain.name(&member.agent));
             names.collect::<Vec<_>>().join(", ")
         })
     };

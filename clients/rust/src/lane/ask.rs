@@ -6,9 +6,12 @@ use std::time::Instant;
 use codec::{DecodeAll, Encode};
 use serde::Deserialize;
 use sp_core::crypto::AccountId32;
-use starling_lane_primitives::{messages::Ask, Certificate, Proof};
+use starling_lane_primitives::{messages::Ask, Certificate, Form, Proof};
 use starling_primitives::{
-    api::lanes::{Epoch, EpochView, LaneId, LaneView, MemberView},
+    api::{
+        lanes::{CommitteeView, Epoch, EpochView, LaneId, LaneView},
+        OutcomeView,
+    },
     round::BlockNumber,
     Balance, H256,
 };
@@ -26,7 +29,9 @@ use super::{
 };
 use crate::{
     chain::{at_header, protocol},
-    error, At, Chain, Error, Result,
+    error,
+    report::Outcome,
+    At, Chain, Error, Result,
 };
 
 /// Number of requests that are tried while others of the lane take their numbers, or while the node
@@ -45,6 +50,8 @@ pub struct Question {
     pub fee: Balance,
     /// The maximum length of an answer, in tokens.
     pub max_tokens: u32,
+    /// The form of the answers.
+    pub form: Form,
 }
 
 /// A lane at a node.
@@ -134,6 +141,8 @@ pub struct Progress {
     pub answer: Option<Answer>,
     /// The hash of the outcome, from the soft answer on.
     pub outcome: Option<H256>,
+    /// The votes behind the answer, where equal answers are counted.
+    pub votes: Option<Outcome>,
     /// The payments.
     pub payouts: Vec<Payout>,
     /// The members whose signatures certify the outcome.
@@ -147,7 +156,7 @@ pub struct Progress {
 /// A request that a node has taken.
 pub struct Asked {
     ask: Ask,
-    committee: Vec<MemberView<AccountId32>>,
+    committee: CommitteeView<AccountId32>,
     sent: Instant,
     updates: RpcSubscription<Told>,
 }
@@ -239,6 +248,7 @@ pub async fn send(
             seq: status.next,
             prompt: question.prompt.clone().into_bytes(),
             max_tokens: question.max_tokens,
+            form: question.form,
             fee: question.fee,
             expiry,
         };
@@ -340,7 +350,7 @@ impl Asked {
     }
 
     /// The committee that the chain names for it.
-    pub fn committee(&self) -> &[MemberView<AccountId32>] {
+    pub fn committee(&self) -> &CommitteeView<AccountId32> {
         &self.committee
     }
 
@@ -389,15 +399,15 @@ impl Asked {
 }
 
 /// Checks what a node tells.
-fn checked(told: Told, ask: &Ask, committee: &[MemberView<AccountId32>]) -> Result<Progress> {
+fn checked(told: Told, ask: &Ask, committee: &CommitteeView<AccountId32>) -> Result<Progress> {
     let distrust = |why: String| {
         protocol(format!(
             "what the node says of request {} is not proven: {why}",
             ask.seq
         ))
     };
-    let signers = match told.stage {
-        Stage::Asked | Stage::Preview | Stage::Expired => vec![],
+    let (votes, signers) = match told.stage {
+        Stage::Asked | Stage::Preview | Stage::Expired => (None, vec![]),
         Stage::Soft | Stage::Certified => {
             let proof: Proof = part(told.proof.as_ref(), "proof").map_err(distrust)?;
             let (shown, signers) = match told.stage {
@@ -416,13 +426,15 @@ fn checked(told: Told, ask: &Ask, committee: &[MemberView<AccountId32>]) -> Resu
                 let why = "answer, payments or outcome are not those of its proof";
                 return Err(distrust(why.into()));
             }
-            signers
+            let votes = shown.count.map(OutcomeView::from);
+            (votes.as_ref().map(Outcome::from), signers)
         },
     };
     Ok(Progress {
         stage: told.stage,
         answer: told.answer,
         outcome: told.outcome,
+        votes,
         payouts: told.payouts,
         signers,
         soft_ms: told.soft_ms,
@@ -486,6 +498,7 @@ mod tests {
             assert_eq!(progress.signers.len(), if is_certified { 3 } else { 0 });
             assert_eq!(progress.answer.unwrap().text, "A bird.");
             assert_eq!(progress.payouts[0].amount, "5");
+            assert_eq!(progress.votes.map(|votes| votes.share_of_weight), Some(0.5));
             assert_eq!(
                 (progress.soft_ms, progress.certified_ms),
                 (Some(12.5), None)

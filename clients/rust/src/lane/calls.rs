@@ -5,7 +5,10 @@ use starling_lane_primitives::{messages::Ask, Terms};
 use starling_primitives::{api::lanes::LaneId, Balance};
 use subxt::dynamic::Value;
 
-use crate::transaction::{call, Call};
+use crate::{
+    answers,
+    transaction::{call, Call},
+};
 
 /// The pallet.
 pub(crate) const LANES: &str = "Lanes";
@@ -62,6 +65,7 @@ pub fn escalate(ask: &Ask, signature: [u8; 64], min_responses: u32, max_response
         ("seq", Value::u128(ask.seq.into())),
         ("prompt", Value::from_bytes(&ask.prompt)),
         ("max_tokens", Value::u128(ask.max_tokens.into())),
+        ("form", answers::value(ask.form)),
         ("fee", Value::u128(ask.fee)),
         ("expiry", Value::u128(ask.expiry.into())),
     ]);

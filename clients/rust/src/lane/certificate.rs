@@ -7,10 +7,14 @@
 use sp_core::crypto::{AccountId32, Ss58Codec};
 use starling_lane_primitives::{
     messages::{payload, Ask, Message},
+    outcome::Count,
     proof::Unproven,
     Certificate, Committee, Hash, Phase, Proof, Slot,
 };
-use starling_primitives::{api::lanes::MemberView, lane_value};
+use starling_primitives::{
+    api::lanes::{CommitteeView, MemberView},
+    lane_value,
+};
 use subxt_signer::sr25519::{verify, PublicKey, Signature};
 
 use super::ask::{Answer, Payout};
@@ -41,6 +45,9 @@ pub enum Distrust {
     /// The proof does not show the response of its outcome.
     #[error("{0}")]
     Proof(Unproven),
+    /// The outcome was chosen in another way than that of the epoch, or by other weights.
+    #[error("its choice is not that of the epoch and its members")]
+    Basis,
     /// The winner is outside of the committee.
     #[error("its winner {0} is no member of the committee")]
     Winner(u8),
@@ -56,20 +63,26 @@ pub struct Shown {
     pub outcome: Hash,
     /// The best response, if one could win.
     pub answer: Option<Answer>,
+    /// The votes behind it, where equal answers are counted.
+    pub count: Option<Count>,
     /// The payments.
     pub payouts: Vec<Payout>,
 }
 
-/// Opens what a proof shows. Nobody has signed for its outcome yet: see [`check`].
+/// Opens what a proof shows. Its outcome must rest on the choice and the weights of the committee.
+/// Nobody has signed for it yet: see [`check`].
 pub fn open(
     ask: &Ask,
     proof: &Proof,
-    committee: &[MemberView<AccountId32>],
+    committee: &CommitteeView<AccountId32>,
 ) -> Result<Shown, Distrust> {
+    if proof.outcome.basis != committee.basis() {
+        return Err(Distrust::Basis);
+    }
     let answer = match proof.open(ask).map_err(Distrust::Proof)? {
         None => None,
         Some((winner, value)) => {
-            let view = committee.get(usize::from(winner));
+            let view = committee.members.get(usize::from(winner));
             let agent = &view.ok_or(Distrust::Winner(winner))?.agent;
             let text = lane_value::text(&value, ask.max_tokens);
             Some(Answer {
@@ -82,6 +95,7 @@ pub fn open(
     Ok(Shown {
         outcome: proof.outcome.hash(),
         answer,
+        count: proof.outcome.count,
         payouts: payouts
             .map(|(account, amount)| Payout {
                 account: AccountId32::new(*account).to_ss58check(),
@@ -97,10 +111,10 @@ pub fn check(
     ask: &Ask,
     proof: &Proof,
     certificate: &Certificate,
-    committee: &[MemberView<AccountId32>],
+    committee: &CommitteeView<AccountId32>,
 ) -> Result<(Shown, Vec<AccountId32>), Distrust> {
     let shown = open(ask, proof, committee)?;
-    let signers = signers(ask, &shown.outcome, certificate, committee)?;
+    let signers = signers(ask, &shown.outcome, certificate, &committee.members)?;
     Ok((shown, signers))
 }
 
@@ -153,8 +167,9 @@ pub(super) mod fixture {
         messages::Named,
         outcome::{keys_root, set_root, Key, Outcome},
         seal::{DecryptionKey, Place, Point, Seal},
-        Way,
+        Form, Way,
     };
+    use starling_primitives::choice::{Capabilities, Choice, Votes};
     use subxt_signer::sr25519::Keypair;
 
     use super::*;
@@ -167,7 +182,7 @@ pub(super) mod fixture {
         names.map(|name| signer::development(name).unwrap()).into()
     }
 
-    pub fn committee() -> Vec<MemberView<AccountId32>> {
+    pub fn committee() -> CommitteeView<AccountId32> {
         let member = |(place, key): (u8, &Keypair)| MemberView {
             agent: AccountId32::new([place; 32]),
             key: sp_core::sr25519::Public::from_raw(key.public_key().0).into(),
@@ -175,9 +190,22 @@ pub(super) mod fixture {
             peer: [0; 32],
             bond: 1,
             rating: 0,
+            known: Capabilities::default(),
         };
-        (0..).zip(&keys()).map(member).collect()
+        CommitteeView {
+            choice: Choice::Votes(Votes::default()),
+            members: (0..).zip(&keys()).map(member).collect(),
+        }
     }
+
+    /// The votes that the outcome tells of.
+    pub const COUNT: Count = Count {
+        is_voted: true,
+        votes: 3,
+        responses: 4,
+        share_of_votes: 3 << 30,
+        share_of_weight: 1 << 31,
+    };
 
     pub fn ask() -> Ask {
         Ask {
@@ -187,6 +215,7 @@ pub(super) mod fixture {
             seq: 4,
             prompt: b"why?".to_vec(),
             max_tokens: 8,
+            form: Form::Short,
             fee: 5,
             expiry: 6,
         }
@@ -247,11 +276,13 @@ pub(super) mod fixture {
         Proof {
             outcome: Outcome {
                 ask: ask().hash(),
+                basis: committee().basis(),
                 responses: set_root(&responses),
                 response_keys: keys_root(&keys),
                 scores: [7; 32],
                 score_keys: [8; 32],
                 winner,
+                count: Some(COUNT),
                 payouts: vec![([9; 32], 5)],
             },
             responses,
@@ -273,9 +304,10 @@ mod tests {
         messages::Named,
         outcome::{keys_root, set_root},
     };
+    use starling_primitives::choice::Choice;
 
     use super::{
-        fixture::{ask, certificate, committee, proof, sealed, vote},
+        fixture::{ask, certificate, committee, proof, sealed, vote, COUNT},
         *,
     };
 
@@ -287,7 +319,12 @@ mod tests {
     }
 
     fn checked(votes: Vec<(u8, Bytes)>) -> Result<Vec<AccountId32>, Distrust> {
-        signers(&ask(), &OUTCOME, &Certificate::new(votes), &committee())
+        signers(
+            &ask(),
+            &OUTCOME,
+            &Certificate::new(votes),
+            &committee().members,
+        )
     }
 
     #[test]
@@ -338,7 +375,11 @@ mod tests {
         assert_eq!(checked(stranger), Err(Distrust::Stranger(4)));
         let certificate = Certificate::new(votes(&[0, 1, 2]));
         for size in [0, 3] {
-            let few = committee().into_iter().take(size).collect::<Vec<_>>();
+            let few = committee()
+                .members
+                .into_iter()
+                .take(size)
+                .collect::<Vec<_>>();
             let checked = signers(&ask(), &OUTCOME, &certificate, &few);
             assert_eq!(checked, Err(Distrust::Committee(size)));
         }
@@ -347,7 +388,7 @@ mod tests {
             signers: 0b1111,
             signatures,
         };
-        let checked = signers(&ask(), &OUTCOME, &malformed, &committee());
+        let checked = signers(&ask(), &OUTCOME, &malformed, &committee().members);
         assert_eq!(checked, Err(Distrust::Malformed));
     }
     #[test]
@@ -362,6 +403,7 @@ mod tests {
             };
             assert_eq!(shown.answer, Some(answer));
             assert_eq!(shown.payouts[0].amount, "5");
+            assert_eq!(shown.count, Some(COUNT));
             assert_eq!(signers.len(), 3);
         }
         let nobody = proof(None);
@@ -414,12 +456,34 @@ mod tests {
         assert_eq!(lie(&|it| it.outcome.payouts[0].1 = 6), unsigned);
         assert_eq!(lie(&|it| it.outcome.payouts.clear()), unsigned);
         assert_eq!(lie(&|it| it.outcome.ask = [0; 32]), refused(Unproven::Ask));
+        // Other votes, and other weights.
+        assert_eq!(lie(&|it| it.outcome.count = None), unsigned);
+        assert_eq!(lie(&|it| it.outcome.basis = [0; 32]), Err(Distrust::Basis));
+    }
+
+    #[test]
+    fn a_quorum_that_chose_by_other_weights_than_the_chains_proves_nothing() {
+        let good = proof(Some(2));
+        let votes = certificate(good.outcome.hash());
+        let refused = |change: &dyn Fn(&mut CommitteeView<AccountId32>)| {
+            let mut other = committee();
+            change(&mut other);
+            check(&ask(), &good, &votes, &other).map(drop)
+        };
+        assert_eq!(refused(&|_| {}), Ok(()));
+        let wrong = Err(Distrust::Basis);
+        assert_eq!(refused(&|it| it.choice = Choice::Paper), wrong);
+        assert_eq!(refused(&|it| it.members[3].rating = 1), wrong);
+        assert_eq!(refused(&|it| it.members[3].known.short.rounds = 1), wrong);
     }
 
     #[test]
     fn a_winner_outside_of_the_committee_or_without_a_text_is_none() {
-        let few = &committee()[..2];
-        let shown = open(&ask(), &proof(Some(2)), few);
+        let mut few = committee();
+        few.members.truncate(2);
+        let mut stranger = proof(Some(2));
+        stranger.outcome.basis = few.basis();
+        let shown = open(&ask(), &stranger, &few);
         assert_eq!(shown, Err(Distrust::Winner(2)));
         let mut empty = proof(Some(2));
         let (seal, key) = sealed(2, &lane_value::response("", 8));

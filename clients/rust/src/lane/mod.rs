@@ -20,5 +20,5 @@ pub mod choice;
 pub mod state;
 pub mod timing;
 
-pub use starling_lane_primitives::{messages::Ask, Terms};
-pub use starling_primitives::api::lanes::{Epoch, LaneId, LaneView, MemberView};
+pub use starling_lane_primitives::{messages::Ask, Form, Terms};
+pub use starling_primitives::api::lanes::{CommitteeView, Epoch, LaneId, LaneView, MemberView};

@@ -2,11 +2,8 @@
 //! Lanes, committees and epochs, as the chain has them.
 
 use sp_core::crypto::AccountId32;
-use starling_primitives::{
-    api::lanes::{
-        Epoch, EpochView, LaneId, LaneView, MemberView, PendingView, ProgressView, RulesView,
-    },
-    RoundId,
+use starling_primitives::api::lanes::{
+    CommitteeView, Epoch, EpochView, LaneId, LaneView, PendingView, RulesView,
 };
 
 use crate::{At, Error, Result};
@@ -61,30 +58,19 @@ impl At {
         Ok(lanes)
     }
 
-    /// The committee of a lane in an epoch, in the order of draws. `None` if too few agents have
-    /// volunteered, or if the epoch is too far away.
+    /// The committee of a lane in an epoch, and the way in which it chooses. `None` if too few
+    /// agents have volunteered, or if the epoch is too far away.
     pub async fn committee(
         &self,
         lane: LaneId,
         epoch: Epoch,
-    ) -> Result<Option<Vec<MemberView<AccountId32>>>> {
+    ) -> Result<Option<CommitteeView<AccountId32>>> {
         self.runtime_api(LANES_API, "committee", (lane, epoch))
             .await
-    }
-
-    /// The progress of a lane's settlement in an epoch.
-    pub async fn lane_progress(&self, lane: LaneId, epoch: Epoch) -> Result<ProgressView> {
-        self.runtime_api(LANES_API, "progress", (lane, epoch)).await
     }
 
     /// The settlements of a lane that are not paid yet.
     pub async fn pending_settlements(&self, lane: LaneId) -> Result<Vec<PendingView>> {
         self.runtime_api(LANES_API, "pending", lane).await
-    }
-
-    /// The round that a request of a lane was escalated to.
-    pub async fn escalated(&self, lane: LaneId, epoch: Epoch, seq: u32) -> Result<Option<RoundId>> {
-        self.runtime_api(LANES_API, "escalated", (lane, epoch, seq))
-            .await
     }
 }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A model behind an OpenAI-compatible completions endpoint, such as vLLM's or llama.cpp's.
+//! A model behind an OpenAI-compatible endpoint, such as vLLM's or llama.cpp's.
 //!
 //! Generation needs nothing special, verdicts need `logprobs` of the generated token. Probabilities
 //! of given text need a server that echoes the prompt with its log-probabilities (`echo` with
-//! `logprobs`): vLLM does, llama.cpp's server does not.
+//! `logprobs`): vLLM does, llama.cpp's server does not. Chat completions ([`Api::Chat`]) reply to
+//! conversations and tell nothing about a given text.
 
-use super::{Ask, Backend, BackendError, Evaluation, NodeId, PromptTree};
+use super::{reply_by_template, Ask, Backend, BackendError, Evaluation, NodeId, PromptTree};
 use crate::{
-    chat::ChatTemplate,
+    chat::{ChatError, ChatTemplate, Message},
     generate::{Cancel, Finish, GenerateOptions, Generation, StopFilter},
     prompt::{Part, Prompt},
 };
@@ -27,7 +28,25 @@ const MAX_ANSWER: u64 = 16 << 20;
 /// For the answer to [`HttpBackend::check`], which computes nothing.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 
-const COMPLETIONS: &str = "completions";
+/// The interface of an endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Api {
+    /// Completions: the server continues a text, which the model's template makes here.
+    #[default]
+    Completions,
+    /// Chat completions: the server applies the model's template itself.
+    Chat,
+}
+
+impl Api {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Completions => "completions",
+            Self::Chat => "chat/completions",
+        }
+    }
+}
 
 /// The address and the model of an endpoint.
 #[derive(Clone, Debug)]
@@ -36,6 +55,8 @@ pub struct HttpConfig {
     pub url: String,
     /// The `model` of the requests.
     pub model: String,
+    /// The interface.
+    pub api: Api,
     /// Sent as a bearer token.
     pub api_key: Option<String>,
     /// Jinja chat template of the model; `None`: the plain one.
@@ -47,11 +68,12 @@ pub struct HttpConfig {
 }
 
 impl HttpConfig {
-    /// An endpoint without key or template, with a timeout of five minutes.
+    /// An endpoint for completions without key or template, with a timeout of five minutes.
     pub fn new(url: impl Into<String>, model: impl Into<String>) -> Self {
         Self {
             url: url.into(),
             model: model.into(),
+            api: Api::default(),
             api_key: None,
             chat_template: None,
             context_length: None,
@@ -233,20 +255,20 @@ impl HttpBackend {
 
     fn failed(&self, reason: impl ToString) -> BackendError {
         BackendError::Http {
-            url: self.url(COMPLETIONS),
+            url: self.url(self.config.api.path()),
             reason: reason.to_string(),
         }
     }
 
     fn not_offered(&self, what: &'static str) -> BackendError {
         BackendError::NotOffered {
-            url: self.url(COMPLETIONS),
+            url: self.url(self.config.api.path()),
             what,
         }
     }
 
     fn post(&self, body: &Value) -> Result<ureq::http::Response<ureq::Body>, BackendError> {
-        let mut request = self.agent.post(self.url(COMPLETIONS));
+        let mut request = self.agent.post(self.url(self.config.api.path()));
         if let Some(header) = self.authorization() {
             request = request.header("Authorization", header);
         }
@@ -354,11 +376,12 @@ impl HttpBackend {
         Ok((own, best))
     }
 
-    fn request(&self, prompt: &Prompt, options: &GenerateOptions) -> Value {
+    /// The body of a request for a text. `input` under `key` is what the text follows.
+    fn request(&self, key: &str, input: Value, options: &GenerateOptions) -> Value {
         let sampling = &options.sampling;
         let mut body = json!({
             "model": self.config.model,
-            "prompt": flatten(prompt),
+            (key): input,
             "max_tokens": options.max_tokens,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
@@ -381,44 +404,19 @@ impl HttpBackend {
         }
         body
     }
-}
 
-impl Backend for HttpBackend {
-    fn name(&self) -> &str {
-        &self.config.model
-    }
-
-    fn context_length(&self) -> Option<usize> {
-        self.config.context_length
-    }
-
-    fn chat(&self) -> &ChatTemplate {
-        &self.chat
-    }
-
-    /// Without the tokenizer, a byte counts as a token: no vocabulary needs more.
-    fn cut<'a>(&self, text: &'a str, max_tokens: usize) -> &'a str {
-        text.get(..text.floor_char_boundary(max_tokens))
-            .unwrap_or(text)
-    }
-
-    fn knows_tokens(&self) -> bool {
-        false
-    }
-
-    fn generate(
+    /// Asks for the text that follows `input`, and reads it as it comes.
+    fn write(
         &self,
-        prompt: &Prompt,
+        key: &str,
+        input: Value,
         options: &GenerateOptions,
         cancel: &Cancel,
         on_text: &mut dyn FnMut(&str),
     ) -> Result<Generation, BackendError> {
         options.sampling.validate()?;
-        if prompt.is_empty() {
-            return Err(BackendError::EmptyPrompt);
-        }
         let started = Instant::now();
-        let response = self.post(&self.request(prompt, options))?;
+        let response = self.post(&self.request(key, input, options))?;
         let reader = BufReader::new(response.into_body().into_reader());
         let mut filter = StopFilter::new(&options.stop);
         let mut text = String::new();
@@ -502,7 +500,66 @@ impl Backend for HttpBackend {
             cached_tokens: 0,
             prefill,
             decode: started.elapsed() - prefill,
+            computation: None,
         })
+    }
+}
+
+impl Backend for HttpBackend {
+    fn name(&self) -> &str {
+        &self.config.model
+    }
+
+    fn context_length(&self) -> Option<usize> {
+        self.config.context_length
+    }
+
+    fn chat(&self) -> &ChatTemplate {
+        &self.chat
+    }
+
+    /// Without the tokenizer, a byte counts as a token: no vocabulary needs more.
+    fn cut<'a>(&self, text: &'a str, max_tokens: usize) -> &'a str {
+        text.get(..text.floor_char_boundary(max_tokens))
+            .unwrap_or(text)
+    }
+
+    fn knows_tokens(&self) -> bool {
+        false
+    }
+
+    fn generate(
+        &self,
+        prompt: &Prompt,
+        options: &GenerateOptions,
+        cancel: &Cancel,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<Generation, BackendError> {
+        if self.config.api == Api::Chat {
+            return Err(self.not_offered("continuations of a text"));
+        }
+        if prompt.is_empty() {
+            return Err(BackendError::EmptyPrompt);
+        }
+        let input = flatten(prompt).into();
+        self.write("prompt", input, options, cancel, on_text)
+    }
+
+    fn reply(
+        &self,
+        messages: &[Message],
+        options: &GenerateOptions,
+        cancel: &Cancel,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<Generation, BackendError> {
+        if self.config.api == Api::Completions {
+            return reply_by_template(self, messages, options, cancel, on_text);
+        }
+        if messages.is_empty() {
+            return Err(ChatError::Empty.into());
+        }
+        let input = messages.iter().map(turn).collect();
+        self.write("messages", input, options, cancel, on_text)
     }
 
     fn evaluate(
@@ -510,6 +567,9 @@ impl Backend for HttpBackend {
         tree: &PromptTree,
         cancel: &Cancel,
     ) -> Result<Vec<Evaluation>, BackendError> {
+        if self.config.api == Api::Chat {
+            return Err(self.not_offered("probabilities of a text"));
+        }
         let nodes = tree.nodes().iter().enumerate();
         nodes
             .map(|(i, node)| {
@@ -533,6 +593,14 @@ impl Backend for HttpBackend {
             })
             .collect()
     }
+}
+
+/// A message of a conversation. The server parses special tokens in it, too.
+fn turn(message: &Message) -> Value {
+    json!({
+        "role": message.role.name(),
+        "content": flatten(&Prompt::data(message.content.as_str())),
+    })
 }
 
 /// The prompt as one string. The server parses special tokens in all of it, so a space breaks those

@@ -7,12 +7,12 @@ mod local;
 mod tree;
 
 pub use crate::draft::DraftModel;
-pub use http::{HttpBackend, HttpConfig};
+pub use http::{Api, HttpBackend, HttpConfig};
 pub use local::LocalBackend;
 pub use tree::{Ask, Evaluation, Node, NodeId, PromptTree};
 
 use crate::{
-    chat::{ChatError, ChatTemplate},
+    chat::{ChatError, ChatTemplate, Message},
     config::Config,
     generate::{Cancel, GenerateOptions, Generation},
     prompt::Prompt,
@@ -70,7 +70,7 @@ pub enum BackendError {
         /// The failure.
         reason: String,
     },
-    /// The endpoint's answer lacks data that ranking needs.
+    /// The endpoint lacks what the caller needs.
     #[error("{url} does not return {what}; use a server that does")]
     NotOffered {
         /// The endpoint.
@@ -122,8 +122,34 @@ pub trait Backend: Send + Sync {
         on_text: &mut dyn FnMut(&str),
     ) -> Result<Generation, BackendError>;
 
+    /// Generates the next turn of a conversation, up to what ends a turn by the model's template.
+    fn reply(
+        &self,
+        messages: &[Message],
+        options: &GenerateOptions,
+        cancel: &Cancel,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<Generation, BackendError> {
+        reply_by_template(self, messages, options, cancel, on_text)
+    }
+
     /// Answers the questions of the nodes of `tree`, in their order. Computes shared prefixes once
     /// if the backend can.
     fn evaluate(&self, tree: &PromptTree, cancel: &Cancel)
         -> Result<Vec<Evaluation>, BackendError>;
+}
+
+/// [`Backend::reply`] for a backend that continues texts: the template makes one of the messages.
+fn reply_by_template<B: Backend + ?Sized>(
+    backend: &B,
+    messages: &[Message],
+    options: &GenerateOptions,
+    cancel: &Cancel,
+    on_text: &mut dyn FnMut(&str),
+) -> Result<Generation, BackendError> {
+    let prompt = backend.chat().render(messages, true)?;
+    let mut options = options.clone();
+    let ends = backend.chat().stop_strings().iter().copied();
+    options.stop.extend(ends.map(str::to_owned));
+    backend.generate(&prompt, &options, cancel, on_text)
 }

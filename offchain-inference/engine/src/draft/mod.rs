@@ -240,8 +240,8 @@ impl<'a> Guesser<'a> {
         }
     }
 
-    /// Continues the text greedily with the draft model, up to the end of a turn. Its sequence first
-    /// forgets the wrong guesses and computes the tokens since.
+    /// Continues the text greedily with the draft model, up to the end of a turn. Its sequence
+    /// first forgets the wrong guesses and computes the tokens since.
     fn draft(
         &mut self,
         drafter: &Drafter,

@@ -165,7 +165,8 @@ impl Check {
         })
     }
 
-    /// Keeps the claims about both servers' last outputs if they prove that one of the two is wrong.
+    /// Keeps the claims about both servers' last outputs if they prove that one of the two is
+    /// wrong.
     fn prove(&self, hub: &Arc<Hub>, other: &Again) {
         let link = &self.link;
         let (Some(ours), Some(theirs)) = (&self.last, &other.last) else {

@@ -37,6 +37,9 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(3);
 /// Time for the transport to accept the message that ends a session; nothing depends on it.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
 
+/// Seconds that rows take through this node besides round trips, there and back.
+const THROUGH_CLIENT: f64 = 2e-3;
+
 /// Factor between the expected duration of an answer and the longest wait for it.
 const TIMEOUT_FACTOR: f64 = 10.0;
 
@@ -350,6 +353,19 @@ impl Link {
         rtt >= least.as_secs_f64()
     }
 
+    /// Whether rows come sooner from the server of `from` to this one directly than through this
+    /// node, as far as known.
+    pub fn is_near(&self, from: &Self) -> bool {
+        let peers = &self.hub.peers;
+        let known = self.hub.surveys.known(&self.model);
+        let between = known.and_then(|known| known.rtt(&from.peer, &self.peer));
+        let through = peers.rtt(&from.peer).zip(peers.rtt(&self.peer));
+        match between.zip(through) {
+            Some((between, (first, second))) => between <= first + second + THROUGH_CLIENT,
+            None => true,
+        }
+    }
+
     /// Whether the server of `from` may pass its output on to this one. If this server does not
     /// know that yet, it is told now. It knows once it has answered a later message.
     pub fn takes_from(&self, from: &Self) -> bool {
@@ -536,6 +552,10 @@ impl Link {
             .measured(&self.peer, &self.model, layers, waiter.rows, held, wire);
         if let Some(wire) = wire {
             observe(&self.hub.metrics.wire_seconds, wire);
+            if let Some(rtt) = self.hub.peers.rtt(&self.peer) {
+                let bytes = 2 * self.wire.bytes(waiter.rows, self.width);
+                self.hub.surveys.carried(&self.peer, bytes, wire, rtt);
+            }
             self.took(waiter.rows, took);
         }
     }

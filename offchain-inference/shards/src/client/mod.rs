@@ -8,12 +8,14 @@ mod peers;
 mod pipeline;
 mod pushes;
 mod schedule;
+mod surveys;
 
 pub(crate) use check::{run as run_checks, Check};
 pub use link::LinkError;
 pub use peers::{Holder, Seen, State};
 pub(crate) use pipeline::WeakPipeline;
 pub use pipeline::{Pipeline, PipelineError, PipelineSession};
+pub(crate) use surveys::Surveys;
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -33,8 +35,11 @@ use crate::{
     accounts::Accounts,
     auth::{Directory, Identity, Signed},
     integrity::{Case, Evidence, Exhibit},
-    message::{self, Announcement, Done, Open, Refusal, Request, Response, SessionId, Span},
-    metrics::Metrics,
+    message::{
+        self, Announcement, Done, Open, Refusal, Request, Response, SessionId, Span, Survey,
+        MAX_SURVEYED,
+    },
+    metrics::{observe, Metrics},
     seal::{Binding, Chains, Secret},
     transport::{ModelId, Peer, Transport},
     LOG_TARGET,
@@ -45,6 +50,12 @@ const MAX_CASES: usize = 16;
 
 /// Maximum number of nodes that are asked at the same time for their spans.
 const ASKED_AT_ONCE: usize = 16;
+
+/// Pings of a round, of which the least counts.
+const PINGS: usize = 3;
+
+/// Maximum difference between the clocks of two nodes, in milliseconds.
+const CLOCK_SKEW: u64 = 60_000;
 
 /// Reasons why a session could not be opened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,6 +81,7 @@ pub(crate) struct Hub {
     pub accounts: Arc<Accounts>,
     pub peers: Peers,
     pub pushes: Pushes,
+    pub surveys: Arc<Surveys>,
     links: Mutex<HashMap<(Peer, SessionId), Weak<Link>>>,
     /// Cases that are not recorded yet, and their recorder.
     cases: Mutex<(VecDeque<Case>, Option<Recorder>)>,
@@ -84,6 +96,7 @@ impl Hub {
         identity: Arc<dyn Identity>,
         metrics: Metrics,
         accounts: Arc<Accounts>,
+        surveys: Arc<Surveys>,
         checks: SyncSender<Check>,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -94,6 +107,7 @@ impl Hub {
             accounts,
             peers: Peers::default(),
             pushes: Pushes::default(),
+            surveys,
             links: Mutex::default(),
             cases: Mutex::default(),
             checks: Mutex::new(Some(checks)),
@@ -104,17 +118,106 @@ impl Hub {
     /// `timeout`.
     pub fn refresh(self: &Arc<Self>, model: &ModelId, timeout: Duration) {
         let providers = self.transport.providers(model);
-        for some in providers.chunks(ASKED_AT_ONCE) {
-            std::thread::scope(|scope| {
-                for peer in some {
-                    let ask = std::thread::Builder::new().name("shards-ask".into());
-                    let asked = ask.spawn_scoped(scope, || self.describe(peer, model, timeout));
-                    if let Err(error) = asked {
-                        log::warn!(target: LOG_TARGET, "cannot start a thread: {error}");
-                    }
-                }
-            });
+        at_once(&providers, |peer| self.describe(peer, model, timeout));
+    }
+
+    /// Asks the holders of `model` for their spans and surveys, measures the round trips to some
+    /// of them, and joins all of that. Each answer is awaited at most `timeout`.
+    pub fn survey(self: &Arc<Self>, model: &ModelId, timeout: Duration) {
+        self.refresh(model, timeout);
+        let local = self.transport.local();
+        let mut others = self.peers.facts(model);
+        others.retain(|fact| fact.peer != local);
+        let mut peers: Vec<_> = others.iter().map(|fact| fact.peer.clone()).collect();
+        peers.truncate(MAX_SURVEYED);
+        let pinged = self.surveys.begin(model, others, Instant::now());
+        at_once(&peers, |peer| {
+            if self.ask_survey(peer, model, timeout) && pinged.contains(peer) {
+                self.measure(peer, timeout);
+            }
+        });
+        let mut holders = self.peers.facts(model);
+        holders.retain(|fact| fact.peer == local || peers.contains(&fact.peer));
+        let known = self.surveys.join(model, &holders, &local, Instant::now());
+        self.metrics.bad_facts.inc_by(known.bad() as f64);
+        self.peers.limit(model, &known);
+    }
+
+    /// Takes in a node's survey. Returns whether it speaks of surveys at all.
+    fn ask_survey(&self, peer: &Peer, model: &ModelId, timeout: Duration) -> bool {
+        let (outcome, speaks) = match self.ask(peer, &Request::Survey(*model), timeout) {
+            Ok(Response::Survey(signed)) => match self.check_survey(peer, model, &signed) {
+                Ok(()) => {
+                    let Signed { account, body, .. } = signed;
+                    let Survey::V1(survey) = body;
+                    self.surveys
+                        .heard(peer, model, account, survey, Instant::now());
+                    ("taken", true)
+                },
+                Err(why) => {
+                    log::debug!(target: LOG_TARGET, "the survey of {peer} is refused: {why}");
+                    ("refused", true)
+                },
+            },
+            // It measures nothing, or is of a release before surveys.
+            Ok(_) | Err(LinkError::Refused(Refusal::Malformed)) => ("unknown", false),
+            Err(error) => {
+                log::debug!(target: LOG_TARGET, "{peer} gives no survey: {error}");
+                ("failed", false)
+            },
+        };
+        self.metrics.surveys.with_label_values(&[outcome]).inc();
+        speaks
+    }
+
+    fn check_survey(
+        &self,
+        peer: &Peer,
+        model: &ModelId,
+        signed: &Signed<Survey>,
+    ) -> Result<(), &'static str> {
+        let Survey::V1(survey) = &signed.body;
+        if survey.model != *model {
+            return Err("it is about another model");
         }
+        if survey.rows.len() > MAX_SURVEYED {
+            return Err("it has too many rows");
+        }
+        if survey.time.abs_diff(self.directory.now()) > CLOCK_SKEW {
+            return Err("its time differs too much from this node's clock");
+        }
+        // Accounts without a bond are free, and so would be their voices.
+        let agent = self.directory.agent(&signed.account);
+        let is_active = agent.is_some_and(|agent| agent.active && agent.key == signed.key);
+        if !is_active {
+            return Err("it is not of an active agent");
+        }
+        if !signed.is_genuine(&self.directory.network(), peer, None) {
+            return Err("its signature does not match");
+        }
+        Ok(())
+    }
+
+    /// Measures the round trip to a node, unless work has done so lately.
+    fn measure(&self, peer: &Peer, timeout: Duration) {
+        if self.peers.has_worked(peer) {
+            return;
+        }
+        let pings = (0..PINGS).map_while(|_| self.ping(peer, timeout));
+        if let Some(least) = pings.min() {
+            observe(&self.metrics.rtt_seconds, least);
+            let median = self.surveys.pinged(peer, least, Instant::now());
+            self.peers.pinged(peer, median);
+        }
+    }
+
+    fn ping(&self, peer: &Peer, timeout: Duration) -> Option<Duration> {
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce).ok()?;
+        let started = Instant::now();
+        let answer = self.ask(peer, &Request::Ping(nonce), timeout);
+        let took = started.elapsed();
+        (answer == Ok(Response::Pong(nonce))).then_some(took)
     }
 
     fn describe(&self, peer: &Peer, model: &ModelId, timeout: Duration) {
@@ -354,5 +457,21 @@ impl Hub {
         for link in links {
             link.fail(&LinkError::Disconnected);
         }
+    }
+}
+
+/// Calls `ask` with each peer, with some of them at the same time.
+fn at_once(peers: &[Peer], ask: impl Fn(&Peer) + Sync) {
+    let ask = &ask;
+    for some in peers.chunks(ASKED_AT_ONCE) {
+        std::thread::scope(|scope| {
+            for peer in some {
+                let thread = std::thread::Builder::new().name("shards-ask".into());
+                let asked = thread.spawn_scoped(scope, move || ask(peer));
+                if let Err(error) = asked {
+                    log::warn!(target: LOG_TARGET, "cannot start a thread: {error}");
+                }
+            }
+        });
     }
 }

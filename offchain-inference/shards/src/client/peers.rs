@@ -8,8 +8,9 @@ use std::{
 };
 
 use parking_lot::{Condvar, Mutex};
-use starling_planner::routing::Candidate;
+use starling_planner::{routing::Candidate, survey::Belief};
 
+use super::surveys::Known as Surveyed;
 use crate::{
     auth::{Account, Directory, Signed},
     integrity::{trust_after, trust_after_failure, trust_after_mismatch, Verdict},
@@ -30,6 +31,9 @@ const SMALL: usize = 8;
 /// Time that a failed server is left alone. It doubles with each further failure in a row.
 const COOLDOWN: Duration = Duration::from_secs(1);
 const MAX_DOUBLINGS: u32 = 6;
+
+/// Time in which a measurement by work makes pings needless.
+const LATELY: Duration = Duration::from_secs(30);
 
 /// Seconds in which half of the lost reliability is restored.
 const HALF_LIFE: f64 = 60.0;
@@ -64,6 +68,21 @@ pub struct Seen {
     pub trust: f64,
     /// Age of what it last announced.
     pub heard: Duration,
+    /// Its links and availability, as far as reports about them are believed.
+    pub belief: Option<Belief>,
+}
+
+/// A node's claims about itself, and the measurements of this node.
+#[derive(Clone, Debug)]
+pub(crate) struct Fact {
+    pub peer: Peer,
+    pub account: Account,
+    /// Announced tokens · layers a second.
+    pub announced: f64,
+    /// Measured ones.
+    pub measured: Option<f64>,
+    /// Seconds of a round trip.
+    pub rtt: Option<f64>,
 }
 
 /// Whether a node takes work.
@@ -86,6 +105,8 @@ struct Held {
     heard: Instant,
     /// Measured tokens · layers a second.
     throughput: Option<f64>,
+    /// Tokens · layers a second up to which the announced ones count.
+    limit: f64,
 }
 
 #[derive(Default)]
@@ -93,6 +114,8 @@ struct Known {
     held: HashMap<ModelId, Held>,
     /// Seconds.
     rtt: Option<f64>,
+    /// The last measurement by work.
+    worked: Option<Instant>,
     /// The agent of its last announcement.
     account: Option<Account>,
     standing: Standing,
@@ -153,25 +176,28 @@ pub(crate) struct Peers {
     /// Trust in agents by comparison of their results, if it is below 1; 0 excludes an agent for
     /// good. A node's identity is free, and an account's bond is not.
     trust: Mutex<HashMap<Account, f64>>,
+    /// Tokens · layers a second up to which the announcement of a node that nobody measured counts.
+    limits: Mutex<HashMap<ModelId, f64>>,
     news: Condvar,
 }
 
 impl Peers {
     /// Records a genuine announcement and the time that the request for it took.
     pub fn heard(&self, peer: &Peer, signed: Signed<Announcement>, rtt: Duration) {
+        let limit = self.limits.lock().get(&signed.body.model).copied();
         let mut all = self.known.lock();
         let known = all.entry(peer.clone()).or_default();
         known.account = Some(signed.account);
-        let throughput = known
-            .held
-            .get(&signed.body.model)
-            .filter(|held| held.account == signed.account)
-            .and_then(|held| held.throughput);
+        let before = known.held.get(&signed.body.model);
+        let before = before.filter(|held| held.account == signed.account);
+        let throughput = before.and_then(|held| held.throughput);
+        let limit = before.map(|held| held.limit).or(limit);
         let held = Held {
             account: signed.account,
             announcement: signed.body,
             heard: Instant::now(),
             throughput,
+            limit: limit.unwrap_or(f64::INFINITY),
         };
         known.held.insert(held.announcement.model, held);
         // The smallest time is nearest to the truth; messages of activations refine it later.
@@ -205,6 +231,7 @@ impl Peers {
         known.standing.in_a_row = 0;
         if let Some(wire) = wire.filter(|_| rows <= SMALL) {
             known.rtt = Some(mean(known.rtt, wire.as_secs_f64()));
+            known.worked = Some(Instant::now());
         }
         if let Some(entry) = known.held.get_mut(model).filter(|_| rows == 1) {
             let newest = layers as f64 / held.as_secs_f64().max(1e-6);
@@ -220,6 +247,52 @@ impl Peers {
         if let Some(known) = self.known.lock().get_mut(peer) {
             if rows <= SMALL && known.rtt.is_some_and(|rtt| rtt < wire) {
                 known.rtt = Some(mean(known.rtt, wire));
+            }
+        }
+    }
+
+    /// Records the round-trip time that pings have measured, unless work measured it lately.
+    pub fn pinged(&self, peer: &Peer, rtt: f64) {
+        if let Some(known) = self.known.lock().get_mut(peer) {
+            if !known.has_worked() {
+                known.rtt = Some(rtt);
+            }
+        }
+    }
+
+    /// Whether work has lately measured the round-trip time to a node.
+    pub fn has_worked(&self, peer: &Peer) -> bool {
+        self.known.lock().get(peer).is_some_and(Known::has_worked)
+    }
+
+    /// Claims and measurements of all known holders of `model`, by their peers.
+    pub fn facts(&self, model: &ModelId) -> Vec<Fact> {
+        let now = Instant::now();
+        let all = self.known.lock();
+        let facts = all.iter().filter_map(|(peer, known)| {
+            let held = known.held.get(model).filter(|held| held.is_fresh(now))?;
+            Some(Fact {
+                peer: peer.clone(),
+                account: held.account,
+                announced: held.announcement.throughput.into(),
+                measured: held.throughput,
+                rtt: known.rtt,
+            })
+        });
+        let mut facts: Vec<_> = facts.collect();
+        drop(all);
+        facts.sort_by(|a, b| a.peer.cmp(&b.peer));
+        facts
+    }
+
+    /// Limits the announced speeds of the holders of `model` to what is believed.
+    pub fn limit(&self, model: &ModelId, surveyed: &Surveyed) {
+        let most = surveyed.most_throughput();
+        self.limits.lock().insert(*model, most);
+        for (peer, known) in self.known.lock().iter_mut() {
+            if let Some(held) = known.held.get_mut(model) {
+                let belief = surveyed.belief(peer);
+                held.limit = belief.map_or(most, |belief| belief.most_throughput);
             }
         }
     }
@@ -381,6 +454,7 @@ impl Peers {
                 rtt: known.rtt,
                 trust: self.trust_in(&held.account) * known.standing.reliability(now),
                 heard,
+                belief: None,
             })
         });
         let mut seen: Vec<_> = seen.collect();
@@ -409,10 +483,17 @@ impl Peers {
     }
 }
 
+impl Known {
+    fn has_worked(&self) -> bool {
+        self.worked.is_some_and(|at| at.elapsed() <= LATELY)
+    }
+}
+
 impl Held {
+    /// Measured, or announced as far as that is believed.
     fn throughput(&self) -> f64 {
-        self.throughput
-            .unwrap_or(self.announcement.throughput.into())
+        let announced = f64::from(self.announcement.throughput);
+        self.throughput.unwrap_or(announced.min(self.limit))
     }
 
     fn is_fresh(&self, now: Instant) -> bool {
@@ -514,6 +595,25 @@ mod tests {
         assert_eq!((first.rtt, first.trust), (Some(0.002), 1.0));
         assert!(second.trust < 0.6);
         assert_eq!(peers.seen(&[2; 32]), []);
+    }
+
+    #[test]
+    fn pings_count_where_work_has_measured_nothing_lately() {
+        let (peers, peer) = (Peers::default(), Peer::new([1]));
+        let signed = Signed {
+            account: [7; 32],
+            key: [7; 32],
+            body: announcement(0, 5, 3),
+            signature: [0; 64],
+        };
+        peers.heard(&peer, signed, Duration::from_millis(2));
+        peers.pinged(&peer, 0.25);
+        assert_eq!(peers.rtt(&peer), Some(0.25));
+        let (held, wire) = (Duration::from_millis(1), Duration::from_millis(250));
+        peers.measured(&peer, &[1; 32], 2, 1, held, Some(wire));
+        assert!(peers.has_worked(&peer));
+        peers.pinged(&peer, 0.001);
+        assert_eq!(peers.rtt(&peer), Some(0.25));
     }
 
     #[test]

@@ -523,6 +523,28 @@ impl Inner {
         peers.candidates(&self.model, &**directory, self.config.only_bonded)
     }
 
+    fn cheapest(&self, candidates: &[Candidate<Peer>], need: &Need) -> Result<Route, NoRoute> {
+        routing::route(candidates, need, self.between(candidates))
+    }
+
+    /// Seconds of a round trip between two candidates of which the first passes its rows on to the
+    /// second.
+    fn between(&self, candidates: &[Candidate<Peer>]) -> impl Fn(usize, usize) -> Option<f64> {
+        let push_from = self.config.push_from.as_secs_f64();
+        let known = self.hub.surveys.known(&self.model);
+        let rtt = |from: &Candidate<Peer>, to: &Candidate<Peer>| {
+            let rtt = known.as_ref()?.rtt(&from.peer, &to.peer)?;
+            let pushed = to.rtt >= push_from && self.hub.pushes.may(&from.peer, &to.peer);
+            pushed.then_some(rtt)
+        };
+        let pairs = candidates
+            .iter()
+            .flat_map(|from| candidates.iter().map(move |to| (from, to)));
+        let pairs: Vec<_> = pairs.map(|(from, to)| rtt(from, to)).collect();
+        let columns = candidates.len();
+        move |from, to| pairs.get(from * columns + to).copied().flatten()
+    }
+
     /// Sessions that cover all layers, and the time of the first failure among those that were
     /// replaced. Opens missing sessions and looks for holders until `deadline`.
     fn route(
@@ -550,11 +572,11 @@ impl Inner {
             };
             let need = self.need(gap, tracks);
             let mut candidates = self.candidates();
-            let mut found = routing::route(&candidates, &need);
+            let mut found = self.cheapest(&candidates, &need);
             if found.is_err() {
                 self.hub.refresh(&self.model, self.config.request_timeout);
                 candidates = self.candidates();
-                found = routing::route(&candidates, &need);
+                found = self.cheapest(&candidates, &need);
             }
             let missing = match found {
                 Ok(route) => match self.open(&candidates, &route.stages) {
@@ -579,7 +601,7 @@ impl Inner {
                     last,
                 });
             }
-            if routing::route(&self.candidates(), &need).is_err() {
+            if self.cheapest(&self.candidates(), &need).is_err() {
                 let left = deadline.saturating_duration_since(now);
                 self.hub.peers.wait(SEARCH_PAUSE.min(left));
             }
@@ -653,6 +675,7 @@ impl Inner {
         plan.compared = Instant::now();
         let need = self.need(layers, tracks);
         let candidates = self.candidates();
+        let between = self.between(&candidates);
         let present = plan.links.iter().map(|link| {
             let candidate = candidates.iter().position(|c| c.peer == link.peer)?;
             Some(Stage {
@@ -663,9 +686,9 @@ impl Inner {
         // A server that is no longer known counts as gone.
         let present = present
             .collect::<Option<Vec<_>>>()
-            .and_then(|stages| routing::cost(&candidates, &stages, &need))
+            .and_then(|stages| routing::cost(&candidates, &stages, &need, &between))
             .unwrap_or(f64::MAX);
-        let Ok(Route { stages, cost }) = routing::route(&candidates, &need) else {
+        let Ok(Route { stages, cost }) = routing::route(&candidates, &need, &between) else {
             return;
         };
         let positions = self.positions(tracks);
@@ -736,8 +759,8 @@ impl Inner {
     }
 }
 
-/// The first layers of `all` that `links`, in order, do not cover, and the index at which their links
-/// belong.
+/// The first layers of `all` that `links`, in order, do not cover, and the index at which their
+/// links belong.
 fn gap(links: &[Arc<Link>], all: Range<usize>) -> Option<(usize, Range<usize>)> {
     let (mut covered, end) = (all.start, all.end);
     for (at, link) in links.iter().enumerate() {

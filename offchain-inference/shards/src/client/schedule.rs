@@ -9,8 +9,8 @@
 //!
 //! Rows that no journal holds yet may go from server to server. This node then announces them to
 //! each server on their way at once, with the key that seals them for the next one, and still
-//! receives every output for the journals. Each server reports a digest of its input, so rows that another server changed on the way are refused.
-//! Failed pushes are repeated through this node.
+//! receives every output for the journals. Each server reports a digest of its input, so rows that
+//! another server changed on the way are refused. Failed pushes are repeated through this node.
 //!
 //! An answer enters a journal only with its server's signature under each part. What another server
 //! has computed from the rows of an unsigned answer is not used either.
@@ -71,8 +71,8 @@ impl SequenceState {
         &mut self.places[index]
     }
 
-    /// Digests of the sequence's input rows on the server of `link`: of those before `position`, and
-    /// of those before `end`. `None` if this node does not know all of them.
+    /// Digests of the sequence's input rows on the server of `link`: of those before `position`,
+    /// and of those before `end`. `None` if this node does not know all of them.
     fn digests(
         &mut self,
         link: &Arc<Link>,
@@ -332,6 +332,7 @@ impl Run<'_, '_> {
                 || rows > to.link.max_rows(rows)
                 || to.flights.len() >= WINDOW + last + 1 - first
                 || !to.link.is_as_far_as(self.pace.push_from)
+                || !to.link.is_near(&from.link)
                 || !to.link.takes_from(&from.link)
             {
                 break;
@@ -550,7 +551,8 @@ impl Run<'_, '_> {
         }
     }
 
-    /// The claims of the server of `link` about all parts of an answer, if its agent has signed them.
+    /// The claims of the server of `link` about all parts of an answer, if its agent has signed
+    /// them.
     fn signed(
         &mut self,
         link: &Arc<Link>,

@@ -29,10 +29,12 @@ use self::{
 use crate::{
     accounts::Accounts,
     auth::{Account, Directory, Identity, Signed, Statement},
+    client::Surveys,
     config::ServiceConfig,
     integrity::{Digest, Evidence, Exhibit},
     message::{
-        self, Announcement, Open, Opened, Push, Refusal, Request, Response, SessionId, Work,
+        self, Announcement, Open, Opened, Push, Refusal, Request, Response, SessionId, Survey,
+        SurveyV1, Work,
     },
     metrics::Metrics,
     seal::{Binding, Chains, Secret},
@@ -67,6 +69,7 @@ pub(crate) struct Server {
     /// Exhibits by the names of their evidence, the oldest first.
     shown: RwLock<VecDeque<(Digest, Exhibit)>>,
     outgoing: Outgoing,
+    surveys: Arc<Surveys>,
     stopped: AtomicBool,
 }
 
@@ -100,8 +103,14 @@ impl Server {
             messages: Mutex::default(),
             shown: RwLock::default(),
             outgoing,
+            surveys: Arc::default(),
             stopped: AtomicBool::new(false),
         })
+    }
+
+    /// The measurements that it tells others; the client side fills them.
+    pub fn surveys(&self) -> &Arc<Surveys> {
+        &self.surveys
     }
 
     /// Changes the limits. Open sessions stay.
@@ -150,14 +159,18 @@ impl Server {
     }
 
     fn provide(&self) {
-        let models: Vec<_> = self.spans.read().keys().copied().collect();
-        self.transport.provide(&models);
+        self.transport.provide(&self.models());
     }
 
     /// Throughput of this node's span of `model`.
     pub fn throughput(&self, model: &ModelId) -> Option<f64> {
         let spans = self.spans.read();
         spans.get(model).map(|running| running.span.throughput())
+    }
+
+    /// The models that this node serves.
+    pub fn models(&self) -> Vec<ModelId> {
+        self.spans.read().keys().copied().collect()
     }
 
     /// Number of layers of the whole model, if this node serves a span of it.
@@ -201,6 +214,8 @@ impl Server {
             .and_then(|()| match message::decode(payload)? {
                 Request::Describe(model) => self.describe(&model),
                 Request::Open(open) => self.open(from, &open).map(Response::Opened),
+                Request::Survey(model) => self.survey(&model),
+                Request::Ping(nonce) => Ok(Response::Pong(nonce)),
                 Request::Exhibit(name) => self.exhibit(&name),
             });
         result.unwrap_or_else(|refusal| {
@@ -223,6 +238,25 @@ impl Server {
         let announcement = self.announcement(model).ok_or(Refusal::NotHeld)?;
         let signed = self.sign(announcement).ok_or(Refusal::Closing)?;
         Ok(Response::Announcement(signed))
+    }
+
+    fn survey(&self, model: &ModelId) -> Result<Response, Refusal> {
+        if !self.spans.read().contains_key(model) {
+            return Err(Refusal::NotHeld);
+        }
+        let (up_kbps, down_kbps) = {
+            let config = self.config.read();
+            (config.up_kbps, config.down_kbps)
+        };
+        let survey = SurveyV1 {
+            model: *model,
+            up_kbps,
+            down_kbps,
+            rows: self.surveys.rows(model),
+            time: self.directory.now(),
+        };
+        let signed = self.sign(Survey::V1(survey)).ok_or(Refusal::Closing)?;
+        Ok(Response::Survey(signed))
     }
 
     /// Shows an exhibit to whoever asks for it, in the place of the oldest one if there are too many.

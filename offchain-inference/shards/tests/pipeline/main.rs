@@ -9,6 +9,7 @@ mod faults;
 mod fixtures;
 mod leaks;
 mod refusals;
+mod surveys;
 mod swarm;
 
 /// For `fixtures`, which is the engine's.

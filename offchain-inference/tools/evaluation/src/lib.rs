@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Evaluation on public task sets: HellaSwag, LAMBADA and three families of BIG-Bench Hard, each
-//! zero-shot. Also measures the accuracy of the rankers on the same items.
+//! zero-shot. Also measures the accuracy of the rankers on the same items, and the [gain] of aids on
+//! generated questions.
 //!
-//! The sets are not part of this crate; [`Task::load`] reads them from a folder.
+//! The public sets are not part of this crate; [`Task::load`] reads them from a folder.
 
 mod data;
+pub mod gain;
 pub mod injection;
 mod stats;
 
 pub use data::{Choice, DataError, Items, Passage};
-pub use stats::{mean_interval, paired, wilson, Interval, Paired};
+pub use stats::{bootstrap, mean_interval, paired, wilson, Interval, Paired};
 
 use starling_engine::{
     backend::{Ask, Backend, BackendError, Evaluation, PromptTree},

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Confidence intervals.
 
+use rand_chacha::{
+    rand_core::{RngCore, SeedableRng},
+    ChaCha8Rng,
+};
+
 /// The two-sided 95 % quantile of the normal distribution.
 const Z: f64 = 1.959_963_984_540_054;
 
@@ -83,9 +88,58 @@ pub fn paired(first: &[f64], second: &[f64]) -> Option<Paired> {
     })
 }
 
+/// Resamples of a bootstrap.
+const RESAMPLES: usize = 10_000;
+
+/// The mean of `second` less `first` over the same items, with its interval from resampled items
+/// (Efron 1979). `None` if their numbers of items differ, or there is no item.
+pub fn bootstrap(first: &[f64], second: &[f64], seed: u64) -> Option<Interval> {
+    if first.len() != second.len() || first.is_empty() {
+        return None;
+    }
+    let differences: Vec<_> = second.iter().zip(first).map(|(b, a)| b - a).collect();
+    let count = differences.len();
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut draw = || {
+        let index = (u128::from(random.next_u64()) * count as u128) >> 64;
+        differences[index as usize]
+    };
+    let mut means: Vec<f64> = (0..RESAMPLES)
+        .map(|_| (0..count).map(|_| draw()).sum::<f64>() / count as f64)
+        .collect();
+    means.sort_unstable_by(f64::total_cmp);
+    Some(Interval {
+        value: differences.iter().sum::<f64>() / count as f64,
+        low: means[RESAMPLES / 40],
+        high: means[RESAMPLES - 1 - RESAMPLES / 40],
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bootstrap_is_near_the_standard_error_and_follows_from_its_seed() {
+        let first: Vec<f64> = (0..200).map(|i| f64::from(i % 2)).collect();
+        let second: Vec<f64> = (0..200).map(|i| f64::from(u8::from(i % 5 != 0))).collect();
+        let interval = bootstrap(&first, &second, 1).unwrap();
+        let normal = paired(&first, &second).unwrap().difference;
+        assert!((interval.value - normal.value).abs() < 1e-12);
+        assert!(
+            (interval.low - normal.low).abs() < 0.02,
+            "{interval:?} {normal:?}"
+        );
+        assert!(
+            (interval.high - normal.high).abs() < 0.02,
+            "{interval:?} {normal:?}"
+        );
+        assert_eq!(bootstrap(&first, &second, 1), Some(interval));
+        let same = bootstrap(&first, &first, 1).unwrap();
+        assert_eq!((same.low, same.high), (0.0, 0.0));
+        assert_eq!(bootstrap(&[], &[], 1), None);
+        assert_eq!(bootstrap(&[1.0], &[], 1), None);
+    }
 
     fn close(a: f64, b: f64) -> bool {
         (a - b).abs() < 5e-4

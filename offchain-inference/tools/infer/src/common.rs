@@ -248,6 +248,16 @@ pub fn read_file(path: &Path) -> Result<String, Failure> {
     Ok(text)
 }
 
+/// The bytes of hexadecimal digits, with or without 0x before them.
+pub fn from_hex(digits: &str) -> Option<Vec<u8>> {
+    let digits = digits.strip_prefix("0x").unwrap_or(digits).as_bytes();
+    if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    digits.chunks(2).map(byte).collect()
+}
+
 /// The text of an argument, or of standard input.
 pub fn text_or_stdin(text: Option<String>) -> Result<String, Failure> {
     match text {

@@ -86,35 +86,29 @@ pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
         },
         None => args.model.backend(store)?,
     };
-    let mut options = GenerateOptions {
+    let options = GenerateOptions {
         max_tokens: args.max_tokens,
         stop: args.stop,
         sampling,
-    };
-    let prompt = if args.raw {
-        Prompt::data(text)
-    } else {
-        options.stop.extend(
-            backend
-                .chat()
-                .stop_strings()
-                .iter()
-                .map(|&stop| stop.into()),
-        );
-        let system = args.system.map(Message::system);
-        let messages: Vec<_> = system.into_iter().chain([Message::user(text)]).collect();
-        backend.chat().render(&messages, true)?
+        ..GenerateOptions::default()
     };
     let cancel = cancel_on_interrupt()?;
     let mut out = std::io::stdout().lock();
     let mut broken = None;
-    let done = backend.generate(&prompt, &options, &cancel, &mut |piece| {
+    let mut print = |piece: &str| {
         if let Err(error) = out.write_all(piece.as_bytes()).and_then(|()| out.flush()) {
             // The reader has gone.
             broken.get_or_insert(error);
             cancel.cancel();
         }
-    })?;
+    };
+    let done = if args.raw {
+        backend.generate(&Prompt::data(text), &options, &cancel, &mut print)?
+    } else {
+        let system = args.system.map(Message::system);
+        let messages: Vec<_> = system.into_iter().chain([Message::user(text)]).collect();
+        backend.reply(&messages, &options, &cancel, &mut print)?
+    };
     if let Some(error) = broken {
         return Err(error.into());
     }

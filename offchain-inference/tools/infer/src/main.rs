@@ -3,8 +3,8 @@
 
 use clap::{Parser, Subcommand};
 use starling_infer::{
-    adapter, bench, evaluate, exit_code, generate, injection, models, rank, sketches, tokenize,
-    StoreArgs,
+    adapter, aids, bench, evaluate, exit_code, generate, head, injection, models, rank, sketches,
+    tokenize, StoreArgs,
 };
 use std::process::ExitCode;
 
@@ -35,10 +35,16 @@ enum Command {
     Rank(rank::Args),
     /// Record a ranker's scores of given responses as the reference for `rank --reference`.
     Calibrate(rank::CalibrateArgs),
-    /// Measure how far apart sketches of honest kernels and of cheats are, and set the thresholds.
+    /// Measure how far apart sketches and tokens of honest kernels and of cheats are, and set the
+    /// thresholds.
     CalibrateSketch(sketches::Args),
+    /// Train private heads on rankings, score with them, and prove their scores.
+    #[command(subcommand)]
+    Head(head::Command),
     /// Evaluate models and rankers on HellaSwag, LAMBADA and BIG-Bench Hard.
     Eval(evaluate::Args),
+    /// Measure the gain of aids to a model: arithmetic, a calculator, a knowledge base.
+    Aids(aids::Args),
     /// Measure how far prompt injections move the rankers' scores.
     Injection(injection::Args),
     /// Measure the speed of prefill, decoding and ranking.
@@ -57,7 +63,9 @@ fn main() -> ExitCode {
         Command::Rank(args) => rank::run(store, args),
         Command::Calibrate(args) => rank::calibrate(store, args),
         Command::CalibrateSketch(args) => sketches::run(store, args),
+        Command::Head(command) => head::run(command),
         Command::Eval(args) => evaluate::run(store, args),
+        Command::Aids(args) => aids::run(store, args),
         Command::Injection(args) => injection::run(store, args),
         Command::Bench(args) => bench::run(store, args),
         Command::Tokenize(args) => tokenize::run(store, args),

@@ -127,7 +127,7 @@ pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
 }
 
 /// The beginning of a response, without control characters that a terminal would act on.
-fn shown(response: &str) -> String {
+pub(crate) fn shown(response: &str) -> String {
     const WIDTH: usize = 80;
     let line: String = response.chars().take(WIDTH).collect();
     let more = if response.chars().nth(WIDTH).is_some() {

@@ -193,6 +193,14 @@ fn sketches_part_honest_kernels_from_cheats() {
         assert!(of("honest_most") < of("accept") && of("accept") < of("reject"));
         assert!(of("honest_most") < of("cheat_least"), "{kind}: {report}");
     }
+    // Each kernel audits the other and three cheats.
+    let draws = report["draws"].as_array().unwrap();
+    assert_eq!(draws.len(), 2 + 2 * 3);
+    for pair in draws {
+        let honest = pair["honest"].as_bool().unwrap();
+        let wrong = if honest { "rejected" } else { "accepted" };
+        assert_eq!(pair[wrong], 0, "{pair}");
+    }
     assert!(report["cost"]["share"].as_f64().unwrap() > 0.0);
     let written = std::fs::read_to_string(&json).unwrap();
     let written: serde_json::Value = serde_json::from_str(&written).unwrap();
@@ -330,4 +338,63 @@ fn an_adapter_is_converted_and_used() {
     assert!(failure(&with(&[&peft, "--endpoint", "http://a/v1"]), 2).contains("--endpoint"));
     let other = ["adapter", "convert", &peft, &again, "-m", SMOLLM2];
     assert!(failure(&other, 1).contains("there already"));
+}
+
+#[test]
+fn a_score_of_a_trained_head_is_proven_and_bound_to_its_case() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let write = |name: &str, text: &str| {
+        std::fs::write(path(name), text).unwrap();
+        path(name)
+    };
+    let items: Vec<_> = (0..12)
+        .map(|i| {
+            format!(
+                r#"{{"question": "Is it {i}?", "responses": ["It is {i}.", "Who knows"],
+                    "scores": [1, 0]}}"#
+            )
+        })
+        .collect();
+    let head = path("head");
+    let train = ["head", "train", "--rankings", "-", "-o", &head];
+    let items = format!("[{}]", items.join(","));
+    let report = out(&starling_infer(&train, &items));
+    assert!(
+        report.contains("| the head, questions held out | 2 | 2 |"),
+        "{report}"
+    );
+    assert!(failure(&train, 1).contains("there already"));
+
+    let registration = out(&starling_infer(&["head", "registration", &head], ""));
+    let registration = write("registration", &registration);
+    let (genesis, ranker) = ("1".repeat(64), "2".repeat(64));
+    let case = |position: &'static str, response: &'static str| {
+        let case = ["--genesis", &genesis, "--ranker", &ranker, "--round", "7"];
+        let texts = ["--position", position, "-q", "Is it 3?", "-r", response];
+        [case, texts].concat().into_iter().map(str::to_owned)
+    };
+    let run = |arguments: Vec<String>| {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        starling_infer(&arguments, "")
+    };
+    let prove = ["head", "prove", &head].map(str::to_owned);
+    let arguments = prove.into_iter().chain(case("4", "It is 3."));
+    let proof = out(&run(arguments.collect()));
+    let proof = write("proof", &proof);
+    let verify = |position, response| {
+        let verify = ["head", "verify", "--proof", &proof];
+        let registration = ["--registration", &registration];
+        let arguments = verify.into_iter().chain(registration).map(str::to_owned);
+        run(arguments.chain(case(position, response)).collect())
+    };
+
+    let score = ["head", "score", &head, "-q", "Is it 3?", "-r", "It is 3."];
+    let score = out(&starling_infer(&score, ""));
+    let proven = out(&verify("4", "It is 3."));
+    assert!(score.starts_with(proven.trim()), "{score}, {proven}");
+    for other in [verify("5", "It is 3."), verify("4", "It is 4.")] {
+        assert_eq!(other.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&other.stderr).contains("another statement"));
+    }
 }

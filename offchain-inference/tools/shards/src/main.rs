@@ -47,8 +47,8 @@ enum Command {
     Invert(invert::Args),
     /// Measure the time that a pipeline needs to go on after a server fails.
     Recover(recover::Args),
-    /// Measure the speed of pipelines against the unsplit model, with and without network delay, and
-    /// the share of it that sealing takes.
+    /// Measure the speed of pipelines against the unsplit model, with and without network delay,
+    /// and the share of it that sealing takes.
     Speed(speed::Args),
 }
 

@@ -3,7 +3,7 @@
 //! The agent's choice of the requests that it answers.
 
 use super::Request;
-use crate::config::Accept;
+use crate::config::{Accept, Kind};
 
 /// The reason to refuse `request`; `None` to accept it.
 pub fn refusal(accept: &Accept, request: &Request) -> Option<String> {
@@ -12,6 +12,7 @@ pub fn refusal(accept: &Accept, request: &Request) -> Option<String> {
         max_prompt_bytes,
         min_fee,
         max_slash,
+        expert_for,
         topics,
         refuse,
     } = accept;
@@ -39,6 +40,12 @@ pub fn refusal(accept: &Accept, request: &Request) -> Option<String> {
             request.slash, max.0
         ));
     }
+    let asked = Kind(request.form);
+    if !expert_for.is_empty() && !expert_for.contains(&asked) {
+        return Some(format!(
+            "the question is of the kind {asked}, for which the agent is no expert"
+        ));
+    }
     if !topics.is_empty() && !topics.iter().any(|topic| topic.0.is_match(&text)) {
         return Some("the prompt matches none of the topics".into());
     }
@@ -49,6 +56,7 @@ pub fn refusal(accept: &Accept, request: &Request) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use starling_primitives::choice::Form;
 
     fn refused(accept: &str, prompt: &str, fee: u128) -> Option<String> {
         let accept: Accept = toml::from_str(accept).unwrap();
@@ -58,8 +66,23 @@ mod tests {
             max_tokens: 8,
             fee,
             slash: fee / 2,
+            form: Form::Number,
+            is_first: true,
+            place: None,
         };
         refusal(&accept, &request)
+    }
+
+    #[test]
+    fn an_expert_answers_its_kinds_of_questions() {
+        assert_eq!(
+            refused("expert_for = ['short', 'number']", "2 + 2?", 5),
+            None
+        );
+        let reason = refused("expert_for = ['choice', 'free']", "2 + 2?", 5).unwrap();
+        assert!(reason.contains("kind number"), "{reason}");
+        let error = toml::from_str::<Accept>("expert_for = ['poetry']").unwrap_err();
+        assert!(error.to_string().contains("poetry"), "{error}");
     }
 
     #[test]

@@ -4,13 +4,14 @@
 //! (arXiv 2409.08386, section 3.1); and a ranker.
 
 mod accept;
-mod arithmetic;
 mod hook;
 mod model;
 mod patterns;
 mod prompt;
 pub mod ranking;
+mod shelf;
 mod steps;
+pub mod trace;
 mod trim;
 
 use std::{
@@ -25,19 +26,24 @@ use starling_engine::{
     backend::{Backend, BackendError},
     generate::{Cancel, Finish, GenerateOptions},
     rank::{self, Quantiles, RankerKind},
+    sampling::Sampling,
     Error as EngineError,
 };
 use starling_models::Store;
-use starling_primitives::{Balance, RoundId, Score};
+use starling_primitives::{choice::Form, Balance, RoundId, Score};
 use starling_shards::Service;
+use starling_sketch::trace::Place;
+use starling_zk::file::HeadFile;
 
 pub use self::prompt::Prompt;
 use self::{
     hook::Stage,
     model::{Model, Specification},
+    shelf::Shelf,
+    trace::{ends_for_others, Origin, Work},
 };
 use crate::{
-    config::{Config, ConfigError, GenerationConfig, ModelRanking, Primary, Source},
+    config::{Config, ConfigError, GenerationConfig, ModelRanking, Primary, Ranking, Source},
     metrics::Metrics,
     problems::Problems,
 };
@@ -55,15 +61,39 @@ pub struct Request {
     pub fee: Balance,
     /// The loss of an agent that commits and does not deliver.
     pub slash: Balance,
+    /// The form of the answer.
+    pub form: Form,
+    /// Whether the node's first agent is asked, of those that share a model.
+    pub is_first: bool,
+    /// The place of the answer on the chain, if it is to be traced.
+    pub place: Option<Place>,
 }
 
 /// The reply of an agent to a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     /// A response.
     Text(String),
+    /// A response that others can compute again.
+    Traced(String, Box<Work>),
     /// No response, with the reason.
     Pass(String),
+}
+
+/// The text of a module.
+struct Said {
+    text: String,
+    work: Option<Box<Work>>,
+}
+
+impl Said {
+    /// The reply with this answer, of which the steps of the agent may have made another text.
+    fn reply(self, answer: &str) -> Reply {
+        match self.work {
+            Some(work) if answer == self.text.trim() => Reply::Traced(answer.to_owned(), work),
+            _ => Reply::Text(answer.to_owned()),
+        }
+    }
 }
 
 /// The failure of a job of an agent.
@@ -122,9 +152,17 @@ impl Signals {
 pub struct Agent {
     config: Config,
     models: BTreeMap<String, Arc<Model>>,
-    ranker: Option<Ranker>,
+    shelf: Shelf,
+    scoring: Scoring,
     metrics: Metrics,
     problems: Arc<Problems>,
+}
+
+/// The way in which an agent scores the responses of others.
+enum Scoring {
+    Similarity,
+    Head(Box<HeadFile>),
+    Model(Ranker),
 }
 
 /// A ranker with its model.
@@ -162,14 +200,16 @@ impl Agent {
                 same.unwrap_or_else(|| Arc::new(Model::new(specification, shards.cloned())));
             models.insert(primary.name(), model);
         }
-        let ranker = Ranker::new(&config, &models).map_err(|reason| ConfigError::Meaning {
+        let scoring = Scoring::new(&config, &models).map_err(|reason| ConfigError::Meaning {
             path: "the agent's configuration".into(),
             reason,
         })?;
+        let shelf = Shelf::new(&config.before, previous.map(|previous| &previous.shelf));
         Ok(Self {
             config,
             models,
-            ranker,
+            shelf,
+            scoring,
             metrics,
             problems,
         })
@@ -187,6 +227,11 @@ impl Agent {
         }
     }
 
+    /// Brings the knowledge bases up to date for a while. Returns true if there is more to do.
+    pub fn refresh(&self) -> bool {
+        self.shelf.refresh(&self.problems)
+    }
+
     /// Drops all models after a failure of the engine.
     pub fn unload(&self) {
         self.models.values().for_each(|model| model.unload());
@@ -199,6 +244,7 @@ impl Agent {
         }
         let text = steps::apply(
             &self.config.before,
+            &self.shelf,
             Stage::Before,
             request,
             request.prompt.question().to_owned(),
@@ -216,18 +262,19 @@ impl Agent {
                 continue;
             }
             match self.ask(primary, request, &text, signals) {
-                Ok(Some(answer)) => {
+                Ok(Some(said)) => {
                     let answer = steps::apply(
                         &self.config.after,
+                        &self.shelf,
                         Stage::After,
                         request,
-                        answer,
+                        said.text.clone(),
                         signals,
                         &self.problems,
                     );
                     let answer = answer.trim();
                     if !answer.is_empty() {
-                        return Ok(Reply::Text(answer.to_owned()));
+                        return Ok(said.reply(answer));
                     }
                 },
                 Ok(None) => {},
@@ -244,17 +291,18 @@ impl Agent {
         request: &Request,
         text: &str,
         signals: &Signals,
-    ) -> Result<Option<String>, Failure> {
+    ) -> Result<Option<Said>, Failure> {
         let name = primary.name();
         if let Source::Patterns(patterns) = &primary.source {
-            return Ok(patterns::answer(&patterns.patterns, text));
+            let answer = patterns::answer(&patterns.patterns, text);
+            return Ok(answer.map(|text| Said { text, work: None }));
         }
         let (Some(model), Some(settings)) = (self.models.get(&name), primary.generation()) else {
             return Ok(None);
         };
         let outcome = self.generate(&name, model, settings, request, text, signals);
         self.judge(&name, &outcome);
-        outcome.map(|text| Some(text).filter(|text| !text.trim().is_empty()))
+        outcome.map(|said| Some(said).filter(|said| !said.text.trim().is_empty()))
     }
 
     /// Has the model of a module answer a request.
@@ -266,28 +314,24 @@ impl Agent {
         request: &Request,
         text: &str,
         signals: &Signals,
-    ) -> Result<String, Failure> {
+    ) -> Result<Said, Failure> {
         let backend = model.backend().map_err(Failure::Broken)?;
         let messages = request.prompt.messages(settings.system.as_deref(), text);
-        let messages = prompt::fit(backend.chat(), messages);
-        let prompt = backend
-            .chat()
-            .render(&messages, true)
-            .map_err(BackendError::from)?;
+        let messages = backend.chat().fit(messages);
         let asked = usize::try_from(request.max_tokens).unwrap_or(usize::MAX);
-        let stop = backend.chat().stop_strings().iter().copied();
+        let sampling = settings
+            .sampling
+            .of_form(request.form, request.is_first)
+            .with_seed(|configured| seed(configured, request.round));
+        let origin = origin(model, settings, request, text, &sampling);
         let options = GenerateOptions {
             max_tokens: settings.max_tokens.unwrap_or(usize::MAX).min(asked),
-            stop: stop
-                .map(str::to_owned)
-                .chain(settings.stop.clone())
-                .collect(),
-            sampling: settings
-                .sampling
-                .with_seed(|configured| seed(configured, request.round)),
+            stop: settings.stop.clone(),
+            sampling,
+            drawing: origin.as_ref().map(Origin::drawing),
         };
         let generated = backend
-            .generate(&prompt, &options, &signals.cancel, &mut |_| {})
+            .reply(&messages, &options, &signals.cancel, &mut |_| {})
             .inspect_err(|error| unload_poisoned(model, error))?;
         self.metrics.generated(
             name,
@@ -300,7 +344,13 @@ impl Agent {
         if generated.finish == Finish::Cancelled && signals.is_cancelled() {
             return Err(Failure::Cancelled);
         }
-        Ok(generated.text)
+        let known_end = ends_for_others(&generated.finish, backend.chat().stop_strings());
+        let traced = origin.zip(generated.computation).filter(|_| known_end);
+        let work = traced.map(|(origin, computation)| {
+            Box::new(Work::new(origin, computation, generated.tokens))
+        });
+        let text = generated.text;
+        Ok(Said { text, work })
     }
 
     /// Scores `responses` to the question of `prompt`, of each at most `max_tokens` tokens; `own`
@@ -313,12 +363,15 @@ impl Agent {
         max_tokens: u32,
         signals: &Signals,
     ) -> Result<Vec<Score>, Failure> {
-        let Some(ranker) = &self.ranker else {
-            return Ok(ranking::by_similarity(own, responses));
-        };
-        let outcome = ranker.rank(prompt, responses, max_tokens, &signals.cancel);
-        self.judge(&ranker.name, &outcome);
-        outcome
+        match &self.scoring {
+            Scoring::Similarity => Ok(ranking::by_similarity(own, responses)),
+            Scoring::Head(head) => Ok(ranking::by_head(head, prompt, responses)),
+            Scoring::Model(ranker) => {
+                let outcome = ranker.rank(prompt, responses, max_tokens, &signals.cancel);
+                self.judge(&ranker.name, &outcome);
+                outcome
+            },
+        }
     }
 
     /// Notes the success or failure of a module.
@@ -354,11 +407,38 @@ fn unload_poisoned(model: &Model, error: &BackendError) {
     }
 }
 
+/// The model and the draws of an answer that others can compute again from the prompt alone: by a
+/// model of this node, without instructions of the operator, to the question as it was asked.
+fn origin(
+    model: &Model,
+    settings: &GenerationConfig,
+    request: &Request,
+    text: &str,
+    sampling: &Sampling,
+) -> Option<Origin> {
+    let place = request.place.as_ref()?;
+    if settings.system.is_some() || text != request.prompt.question() {
+        return None;
+    }
+    let (model, numerics) = model.specification().traced_as()?;
+    Some(Origin::new(model, numerics, place, sampling))
+}
+
 /// The seed of a round's response.
 fn seed(configured: Option<u64>, round: RoundId) -> u64 {
     match configured {
         Some(seed) => seed ^ round.rotate_left(32),
         None => getrandom::u64().unwrap_or(round),
+    }
+}
+
+impl Scoring {
+    fn new(config: &Config, models: &BTreeMap<String, Arc<Model>>) -> Result<Self, String> {
+        if let Ranking::Head(path) = &config.ranking {
+            return Ok(Self::Head(Box::new(ranking::read_head(path)?)));
+        }
+        let ranker = Ranker::new(config, models)?;
+        Ok(ranker.map_or(Self::Similarity, Self::Model))
     }
 }
 
@@ -406,7 +486,7 @@ impl Ranker {
         let backend = self.model.backend().map_err(Failure::Broken)?;
         let prompt = Prompt::from(prompt);
         let messages = prompt.messages(None, prompt.question());
-        let messages = prompt::fit(backend.chat(), messages);
+        let messages = backend.chat().fit(messages);
         let responses = cut(backend.as_ref(), responses, max_tokens);
         let task = rank::Task {
             messages: &messages,
@@ -427,9 +507,16 @@ impl Ranker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use starling_zk::{
+        head::{Head, Unit},
+        secret::Secret,
+        table::Table,
+        HIDDEN, WIDTH,
+    };
     use std::{
         io::{BufRead, BufReader, Write},
         net::TcpListener,
+        path::Path,
     };
 
     fn agent(toml: &str) -> Agent {
@@ -451,6 +538,9 @@ mod tests {
             max_tokens: 16,
             fee: 10,
             slash: 1,
+            form: Form::Free,
+            is_first: true,
+            place: None,
         }
     }
 
@@ -525,6 +615,44 @@ mod tests {
             .rank("hello", "hi, friend", &responses, 64, &Signals::default())
             .unwrap();
         assert!(scores[0] > scores[1]);
+    }
+
+    /// The file of a private head that scores 2,048 for each unit of the root of the length.
+    fn head_by_length() -> Vec<u8> {
+        let idle = Unit {
+            row: [0; WIDTH],
+            bias: 0,
+            weight: 0,
+        };
+        let mut head = Head {
+            units: [idle; HIDDEN],
+            bias: 0,
+        };
+        head.units[0].row[255] = 1;
+        head.units[0].weight = 1;
+        let file = HeadFile {
+            secret: Secret::new(head, [7; 32]),
+            table: Table::new(std::array::from_fn(|i| i as i64)).unwrap(),
+        };
+        file.to_bytes()
+    }
+
+    #[test]
+    fn a_private_head_scores_by_its_own_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("my.head");
+        std::fs::write(&path, head_by_length()).unwrap();
+        let agent = agent(&format!("{EXPERT}[ranking]\nhead = {path:?}"));
+        let responses = ["123456789".to_owned(), "1234".to_owned(), String::new()];
+        let scores = agent.rank("hello", "1234", &responses, 64, &Signals::default());
+        assert_eq!(scores, Ok(vec![Score(6_144), Score(4_096), Score(0)]));
+    }
+
+    #[test]
+    fn a_head_that_is_none_is_refused_with_its_name() {
+        let path = Path::new("/nowhere/my.head");
+        let refused = ranking::read_head(path).map(drop).unwrap_err();
+        assert!(refused.contains("/nowhere/my.head"), "{refused}");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use starling_engine::{
     LoadOptions,
 };
 use starling_shards::{PipelineConfig, Service};
+use starling_sketch::{trace::Numerics, Hash};
 
 use crate::{
     config::{Config, Draft, Endpoint, Means, Primary, Sha256, Size, Source},
@@ -88,6 +89,18 @@ impl Specification {
         match &self.place {
             Place::Here { file, .. } | Place::Pipeline { file, .. } => file.store_name(),
             Place::Endpoint(_) => None,
+        }
+    }
+
+    /// The SHA-256 of the model and the widths of its computation, if others can compute its answers
+    /// again: the whole model is on this node, and no adapter changes it. Rows between nodes may be
+    /// rounded by their wire format, for which there are no thresholds.
+    pub fn traced_as(&self) -> Option<(Hash, Numerics)> {
+        match &self.place {
+            Place::Here { file, means } if means.adapter.is_none() => {
+                Some((file.id().ok()?, Numerics::Wide))
+            },
+            Place::Here { .. } | Place::Pipeline { .. } | Place::Endpoint(_) => None,
         }
     }
 
@@ -166,8 +179,8 @@ impl Specification {
 /// Tokens of a sequence for which a cache of a node's own layers must have room.
 const LEAST_POSITIONS: usize = 1_024;
 
-/// Options that load the first `own` layers of the model file at `path`. Fails if they leave none to
-/// others, or if their caches have no room for one sequence.
+/// Options that load the first `own` layers of the model file at `path`. Fails if they leave none
+/// to others, or if their caches have no room for one sequence.
 fn with_own_layers(path: &Path, own: usize, options: LoadOptions) -> Result<LoadOptions, String> {
     let gguf = Gguf::open(path).map_err(|error| error.to_string())?;
     let model = ModelConfig::from_gguf(&gguf).map_err(|error| error.to_string())?;
@@ -219,6 +232,7 @@ fn read_adapter(
 /// The backend of an endpoint, with its key and its template.
 fn connect(endpoint: &Endpoint) -> Result<HttpBackend, String> {
     let mut config = HttpConfig::new(&endpoint.url, &endpoint.model);
+    config.api = endpoint.api;
     if let Some(variable) = &endpoint.api_key_env {
         let key = std::env::var(variable);
         let key = key.ok().filter(|key| !key.is_empty());

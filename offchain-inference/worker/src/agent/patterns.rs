@@ -2,7 +2,8 @@
 
 //! Answers without a model: the first matching pattern with an answer gives it.
 
-use super::arithmetic;
+use starling_aids::arithmetic;
+
 use crate::config::Reply;
 
 /// The answer of `patterns` to `prompt`.

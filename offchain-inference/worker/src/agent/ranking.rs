@@ -12,6 +12,7 @@ use std::{fs, path::Path};
 
 use starling_engine::rank::{Quantiles, RankerKind};
 use starling_primitives::Score;
+use starling_zk::{features::Features, file::HeadFile};
 
 use crate::config::Reference;
 
@@ -46,6 +47,23 @@ pub fn by_similarity(own: &str, responses: &[String]) -> Vec<Score> {
         .iter()
         .map(|response| quantise(similarity(own, response)))
         .collect()
+}
+
+/// Scores by a private head, of the whole texts as they are on chain: its owner may want to prove
+/// each of them.
+pub fn by_head(head: &HeadFile, prompt: &str, responses: &[String]) -> Vec<Score> {
+    let score = |response: &String| {
+        let features = Features::of(prompt.as_bytes(), response.as_bytes());
+        Score(head.table.score(head.secret.head().output(&features)))
+    };
+    responses.iter().map(score).collect()
+}
+
+/// Reads the file of a private head.
+pub fn read_head(path: &Path) -> Result<HeadFile, String> {
+    let at = |error: String| format!("head {}: {error}", path.display());
+    let bytes = fs::read(path).map_err(|error| at(error.to_string()))?;
+    HeadFile::from_bytes(&bytes).map_err(|error| at(error.to_string()))
 }
 
 /// Reads a reference for `ranker` from a file.

@@ -27,6 +27,8 @@ use schemars::JsonSchema;
 use serde::{de, Deserialize, Deserializer};
 use starling_shards::wire::WireFormat;
 
+use crate::AccountId;
+
 pub use accept::Accept;
 pub use model::{Draft, GenerationConfig, SamplingConfig, Weights};
 pub use primary::{Endpoint, File, Means, Patterns, Primary, Reply, Source, Store};
@@ -34,8 +36,8 @@ pub use ranking::{ModelRanking, Ranking, Reference};
 pub use schema::schema;
 pub use serve::{Layers, Serve};
 pub use shards::Shards;
-pub use steps::{Command, Limits, Step, Template, Trim};
-pub use values::{Account, Amount, Niceness, Pattern, Sha256, Share, Size, Time, True};
+pub use steps::{Command, Limits, Lookup, Step, Template, Trim};
+pub use values::{Account, Amount, Kind, Niceness, Pattern, Sha256, Share, Size, Time, True};
 
 /// An error of a configuration file.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +110,9 @@ pub struct Config {
     /// Whether the agents volunteer for the committees of lanes.
     #[serde(default)]
     pub lanes: bool,
+    /// Whether tokens of answers are drawn by the chain's key, and their traces kept.
+    #[serde(default)]
+    pub traces: bool,
     /// Whether the agents judge disputes about the models that this node holds whole, and accuse
     /// servers that contradict others on canaries.
     #[serde(default = "yes")]
@@ -198,28 +203,46 @@ impl Config {
                 "serve {name:?}: a node serves one span of a model, but there are two"
             ));
         }
+        let is_knowledge = |step: &Step| matches!(step, Step::Knowledge { .. });
+        if self.after.iter().any(is_knowledge) {
+            return Err(
+                "a step `knowledge` adds to the question: it belongs to [[before]], not to [[after]]"
+                    .into(),
+            );
+        }
         self.primary.iter().try_for_each(Primary::check)?;
         self.ranked_by().map(drop)
     }
 
-    /// The primary module whose model scores responses, and how; `None` if similarity does.
+    /// Whether an account is the first of those that the node works for.
+    pub fn is_first(&self, account: &AccountId) -> bool {
+        self.accounts
+            .first()
+            .is_some_and(|first| first.0 == *account)
+    }
+
+    /// The primary module whose model scores responses, and how; `None` if no model does.
     pub fn ranked_by(&self) -> Result<Option<(&Primary, &ModelRanking)>, String> {
         let Ranking::Model(ranking) = &self.ranking else {
             return Ok(None);
         };
-        let has_model = |primary: &&Primary| primary.generation().is_some();
         let Some(name) = &ranking.by else {
-            let first = self.primary.iter().find(has_model);
+            let first = self.primary.iter().find(|primary| primary.scores());
             return match (first, ranking.ranker) {
                 (None, Some(ranker)) => Err(format!(
-                    "ranking: the ranker {ranker} needs a primary module with a model"
+                    "ranking: the ranker {ranker} needs a primary module with a model, but not one \
+                     with `api = \"chat\"`; `ranker = \"similarity\"` needs none"
                 )),
                 (first, _) => Ok(first.map(|first| (first, ranking))),
             };
         };
         let by = self.primary.iter().find(|primary| primary.name() == *name);
         match by {
-            Some(by) if has_model(&by) => Ok(Some((by, ranking))),
+            Some(by) if by.scores() => Ok(Some((by, ranking))),
+            Some(by) if by.generation().is_some() => Err(format!(
+                "ranking.by: the module {name:?} has `api = \"chat\"`, and chat completions do not \
+                 score; name another module, or set `ranker = \"similarity\"` without `by`"
+            )),
             Some(_) => Err(format!("ranking.by: the module {name:?} has no model")),
             None => Err(format!("ranking.by: there is no module {name:?}")),
         }

@@ -6,11 +6,15 @@ use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use starling_engine::sampling::Sampling;
+use starling_engine::sampling::{Sampling, SamplingError};
 use starling_models::is_path;
+use starling_primitives::choice::Form;
 
 use super::{by_key::by_key, values::Sha256};
 use crate::file::ModelFile;
+
+/// Temperature of answers that are counted, from agents that are not the first of their node.
+const COUNTED: f32 = 0.3;
 
 /// The file of a model, or of a part of one.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -120,10 +124,31 @@ pub struct GenerationConfig {
 #[schemars(with = "Fields")]
 pub struct SamplingConfig {
     sampling: Sampling,
+    counted: Option<f32>,
     seed: Option<u64>,
 }
 
 impl SamplingConfig {
+    /// The settings for answers of a form. Where equal answers are counted, the most probable one is
+    /// right most often: the first agent of the node gives it, and others draw close to it.
+    pub fn of_form(&self, form: Form, is_first: bool) -> Self {
+        if !form.is_counted() {
+            return self.clone();
+        }
+        let usual = match is_first {
+            true => 0.0,
+            false => self.sampling.temperature.min(COUNTED),
+        };
+        let temperature = self.counted.unwrap_or(usual);
+        Self {
+            sampling: Sampling {
+                temperature,
+                ..self.sampling.clone()
+            },
+            ..self.clone()
+        }
+    }
+
     /// The settings, with the seed that `fresh` makes of the configured one.
     pub fn with_seed(&self, fresh: impl FnOnce(Option<u64>) -> u64) -> Sampling {
         Sampling {
@@ -139,6 +164,9 @@ impl SamplingConfig {
 struct Fields {
     /// Divides the logits, 0 to 100; 0 always takes the most probable token.
     temperature: f32,
+    /// Temperature of answers that are a number, a choice or a few words; by default 0 for the first
+    /// of the node's agents, and at most 0.3 for the others.
+    counted_temperature: Option<f32>,
     /// Keeps the k most probable tokens; 0 keeps all.
     top_k: usize,
     /// Keeps the most probable tokens that together reach this probability, above 0 and at most 1.
@@ -158,6 +186,7 @@ impl Default for Fields {
         let default = Sampling::default();
         Self {
             temperature: default.temperature,
+            counted_temperature: None,
             top_k: default.top_k,
             top_p: default.top_p,
             min_p: default.min_p,
@@ -182,7 +211,16 @@ impl TryFrom<Fields> for SamplingConfig {
             seed: 0,
         };
         sampling.validate().map_err(|error| error.to_string())?;
-        let seed = fields.seed;
-        Ok(Self { sampling, seed })
+        let counted = Sampling {
+            temperature: fields.counted_temperature.unwrap_or_default(),
+            ..sampling.clone()
+        };
+        let wrong = |error: SamplingError| format!("counted_temperature: {error}");
+        counted.validate().map_err(wrong)?;
+        Ok(Self {
+            sampling,
+            counted: fields.counted_temperature,
+            seed: fields.seed,
+        })
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{de, Deserialize, Deserializer};
-use starling_engine::{adapter::Adapter, Device};
+use starling_engine::{adapter::Adapter, backend::Api, Device};
 use starling_shards::wire::WireFormat;
 
 use super::{
@@ -137,9 +137,14 @@ pub struct Endpoint {
     pub url: String,
     /// Name of the model there.
     pub model: String,
+    /// `completions`, or `chat` for an endpoint with chat completions alone, which cannot score the
+    /// responses of others.
+    #[serde(default)]
+    #[schemars(schema_with = "schema::api")]
+    pub api: Api,
     /// Environment variable that holds the key of the endpoint.
     pub api_key_env: Option<String>,
-    /// File with the Jinja chat template of the model.
+    /// File with the Jinja chat template of the model, for completions.
     pub chat_template: Option<PathBuf>,
     /// Context length of the model, in tokens.
     pub context: Option<usize>,
@@ -148,6 +153,19 @@ pub struct Endpoint {
     /// Options of generation.
     #[serde(flatten)]
     pub generation: GenerationConfig,
+}
+
+impl Endpoint {
+    fn check(&self) -> Result<(), String> {
+        match (self.api, &self.chat_template) {
+            (Api::Chat, Some(_)) => Err(
+                "with `api = \"chat\"` the server applies its own template: leave \
+                 `chat_template` out"
+                    .into(),
+            ),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A model file that this node computes.
@@ -255,16 +273,26 @@ impl Primary {
         }
     }
 
-    /// Fails if the adapter of the model cannot be used.
+    /// Whether the module has a model that scores responses. Chat completions tell nothing about a
+    /// given text.
+    pub fn scores(&self) -> bool {
+        match &self.source {
+            Source::Patterns(_) => false,
+            Source::Endpoint(endpoint) => endpoint.api == Api::Completions,
+            Source::Shards(_) | Source::File(_) | Source::Store(_) => true,
+        }
+    }
+
+    /// Fails if the adapter of the model cannot be used, or settings of its endpoint contradict each
+    /// other.
     pub(super) fn check(&self) -> Result<(), String> {
-        let means = match &self.source {
-            Source::File(file) => &file.means,
-            Source::Store(store) => &store.means,
-            Source::Patterns(_) | Source::Shards(_) | Source::Endpoint(_) => return Ok(()),
+        let checked = match &self.source {
+            Source::File(file) => file.means.check(),
+            Source::Store(store) => store.means.check(),
+            Source::Endpoint(endpoint) => endpoint.check(),
+            Source::Patterns(_) | Source::Shards(_) => Ok(()),
         };
-        means
-            .check()
-            .map_err(|reason| format!("the primary module {:?}: {reason}", self.name()))
+        checked.map_err(|reason| format!("the primary module {:?}: {reason}", self.name()))
     }
 
     pub(super) fn relative_to(&mut self, folder: &Path) {

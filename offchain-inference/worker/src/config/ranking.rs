@@ -15,6 +15,8 @@ use starling_engine::rank::{Quantiles, RankerKind};
 pub enum Ranking {
     /// By their similarity to the agent's own response, without a model.
     Similarity,
+    /// By a private head: a file of `starling-infer head train`.
+    Head(PathBuf),
     /// By a model.
     Model(ModelRanking),
 }
@@ -38,12 +40,13 @@ impl Default for Ranking {
 
 impl Ranking {
     pub(super) fn relative_to(&mut self, folder: &Path) {
-        if let Self::Model(ModelRanking {
-            reference: Some(path),
-            ..
-        }) = self
-        {
-            *path = folder.join(&*path);
+        match self {
+            Self::Head(path)
+            | Self::Model(ModelRanking {
+                reference: Some(path),
+                ..
+            }) => *path = folder.join(&*path),
+            Self::Similarity | Self::Model(_) => {},
         }
     }
 }
@@ -54,6 +57,8 @@ impl Ranking {
 struct Fields {
     /// Name of the primary module whose model scores; by default the first that has a model.
     by: Option<String>,
+    /// File of a private head, written by `starling-infer head train`. It scores without a model.
+    head: Option<PathBuf>,
     /// The ranker; by default that of the store's manifest, or else `likelihood`.
     ranker: Option<RankerName>,
     /// File with the ranker's scores of a reference set, written by `starling-infer calibrate`.
@@ -76,9 +81,16 @@ impl TryFrom<Fields> for Ranking {
     fn try_from(fields: Fields) -> Result<Self, &'static str> {
         let Fields {
             by,
+            head,
             ranker,
             reference,
         } = fields;
+        if let Some(head) = head {
+            return match (by, ranker, reference) {
+                (None, None, None) => Ok(Self::Head(head)),
+                _ => Err("`head` scores without a model: leave the other fields out"),
+            };
+        }
         let ranker = match ranker {
             None => None,
             Some(RankerName::Lift) => Some(RankerKind::Lift),

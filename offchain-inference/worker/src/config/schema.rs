@@ -32,6 +32,10 @@ pub(super) fn device(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "pattern": "^(cpu|candle|cuda(:[0-9]+)?)$" })
 }
 
+pub(super) fn api(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": ["completions", "chat"] })
+}
+
 /// Makes a schema as strict as the reader, and leaves out what TOML does not have.
 #[derive(Clone)]
 struct ForToml;

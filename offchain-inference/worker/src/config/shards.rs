@@ -37,6 +37,10 @@ pub struct Shards {
     /// Least round-trip time of a node to which the one before it passes rows on, instead of
     /// sending them back here; "0s" has every node pass them on.
     pub push_from: Time,
+    /// Bandwidth up of this node in kbit/s, told to others; 0 if unknown.
+    pub up_kbps: u32,
+    /// Bandwidth down of this node in kbit/s, told to others; 0 if unknown.
+    pub down_kbps: u32,
 }
 
 impl Default for Shards {
@@ -53,6 +57,8 @@ impl Default for Shards {
             guesses: pipeline.guesses,
             patience: Time(pipeline.patience),
             push_from: Time(pipeline.push_from),
+            up_kbps: service.up_kbps,
+            down_kbps: service.down_kbps,
         }
     }
 }
@@ -65,6 +71,8 @@ impl Shards {
             min_bond: self.min_bond.0,
             max_sessions: self.max_sessions,
             max_sessions_per_agent: self.max_sessions_per_agent,
+            up_kbps: self.up_kbps,
+            down_kbps: self.down_kbps,
             ..ServiceConfig::default()
         }
     }

@@ -9,6 +9,7 @@ use std::{
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use starling_aids::knowledge::Settings;
 
 use super::{
     by_key::by_key,
@@ -36,6 +37,20 @@ pub enum Step {
         /// are corrected.
         arithmetic: True,
     },
+    /// Lets the model call a calculator.
+    Calculator {
+        /// Before the primary module, a question with numbers comes with examples of calls, such as
+        /// `calc(12 * 7)`; after it, calls become their values.
+        calculator: True,
+    },
+    /// Adds passages of text files that the question is about; before the primary module alone.
+    Knowledge {
+        /// Folder of the text files: names that end in .txt, .md or .markdown.
+        knowledge: PathBuf,
+        /// Search and limits.
+        #[serde(flatten)]
+        lookup: Lookup,
+    },
     /// Runs a program.
     Command {
         /// The program and its arguments.
@@ -58,11 +73,64 @@ by_key!(Step);
 
 impl Step {
     pub(super) fn relative_to(&mut self, folder: &Path) {
-        if let Self::Command { command, .. } = self {
-            // A bare name is looked up in $PATH.
-            if command.program.components().count() > 1 {
-                command.program = folder.join(&command.program);
-            }
+        match self {
+            Self::Command { command, .. } => {
+                // A bare name is looked up in $PATH.
+                if command.program.components().count() > 1 {
+                    command.program = folder.join(&command.program);
+                }
+            },
+            Self::Knowledge { knowledge, lookup } => {
+                let paths = [&mut lookup.embeddings, &mut lookup.index];
+                for path in paths.into_iter().flatten().chain([knowledge]) {
+                    *path = folder.join(&*path);
+                }
+            },
+            Self::Template { .. }
+            | Self::Trim { .. }
+            | Self::Arithmetic { .. }
+            | Self::Calculator { .. }
+            | Self::Url { .. } => {},
+        }
+    }
+}
+
+/// Search of a knowledge base, and its limits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Lookup {
+    /// Folder of an embedding model, as sentence-transformers has it; by default words alone count.
+    pub embeddings: Option<PathBuf>,
+    /// File that keeps the vectors of the passages; by default `.starling-index` in the folder.
+    pub index: Option<PathBuf>,
+    /// Most passages; 3 by default.
+    pub passages: Option<usize>,
+    /// Most bytes of passages that are added to the prompt; 2 KiB by default.
+    pub max_added: Option<Size>,
+    /// Most bytes of text in memory; 8 MiB by default. Files beyond it are left out.
+    pub max_text: Option<Size>,
+}
+
+impl Lookup {
+    /// Most passages.
+    pub fn passages(&self) -> usize {
+        self.passages.unwrap_or(3)
+    }
+
+    /// Most bytes of passages that are added to the prompt.
+    pub fn max_added(&self) -> usize {
+        self.max_added.map_or(2 << 10, |Size(bytes)| bytes)
+    }
+
+    /// Place and limits of the base in `folder`.
+    pub fn settings(&self, folder: &Path) -> Settings {
+        let index = self.index.clone();
+        Settings {
+            folder: folder.to_owned(),
+            embeddings: self.embeddings.clone(),
+            index: index.unwrap_or_else(|| folder.join(".starling-index")),
+            most_text: self.max_text.map_or(8 << 20, |Size(bytes)| bytes),
+            words: true,
         }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 use super::*;
+use starling_primitives::choice::Form;
 use starling_shards::{PipelineConfig, ServiceConfig};
 use std::time::Duration;
 
@@ -87,6 +88,7 @@ fn the_defaults_in_the_example_are_the_defaults() {
             config.threads,
             config.niceness,
             config.lanes,
+            config.traces,
             config.disputes
         ),
         (
@@ -95,6 +97,7 @@ fn the_defaults_in_the_example_are_the_defaults() {
             smallest.threads,
             smallest.niceness,
             smallest.lanes,
+            smallest.traces,
             smallest.disputes
         )
     );
@@ -110,6 +113,7 @@ fn a_node_may_serve_layers_and_answer_with_those_of_others() {
     let hash = "0".repeat(64);
     let config = parse(&format!(
         "[shards]\nwire = \"f16\"\nmin_bond = \"5\"\npush_from = \"7ms\"\npatience = \"1m\"\n\
+         up_kbps = 5000\n\
          [[serve]]\nmodel = \"m\"\nmax_layers = 4\n\
          [[serve]]\npath = \"n.gguf\"\nsha256 = \"{hash}\"\nof = \"{hash}\"\nlayers = \"3..7\"\n\
          cache = \"7 MiB\"\n\
@@ -137,7 +141,11 @@ fn a_node_may_serve_layers_and_answer_with_those_of_others() {
     assert_eq!((first.own_layers, second.own_layers), (2, 0));
     assert_eq!(first.draft, Some(Draft::Store("small".into())));
     assert!(matches!(&second.draft, Some(Draft::File(path)) if path.is_absolute()));
-    assert_eq!(config.shards.service().min_bond, 5);
+    let service = config.shards.service();
+    assert_eq!(
+        (service.min_bond, service.up_kbps, service.down_kbps),
+        (5, 5000, 0)
+    );
     let pipeline = config.shards.pipeline(None);
     assert_eq!(pipeline.push_from, Duration::from_millis(7));
     assert_eq!(pipeline.patience, Duration::from_secs(60));
@@ -192,7 +200,7 @@ fn mistakes_are_named() {
         ),
         (
             "[[before]]\n[[primary]]\nmodel = \"m\"",
-            "`template`, `trim`, `arithmetic`, `command`",
+            "`template`, `trim`, `arithmetic`, `calculator`, `knowledge`, `command`",
         ),
         (
             "[[before]]\ntemplate = \"{% if %}\"\n[[primary]]\nmodel = \"m\"",
@@ -234,6 +242,10 @@ fn mistakes_are_named() {
         (
             "[ranking]\nranker = \"similarity\"\nby = \"m\"\n[[primary]]\nmodel = \"m\"",
             "`by`",
+        ),
+        (
+            "[ranking]\nranker = \"lift\"\nhead = \"h\"\n[[primary]]\nmodel = \"m\"",
+            "`head`",
         ),
         (
             "[[primary]]\npatterns = []",
@@ -307,6 +319,22 @@ fn mistakes_are_named() {
              answer = \"b\"",
             "needs a primary module with a model",
         ),
+        (
+            "[[primary]]\nurl = \"u\"\nmodel = \"m\"\napi = \"assistants\"",
+            "`chat`",
+        ),
+        (
+            "[[primary]]\nurl = \"u\"\nmodel = \"m\"\napi = \"chat\"\nchat_template = \"t\"",
+            "leave `chat_template` out",
+        ),
+        (
+            "[ranking]\nranker = \"lift\"\n[[primary]]\nurl = \"u\"\nmodel = \"m\"\napi = \"chat\"",
+            "`ranker = \"similarity\"`",
+        ),
+        (
+            "[ranking]\nby = \"m\"\n[[primary]]\nurl = \"u\"\nmodel = \"m\"\napi = \"chat\"",
+            "chat completions do not score",
+        ),
     ] {
         let error = parse(text).unwrap_err();
         assert!(error.contains(words), "{text:?}: {error}");
@@ -314,6 +342,14 @@ fn mistakes_are_named() {
     }
     let missing = Config::load(Path::new("/nowhere/agent.toml")).unwrap_err();
     assert!(missing.to_string().contains("/nowhere/agent.toml"));
+}
+
+#[test]
+fn a_module_of_chat_completions_leaves_scoring_to_another_model_or_to_similarity() {
+    const CHAT: &str = "[[primary]]\nurl = \"u\"\nmodel = \"c\"\napi = \"chat\"\n";
+    assert_eq!(parse(CHAT).unwrap().ranked_by().unwrap(), None);
+    let config = parse(&format!("{CHAT}{MODEL}")).unwrap();
+    assert_eq!(config.ranked_by().unwrap().unwrap().0.name(), "m");
 }
 
 #[test]
@@ -390,4 +426,70 @@ fn paths_are_relative_to_the_file() {
         config.ranking,
         Ranking::Model(ModelRanking { reference: Some(path), .. }) if path.is_absolute()
     ));
+}
+
+#[test]
+fn a_knowledge_base_has_paths_beside_the_file_and_stands_before_the_module() {
+    let step =
+        "knowledge = \"facts\"\nembeddings = \"minilm\"\npassages = 2\nmax_added = \"1 KiB\"";
+    let config = parse(&format!("[[before]]\n{step}\n{MODEL}")).unwrap();
+    let [Step::Knowledge { knowledge, lookup }] = &config.before[..] else {
+        panic!("a knowledge base")
+    };
+    let settings = lookup.settings(knowledge);
+    assert!(settings.folder.is_absolute() && settings.folder.ends_with("facts"));
+    assert!(settings.embeddings.unwrap().is_absolute());
+    assert_eq!(settings.index, settings.folder.join(".starling-index"));
+    assert_eq!((lookup.passages(), lookup.max_added()), (2, 1 << 10));
+    let error = parse(&format!("[[after]]\n{step}\n{MODEL}")).unwrap_err();
+    assert!(error.contains("belongs to [[before]]"), "{error}");
+    for (key, wrong) in [
+        ("passages", "\"two\""),
+        ("max_text", "5"),
+        ("folder", "\"x\""),
+    ] {
+        let text = format!("[[before]]\nknowledge = \"facts\"\n{key} = {wrong}\n{MODEL}");
+        let error = parse(&text).unwrap_err();
+        assert!(error.contains("knowledge"), "{error}");
+    }
+}
+
+#[test]
+fn answers_that_are_counted_are_drawn_close_to_the_most_probable_one() {
+    let temperature = |sampling: &str, form, is_first| {
+        let config = parse(&format!("{MODEL}[primary.sampling]\n{sampling}")).unwrap();
+        let generation = config.primary[0].generation().unwrap();
+        let sampling = generation.sampling.of_form(form, is_first);
+        sampling.with_seed(|_| 0).temperature
+    };
+    for form in [Form::Number, Form::Choice, Form::Short] {
+        assert_eq!(temperature("", form, true), 0.0);
+        assert_eq!(temperature("", form, false), 0.3);
+        assert_eq!(temperature("temperature = 0.2", form, false), 0.2);
+        let chosen = "counted_temperature = 0.5";
+        assert_eq!(temperature(chosen, form, true), 0.5);
+    }
+    assert_eq!(temperature("", Form::Free, true), 0.7);
+    let wrong = "[primary.sampling]\ncounted_temperature = -1.0";
+    let error = parse(&format!("{MODEL}{wrong}")).unwrap_err();
+    assert!(error.contains("counted_temperature"), "{error}");
+}
+
+#[test]
+fn the_first_of_the_accounts_is_first() {
+    let config = parse(&format!("accounts = [\"Alice\", \"Bob\"]\n{MODEL}")).unwrap();
+    let is_first = config
+        .accounts
+        .iter()
+        .map(|account| config.is_first(&account.0));
+    assert_eq!(is_first.collect::<Vec<_>>(), [true, false]);
+}
+
+#[test]
+fn a_private_head_is_found_beside_the_file_and_needs_no_model() {
+    let text = "[[primary]]\n[[primary.patterns]]\npattern = 'a'\nanswer = \"b\"\n\
+                [ranking]\nhead = \"my.head\"";
+    let config = parse(text).unwrap();
+    assert_eq!(config.ranked_by(), Ok(None));
+    assert!(matches!(config.ranking, Ranking::Head(path) if path.is_absolute()));
 }

@@ -14,7 +14,7 @@ use serde::{
 };
 use sp_core::crypto::Ss58Codec;
 use sp_keyring::Sr25519Keyring;
-use starling_primitives::Balance;
+use starling_primitives::{choice::Form, Balance};
 
 use crate::AccountId;
 
@@ -119,6 +119,43 @@ impl TryFrom<Number> for Amount {
                 .map(Self)
                 .map_err(|_| format!("{text:?} is not an amount")),
         }
+    }
+}
+
+/// A kind of questions: the form in which their requests want the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(from = "KindName")]
+#[schemars(with = "KindName")]
+pub struct Kind(pub Form);
+
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum KindName {
+    Free,
+    Number,
+    Choice,
+    Short,
+}
+
+impl From<KindName> for Kind {
+    fn from(name: KindName) -> Self {
+        Self(match name {
+            KindName::Free => Form::Free,
+            KindName::Number => Form::Number,
+            KindName::Choice => Form::Choice,
+            KindName::Short => Form::Short,
+        })
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Form::Free => "free",
+            Form::Number => "number",
+            Form::Choice => "choice",
+            Form::Short => "short",
+        })
     }
 }
 

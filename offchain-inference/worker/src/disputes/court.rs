@@ -633,6 +633,7 @@ mod tests {
                 agent.unwrap(),
                 vault,
                 GENESIS.into(),
+                Box::new(|_| Err("there are no blocks".into())),
                 metrics,
                 problems,
                 finished,

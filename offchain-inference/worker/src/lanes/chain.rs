@@ -17,7 +17,7 @@ use starling_lane_primitives::{
 use starling_primitives::{
     api::{
         lanes::{
-            Epoch, EpochView, LaneId, LaneView, LanesApi, MemberView, ProgressView, RulesView,
+            CommitteeView, Epoch, EpochView, LaneId, LaneView, LanesApi, ProgressView, RulesView,
             SeatView,
         },
         RoundsApi,
@@ -71,7 +71,7 @@ pub trait LaneChain: Send + Sync + 'static {
         &self,
         lane: LaneId,
         epoch: Epoch,
-    ) -> Result<Option<Vec<MemberView<AccountId>>>, String>;
+    ) -> Result<Option<CommitteeView<AccountId>>, String>;
 
     /// The agents whose keys this node has.
     fn agents(&self) -> Result<Vec<(AccountId, InferenceKey)>, String>;
@@ -194,7 +194,7 @@ where
         &self,
         lane: LaneId,
         epoch: Epoch,
-    ) -> Result<Option<Vec<MemberView<AccountId>>>, String> {
+    ) -> Result<Option<CommitteeView<AccountId>>, String> {
         let api = self.client.runtime_api();
         api.committee(self.best(), lane, epoch).map_err(text)
     }

@@ -2,7 +2,10 @@
 
 //! The outcome of a request, from what was opened: the rules of a round, on the seals of a lane.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use codec::Encode;
 use parking_lot::Mutex;
@@ -16,13 +19,15 @@ use starling_lane::{
 use starling_lane_primitives::{
     messages::Ask,
     outcome::{self, keys_root, Key, Outcome},
-    Account, Hash, Member, Proof,
+    Account, Form, Hash, Member, Proof,
 };
 use starling_primitives::{
     agreement,
+    api::lanes::MemberView,
     assignment::{positions, rankings, Assignment},
+    choice::{self, key_of, Voter, Voters},
     fixed, lane_value, rating, rewards,
-    selection::{best, Tally},
+    selection::Tally,
     Balance, Position, Score,
 };
 
@@ -154,6 +159,36 @@ impl Responses {
         tallies
     }
 
+    /// The best response by the epoch's way to choose: the rule of a round.
+    fn best(
+        &self,
+        room: &Room,
+        form: Form,
+        scores: &BTreeMap<Member, Vec<Score>>,
+        tallies: &BTreeMap<Member, Tally>,
+    ) -> Option<choice::Outcome<AccountId>> {
+        let votes = room.choice.votes();
+        let voter = |position: Position, member: Member| {
+            let view = room.member(member)?;
+            let assigned = self.assignment.responses(position);
+            let given = scores.get(&member);
+            Some(Voter {
+                agent: view.agent.clone(),
+                tally: tallies.get(&member).copied().unwrap_or_default(),
+                key: key_of(self.texts.get(&member)?.as_bytes()),
+                weights: view.known.in_form(form).weights(&votes),
+                scores: given
+                    .map(|given| assigned.into_iter().zip(given.iter().copied()).collect()),
+            })
+        };
+        let voters: Voters<AccountId> = self
+            .order
+            .iter()
+            .filter_map(|(position, member)| Some((*position, voter(*position, *member)?)))
+            .collect();
+        room.choice.of_voters(self.seed, form, &voters)
+    }
+
     /// The points of a member for its agreement with the others.
     fn points(
         &self,
@@ -205,14 +240,14 @@ impl Judged {
     }
 }
 
-/// Judges a request.
+/// Judges a request. `given` are its opened `responses`.
 pub fn judge(
     room: &Room,
     ask: &Ask,
+    given: &Responses,
     responses: &Settled<Sealed>,
     scores: &Settled<Sealed>,
 ) -> Judged {
-    let given = Responses::new(room, ask, responses);
     let opened = open(room, scores);
     let score_keys: Vec<Key> = opened.iter().map(|(by, key, _)| (*by, *key)).collect();
     let read = |by: Member, value: Option<Vec<u8>>| {
@@ -225,15 +260,16 @@ pub fn judge(
         .collect();
     let tallies = given.tallies(&said);
     let threshold = fixed::share(room.rules.approval_threshold);
-    let candidates = tallies
-        .iter()
-        .filter_map(|(member, tally)| Some((room.member(*member)?.agent.clone(), *tally)));
-    let winner = best(given.seed, candidates)
-        .filter(|(_, tally)| given.are_enough() && tally.reaches(threshold))
-        .and_then(|(agent, _)| {
+    let best = given.best(room, ask.form, &said, &tallies);
+    let winner = best
+        .as_ref()
+        .filter(|best| given.are_enough() && best.tally.reaches(threshold))
+        .and_then(|best| {
             let mut members = given.texts.keys().copied();
-            members.find(|member| room.member(*member).is_some_and(|view| view.agent == agent))
+            let is_best = |view: &MemberView<AccountId>| view.agent == best.winner;
+            members.find(|member| room.member(*member).is_some_and(is_best))
         });
+    let count = best.filter(|_| room.choice.is_counted(ask.form));
     let points: Vec<(Account, u64)> = said
         .iter()
         .filter_map(|(member, scores)| {
@@ -242,14 +278,16 @@ pub fn judge(
         })
         .collect();
     let winning = winner.and_then(|member| room.account(member));
-    let answer = winner.and_then(|member| answer(room, &given, member));
+    let answer = winner.and_then(|member| answer(room, given, member));
     let outcome = Outcome {
         ask: ask.hash(),
+        basis: room.basis,
         responses: given.set,
         response_keys: keys_root(&given.keys),
         scores: scores.set.root(),
         score_keys: keys_root(&score_keys),
         winner,
+        count: count.map(|best| best.count()),
         payouts: payouts(room, ask.fee, winning, &points),
     };
     let mut seals = responses.seals.iter();
@@ -257,7 +295,7 @@ pub fn judge(
     let proof = Proof {
         outcome,
         responses: responses.set.iter().copied().collect(),
-        keys: given.keys,
+        keys: given.keys.clone(),
         seal: seal.map(|(_, seal)| seal.0.clone()),
     };
     Judged {
@@ -307,10 +345,12 @@ fn payouts(
     paid.into_iter().filter(|(_, amount)| *amount > 0).collect()
 }
 
-/// Judges the request of a machine, and remembers what it has found.
+/// Judges the request of a machine, and remembers what it has found. The machine settles on one set
+/// of responses, which is opened once.
 pub struct Verdict {
     room: Arc<Room>,
     ask: Ask,
+    given: OnceLock<Responses>,
     found: Mutex<Option<Judged>>,
 }
 
@@ -320,8 +360,20 @@ impl Verdict {
         Self {
             room,
             ask,
+            given: OnceLock::new(),
             found: Mutex::default(),
         }
+    }
+
+    /// Opens the responses on which the machine has settled.
+    pub fn open(&self, settled: &Settled<Sealed>) -> &Responses {
+        self.given
+            .get_or_init(|| Responses::new(&self.room, &self.ask, settled))
+    }
+
+    /// The responses, once they are open.
+    pub fn given(&self) -> Option<&Responses> {
+        self.given.get()
     }
 
     /// Whether it has judged.
@@ -337,7 +389,8 @@ impl Verdict {
 
 impl Judge<Sealed> for Verdict {
     fn outcome(&self, responses: &Settled<Sealed>, scores: &Settled<Sealed>) -> Hash {
-        let judged = judge(&self.room, &self.ask, responses, scores);
+        let given = self.open(responses);
+        let judged = judge(&self.room, &self.ask, given, responses, scores);
         let hash = judged.outcome().hash();
         *self.found.lock() = Some(judged);
         hash

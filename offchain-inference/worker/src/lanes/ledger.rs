@@ -119,8 +119,8 @@ impl Ledger {
     }
 
     /// Takes the signature of a member. It is the last one that counts: a member that learns of a
-    /// certificate signs again. But one that fits the own checkpoint stays, since old ones of others
-    /// can be sent again by anybody.
+    /// certificate signs again. But one that fits the own checkpoint stays, since old ones of
+    /// others can be sent again by anybody.
     pub fn take(&mut self, by: Member, hash: Hash, signature: Signature) {
         let own = self.own.as_ref().map(|(_, own, _)| *own);
         let known = self.signed.get(&by).map(|(known, _)| *known);

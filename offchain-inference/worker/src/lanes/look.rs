@@ -13,7 +13,7 @@ use starling_lane_primitives::{
     checkpoint::Checkpoint, seal::DecryptionKey, volunteer, Account, Certificate, Hash,
 };
 use starling_primitives::{
-    api::lanes::{Epoch, EpochView, LaneId, LaneView, MemberView, ProgressView, SeatView},
+    api::lanes::{CommitteeView, Epoch, EpochView, LaneId, LaneView, ProgressView, SeatView},
     round::BlockNumber,
     InferenceKey,
 };
@@ -48,12 +48,15 @@ pub struct View {
     pub progress: BTreeMap<(LaneId, Epoch), ProgressView>,
     /// The lanes in which the bond of this node's member is locked or free, in the present epoch.
     pub liable: BTreeSet<LaneId>,
+    /// The escalated requests of the blocks that committees have come to ahead of the chain, by the
+    /// first ones of those: bit `i` is request `first + i`.
+    pub escalated: BTreeMap<(LaneId, Epoch, u32), u64>,
     /// Lanes whose requesters use this node, with their committees of this epoch and the next.
     pub found: Vec<Found>,
 }
 
 /// A lane with its committee in an epoch.
-pub type Found = (LaneView<AccountId>, Epoch, Vec<MemberView<AccountId>>);
+pub type Found = (LaneView<AccountId>, Epoch, CommitteeView<AccountId>);
 
 /// Checkpoints with the signatures of a quorum, and the block from which on this node may give
 /// each to the chain.
@@ -63,15 +66,19 @@ pub type Ready = BTreeMap<(LaneId, Epoch), (Checkpoint, Certificate, BlockNumber
 /// to the chain.
 pub type Accused = BTreeMap<(LaneId, Epoch, Account), (Evidence, BlockNumber)>;
 
-/// Certificates of escalated requests, with their outcomes, and the block from which on this node may
-/// show each to the chain.
+/// Certificates of escalated requests, with their outcomes, and the block from which on this node
+/// may show each to the chain.
 pub type Shown = BTreeMap<Place, (Hash, Certificate, BlockNumber)>;
+
+/// The first requests of the blocks that committees have come to ahead of the chain: those before
+/// are never settled.
+pub type Ahead = BTreeMap<(LaneId, Epoch), u32>;
 
 /// The draws so far. The chain draws anew for each question, from all volunteers.
 #[derive(Default)]
 pub struct Drawn {
     seats: BTreeMap<(AccountId, Epoch), Vec<SeatView<AccountId>>>,
-    committees: BTreeMap<(LaneId, Epoch), Vec<MemberView<AccountId>>>,
+    committees: BTreeMap<(LaneId, Epoch), CommitteeView<AccountId>>,
 }
 
 /// Looks at the chain.
@@ -94,6 +101,8 @@ pub struct Look {
     pub shown: Arc<Mutex<Shown>>,
     /// The lanes whose requesters use this node, and the epochs in which they did last.
     pub watched: Arc<Mutex<BTreeMap<LaneId, Epoch>>>,
+    /// The blocks whose escalations are wanted.
+    pub ahead: Arc<Mutex<Ahead>>,
     /// The metrics.
     pub metrics: Metrics,
     /// The seats and the committees that were drawn.
@@ -118,6 +127,7 @@ impl Look {
             seats: vec![],
             progress: BTreeMap::new(),
             liable: BTreeSet::new(),
+            escalated: BTreeMap::new(),
             found: vec![],
         };
         let first = epoch.epoch.saturating_sub(1);
@@ -138,6 +148,11 @@ impl Look {
                     view.seats.push((of, agent.clone(), seat));
                 }
             }
+        }
+        let ahead = self.ahead.lock().clone();
+        for ((lane, of), next) in ahead {
+            let escalated = self.chain.escalations(lane, of, next)?;
+            view.escalated.insert((lane, of, next), escalated);
         }
         let watched: Vec<LaneId> = self.watched.lock().keys().copied().collect();
         for lane in watched {
@@ -184,8 +199,8 @@ impl Look {
         Ok(seats)
     }
 
-    /// A lane whose requester uses this node with its committee in this epoch or the next, if it has
-    /// one.
+    /// A lane whose requester uses this node with its committee in this epoch or the next, if it
+    /// has one.
     pub fn find(
         &self,
         best: BlockNumber,
@@ -201,14 +216,14 @@ impl Look {
         };
         let key = (lane, of);
         let known = self.drawn.lock().committees.get(&key).cloned();
-        if let Some(members) = known.filter(|_| is_fixed(best, now)) {
-            return Ok(Some((view, of, members)));
+        if let Some(committee) = known.filter(|_| is_fixed(best, now)) {
+            return Ok(Some((view, of, committee)));
         }
-        let members = self.chain.committee(lane, of)?;
-        Ok(members.map(|members| {
+        let committee = self.chain.committee(lane, of)?;
+        Ok(committee.map(|committee| {
             let mut drawn = self.drawn.lock();
-            drawn.committees.insert(key, members.clone());
-            (view, of, members)
+            drawn.committees.insert(key, committee.clone());
+            (view, of, committee)
         }))
     }
 
@@ -249,8 +264,8 @@ impl Look {
         Ok(())
     }
 
-    /// Whether a task has succeeded. A failure is told once. That the pool takes nothing is none after
-    /// a success: it has the transaction.
+    /// Whether a task has succeeded. A failure is told once. That the pool takes nothing is none
+    /// after a success: it has the transaction.
     fn note(&self, epoch: Epoch, task: String, done: Result<(), String>) -> bool {
         let mut failures = self.failures.lock();
         let key = (epoch, task);
@@ -300,8 +315,8 @@ impl Look {
         }
     }
 
-    /// Shows the certificates that are due to the chain, in each block until the request is no longer
-    /// escalated.
+    /// Shows the certificates that are due to the chain, in each block until the request is no
+    /// longer escalated.
     fn show(&self, best: BlockNumber) {
         let due: Vec<_> = {
             let shown = self.shown.lock();

@@ -192,6 +192,7 @@ impl Lanes {
             accused: Arc::new(Mutex::default()),
             shown: Arc::new(Mutex::default()),
             watched: Arc::new(Mutex::default()),
+            ahead: Arc::new(Mutex::default()),
         };
         let look = Arc::new(Look {
             chain,
@@ -203,6 +204,7 @@ impl Lanes {
             accused: parts.accused.clone(),
             shown: parts.shown.clone(),
             watched: parts.watched.clone(),
+            ahead: parts.ahead.clone(),
             metrics: metrics.clone(),
             drawn: Mutex::default(),
             failures: Mutex::default(),

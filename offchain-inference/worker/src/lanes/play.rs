@@ -77,7 +77,6 @@ pub struct Play {
     /// This node's member. It looks on if it may have taken part before a crash.
     me: Option<Member>,
     said: Vec<Packet>,
-    responses: Option<Responses>,
     own: String,
     votes: BTreeMap<Member, (Hash, Signature)>,
     wakes: BTreeSet<Time>,
@@ -112,7 +111,6 @@ impl Play {
             random,
             me,
             said: vec![],
-            responses: None,
             own: String::new(),
             votes: BTreeMap::new(),
             wakes: BTreeSet::new(),
@@ -169,7 +167,7 @@ impl Play {
 
     /// The open responses.
     pub fn responses(&self) -> Option<&Responses> {
-        self.responses.as_ref()
+        self.verdict.given()
     }
 
     /// The own response.
@@ -384,7 +382,8 @@ impl Play {
     }
 
     fn rank(&mut self, now: Time, settled: &Settled<Sealed>, all: &mut Vec<Do>) {
-        let responses = Responses::new(&self.room, &self.ask, settled);
+        let verdict = self.verdict.clone();
+        let responses = verdict.open(settled);
         if self.stage < Stage::Preview {
             self.stage = Stage::Preview;
             all.push(Do::Changed(Stage::Preview));
@@ -401,7 +400,6 @@ impl Play {
                 None => all.extend(self.give(now, Event::Own(Phase::Scores, None))),
             }
         }
-        self.responses = Some(responses);
     }
 
     fn write(&mut self, message: &Message<Sealed>) -> Option<Packet> {

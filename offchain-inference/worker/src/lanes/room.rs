@@ -19,7 +19,8 @@ use starling_lane_primitives::{
     Terms,
 };
 use starling_primitives::{
-    api::lanes::{Epoch, LaneView, MemberView, RulesView},
+    api::lanes::{CommitteeView, Epoch, LaneView, MemberView, RulesView},
+    choice::Choice,
     crypto::has_signed,
     round::BlockNumber,
 };
@@ -57,6 +58,10 @@ pub struct Room {
     pub committee: Committee,
     /// The members, in the order of draws.
     pub members: Vec<MemberView<AccountId>>,
+    /// The way in which they choose the best response.
+    pub choice: Choice,
+    /// The hash of what is fixed for the epoch and decides the choice.
+    pub basis: Hash,
     /// The rules of lanes on this chain.
     pub rules: RulesView<AccountId>,
     /// The rating up to which a member has no weight as a ranker.
@@ -72,7 +77,7 @@ impl Room {
     pub fn new(
         lane: LaneView<AccountId>,
         epoch: Epoch,
-        members: Vec<MemberView<AccountId>>,
+        drawn: CommitteeView<AccountId>,
         in_force: InForce,
         seat: Option<Seat>,
     ) -> Option<Self> {
@@ -81,6 +86,8 @@ impl Room {
             weight_floor,
             slot_ms,
         } = in_force;
+        let basis = drawn.basis();
+        let CommitteeView { choice, members } = drawn;
         let committee = Committee::of(u8::try_from(members.len()).ok()?)?;
         Some(Self {
             genesis: rules.genesis.0,
@@ -88,6 +95,8 @@ impl Room {
             epoch,
             committee,
             members,
+            choice,
+            basis,
             rules,
             weight_floor,
             slot_ms,

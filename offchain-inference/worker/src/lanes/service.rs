@@ -28,7 +28,7 @@ use super::{
     chain::LaneChain,
     desk::{Desk, Done, Work},
     ledger::{self, Ledger},
-    look::{Accused, Found, Ready, Shown, View},
+    look::{Accused, Ahead, Found, Ready, Shown, View},
     metrics::Metrics,
     play::{Do, Play, Stage},
     progress::{hex, Board},
@@ -137,6 +137,8 @@ pub struct Parts {
     pub shown: Arc<Mutex<Shown>>,
     /// The lanes whose requesters use this node, and the epochs in which they did last.
     pub watched: Arc<Mutex<BTreeMap<LaneId, Epoch>>>,
+    /// The blocks whose escalations the look at the chain reads.
+    pub ahead: Arc<Mutex<Ahead>>,
 }
 
 /// The lanes of a node.
@@ -624,8 +626,8 @@ impl Core {
                 member: seat.member,
                 secret,
             });
-            let (lane, members) = (seat.lane.clone(), seat.committee.clone());
-            if let Some(room) = Room::new(lane, *epoch, members, view.in_force.clone(), own) {
+            let (lane, committee) = (seat.lane.clone(), seat.committee.clone());
+            if let Some(room) = Room::new(lane, *epoch, committee, view.in_force.clone(), own) {
                 self.rooms.insert(key, Arc::new(room));
             }
         }
@@ -682,6 +684,9 @@ impl Core {
         let mut shown = self.parts.shown.lock();
         shown.retain(|place, _| place.epoch >= oldest);
         drop(shown);
+        let mut ahead = self.parts.ahead.lock();
+        ahead.retain(|(_, epoch), _| *epoch >= oldest);
+        drop(ahead);
         let is_old = |epoch: Epoch| epoch < oldest;
         self.early.retain(|(_, packet)| match packet {
             Packet::Of { place, .. } | Packet::Vote { place, .. } => !is_old(place.epoch),

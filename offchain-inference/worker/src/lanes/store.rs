@@ -3,11 +3,11 @@
 //! The memory of a member: how far it may have signed, the secrets of its points, and the
 //! transcripts of what was certified.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use codec::{Decode, Encode};
 use parking_lot::Mutex;
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::Database;
 use starling_lane::wire::Place;
 use starling_primitives::{
     api::lanes::{Epoch, LaneId},
@@ -15,18 +15,17 @@ use starling_primitives::{
 };
 
 use super::room::EpochSecret;
-use crate::AccountId;
-
-type Bytes = &'static [u8];
-type Table = TableDefinition<'static, Bytes, Bytes>;
-type Open<'a> = redb::Table<'a, Bytes, Bytes>;
+use crate::{
+    disk::{self, Change, Table},
+    AccountId,
+};
 
 /// `u32` by agent, lane and epoch: the first request that the agent has not signed for.
-const MARKS: Table = TableDefinition::new("lane-marks/1");
+const MARKS: Table = Table::new("lane-marks/1");
 /// [`EpochSecret`] by agent and epoch.
-const SECRETS: Table = TableDefinition::new("lane-secrets/1");
+const SECRETS: Table = Table::new("lane-secrets/1");
 /// [`Kept`] by lane, epoch and number.
-const TRANSCRIPTS: Table = TableDefinition::new("lane-transcripts/1");
+const TRANSCRIPTS: Table = Table::new("lane-transcripts/1");
 
 /// The number of requests for which a member is written down as having signed, at a time.
 const AHEAD: u32 = 64;
@@ -47,6 +46,16 @@ struct Kept {
 pub struct Store {
     database: Database,
     marks: Mutex<BTreeMap<SeatKey, Mark>>,
+    purged: Mutex<Purged>,
+}
+
+/// The point up to which the store has forgotten. After the start nobody knows it.
+#[derive(Default)]
+struct Purged {
+    /// No transcript goes before this block.
+    next: BlockNumber,
+    /// Nothing of epochs before this one is left.
+    oldest: Epoch,
 }
 
 #[derive(Clone, Copy)]
@@ -60,19 +69,14 @@ struct Mark {
 impl Store {
     /// Opens the file, or creates it.
     pub fn open(path: &Path) -> Result<Self, String> {
-        let at = |error: &dyn ToString| format!("{}: {}", path.display(), error.to_string());
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(|error| at(&error))?;
-        }
-        let database = Database::create(path).map_err(|error| at(&error))?;
-        restrict(path).map_err(|error| at(&error))?;
-        let store = Self {
+        let at = |error: redb::Error| format!("{}: {error}", path.display());
+        let database = disk::open(path).map_err(at)?;
+        let marks = read_marks(&database).map_err(at)?;
+        Ok(Self {
             database,
-            marks: Mutex::default(),
-        };
-        let marks = store.read_marks().map_err(|error| at(&error))?;
-        *store.marks.lock() = marks;
-        Ok(store)
+            marks: Mutex::new(marks),
+            purged: Mutex::default(),
+        })
     }
 
     /// Whether a member may sign for a request: it may not if it has perhaps done so before it was
@@ -121,14 +125,14 @@ impl Store {
 
     /// Keeps transcripts until a block.
     pub fn keep(&self, kept: &[(Place, Vec<u8>)], until: BlockNumber) -> Result<(), String> {
-        self.change(TRANSCRIPTS, |table| {
-            for (place, bytes) in kept {
-                let bytes = bytes.clone();
-                let value = Kept { until, bytes }.encode();
-                table.insert(place.encode().as_slice(), value.as_slice())?;
-            }
-            Ok(())
-        })
+        let changes = kept.iter().map(|(place, bytes)| {
+            let bytes = bytes.clone();
+            (place.encode(), Some(Kept { until, bytes }.encode()))
+        });
+        let mut purged = self.purged.lock();
+        self.change(TRANSCRIPTS, &changes.collect::<Vec<Change>>())?;
+        purged.next = purged.next.min(until);
+        Ok(())
     }
 
     /// The transcript of a request.
@@ -139,13 +143,34 @@ impl Store {
     }
 
     /// Forgets the transcripts that nobody may ask for any more, and what belongs to epochs before
-    /// `oldest`.
+    /// `oldest`. Most blocks end neither, and read nothing.
     pub fn purge(&self, now: BlockNumber, oldest: Epoch) -> Result<(), String> {
-        let is_over = |_: &[u8], mut value: &[u8]| {
-            let kept = Kept::decode(&mut value);
-            kept.is_ok_and(|kept| kept.until <= now)
-        };
-        self.remove(TRANSCRIPTS, is_over)?;
+        let mut purged = self.purged.lock();
+        if now >= purged.next {
+            purged.next = self.purge_transcripts(now)?;
+        }
+        if oldest > purged.oldest {
+            self.purge_epochs(oldest)?;
+            purged.oldest = oldest;
+        }
+        Ok(())
+    }
+
+    /// Forgets transcripts. Returns the block in which the next ones go.
+    fn purge_transcripts(&self, now: BlockNumber) -> Result<BlockNumber, String> {
+        let mut next = BlockNumber::MAX;
+        self.remove(TRANSCRIPTS, |_: &[u8], mut value: &[u8]| {
+            let until = Kept::decode(&mut value).map_or(BlockNumber::MAX, |kept| kept.until);
+            let is_over = until <= now;
+            if !is_over {
+                next = next.min(until);
+            }
+            is_over
+        })?;
+        Ok(next)
+    }
+
+    fn purge_epochs(&self, oldest: Epoch) -> Result<(), String> {
         let is_old = |mut key: &[u8], _: &[u8]| {
             let secret = <(AccountId, Epoch)>::decode(&mut key);
             secret.is_ok_and(|(_, epoch)| epoch < oldest)
@@ -161,99 +186,50 @@ impl Store {
     }
 
     /// Removes these entries of a table. Without one it writes nothing.
-    fn remove(&self, table: Table, is_gone: impl Fn(&[u8], &[u8]) -> bool) -> Result<(), String> {
-        let find = || -> Result<Vec<Vec<u8>>, redb::Error> {
-            let transaction = self.database.begin_read()?;
-            let table = match transaction.open_table(table) {
-                Ok(table) => table,
-                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(vec![]),
-                Err(error) => return Err(error.into()),
-            };
-            let mut gone = vec![];
-            for entry in table.iter()? {
-                let (key, value) = entry?;
-                if is_gone(key.value(), value.value()) {
-                    gone.push(key.value().to_vec());
-                }
+    fn remove(
+        &self,
+        table: Table,
+        mut is_gone: impl FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), String> {
+        let mut gone: Vec<Change> = vec![];
+        let found = disk::each(&self.database, table, |key, value| {
+            if is_gone(key, value) {
+                gone.push((key.to_vec(), None));
             }
-            Ok(gone)
-        };
-        let gone = find().map_err(|error| error.to_string())?;
+            Ok(())
+        });
+        found.map_err(|error| error.to_string())?;
         if gone.is_empty() {
             return Ok(());
         }
-        self.change(table, |table| {
-            for key in gone {
-                table.remove(key.as_slice())?;
-            }
-            Ok(())
-        })
-    }
-
-    fn read_marks(&self) -> Result<BTreeMap<SeatKey, Mark>, redb::Error> {
-        let transaction = self.database.begin_read()?;
-        let table = match transaction.open_table(MARKS) {
-            Ok(table) => table,
-            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(BTreeMap::new()),
-            Err(error) => return Err(error.into()),
-        };
-        let mut marks = BTreeMap::new();
-        for entry in table.iter()? {
-            let (key, value) = entry?;
-            let corrupted = |error: codec::Error| redb::Error::Corrupted(error.to_string());
-            let seat = SeatKey::decode(&mut key.value()).map_err(corrupted)?;
-            let before = u32::decode(&mut value.value()).map_err(corrupted)?;
-            let mark = Mark {
-                before,
-                written: before,
-            };
-            marks.insert(seat, mark);
-        }
-        Ok(marks)
+        self.change(table, &gone)
     }
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, String> {
-        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
-            let transaction = self.database.begin_read()?;
-            match transaction.open_table(table) {
-                Ok(table) => Ok(table.get(key)?.map(|value| value.value().to_vec())),
-                Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
-                Err(error) => Err(error.into()),
-            }
-        };
-        read().map_err(|error| error.to_string())
+        disk::get(&self.database, table, key).map_err(|error| error.to_string())
     }
 
     fn put(&self, table: Table, key: &[u8], value: &[u8]) -> Result<(), String> {
-        self.change(table, |table| {
-            table.insert(key, value)?;
-            Ok(())
-        })
+        self.change(table, &[(key.to_vec(), Some(value.to_vec()))])
     }
 
-    /// One transaction, on disk when this returns.
-    fn change(
-        &self,
-        table: Table,
-        work: impl FnOnce(&mut Open<'_>) -> Result<(), redb::Error>,
-    ) -> Result<(), String> {
-        let write = || -> Result<(), redb::Error> {
-            let mut transaction = self.database.begin_write()?;
-            transaction.set_durability(Durability::Immediate)?;
-            {
-                let mut table = transaction.open_table(table)?;
-                work(&mut table)?;
-            }
-            Ok(transaction.commit()?)
-        };
-        write().map_err(|error| error.to_string())
+    fn change(&self, table: Table, changes: &[Change]) -> Result<(), String> {
+        disk::commit(&self.database, table, changes).map_err(|error| error.to_string())
     }
 }
 
-/// The file holds secrets.
-fn restrict(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+fn read_marks(database: &Database) -> Result<BTreeMap<SeatKey, Mark>, redb::Error> {
+    let mut marks = BTreeMap::new();
+    disk::each(database, MARKS, |key, value| {
+        let before = disk::decode(value)?;
+        let mark = Mark {
+            before,
+            written: before,
+        };
+        marks.insert(disk::decode(key)?, mark);
+        Ok(())
+    })?;
+    Ok(marks)
 }
 
 #[cfg(test)]
@@ -314,5 +290,11 @@ mod tests {
         assert_eq!(store.known_secret(&agent, 3), Ok(None));
         assert_eq!(store.transcript(place(1)), Ok(None));
         assert_eq!(store.transcript(place(2)), Ok(Some(vec![2])));
+        // One that ends before those that are known.
+        store.keep(&[(place(3), vec![3])], 5).unwrap();
+        store.purge(10, 4).unwrap();
+        assert_eq!(store.transcript(place(3)), Ok(None));
+        store.purge(11, 4).unwrap();
+        assert_eq!(store.transcript(place(2)), Ok(None));
     }
 }

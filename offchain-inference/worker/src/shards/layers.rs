@@ -47,6 +47,7 @@ fn model(shared: &Shared, own: &Peer) -> Value {
         "sha256": Sha256(shared.model).to_string(),
         "layers": shared.layers,
         "holders": holders,
+        "rtts": shared.rtts,
     })
 }
 
@@ -57,6 +58,7 @@ fn holder(seen: &Seen, own: &Peer) -> Value {
         State::Busy => "busy",
         State::Stale => "stale",
     };
+    let belief = seen.belief.as_ref();
     json!({
         "peer": seen.holder.peer.to_string(),
         "agent": AccountId::new(seen.holder.account).to_ss58check(),
@@ -69,6 +71,9 @@ fn holder(seen: &Seen, own: &Peer) -> Value {
         "free_sessions": seen.free_sessions,
         "free_positions": seen.free_positions,
         "heard": seen.heard.as_secs(),
+        "up_kbps": belief.map(|belief| belief.up_kbps),
+        "down_kbps": belief.map(|belief| belief.down_kbps),
+        "availability": belief.map(|belief| belief.availability),
     })
 }
 
@@ -76,6 +81,7 @@ fn holder(seen: &Seen, own: &Peer) -> Value {
 mod tests {
     use std::time::Duration;
 
+    use starling_planner::survey::Belief;
     use starling_shards::Holder;
 
     use super::*;
@@ -96,11 +102,19 @@ mod tests {
             rtt: Some(0.25),
             trust: 0.5,
             heard: Duration::from_millis(3_900),
+            belief: Some(Belief {
+                throughput: 480.5,
+                most_throughput: 900.0,
+                up_kbps: 20e3,
+                down_kbps: 100e3,
+                availability: 0.75,
+            }),
         };
         let shared = Shared {
             model: [0xab; 32],
             layers: 30,
             holders: vec![seen],
+            rtts: vec![vec![Some(0.0)]],
         };
         let expected = json!({
             "sha256": "ab".repeat(32),
@@ -117,7 +131,11 @@ mod tests {
                 "free_sessions": 0,
                 "free_positions": 9,
                 "heard": 3,
+                "up_kbps": 20e3,
+                "down_kbps": 100e3,
+                "availability": 0.75,
             }],
+            "rtts": [[0.0]],
         });
         assert_eq!(model(&shared, &own), expected);
         assert_eq!(model(&shared, &Peer::new([2]))["holders"][0]["own"], false);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 use frame_support::{assert_noop, assert_ok};
-use starling_primitives::traits::AgentRegistry;
+use starling_primitives::{traits::AgentRegistry, H256};
 
 use crate::{mock::*, Error, Event};
 
@@ -30,6 +30,26 @@ fn without_open_rounds_a_new_key_is_in_force_at_once() {
         // What the old key has signed is still the agent's.
         assert_eq!([1, 50].map(|n| Agents::owner_of(&key(n))), [Some(1); 2]);
         assert_eq!(free(1), before - KeyFee::get());
+    });
+}
+
+#[test]
+fn others_hear_of_a_key_in_force_of_another_model_and_of_who_leaves() {
+    Chain::new().run(|| {
+        register(1, 100);
+        assert_ok!(<Agents as AgentRegistry<_>>::reserve(&1, 10));
+        assert_ok!(rotate(1, 50));
+        assert!(Changed::get().is_empty());
+        <Agents as AgentRegistry<_>>::release(&1, 10);
+        assert_eq!(Changed::get(), [1]);
+        let mut other = crate::Agents::<Test>::get(1).unwrap().model;
+        assert_ok!(Agents::set_model(RuntimeOrigin::signed(1), other.clone()));
+        assert_eq!(Changed::get(), [1]);
+        other.hash = H256::repeat_byte(9);
+        assert_ok!(Agents::set_model(RuntimeOrigin::signed(1), other));
+        assert_eq!(Changed::get(), [1, 1]);
+        assert_ok!(Agents::deregister(RuntimeOrigin::signed(1)));
+        assert_eq!(Changed::get(), [1, 1, 1]);
     });
 }
 

@@ -4,7 +4,7 @@ use frame_support::assert_ok;
 use starling_primitives::{
     choice::{Choice, Form},
     fixed::{ratio, ONE},
-    traits::{Answered, Choice as _},
+    traits::{Answered, Choice as _, KnownAnswers},
     H256,
 };
 
@@ -78,6 +78,29 @@ fn votes_of_proven_agents_win_over_the_mean_score_and_before_that_equation_3_dec
             Capabilities::outcome(id).map(|view| (view.is_voted, view.share_of_weight)),
             Some((true, outcome.share_of_weight))
         );
+    });
+}
+
+#[test]
+fn lanes_get_the_choice_and_the_weights_of_rounds() {
+    run(|| {
+        prove(0..20);
+        let choice = <Capabilities as KnownAnswers<AccountId>>::choice();
+        assert_eq!(choice, Chosen::<Test>::get());
+        for who in 1..=8 {
+            let known = Capabilities::known(&who);
+            let views = Capabilities::capabilities(&who);
+            assert!(!views.is_empty());
+            for view in views {
+                let weights = known.in_form(view.form).weights(&choice.votes());
+                let expected = (view.ranker, view.author, view.is_proven);
+                assert_eq!(
+                    (weights.ranker, weights.author, weights.is_proven),
+                    expected
+                );
+            }
+            assert_eq!(known.in_form(Form::Free), Default::default());
+        }
     });
 }
 

@@ -2,7 +2,12 @@
 
 use frame_support::assert_noop;
 use sp_runtime::DispatchError;
-use starling_primitives::{api::QuestionView, choice::Form, traits::Choice as _, H256};
+use starling_primitives::{
+    api::QuestionView,
+    choice::Form,
+    traits::{Choice as _, KnownAnswers},
+    H256,
+};
 
 use crate::{mock::*, Event, ExaminerTraffic, Outcomes, Questions, Traffic};
 
@@ -52,6 +57,20 @@ fn requests_of_examiners_are_counted_and_those_of_others_are_not() {
         };
         assert_eq!(Traffic::<Test>::get(examiner), traffic);
         assert!(!Traffic::<Test>::contains_key(STRANGER));
+    });
+}
+
+#[test]
+fn a_noted_round_has_a_form_and_is_no_traffic_of_an_examiner() {
+    run(|| {
+        let [examiner, ..] = EXAMINERS;
+        let commitment = H256::repeat_byte(5);
+        let id = ask_with(examiner, b"why?".to_vec(), Form::Free, H256::zero());
+        Capabilities::note(id, Form::Number, commitment);
+        assert!(Capabilities::is_counted(id));
+        let noted = Capabilities::question(id).map(|question| question.commitment);
+        assert_eq!(noted, Some(commitment));
+        assert_eq!(Traffic::<Test>::get(examiner).asked, 1);
     });
 }
 

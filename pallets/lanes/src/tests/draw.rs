@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use sp_runtime::DispatchError;
 use starling_lane_primitives::Terms;
-use starling_primitives::H256;
+use starling_primitives::{choice::Choice, H256};
 
-use crate::{mock::*, Error, Lanes as LaneMap, Now, Seeds, Volunteer, Volunteers};
+use crate::{mock::*, Error, Lanes as LaneMap, Now, Setting, Settings, Volunteer, Volunteers};
 
 /// Enters a volunteer without its lock.
 fn volunteer(number: u8, epoch: u32, bond: u128) {
@@ -18,9 +18,17 @@ fn volunteer(number: u8, epoch: u32, bond: u128) {
         peer: [0; 32],
         bond,
         rating: 0,
+        known: Default::default(),
         has_left: false,
     };
     Volunteers::<Test>::insert(epoch, who, entry);
+}
+
+fn setting(seed: H256) -> Setting {
+    Setting {
+        seed,
+        choice: Choice::Paper,
+    }
 }
 
 proptest! {
@@ -37,7 +45,7 @@ proptest! {
             let id = open(&requester(), Terms { members, ..terms() });
             change(id, |lane| lane.requester = account(asks));
             let epoch = Now::<Test>::get().epoch + 3;
-            Seeds::<Test>::insert(epoch, H256(seed));
+            Settings::<Test>::insert(epoch, setting(H256(seed)));
             for (number, bond) in (1u8..).zip(&bonds) {
                 volunteer(number, epoch, *bond);
             }
@@ -73,7 +81,7 @@ fn a_high_bond_is_drawn_more_often() {
         }
         let lane = LaneMap::<Test>::get(id).unwrap();
         let drawn = (0..200u64).filter(|seed| {
-            Seeds::<Test>::insert(epoch, H256::from_low_u64_be(*seed));
+            Settings::<Test>::insert(epoch, setting(H256::from_low_u64_be(*seed)));
             let drawn = Lanes::draw(id, &lane, epoch).expect("a committee");
             drawn.members.contains(&account(1))
         });
@@ -110,6 +118,12 @@ fn seats_are_those_of_committees() {
             let seats = Lanes::seats(&who, epoch);
             let place = members.iter().position(|member| *member == who);
             assert_eq!(seats.first().map(|seat| usize::from(seat.member)), place);
+            let committee = seats.first().map(|seat| seat.committee.clone());
+            assert_eq!(committee, place.and(Lanes::committee_view(id, epoch)));
         }
+        assert!(
+            Lanes::seats(&requester(), epoch).is_empty(),
+            "it serves in no lane"
+        );
     });
 }

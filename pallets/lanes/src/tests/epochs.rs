@@ -3,9 +3,13 @@
 use frame_support::{assert_noop, assert_ok};
 use sp_core::Pair;
 use sp_runtime::transaction_validity::{InvalidTransaction, UnknownTransaction};
-use starling_primitives::{locks::LockId, traits::AgentRegistry};
+use starling_primitives::{
+    choice::{Capabilities, Capability, Choice, Votes},
+    locks::LockId,
+    traits::AgentRegistry,
+};
 
-use crate::{mock::*, Ended, Error, Now, Oldest, Parameters, Seeds, VolunteerCount, Volunteers};
+use crate::{mock::*, Ended, Error, Now, Oldest, Parameters, Settings, VolunteerCount, Volunteers};
 
 #[test]
 fn an_epoch_begins_when_the_one_before_is_over() {
@@ -17,8 +21,49 @@ fn an_epoch_begins_when_the_one_before_is_over() {
         to_block(EPOCH + 1);
         let second = Now::<Test>::get();
         assert_eq!((second.epoch, second.began), (2, first.ends));
-        assert!(Seeds::<Test>::get(3).is_some());
-        assert_eq!(Seeds::<Test>::get(4), None);
+        assert!(Settings::<Test>::get(3).is_some());
+        assert_eq!(Settings::<Test>::get(4), None);
+    });
+}
+
+#[test]
+fn an_epoch_chooses_in_the_way_in_force_when_the_one_before_it_began() {
+    run(|| {
+        let votes = Choice::Votes(Votes::default());
+        let (id, epoch) = served();
+        let choice = |epoch| Settings::<Test>::get(epoch).map(|setting| setting.choice);
+        Chosen::set(votes);
+        let of_committee = Lanes::committee_view(id, epoch).map(|committee| committee.choice);
+        assert_eq!(of_committee, Some(Choice::Paper), "fixed");
+        assert_eq!(choice(epoch + 1), Some(Choice::Paper), "fixed");
+        to_epoch(epoch + 1);
+        assert_eq!(choice(epoch + 2), Some(votes));
+        Chosen::set(Choice::Paper);
+        to_epoch(epoch + 2);
+        assert_eq!(choice(epoch + 2), Some(votes));
+    });
+}
+
+#[test]
+fn a_committee_weighs_by_what_was_known_when_its_members_joined() {
+    run(|| {
+        let known = |rounds| Capabilities {
+            short: Capability {
+                rounds,
+                ..Capability::default()
+            },
+            ..Capabilities::default()
+        };
+        let all = |rounds| (1..=AGENTS).map(|number| (account(number), known(rounds)));
+        Known::set(all(7).collect());
+        let (id, epoch) = served();
+        Known::set(all(8).collect());
+        let before = Lanes::committee_view(id, epoch).unwrap();
+        assert!(before.members.iter().all(|member| member.known == known(7)));
+        assert_eq!(join(&account(1), epoch + 3), Ok(()));
+        let later = Volunteers::<Test>::get(epoch + 3, account(1)).unwrap();
+        assert_eq!(later.known, known(8));
+        assert_eq!(Lanes::committee_view(id, epoch), Some(before));
     });
 }
 
@@ -171,12 +216,12 @@ fn volunteers_are_bounded_and_forgotten() {
         assert_eq!(join(&account(2), 4), Ok(()));
         assert_eq!(join(&account(3), 4), Err(refused(Error::TooManyVolunteers)));
         to_epoch(4);
-        assert!(Seeds::<Test>::get(4).is_some());
+        assert!(Settings::<Test>::get(4).is_some());
         to_epoch(12);
         assert!(Oldest::<Test>::get() > 4);
         assert_eq!(Volunteers::<Test>::iter_prefix(4).count(), 0);
         assert_eq!(VolunteerCount::<Test>::get(4), 0);
-        assert_eq!(Seeds::<Test>::get(4), None);
+        assert_eq!(Settings::<Test>::get(4), None);
         MaxVolunteers::set(32);
     });
 }

@@ -2,7 +2,7 @@
 
 use frame_support::{assert_noop, assert_ok};
 use sp_runtime::{transaction_validity::UnknownTransaction, DispatchError};
-use starling_lane_primitives::messages::Ask;
+use starling_lane_primitives::{messages::Ask, Form};
 use starling_primitives::H256;
 
 use crate::{mock::*, Error, Oldest, ESCALATION_DELAY};
@@ -45,6 +45,22 @@ fn an_expired_request_becomes_a_round_with_the_lanes_fee() {
         assert_ok!(escalate(&later));
         assert_eq!(Lanes::escalations(id, epoch, 64), 1);
         assert_noop!(escalate(&ask), Error::<Test>::AlreadyEscalated);
+    });
+}
+
+#[test]
+fn a_round_of_a_request_counts_the_answers_that_the_request_wants() {
+    run(|| {
+        let free = expired();
+        assert_ok!(escalate(&free));
+        assert!(Noted::get().is_empty());
+        let number = Ask {
+            seq: 4,
+            form: Form::Number,
+            ..free
+        };
+        assert_ok!(escalate(&number));
+        assert_eq!(Noted::get(), [(1, Form::Number, H256(number.hash()))]);
     });
 }
 

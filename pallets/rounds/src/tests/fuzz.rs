@@ -159,8 +159,8 @@ fn pick(round: u8) -> u64 {
     ids.get(newest).copied().unwrap_or(0)
 }
 
-/// The scores of an agent, a pure function of round, agent and skew. A skew of 3 inverts them, one of
-/// 4 or more makes scores for responses other than the assigned ones.
+/// The scores of an agent, a pure function of round, agent and skew. A skew of 3 inverts them, one
+/// of 4 or more makes scores for responses other than the assigned ones.
 fn judge(id: u64, who: AccountId, skew: u8) -> Vec<(Position, Score)> {
     let Some(it) = Rounds::<Test>::get(id) else {
         return Vec::new();

@@ -61,7 +61,7 @@ impl Core {
 
     /// Enters the committee of a lane whose requester uses this node.
     pub(super) fn enter(&mut self, found: Option<Found>) {
-        let (Some((lane, epoch, members)), Some(view)) = (found, &self.view) else {
+        let (Some((lane, epoch, committee)), Some(view)) = (found, &self.view) else {
             return;
         };
         let key = (lane.id, epoch);
@@ -72,7 +72,7 @@ impl Core {
         if self.rooms.contains_key(&key) || !is_ours || !is_near {
             return;
         }
-        let room = Room::new(lane, epoch, members, view.in_force.clone(), None);
+        let room = Room::new(lane, epoch, committee, view.in_force.clone(), None);
         if let Some(room) = room {
             self.rooms.insert(key, Arc::new(room));
         }
@@ -123,7 +123,8 @@ impl Core {
             return Err("it is not signed by the key of the lane's terms".into());
         }
         let takes_part = match &room.seat {
-            // The chain would not count a signature without a free bond, and nobody would pay for it.
+            // The chain would not count a signature without a free bond, and nobody would pay for
+            // it.
             Some(seat) => self.is_liable(&room) && self.may_sign(&room, seat, ask.seq),
             None => false,
         };
@@ -134,6 +135,7 @@ impl Core {
             prompt: String::from_utf8_lossy(&ask.prompt).into_owned(),
             max_tokens: ask.max_tokens,
             fee: ask.fee,
+            form: ask.form,
         };
         let play = Play::new(room, ask, signature, hand, takes_part, now);
         self.parts.board.show(&play);

@@ -2,7 +2,7 @@
 
 //! Checkpoints: made when a block of requests is over, signed by all, and given to the chain.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, collections::btree_map::Range};
 
 use starling_lane::{
     timing::Time,
@@ -19,13 +19,28 @@ use crate::{
     lanes::{
         judge,
         ledger::{self, Ledger, Settled},
-        play::Stage,
+        play::{Play, Stage},
         room::Room,
     },
     LOG_TARGET,
 };
 
 impl Core {
+    /// The known requests of the block that begins with `first`.
+    fn block(&self, room: &Room, first: u32) -> Range<'_, Place, Play> {
+        let last = first.saturating_add(ledger::REQUESTS);
+        self.plays.range(room.place(first)..room.place(last))
+    }
+
+    /// Whether all requests of a block are known, and `is_so` holds for each.
+    fn are_all(&self, room: &Room, first: u32, is_so: impl Fn(&Play) -> bool) -> bool {
+        let all = usize::try_from(ledger::REQUESTS).unwrap_or(usize::MAX);
+        self.block(room, first)
+            .filter(|(_, play)| is_so(play))
+            .count()
+            >= all
+    }
+
     /// The certified requests of a committee that can be settled.
     fn certified(&self, room: &Room) -> Vec<Settled> {
         let all = self.plays.range(room.place(0)..=room.place(u32::MAX));
@@ -44,47 +59,41 @@ impl Core {
         .collect()
     }
 
-    /// Goes on to the block of requests that is settled next. Blocks that are over without a certified
-    /// request are never settled.
+    /// Goes on to the block of requests that is settled next. Blocks that are over without a
+    /// certified request are never settled. The one behind them opens once its escalations are
+    /// read, after the next block of the chain.
     pub(super) fn advance(&mut self, room: &Room) {
         let key = (room.lane.id, room.epoch);
-        let Some(progress) = self.view.as_ref().and_then(|view| view.progress.get(&key)) else {
+        let Some(view) = &self.view else {
             return;
         };
-        let mut block = *progress;
-        let mut first = block.next;
-        while self.is_void(room, first) {
-            first = first.saturating_add(ledger::REQUESTS);
+        let Some(progress) = view.progress.get(&key).copied() else {
+            return;
+        };
+        let mut next = progress.next;
+        while self.is_void(room, next) {
+            next = next.saturating_add(ledger::REQUESTS);
         }
-        if first != block.next {
-            let (lane, epoch) = key;
-            match self.parts.chain.escalations(lane, epoch, first) {
-                Ok(escalated) => {
-                    block = ProgressView {
-                        next: first,
-                        escalated,
-                    };
-                },
-                Err(error) => {
-                    log::error!(target: LOG_TARGET, "escalations cannot be read: {error}");
-                    return;
-                },
-            }
+        let mut ahead = self.parts.ahead.lock();
+        if next == progress.next {
+            ahead.remove(&key);
+            self.blocks.insert(key, progress);
+            return;
         }
-        self.blocks.insert(key, block);
+        ahead.insert(key, next);
+        if let Some(escalated) = view.escalated.get(&(key.0, key.1, next)).copied() {
+            self.blocks.insert(key, ProgressView { next, escalated });
+        }
     }
 
     /// Whether a block is over, and nobody is paid for it.
     fn is_void(&self, room: &Room, first: u32) -> bool {
         let last = first.saturating_add(ledger::REQUESTS);
-        let block = self.plays.range(room.place(first)..room.place(last));
-        let expired = block.filter(|(_, play)| play.stage() == Stage::Expired);
-        let all = usize::try_from(ledger::REQUESTS).unwrap_or(usize::MAX);
-        last < ledger::MOST && expired.count() >= all
+        last < ledger::MOST && self.are_all(room, first, |play| play.stage() == Stage::Expired)
     }
 
-    /// Has the certificates of escalated requests shown to the chain. All members take turns, so that
-    /// not all do at once.
+    /// Has the certificates of escalated requests shown to the chain. All members take turns, so
+    /// that not all do at once.
     pub(super) fn show(&self, room: &Room) {
         let key = (room.lane.id, room.epoch);
         let (Some(block), Some(view), Some(me)) = (self.blocks.get(&key), &self.view, room.me())
@@ -109,8 +118,7 @@ impl Core {
 
     /// The certified requests of a block that were escalated, with their certificates.
     fn escalated(&self, room: &Room, block: ProgressView) -> Vec<(Place, Hash, Certificate)> {
-        let last = block.next.saturating_add(ledger::REQUESTS);
-        let all = self.plays.range(room.place(block.next)..room.place(last));
+        let all = self.block(room, block.next);
         let escalated = all.filter(|(place, _)| ledger::is_escalated(block, place.seq));
         escalated
             .filter_map(|(place, play)| Some((*place, play.certified()?, play.certificate()?)))
@@ -135,12 +143,7 @@ impl Core {
                     .saturating_sub(view.epoch.began)
                     .saturating_mul(2),
             );
-        let last = progress.next.saturating_add(ledger::REQUESTS);
-        let block = self
-            .plays
-            .range(room.place(progress.next)..room.place(last));
-        let full = usize::try_from(ledger::REQUESTS).unwrap_or(usize::MAX);
-        let is_full = block.filter(|(_, play)| play.is_over()).count() >= full;
+        let is_full = self.are_all(room, progress.next, Play::is_over);
         if !is_full && view.epoch.epoch <= room.epoch {
             return;
         }

@@ -13,7 +13,11 @@ use sc_network::{multiaddr::Protocol, Multiaddr};
 use sc_service::{Configuration, Error};
 
 /// Fails if an address that `config` names is taken. Port 0 asks for a free one, so it never is.
-pub(crate) fn ensure_free(config: &Configuration) -> Result<(), Error> {
+///
+/// # Errors
+///
+/// The address and the option that names another.
+pub fn ensure_free(config: &Configuration) -> Result<(), Error> {
     let network = config
         .network
         .listen_addresses
@@ -33,7 +37,11 @@ pub(crate) fn ensure_free(config: &Configuration) -> Result<(), Error> {
 
 /// Fails if the network was to listen on `named` addresses and listens nowhere. An address may be
 /// taken after [`ensure_free`], or not be one of this machine.
-pub(crate) fn ensure_listening(named: &[Multiaddr], listening: &[Multiaddr]) -> Result<(), Error> {
+///
+/// # Errors
+///
+/// The addresses and the options that name others.
+pub fn ensure_listening(named: &[Multiaddr], listening: &[Multiaddr]) -> Result<(), Error> {
     if named.is_empty() || !listening.is_empty() {
         return Ok(());
     }

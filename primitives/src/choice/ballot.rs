@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The responses of a round as the choice by votes sees them. Pure.
+//! The responses of a round or a lane as the choice by votes sees them.
 
 use alloc::{collections::BTreeMap, vec::Vec};
-use starling_primitives::{
-    choice::{log_odds, rankers, Evidence, Key, Response, Weights},
-    selection::Tally,
-    Position, Score, H256,
-};
+
+use sp_core::H256;
+
+use super::{log_odds, rankers, Evidence, Key, Response, Weights};
+use crate::{selection::Tally, Position, Score};
 
 /// An agent with its response and its scores.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Voter<AccountId> {
     /// The agent.
     pub agent: AccountId,
@@ -22,7 +23,7 @@ pub struct Voter<AccountId> {
     pub scores: Option<Vec<(Position, Score)>>,
 }
 
-/// The agents of a round by position.
+/// The agents with a valid response, by position.
 pub type Voters<AccountId> = BTreeMap<Position, Voter<AccountId>>;
 
 /// The hash of the answer key of a text.
@@ -32,7 +33,7 @@ pub fn key_of(text: &[u8]) -> Option<H256> {
 }
 
 /// The responses with what the rankers say about them.
-pub fn responses<AccountId: Clone>(voters: &Voters<AccountId>) -> Vec<Response<AccountId>> {
+pub(super) fn responses<AccountId: Clone>(voters: &Voters<AccountId>) -> Vec<Response<AccountId>> {
     let mut evidence = evidence(voters, &weights(voters));
     voters
         .iter()
