@@ -38,7 +38,7 @@ pub enum Error {
     /// The chain has no such round or agent.
     #[error("{0}")]
     NotFound(String),
-    /// The work took longer than the caller's timeout.
+    /// The work took longer than the caller's timeout, or finality longer than the node waits.
     #[error("{0}")]
     TimedOut(String),
     /// A reply of the node cannot be used.
@@ -149,6 +149,19 @@ pub(crate) fn of_pool(error: &UserError) -> String {
     }
 }
 
+/// The error for a transaction that a pool has done with before it is final. One that waits for
+/// finality is not refused: sent again, it would pay twice.
+pub(crate) fn of_loss(reason: &str) -> Error {
+    if reason.contains("Finality timeout") {
+        return Error::TimedOut(
+            "the transaction is in a block, and finality stands still; look at the open rounds \
+             before you send it again"
+                .into(),
+        );
+    }
+    Error::Refused(pool_words(reason))
+}
+
 /// Explains the usual refusals of a pool to the sender.
 pub(crate) fn pool_words(reason: &str) -> String {
     const MEANINGS: [(&str, &str); 7] = [
@@ -228,6 +241,14 @@ mod tests {
         let replaced = "Transaction was usurped by another with the same nonce";
         assert!(pool_words(replaced).contains("took its place"));
         assert_eq!(pool_words("something new"), "something new");
+    }
+
+    #[test]
+    fn a_transaction_that_waits_for_finality_is_not_refused() {
+        assert!(matches!(of_loss("Finality timeout"), Error::TimedOut(_)));
+        for reason in ["Transaction was dropped", "Transaction is outdated"] {
+            assert!(matches!(of_loss(reason), Error::Refused(_)), "{reason}");
+        }
     }
 
     #[test]

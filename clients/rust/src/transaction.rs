@@ -290,7 +290,7 @@ impl Signed {
         match progress.next().await {
             Some(Ok(
                 TransactionStatus::Invalid { message } | TransactionStatus::Dropped { message },
-            )) => Err(Error::Refused(error::pool_words(&message))),
+            )) => Err(error::of_loss(&message)),
             first => Ok(Submitted { progress, first }),
         }
     }
@@ -420,7 +420,7 @@ pub(crate) async fn look_into(chain: &Chain, news: News) -> Result<Status> {
             Ok(Status::Final(success(chain, &block).await?))
         },
         TransactionStatus::Invalid { message } | TransactionStatus::Dropped { message } => {
-            Err(Error::Refused(error::pool_words(&message)))
+            Err(error::of_loss(&message))
         },
         TransactionStatus::Error { message } => Err(protocol(message)),
         TransactionStatus::Validated

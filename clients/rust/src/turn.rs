@@ -8,9 +8,16 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use starling_primitives::H256;
+use tokio::{sync::oneshot, time::timeout};
+
+/// The longest wait for a turn. A program that was stopped, or whose node fell silent, may keep its
+/// turn for ever.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A turn. It ends when it is dropped, or with the program.
 pub(crate) struct Turn {
@@ -18,11 +25,29 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    /// Waits for a turn of an account. `None` where the folder cannot be used: the account then
-    /// sends without turns.
+    /// Waits for a turn of an account. `None` where the folder cannot be used, or another program
+    /// does not end its turn: the account then sends without one.
     pub(crate) async fn take(folder: PathBuf, genesis: H256, account: [u8; 32]) -> Option<Self> {
+        Self::take_within(folder, genesis, account, PATIENCE).await
+    }
+
+    async fn take_within(
+        folder: PathBuf,
+        genesis: H256,
+        account: [u8; 32],
+        patience: Duration,
+    ) -> Option<Self> {
         let name = format!("{:?}-{:?}", genesis, H256(account));
-        let locked = tokio::task::spawn_blocking(move || lock(&folder, &name)).await;
+        let (give, taken) = oneshot::channel();
+        // A program that ends does not wait for this thread, as it would for one of its runtime.
+        let waiting = thread::Builder::new().spawn(move || {
+            if let Ok(locked) = lock(&folder, &name) {
+                // Nobody may wait for it any more: it is unlocked then.
+                let _ = give.send(locked);
+            }
+        });
+        waiting.ok()?;
+        let locked = timeout(patience, taken).await;
         Some(Self {
             _locked: locked.ok()?.ok()?,
         })
@@ -58,6 +83,20 @@ mod tests {
         assert!(held.unwrap().try_lock().is_err());
         drop(first);
         assert!(second.await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_turn_without_an_end_keeps_nobody_from_sending() {
+        let folder = tempfile::tempdir().unwrap();
+        let take = |patience| {
+            let folder = folder.path().to_owned();
+            Turn::take_within(folder, H256([1; 32]), [7; 32], patience)
+        };
+        let endless = take(PATIENCE).await.unwrap();
+        assert!(take(Duration::from_millis(1)).await.is_none());
+        // What was given up takes no turn from others.
+        drop(endless);
+        assert!(take(PATIENCE).await.is_some());
     }
 
     #[tokio::test]

@@ -16,6 +16,9 @@ use regex::{Captures, Regex};
 /// Most time for one expression.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// Most time for all expressions of a text. Texts come from strangers, and an agent's answer is due.
+const PATIENCE_OF_TEXT: Duration = Duration::from_secs(1);
+
 /// Longest expression to compute, in bytes.
 const LONGEST: usize = 256;
 
@@ -103,8 +106,23 @@ fn balanced(text: &str, mut range: Range<usize>) -> Range<usize> {
 /// longer than 256 bytes, nested more than 16 deep, has more than 64 operators, has no real value, or
 /// takes longer than a tenth of a second.
 pub fn value(expression: &str) -> Option<String> {
+    value_until(expression, end_of_text())
+}
+
+/// The time at which the expressions of a text that is read now are no longer computed.
+pub(crate) fn end_of_text() -> Instant {
+    let now = Instant::now();
+    now.checked_add(PATIENCE_OF_TEXT).unwrap_or(now)
+}
+
+/// The [`value`] of one of the expressions of a text, before the time for all of them is over.
+pub(crate) fn value_until(expression: &str, end: Instant) -> Option<String> {
     let plain = plain(expression)?;
-    let deadline = Deadline(Instant::now().checked_add(PATIENCE)?);
+    let now = Instant::now();
+    let deadline = Deadline(now.checked_add(PATIENCE)?.min(end));
+    if now >= end {
+        return None;
+    }
     let result =
         fend_core::evaluate_with_interrupt(&plain, &mut fend_core::Context::new(), &deadline)
             .ok()?;
@@ -186,11 +204,16 @@ fn is_number(text: &str) -> bool {
     }
 }
 
-/// Adds the values of the expressions in `text`, for a module that cannot compute them.
+/// Adds the values of the expressions in `text`, for a module that cannot compute them. Those that
+/// are not computed within a second are left out.
 pub fn annotate(text: &str) -> String {
+    annotate_until(text, end_of_text())
+}
+
+fn annotate_until(text: &str, end: Instant) -> String {
     let found = expressions(text).into_iter().filter_map(|range| {
         let expression = text.get(range)?;
-        Some(format!("{expression} = {}", value(expression)?))
+        Some(format!("{expression} = {}", value_until(expression, end)?))
     });
     let found: Vec<_> = found.collect();
     if found.is_empty() {
@@ -201,12 +224,16 @@ pub fn annotate(text: &str) -> String {
 }
 
 /// Corrects the results of the equations in `text`. A result is right if it is correctly rounded to
-/// its own number of decimals.
+/// its own number of decimals. After a second the others stay as they are.
 pub fn correct(text: &str) -> String {
+    correct_until(text, end_of_text())
+}
+
+fn correct_until(text: &str, end: Instant) -> String {
     let mut corrected = String::with_capacity(text.len());
     let mut done = 0;
     for range in expressions(text) {
-        let Some((shown, right)) = wrong_result(text, &range) else {
+        let Some((shown, right)) = wrong_result(text, &range, end) else {
             continue;
         };
         corrected.push_str(text.get(done..shown.start).unwrap_or_default());
@@ -218,10 +245,10 @@ pub fn correct(text: &str) -> String {
 }
 
 /// The place of a wrong result of the expression at `range`, and the right result.
-fn wrong_result(text: &str, range: &Range<usize>) -> Option<(Range<usize>, String)> {
+fn wrong_result(text: &str, range: &Range<usize>, end: Instant) -> Option<(Range<usize>, String)> {
     let after = text.get(range.end..)?;
     let shown = EQUATION.as_ref()?.captures(after)?.get(1)?;
-    let right = value(text.get(range.clone())?)?;
+    let right = value_until(text.get(range.clone())?, end)?;
     let plain = shown.as_str().replace(',', "");
     let decimals = plain
         .split_once('.')
@@ -337,6 +364,14 @@ mod tests {
         // A text of any size is searched, and what is found is bounded.
         let long = many("((1+", 100_000);
         assert_eq!(annotate(&long), long);
+    }
+
+    #[test]
+    fn after_its_time_a_text_stays_as_it_is() {
+        let (over, text) = (Instant::now(), "What is 12 * 7 = 85?");
+        assert_eq!(value_until("1 + 1", over), None);
+        assert_eq!(annotate_until(text, over), text);
+        assert_eq!(correct_until(text, over), text);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use sp_core::{
 };
 use sp_keystore::{KeystoreExt, KeystorePtr};
 use sp_offchain::OffchainWorkerApi;
-use sp_runtime::traits::{Block as BlockT, Header, One, UniqueSaturatedInto, Zero};
+use sp_runtime::traits::{Block as BlockT, Header, UniqueSaturatedInto};
 use starling_primitives::{
     api::{
         job_board_key, v1, AgentView, CapabilitiesApi, JobBoard, RoundView, RoundsApi, Sent,
@@ -29,6 +29,10 @@ use starling_primitives::{
 };
 
 use crate::{externalities::Offline, AccountId};
+
+/// The most final blocks through which the first one is proven. A chain that was started anew is
+/// younger than a day when its agents come back.
+const YOUNG: BlockNumber = 100_000;
 
 /// A block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,8 +94,8 @@ pub trait Chain: Send + Sync + 'static {
     fn hash(&self, number: BlockNumber) -> Result<H256, String>;
 
     /// The hash of the first block after genesis, once it is final. It tells apart two chains that
-    /// began with the same genesis. `None` too while a node that was synced from finality proofs
-    /// lacks the history.
+    /// began with the same genesis. `None` too where nothing proves it: a node that was synced from
+    /// finality proofs takes the blocks before them from any peer, unverified.
     fn first_block(&self) -> Option<H256>;
 }
 
@@ -301,10 +305,18 @@ where
     }
 
     fn first_block(&self) -> Option<H256> {
-        let is_final = !self.client.info().finalized_number.is_zero();
-        let hash = || self.client.hash(One::one()).ok().flatten();
-        is_final.then(hash).flatten()
+        first(self.finalized(), |hash| {
+            let header = self.client.header(hash).ok().flatten()?;
+            Some(*header.parent_hash())
+        })
     }
+}
+
+/// The first block of a young chain, by the parents of its last final block.
+fn first(finalized: At, parent: impl Fn(H256) -> Option<H256>) -> Option<H256> {
+    let above = finalized.number.checked_sub(1)?;
+    let above = Some(above).filter(|above| *above < YOUNG)?;
+    (0..above).try_fold(finalized.hash, |hash, _| parent(hash))
 }
 
 #[cfg(test)]
@@ -312,6 +324,29 @@ mod tests {
     use super::*;
     use sc_keystore::LocalKeystore;
     use sp_core::{sr25519, Pair};
+
+    #[test]
+    fn the_first_block_is_an_ancestor_of_the_final_one_or_unknown() {
+        let block = |number: BlockNumber| At {
+            hash: H256::from_low_u64_be(number.into()),
+            number,
+        };
+        let known_from = |least: u64| {
+            move |hash: H256| {
+                let number = hash.to_low_u64_be();
+                let above = number.checked_sub(1).filter(|_| number >= least)?;
+                Some(H256::from_low_u64_be(above))
+            }
+        };
+        assert_eq!(first(block(0), known_from(1)), None, "nothing is final");
+        for number in [1, 2, 9, YOUNG] {
+            let found = first(block(number), known_from(1));
+            assert_eq!(found, Some(block(1).hash), "{number}");
+        }
+        // Without the headers in between, no block of this number is proven.
+        assert_eq!(first(block(9), known_from(5)), None);
+        assert_eq!(first(block(YOUNG + 1), known_from(1)), None);
+    }
 
     #[test]
     fn a_key_that_was_stored_under_another_password_is_there_and_does_not_open() {

@@ -17,7 +17,6 @@ use parking_lot::RwLock;
 use sp_core::H256;
 use starling_primitives::{
     api::{SealedResponse, SealedScores, Task},
-    choice::Form,
     round::BlockNumber,
     sealing::{Format, Slot},
     Position, Salt, Score,
@@ -449,7 +448,7 @@ mod tests {
     use super::*;
     use crate::jobs::Kind;
     use futures::{channel::mpsc::UnboundedReceiver, executor::block_on, StreamExt};
-    use starling_primitives::sealing;
+    use starling_primitives::{choice::Form, sealing};
     use tempfile::TempDir;
 
     /// An executor whose agent answers `answer` to everything, its vault and its results.

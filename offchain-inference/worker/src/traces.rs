@@ -247,7 +247,12 @@ mod tests {
         };
         assert_eq!(forged(&|_| {}), Some(shown.clone()));
         assert_eq!(forged(&|shown| shown.kept.ids[0] = 1), None);
-        assert_eq!(forged(&|shown| drop(shown.kept.sketches.pop())), None);
+        assert_eq!(
+            forged(&|shown| {
+                shown.kept.sketches.pop();
+            }),
+            None
+        );
         assert_eq!(forged(&|shown| shown.kept.trace.salt = [0; 32]), None);
         assert_eq!(forged(&|shown| shown.kept.request = [0; 32]), None);
         assert_eq!(forged(&|shown| shown.signature[0] ^= 1), None);

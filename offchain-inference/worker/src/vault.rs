@@ -301,7 +301,9 @@ impl Vault {
                 disk::apply(transaction, TRACES, &gone)?;
                 disk::apply(transaction, PUBLIC, &gone)
             })?;
-            over.iter().for_each(|key| drop(state.public.remove(key)));
+            for key in &over {
+                state.public.remove(key);
+            }
             Ok(())
         })
     }

@@ -74,7 +74,7 @@ pub struct Worker {
     /// Keys of other agents, which are ignored.
     foreign: BTreeSet<InferenceKey>,
     vault: Arc<Vault>,
-    /// True once the vault is known to be of this chain.
+    /// True once the vault is taken to be of this chain.
     is_own: bool,
     executor: Arc<Executor>,
     /// Shared with the desk of lanes.
@@ -313,13 +313,14 @@ impl Worker {
 
     /// True once the first block is final, which says whose records the vault has. Until then the
     /// worker waits: records of an earlier chain with the same genesis hold keys that are public. A
-    /// node without the chain's history takes the vault for its own.
+    /// node without a proof of the first block takes the vault for its own.
     fn has_begun(&mut self) -> bool {
         if self.is_own {
             return true;
         }
         let Some(first_block) = self.chain.first_block() else {
-            return self.chain.finalized().number > 0;
+            self.is_own = self.chain.finalized().number > 0;
+            return self.is_own;
         };
         let belongs = self.vault.belong(first_block);
         let belongs = belongs.map_err(|error| error.to_string());

@@ -16,7 +16,7 @@ use starling_primitives::{
 };
 use starling_worker::{
     chain::{At, Chain, Standing},
-    vault::RoundKey,
+    vault::{RoundKey, Vault},
     AccountId, Accounts, Worker,
 };
 
@@ -38,6 +38,7 @@ fn mallory() -> AccountId {
 struct Both {
     number: Mutex<BlockNumber>,
     sent: Mutex<Vec<AccountId>>,
+    first_block: Mutex<Option<H256>>,
 }
 
 impl Both {
@@ -139,7 +140,7 @@ impl Chain for Both {
     }
 
     fn first_block(&self) -> Option<H256> {
-        Some(H256([9; 32]))
+        *self.first_block.lock()
     }
 }
 
@@ -200,4 +201,32 @@ fn nobody_works_for_a_key_of_an_account_that_is_not_named() {
         round: ROUND,
     };
     assert!(worker.vault().record(&key).is_some());
+}
+
+#[test]
+fn a_block_that_turns_up_while_the_worker_works_makes_it_forget_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agent.toml");
+    configure(&path, &[own()]);
+    let vault = folder.path().join("vault.redb");
+    Vault::open(&vault).unwrap().belong(H256([9; 32])).unwrap();
+    // The node has no history yet, as after a sync from finality proofs.
+    let chain = Arc::new(Both::default());
+    let (mut worker, mut finished) = Worker::start(
+        chain.clone(),
+        None,
+        Accounts::default(),
+        &path,
+        &vault,
+        None,
+    )
+    .unwrap();
+    chain.advance(1);
+    worker.on_block();
+    worker.on_finished(block_on(finished.next()).unwrap());
+    *chain.first_block.lock() = Some(H256([7; 32]));
+    chain.advance(1);
+    worker.on_block();
+    assert_eq!(worker.vault().len(), 1);
+    assert!(chain.sent().contains(&own()));
 }

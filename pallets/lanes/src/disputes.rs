@@ -18,7 +18,7 @@ use starling_lane_primitives::{
 use starling_primitives::{
     crypto,
     locks::LockId,
-    traits::{AgentRegistry, Requests},
+    traits::{AgentRegistry, KnownAnswers, Requests},
     Balance, RoundId,
 };
 

@@ -11,6 +11,7 @@ use crate::{rsa, Fault, Hash, Product};
 
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
+const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 /// Encodings of points begin with it where both coordinates follow.
 const UNCOMPRESSED: u8 = 4;
 
@@ -140,6 +141,17 @@ impl<'a> Certificate<'a> {
             Ok(())
         } else {
             Err(Fault::Role)
+        }
+    }
+
+    /// Checks that its subject has this common name and no other.
+    pub(crate) fn check_name(&self, name: &str) -> Result<(), Fault> {
+        let subject = &self.parsed.tbs_certificate.subject;
+        let attributes = subject.0.iter().flat_map(|part| part.0.iter());
+        let mut found = attributes.filter(|attribute| attribute.oid == COMMON_NAME);
+        match (found.next(), found.next()) {
+            (Some(only), None) if only.value.value() == name.as_bytes() => Ok(()),
+            _ => Err(Fault::Role),
         }
     }
 

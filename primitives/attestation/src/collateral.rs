@@ -190,6 +190,9 @@ fn amd_chain(roots: &Roots, now: u64, ask: &[u8], ark: &[u8]) -> Result<(Key, It
     ask.check_rsa_issuer(ark.key_bytes())?;
     ask.check_dates(now)?;
     ask.check_role(true)?;
+    // The root signs a key for loaded keys, too, and itself. That key is newer: in the place of this
+    // one, it would keep it out for good.
+    ask.check_name(product.authority())?;
     let item = Item {
         body: ask.key_bytes().to_vec(),
         signer: ask.serial().to_vec(),

@@ -126,7 +126,7 @@ fn check_signatures(quote: &Quote<'_>, platform: &VerifyingKey) -> Result<Enclav
         .chain_update(quote.enclave_data)
         .finalize();
     let (hash, rest) = enclave.report_data.split_at(32);
-    if hash != vouched.as_slice() || rest != [0; 32] {
+    if *hash != vouched[..] || rest != [0; 32] {
         return Err(Fault::EnclaveKey);
     }
     let key = key_of_coordinates(&quote.key)?;
@@ -144,6 +144,7 @@ fn verdict(
     let levels: TcbInfo = document::decode(&collected.tcb_info.body)?;
     let identity: Identity = document::decode(&collected.identity.body)?;
     let is_same = levels.key()? == Key::TcbInfo(body.kind(), platform.fmspc)
+        && levels.pce_id()? == platform.pce_id
         && identity.key()? == Key::QeIdentity(body.kind());
     if !is_same {
         return Err(Fault::Platform);
@@ -183,5 +184,43 @@ fn conclude(body: &Body<'_>, platform: &Platform, verdict: Verdict, basis: Basis
         superseded: verdict.superseded,
         advisories: verdict.advisories,
         basis,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeMap;
+
+    use super::*;
+    use crate::{
+        fixtures::{self, NOW, ROOTS},
+        Status,
+    };
+
+    #[test]
+    fn documents_are_of_the_platform_and_its_provisioning_enclave() {
+        let items = fixtures::collateral().into_iter();
+        let store: BTreeMap<Key, Item> =
+            items.map(|item| item.check(&ROOTS, NOW).unwrap()).collect();
+        let quote = Quote::decode(fixtures::TDX_4).unwrap();
+        let chain = Chain::of(&quote).unwrap();
+        let platform = Platform::of(&chain.leaf).unwrap();
+        let fetch = |key: &Key| store.get(key).cloned();
+        let collected = Collected::fetch(&chain, &platform, Kind::Tdx, NOW, fetch).unwrap();
+        let enclave = check_signatures(&quote, &chain.leaf.key().unwrap()).unwrap();
+        let status = |platform: &Platform| {
+            verdict(&quote.body, &enclave, platform, &collected).map(|verdict| verdict.status)
+        };
+        assert_eq!(status(&platform), Ok(Status::HardeningNeeded));
+        let other = Platform {
+            pce_id: [0, 1],
+            ..platform
+        };
+        assert_eq!(status(&other), Err(Fault::Platform));
+        let other = Platform {
+            fmspc: [9; 6],
+            ..platform
+        };
+        assert_eq!(status(&other), Err(Fault::Platform));
     }
 }

@@ -15,6 +15,8 @@ use crate::{
 
 const TCB_INFO: u32 = 3;
 const IDENTITY: u32 = 2;
+/// The way to compare versions that documents of version 3 have so far: component by component.
+const BY_COMPONENT: u32 = 0;
 /// The components of a domain's versions that count once its module has a version of its own: the
 /// first two are the module's.
 const AFTER_MODULE: usize = 2;
@@ -51,6 +53,8 @@ pub(crate) struct TcbInfo {
     id: String,
     version: u32,
     fmspc: String,
+    pce_id: String,
+    tcb_type: u32,
     tcb_levels: Vec<Level<Components>>,
     tdx_module: Option<Module>,
     #[serde(default)]
@@ -98,11 +102,16 @@ impl TcbInfo {
             "TDX" => Kind::Tdx,
             _ => return Err(Fault::Document),
         };
-        if self.version == TCB_INFO {
+        if self.version == TCB_INFO && self.tcb_type == BY_COMPONENT {
             Ok(Key::TcbInfo(kind, from_hex(&self.fmspc)?))
         } else {
             Err(Fault::Document)
         }
+    }
+
+    /// The name of the provisioning enclave of the platforms.
+    pub(crate) fn pce_id(&self) -> Result<[u8; 2], Fault> {
+        from_hex(&self.pce_id)
     }
 
     /// The verdict on a platform that ran an enclave.

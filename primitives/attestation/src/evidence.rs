@@ -73,6 +73,17 @@ pub enum Product {
     Turin,
 }
 
+impl Product {
+    /// The common name of the key that signs the certificates of its chips.
+    pub(crate) const fn authority(self) -> &'static str {
+        match self {
+            Self::Milan => "SEV-Milan",
+            Self::Genoa => "SEV-Genoa",
+            Self::Turin => "SEV-Turin",
+        }
+    }
+}
+
 /// The versions of the firmware under AMD SEV-SNP.
 #[derive(
     Clone,

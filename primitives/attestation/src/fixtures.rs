@@ -105,6 +105,14 @@ pub fn collateral() -> Vec<Collateral> {
     ]
 }
 
+/// The chain of AMD with the key that signs loaded keys in place of the one that signs chips.
+pub fn loaded_keys() -> Collateral {
+    Collateral::AmdChain {
+        ask: include_bytes!("../fixtures/asvk.der").to_vec(),
+        ark: include_bytes!("../fixtures/ark.der").to_vec(),
+    }
+}
+
 /// Later levels of the domain's platform, which is out of date by them, since 31 days ago.
 pub fn later_levels() -> Collateral {
     Collateral::TcbInfo(document(

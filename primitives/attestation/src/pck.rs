@@ -13,6 +13,7 @@ use crate::Fault;
 const EXTENSION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113741.1.13.1");
 const PPID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113741.1.13.1.1");
 const TCB: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113741.1.13.1.2");
+const PCE_ID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113741.1.13.1.3");
 const FMSPC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113741.1.13.1.4");
 /// The last arcs of the components' identifiers in the TCB are 1 to 16, and this is that of the
 /// provisioning enclave.
@@ -25,6 +26,8 @@ pub(crate) struct Platform {
     pub ppid: [u8; 16],
     /// Family, model, stepping and custom SKU.
     pub fmspc: [u8; 6],
+    /// The name of the provisioning enclave.
+    pub pce_id: [u8; 2],
     /// The versions of the platform's components.
     pub components: [u8; 16],
     /// The version of the provisioning enclave.
@@ -47,6 +50,7 @@ impl Platform {
         Ok(Self {
             ppid: octets(find(&attributes, &PPID)?)?,
             fmspc: octets(find(&attributes, &FMSPC)?)?,
+            pce_id: octets(find(&attributes, &PCE_ID)?)?,
             components,
             pce_svn: find_arc(&tcb, PCE_SVN)?.decode_as()?,
         })

@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 
 use crate::{bytes::Reader, certificate, Fault, Kind};
 
-const HEADER: usize = 48;
 const ENCLAVE: usize = 384;
 const DOMAIN: usize = 584;
 const DOMAIN_15: usize = 648;
@@ -25,6 +24,9 @@ const CERTIFIED_ENCLAVE: u16 = 6;
 const CHAIN: u16 = 5;
 /// The bit of an enclave that can be debugged, in the first byte of its attributes.
 const ENCLAVE_DEBUG: u8 = 0x02;
+/// The bit of an enclave that runs with 64 bits, in the same byte. Attributes are not measured: by
+/// a signature of their own, hosts could run the same bytes as other code, with 32 bits.
+const ENCLAVE_64_BITS: u8 = 0x04;
 /// The host cannot inject exceptions into a domain with this attribute: `SEPT_VE_DISABLE`.
 const REQUIRED: u64 = 1 << 28;
 /// Attributes that take nothing from a domain's secrecy: `LASS`, `PKS`, `KL`, `PERFMON`. The others
@@ -185,7 +187,7 @@ impl Enclave {
 
     pub(crate) fn check_attributes(&self) -> Result<(), Fault> {
         match self.attributes.first() {
-            Some(flags) if flags & ENCLAVE_DEBUG == 0 => Ok(()),
+            Some(flags) if flags & (ENCLAVE_DEBUG | ENCLAVE_64_BITS) == ENCLAVE_64_BITS => Ok(()),
             _ => Err(Fault::Attributes),
         }
     }
@@ -252,5 +254,48 @@ impl<'a> Domain<'a> {
         } else {
             Err(Fault::Attributes)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The place of the attributes in a report.
+    const ATTRIBUTES: usize = 48;
+
+    #[test]
+    fn an_enclave_runs_with_64_bits_and_cannot_be_debugged() {
+        let checked = |attributes: u8| {
+            let mut report = [0_u8; ENCLAVE];
+            report[ATTRIBUTES] = attributes;
+            Enclave::decode(&report).unwrap().check_attributes()
+        };
+        assert_eq!(checked(0x05), Ok(()));
+        assert_eq!(checked(0x15), Ok(()));
+        for refused in [0x01, 0x07, 0x03] {
+            assert_eq!(checked(refused), Err(Fault::Attributes));
+        }
+    }
+
+    #[test]
+    fn a_domain_has_no_attribute_that_takes_from_its_secrecy() {
+        let checked = |attributes: u64, service: u8| {
+            let mut report = [0_u8; DOMAIN_15];
+            report[120..128].copy_from_slice(&attributes.to_le_bytes());
+            report[DOMAIN_15 - 1] = service;
+            let domain = Domain::decode(&report).unwrap();
+            domain.check_attributes()
+        };
+        assert_eq!(checked(HARMLESS, 0), Ok(()));
+        assert_eq!(checked(REQUIRED, 1), Err(Fault::Attributes));
+        for bit in 0..u64::BITS {
+            let expected = match HARMLESS & (1 << bit) {
+                0 => Err(Fault::Attributes),
+                _ => Ok(()),
+            };
+            assert_eq!(checked(REQUIRED | (1 << bit), 0), expected, "bit {bit}");
+        }
+        assert_eq!(checked(0, 0), Err(Fault::Attributes));
     }
 }

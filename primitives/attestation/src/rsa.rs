@@ -96,7 +96,7 @@ fn is_encoding(encoded: &[u8], message: &[u8]) -> bool {
     trailer == [TRAILER]
         && is_short
         && padding.iter().all(|byte| *byte == 0)
-        && expected.as_slice() == hash
+        && expected[..] == *hash
 }
 
 /// The mask of MGF1.

@@ -65,21 +65,41 @@ impl Status {
         }
     }
 
-    /// The status of a platform with a part in another status.
+    /// The status of a platform with a part in another status: it has the faults of both.
     fn with(self, part: Self) -> Self {
-        match (part, self) {
-            (Self::Revoked, _) => Self::Revoked,
-            (Self::OutOfDate, Self::UpToDate | Self::HardeningNeeded) => Self::OutOfDate,
-            (
-                Self::OutOfDate,
-                Self::ConfigurationNeeded | Self::ConfigurationAndHardeningNeeded,
-            ) => Self::OutOfDateConfigurationNeeded,
-            _ => self,
+        let any = |has: fn(Self) -> bool| has(self) || has(part);
+        if any(|status| status == Self::Revoked) {
+            return Self::Revoked;
+        }
+        let is_misconfigured = any(Self::is_misconfigured);
+        match (any(Self::is_out_of_date), is_misconfigured) {
+            (true, true) => Self::OutOfDateConfigurationNeeded,
+            (true, false) => Self::OutOfDate,
+            (false, true) if any(Self::is_to_harden) => Self::ConfigurationAndHardeningNeeded,
+            (false, true) => Self::ConfigurationNeeded,
+            (false, false) if any(Self::is_to_harden) => Self::HardeningNeeded,
+            (false, false) => Self::UpToDate,
         }
     }
 
     fn is_out_of_date(self) -> bool {
         matches!(self, Self::OutOfDate | Self::OutOfDateConfigurationNeeded)
+    }
+
+    fn is_misconfigured(self) -> bool {
+        matches!(
+            self,
+            Self::ConfigurationNeeded
+                | Self::ConfigurationAndHardeningNeeded
+                | Self::OutOfDateConfigurationNeeded
+        )
+    }
+
+    fn is_to_harden(self) -> bool {
+        matches!(
+            self,
+            Self::HardeningNeeded | Self::ConfigurationAndHardeningNeeded
+        )
     }
 }
 
@@ -227,8 +247,41 @@ mod tests {
             (OutOfDate, UpToDate, OutOfDate),
             (UpToDate, Revoked, Revoked),
             (Revoked, UpToDate, Revoked),
+            (UpToDate, ConfigurationNeeded, ConfigurationNeeded),
+            (
+                HardeningNeeded,
+                ConfigurationNeeded,
+                ConfigurationAndHardeningNeeded,
+            ),
+            (
+                UpToDate,
+                OutOfDateConfigurationNeeded,
+                OutOfDateConfigurationNeeded,
+            ),
         ] {
             assert_eq!(whole.with(part), both);
+        }
+    }
+
+    #[test]
+    fn both_are_accepted_only_if_each_is() {
+        use Status::*;
+        let all = [
+            UpToDate,
+            HardeningNeeded,
+            ConfigurationNeeded,
+            ConfigurationAndHardeningNeeded,
+            OutOfDate,
+            OutOfDateConfigurationNeeded,
+            Revoked,
+        ];
+        let is_accepted = |status: Status| status.is_accepted(Some(0), 0);
+        for (one, other) in all.iter().flat_map(|one| all.map(|other| (*one, other))) {
+            let both = one.with(other);
+            assert_eq!(both, other.with(one));
+            assert_eq!(both.with(other), both);
+            let are = is_accepted(one) && is_accepted(other);
+            assert_eq!(is_accepted(both), are, "{one:?} with {other:?}");
         }
     }
 

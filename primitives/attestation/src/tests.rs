@@ -226,6 +226,19 @@ fn an_authority_signs_no_documents_and_a_signer_no_platforms() {
 }
 
 #[test]
+fn no_other_key_of_amd_takes_the_place_of_the_one_that_signs_chips() {
+    let mut items = fixtures::collateral();
+    let Some(Collateral::AmdChain { ark, .. }) = items.pop() else {
+        panic!("the last item is the chain of AMD");
+    };
+    let ask = ark.clone();
+    let root = Collateral::AmdChain { ask, ark };
+    for other in [fixtures::loaded_keys(), root] {
+        assert_eq!(other.check(&ROOTS, NOW), Err(Fault::Role));
+    }
+}
+
+#[test]
 fn items_over_the_limit_are_not_small() {
     assert!(fixtures::collateral().iter().all(Collateral::is_small));
     let crl = vec![0; MAX_COLLATERAL + 1];

@@ -4,6 +4,14 @@
 //! The samples are files of the crates `dcap-qvl` and `sev` in the folder of Cargo's registry,
 //! where `cargo fetch` puts them. They are no part of this repository.
 
+// A panic fails the test.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used
+)]
+
 use std::{
     collections::BTreeMap,
     env, fs,
@@ -199,5 +207,25 @@ fn the_report_of_a_guest_of_milan_verifies_and_flipped_bytes_do_not() {
         let mut flipped = report.clone();
         flipped[index] ^= 1;
         assert!(snp::verify(&flipped, &vcek, Product::Milan, &ask, now).is_err());
+    }
+}
+
+#[test]
+fn the_keys_of_all_products_are_taken_for_their_own_product() {
+    let folder = package("sev-8.0.0").join("src/certs/snp/builtin");
+    for (name, product) in [
+        ("milan", Product::Milan),
+        ("genoa", Product::Genoa),
+        ("turin", Product::Turin),
+    ] {
+        let certificate = |of: &str| {
+            let text = fs::read(folder.join(name).join(of)).unwrap();
+            pem_rfc7468::decode_vec(&text).unwrap().1
+        };
+        let (ask, ark) = (certificate("ask.pem"), certificate("ark.pem"));
+        let (key, _) = Collateral::AmdChain { ask, ark }
+            .check(&ROOTS, 1_750_000_000)
+            .unwrap();
+        assert_eq!(key, Key::AmdChain(product));
     }
 }

@@ -22,7 +22,8 @@ use std::{
 /// Log-probabilities asked for at the generated token. vLLM grants 20 unless told otherwise.
 const TOP_LOGPROBS: usize = 20;
 
-/// The most bytes of an answer: 16 MiB hold the echo of any context of today.
+/// The most bytes of an answer: 16 MiB hold the echo of any context of today, and as a stream tens
+/// of thousands of tokens.
 const MAX_ANSWER: u64 = 16 << 20;
 
 /// For the answer to [`HttpBackend::check`], which computes nothing.
@@ -253,10 +254,17 @@ impl HttpBackend {
         format!("{}/{what}", self.config.url.trim_end_matches('/'))
     }
 
+    /// The failure of a request. The words of a server may repeat what it was sent.
     fn failed(&self, reason: impl ToString) -> BackendError {
+        let reason = reason.to_string();
+        let key = self.config.api_key.as_deref().unwrap_or_default();
         BackendError::Http {
             url: self.url(self.config.api.path()),
-            reason: reason.to_string(),
+            reason: if key.is_empty() {
+                reason
+            } else {
+                reason.replace(key, "[API key]")
+            },
         }
     }
 
@@ -417,7 +425,8 @@ impl HttpBackend {
         options.sampling.validate()?;
         let started = Instant::now();
         let response = self.post(&self.request(key, input, options))?;
-        let reader = BufReader::new(response.into_body().into_reader());
+        let body = response.into_body().into_with_config().limit(MAX_ANSWER);
+        let reader = BufReader::new(body.reader());
         let mut filter = StopFilter::new(&options.stop);
         let mut text = String::new();
         let mut prefill = None;
@@ -448,12 +457,11 @@ impl HttpBackend {
                     break;
                 },
                 Line::Silent => continue,
-                Line::Other if whole.len() + line.len() < MAX_ANSWER as usize => {
+                Line::Other => {
                     whole.push_str(line);
                     whole.push('\n');
                     continue;
                 },
-                Line::Other => return Err(self.failed("the answer is no stream, and too long")),
             };
             let Some(choice) = choice else {
                 continue;
@@ -658,9 +666,14 @@ mod tests {
             }
             let head = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
             connection.write_all(head.as_bytes()).unwrap();
-            connection.write_all(body.as_bytes()).unwrap();
+            // The client may have enough of it.
+            let _ = connection.write_all(body.as_bytes());
         });
-        let backend = HttpBackend::new(HttpConfig::new(url, "m")).unwrap();
+        let backend = HttpBackend::new(HttpConfig {
+            api_key: Some("secret-7".into()),
+            ..HttpConfig::new(url, "m")
+        });
+        let backend = backend.unwrap();
         let options = GenerateOptions::default();
         let got = backend.generate(
             &Prompt::template("x"),
@@ -710,6 +723,10 @@ mod tests {
                 "too long",
             ),
             (r#"{"error":"no"}"#.to_owned(), "no"),
+            (
+                r#"{"error":"bad header: Bearer secret-7"}"#.to_owned(),
+                "Bearer [API key]",
+            ),
             ("<html>Log in</html>".to_owned(), "<html>Log in"),
             (String::new(), "ends before"),
             (format!("{text}\n\n"), "ends before"),
@@ -718,5 +735,17 @@ mod tests {
             let error = answered(&body).unwrap_err();
             assert!(error.contains(expected), "{body}: {error}");
         }
+    }
+
+    #[test]
+    fn no_answer_is_read_without_an_end() {
+        let long = "x".repeat(MAX_ANSWER as usize);
+        for body in [format!("data: {long}"), format!("{long}\n")] {
+            let error = answered(&body).unwrap_err();
+            assert!(error.contains("larger than"), "{error}");
+        }
+        // Comments count, too.
+        let error = answered(&": ping\n".repeat(MAX_ANSWER as usize / 6)).unwrap_err();
+        assert!(error.contains("larger than"), "{error}");
     }
 }

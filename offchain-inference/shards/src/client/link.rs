@@ -552,11 +552,20 @@ impl Link {
             .measured(&self.peer, &self.model, layers, waiter.rows, held, wire);
         if let Some(wire) = wire {
             observe(&self.hub.metrics.wire_seconds, wire);
-            if let Some(rtt) = self.hub.peers.rtt(&self.peer) {
-                let bytes = 2 * self.wire.bytes(waiter.rows, self.width);
-                self.hub.surveys.carried(&self.peer, bytes, wire, rtt);
-            }
+            self.carried(layers, waiter.rows, took, held);
             self.took(waiter.rows, took);
+        }
+    }
+
+    /// Records the bandwidth of the path. A server that says to have held rows longer than its
+    /// speed explains gets no better one for it.
+    fn carried(&self, layers: usize, rows: usize, took: Duration, held: Duration) {
+        let peers = &self.hub.peers;
+        let computed = peers.computed(&self.peer, &self.model, layers, rows, held);
+        if let (Some(rtt), Some(computed)) = (peers.rtt(&self.peer), computed) {
+            let bytes = 2 * self.wire.bytes(rows, self.width);
+            let wire = took.saturating_sub(computed);
+            self.hub.surveys.carried(&self.peer, bytes, wire, rtt);
         }
     }
 

@@ -128,7 +128,10 @@ impl Hub {
         let local = self.transport.local();
         let mut others = self.peers.facts(model);
         others.retain(|fact| fact.peer != local);
-        let mut peers: Vec<_> = others.iter().map(|fact| fact.peer.clone()).collect();
+        let mut peers = surveys::in_turn(&others, |account| {
+            let agent = self.directory.agent(account);
+            agent.is_some_and(|agent| agent.active)
+        });
         peers.truncate(MAX_SURVEYED);
         let pinged = self.surveys.begin(model, others, Instant::now());
         at_once(&peers, |peer| {

@@ -241,6 +241,22 @@ impl Peers {
         }
     }
 
+    /// The part of `held`, which is the server's word, in which it can have computed: rows together
+    /// take no longer than one after the other. `None` while nobody has timed a single row.
+    pub fn computed(
+        &self,
+        peer: &Peer,
+        model: &ModelId,
+        layers: usize,
+        rows: usize,
+        held: Duration,
+    ) -> Option<Duration> {
+        let all = self.known.lock();
+        let throughput = all.get(peer)?.held.get(model)?.throughput?;
+        let most = Duration::try_from_secs_f64((layers * rows) as f64 / throughput);
+        Some(most.map_or(held, |most| most.min(held)))
+    }
+
     /// Records a lower bound of the time that `rows` rows take to a node and back.
     pub fn takes_at_least(&self, peer: &Peer, rows: usize, wire: Duration) {
         let wire = wire.as_secs_f64();
@@ -614,6 +630,27 @@ mod tests {
         assert!(peers.has_worked(&peer));
         peers.pinged(&peer, 0.001);
         assert_eq!(peers.rtt(&peer), Some(0.25));
+    }
+
+    #[test]
+    fn a_server_held_rows_no_longer_than_its_speed_explains() {
+        let (peers, peer, model) = (Peers::default(), Peer::new([1]), [1; 32]);
+        let signed = Signed {
+            account: [7; 32],
+            key: [7; 32],
+            body: announcement(0, 5, 3),
+            signature: [0; 64],
+        };
+        peers.heard(&peer, signed, Duration::from_millis(2));
+        let second = Duration::from_secs(1);
+        let computed = |rows, held| peers.computed(&peer, &model, 2, rows, held);
+        assert_eq!(computed(64, second), None, "its speed is only its word");
+        peers.measured(&peer, &model, 2, 1, Duration::from_millis(10), None);
+        let near = |a: Option<Duration>, ms: f64| {
+            a.is_some_and(|a| (a.as_secs_f64() * 1e3 - ms).abs() < 1e-3)
+        };
+        assert!(near(computed(64, second), 640.0));
+        assert!(near(computed(64, second / 10), 100.0));
     }
 
     #[test]

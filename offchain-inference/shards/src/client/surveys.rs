@@ -274,6 +274,22 @@ impl Surveys {
     }
 }
 
+/// The nodes in the order in which they are surveyed: those of active agents first, and of each
+/// account one after the other. Identities are free, and none crowds out the others.
+pub(super) fn in_turn(nodes: &[Fact], is_active: impl Fn(&Account) -> bool) -> Vec<Peer> {
+    let mut before = HashMap::<Account, usize>::new();
+    let mut turns: Vec<_> = nodes
+        .iter()
+        .map(|fact| {
+            let turn = before.entry(fact.account).or_default();
+            *turn += 1;
+            ((!is_active(&fact.account), *turn), &fact.peer)
+        })
+        .collect();
+    turns.sort_by_key(|(turn, _)| *turn);
+    turns.into_iter().map(|(_, peer)| peer.clone()).collect()
+}
+
 /// The meter of a node, if there is room for one.
 fn meter<'a>(meters: &'a mut HashMap<Peer, Meter>, peer: &Peer) -> Option<&'a mut Meter> {
     if !meters.contains_key(peer) {
@@ -416,6 +432,17 @@ mod tests {
                 prop_assert_eq!(pinged.len(), nodes);
             }
         }
+    }
+
+    #[test]
+    fn many_nodes_of_one_account_or_without_a_bond_crowd_out_nobody() {
+        let of = |peer: u8, account: u8| Fact {
+            account: [account; 32],
+            ..fact(peer, None, 1.0)
+        };
+        let nodes = [of(1, 9), of(2, 7), of(3, 7), of(4, 7), of(5, 8), of(6, 8)];
+        let order = in_turn(&nodes, |account| *account != [9; 32]);
+        assert_eq!(order, [2, 5, 3, 6, 4, 1].map(|peer| Peer::new([peer])));
     }
 
     #[test]

@@ -240,6 +240,7 @@ pub fn ask(backend: &dyn Backend, question: &str, cancel: &Cancel) -> Result<Str
         max_tokens: MAX_TOKENS,
         stop: vec![],
         sampling: Sampling::greedy(),
+        drawing: None,
     };
     let messages = [Message::user(question)];
     let answer = backend.reply(&messages, &options, cancel, &mut |_| {})?;

@@ -78,10 +78,13 @@ impl Aid {
     }
 }
 
+/// Makes the prompt of a question.
+type Before = Box<dyn Fn(&str) -> Result<String, Failure>>;
+
 /// A way to ask a model.
 struct Way {
     name: &'static str,
-    before: Box<dyn Fn(&str) -> Result<String, Failure>>,
+    before: Before,
     after: fn(&str) -> String,
 }
 

@@ -368,7 +368,10 @@ mod tests {
         },
     };
 
-    fn checked(case: &Case) -> (Option<(Vec<u32>, Vec<u32>)>, Report) {
+    /// Token ids of the context and of the answer.
+    type Ids = (Vec<u32>, Vec<u32>);
+
+    fn checked(case: &Case) -> (Option<Ids>, Report) {
         let known = Known {
             model: MODEL,
             vocabulary: 6,

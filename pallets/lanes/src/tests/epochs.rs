@@ -54,7 +54,7 @@ fn a_committee_weighs_by_what_was_known_when_its_members_joined() {
             },
             ..Capabilities::default()
         };
-        let all = |rounds| (1..=AGENTS).map(|number| (account(number), known(rounds)));
+        let all = |rounds| (1..=AGENTS).map(move |number| (account(number), known(rounds)));
         Known::set(all(7).collect());
         let (id, epoch) = served();
         Known::set(all(8).collect());
