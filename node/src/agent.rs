@@ -17,6 +17,7 @@ use starling_primitives::INFERENCE;
 use starling_runtime::opaque::Block;
 use starling_worker::{
     config::{schema, Config},
+    disputes::CourtClient,
     lanes::desk::Desk,
     shards::{Layers, Members, Network},
     vault::Vault,
@@ -148,7 +149,7 @@ pub(crate) fn start(
     let network = Network {
         transport,
         directory: members.clone(),
-        identity: members,
+        identity: members.clone(),
     };
     let chain = Arc::new(Client::<Block, _, _>::new(
         client.clone(),
@@ -166,6 +167,17 @@ pub(crate) fn start(
         registry,
     )
     .map_err(|error| Error::Other(error.to_string()))?;
+    let court = CourtClient::<Block, _>::new(
+        client.clone(),
+        OffchainTransactionPoolFactory::new(pool.clone()),
+    );
+    let court = worker
+        .court(Arc::new(court), members, &vault, registry)
+        .map_err(|error| Error::Other(error.to_string()))?;
+    if let Some(court) = court {
+        let follow = court.follow::<Block, _>(client.clone());
+        spawner.spawn("disputes", "agent", follow);
+    }
     let running = Running {
         layers: worker.layers(),
         desk: Arc::new(worker.desk()),

@@ -7,6 +7,7 @@ use scale_info::TypeInfo;
 use sp_core::H256;
 use starling_lane_primitives::outcome::Count;
 
+pub mod disputes;
 pub mod lanes;
 pub mod v1;
 

@@ -28,7 +28,7 @@ pub fn key(bytes: [u8; 32]) -> InferenceKey {
 }
 
 /// Whether `key` made this raw signature under `payload`.
-pub fn has_signed(key: &InferenceKey, payload: &[u8; 32], signature: &[u8; 64]) -> bool {
+pub fn has_signed(key: &InferenceKey, payload: &[u8], signature: &[u8; 64]) -> bool {
     let signature = InferenceSignature::try_from(signature.as_slice());
-    signature.is_ok_and(|signature| key.verify(payload, &signature))
+    signature.is_ok_and(|signature| key.verify(&payload, &signature))
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The draw of agents for a full round, and for the committee of a lane.
+//! The draw of agents for a full round, for the committee of a lane, and for that of a case.
 //!
 //! First come, first served would let Sybils fill a round in its first block. Instead every agent
 //! has a draw, and the lowest draws stay. Splitting a bond does not improve a draw. The draw
@@ -14,6 +14,8 @@ use crate::{Balance, RoundId};
 
 const DOMAIN: &[u8] = b"starling/draw/1";
 const LANE_DOMAIN: &[u8] = b"starling/lane-draw/1";
+const CASE_DOMAIN: &[u8] = b"starling/case-draw/1";
+const EXECUTOR_DOMAIN: &[u8] = b"starling/executor-draw/1";
 
 /// `H(randomness after the request's block ‖ round ‖ agent) / bond`. Lower is better.
 pub fn draw<AccountId: Encode>(
@@ -39,6 +41,20 @@ pub fn lane_draw<AccountId: Encode>(
 /// `H(lot) / bond`. Without a bond, the highest draw there is.
 fn over_bond(lot: &impl Encode, bond: Balance) -> U256 {
     U256::from_big_endian(&blake2_256(&lot.encode()))
+        .checked_div(bond.into())
+        .unwrap_or(U256::MAX)
+}
+
+/// The seed of everything that is drawn for a case: the chain's randomness some blocks after the case
+/// was opened, and the number of the attempt.
+pub fn case_seed(randomness: H256, case: u64, attempt: u8) -> H256 {
+    blake2_256(&(CASE_DOMAIN, randomness, case, attempt).encode()).into()
+}
+
+/// `H(seed ‖ agent) / bond`: the draw of an agent for the committee of a case. Lower is better.
+pub fn executor_draw<AccountId: Encode>(seed: H256, agent: &AccountId, bond: Balance) -> U256 {
+    let hash = blake2_256(&(EXECUTOR_DOMAIN, seed, agent).encode());
+    U256::from_big_endian(&hash)
         .checked_div(bond.into())
         .unwrap_or(U256::MAX)
 }

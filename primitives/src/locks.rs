@@ -32,4 +32,22 @@ pub enum LockId {
         /// The epoch.
         epoch: u32,
     },
+    /// The agent's output is disputed: what it loses if it is guilty.
+    #[codec(index = 2)]
+    Accused {
+        /// The case.
+        case: u64,
+    },
+    /// The agent has accused others: its bond for the case.
+    #[codec(index = 3)]
+    Accusation {
+        /// The case.
+        case: u64,
+    },
+    /// The agent has appealed: its bond for the second committee.
+    #[codec(index = 4)]
+    Appeal {
+        /// The case.
+        case: u64,
+    },
 }

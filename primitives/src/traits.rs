@@ -50,6 +50,9 @@ pub trait AgentRegistry<AccountId> {
     /// The agent whose key in force is `key`.
     fn agent_of(key: &InferenceKey) -> Option<AccountId>;
 
+    /// The account of an inference key, in force or not. It need not be registered any more.
+    fn owner_of(key: &InferenceKey) -> Option<AccountId>;
+
     /// Whether `who` is registered, not chilled, and has at least the minimum bond.
     fn is_active(who: &AccountId) -> bool;
 
@@ -105,9 +108,19 @@ pub trait AgentRegistry<AccountId> {
     /// Fails, and changes nothing, if less than `amount` is free of other claims.
     fn lock(who: &AccountId, id: LockId, amount: Balance, until: BlockNumber) -> DispatchResult;
 
+    /// The most that [`Self::lock`] would take under a new name: the free bond and what is unbonding,
+    /// less what locks have a claim on.
+    fn lockable(who: &AccountId) -> Balance;
+
     /// Ends a lock by slashing it: the free bond first, then what is unbonding. The caller decides
     /// who gets the credit. It is empty if there is no such lock.
     fn slash_lock(who: &AccountId, id: LockId) -> Self::Credit;
+
+    /// Ends a lock by slashing up to `loss` of it, as [`Self::slash_lock`] does. The rest is free.
+    fn end_lock(who: &AccountId, id: LockId, loss: Balance) -> Self::Credit;
+
+    /// Keeps `who` out of new rounds and of the next validators until it unchills itself.
+    fn punish(who: &AccountId);
 
     /// The open reservations of `who` and their sum, for checks of consistency.
     fn reservations(who: &AccountId) -> (u32, Balance);

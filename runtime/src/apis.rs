@@ -31,9 +31,11 @@ use sp_runtime::{
 use sp_session::{MembershipProof, OpaqueGeneratedSessionKeys};
 use sp_version::RuntimeVersion;
 use starling_attestation::{Key as CollateralKey, View as AttestationView};
+use starling_evidence::{messages::Accusation, Finding, ModelId};
 use starling_lane_primitives::{checkpoint::Checkpoint, Certificate};
 use starling_primitives::{
     api::{
+        disputes::{CaseId, CaseView, DutyView},
         lanes::{
             CommitteeView, Epoch, EpochView, LaneId, LaneView, PendingView, ProgressView,
             RulesView, SeatView,
@@ -47,9 +49,9 @@ use starling_primitives::{
 
 use crate::{
     configs::KeyOwnership, genesis_config_presets, AccountId, Agents, Attestations, Authoring,
-    Balance, Block, BlockNumber, Capabilities, Executive, Grandpa, InherentDataExt, Lanes, Nonce,
-    Parameters, Rounds, Runtime, RuntimeCall, RuntimeGenesisConfig, SessionKeys, System,
-    TransactionPayment, SLOT_DURATION, VERSION,
+    Balance, Block, BlockNumber, Capabilities, Disputes, Executive, Grandpa, InherentDataExt,
+    Lanes, Nonce, Parameters, Rounds, Runtime, RuntimeCall, RuntimeGenesisConfig, SessionKeys,
+    System, TransactionPayment, SLOT_DURATION, VERSION,
 };
 
 impl_runtime_apis! {
@@ -283,6 +285,62 @@ impl_runtime_apis! {
 
         fn collateral() -> Vec<(CollateralKey, u64)> {
             Attestations::collateral()
+        }
+    }
+
+    impl starling_primitives::api::disputes::DisputesApi<Block, AccountId> for Runtime {
+        fn cases() -> Vec<CaseId> {
+            Disputes::case_ids()
+        }
+
+        fn case(id: CaseId) -> Option<CaseView<AccountId>> {
+            Disputes::case_view(id)
+        }
+
+        fn duties(agent: AccountId) -> Vec<DutyView> {
+            Disputes::duties(&agent)
+        }
+
+        fn exhibit(id: CaseId) -> Option<Vec<u8>> {
+            Disputes::exhibit_of(id)
+        }
+
+        fn held(agent: AccountId) -> (Vec<ModelId>, BlockNumber) {
+            Disputes::held_by(&agent)
+        }
+
+        fn accusation_bond(agent: AccountId) -> Balance {
+            Disputes::bond_of_accusation(&agent)
+        }
+
+        fn can_accuse(agent: AccountId, accusation: Accusation) -> Result<(), Vec<u8>> {
+            Disputes::can_accuse(&agent, &accusation)
+        }
+
+        fn accuse(agent: AccountId, accusation: Accusation, signature: [u8; 64]) -> Vec<u8> {
+            Disputes::accuse_transaction(agent, accusation, signature)
+        }
+
+        fn hold(
+            agent: AccountId,
+            models: Vec<ModelId>,
+            at: BlockNumber,
+            signature: [u8; 64],
+        ) -> Vec<u8> {
+            Disputes::hold_transaction(agent, models, at, signature)
+        }
+
+        fn commit(
+            case: CaseId,
+            agent: AccountId,
+            commitment: H256,
+            signature: [u8; 64],
+        ) -> Vec<u8> {
+            Disputes::commit_transaction(case, agent, commitment, signature)
+        }
+
+        fn reveal(case: CaseId, agent: AccountId, finding: Finding, salt: [u8; 32]) -> Vec<u8> {
+            Disputes::reveal_transaction(case, agent, finding, salt)
         }
     }
 

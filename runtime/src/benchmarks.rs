@@ -8,9 +8,9 @@ use frame_support::traits::{StorageInfo, StorageInfoTrait, WhitelistedStorageKey
 use sp_storage::TrackedStorageKey;
 
 use crate::{
-    Agents, AllPalletsWithSystem, Attestations, Authoring, Balances, Beacon, Capabilities, Grandpa,
-    Lanes, Multisig, Parameters, Proxy, Rewards, Rounds, Runtime, Sudo, Tickets, Timestamp,
-    Utility, Votes,
+    Agents, AllPalletsWithSystem, Attestations, Authoring, Balances, Beacon, Capabilities,
+    Disputes, Grandpa, Lanes, Multisig, Parameters, Proxy, Rewards, Rounds, Runtime, Sudo, Tickets,
+    Timestamp, Utility, Votes,
 };
 
 use frame_system_benchmarking::{extensions::Pallet as SystemExtensions, Pallet as SystemBench};
@@ -26,6 +26,7 @@ frame_benchmarking::define_benchmarks!(
     [pallet_balances, Balances]
     [pallet_beacon, Beacon]
     [pallet_capabilities, Capabilities]
+    [pallet_disputes, Disputes]
     [pallet_grandpa, Grandpa]
     [pallet_lanes, Lanes]
     [pallet_multisig, Multisig]

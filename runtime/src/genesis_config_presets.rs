@@ -15,8 +15,8 @@ use sp_keyring::{Ed25519Keyring, Sr25519Keyring};
 
 use crate::{
     parameters::Preset, AccountId, AgentsConfig, Balance, BalancesConfig, CapabilitiesConfig,
-    CommitteeMembersConfig, LanesConfig, ParametersConfig, RuntimeGenesisConfig, SessionConfig,
-    SessionKeys, SudoConfig, UNIT,
+    CommitteeMembersConfig, DisputesConfig, LanesConfig, ParametersConfig, RuntimeGenesisConfig,
+    SessionConfig, SessionKeys, SudoConfig, UNIT,
 };
 
 /// One validator and agent, Alice, who is also the committee and sudo. The well-known accounts hold
@@ -120,6 +120,9 @@ fn genesis(
         },
         lanes: LanesConfig {
             parameters: Some(preset.lanes()),
+        },
+        disputes: DisputesConfig {
+            parameters: Some(preset.disputes()),
         },
         sudo: SudoConfig { key: sudo },
     })

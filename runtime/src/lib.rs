@@ -224,6 +224,8 @@ mod runtime {
     pub type Lanes = pallet_lanes::Pallet<Runtime>;
     #[runtime::pallet_index(38)]
     pub type Attestations = pallet_attestations::Pallet<Runtime>;
+    #[runtime::pallet_index(39)]
+    pub type Disputes = pallet_disputes::Pallet<Runtime>;
 
     #[runtime::pallet_index(20)]
     pub type Sudo = pallet_sudo::Pallet<Runtime>;

@@ -121,6 +121,16 @@ impl Preset {
     }
 }
 
+impl Preset {
+    /// The parameters of disputes of a new chain of this name.
+    pub const fn disputes(self) -> pallet_disputes::Parameters {
+        match self {
+            Self::Dev => pallet_disputes::Parameters::dev(UNIT),
+            Self::Production | Self::Paper => pallet_disputes::Parameters::production(UNIT),
+        }
+    }
+}
+
 impl From<Preset> for Parameters {
     fn from(preset: Preset) -> Self {
         preset.parameters()

@@ -415,6 +415,10 @@ fn every_call_of_the_protocol_has_a_weight_that_was_measured() {
         "pallet_capabilities",
         include_str!("weights/pallet_capabilities.rs"),
     );
+    check::<pallet_disputes::Call<Runtime>, <Runtime as pallet_disputes::Config>::WeightInfo>(
+        "pallet_disputes",
+        include_str!("weights/pallet_disputes.rs"),
+    );
     check::<pallet_lanes::Call<Runtime>, <Runtime as pallet_lanes::Config>::WeightInfo>(
         "pallet_lanes",
         include_str!("weights/pallet_lanes.rs"),
@@ -496,6 +500,25 @@ fn a_settlement_of_sixteen_members_takes_a_hundredth_of_a_block() {
     let settlement = OfLanes::settle().saturating_add(OfLanes::authorize_settle());
     let block = RuntimeBlockWeights::get().max_block;
     assert!(settlement.ref_time() <= block.ref_time() / 100);
+}
+
+#[test]
+fn the_phases_of_disputes_that_end_in_a_block_take_a_fifth_of_it() {
+    use pallet_disputes::{WeightInfo as _, MAX_MEMBERS};
+
+    type OfDisputes = <Runtime as pallet_disputes::Config>::WeightInfo;
+    let draw = OfDisputes::draw(256).saturating_add(OfDisputes::close());
+    let judge = OfDisputes::judge(MAX_MEMBERS).saturating_add(OfDisputes::close());
+    let block = RuntimeBlockWeights::get().max_block;
+    assert!(draw.max(judge).saturating_mul(2).ref_time() <= block.ref_time() / 5);
+}
+
+#[test]
+fn disputes_of_each_preset_fit_its_bonds() {
+    for preset in [Preset::Production, Preset::Dev, Preset::Paper] {
+        let unbonding = preset.parameters().unbonding_period;
+        assert!(preset.disputes().is_sound(unbonding, crate::SLOT_DURATION));
+    }
 }
 
 /// Sends a feeless call as the pool and a block do.

@@ -48,7 +48,7 @@ use starling_primitives::{
 };
 use starling_runtime::{
     genesis_config_presets::LOCAL_TESTNET, migrations::Migrations, parameters::Preset, Agents,
-    Attestations, Balance, Balances, Capabilities, Executive, Header, Historical, Lanes,
+    Attestations, Balance, Balances, Capabilities, Disputes, Executive, Header, Historical, Lanes,
     Parameters, Ratings, Rewards, Rounds, Runtime, RuntimeCall, Session, SignedPayload, System,
     Tickets, UncheckedExtrinsic, SLOT_DURATION, UNIT,
 };
@@ -431,6 +431,7 @@ fn every_pallet_of_the_protocol_gets_its_version_once() {
                 version::<Capabilities>(),
                 version::<Lanes>(),
                 version::<Attestations>(),
+                version::<Disputes>(),
             ];
             for (name, version) in versions {
                 let latest = if name == "Ratings" { 3 } else { 1 };

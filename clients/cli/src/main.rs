@@ -7,6 +7,7 @@ mod ask;
 mod attest;
 mod audit;
 mod console;
+mod disputes;
 mod examine;
 mod gateway;
 mod key;
@@ -39,7 +40,7 @@ Exit codes:
   3    no connection to the node
   4    the chain refused the transaction, or a lane the request
   5    the round or the request of a lane ended without an answer
-  6    no such round, lane or agent
+  6    no such round, lane, case or agent
   7    longer than --timeout
   8    the audit found that the answer is not what its trace says
   9    the audit convicts nobody, and clears nobody
@@ -70,6 +71,8 @@ enum Command {
     Tickets(tickets::Args),
     /// Open lanes and ask them: many requests of one escrow, answered in less than a round takes.
     Lane(lane::Args),
+    /// List and show disputes between servers, accuse, and appeal.
+    Disputes(disputes::Args),
     /// List, show and watch rounds.
     #[command(subcommand)]
     Rounds(rounds::Command),
@@ -118,6 +121,7 @@ fn main() -> ExitCode {
         Command::Agent(args) => online(agent::run(connection, args)),
         Command::Tickets(args) => online(tickets::run(connection, args)),
         Command::Lane(args) => online(lane::run(connection, args)),
+        Command::Disputes(args) => online(disputes::run(connection, args)),
         Command::Rounds(command) => online(rounds::run(connection, command)),
         Command::Examine(args) => online(examine::run(connection, args)),
         Command::Audit(args) => online(audit::run(connection, args)),

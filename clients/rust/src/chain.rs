@@ -9,6 +9,7 @@ use std::{
 use codec::{Decode, DecodeAll, Encode};
 use serde::de::DeserializeOwned;
 use sp_core::crypto::{AccountId32, Ss58Codec};
+use starling_evidence::Peer;
 use starling_primitives::{
     api::{AgentView, CapabilityView, OutcomeView, QuestionView, RoundAnswer, RoundView},
     choice::{Choice, REQUESTS_PER_ANSWER},
@@ -150,9 +151,21 @@ impl Chain {
             .unwrap_or_else(|| account::short(account))
     }
 
+    /// The node's network identity, in base 58.
+    async fn peer_id(&self) -> Result<String> {
+        self.read("system_localPeerId").await
+    }
+
+    /// The node's network identity.
+    pub async fn peer(&self) -> Result<Peer> {
+        let peer = self.peer_id().await?;
+        let bytes = bs58::decode(&peer).into_vec();
+        bytes.map(Peer::new).map_err(protocol)
+    }
+
     /// The ed25519 public key of the node's network identity.
     pub async fn network_key(&self) -> Result<[u8; 32]> {
-        let peer: String = self.read("system_localPeerId").await?;
+        let peer = self.peer_id().await?;
         key_of_peer(&peer).ok_or_else(|| {
             protocol(format!(
                 "the node's peer id `{peer}` is not that of an ed25519 key"

@@ -16,6 +16,7 @@
 //! | [`follow`] | a round from its request to its end, block by block |
 //! | [`progress`] | the progress of a round |
 //! | [`lane`] | the fast lane: requests that a committee answers off the chain |
+//! | [`disputes`] | cases about servers that contradict each other |
 //! | [`report`] | the outcome of a round: candidates, scores, rankers, payouts, blocks |
 //! | [`explain`] | the outcome of a round in one sentence |
 //! | [`amount`], [`account`], [`text`] | amounts, accounts and texts for people |
@@ -32,6 +33,7 @@ pub mod amount;
 pub mod answers;
 pub mod attestation;
 pub mod chain;
+pub mod disputes;
 mod error;
 pub mod events;
 pub mod explain;

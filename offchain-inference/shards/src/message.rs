@@ -15,6 +15,7 @@ use codec::{Decode, DecodeAll, Encode};
 
 use crate::{
     auth::{Key, Signed, Statement},
+    integrity::{Digest, Exhibit},
     seal::{SealingKey, KEY, TAG},
     transport::{ModelId, Peer},
     wire::WireFormat,
@@ -177,6 +178,9 @@ pub enum Request {
     /// Send these bytes back.
     #[codec(index = 3)]
     Ping([u8; 16]),
+    /// Show the exhibit of the evidence with this name.
+    #[codec(index = 4)]
+    Exhibit(Digest),
 }
 
 /// A response of set-up.
@@ -197,6 +201,9 @@ pub enum Response {
     /// The bytes of a ping.
     #[codec(index = 4)]
     Pong([u8; 16]),
+    /// An exhibit.
+    #[codec(index = 5)]
+    Exhibit(Exhibit),
 }
 
 /// A change of a session's branches, made before anything is computed.

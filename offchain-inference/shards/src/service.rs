@@ -13,11 +13,12 @@ use std::{
 
 use parking_lot::Mutex;
 use starling_engine::Model;
+use starling_evidence::{exhibit::MAX_EXHIBIT, Evidence, Exhibit, Fault};
 
 use crate::{
     accounts::Accounts,
     auth::{Directory, Identity},
-    client::{self, Holder, Hub, Pipeline, Seen},
+    client::{self, Holder, Hub, LinkError, Pipeline, Seen, WeakPipeline},
     config::{PipelineConfig, ServiceConfig},
     integrity::Case,
     loopback::Loopback,
@@ -27,6 +28,7 @@ use crate::{
     server::{Served, Server},
     spawn,
     transport::{Inbox, ModelId, Peer, Respond, Transport},
+    LOG_TARGET,
 };
 
 /// Maximum number of waiting set-up requests.
@@ -105,6 +107,8 @@ pub struct Service {
     hub: Arc<Hub>,
     /// The models that this node has served or used, with their numbers of layers.
     models: Mutex<BTreeMap<ModelId, usize>>,
+    /// The pipelines that were made and are still there.
+    pipelines: Mutex<Vec<WeakPipeline>>,
     work: Mutex<Work>,
 }
 
@@ -145,6 +149,7 @@ impl Service {
             server,
             hub,
             models: Mutex::default(),
+            pipelines: Mutex::default(),
             work: Mutex::new(Work {
                 asks: Some(asks),
                 keeper: Some(keeper),
@@ -251,7 +256,26 @@ impl Service {
     /// `starling-shards invert` shows how much of it.
     pub fn pipeline(&self, model: ModelId, ends: Model, config: PipelineConfig) -> Pipeline {
         self.models.lock().insert(model, ends.config().layers);
-        Pipeline::new(self.hub.clone(), model, ends, config)
+        let pipeline = Pipeline::new(self.hub.clone(), model, ends, config);
+        let mut pipelines = self.pipelines.lock();
+        pipelines.retain(WeakPipeline::is_alive);
+        pipelines.push(pipeline.downgrade());
+        pipeline
+    }
+
+    /// Sends a canary through each pipeline that is in use and checks its servers. Returns once the
+    /// rows are back; the checks come later.
+    pub fn canaries(&self) {
+        let pipelines: Vec<_> = {
+            let known = self.pipelines.lock();
+            known.iter().filter_map(WeakPipeline::upgrade).collect()
+        };
+        for pipeline in pipelines.iter().filter(|pipeline| pipeline.is_checked()) {
+            let tokens = pipeline.canary_tokens();
+            if let Err(error) = pipeline.canary(&tokens) {
+                log::debug!(target: LOG_TARGET, "a canary did not come back: {error}");
+            }
+        }
     }
 
     /// Metrics of this node.
@@ -269,6 +293,26 @@ impl Service {
     /// because the disk is full, is offered again. At most 16 cases wait for that.
     pub fn record_evidence(&self, recorder: impl FnMut(&Case) -> bool + Send + 'static) {
         self.hub.record_with(Box::new(recorder));
+    }
+
+    /// Shows an exhibit to the executors of the chain. Only the newest few are shown.
+    ///
+    /// # Errors
+    /// The fault for which no committee would judge by it.
+    pub fn show(&self, evidence: &Evidence, exhibit: Exhibit) -> Result<(), Fault> {
+        exhibit.admit(evidence, MAX_EXHIBIT)?;
+        self.server.show(evidence, exhibit);
+        Ok(())
+    }
+
+    /// The exhibit of some evidence, as `peer` shows it. Nothing of it is checked.
+    pub fn exhibit(
+        &self,
+        peer: &Peer,
+        evidence: &Evidence,
+        timeout: Duration,
+    ) -> Result<Exhibit, LinkError> {
+        self.hub.exhibit(peer, evidence, timeout)
     }
 
     /// Stops serving, and ends all sessions of this node's pipelines.

@@ -18,6 +18,7 @@
 //! | [`vault`] | results on disk |
 //! | [`agent`] | responding and ranking |
 //! | [`lanes`] | requests that a committee answers off the chain |
+//! | [`disputes`] | replays for committees of disputes, and accusations |
 //! | [`shards`] | layers of models that nodes compute for each other |
 //! | [`config`], [`watch`] | the configuration file of the agent, read again after changes |
 //! | [`Accounts`] | the agents that the node works for |
@@ -28,6 +29,7 @@ pub mod agent;
 pub mod chain;
 pub mod config;
 mod disk;
+pub mod disputes;
 pub mod driver;
 pub mod executor;
 mod externalities;

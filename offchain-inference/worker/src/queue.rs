@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 //! A bounded queue of jobs with its own threads. The earliest deadline comes first; among equals,
-//! the highest pay for a token. Jobs of lanes go before all of them.
+//! the highest pay for a token. Jobs of lanes go before all of them, and replays for disputes after.
 
 use std::{
     cmp::Reverse,
@@ -28,7 +28,11 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// Most jobs of lanes that wait.
 const MOST_FIRST: usize = 64;
 
-/// A job that goes before those of rounds, in the order in which it came. It must not panic.
+/// Most replays for disputes that wait.
+const MOST_LAST: usize = 16;
+
+/// A job that goes before those of rounds or after them, in the order in which it came. It must not
+/// panic.
 pub type First = Box<dyn FnOnce() + Send>;
 
 /// The work of the threads of a queue.
@@ -70,6 +74,7 @@ type Place = (BlockNumber, Reverse<Balance>, JobId);
 #[derive(Default)]
 struct State {
     first: VecDeque<First>,
+    last: VecDeque<First>,
     waiting: BTreeMap<Place, Waiting>,
     running: BTreeMap<JobId, Signals>,
     stopped: bool,
@@ -135,6 +140,18 @@ impl Queue {
         true
     }
 
+    /// Adds a job that waits until there are none of lanes and of rounds. Returns false if there are
+    /// too many.
+    pub fn push_last(&self, job: First) -> bool {
+        let mut state = self.shared.state.lock();
+        if state.stopped || state.last.len() >= MOST_LAST {
+            return false;
+        }
+        state.last.push_back(job);
+        self.shared.wake.notify_one();
+        true
+    }
+
     /// Ends a running job with the result that it has so far.
     pub fn hurry(&self, id: &JobId) {
         if let Some(signals) = self.shared.state.lock().running.get(id) {
@@ -172,6 +189,7 @@ impl Drop for Queue {
             let mut state = self.shared.state.lock();
             state.stopped = true;
             state.first.clear();
+            state.last.clear();
             state.waiting.clear();
             state.running.values().for_each(Signals::cancel);
         }
@@ -216,13 +234,21 @@ fn work(shared: &Shared, run: &dyn Run) {
                         .insert(waiting.job.id.clone(), signals.clone());
                     Some((waiting, signals))
                 },
-                None => None,
+                None => {
+                    if let Some(job) = state.last.pop_front() {
+                        drop(state);
+                        job();
+                        continue;
+                    }
+                    None
+                },
             }
         };
         let Some((Waiting { job, since }, signals)) = next else {
             let goes_on = run.idle();
             let mut state = shared.state.lock();
-            if !goes_on && state.first.is_empty() && state.waiting.is_empty() && !state.stopped {
+            let has_work = !state.waiting.is_empty() || !state.last.is_empty();
+            if !goes_on && state.first.is_empty() && !has_work && !state.stopped {
                 shared.wake.wait(&mut state);
             }
             continue;
@@ -376,6 +402,25 @@ mod tests {
         assert_eq!(starts.recv().unwrap().0, 1);
         let full = (0..=MOST_FIRST).find(|_| !queue.push_first(Box::new(|| {})));
         assert_eq!(full, Some(MOST_FIRST));
+    }
+
+    #[test]
+    fn a_replay_waits_for_all_other_jobs() {
+        let (queue, starts, releases) = gated(2);
+        assert_eq!(queue.push(job(0, 1)), None);
+        assert_eq!(starts.recv().unwrap().0, 0);
+        let (sender, last) = mpsc::channel();
+        let shared = queue.shared.clone();
+        assert!(queue.push_last(Box::new(move || {
+            let waiting = shared.state.lock().waiting.len();
+            sender.send(waiting).unwrap();
+        })));
+        queue.push(job(1, 2));
+        releases.send(()).unwrap();
+        assert_eq!(starts.recv().unwrap().0, 1, "the round's job goes first");
+        assert!(last.try_recv().is_err());
+        releases.send(()).unwrap();
+        assert_eq!(last.recv().unwrap(), 0);
     }
 
     #[test]

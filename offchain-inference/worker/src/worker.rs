@@ -18,7 +18,7 @@ use starling_primitives::{
     round::{BlockNumber, Failure, Phase as RoundPhase},
     InferenceKey, RoundId,
 };
-use starling_shards::ServiceError;
+use starling_shards::{auth::Identity, ServiceError};
 use substrate_prometheus_endpoint::{PrometheusError, Registry};
 
 use crate::{
@@ -26,6 +26,7 @@ use crate::{
     agent::Agent,
     chain::{At, Chain, Standing},
     config::{Config, ConfigError},
+    disputes::{court::Parts, Court, CourtChain},
     executor::{Executor, Finished, Outcome},
     jobs::{self, Action, Job, JobId, State},
     lanes::desk::Front,
@@ -171,6 +172,29 @@ impl Worker {
     /// The agent, for lanes.
     pub fn desk(&self) -> Front {
         Front::new(self.queue.clone(), self.executor.clone())
+    }
+
+    /// The part of the node's agent in disputes; `None` for a node without shards. `vault` is the file
+    /// beside which evidence and findings lie.
+    pub fn court(
+        &self,
+        chain: Arc<dyn CourtChain>,
+        identity: Arc<dyn Identity>,
+        vault: &Path,
+        registry: Option<&Registry>,
+    ) -> Result<Option<Arc<Court>>, Error> {
+        let Some(shards) = &self.shards else {
+            return Ok(None);
+        };
+        let parts = Parts {
+            chain,
+            identity,
+            service: shards.service().clone(),
+            evidence: vault.with_file_name("evidence"),
+            findings: vault.with_file_name("findings"),
+        };
+        let (queue, executor) = (self.queue.clone(), self.executor.clone());
+        Ok(Some(Court::new(parts, queue, executor, registry)?))
     }
 
     /// The vault.

@@ -11,7 +11,7 @@ use std::{
 use starling_engine::{gguf::Gguf, requantise, ActivationBits, WeightFormat};
 use starling_primitives::choice::Form;
 use starling_shards::{
-    integrity::{Archive, Case, Room},
+    integrity::{check, judge, Archive, Case, Room},
     simulated_network::{self, Agents},
     transport::ModelId,
     Served,
@@ -221,8 +221,8 @@ fn who_computes_with_other_weights_is_kept_on_file() {
     assert!(metrics.evidence.with_label_values(&["found"]).get() >= 1.0);
     for path in paths {
         let case = Case::read(&path).unwrap();
-        case.evidence.check(&*swarm.agents).unwrap();
-        assert!(!case.evidence.judge(&case.exhibit).unwrap().agrees);
+        check(&case.evidence, &*swarm.agents).unwrap();
+        assert!(!judge(&case.evidence, &case.exhibit).unwrap().agrees);
         let claims = [&case.evidence.first.claim, &case.evidence.second.claim];
         // The third node's agent, by its number.
         assert!(claims.iter().any(|claim| claim.account == [3; 32]));

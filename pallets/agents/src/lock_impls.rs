@@ -39,6 +39,13 @@ impl<T: Config> Pallet<T> {
         locked.saturating_sub(unbonding(&Unbonding::<T>::get(who)))
     }
 
+    /// The free bond of `who` and what is unbonding, less what locks have a claim on.
+    pub(crate) fn unclaimed(who: &T::AccountId) -> Balance {
+        let free = Agents::<T>::get(who).map_or(0, |agent| agent.free());
+        free.saturating_add(unbonding(&Unbonding::<T>::get(who)))
+            .saturating_sub(Self::locked(&Self::locks_in_force(who)))
+    }
+
     /// Checks that the locks of `who` are covered if `rest` of it is still unbonding.
     pub(crate) fn ensure_covered(who: &T::AccountId, rest: Balance) -> DispatchResult {
         let locked = Self::locked(&Self::locks_in_force(who));

@@ -20,11 +20,6 @@ use crate::{
 };
 
 impl<T: Config> Pallet<T> {
-    /// The account of an inference key, in force or not. It need not be registered any more.
-    pub fn owner_of(key: &InferenceKey) -> Option<T::AccountId> {
-        KeyOwner::<T>::get(key)
-    }
-
     fn ensure_can_reserve(who: &T::AccountId, agent: &Agent, amount: Balance) -> DispatchResult {
         ensure!(agent.activation.is_some(), Error::<T>::NotActive);
         let claimed = amount.saturating_add(Self::claimed_by_locks(who));
@@ -60,6 +55,10 @@ impl<T: Config> AgentRegistry<T::AccountId> for Pallet<T> {
 
     fn agent_of(key: &InferenceKey) -> Option<T::AccountId> {
         KeyOwner::<T>::get(key).filter(|who| Self::inference_key(who).as_ref() == Some(key))
+    }
+
+    fn owner_of(key: &InferenceKey) -> Option<T::AccountId> {
+        KeyOwner::<T>::get(key)
     }
 
     fn is_active(who: &T::AccountId) -> bool {
@@ -151,9 +150,21 @@ impl<T: Config> AgentRegistry<T::AccountId> for Pallet<T> {
         Ok(())
     }
 
+    fn lockable(who: &T::AccountId) -> Balance {
+        Self::unclaimed(who)
+    }
+
     fn slash_lock(who: &T::AccountId, id: LockId) -> CreditOf<T> {
+        Self::end_lock(who, id, Balance::MAX)
+    }
+
+    fn end_lock(who: &T::AccountId, id: LockId, loss: Balance) -> CreditOf<T> {
         let amount = Self::take_lock(who, id);
-        Self::seize_free(who, amount)
+        Self::seize_free(who, amount.min(loss))
+    }
+
+    fn punish(who: &T::AccountId) {
+        Self::chill_by_rule(who);
     }
 
     fn reservations(who: &T::AccountId) -> (u32, Balance) {

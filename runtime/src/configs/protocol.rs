@@ -27,8 +27,8 @@ use super::{
 };
 use crate::{
     parameters, weights, AccountId, Agents, Attestations, Balance, Balances, Beacon, Capabilities,
-    Ratings, Rewards, Rounds, Runtime, RuntimeCall, RuntimeHoldReason, Session, Tickets,
-    TransactionPayment, TxExtension, UncheckedExtrinsic, DAYS, UNIT,
+    Ratings, Rewards, Rounds, Runtime, RuntimeCall, RuntimeHoldReason, Session, Tickets, Timestamp,
+    TransactionPayment, TxExtension, UncheckedExtrinsic, DAYS, SLOT_DURATION, UNIT,
 };
 
 /// Maximum length of a prompt, in bytes.
@@ -57,6 +57,9 @@ parameter_types! {
     pub const CommitShare: Permill = Permill::from_percent(10);
     /// The parameters of lanes where nobody has set any.
     pub const DefaultLanes: pallet_lanes::Parameters = parameters::Preset::Production.lanes();
+    /// The parameters of disputes where nobody has set any.
+    pub const DefaultDisputes: pallet_disputes::Parameters =
+        parameters::Preset::Production.disputes();
     /// Deposit for a round, its prompt and its place in the queues.
     pub const RoundDeposit: Balance = deposit(3, MAX_PROMPT.saturating_add(400));
     /// Deposit for participant, draw, entry and response of one agent, and for its ciphertext until
@@ -225,6 +228,30 @@ impl pallet_lanes::Config for Runtime {
     type MaxSettlements = ConstU32<4_096>;
     type MaxEvidence = ConstU32<12_288>;
     type RoundEnd = RoundEnd;
+    type Longevity = parameters::Longevity;
+    // That of a message signed in block 0: messages of rounds go first.
+    type CallPriority = ConstU64<{ u64::MAX - (u32::MAX as u64) }>;
+}
+
+impl pallet_disputes::Config for Runtime {
+    type WeightInfo = weights::pallet_disputes::WeightInfo<Runtime>;
+    type Currency = Balances;
+    type Agents = Agents;
+    type Treasury = Rewards;
+    type Randomness = Beacon;
+    type Time = Timestamp;
+    type GovernanceOrigin = EnsureRoot<AccountId>;
+    type DefaultParameters = DefaultDisputes;
+    type MinSlash = parameters::MinSlash;
+    type UnbondingPeriod = parameters::UnbondingPeriod;
+    type SlotDuration = ConstU64<SLOT_DURATION>;
+    type MaxHolders = ConstU32<256>;
+    type MaxCases = ConstU32<64>;
+    type MaxStored = ConstU32<128>;
+    type MaxAgainst = ConstU32<2>;
+    type MaxTransitions = ConstU32<2>;
+    type MaxVerdicts = ConstU32<10_000>;
+    type MaxExhibit = ConstU32<262_144>;
     type Longevity = parameters::Longevity;
     // That of a message signed in block 0: messages of rounds go first.
     type CallPriority = ConstU64<{ u64::MAX - (u32::MAX as u64) }>;

@@ -6,6 +6,7 @@ pub mod pallet_attestations;
 pub mod pallet_authoring;
 pub mod pallet_beacon;
 pub mod pallet_capabilities;
+pub mod pallet_disputes;
 pub mod pallet_lanes;
 pub mod pallet_protocol_parameters;
 pub mod pallet_rewards;

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     auth::Account,
     config::PipelineConfig,
-    integrity::{compare, Evidence, Exhibit, SignedOutput},
+    integrity::{self, compare, Evidence, Exhibit, SignedOutput},
     wire::WireFormat,
     LOG_TARGET,
 };
@@ -24,6 +24,8 @@ pub(crate) struct Check {
     pub last: Option<Answered>,
     pub inputs: Journal,
     pub outputs: Journal,
+    /// The tokens of a canary; empty for a user's sequence.
+    pub tokens: Vec<u32>,
     pub config: PipelineConfig,
 }
 
@@ -170,15 +172,15 @@ impl Check {
         let (Some(ours), Some(theirs)) = (&self.last, &other.last) else {
             return;
         };
+        let positions = ours.position + ours.rows;
         let mut inputs = vec![];
-        self.inputs
-            .read(0..ours.position + ours.rows, link.width, &mut inputs);
+        self.inputs.read(0..positions, link.width, &mut inputs);
         // The claims are about the rows as the servers decoded them.
         let Ok(inputs) = link.wire.as_decoded(&inputs, link.width) else {
             return;
         };
         let answer = |link: &Link, answered: &Answered| SignedOutput {
-            peer: link.peer.as_bytes().to_vec(),
+            peer: link.peer.clone(),
             claim: answered.signed.clone(),
         };
         let evidence = Evidence {
@@ -190,10 +192,10 @@ impl Check {
             inputs: WireFormat::F32.encode(&inputs, link.width),
             first: ours.bytes.clone(),
             second: theirs.bytes.clone(),
+            tokens: self.tokens.iter().take(positions).copied().collect(),
         };
-        let judged = evidence
-            .check(&*hub.directory)
-            .and_then(|()| evidence.judge(&exhibit));
+        let judged = integrity::check(&evidence, &*hub.directory)
+            .and_then(|()| integrity::judge(&evidence, &exhibit));
         match judged {
             Ok(verdict) if !verdict.agrees => hub.keep(evidence, exhibit),
             Ok(_) => {

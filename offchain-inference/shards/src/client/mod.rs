@@ -13,6 +13,7 @@ mod surveys;
 pub(crate) use check::{run as run_checks, Check};
 pub use link::LinkError;
 pub use peers::{Holder, Seen, State};
+pub(crate) use pipeline::WeakPipeline;
 pub use pipeline::{Pipeline, PipelineError, PipelineSession};
 pub(crate) use surveys::Surveys;
 
@@ -286,6 +287,19 @@ impl Hub {
             },
             Ok(response) => Ok(response),
             Err(_) => Err(LinkError::Malformed),
+        }
+    }
+
+    /// The exhibit of some evidence, as a node shows it.
+    pub fn exhibit(
+        &self,
+        peer: &Peer,
+        evidence: &Evidence,
+        timeout: Duration,
+    ) -> Result<Exhibit, LinkError> {
+        match self.ask(peer, &Request::Exhibit(evidence.name()), timeout)? {
+            Response::Exhibit(exhibit) => Ok(exhibit),
+            _ => Err(LinkError::Malformed),
         }
     }
 

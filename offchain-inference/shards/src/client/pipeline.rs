@@ -5,7 +5,7 @@ use std::{
     collections::VecDeque,
     fmt,
     ops::Range,
-    sync::Arc,
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
@@ -41,6 +41,9 @@ const REPLAN_AFTER: Duration = Duration::from_secs(30);
 
 /// Servers trusted less than this are replaced as soon as an alternative exists.
 const LEAST_TRUST: f64 = 0.5;
+
+/// Tokens of a canary: one message, and an exhibit that fits the chain for small models.
+const CANARY: usize = 16;
 
 /// Tokens assumed to follow in a sequence, when the gain of a new route is compared with the cost
 /// of its replay.
@@ -147,6 +150,40 @@ impl Pipeline {
         }))
     }
 
+    /// Computes tokens that no user wrote, and has a second holder of each span compute them again.
+    /// Exhibits of these checks alone name their tokens: so a committee can judge them, and nobody's
+    /// prompt leaves this node.
+    pub fn canary(&self, tokens: &[u32]) -> starling_engine::Result<()> {
+        let inner = &self.0;
+        let mut session = self.session();
+        let inputs = inner.inputs(&mut [Step {
+            session: &mut session,
+            input: Input::Tokens(tokens),
+        }])?;
+        let journal = session.track.journal(inner.first_border());
+        for input in &inputs {
+            journal.push(input.as_slice(), input.width());
+        }
+        inner.advance(&mut [&mut session.track], &[0], Some(tokens))?;
+        Ok(())
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakPipeline {
+        WeakPipeline(Arc::downgrade(&self.0))
+    }
+
+    /// Whether it is in use, and its servers are checked.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.0.config.spot_check > 0.0 && !self.route().is_empty()
+    }
+
+    /// Random tokens for a [`Pipeline::canary`]; none without randomness.
+    pub(crate) fn canary_tokens(&self) -> Vec<u32> {
+        let vocab = u32::try_from(self.0.ends.config().vocab).unwrap_or(u32::MAX);
+        let token = || getrandom::u32().ok()?.checked_rem(vocab);
+        (0..CANARY).map_while(|_| token()).collect()
+    }
+
     /// The layers and servers of the route in use; empty before the first use.
     pub fn route(&self) -> Vec<(Range<usize>, crate::transport::Peer)> {
         let plan = self.0.plan.lock();
@@ -154,6 +191,21 @@ impl Pipeline {
         links
             .map(|link| (link.layers.clone(), link.peer.clone()))
             .collect()
+    }
+}
+
+/// A pipeline, as long as somebody else has it.
+pub(crate) struct WeakPipeline(Weak<Inner>);
+
+impl WeakPipeline {
+    /// The pipeline, if it is still there.
+    pub fn upgrade(&self) -> Option<Pipeline> {
+        self.0.upgrade().map(Pipeline)
+    }
+
+    /// Whether it is still there.
+    pub fn is_alive(&self) -> bool {
+        self.0.strong_count() > 0
     }
 }
 
@@ -293,7 +345,7 @@ impl Trunk for Pipeline {
             .iter_mut()
             .map(|step| &mut step.session.track)
             .collect();
-        let outcome = self.0.advance(&mut tracks, &from);
+        let outcome = self.0.advance(&mut tracks, &from, None);
         let mut outputs = Vec::with_capacity(batch.len());
         for (step, input) in batch.iter_mut().zip(&inputs) {
             let session = &mut step.session;
@@ -376,11 +428,13 @@ impl Inner {
     }
 
     /// Brings the last border of all tracks up to the first one, retrying within the time limits.
-    /// `from` holds the positions that had been computed before.
+    /// `from` holds the positions that had been computed before, `canary` the tokens of a
+    /// [`Pipeline::canary`].
     fn advance(
         &self,
         tracks: &mut [&mut SequenceState],
         from: &[usize],
+        canary: Option<&[u32]>,
     ) -> Result<(), PipelineError> {
         let pace = Pace {
             chunk_rows: self.config.chunk_rows,
@@ -413,7 +467,7 @@ impl Inner {
                             took.as_millis()
                         );
                     }
-                    self.sample(&route, tracks, from);
+                    self.sample(&route, tracks, from, canary);
                     break;
                 },
                 Err(failure) => {
@@ -668,9 +722,17 @@ impl Inner {
         plan.links = links;
     }
 
-    /// Has a second holder recompute a share of the new rows in the background.
-    fn sample(&self, route: &[Arc<Link>], tracks: &mut [&mut SequenceState], from: &[usize]) {
-        if self.config.spot_check <= 0.0 {
+    /// Has a second holder recompute a share of the new rows in the background, and all of those of
+    /// a canary.
+    fn sample(
+        &self,
+        route: &[Arc<Link>],
+        tracks: &mut [&mut SequenceState],
+        from: &[usize],
+        canary: Option<&[u32]>,
+    ) {
+        let share = canary.map_or(self.config.spot_check, |_| 1.0);
+        if share <= 0.0 {
             return;
         }
         for (track, from) in tracks.iter_mut().zip(from) {
@@ -678,7 +740,7 @@ impl Inner {
             for link in route {
                 // The check computes all `len` rows. So on average a share of `spot_check` of all
                 // rows is computed twice.
-                let chance = self.config.spot_check * (len - from) as f64 / len.max(1) as f64;
+                let chance = share * (len - from) as f64 / len.max(1) as f64;
                 let random = getrandom::u32().unwrap_or(u32::MAX);
                 if f64::from(random) / f64::from(u32::MAX) >= chance.min(1.0) {
                     continue;
@@ -688,6 +750,7 @@ impl Inner {
                     last: track.last(link).cloned(),
                     inputs: track.journal(link.layers.start).clone(),
                     outputs: track.journal(link.layers.end).clone(),
+                    tokens: canary.unwrap_or_default().to_vec(),
                     config: self.config.clone(),
                 };
                 self.hub.order(check);

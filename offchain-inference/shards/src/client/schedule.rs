@@ -576,7 +576,7 @@ impl Run<'_, '_> {
             let claim = Claim {
                 model: link.model,
                 layers: (layers.start, layers.end),
-                wire: link.wire,
+                wire: link.wire.into(),
                 positions: position.try_into().unwrap_or(u32::MAX),
                 rows: rows.try_into().unwrap_or(u32::MAX),
                 before,

@@ -9,13 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use codec::{DecodeAll, Encode};
+use codec::Encode;
 use sha2::{Digest as _, Sha256};
 
-use super::{Evidence, Exhibit};
-
-/// Prefix of a case's file: kind and version.
-const MAGIC: [u8; 8] = *b"STARLEV1";
+use super::{Case, Evidence};
 
 /// Extension of a case's file.
 const EXTENSION: &str = "evidence";
@@ -23,48 +20,23 @@ const EXTENSION: &str = "evidence";
 /// Extension of a file that is being written.
 const UNFINISHED: &str = "unfinished";
 
-/// Evidence with everything needed to judge it elsewhere and later.
-#[derive(Clone, Debug, PartialEq, codec::Encode, codec::Decode)]
-pub struct Case {
-    /// Hash of the genesis block of the agents' chain.
-    pub network: [u8; 32],
-    /// Time of discovery, in milliseconds since the Unix epoch.
-    pub found: u64,
-    /// The claims.
-    pub evidence: Evidence,
-    /// The rows that the claims refer to.
-    pub exhibit: Exhibit,
+/// Digest of the two agents, in either order, and of the model.
+fn parties(case: &Case) -> [u8; 32] {
+    let Evidence { first, second } = &case.evidence;
+    let mut accounts = [first.claim.account, second.claim.account];
+    accounts.sort_unstable();
+    Sha256::digest((accounts, first.claim.body.model).encode()).into()
 }
 
-impl Case {
-    /// Reads a case from a file.
-    pub fn read(path: &Path) -> io::Result<Self> {
-        let bytes = fs::read(path)?;
-        let invalid = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why);
-        let body = bytes
-            .strip_prefix(&MAGIC)
-            .ok_or_else(|| invalid("not an evidence file of this version"))?;
-        Self::decode_all(&mut &*body).map_err(|_| invalid("the evidence is cut off or damaged"))
-    }
-
-    /// Digest of the two agents, in either order, and of the model.
-    fn parties(&self) -> [u8; 32] {
-        let Evidence { first, second } = &self.evidence;
-        let mut accounts = [first.claim.account, second.claim.account];
-        accounts.sort_unstable();
-        Sha256::digest((accounts, first.claim.body.model).encode()).into()
-    }
-
-    /// A file name that sorts by time and identifies the parties.
-    fn name(&self) -> String {
-        let short = |digest: &[u8]| -> String {
-            let bytes = digest.iter().take(6);
-            bytes.map(|byte| format!("{byte:02x}")).collect()
-        };
-        let case = Sha256::digest(self.evidence.encode());
-        let (parties, case) = (short(&self.parties()), short(&case));
-        format!("{:013}-{parties}-{case}.{EXTENSION}", self.found)
-    }
+/// A file name that sorts by time and identifies the parties.
+fn name(case: &Case) -> String {
+    let short = |digest: &[u8]| -> String {
+        let bytes = digest.iter().take(6);
+        bytes.map(|byte| format!("{byte:02x}")).collect()
+    };
+    let digest = Sha256::digest(case.evidence.encode());
+    let (parties, digest) = (short(&parties(case)), short(&digest));
+    format!("{:013}-{parties}-{digest}.{EXTENSION}", case.found)
 }
 
 /// Limits of an archive.
@@ -121,9 +93,10 @@ impl Archive {
     /// archive.
     pub fn store(&self, case: &Case) -> io::Result<Option<PathBuf>> {
         fs::create_dir_all(&self.folder)?;
+        let content = case.to_bytes();
         let new = Entry {
-            name: case.name(),
-            bytes: (MAGIC.len() + case.encoded_size()) as u64,
+            name: name(case),
+            bytes: content.len() as u64,
         };
         let entries = self.entries()?;
         let Some(gone) = make_room(&entries, &new, self.room) else {
@@ -138,8 +111,7 @@ impl Archive {
         // Prompts are private to their owner, so only the owner may read the file.
         let options = options.write(true).create(true).truncate(true).mode(0o600);
         let written = options.open(&unfinished).and_then(|mut file| {
-            file.write_all(&MAGIC)?;
-            file.write_all(&case.encode())?;
+            file.write_all(&content)?;
             file.sync_all()
         });
         if let Err(error) = written {
@@ -264,7 +236,7 @@ mod tests {
         }
         assert_eq!(kept(&archive), [3, 4]);
 
-        let bytes = (MAGIC.len() + case(5, [0, 5]).encoded_size()) as u64;
+        let bytes = case(5, [0, 5]).to_bytes().len() as u64;
         let with_bytes = |bytes| {
             Archive::new(
                 archive.folder(),

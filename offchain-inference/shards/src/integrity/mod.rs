@@ -9,8 +9,9 @@ mod archive;
 mod evidence;
 mod tolerance;
 
-pub use archive::{Archive, Case, Room};
-pub use evidence::{Claim, Digest, Evidence, EvidenceError, Exhibit, History, SignedOutput};
+pub use archive::{Archive, Room};
+pub use evidence::{check, judge, EvidenceError};
+pub use starling_evidence::{Case, Claim, Digest, Evidence, Exhibit, History, SignedOutput};
 pub use tolerance::{compare, difference, Difference, Tolerance, Verdict};
 
 /// Servers trusted less than this are excluded.

@@ -9,7 +9,7 @@ mod span;
 pub use span::Served;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{
         atomic::{AtomicBool, Ordering},
         Arc,
@@ -31,6 +31,7 @@ use crate::{
     auth::{Account, Directory, Identity, Signed, Statement},
     client::Surveys,
     config::ServiceConfig,
+    integrity::{Digest, Evidence, Exhibit},
     message::{
         self, Announcement, Open, Opened, Push, Refusal, Request, Response, SessionId, Survey,
         SurveyV1, Work,
@@ -41,6 +42,9 @@ use crate::{
     wire::WireFormat,
     ServiceError, LOG_TARGET,
 };
+
+/// Maximum number of exhibits that are shown to executors.
+const MAX_SHOWN: usize = 16;
 
 /// A span and the thread that computes it.
 struct Running {
@@ -62,6 +66,8 @@ pub(crate) struct Server {
     opening: Mutex<Nonces<Account, [u8; 16]>>,
     requests: Mutex<Rates<Peer>>,
     messages: Mutex<Rates<Peer>>,
+    /// Exhibits by the names of their evidence, the oldest first.
+    shown: RwLock<VecDeque<(Digest, Exhibit)>>,
     outgoing: Outgoing,
     surveys: Arc<Surveys>,
     stopped: AtomicBool,
@@ -95,6 +101,7 @@ impl Server {
             opening: Mutex::default(),
             requests: Mutex::default(),
             messages: Mutex::default(),
+            shown: RwLock::default(),
             outgoing,
             surveys: Arc::default(),
             stopped: AtomicBool::new(false),
@@ -209,6 +216,7 @@ impl Server {
                 Request::Open(open) => self.open(from, &open).map(Response::Opened),
                 Request::Survey(model) => self.survey(&model),
                 Request::Ping(nonce) => Ok(Response::Pong(nonce)),
+                Request::Exhibit(name) => self.exhibit(&name),
             });
         result.unwrap_or_else(|refusal| {
             self.outgoing.refused(from, &refusal);
@@ -249,6 +257,26 @@ impl Server {
         };
         let signed = self.sign(Survey::V1(survey)).ok_or(Refusal::Closing)?;
         Ok(Response::Survey(signed))
+    }
+
+    /// Shows an exhibit to whoever asks for it, in the place of the oldest one if there are too many.
+    pub fn show(&self, evidence: &Evidence, exhibit: Exhibit) {
+        let name = evidence.name();
+        let mut shown = self.shown.write();
+        if shown.iter().any(|(known, _)| *known == name) {
+            return;
+        }
+        if shown.len() >= MAX_SHOWN {
+            shown.pop_front();
+        }
+        shown.push_back((name, exhibit));
+    }
+
+    fn exhibit(&self, name: &Digest) -> Result<Response, Refusal> {
+        let shown = self.shown.read();
+        let found = shown.iter().find(|(known, _)| known == name);
+        let (_, exhibit) = found.ok_or(Refusal::NotHeld)?;
+        Ok(Response::Exhibit(exhibit.clone()))
     }
 
     fn open(&self, from: &Peer, open: &Signed<Open>) -> Result<Opened, Refusal> {

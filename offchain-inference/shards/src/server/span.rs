@@ -384,7 +384,7 @@ impl Span {
             let claim = Claim {
                 model: self.id,
                 layers: (layers.start, layers.end),
-                wire: rows.wire,
+                wire: rows.wire.into(),
                 positions: part.position,
                 rows: part.rows,
                 before: part.before,

@@ -25,6 +25,7 @@ pub use dynamic::codebook;
 
 use codec::{Decode, Encode};
 use half::{f16, slice::HalfFloatSliceExt};
+use starling_evidence::Code;
 use std::{fmt, str::FromStr};
 
 /// Elements that share a scale, unless it is the whole row.
@@ -192,6 +193,33 @@ impl WireFormat {
             Self::Dynamic8Row => "dynamic8-row",
             Self::Linear8 => "linear8",
             Self::Linear8Row => "linear8-row",
+        }
+    }
+}
+
+/// The name of the format in claims.
+impl From<WireFormat> for Code {
+    fn from(wire: WireFormat) -> Self {
+        match wire {
+            WireFormat::F32 => Self::F32,
+            WireFormat::F16 => Self::F16,
+            WireFormat::Dynamic8 => Self::Dynamic8,
+            WireFormat::Dynamic8Row => Self::Dynamic8Row,
+            WireFormat::Linear8 => Self::Linear8,
+            WireFormat::Linear8Row => Self::Linear8Row,
+        }
+    }
+}
+
+impl From<Code> for WireFormat {
+    fn from(code: Code) -> Self {
+        match code {
+            Code::F32 => Self::F32,
+            Code::F16 => Self::F16,
+            Code::Dynamic8 => Self::Dynamic8,
+            Code::Dynamic8Row => Self::Dynamic8Row,
+            Code::Linear8 => Self::Linear8,
+            Code::Linear8Row => Self::Linear8Row,
         }
     }
 }

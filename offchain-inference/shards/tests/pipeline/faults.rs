@@ -12,12 +12,14 @@ use std::{
 use candle_core::quantized::GgmlDType;
 use parking_lot::Mutex;
 use starling_engine::{config::Architecture, Error, Sequence, Trunk};
+use starling_evidence::Fault;
 use starling_shards::{
     auth::Directory,
-    message::{self, Done, Message, Output},
+    integrity::{check, judge},
+    message::{self, Done, Message, Output, Refusal},
     simulated_network::Agent,
     transport::Peer,
-    Pipeline, PipelineConfig, PipelineError, ServiceConfig,
+    LinkError, Pipeline, PipelineConfig, PipelineError, ServiceConfig,
 };
 
 use crate::{
@@ -571,13 +573,55 @@ fn a_cheap_copy_of_the_model_is_found_out_and_the_honest_keep_their_trust() {
     assert_eq!(evidence("lost"), 0.0);
     let recorded = recorded.lock();
     for case in recorded.iter() {
-        case.evidence.check(&*scene.swarm.agents).unwrap();
-        assert!(!case.evidence.judge(&case.exhibit).unwrap().agrees);
+        check(&case.evidence, &*scene.swarm.agents).unwrap();
+        assert!(!judge(&case.evidence, &case.exhibit).unwrap().agrees);
         assert_eq!(case.network, scene.swarm.agents.network());
         let account = Agent::new(7).record().account;
         let answers = [&case.evidence.first, &case.evidence.second];
         assert!(answers.iter().any(|answer| answer.claim.account == account));
     }
+}
+
+#[test]
+fn a_canary_names_its_tokens_and_its_exhibit_is_shown_to_whoever_asks() {
+    let mut scene = Scene::new(1);
+    let coarser = fixtures::model(Architecture::Llama, GgmlDType::Q4_0);
+    let liar = scene.swarm.node();
+    scene.swarm.serve_file(&liar, &coarser.path, 0..CUT);
+    let service = &scene.user.service;
+    let recorded = Arc::new(Mutex::new(vec![]));
+    let cases = recorded.clone();
+    service.record_evidence(move |case| {
+        cases.lock().push(case.clone());
+        true
+    });
+    let pipeline = scene.swarm.pipeline(
+        &scene.user,
+        PipelineConfig {
+            spot_check: 0.0,
+            replan: false,
+            ..config()
+        },
+    );
+    eventually("the liar's discovery", || {
+        // A user's tokens are not checked here.
+        greedy(&pipeline, &PROMPT, 2, |_| {}).unwrap();
+        pipeline.canary(&PROMPT).unwrap();
+        !recorded.lock().is_empty()
+    });
+    let case = recorded.lock()[0].clone();
+    assert_eq!(case.exhibit.tokens, PROMPT);
+    let executor = scene.swarm.node();
+    let (peer, timeout) = (service.local(), Duration::from_secs(5));
+    let shown = || executor.service.exhibit(&peer, &case.evidence, timeout);
+    assert_eq!(shown(), Err(LinkError::Refused(Refusal::NotHeld)));
+    service.show(&case.evidence, case.exhibit.clone()).unwrap();
+    assert_eq!(shown(), Ok(case.exhibit.clone()));
+    // The exhibit of a prompt names no tokens, and is shown to nobody.
+    let mut private = case.exhibit.clone();
+    private.tokens.clear();
+    let refused = scene.servers[0].service.show(&case.evidence, private);
+    assert_eq!(refused, Err(Fault::Tokens));
 }
 
 #[test]

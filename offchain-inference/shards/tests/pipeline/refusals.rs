@@ -806,7 +806,7 @@ fn a_claim_is_about_the_sequence_as_it_is_after_a_rollback() {
     let claim = Claim {
         model: MODEL,
         layers: (1, 3),
-        wire: WireFormat::F32,
+        wire: WireFormat::F32.into(),
         positions: 2,
         rows: 1,
         before: history.digest_at(2).unwrap(),

@@ -7,7 +7,7 @@ use starling_engine::{gguf::Gguf, Hidden, LoadOptions, Model};
 use starling_infer::{model_path, Failure, StoreArgs};
 use starling_models::sha256;
 use starling_shards::{
-    integrity::{compare, Archive, Case, Claim, Room},
+    integrity::{self, compare, Archive, Case, Claim, Room},
     wire::WireFormat,
 };
 use std::{
@@ -135,7 +135,7 @@ impl Judge {
 /// A row for each of the two answers.
 fn rows(path: &Path, judge: Option<&mut Judge>) -> Result<[Vec<String>; 2], Failure> {
     let case = Case::read(path)?;
-    let verdict = case.evidence.judge(&case.exhibit)?;
+    let verdict = integrity::judge(&case.evidence, &case.exhibit)?;
     let computed = match judge {
         Some(judge) => judge.compute(&case)?,
         None => None,
@@ -177,11 +177,11 @@ fn rows(path: &Path, judge: Option<&mut Judge>) -> Result<[Vec<String>; 2], Fail
 
 /// Distance of an output from the model's.
 fn against(claim: &Claim, bytes: &[u8], computed: &Hidden) -> String {
-    let output = claim
-        .wire
+    let wire = WireFormat::from(claim.wire);
+    let output = wire
         .decode(bytes, computed.rows(), computed.width())
         .unwrap_or_default();
-    let verdict = compare(&output, computed.as_slice(), computed.width(), claim.wire);
+    let verdict = compare(&output, computed.as_slice(), computed.width(), wire);
     let difference = format!("{:.1e}", verdict.difference.relative);
     if verdict.agrees {
         format!("{difference}, within the tolerance")

@@ -113,12 +113,20 @@ pub struct Config {
     /// Whether tokens of answers are drawn by the chain's key, and their traces kept.
     #[serde(default)]
     pub traces: bool,
+    /// Whether the agents judge disputes about the models that this node holds whole, and accuse
+    /// servers that contradict others on canaries.
+    #[serde(default = "yes")]
+    pub disputes: bool,
     /// Layers of models that this node computes for others.
     #[serde(default)]
     pub serve: Vec<Serve>,
     /// Computation of layers for other nodes, and by them.
     #[serde(default)]
     pub shards: Shards,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn one() -> NonZeroUsize {

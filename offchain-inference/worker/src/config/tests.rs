@@ -88,7 +88,8 @@ fn the_defaults_in_the_example_are_the_defaults() {
             config.threads,
             config.niceness,
             config.lanes,
-            config.traces
+            config.traces,
+            config.disputes
         ),
         (
             smallest.workers,
@@ -96,7 +97,8 @@ fn the_defaults_in_the_example_are_the_defaults() {
             smallest.threads,
             smallest.niceness,
             smallest.lanes,
-            smallest.traces
+            smallest.traces,
+            smallest.disputes
         )
     );
     let sampling = |config: &Config, module: usize| {

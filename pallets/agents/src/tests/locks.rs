@@ -102,6 +102,38 @@ fn the_free_bond_goes_first() {
 }
 
 #[test]
+fn a_lock_may_end_with_a_part_of_its_loss() {
+    Chain::new().run(|| {
+        register(1, 300);
+        assert_ok!(Agents::unbond(RuntimeOrigin::signed(1), 100));
+        assert_eq!(<Registry as AgentRegistry<_>>::lockable(&1), 300);
+        assert_ok!(lock(1, ID, 250, 50));
+        assert_ok!(lock(1, seat(1), 30, 50));
+        assert_eq!(<Registry as AgentRegistry<_>>::lockable(&1), 20);
+        let lost = keep(<Registry as AgentRegistry<_>>::end_lock(&1, ID, 40));
+        assert_eq!((lost, held(1)), (40, 260));
+        assert_eq!(<Registry as AgentRegistry<_>>::lockable(&1), 230);
+        // Never more than what was locked.
+        let lost = keep(<Registry as AgentRegistry<_>>::end_lock(&1, seat(1), 1_000));
+        assert_eq!((lost, held(1)), (30, 230));
+        assert_eq!(keep(<Registry as AgentRegistry<_>>::end_lock(&1, ID, 1)), 0);
+    });
+}
+
+#[test]
+fn the_punished_are_chilled_and_may_be_punished_again() {
+    Chain::new().run(|| {
+        register(1, 300);
+        for _ in 0..2 {
+            <Registry as AgentRegistry<_>>::punish(&1);
+            assert!(!<Registry as AgentRegistry<_>>::is_active(&1));
+        }
+        // Who is no agent has nothing to chill.
+        <Registry as AgentRegistry<_>>::punish(&9);
+    });
+}
+
+#[test]
 fn locks_are_bounded() {
     Chain::new().run(|| {
         register(1, 150);
