@@ -3,7 +3,10 @@
 
 use frame_support::{pallet_prelude::*, traits::UnixTime};
 use sp_runtime::AccountId32;
-use starling_evidence::{messages::Accusation, Claim, Code, Evidence, Flaw, SignedOutput};
+use starling_evidence::{
+    messages::{self, Accusation},
+    Claim, Code, Evidence, Flaw, SignedOutput,
+};
 use starling_primitives::{crypto, locks::LockId, traits::AgentRegistry, Balance, H256};
 
 use crate::{
@@ -57,6 +60,8 @@ impl<T: Config> Pallet<T> {
         for answer in evidence.answers() {
             Self::check_new(answer)?;
         }
+        let is_over = Claims::<T>::contains_key(Self::name_of(agent, accusation));
+        ensure!(!is_over, Error::AlreadyJudged);
         ensure!(T::Agents::is_active(agent), Error::NotAnAgent);
         ensure!(Self::has_room(), Error::TooManyCases);
         let is_spared = |who: &T::AccountId| Against::<T>::get(who) < T::MaxAgainst::get();
@@ -95,6 +100,12 @@ impl<T: Config> Pallet<T> {
             Some(Known::Judged) => Err(Error::AlreadyJudged),
             None => Ok(()),
         }
+    }
+
+    /// The name of an accusation by this agent: what its signature is over.
+    pub(crate) fn name_of(agent: &T::AccountId, accusation: &Accusation) -> H256 {
+        let payload = messages::accuse(&Self::genesis(), agent.as_ref(), accusation);
+        H256(payload)
     }
 
     /// Checks that a claim is signed with a key that is or was the agent's.

@@ -203,7 +203,8 @@ pub mod pallet {
     #[pallet::storage]
     pub type By<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, u32, ValueQuery>;
 
-    /// The claims of open cases, and those that were judged lately.
+    /// The claims of open cases, and those that were judged lately. Besides them the accusations that
+    /// lately ended without a verdict, by what their accusers signed.
     #[pallet::storage]
     pub type Claims<T: Config> = StorageMap<_, Blake2_128Concat, H256, Known, OptionQuery>;
 
@@ -378,7 +379,7 @@ pub mod pallet {
         /// A claim is more than a minute ahead of the chain's clock.
         #[codec(index = 6)]
         FromTheFuture,
-        /// A claim was judged already.
+        /// A claim was judged already, or the case of this very accusation ended without a verdict.
         #[codec(index = 7)]
         AlreadyJudged,
         /// A case about a claim is open.

@@ -170,8 +170,14 @@ impl<T: Config> Pallet<T> {
                 Side::Unclear => Claims::<T>::remove(claim),
             }
         }
+        if sides == [Side::Unclear; 2] {
+            // Others may accuse again, but nobody by the accuser's signature: it would lock and lose
+            // another bond each time.
+            Self::remember(Self::name_of(&case.accuser, &case.accusation));
+        }
     }
 
+    /// Remembers a claim, or an accusation, until its claims are too old.
     fn remember(claim: H256) {
         let (oldest, next) = VerdictRange::<T>::get();
         Verdicts::<T>::insert(next, (claim, Self::now()));

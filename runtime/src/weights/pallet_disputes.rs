@@ -53,7 +53,7 @@ fn check<T: frame_system::Config>() -> Weight {
         .saturating_mul(2)
         .saturating_add(look::<T>())
         .saturating_add(Weight::from_parts(50_000_000, 16_000))
-        .saturating_add(T::DbWeight::get().reads(16))
+        .saturating_add(T::DbWeight::get().reads(18))
 }
 
 /// A walk over `h` holders of a model.

@@ -145,13 +145,34 @@ fn too_few_holders_judge_nobody() {
         to_phase(id, Phase::Closed);
         assert_eq!(case(id).ruling, Some(Ruling::NoCommittee));
         assert_eq!(lockable(&accuser()), BOND);
-        // The claims are not judged: with more holders the case opens again.
-        assert_eq!(accuse(&accuser(), &accusation_again(id)), Ok(()));
+        // The claims are not judged: with more holders another agent may accuse.
+        assert_eq!(accuse(&account(4), &case(id).accusation), Ok(()));
     });
 }
 
-fn accusation_again(id: crate::CaseId) -> starling_evidence::messages::Accusation {
-    case(id).accusation
+#[test]
+fn nobody_replays_an_accusation_to_lock_its_accusers_bond_again() {
+    run_with(2, || {
+        let id = opened(1);
+        to_phase(id, Phase::Closed);
+        let accusation = case(id).accusation;
+        let stale = Refused::Pool(InvalidTransaction::Stale.into());
+        assert_eq!(accuse(&accuser(), &accusation), Err(stale));
+        let known = Disputes::can_accuse(&accuser(), &accusation);
+        assert_eq!(known, Err(b"AlreadyJudged".to_vec()));
+        // The accuser may still have another node show the exhibit.
+        let mut elsewhere = accusation.clone();
+        elsewhere.shown_by = starling_evidence::Peer::new([8]);
+        assert_eq!(accuse(&accuser(), &elsewhere), Ok(()));
+        to_phase(id + 1, Phase::Closed);
+        // Claims that are too old need no memory.
+        to_block(now() + 200);
+        assert_eq!(crate::Claims::<Test>::iter().count(), 0);
+        assert_eq!(
+            accuse_signed(&accuser(), &accusation),
+            Err(Error::<Test>::TooOld.into())
+        );
+    });
 }
 
 #[test]
