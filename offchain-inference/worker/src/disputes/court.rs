@@ -60,7 +60,9 @@ const LAST_CALL: BlockNumber = 10;
 const SHOW: Duration = Duration::from_secs(10);
 
 /// Errors of the chain after which an accusation may succeed later.
-const LATER: [&str; 5] = [
+const LATER: [&str; 6] = [
+    // Another accuser may show no exhibit, and then nobody is judged.
+    "AlreadyAccused",
     "TooManyCases",
     "TooManyAgainst",
     "BondNotFree",
@@ -738,11 +740,25 @@ mod tests {
         let local = bench.service.local();
         let shown = bench.service.exhibit(&local, &accusation.evidence, SHOW);
         assert_eq!(shown, Ok(case(vec![5, 6]).exhibit));
-        // The chain knows it now.
-        *bench.chain.refuses.lock() = Some("AlreadyAccused".into());
-        bench.at(3 * LOOK);
+        // The chain knows it now, and then the verdict.
+        for (look, error) in [(3, "AlreadyAccused"), (4, "AlreadyJudged")] {
+            *bench.chain.refuses.lock() = Some(error.into());
+            bench.at(look * LOOK);
+        }
         *bench.chain.refuses.lock() = None;
-        bench.at(4 * LOOK);
+        bench.at(5 * LOOK);
+        assert_eq!(bench.chain.accused.lock().len(), 1);
+    }
+
+    #[test]
+    fn the_accusation_of_another_that_ends_without_a_verdict_keeps_nobody_from_accusing() {
+        let bench = Bench::new();
+        bench.archive.store(&case(vec![5, 6])).unwrap();
+        *bench.chain.refuses.lock() = Some("AlreadyAccused".into());
+        bench.at(LOOK);
+        assert!(bench.chain.accused.lock().is_empty());
+        *bench.chain.refuses.lock() = None;
+        bench.at(2 * LOOK);
         assert_eq!(bench.chain.accused.lock().len(), 1);
     }
 
