@@ -76,6 +76,9 @@ pub trait AgentRegistry<AccountId> {
     /// The bond of `who`, including reserved but not unbonding amounts.
     fn bond(who: &AccountId) -> Balance;
 
+    /// Everything of `who` that can be slashed: the bond, reserved or not, and what is unbonding.
+    fn exposed(who: &AccountId) -> Balance;
+
     /// The bond with which `who` takes part in a draw of a request in `block`: its bond, without
     /// what was added in that block or later.
     fn bond_at(who: &AccountId, block: BlockNumber) -> Balance;

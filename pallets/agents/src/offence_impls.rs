@@ -7,12 +7,9 @@ use sp_staking::{
     offence::{OffenceDetails, OnOffenceHandler},
     SessionIndex,
 };
-use starling_primitives::{traits::Sessions, Balance};
+use starling_primitives::traits::{AgentRegistry, Sessions};
 
-use crate::{
-    offences, unbonding, Agents, Bar, Barred, Config, Event, Offender, Offenders, Pallet,
-    Unbonding, WeightInfo,
-};
+use crate::{offences, Bar, Barred, Config, Event, Offender, Offenders, Pallet, WeightInfo};
 
 /// Number of sessions for which an offender has no seat: an hour of sessions of a minute.
 pub(crate) const OFFENCE_BAR: SessionIndex = 60;
@@ -64,12 +61,6 @@ impl<T: Config> Pallet<T> {
         T::WeightInfo::slash()
             .saturating_add(T::WeightInfo::chill())
             .saturating_mul(offenders.into())
-    }
-
-    /// Everything of `who` that can be slashed: the bond, reserved or not, and its unbonding parts.
-    fn exposed(who: &T::AccountId) -> Balance {
-        let bond = Agents::<T>::get(who).map_or(0, |agent| agent.bond);
-        bond.saturating_add(unbonding(&Unbonding::<T>::get(who)))
     }
 
     /// Takes a seat away for [`OFFENCE_BAR`] sessions, and keeps its owner from authoring until

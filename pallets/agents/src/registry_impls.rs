@@ -16,7 +16,8 @@ use starling_primitives::{
 };
 
 use crate::{
-    Activations, ActiveCount, Agent, Agents, Config, CreditOf, Error, Growths, KeyOwner, Pallet,
+    unbonding, Activations, ActiveCount, Agent, Agents, Config, CreditOf, Error, Growths, KeyOwner,
+    Pallet, Unbonding,
 };
 
 impl<T: Config> Pallet<T> {
@@ -94,6 +95,10 @@ impl<T: Config> AgentRegistry<T::AccountId> for Pallet<T> {
 
     fn bond(who: &T::AccountId) -> Balance {
         Agents::<T>::get(who).map_or(0, |agent| agent.bond)
+    }
+
+    fn exposed(who: &T::AccountId) -> Balance {
+        Self::bond(who).saturating_add(unbonding(&Unbonding::<T>::get(who)))
     }
 
     fn bond_at(who: &T::AccountId, block: u32) -> Balance {

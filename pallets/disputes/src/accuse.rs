@@ -148,11 +148,11 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Locks what a conviction in this case costs an agent, or as much of it as is free. Returns the
-    /// amount.
+    /// amount. What is unbonding counts: it stays liable for longer than claims live.
     fn stake(who: &T::AccountId, case: CaseId) -> Balance {
         let parameters = InForce::<T>::get();
         let past = Self::convictions(who).count;
-        let slash = parameters.slash.mul_floor(T::Agents::bond(who));
+        let slash = parameters.slash.mul_floor(T::Agents::exposed(who));
         let amount = doubled(slash.max(T::MinSlash::get()), past).min(T::Agents::lockable(who));
         let is_locked = amount > 0 && Self::lock(who, LockId::Accused { case }, amount).is_ok();
         if is_locked {

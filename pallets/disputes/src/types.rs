@@ -91,7 +91,7 @@ pub struct Parameters {
     pub member_stake: Balance,
     /// The part of an accuser's bond that goes beyond the fees of a committee.
     pub deposit: Balance,
-    /// The part of the bond that the first conviction costs.
+    /// The part of the bond, and of what is unbonding, that the first conviction costs.
     pub slash: Permill,
 }
 

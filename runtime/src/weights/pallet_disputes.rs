@@ -71,7 +71,7 @@ impl<T: frame_system::Config> pallet_disputes::WeightInfo for WeightInfo<T> {
             .saturating_add(lock::<T>().saturating_mul(3))
             .saturating_add(look::<T>().saturating_mul(2))
             .saturating_add(put::<T>())
-            .saturating_add(T::DbWeight::get().reads_writes(8, 8))
+            .saturating_add(T::DbWeight::get().reads_writes(10, 8))
     }
 
     fn authorize_accuse() -> Weight {

@@ -161,6 +161,22 @@ fn an_agent_that_leaves_does_not_get_away() {
 }
 
 #[test]
+fn who_leaves_before_it_is_accused_loses_no_less() {
+    run_with(10, || {
+        let [other, liar] = accused();
+        let accusation = accusation(1);
+        assert_ok!(Agents::deregister(RuntimeOrigin::signed(liar.clone())));
+        let part = BOND - 1_000;
+        assert_ok!(Agents::unbond(RuntimeOrigin::signed(other), part));
+        assert_eq!(accuse(&accuser(), &accusation), Ok(()));
+        assert_eq!(case(0).stakes, (STAKE, STAKE));
+        find(0, second_lied);
+        to_phase(0, Phase::Closed);
+        assert_eq!(bonded(&liar), BOND - STAKE);
+    });
+}
+
+#[test]
 fn where_executors_do_not_agree_nobody_is_guilty() {
     run_with(10, || {
         let apart = |place: usize| {
