@@ -153,8 +153,9 @@ impl<T: Config> Pallet<T> {
             return;
         }
         let before = match Growths::<T>::get(who) {
-            // Rounds that began before that growth may still be open.
-            Some(last) if last.at.saturating_add(T::LongestRound::get()) >= at => {
+            // Rounds that began before that growth may still be open, and committees of disputes look
+            // back further. So two growths in a row hide nothing.
+            Some(last) if last.at.saturating_add(T::UnbondingPeriod::get()) >= at => {
                 last.before.min(bond)
             },
             _ => bond,

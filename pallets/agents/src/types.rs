@@ -92,7 +92,7 @@ pub type LocksOf<T> = BoundedVec<Lock<BlockNumberFor<T>>, ConstU32<MAX_LOCKS>>;
 pub struct Growth<BlockNumber> {
     /// The block in which it grew.
     pub at: BlockNumber,
-    /// The bond before; the lowest one if it has grown more than once within a round.
+    /// The bond before; the lowest one if it has grown more than once within an unbonding period.
     pub before: Balance,
 }
 

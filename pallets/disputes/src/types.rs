@@ -148,6 +148,8 @@ impl Parameters {
             && self.appeal_window > 0
             && self.retention > 0
             && life.is_some_and(|life| life > 0 && life < unbonding)
+            // Growths of bonds are on record for that long.
+            && self.holder_delay <= unbonding
             && self.member_fee > 0
             && self.deposit >= self.member_fee.saturating_mul(2)
             && self.slash > Permill::zero()

@@ -132,6 +132,28 @@ fn a_bond_that_grew_of_late_does_not_count() {
 }
 
 #[test]
+fn a_second_growth_does_not_make_the_first_one_count() {
+    run_with(2, || {
+        let parameters = crate::Parameters {
+            holder_delay: 60,
+            ..PARAMETERS
+        };
+        assert_ok!(Disputes::set_parameters(RuntimeOrigin::root(), parameters));
+        to_block(now() + 60);
+        let rich = account(AGENTS);
+        let grow = |extra| Agents::bond_extra(RuntimeOrigin::signed(rich.clone()), extra);
+        assert_ok!(grow(BOND * 50));
+        // No round is that long.
+        to_block(now() + 30);
+        assert_ok!(grow(1));
+        let id = opened(1);
+        let first = |seed| drawn(id, seed, 1) == [rich.clone()];
+        let wins = (0..400).filter(|seed| first(*seed)).count();
+        assert!((120..280).contains(&wins), "{wins} of 400");
+    });
+}
+
+#[test]
 fn bonds_buy_places_in_proportion() {
     run(|| {
         let rich = account(AGENTS);

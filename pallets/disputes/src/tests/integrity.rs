@@ -20,7 +20,7 @@ fn the_presets_are_sound() {
 
 #[test]
 fn parameters_that_do_not_fit_together_are_refused() {
-    let cases: [fn(&mut Parameters); 11] = [
+    let cases: [fn(&mut Parameters); 12] = [
         |them| them.least = 2,
         |them| them.least = 6,
         |them| them.committee = MAX_MEMBERS + 1,
@@ -29,6 +29,7 @@ fn parameters_that_do_not_fit_together_are_refused() {
         |them| them.commit_window = 0,
         |them| them.appeal_window = 0,
         |them| them.evidence_life = 200_000,
+        |them| them.holder_delay = 201,
         |them| them.member_fee = 0,
         |them| them.deposit = 19,
         |them| them.slash = Permill::zero(),

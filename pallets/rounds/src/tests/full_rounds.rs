@@ -163,8 +163,9 @@ fn a_record_of_answers_moves_the_draw_within_bounds() {
 #[test]
 fn a_bond_that_grows_after_the_request_does_not_improve_the_draw() {
     run(|| {
-        // The agents have registered before any round that may still be open.
-        blocks(22);
+        // The agents have registered an unbonding period ago, before any round that may still be
+        // open.
+        blocks(32);
         let id = ask_with(FEE, 4, 4).unwrap();
         // The author of the request's block knows its own output, and so the draws.
         assert_ok!(Agents::bond_extra(RuntimeOrigin::signed(1), 900 * BOND));
