@@ -79,8 +79,9 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    pub(crate) fn do_publish(id: CaseId, exhibit: &Exhibit) -> DispatchResult {
+    pub(crate) fn do_publish(id: CaseId, who: &T::AccountId, exhibit: &Exhibit) -> DispatchResult {
         let case = Self::stored(id)?;
+        ensure!(*who == case.accuser, Error::<T>::NotTheAgent);
         let is_early = matches!(case.phase, Phase::Drawing | Phase::Committing);
         ensure!(is_early, Error::<T>::WrongPhase);
         ensure!(

@@ -458,7 +458,7 @@ pub mod pallet {
         /// The parameters do not fit together.
         #[codec(index = 32)]
         InvalidParameters,
-        /// The account that signed is not the agent of the call.
+        /// The account that signed is not the agent of the call, or not the accuser of the case.
         #[codec(index = 33)]
         NotTheAgent,
     }
@@ -600,17 +600,16 @@ pub mod pallet {
 
         /// Puts the exhibit of a case on chain, where every executor finds it.
         ///
-        /// Any signed account may call it, before findings are revealed. It pays for the bytes.
+        /// The accuser's account may call it, before findings are revealed. It pays for the bytes.
+        /// Nobody signed the tokens: with false ones an accused would go free.
         ///
-        /// Emits `Published`. Errors: `UnknownCase`, `WrongPhase`, `AlreadyPublished`,
-        /// `ExhibitTooLong`, `IndexOutside`, `NotFinite`, `Mismatch`.
+        /// Emits `Published`. Errors: `UnknownCase`, `NotTheAgent`, `WrongPhase`,
+        /// `AlreadyPublished`, `ExhibitTooLong`, `IndexOutside`, `NotFinite`, `Mismatch`.
         #[pallet::call_index(4)]
-        #[pallet::weight(T::WeightInfo::publish(
-            u32::try_from(exhibit.encoded_size()).unwrap_or(u32::MAX)
-        ))]
+        #[pallet::weight(T::WeightInfo::publish(hashed(exhibit)))]
         pub fn publish(origin: OriginFor<T>, case: CaseId, exhibit: Exhibit) -> DispatchResult {
-            ensure_signed(origin)?;
-            Self::do_publish(case, &exhibit)
+            let who = ensure_signed(origin)?;
+            Self::do_publish(case, &who, &exhibit)
         }
 
         /// Appeals a ruling on the two agents: another committee judges, and its ruling is final.

@@ -5,7 +5,7 @@ use frame_support::{traits::fungible, BoundedVec};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 use sp_runtime::{traits::ConstU32, Permill};
-use starling_evidence::{messages::Accusation, Evidence, Finding, ModelId, Ruling};
+use starling_evidence::{messages::Accusation, Evidence, Exhibit, Finding, ModelId, Ruling};
 pub use starling_primitives::{
     api::disputes::{CaseId, Phase},
     round::BlockNumber,
@@ -32,6 +32,10 @@ pub const AHEAD_MS: u64 = 60_000;
 pub const MAX_DOUBLINGS: u32 = 10;
 /// The part of the places for open cases that doubles the bond of an accusation once it is taken.
 pub const LOAD_STEPS: u32 = 8;
+
+/// Bytes that are hashed for a row besides its own, at most: the digest of the rows before it, the
+/// mark and the length behind it, and the rest of a block of 64 bytes.
+pub const ROW_PADDING: usize = 32 + 9 + 63;
 
 /// An amount that was taken from one account and not yet given to another.
 pub type CreditOf<T> =
@@ -186,6 +190,13 @@ impl Parameters {
             .unwrap_or(0);
         doubled(fees.saturating_add(self.deposit), own.saturating_add(load))
     }
+}
+
+/// The bytes that a check of an exhibit hashes, at most. Rows of few elements are mostly padding.
+pub fn hashed(exhibit: &Exhibit) -> u32 {
+    let rows = exhibit.tokens.len().saturating_mul(ROW_PADDING);
+    let bytes = exhibit.encoded_size().saturating_add(rows);
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 /// An amount, doubled so many times.

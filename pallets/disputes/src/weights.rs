@@ -24,7 +24,7 @@ pub trait WeightInfo {
     fn reveal() -> Weight;
     /// The weight of the authorization of `reveal`.
     fn authorize_reveal() -> Weight;
-    /// The weight of `publish` of an exhibit of `b` bytes.
+    /// The weight of `publish` of an exhibit for whose check `b` bytes are hashed.
     fn publish(b: u32) -> Weight;
     /// The weight of `appeal`.
     fn appeal() -> Weight;

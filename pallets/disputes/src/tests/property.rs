@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use starling_evidence::{Finding, Ruling};
 
-use crate::{mock::*, CaseId, Cases, Event, NextCase, Phase};
+use crate::{mock::*, CaseId, Cases, Event, Phase};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -77,8 +77,9 @@ fn play(step: &Step) {
             }
         },
         Step::Publish(number) => {
-            for id in 0..NextCase::<Test>::get() {
-                ignore(Disputes::publish(signed(100), id, exhibit(number)));
+            for (id, case) in Cases::<Test>::iter().collect::<Vec<_>>() {
+                let accuser = RuntimeOrigin::signed(case.accuser);
+                ignore(Disputes::publish(accuser, id, exhibit(number)));
             }
         },
         Step::Appeal(id, who) => ignore(appeal(id.into(), &account(who))),

@@ -8,7 +8,7 @@ use starling_evidence::{Evidence, Exhibit};
 use crate::{mock::*, Error, Event, Exhibits, Phase};
 
 fn publish(id: crate::CaseId, exhibit: Exhibit) -> DispatchResult {
-    Disputes::publish(RuntimeOrigin::signed(account(100)), id, exhibit)
+    Disputes::publish(RuntimeOrigin::signed(accuser()), id, exhibit)
 }
 
 fn error(error: Error<Test>) -> DispatchError {
@@ -16,9 +16,19 @@ fn error(error: Error<Test>) -> DispatchError {
 }
 
 #[test]
-fn whoever_has_the_exhibit_may_publish_it() {
+fn the_accuser_publishes_its_exhibit() {
     run_with(10, || {
         let id = opened(1);
+        // The tokens are anybody's word.
+        let false_tokens = Exhibit {
+            tokens: vec![0; 16],
+            ..exhibit(1)
+        };
+        let [_, liar] = accused();
+        assert_noop!(
+            Disputes::publish(RuntimeOrigin::signed(liar), id, false_tokens),
+            Error::<Test>::NotTheAgent
+        );
         assert_ok!(publish(id, exhibit(1)));
         assert_eq!(events().last(), Some(&Event::Published { case: id }));
         assert_eq!(Disputes::exhibit_of(id), Some(exhibit(1).encode()));
@@ -76,6 +86,21 @@ fn a_sequence_longer_than_the_exhibit_is_outside_of_it() {
         assert_eq!(accuse(&accuser(), &accusation), Ok(()));
         assert_noop!(publish(0, exhibit), Error::<Test>::IndexOutside);
     });
+}
+
+#[test]
+fn rows_of_one_element_weigh_as_much_as_they_take_to_hash() {
+    let exhibit = |width: u32, rows: u32| Exhibit {
+        width,
+        inputs: vec![0; (width * rows * 4) as usize],
+        tokens: vec![0; rows as usize],
+        ..exhibit(1)
+    };
+    let (wide, narrow) = (exhibit(1_000, 16), exhibit(1, 8_000));
+    assert!(wide.encoded_size().abs_diff(narrow.encoded_size()) < 200);
+    // A block of SHA-256 for each row.
+    assert!(crate::hashed(&narrow) > 8_000 * 64);
+    assert!(crate::hashed(&wide) < 70_000);
 }
 
 #[test]
