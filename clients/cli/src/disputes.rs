@@ -47,7 +47,7 @@ enum Command {
         publish: bool,
     },
     /// Appeal a ruling: another committee judges. The signer is the accuser or one of the accused,
-    /// and loses three times the accuser's bond if the ruling stays.
+    /// and loses three times the least bond of an accuser if the ruling stays.
     Appeal {
         /// Number of the case
         case: CaseId,

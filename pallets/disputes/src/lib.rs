@@ -614,8 +614,8 @@ pub mod pallet {
 
         /// Appeals a ruling on the two agents: another committee judges, and its ruling is final.
         ///
-        /// The accuser or one of the two agents calls it. It locks three times the accuser's bond of
-        /// its own bond, which it loses if the ruling stays.
+        /// The accuser or one of the two agents calls it. It locks three times the least bond of an
+        /// accuser of its own bond, which it loses if the ruling stays.
         ///
         /// Emits `Appealed`. Errors: `UnknownCase`, `AlreadyAppealed`, `NotJudged`, `TooLate`,
         /// `NotAParty`, `BondNotFree`.

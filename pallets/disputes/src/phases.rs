@@ -242,7 +242,9 @@ impl<T: Config> Pallet<T> {
         ensure!(case.phase == Phase::Judged, Error::<T>::NotJudged);
         ensure!(Self::now() < case.due, Error::<T>::TooLate);
         ensure!(Self::is_party(&case, &who), Error::<T>::NotAParty);
-        let bond = case.bond.saturating_mul(APPEAL_FACTOR);
+        // An accuser can make its own bond high by other cases. That makes no appeal dear.
+        let least = InForce::<T>::get().accusation_bond(0, 0, T::MaxCases::get());
+        let bond = least.saturating_mul(APPEAL_FACTOR);
         let lock = LockId::Appeal { case: id };
         ensure!(
             T::Agents::can_lock(&who, lock, bond),

@@ -20,7 +20,7 @@ pub const MAX_MEMBERS: u32 = 21;
 pub const MAX_EARNERS: u32 = 2 * MAX_MEMBERS;
 /// Maximum number of models that an agent holds for disputes.
 pub const MAX_MODELS: u32 = 8;
-/// The factor between the bond of an appellant and that of the accuser.
+/// The factor between the bond of an appellant and the least one of an accuser.
 pub const APPEAL_FACTOR: Balance = 3;
 /// The accuser's share of a slash.
 pub const ACCUSER: Permill = Permill::from_percent(20);

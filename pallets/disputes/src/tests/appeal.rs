@@ -30,6 +30,21 @@ fn a_second_committee_has_no_member_of_the_first() {
 }
 
 #[test]
+fn no_accuser_makes_an_appeal_dear() {
+    run_with(20, || {
+        // Its second case at a time costs it twice as much.
+        opened(3);
+        let id = opened(1);
+        assert_eq!(case(id).bond, 2 * ACCUSATION_BOND);
+        find(id, second_lied);
+        let [_, accused] = accused();
+        assert_ok!(appeal(id, &accused));
+        let (_, bond) = case(id).appellant.unwrap();
+        assert_eq!(bond, 3 * ACCUSATION_BOND);
+    });
+}
+
+#[test]
 fn an_appeal_in_vain_costs_its_bond() {
     run_with(20, || {
         let id = judged();
@@ -86,12 +101,16 @@ fn only_parties_appeal_and_only_in_time() {
         assert_noop!(appeal(id, &accuser()), Error::<Test>::NotJudged);
         find(id, second_lied);
         assert_noop!(appeal(id, &account(9)), Error::<Test>::NotAParty);
-        let has_bond = |bond| {
-            crate::Cases::<Test>::insert(id, crate::Case { bond, ..case(id) });
+        let deposit = |deposit| {
+            let parameters = crate::Parameters {
+                deposit,
+                ..PARAMETERS
+            };
+            Disputes::set_parameters(RuntimeOrigin::root(), parameters)
         };
-        has_bond(BOND);
+        assert_ok!(deposit(BOND / 3));
         assert_noop!(appeal(id, &accuser()), Error::<Test>::BondNotFree);
-        has_bond(ACCUSATION_BOND);
+        assert_ok!(deposit(PARAMETERS.deposit));
         to_phase(id, Phase::Closed);
         assert_noop!(appeal(id, &accuser()), Error::<Test>::NotJudged);
     });
