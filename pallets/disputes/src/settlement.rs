@@ -98,7 +98,8 @@ impl<T: Config> Pallet<T> {
     }
 
     /// The accuser's loss where nobody is guilty: all of its bond if it accused the innocent or
-    /// showed no exhibit, and the executors' fees otherwise.
+    /// showed no exhibit, and the executors' fees otherwise. One fee at least: for nothing the guilty
+    /// would take all places in court themselves.
     fn accusers_loss(case: &CaseOf<T>, ruling: Ruling) -> Balance {
         match ruling {
             Ruling::Unavailable
@@ -106,7 +107,7 @@ impl<T: Config> Pallet<T> {
                 first: Side::Cleared,
                 second: Side::Cleared,
             } => case.bond,
-            _ => Self::fees(case),
+            _ => Self::fees(case).max(InForce::<T>::get().member_fee),
         }
     }
 

@@ -130,8 +130,8 @@ fn a_committee_that_is_silent_is_drawn_once_more_and_pays() {
         assert_ne!(case(id).draw, draw);
         to_phase(id, Phase::Closed);
         assert_eq!(case(id).ruling, Some(Ruling::NoQuorum));
-        // Nobody is guilty, and nobody worked: the bond is free.
-        assert_eq!(lockable(&accuser()), BOND);
+        // Nobody is guilty, and nobody worked: all but the price of the place is free.
+        assert_eq!(lockable(&accuser()), BOND - FEE);
         for who in accused() {
             assert_eq!(lockable(&who), BOND);
         }
@@ -144,7 +144,11 @@ fn too_few_holders_judge_nobody() {
         let id = opened(1);
         to_phase(id, Phase::Closed);
         assert_eq!(case(id).ruling, Some(Ruling::NoCommittee));
-        assert_eq!(lockable(&accuser()), BOND);
+        // A place in court has its price.
+        assert_eq!(
+            (bonded(&accuser()), lockable(&accuser())),
+            (BOND - FEE, BOND - FEE)
+        );
         // The claims are not judged: with more holders another agent may accuse.
         assert_eq!(accuse(&account(4), &case(id).accusation), Ok(()));
     });

@@ -196,8 +196,12 @@ fn where_executors_do_not_agree_nobody_is_guilty() {
         find(id, apart);
         assert_eq!(case(id).phase, Phase::Closed);
         assert_eq!(case(id).ruling, Some(Ruling::Unstable));
-        for who in accused().into_iter().chain([accuser()]) {
+        for who in accused() {
             assert_eq!((bonded(&who), lockable(&who)), (BOND, BOND));
         }
+        assert_eq!(
+            (bonded(&accuser()), lockable(&accuser())),
+            (BOND - FEE, BOND - FEE)
+        );
     });
 }
