@@ -10,9 +10,9 @@ use starling_evidence::{Ruling, Side};
 use starling_primitives::{locks::LockId, traits::AgentRegistry, Balance, H256};
 
 use crate::{
-    Against, By, Case, CaseId, CaseOf, Claims, Config, Convicted, Convictions, CreditOf, Event,
-    InForce, Known, OpenCases, Pallet, Phase, VerdictRange, Verdicts, WeightInfo, ACCUSER,
-    AHEAD_MS, EXECUTORS,
+    Against, Agenda, BlockNumber, By, Case, CaseId, CaseOf, Claims, Config, Convicted, Convictions,
+    CreditOf, Event, InForce, Known, OpenCases, Pallet, Phase, VerdictRange, Verdicts, WeightInfo,
+    ACCUSER, AHEAD_MS, EXECUTORS,
 };
 
 /// Maximum number of verdicts that a block forgets.
@@ -40,7 +40,7 @@ impl<T: Config> Pallet<T> {
         Self::leave_court(&case, sides);
         let case = Case {
             phase: Phase::Closed,
-            due: Self::now().saturating_add(InForce::<T>::get().retention),
+            due: Self::now().saturating_add(Self::retention()),
             ruling: Some(ruling),
             ..case
         };
@@ -50,6 +50,19 @@ impl<T: Config> Pallet<T> {
             ruling,
             paid,
         });
+    }
+
+    /// Blocks for which a case that closes now stays stored. Closed cases take no place of open ones:
+    /// they cost no bond any more.
+    fn retention() -> BlockNumber {
+        let stored = u32::try_from(Agenda::<T>::get().len()).unwrap_or(u32::MAX);
+        let closed = stored.saturating_sub(OpenCases::<T>::get());
+        let places = T::MaxStored::get().saturating_sub(T::MaxCases::get());
+        if closed < places {
+            InForce::<T>::get().retention
+        } else {
+            1
+        }
     }
 
     /// The bond of an appeal that did not change the ruling.

@@ -81,7 +81,7 @@ pub struct Parameters {
     pub reveal_window: BlockNumber,
     /// Blocks in which a ruling may be appealed.
     pub appeal_window: BlockNumber,
-    /// Blocks for which a closed case stays stored.
+    /// Blocks for which a closed case stays stored, if open ones do not need its place.
     pub retention: BlockNumber,
     /// Greatest age of a claim, in milliseconds.
     pub evidence_life: u64,

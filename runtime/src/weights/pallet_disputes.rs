@@ -170,7 +170,7 @@ impl<T: frame_system::Config> pallet_disputes::WeightInfo for WeightInfo<T> {
             .saturating_add(Weight::from_parts(40_000_000, 2_700).saturating_mul(PAYMENTS))
             .saturating_add(T::DbWeight::get().reads_writes(PAYMENTS, PAYMENTS))
             .saturating_add(put::<T>())
-            .saturating_add(T::DbWeight::get().reads_writes(16, 18))
+            .saturating_add(T::DbWeight::get().reads_writes(18, 18))
     }
 
     fn forget() -> Weight {

@@ -4,7 +4,7 @@ use frame_support::assert_ok;
 use starling_evidence::{Finding, Ruling};
 use starling_primitives::Balance;
 
-use crate::{mock::*, Claims, Convicted, Error, Event, Known, Phase, Verdicts};
+use crate::{mock::*, Cases, Claims, Convicted, Error, Event, Known, Phase, Verdicts};
 
 /// Lets a committee find this, and the time for an appeal pass.
 fn settled(number: u8, finding: impl Fn(usize) -> Finding) -> crate::CaseId {
@@ -173,6 +173,22 @@ fn who_leaves_before_it_is_accused_loses_no_less() {
         find(0, second_lied);
         to_phase(0, Phase::Closed);
         assert_eq!(bonded(&liar), BOND - STAKE);
+    });
+}
+
+#[test]
+fn closed_cases_take_no_place_of_open_ones() {
+    run_with(2, || {
+        // All but one of 32 places are for open cases.
+        MaxCases::set(31);
+        let first = opened(1);
+        to_phase(first, Phase::Closed);
+        let second = opened(3);
+        to_phase(second, Phase::Closed);
+        to_block(now() + 1);
+        assert!(Cases::<Test>::contains_key(first));
+        assert!(!Cases::<Test>::contains_key(second));
+        MaxCases::set(16);
     });
 }
 
