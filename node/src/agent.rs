@@ -19,6 +19,7 @@ use starling_worker::{
     config::{schema, Config},
     lanes::desk::Desk,
     shards::{Layers, Members, Network},
+    vault::Vault,
     Accounts, Client, Worker,
 };
 
@@ -97,12 +98,13 @@ pub(crate) fn insert_well_known_key(
     }
 }
 
-/// The parts of an agent that the lanes of its node use.
+/// The parts of an agent that the lanes and the traces of its node use.
 pub(crate) struct Running {
     pub(crate) layers: Layers,
     pub(crate) desk: Arc<dyn Desk>,
     pub(crate) accounts: Accounts,
     pub(crate) vault: PathBuf,
+    pub(crate) answers: Arc<Vault>,
 }
 
 /// Starts the agent if `options` ask for one. `shards` are registered with the network of a node
@@ -169,6 +171,7 @@ pub(crate) fn start(
         desk: Arc::new(worker.desk()),
         accounts,
         vault,
+        answers: worker.vault().clone(),
     };
     spawner.spawn(
         "agent",

@@ -15,6 +15,7 @@ mod lanes;
 mod quote;
 mod rpc;
 mod service;
+mod traces;
 
 use std::process::ExitCode;
 

@@ -3,6 +3,7 @@
 //! `transaction`, `archive`, and the older `author`, `chain`, `state`, `system`).
 
 mod lanes;
+mod traces;
 
 use std::{error::Error, sync::Arc};
 
@@ -18,7 +19,10 @@ use starling_runtime::{opaque::Block, BlockNumber, Hash};
 use starling_worker::lanes::Lanes;
 use substrate_frame_rpc_system::{System, SystemApiServer};
 
-use crate::client::{FullBackend, FullClient};
+use crate::{
+    client::{FullBackend, FullClient},
+    traces::Desk,
+};
 
 /// Dependencies of the methods.
 pub struct Deps<P> {
@@ -32,6 +36,8 @@ pub struct Deps<P> {
     pub grandpa: GrandpaDeps,
     /// The lanes.
     pub lanes: Lanes,
+    /// The traces of answers.
+    pub(crate) traces: Desk,
 }
 
 /// Dependencies of the GRANDPA methods.
@@ -64,6 +70,7 @@ where
         pool,
         grandpa,
         lanes,
+        traces,
     } = deps;
     let mut module = swarm;
     module.merge(System::new(client.clone(), pool).into_rpc())?;
@@ -79,5 +86,6 @@ where
         .into_rpc(),
     )?;
     module.merge(lanes::methods(lanes)?)?;
+    module.merge(traces::methods(traces)?)?;
     Ok(module)
 }

@@ -51,7 +51,7 @@ use crate::{
     agent::{self, AgentOptions},
     client::{FullBackend, FullClient, FullPool, HostFunctions},
     endpoints::Endpoints,
-    lanes, rpc,
+    lanes, rpc, traces,
 };
 
 type FullSelectChain = sc_consensus::LongestChain<FullBackend, Block>;
@@ -342,6 +342,13 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
         metrics.clone(),
     );
 
+    // Answers are public once they are revealed: a node without an agent asks for their traces, too.
+    let trace_protocol = traces::register(
+        &mut net_config,
+        client.chain_info().genesis_hash,
+        config.chain_spec.fork_id(),
+    );
+
     let proofs = sc_consensus_grandpa::warp_proof::NetworkProvider::new(
         backend.clone(),
         link.shared_authority_set().clone(),
@@ -389,6 +396,10 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
         .as_ref()
         .map(|agent| agent.layers.clone())
         .unwrap_or_default();
+    let own = agent
+        .as_ref()
+        .map(|agent| (agent.answers.clone(), agent.accounts.clone()));
+    let traces = traces::start(trace_protocol, own, &config, parts.clone())?;
     let lanes = lanes::start(
         lane_protocol,
         agent,
@@ -430,7 +441,7 @@ pub(crate) fn new_full<N: NetworkBackend<Block, Hash>>(
             backend,
             &link,
             voter_state.clone(),
-            lanes,
+            (lanes, traces),
             swarm,
         ),
         network: network.clone(),
@@ -530,7 +541,7 @@ fn rpc_builder(
     backend: Arc<FullBackend>,
     link: &LinkHalf<Block, FullClient, FullSelectChain>,
     voter_state: SharedVoterState,
-    lanes: Lanes,
+    (lanes, traces): (Lanes, traces::Desk),
     swarm: RpcModule<()>,
 ) -> Box<dyn Fn(SubscriptionTaskExecutor) -> Result<RpcModule<()>, ServiceError>> {
     let authority_set = link.shared_authority_set().clone();
@@ -547,6 +558,7 @@ fn rpc_builder(
             pool: pool.clone(),
             grandpa: grandpa.clone(),
             lanes: lanes.clone(),
+            traces: traces.clone(),
         };
         rpc::methods(deps, executor).map_err(Into::into)
     })

@@ -39,15 +39,15 @@ impl Connection {
     }
 
     /// Connects, and runs `work`.
-    pub async fn run<F: Future<Output = Result<()>>>(
+    pub async fn run<T, F: Future<Output = Result<T>>>(
         &self,
         work: impl FnOnce(Chain) -> F,
-    ) -> Result<()> {
+    ) -> Result<T> {
         let folders = ProjectDirs::from("", "", "starling");
         let shared = folders.as_ref().map(ProjectDirs::cache_dir);
         let chain = Chain::connect_with(&self.url(), self.insecure, shared).await?;
         match work(chain.clone()).await {
-            Ok(()) => Ok(()),
+            Ok(done) => Ok(done),
             Err(error) => Err(chain.diagnose(error).await),
         }
     }

@@ -5,6 +5,7 @@ mod agent;
 mod arguments;
 mod ask;
 mod attest;
+mod audit;
 mod console;
 mod examine;
 mod gateway;
@@ -20,7 +21,7 @@ mod up;
 
 use std::{
     path::{Path, PathBuf},
-    process::ExitCode,
+    process::{ExitCode, Termination},
 };
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -40,6 +41,8 @@ Exit codes:
   5    the round or the request of a lane ended without an answer
   6    no such round, lane or agent
   7    longer than --timeout
+  8    the audit found that the answer is not what its trace says
+  9    the audit convicts nobody, and clears nobody
   130  interrupted
 
 Environment (an empty variable counts as not set):
@@ -72,6 +75,11 @@ enum Command {
     Rounds(rounds::Command),
     /// Ask questions with known answers, and reveal the answers: the work of an examiner.
     Examine(examine::Args),
+    /// Compute a traced answer again, and check it
+    ///
+    /// The checks are printed in their order, and the first that does not hold ends them. The chain
+    /// does not know traces yet: no slash follows from an audit.
+    Audit(audit::Args),
     /// List, fetch, benchmark and evaluate models.
     Model(model::Args),
     /// Show that an agent's key lives in measured code, by a quote of its hardware.
@@ -112,6 +120,7 @@ fn main() -> ExitCode {
         Command::Lane(args) => online(lane::run(connection, args)),
         Command::Rounds(command) => online(rounds::run(connection, command)),
         Command::Examine(args) => online(examine::run(connection, args)),
+        Command::Audit(args) => online(audit::run(connection, args)),
         Command::Model(args) => model::run(connection.json, args),
         Command::Attest(args) => online(attest::run(connection, args)),
         Command::Key(command) => outcome(key::run(connection.json, command)),
@@ -140,10 +149,10 @@ fn manual(folder: &Path) -> Result<()> {
 }
 
 /// Runs a command that talks to a node, until it ends or Ctrl-C.
-fn online(work: impl std::future::Future<Output = Result<()>>) -> ExitCode {
+fn online<T: Termination>(work: impl std::future::Future<Output = Result<T>>) -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
-        Err(error) => return outcome(Err(Error::io("the runtime of tokio")(error))),
+        Err(error) => return outcome::<()>(Err(Error::io("the runtime of tokio")(error))),
     };
     let done = runtime.block_on(async {
         tokio::select! {
@@ -162,9 +171,9 @@ fn online(work: impl std::future::Future<Output = Result<()>>) -> ExitCode {
     )
 }
 
-fn outcome(done: Result<()>) -> ExitCode {
+fn outcome<T: Termination>(done: Result<T>) -> ExitCode {
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(value) => value.report(),
         Err(error) => {
             eprintln!("error: {}", words(&error));
             ExitCode::from(error.exit_code())

@@ -8,7 +8,7 @@ use std::{
 
 use codec::{Decode, DecodeAll, Encode};
 use serde::de::DeserializeOwned;
-use sp_core::crypto::AccountId32;
+use sp_core::crypto::{AccountId32, Ss58Codec};
 use starling_primitives::{
     api::{AgentView, CapabilityView, OutcomeView, QuestionView, RoundAnswer, RoundView},
     choice::{Choice, REQUESTS_PER_ANSWER},
@@ -21,7 +21,9 @@ use subxt::{
     config::RpcConfigFor,
     dynamic::{constant, storage, Value},
     error::BlocksError,
-    rpcs::{client::RpcParams, LegacyRpcMethods, RpcClient},
+    rpcs::{
+        self, client::RpcParams, methods::legacy::Bytes, rpc_params, LegacyRpcMethods, RpcClient,
+    },
     OnlineClient, OnlineClientAtBlock, SubstrateConfig,
 };
 use subxt_signer::sr25519::Keypair;
@@ -177,6 +179,29 @@ impl Chain {
     /// The layers that nodes compute for each other, as the node sees them, in JSON.
     pub async fn layers(&self) -> Result<serde_json::Value> {
         self.read("starling_holders").await
+    }
+
+    /// The trace of an answer that its author shows, through the node, in SCALE: a `Shown` of
+    /// `starling-sketch`.
+    pub async fn trace(&self, round: RoundId, agent: &AccountId32) -> Result<Vec<u8>> {
+        let params = rpc_params![round, agent.to_ss58check()];
+        let read: Result<Bytes, _> = self.rpc.request("starling_trace", params).await;
+        match read {
+            Ok(bytes) => Ok(bytes.0),
+            Err(rpcs::Error::User(refusal)) => Err(Error::NotFound(format!(
+                "starling_trace: {}",
+                refusal.message
+            ))),
+            Err(error) => Err(protocol(format!("starling_trace: {error}"))),
+        }
+    }
+
+    /// The hash of the block of this number on the best chain of the node.
+    pub async fn hash(&self, number: BlockNumber) -> Result<H256> {
+        let hash = self.methods.chain_get_block_hash(Some(number.into()));
+        let hash = hash.await.map_err(protocol)?;
+        let hash = hash.ok_or_else(|| protocol(format!("the node has no block {number}")))?;
+        Ok(H256(hash.0))
     }
 
     /// The result of a method of the node without parameters.
@@ -386,6 +411,11 @@ impl At {
     /// The agent that an inference key serves.
     pub async fn agent_of(&self, key: &InferenceKey) -> Result<Option<AccountId32>> {
         self.rounds_api("agent_of", key).await
+    }
+
+    /// The account of an inference key, in force or not.
+    pub async fn owner_of(&self, key: &InferenceKey) -> Result<Option<AccountId32>> {
+        self.rounds_api("owner_of", key).await
     }
 
     /// Whether the chain's runtime counts equal answers and knows the agents' capabilities.

@@ -195,6 +195,18 @@ impl ChatTemplate {
         }
     }
 
+    /// The messages as the template takes them. Where it refuses a system message, its text goes
+    /// before the first question: whoever asks must not be able to keep a model from answering by
+    /// having instructions.
+    pub fn fit(&self, messages: Vec<Message>) -> Vec<Message> {
+        if self.render(&messages, true).is_ok() {
+            return messages;
+        }
+        folded(&messages)
+            .filter(|folded| self.render(folded, true).is_ok())
+            .unwrap_or(messages)
+    }
+
     fn render_texts(
         &self,
         messages: &[(Role, String)],
@@ -220,6 +232,20 @@ impl ChatTemplate {
             .get_template("chat")?
             .render(Value::from(context))?)
     }
+}
+
+/// The messages with the system's text before the first question.
+fn folded(messages: &[Message]) -> Option<Vec<Message>> {
+    let [system, first, rest @ ..] = messages else {
+        return None;
+    };
+    if (system.role, first.role) != (Role::System, Role::User) {
+        return None;
+    }
+    let first = Message::user(format!("{}\n\n{}", system.content, first.content));
+    let mut messages = vec![first];
+    messages.extend_from_slice(rest);
+    Some(messages)
 }
 
 /// The text of a message in a conversation by the plain template, which has no tokens that a text
@@ -318,6 +344,31 @@ mod tests {
             text(&chat.render(&[Message::user("  a b \n")], true).unwrap()),
             "<s>[a b]"
         );
+    }
+
+    #[test]
+    fn a_template_without_a_place_for_instructions_gets_them_before_the_first_question() {
+        let template = |source| ChatTemplate::new(Some(source), None, None).unwrap();
+        let all = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}";
+        let none = "{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}\
+            {% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}";
+        // It leaves the instructions out, which is no better.
+        let silent = "{% for m in messages if m.role != 'system' %}{{ m.content }}{% endfor %}";
+        let messages = vec![
+            Message::system("Be \"short\"."),
+            Message::user("One?"),
+            Message::assistant("1"),
+            Message::user("Two?"),
+        ];
+        assert_eq!(template(all).fit(messages.clone()), messages);
+        for source in [none, silent] {
+            let fitted = template(source).fit(messages.clone());
+            assert_eq!(fitted[0], Message::user("Be \"short\".\n\nOne?"));
+            assert_eq!(fitted[1..], messages[2..]);
+        }
+        // Nothing helps: the template's own words tell why.
+        let never = template("{% if messages|length > 1 %}{{ raise_exception('no') }}{% endif %}x");
+        assert_eq!(never.fit(messages.clone()), messages);
     }
 
     #[test]

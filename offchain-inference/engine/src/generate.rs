@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Options and results of a generation; stop strings and cancelling.
 
-use crate::{sampling::Sampling, tokenizer::TokenId};
+use crate::{
+    drawing::Drawing,
+    sampling::Sampling,
+    tokenizer::{TokenId, Tokenizer},
+    Hidden,
+};
 use std::{
     sync::{
         atomic::{AtomicBool, Ordering},
@@ -19,6 +24,9 @@ pub struct GenerateOptions {
     pub stop: Vec<String>,
     /// Sampling of the tokens.
     pub sampling: Sampling,
+    /// Draws the tokens in place of `sampling`, so that others can repeat the draws. Backends that
+    /// see no logits sample all the same, and return no [`Computation`].
+    pub drawing: Option<Drawing>,
 }
 
 impl Default for GenerateOptions {
@@ -27,8 +35,18 @@ impl Default for GenerateOptions {
             max_tokens: 256,
             stop: vec![],
             sampling: Sampling::default(),
+            drawing: None,
         }
     }
+}
+
+/// The computation behind a text whose tokens a [`Drawing`] drew.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Computation {
+    /// The tokens of the prompt.
+    pub context: Vec<TokenId>,
+    /// The row behind the final norm from which each generated token followed.
+    pub rows: Hidden,
 }
 
 /// The reason why a generation ended.
@@ -70,6 +88,34 @@ pub struct Generation {
     pub prefill: Duration,
     /// Time from there to the end.
     pub decode: Duration,
+    /// The computation, if a [`Drawing`] drew at least one token.
+    pub computation: Option<Computation>,
+}
+
+/// The text that a generation with these stop strings makes of its tokens.
+pub fn said(tokenizer: &Tokenizer, tokens: &[TokenId], stop: &[String]) -> String {
+    let mut stream = tokenizer.stream();
+    let mut filter = StopFilter::new(stop);
+    let mut text = String::new();
+    for &token in tokens {
+        let ends = tokenizer.ends_generation(token);
+        let piece = if ends {
+            // Half a character at the end counts only if the model chose to end there.
+            std::mem::replace(&mut stream, tokenizer.stream()).finish()
+        } else {
+            stream.push(token)
+        };
+        let (piece, stopped) = filter.push(&piece);
+        text.push_str(&piece);
+        if stopped.is_some() {
+            return text;
+        }
+        if ends {
+            break;
+        }
+    }
+    text.push_str(&filter.finish());
+    text
 }
 
 /// A flag to stop work from another thread. Clones share it.

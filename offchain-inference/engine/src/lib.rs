@@ -11,6 +11,7 @@ pub mod chat;
 pub mod config;
 mod device;
 mod draft;
+pub mod drawing;
 pub mod embedding;
 mod error;
 mod families;

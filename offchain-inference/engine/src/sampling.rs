@@ -113,10 +113,20 @@ pub struct Sampler {
     random: ChaCha8Rng,
 }
 
+/// A token that may be drawn.
 #[derive(Clone, Copy)]
-struct Candidate {
-    id: TokenId,
-    logit: f32,
+pub(crate) struct Candidate {
+    pub id: TokenId,
+    pub logit: f32,
+}
+
+/// The tokens whose logits are finite.
+pub(crate) fn candidates(logits: &[f32]) -> Vec<Candidate> {
+    (0..)
+        .zip(logits)
+        .filter(|(_, logit)| logit.is_finite())
+        .map(|(id, &logit)| Candidate { id, logit })
+        .collect()
 }
 
 impl Sampler {
@@ -130,11 +140,7 @@ impl Sampler {
     /// Draws a token. `logits` has one entry a token of the vocabulary; `recent` are the tokens so
     /// far. Tokens with a logit that is NaN are never drawn.
     pub fn sample(&mut self, logits: &[f32], recent: &[TokenId]) -> Result<TokenId, SamplingError> {
-        let mut candidates: Vec<_> = (0..)
-            .zip(logits)
-            .filter(|(_, logit)| logit.is_finite())
-            .map(|(id, &logit)| Candidate { id, logit })
-            .collect();
+        let mut candidates = candidates(logits);
         self.penalise(&mut candidates, recent);
         if self.options.temperature == 0.0 {
             let best = candidates
@@ -216,7 +222,7 @@ fn keep_top_p(candidates: &mut Vec<Candidate>, best: f32, top_p: f32) {
 }
 
 /// Keeps the `k` largest logits, sorted; among equals the lower id comes first.
-fn keep_largest(candidates: &mut Vec<Candidate>, k: usize) {
+pub(crate) fn keep_largest(candidates: &mut Vec<Candidate>, k: usize) {
     let order = |a: &Candidate, b: &Candidate| b.logit.total_cmp(&a.logit).then(a.id.cmp(&b.id));
     if k < candidates.len() {
         candidates.select_nth_unstable_by(k, order);
@@ -304,10 +310,7 @@ mod tests {
     #[test]
     fn top_p_over_a_flat_vocabulary_is_exact() {
         let logits = vec![0.0f32; 10_000];
-        let mut candidates: Vec<_> = (0..)
-            .zip(&logits)
-            .map(|(id, &logit)| Candidate { id, logit })
-            .collect();
+        let mut candidates = candidates(&logits);
         keep_top_p(&mut candidates, 0.0, 0.5);
         assert_eq!(candidates.len(), 5_000);
     }

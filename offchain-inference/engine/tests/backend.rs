@@ -7,10 +7,11 @@ use common::{backend, backend_with, model, GEMMA3, MODELS, SMOLLM2};
 use starling_engine::{
     backend::{Ask, Backend, BackendError, Evaluation, LocalBackend, PromptTree},
     chat::Message,
-    generate::{Cancel, Finish, GenerateOptions, Generation},
+    drawing::Drawing,
+    generate::{said, Cancel, Finish, GenerateOptions, Generation},
     prompt::Prompt,
     sampling::Sampling,
-    Error, LoadOptions,
+    Error, Hidden, LoadOptions,
 };
 
 fn options(max_tokens: usize) -> GenerateOptions {
@@ -85,6 +86,50 @@ fn same_seed_same_tokens_for_any_number_of_threads() {
 }
 
 #[test]
+fn whoever_computes_drawn_tokens_again_gets_the_same_draws_rows_and_text() {
+    for name in MODELS {
+        let backend = backend(name);
+        let drawing = Drawing {
+            key: [7; 32],
+            temperature: 700,
+            top_k: 40,
+            top_p: 950,
+        };
+        let options = GenerateOptions {
+            drawing: Some(drawing.clone()),
+            ..options(24)
+        };
+        let prompt = chat(&backend, "Tell me a story.");
+        let done = generate(&backend, &prompt, &options).unwrap();
+        let computation = done.computation.unwrap();
+        assert_eq!(
+            computation.context,
+            backend.tokenizer().encode_prompt(&prompt)
+        );
+        assert_eq!(said(backend.tokenizer(), &done.tokens, &[]), done.text);
+
+        let ids = [&computation.context[..], &done.tokens[..]].concat();
+        let (_, read) = ids.split_last().unwrap();
+        let hidden = backend
+            .extend(&mut backend.model().session(), read)
+            .unwrap();
+        let width = hidden.width();
+        let rows = hidden.as_slice()[(computation.context.len() - 1) * width..].to_vec();
+        let rows = Hidden::new(width, rows).unwrap();
+        assert_eq!(
+            backend.model().normed(&rows).unwrap(),
+            computation.rows,
+            "{name}"
+        );
+        let logits = backend.model().logits(&rows).unwrap();
+        let logits = logits.chunks_exact(backend.model().config().vocab);
+        for (position, (logits, &token)) in (0..).zip(logits.zip(&done.tokens)) {
+            assert_eq!(drawing.token(logits, position), Ok(token), "{name}");
+        }
+    }
+}
+
+#[test]
 fn generation_ends_at_stop_strings_and_limits() {
     let backend = backend(SMOLLM2);
     let greedy = GenerateOptions {
@@ -101,6 +146,8 @@ fn generation_ends_at_stop_strings_and_limits() {
     let stopped = generate(&backend, &prompt, &stopped).unwrap();
     assert_eq!(stopped.finish, Finish::Stop(stop.clone()));
     assert_eq!(stopped.text, all.text[..all.text.find(&stop).unwrap()]);
+    let read = said(backend.tokenizer(), &stopped.tokens, &[stop]);
+    assert_eq!(read, stopped.text);
     let short = generate(
         &backend,
         &prompt,

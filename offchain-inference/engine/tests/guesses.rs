@@ -68,8 +68,8 @@ fn generate(
 ) -> Generation {
     let options = GenerateOptions {
         max_tokens,
-        stop: vec![],
         sampling,
+        ..GenerateOptions::default()
     };
     let prompt = Prompt::data(prompt);
     let done = backend.generate(&prompt, &options, &Cancel::new(), &mut |_| {});

@@ -17,6 +17,9 @@
 //! Between the members of lanes, [`LaneProtocol`] does the same for a notification protocol,
 //! `/<genesis>/lane/1`, with one substream for each peer of a committee.
 //!
+//! For the traces of answers, [`TraceProtocol`] does the same for a request-response protocol,
+//! `/<genesis>/starling/trace/1`, with provider records under the accounts of agents.
+//!
 //! [`Transport`]: starling_shards::transport::Transport
 
 mod discovery;
@@ -25,11 +28,13 @@ mod lane;
 mod links;
 mod metrics;
 mod protocols;
+mod traces;
 mod transport;
 
 pub use driver::Driver;
 pub use lane::{LaneDriver, LaneNetwork, LaneProtocol};
 pub use protocols::Protocols;
+pub use traces::{Source, TraceDriver, TraceNetwork, TraceProtocol};
 pub use transport::Network;
 
 /// Log target of this crate.

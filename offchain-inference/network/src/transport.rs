@@ -23,7 +23,7 @@ use sc_network::{
 use starling_shards::transport::{Inbox, ModelId, Peer, Transport, TransportError, MAX_MESSAGE};
 
 use crate::{
-    discovery::{self, Command, Discovery},
+    discovery::{Command, Discovery, SHARDS},
     links::Links,
     metrics::Metrics,
     LOG_TARGET,
@@ -58,7 +58,7 @@ impl Network {
             inbox: OnceLock::new(),
             wanted: Mutex::default(),
             links: Links::default(),
-            discovery: Mutex::default(),
+            discovery: Mutex::new(Discovery::new(SHARDS)),
             metrics,
         }
     }
@@ -76,12 +76,7 @@ impl Network {
     pub(crate) fn discover<T>(&self, act: impl FnOnce(&mut Discovery) -> (T, Vec<Command>)) -> T {
         let (result, commands) = act(&mut self.discovery.lock());
         for command in commands {
-            log::debug!(target: LOG_TARGET, "DHT: {command:?}");
-            match command {
-                Command::Provide(model) => self.network.start_providing(discovery::key(&model)),
-                Command::Withdraw(model) => self.network.stop_providing(discovery::key(&model)),
-                Command::Search(model) => self.network.get_providers(discovery::key(&model)),
-            }
+            command.send(SHARDS, &*self.network);
         }
         result
     }

@@ -22,6 +22,11 @@ impl Accounts {
         self.0.read().contains(account)
     }
 
+    /// The accounts.
+    pub fn all(&self) -> Vec<AccountId> {
+        self.0.read().iter().cloned().collect()
+    }
+
     /// Takes over the accounts of a configuration.
     pub fn configure(&self, config: &Config) {
         let accounts = config.accounts.iter().map(|account| account.0.clone());

@@ -89,6 +89,9 @@ pub trait Chain: Send + Sync + 'static {
     /// The hash of the genesis block.
     fn genesis(&self) -> H256;
 
+    /// The hash of the block of this number in the best chain.
+    fn hash(&self, number: BlockNumber) -> Result<H256, String>;
+
     /// The hash of the first block after genesis, once it is final. It tells apart two chains that
     /// began with the same genesis. `None` too while a node that was synced from finality proofs
     /// lacks the history.
@@ -298,6 +301,11 @@ where
 
     fn genesis(&self) -> H256 {
         self.client.info().genesis_hash
+    }
+
+    fn hash(&self, number: BlockNumber) -> Result<H256, String> {
+        let hash = self.client.hash(number.into()).map_err(text)?;
+        hash.ok_or_else(|| format!("there is no block {number}"))
     }
 
     fn first_block(&self) -> Option<H256> {

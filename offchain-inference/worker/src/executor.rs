@@ -22,9 +22,10 @@ use starling_primitives::{
     sealing::{Format, Slot},
     Position, Salt, Score,
 };
+use starling_sketch::{shown::Kept, trace::Place};
 
 use crate::{
-    agent::{ranking, Agent, Failure, Prompt, Reply, Request, Signals},
+    agent::{ranking, trace::Work as Computed, Agent, Failure, Prompt, Reply, Request, Signals},
     jobs::{Job, JobId},
     lanes::desk::{Done, Work},
     metrics::{Metrics, Phase},
@@ -59,11 +60,15 @@ pub struct Finished {
     pub outcome: Outcome,
 }
 
+/// Gives the hash of the block of a number.
+pub type Blocks = Box<dyn Fn(BlockNumber) -> Result<H256, String> + Send + Sync>;
+
 /// Executes jobs.
 pub struct Executor {
     agent: RwLock<Arc<Agent>>,
     vault: Arc<Vault>,
     genesis: H256,
+    blocks: Blocks,
     random: fn() -> Result<[u8; 32], String>,
     now: AtomicU32,
     cold: AtomicBool,
@@ -73,12 +78,13 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// Executes jobs of the chain with this genesis block with `agent`, and reports their ends to
-    /// `finished`.
+    /// Executes jobs of the chain with this genesis block and these `blocks` with `agent`, and
+    /// reports their ends to `finished`.
     pub fn new(
         agent: Agent,
         vault: Arc<Vault>,
         genesis: H256,
+        blocks: Blocks,
         metrics: Metrics,
         problems: Arc<Problems>,
         finished: UnboundedSender<Finished>,
@@ -87,6 +93,7 @@ impl Executor {
             agent: RwLock::new(Arc::new(agent)),
             vault,
             genesis,
+            blocks,
             random,
             now: AtomicU32::new(0),
             cold: AtomicBool::new(true),
@@ -127,7 +134,7 @@ impl Executor {
                 let scores = ranking::by_similarity(&self.own(&job.id.key), &texts);
                 self.put_scores(&job.id.key, self.scored(*seed, positions, scores)?)
             },
-            _ => self.put_response(&job.id, None),
+            _ => self.put_pass(&job.id),
         };
         stored.map_err(|error| error.to_string())
     }
@@ -153,19 +160,25 @@ impl Executor {
                     slash: *slash,
                     form: job.form,
                     is_first: agent.config().is_first(&key.agent),
+                    place: agent.config().traces.then(|| self.place(&job.id)),
                 };
                 let reply = agent.respond(&request, signals)?;
                 self.metrics.took(Phase::Respond, started.elapsed());
-                match reply {
-                    Reply::Text(text) => {
-                        let answer = self.seal(key, &text, *max_bytes, *format)?;
-                        self.store(signals, || self.put_response(&job.id, Some(answer.clone())))
-                    },
+                let (text, work) = match reply {
+                    Reply::Text(text) => (text, None),
+                    Reply::Traced(text, work) => (text, Some(work)),
                     Reply::Pass(reason) => {
-                        self.store(signals, || self.put_response(&job.id, None))?;
-                        Ok(Outcome::Passed(reason))
+                        self.store(signals, || self.put_pass(&job.id))?;
+                        return Ok(Outcome::Passed(reason));
                     },
-                }
+                };
+                let answer = self.seal(key, &text, *max_bytes, *format)?;
+                // Others cannot make a text that was cut.
+                let work = work.filter(|_| answer.text == text);
+                let trace = work.and_then(|work| self.trace(job, &work));
+                self.store(signals, || {
+                    self.put_answer(&job.id, answer.clone(), trace.as_ref())
+                })
             },
             Task::Rank {
                 prompt,
@@ -236,6 +249,25 @@ impl Executor {
         })
     }
 
+    /// The place of a response on the chain, which fixes the draws of its tokens.
+    fn place(&self, id: &JobId) -> Place {
+        Place {
+            genesis: self.genesis.0,
+            round: id.key.round,
+            agent: id.key.agent.clone().into(),
+            request: id.subject.0,
+        }
+    }
+
+    /// The trace of a response. One without a trace is a response all the same.
+    fn trace(&self, job: &Job, work: &Computed) -> Option<Kept> {
+        let trace = || {
+            let moment = (self.blocks)(job.since)?;
+            work.trace(job.id.subject, moment, (self.random)()?)
+        };
+        self.problems.note("the trace of a response", trace())
+    }
+
     /// Scores with a fresh salt. Without randomness there are none: a known salt would let anyone
     /// search the commitment for its scores.
     fn scored(
@@ -252,12 +284,27 @@ impl Executor {
         })
     }
 
-    fn put_response(&self, id: &JobId, answer: Option<SealedAnswer>) -> Result<(), VaultError> {
+    fn put_pass(&self, id: &JobId) -> Result<(), VaultError> {
         let response = Response {
             request: id.subject,
-            answer,
+            answer: None,
         };
         self.timed(|now| self.vault.put_response(&id.key, now, response))
+            .map(drop)
+    }
+
+    /// Stores a response with its trace, if it has one.
+    fn put_answer(
+        &self,
+        id: &JobId,
+        answer: SealedAnswer,
+        trace: Option<&Kept>,
+    ) -> Result<(), VaultError> {
+        let response = Response {
+            request: id.subject,
+            answer: Some(answer),
+        };
+        self.timed(|now| self.vault.put_traced(&id.key, now, response, trace))
             .map(drop)
     }
 
@@ -325,6 +372,7 @@ fn compute(agent: &Agent, work: &Work, signals: &Signals) -> Result<Done, Failur
             prompt,
             max_tokens,
             fee,
+            form,
         } => {
             let request = Request {
                 round: (*seq).into(),
@@ -332,12 +380,13 @@ fn compute(agent: &Agent, work: &Work, signals: &Signals) -> Result<Done, Failur
                 max_tokens: *max_tokens,
                 fee: *fee,
                 slash: 0,
-                // A lane does not declare forms, and takes one agent of a node.
-                form: Form::Free,
+                form: *form,
+                // A lane takes one agent of a node.
                 is_first: true,
+                place: None,
             };
             Ok(match agent.respond(&request, signals)? {
-                Reply::Text(text) => Done::Response(Some(text)),
+                Reply::Text(text) | Reply::Traced(text, _) => Done::Response(Some(text)),
                 Reply::Pass(_) => Done::Response(None),
             })
         },
@@ -422,8 +471,9 @@ mod tests {
             let agent = Agent::new(config, None, None, metrics.clone(), problems.clone()).unwrap();
             let (finished, finishes) = futures::channel::mpsc::unbounded();
             let genesis = H256::zero();
+            let blocks: Blocks = Box::new(|_| Ok(H256::repeat_byte(8)));
             Self {
-                executor: Executor::new(agent, vault, genesis, metrics, problems, finished),
+                executor: Executor::new(agent, vault, genesis, blocks, metrics, problems, finished),
                 finishes,
                 _folder: folder,
             }
@@ -509,6 +559,7 @@ mod tests {
             prompt: "x".into(),
             max_tokens: 1,
             fee: 5,
+            form: Form::Free,
         };
         let done = bench.executor.work(&respond, &Signals::default());
         assert_eq!(done, Done::Response(Some("y".into())));

@@ -4,15 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use codec::Encode;
 use sp_core::H256;
-use sp_io::hashing::blake2_256;
 use starling_primitives::{
     api::{JobBoard, Task, VaultEntry},
     choice::Form,
     round::BlockNumber,
     Balance,
 };
+use starling_sketch::trace;
 
 use crate::{
     vault::{Record, RoundKey},
@@ -125,7 +124,7 @@ pub enum Action {
 
 /// Tells requests apart that get the same round number on two forks.
 pub fn request_hash(prompt: &[u8], max_tokens: u32) -> H256 {
-    blake2_256(&(prompt, max_tokens).encode()).into()
+    H256(trace::request_hash(prompt, max_tokens))
 }
 
 /// The jobs of all boards that were written after block `now`; an older board belongs to an agent

@@ -39,6 +39,7 @@ mod panics;
 pub mod problems;
 pub mod queue;
 pub mod shards;
+pub mod traces;
 pub mod vault;
 pub mod watch;
 pub mod worker;

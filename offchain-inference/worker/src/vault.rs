@@ -11,7 +11,7 @@
 //! public by then.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -24,6 +24,7 @@ use starling_primitives::{
     round::BlockNumber,
     RoundId,
 };
+use starling_sketch::shown::{Kept, AUDIT_WINDOW};
 
 use crate::{
     disk::{self, Change, Table},
@@ -39,6 +40,12 @@ const RECORDS_1: Table = Table::new("rounds/1");
 /// The hash of the first block of the chain that the records are of, under [`FIRST_BLOCK`].
 const CHAIN: Table = Table::new("chain");
 const FIRST_BLOCK: &[u8] = b"first block";
+
+/// For each [`RoundKey`] one [`StoredTrace`], SCALE-encoded: that of the last response.
+const TRACES: Table = Table::new("traces");
+
+/// For each [`RoundKey`] that is over, and whose trace anybody may see, the block since which.
+const PUBLIC: Table = Table::new("public traces");
 
 /// A result could not be stored.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +81,14 @@ pub struct Record {
 enum StoredRecord {
     #[codec(index = 2)]
     V2(Record),
+}
+
+/// A trace as stored on disk. The first byte is its version. Traces stay on disk: they are long, and
+/// are read only when somebody checks an answer.
+#[derive(Encode, Decode)]
+enum StoredTrace {
+    #[codec(index = 1)]
+    V1(Kept),
 }
 
 /// The agent's response to one request.
@@ -119,20 +134,22 @@ struct State {
     database: Option<Database>,
     /// The records on disk.
     records: BTreeMap<RoundKey, Record>,
+    /// The traces that anybody may see, and the block since which.
+    public: BTreeMap<RoundKey, BlockNumber>,
+}
+
+impl State {
+    fn database(&self) -> Result<&Database, redb::Error> {
+        self.database.as_ref().ok_or(redb::Error::DatabaseClosed)
+    }
 }
 
 impl Vault {
     /// Opens the store in the file `path`, or creates it.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, VaultError> {
         let path = path.into();
-        let (database, records) = open(&path)?;
-        Ok(Self {
-            path,
-            state: Mutex::new(State {
-                database: Some(database),
-                records,
-            }),
-        })
+        let state = Mutex::new(open(&path)?);
+        Ok(Self { path, state })
     }
 
     /// The record of an agent and round.
@@ -162,12 +179,28 @@ impl Vault {
         now: BlockNumber,
         response: Response,
     ) -> Result<Response, VaultError> {
-        self.put(key, now, |record| match record.response(response.request) {
-            Some(first) => (first.clone(), false),
-            None => {
-                record.responses.push(response.clone());
-                (response, true)
-            },
+        self.put_traced(key, now, response, None)
+    }
+
+    /// The same with the trace of the response, in one transaction.
+    pub fn put_traced(
+        &self,
+        key: &RoundKey,
+        now: BlockNumber,
+        response: Response,
+        trace: Option<&Kept>,
+    ) -> Result<Response, VaultError> {
+        // Without one, no trace of an earlier response is left behind.
+        let stored = trace.map(|trace| StoredTrace::V1(trace.clone()).encode());
+        let traces = [(key.encode(), stored)];
+        self.put(key, now, &traces, |record| {
+            match record.response(response.request) {
+                Some(first) => (first.clone(), false),
+                None => {
+                    record.responses.push(response.clone());
+                    (response, true)
+                },
+            }
         })
     }
 
@@ -178,7 +211,7 @@ impl Vault {
         now: BlockNumber,
         scores: SealedScores,
     ) -> Result<SealedScores, VaultError> {
-        self.put(key, now, |record| match record.scores(scores.seed) {
+        self.put(key, now, &[], |record| match record.scores(scores.seed) {
             Some(first) => (first.clone(), false),
             None => {
                 record.scores.push(scores.clone());
@@ -195,42 +228,106 @@ impl Vault {
         is_proven: impl FnOnce() -> bool,
     ) -> Result<usize, VaultError> {
         self.write(|state| {
-            let database = state.database.as_ref().ok_or(redb::Error::DatabaseClosed)?;
-            let known = owner(database)?;
+            let known = owner(state.database()?)?;
             if known == Some(first_block) || !is_proven() {
                 return Ok(0);
             }
-            let foreign = match known {
-                Some(_) => std::mem::take(&mut state.records),
-                None => BTreeMap::new(),
+            let (records, public) = match known {
+                Some(_) => (
+                    std::mem::take(&mut state.records),
+                    std::mem::take(&mut state.public),
+                ),
+                None => Default::default(),
             };
-            let changes: Vec<_> = foreign.keys().map(|key| (key.encode(), None)).collect();
+            let gone = removed(records.keys());
+            let shown = removed(public.keys());
             let owner = (FIRST_BLOCK.to_vec(), Some(first_block.encode()));
-            disk::transact(database, |transaction| {
-                disk::apply(transaction, RECORDS, &changes)?;
+            disk::transact(state.database()?, |transaction| {
+                disk::apply(transaction, RECORDS, &gone)?;
+                disk::apply(transaction, TRACES, &gone)?;
+                disk::apply(transaction, TRACES, &shown)?;
+                disk::apply(transaction, PUBLIC, &shown)?;
                 disk::apply(transaction, CHAIN, &[owner])
             })?;
-            Ok(foreign.len())
+            Ok(records.len())
         })
     }
 
-    /// Removes records.
-    pub fn purge(&self, keys: &[RoundKey]) -> Result<(), VaultError> {
+    /// Removes records with their traces. The traces of `revealed` ones stay, and from block `now` on
+    /// anybody may see them.
+    pub fn purge(
+        &self,
+        keys: &[RoundKey],
+        revealed: &BTreeSet<RoundKey>,
+        now: BlockNumber,
+    ) -> Result<(), VaultError> {
         if keys.is_empty() {
             return Ok(());
         }
         self.write(|state| {
-            let changes: Vec<_> = keys.iter().map(|key| (key.encode(), None)).collect();
-            commit(state, &changes)?;
+            let (shown, hidden): (Vec<_>, Vec<_>) =
+                keys.iter().partition(|key| revealed.contains(*key));
+            let mut public = vec![];
+            for key in shown {
+                if disk::get(state.database()?, TRACES, &key.encode())?.is_some() {
+                    public.push(key.clone());
+                }
+            }
+            let since = |key: &RoundKey| (key.encode(), Some(now.encode()));
+            let marks: Vec<Change> = public.iter().map(since).collect();
+            disk::transact(state.database()?, |transaction| {
+                disk::apply(transaction, RECORDS, &removed(keys.iter()))?;
+                disk::apply(transaction, TRACES, &removed(hidden.into_iter()))?;
+                disk::apply(transaction, PUBLIC, &marks)
+            })?;
             keys.iter().for_each(|key| drop(state.records.remove(key)));
+            state
+                .public
+                .extend(public.into_iter().map(|key| (key, now)));
             Ok(())
         })
     }
 
+    /// Removes the traces whose audit window is over at block `now`.
+    pub fn expire(&self, now: BlockNumber) -> Result<(), VaultError> {
+        let over = |state: &State| -> Vec<RoundKey> {
+            let public = state.public.iter();
+            let over = public.filter(|(_, &since)| now.saturating_sub(since) >= AUDIT_WINDOW);
+            over.map(|(key, _)| key.clone()).collect()
+        };
+        if over(&self.state.lock()).is_empty() {
+            return Ok(());
+        }
+        self.write(|state| {
+            let over = over(state);
+            let gone = removed(over.iter());
+            disk::transact(state.database()?, |transaction| {
+                disk::apply(transaction, TRACES, &gone)?;
+                disk::apply(transaction, PUBLIC, &gone)
+            })?;
+            over.iter().for_each(|key| drop(state.public.remove(key)));
+            Ok(())
+        })
+    }
+
+    /// The trace of a response, if anybody may see it.
+    pub fn public_trace(&self, key: &RoundKey) -> Result<Option<Kept>, VaultError> {
+        if !self.state.lock().public.contains_key(key) {
+            return Ok(None);
+        }
+        self.write(|state| {
+            let stored = disk::get(state.database()?, TRACES, &key.encode())?;
+            let trace = stored.map(|stored| disk::decode::<StoredTrace>(&stored));
+            Ok(trace.transpose()?.map(|StoredTrace::V1(kept)| kept))
+        })
+    }
+
+    /// Changes a record, and with it `traces` if it has changed.
     fn put<T>(
         &self,
         key: &RoundKey,
         now: BlockNumber,
+        traces: &[Change],
         change: impl FnOnce(&mut Record) -> (T, bool),
     ) -> Result<T, VaultError> {
         self.write(|state| {
@@ -239,25 +336,21 @@ impl Vault {
             if changed {
                 record.changed = now;
                 let stored = StoredRecord::V2(record.clone());
-                commit(state, &[(key.encode(), Some(stored.encode()))])?;
+                commit(state, &[(key.encode(), Some(stored.encode()))], traces)?;
                 state.records.insert(key.clone(), record);
             }
             Ok(result)
         })
     }
 
-    /// After an error of the disk, closes the database; the next use opens it again.
+    /// Uses the database. After an error of the disk, closes it; the next use opens it again.
     fn write<T>(
         &self,
         work: impl FnOnce(&mut State) -> Result<T, redb::Error>,
     ) -> Result<T, VaultError> {
         let mut state = self.state.lock();
         if state.database.is_none() {
-            let (database, records) = open(&self.path)?;
-            *state = State {
-                database: Some(database),
-                records,
-            };
+            *state = open(&self.path)?;
         }
         let outcome = work(&mut state);
         if outcome.is_err() {
@@ -275,11 +368,15 @@ fn failed(action: &'static str, path: &Path, reason: impl ToString) -> VaultErro
     }
 }
 
-fn open(path: &Path) -> Result<(Database, BTreeMap<RoundKey, Record>), VaultError> {
+fn open(path: &Path) -> Result<State, VaultError> {
     let database = disk::open(path).map_err(|error| failed("open", path, error))?;
     upgrade(&database).map_err(|error| failed("upgrade", path, error))?;
-    let records = load(&database).map_err(|error| failed("read", path, error))?;
-    Ok((database, records))
+    let read = |error| failed("read", path, error);
+    Ok(State {
+        records: load(&database).map_err(read)?,
+        public: load_public(&database).map_err(read)?,
+        database: Some(database),
+    })
 }
 
 fn load(database: &Database) -> Result<BTreeMap<RoundKey, Record>, redb::Error> {
@@ -290,6 +387,20 @@ fn load(database: &Database) -> Result<BTreeMap<RoundKey, Record>, redb::Error> 
         Ok(())
     })?;
     Ok(records)
+}
+
+fn load_public(database: &Database) -> Result<BTreeMap<RoundKey, BlockNumber>, redb::Error> {
+    let mut public = BTreeMap::new();
+    disk::each(database, PUBLIC, |key, since| {
+        public.insert(disk::decode(key)?, disk::decode(since)?);
+        Ok(())
+    })?;
+    Ok(public)
+}
+
+/// The changes that remove the values of keys.
+fn removed<'a>(keys: impl Iterator<Item = &'a RoundKey>) -> Vec<Change> {
+    keys.map(|key| (key.encode(), None)).collect()
 }
 
 /// The first block of the chain that the records are of, if it is known.
@@ -317,15 +428,21 @@ fn upgrade(database: &Database) -> Result<(), redb::Error> {
     })
 }
 
-fn commit(state: &State, changes: &[Change]) -> Result<(), redb::Error> {
-    let database = state.database.as_ref();
-    let database = database.ok_or(redb::Error::DatabaseClosed)?;
-    disk::commit(database, RECORDS, changes)
+/// Changes records and traces by one transaction.
+fn commit(state: &State, records: &[Change], traces: &[Change]) -> Result<(), redb::Error> {
+    disk::transact(state.database()?, |transaction| {
+        disk::apply(transaction, RECORDS, records)?;
+        disk::apply(transaction, TRACES, traces)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use starling_sketch::{
+        trace::{Numerics, Parts, Settings, Trace},
+        Sketch,
+    };
 
     fn key(round: RoundId) -> RoundKey {
         RoundKey {
@@ -384,7 +501,7 @@ mod tests {
         for round in 0..3 {
             vault.put_response(&key(round), 1, response(1, 1)).unwrap();
         }
-        vault.purge(&[key(1)]).unwrap();
+        vault.purge(&[key(1)], &BTreeSet::new(), 9).unwrap();
         let records = vault.records();
         assert_eq!(records.len(), 2);
         let error = Vault::open(&path).err().unwrap().to_string();
@@ -394,6 +511,105 @@ mod tests {
         );
         drop(vault);
         assert_eq!(Vault::open(&path).unwrap().records(), records);
+    }
+
+    fn trace(salt: u8) -> Kept {
+        let sketches = vec![Sketch::new([1; 128])];
+        let trace = Trace::of(&Parts {
+            model: [9; 32],
+            numerics: Numerics::Wide,
+            settings: Settings {
+                temperature: 700,
+                top_k: 40,
+                top_p: 950,
+            },
+            attempt: 0,
+            context: &[1, 2],
+            tokens: &[3],
+            sketches: &sketches,
+            salt: [salt; 32],
+        });
+        Kept {
+            request: [1; 32],
+            trace: trace.unwrap(),
+            ids: vec![1, 2, 3],
+            sketches,
+        }
+    }
+
+    /// The bytes of the trace on disk.
+    fn stored_trace(path: &Path) -> Option<Vec<u8>> {
+        let database = disk::open(path).unwrap();
+        disk::get(&database, TRACES, &key(1).encode()).unwrap()
+    }
+
+    /// Opens the vault, and stores a response of round 1 with a trace, or with none.
+    fn put_traced(path: &Path, response: Response, trace: Option<&Kept>) {
+        let vault = Vault::open(path).unwrap();
+        vault.put_traced(&key(1), 5, response, trace).unwrap();
+    }
+
+    #[test]
+    fn the_trace_of_the_response_that_stays_is_kept_until_its_record_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vault.redb");
+        put_traced(&path, response(1, 1), Some(&trace(1)));
+        let golden = [&[1], trace(1).encode().as_slice()].concat();
+        assert_eq!(stored_trace(&path), Some(golden.clone()));
+        // The second response is dropped, and its trace with it.
+        put_traced(&path, response(1, 2), Some(&trace(2)));
+        assert_eq!(stored_trace(&path), Some(golden));
+        let vault = Vault::open(&path).unwrap();
+        vault.purge(&[key(1)], &BTreeSet::new(), 9).unwrap();
+        assert_eq!(vault.public_trace(&key(1)).unwrap(), None);
+        drop(vault);
+        assert_eq!(stored_trace(&path), None);
+    }
+
+    #[test]
+    fn a_response_without_a_trace_leaves_none_of_an_earlier_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vault.redb");
+        put_traced(&path, response(1, 1), Some(&trace(1)));
+        put_traced(&path, response(2, 2), None);
+        assert_eq!(stored_trace(&path), None);
+    }
+
+    #[test]
+    fn a_revealed_trace_is_public_from_the_end_of_its_round_to_that_of_its_audit_window() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vault.redb");
+        let shown = || Vault::open(&path).unwrap().public_trace(&key(1)).unwrap();
+        put_traced(&path, response(1, 1), Some(&trace(1)));
+        assert_eq!(shown(), None);
+        let vault = Vault::open(&path).unwrap();
+        let revealed = [key(1), key(2)].into();
+        vault.purge(&[key(1), key(2)], &revealed, 9).unwrap();
+        // An answer without a trace has nothing to show.
+        assert_eq!(vault.public_trace(&key(2)).unwrap(), None);
+        vault.expire(9 + AUDIT_WINDOW - 1).unwrap();
+        drop(vault);
+        assert_eq!(shown(), Some(trace(1)));
+        let vault = Vault::open(&path).unwrap();
+        vault.expire(9 + AUDIT_WINDOW).unwrap();
+        assert_eq!(vault.public_trace(&key(1)).unwrap(), None);
+        drop(vault);
+        assert_eq!((shown(), stored_trace(&path)), (None, None));
+    }
+
+    #[test]
+    fn traces_of_a_chain_that_was_started_anew_are_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vault.redb");
+        put_traced(&path, response(1, 1), Some(&trace(1)));
+        let vault = Vault::open(&path).unwrap();
+        vault.belong(H256::repeat_byte(1), || true).unwrap();
+        vault.purge(&[key(1)], &[key(1)].into(), 9).unwrap();
+        assert_eq!(vault.public_trace(&key(1)).unwrap(), Some(trace(1)));
+        vault.belong(H256::repeat_byte(2), || true).unwrap();
+        assert_eq!(vault.public_trace(&key(1)).unwrap(), None);
+        drop(vault);
+        assert_eq!(stored_trace(&path), None);
     }
 
     #[test]

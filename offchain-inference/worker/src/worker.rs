@@ -120,10 +120,12 @@ impl Worker {
         let agent = Agent::new(config, None, service, metrics.clone(), problems.clone())?;
         let vault = Arc::new(Vault::open(vault)?);
         let (finished, finishes) = mpsc::unbounded();
+        let blocks = chain.clone();
         let executor = Arc::new(Executor::new(
             agent,
             vault.clone(),
             chain.genesis(),
+            Box::new(move |number| blocks.hash(number)),
             metrics.clone(),
             problems.clone(),
             finished,
@@ -172,7 +174,7 @@ impl Worker {
     }
 
     /// The vault.
-    pub fn vault(&self) -> &Vault {
+    pub fn vault(&self) -> &Arc<Vault> {
         &self.vault
     }
 
@@ -245,18 +247,22 @@ impl Worker {
         self.count();
     }
 
-    /// Handles newly finalised blocks: counts and removes the rounds that ended in them, and sends
-    /// keys and scores that waited for finality without waiting for the next best block.
+    /// Handles newly finalised blocks: counts and removes the rounds that ended in them, makes the
+    /// traces of revealed responses public, and sends keys and scores that waited for finality
+    /// without waiting for the next best block.
     pub fn on_finalized(&mut self) {
         let finalized = self.chain.finalized();
         if !self.has_begun() || !self.is_migrated(finalized) {
             return;
         }
-        let mut gone = vec![];
+        let (mut gone, mut revealed) = (vec![], BTreeSet::new());
         for (key, record) in self.vault.records() {
             match self.chain.round(finalized, key.round) {
                 Ok(Some(view)) if view.round.phase.is_final() => {
                     self.tell_end(&key, &record, &view);
+                    if is_revealed(&key.agent, &record, &view) {
+                        revealed.insert(key.clone());
+                    }
                     gone.push(key);
                 },
                 Ok(None) if finalized.number > record.changed.saturating_add(UNKNOWN_ROUND) => {
@@ -268,9 +274,13 @@ impl Worker {
         }
         // Without a write there is no news about the vault.
         if !gone.is_empty() {
-            let purged = self.vault.purge(&gone).map_err(|error| error.to_string());
+            let purged = self.vault.purge(&gone, &revealed, finalized.number);
+            let purged = purged.map_err(|error| error.to_string());
             self.problems.note("the vault", purged);
         }
+        let expired = self.vault.expire(finalized.number);
+        let expired = expired.map_err(|error| error.to_string());
+        self.problems.note("the old traces of the vault", expired);
         if let Some(block) = self.block {
             self.submit(block, |_| true);
         }
@@ -530,6 +540,16 @@ impl Worker {
         set(&self.metrics.running, running);
         set(&self.metrics.stored, self.vault.len());
     }
+}
+
+/// Whether the last response of an agent, whose trace the vault has, is the one that the round knows
+/// with its text.
+fn is_revealed(agent: &AccountId, record: &Record, view: &RoundView<AccountId>) -> bool {
+    let request = jobs::request_hash(&view.prompt, view.round.terms.max_tokens);
+    let last = record.responses.last();
+    let mut responses = view.responses.iter();
+    last.is_some_and(|last| last.request == request)
+        && responses.any(|response| response.agent == *agent && response.text.is_some())
 }
 
 fn size(config: &Config) -> Size {

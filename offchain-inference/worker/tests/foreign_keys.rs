@@ -135,6 +135,10 @@ impl Chain for Both {
         H256([8; 32])
     }
 
+    fn hash(&self, _: BlockNumber) -> Result<H256, String> {
+        Ok(H256::zero())
+    }
+
     fn first_block(&self) -> Option<H256> {
         *self.first_block.lock()
     }

@@ -142,6 +142,7 @@ fn respond(agent: &Agent) -> Result<Reply, Failure> {
         slash: 0,
         form: Form::Free,
         is_first: true,
+        place: None,
     };
     agent.respond(&request, &Signals::default())
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Sketches of computations: 256 bytes whose distance tells whether two machines ran the same
-//! model on the same tokens.
+//! model on the same tokens. Traces of answers, and the checks of these.
 //!
 //! | module | content |
 //! |---|---|
@@ -9,6 +9,9 @@
 //! | [`signs`] | the seed, and the signs of the projections |
 //! | [`distance`] | the squared distance of two sketches, and verdicts on it |
 //! | [`merkle`] | the root over an answer's sketches, and paths to it |
+//! | [`trace`] | the trace of an answer, and the keys of its draws |
+//! | [`check`] | the checks of a traced answer |
+//! | [`shown`] | traces as they are kept, asked for and shown |
 //! | `make` | with the feature `std`: sketches of rows of floats |
 //!
 //! Everything but `make` is arithmetic of integers: chain and node get the same bits. The sections
@@ -29,13 +32,16 @@
 
 extern crate alloc;
 
+pub mod check;
 pub mod distance;
 pub mod layout;
 #[cfg(feature = "std")]
 pub mod make;
 pub mod merkle;
+pub mod shown;
 pub mod signs;
 pub mod sketch;
+pub mod trace;
 
 pub use layout::{Kind, Layout};
 pub use sketch::Sketch;

@@ -4,7 +4,8 @@
 //! Two machines that make sketches of the same floats may differ in the last unit of a value: the
 //! logarithm is the platform's. Sketches are compared by their distance, never by their bits.
 
-use crate::{signs::Signs, sketch::VALUES, Kind, Layout, Sketch};
+use crate::{layout::chunks, signs::Signs, sketch::VALUES, Kind, Layout, Sketch};
+use alloc::vec::Vec;
 
 /// Units of a projection of hidden states, and of a level.
 const UNIT: f64 = 1024.0;
@@ -90,6 +91,32 @@ pub fn make(layout: Layout, signs: &Signs, rows: &[f32]) -> Result<Sketch, BadSk
         first = first.saturating_add(layout.values() as u32);
     }
     Ok(Sketch::new(values))
+}
+
+/// The sketches of an answer's chunks: `rows` are those from which its tokens followed, behind the
+/// final norm, of `signs.width()` floats each. Rows in errors are counted from each chunk's first.
+///
+/// # Errors
+/// [`BadSketch`] for no rows, and for rows that are not finite, zero, or of another width.
+pub fn answer(signs: &Signs, rows: &[f32]) -> Result<Vec<Sketch>, BadSketch> {
+    let width = signs.width();
+    let positions = rows.len().checked_div(width).unwrap_or(0);
+    let shape = BadSketch::Shape {
+        floats: rows.len(),
+        rows: positions,
+        width,
+    };
+    let counted = u32::try_from(positions).map_err(|_| shape)?;
+    if counted == 0 || positions.checked_mul(width) != Some(rows.len()) {
+        return Err(shape);
+    }
+    let place = |row: u32| usize::try_from(row).ok()?.checked_mul(width);
+    let sketch = |chunk: core::ops::Range<u32>| {
+        let layout = Layout::largest(Kind::Answer, chunk.len()).ok_or(shape)?;
+        let (start, end) = place(chunk.start).zip(place(chunk.end)).ok_or(shape)?;
+        make(layout, signs, rows.get(start..end).ok_or(shape)?)
+    };
+    chunks(counted).map(sketch).collect()
 }
 
 /// The sums of a row with the signs of the values from `first` on, in units of 1 / `scale`.

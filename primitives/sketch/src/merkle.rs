@@ -59,7 +59,8 @@ fn node(left: &Hash, right: &Hash) -> Hash {
     hash(&[&[1], left, right])
 }
 
-fn hash(parts: &[&[u8]]) -> Hash {
+/// blake2_256 of some bytes, one after the other.
+pub(crate) fn hash(parts: &[&[u8]]) -> Hash {
     let mut hasher = Blake2b::<U32>::new();
     for part in parts {
         hasher.update(part);

@@ -17,7 +17,7 @@ use rand_chacha::{
 };
 use starling_sketch::{
     distance::{root, squared},
-    make::{make, BadSketch},
+    make::{answer, make, BadSketch},
     signs::{answer_seed, Signs},
     Kind, Layout, Sketch,
 };
@@ -77,6 +77,24 @@ fn the_layout_of_the_rows_does_not_change_the_signs() {
     let all = make(Layout::new(Kind::Answer, 1).unwrap(), &signs, &one).unwrap();
     let repeated = make(Layout::ANSWER, &signs, &one.repeat(32)).unwrap();
     assert_eq!(all, repeated);
+}
+
+#[test]
+fn an_answer_has_a_sketch_of_each_chunk() {
+    let signs = signs(3);
+    let row = [3.0, -4.0, 0.0];
+    let full = make(Layout::ANSWER, &signs, &row.repeat(32)).unwrap();
+    assert_eq!(answer(&signs, &row.repeat(32)), Ok(vec![full.clone()]));
+    assert_eq!(answer(&signs, &row.repeat(70)), Ok(vec![full; 3]));
+    // A short answer is its last rows: here the first of five is left out.
+    let four = Layout::new(Kind::Answer, 4).unwrap();
+    let last = make(four, &signs, &row.repeat(4)).unwrap();
+    let short = [&[f32::NAN; 3][..], &row.repeat(4)[..]].concat();
+    assert_eq!(answer(&signs, &short), Ok(vec![last]));
+    for floats in [0, 4] {
+        let refused = answer(&signs, &vec![1.0; floats]);
+        assert!(matches!(refused, Err(BadSketch::Shape { .. })), "{floats}");
+    }
 }
 
 #[test]

@@ -69,6 +69,7 @@ fn say(model: &LocalBackend, prompt: &str, max_tokens: usize) -> Result<String> 
             temperature: 0.0,
             ..Sampling::default()
         },
+        ..GenerateOptions::default()
     };
     let said = model.generate(&prompt, &options, &Cancel::default(), &mut |_| {})?;
     Ok(said.text.trim().to_owned())

@@ -508,6 +508,7 @@ impl HttpBackend {
             cached_tokens: 0,
             prefill,
             decode: started.elapsed() - prefill,
+            computation: None,
         })
     }
 }

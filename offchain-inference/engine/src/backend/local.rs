@@ -6,10 +6,11 @@ use crate::{
     candle::CandleModel,
     chat::ChatTemplate,
     draft::{DraftModel, Drafter, Guesser, Room},
-    generate::{Cancel, Finish, GenerateOptions, Generation, StopFilter},
+    drawing::Drawing,
+    generate::{Cancel, Computation, Finish, GenerateOptions, Generation, StopFilter},
     gguf::Gguf,
     prompt::Prompt,
-    sampling::Sampler,
+    sampling::{Sampler, SamplingError},
     tokenizer::{TokenId, Tokenizer},
     Ends, Error, Hidden, Input, LoadOptions, Model, Sequence, Step, Trunk,
 };
@@ -363,6 +364,68 @@ impl<T: Trunk> LocalBackend<T> {
     }
 }
 
+/// The choice of each next token.
+enum Choice {
+    Sampled(Box<Sampler>),
+    Drawn {
+        drawing: Drawing,
+        /// The rows from which the tokens so far followed.
+        rows: Vec<f32>,
+    },
+}
+
+impl Choice {
+    fn new(options: &GenerateOptions) -> Result<Self, SamplingError> {
+        match &options.drawing {
+            Some(drawing) => {
+                drawing.validate()?;
+                let (drawing, rows) = (drawing.clone(), vec![]);
+                Ok(Self::Drawn { drawing, rows })
+            },
+            None => {
+                let sampler = Sampler::new(options.sampling.clone())?;
+                Ok(Self::Sampled(Box::new(sampler)))
+            },
+        }
+    }
+
+    /// The token that follows from `row`. `tokens` are those so far; the first `prompt` of them
+    /// were not generated.
+    fn token(
+        &mut self,
+        ends: &impl Ends,
+        row: &Hidden,
+        tokens: &[TokenId],
+        prompt: usize,
+    ) -> Result<TokenId, BackendError> {
+        let logits = ends.logits(row)?;
+        Ok(match self {
+            Self::Sampled(sampler) => sampler.sample(&logits, tokens)?,
+            Self::Drawn { drawing, rows } => {
+                rows.extend_from_slice(row.as_slice());
+                let position = tokens.len().saturating_sub(prompt) as u64;
+                drawing.token(&logits, position)?
+            },
+        })
+    }
+
+    /// The computation behind the drawn tokens.
+    fn computation(
+        self,
+        ends: &impl Ends,
+        context: Vec<TokenId>,
+    ) -> Result<Option<Computation>, Error> {
+        match self {
+            Self::Drawn { rows, .. } if !rows.is_empty() => {
+                let rows = Hidden::new(ends.config().width, rows)?;
+                let rows = ends.normed(&rows)?;
+                Ok(Some(Computation { context, rows }))
+            },
+            Self::Drawn { .. } | Self::Sampled(_) => Ok(None),
+        }
+    }
+}
+
 /// The hidden states of the last token of a text and of guesses after it.
 struct Ahead {
     rows: Hidden,
@@ -518,7 +581,7 @@ impl<T: Trunk> Backend for LocalBackend<T> {
         cancel: &Cancel,
         on_text: &mut dyn FnMut(&str),
     ) -> Result<Generation, BackendError> {
-        let mut sampler = Sampler::new(options.sampling.clone())?;
+        let mut choice = Choice::new(options)?;
         if prompt.is_empty() {
             return Err(BackendError::EmptyPrompt);
         }
@@ -556,7 +619,7 @@ impl<T: Trunk> Backend for LocalBackend<T> {
             if tokens.len() - prompt_tokens >= options.max_tokens {
                 break Finish::MaxTokens;
             }
-            let token = sampler.sample(&self.model().logits(&ahead.row()?)?, &tokens)?;
+            let token = choice.token(self.model(), &ahead.row()?, &tokens, prompt_tokens)?;
             prefill.get_or_insert_with(|| started.elapsed());
             tokens.push(token);
             if self.tokenizer.ends_generation(token) {
@@ -608,9 +671,10 @@ impl<T: Trunk> Backend for LocalBackend<T> {
             emit(&filter.finish(), &mut text);
         }
         let prefill = prefill.unwrap_or_else(|| started.elapsed());
+        let generated = tokens.split_off(prompt_tokens);
         Ok(Generation {
             text,
-            tokens: tokens.split_off(prompt_tokens),
+            tokens: generated,
             finish,
             prompt_tokens: Some(prompt_tokens),
             cached_tokens,
@@ -619,6 +683,7 @@ impl<T: Trunk> Backend for LocalBackend<T> {
             guessed_right,
             prefill,
             decode: started.elapsed() - prefill,
+            computation: choice.computation(self.model(), tokens)?,
         })
     }
 

@@ -4,8 +4,9 @@
 use super::*;
 use crate::{
     backend::{Backend, LocalBackend},
+    drawing::Drawing,
     fixtures::{self, CONTEXT, VOCAB},
-    generate::{Finish, GenerateOptions, Generation},
+    generate::{Computation, Finish, GenerateOptions, Generation},
     model::tests::{options, tokens},
     prompt::Prompt,
     sampling::Sampling,
@@ -72,8 +73,8 @@ fn text(n: usize) -> String {
 fn greedy(max_tokens: usize) -> GenerateOptions {
     GenerateOptions {
         max_tokens,
-        stop: vec![],
         sampling: Sampling::greedy(),
+        ..GenerateOptions::default()
     }
 }
 
@@ -84,8 +85,8 @@ fn generate(backend: &LocalBackend, prompt: &str, options: &GenerateOptions) -> 
 }
 
 /// The parts of a generation that drafts must not change.
-fn outcome(done: Generation) -> (Vec<TokenId>, String, Finish) {
-    (done.tokens, done.text, done.finish)
+fn outcome(done: Generation) -> (Vec<TokenId>, String, Finish, Option<Computation>) {
+    (done.tokens, done.text, done.finish, done.computation)
 }
 
 /// Bytes of a page of the cache.
@@ -108,11 +109,13 @@ proptest! {
         temperature in prop_oneof![Just(0.0f32), 0.2f32..1.5],
         repetition_penalty in 1.0f32..1.3,
         seed in any::<u64>(),
+        key in proptest::option::of(any::<[u8; 32]>()),
     ) {
         let options = GenerateOptions {
             max_tokens,
             stop: vec![],
             sampling: Sampling { temperature, repetition_penalty, seed, ..Sampling::default() },
+            drawing: key.map(|key| Drawing { key, temperature: 700, top_k: 40, top_p: 950 }),
         };
         let prompt = text(length);
         let expected = outcome(generate(&plain(), &prompt, &options));

@@ -90,6 +90,7 @@ pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
         max_tokens: args.max_tokens,
         stop: args.stop,
         sampling,
+        ..GenerateOptions::default()
     };
     let cancel = cancel_on_interrupt()?;
     let mut out = std::io::stdout().lock();

@@ -3,6 +3,7 @@
 
 pub mod adapter;
 pub mod aids;
+pub mod audit;
 pub mod bench;
 mod common;
 pub mod evaluate;
@@ -15,7 +16,7 @@ mod recommend;
 pub mod sketches;
 pub mod tokenize;
 
-pub use starling_engine::generate::Cancel;
+pub use starling_engine::{chat::Message, generate::Cancel};
 
 pub use common::{
     cancel_on_interrupt, exit_code, item_bar, model_path, Failure, FetchBar, StoreArgs,

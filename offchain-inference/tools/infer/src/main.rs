@@ -35,7 +35,8 @@ enum Command {
     Rank(rank::Args),
     /// Record a ranker's scores of given responses as the reference for `rank --reference`.
     Calibrate(rank::CalibrateArgs),
-    /// Measure how far apart sketches of honest kernels and of cheats are, and set the thresholds.
+    /// Measure how far apart sketches and tokens of honest kernels and of cheats are, and set the
+    /// thresholds.
     CalibrateSketch(sketches::Args),
     /// Train private heads on rankings, score with them, and prove their scores.
     #[command(subcommand)]

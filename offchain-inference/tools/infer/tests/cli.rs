@@ -193,6 +193,14 @@ fn sketches_part_honest_kernels_from_cheats() {
         assert!(of("honest_most") < of("accept") && of("accept") < of("reject"));
         assert!(of("honest_most") < of("cheat_least"), "{kind}: {report}");
     }
+    // Each kernel audits the other and three cheats.
+    let draws = report["draws"].as_array().unwrap();
+    assert_eq!(draws.len(), 2 + 2 * 3);
+    for pair in draws {
+        let honest = pair["honest"].as_bool().unwrap();
+        let wrong = if honest { "rejected" } else { "accepted" };
+        assert_eq!(pair[wrong], 0, "{pair}");
+    }
     assert!(report["cost"]["share"].as_f64().unwrap() > 0.0);
     let written = std::fs::read_to_string(&json).unwrap();
     let written: serde_json::Value = serde_json::from_str(&written).unwrap();

@@ -223,12 +223,12 @@ impl Bench<'_> {
     ) -> Result<Vec<Generation>, Failure> {
         let options = GenerateOptions {
             max_tokens,
-            stop: vec![],
             sampling: Sampling {
                 temperature,
                 seed,
                 ..Sampling::default()
             },
+            ..GenerateOptions::default()
         };
         let prompt = Prompt::data(prompt);
         let mut texts: Vec<Generation> = vec![];

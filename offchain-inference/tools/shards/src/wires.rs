@@ -224,8 +224,8 @@ fn tokens(
         .collect();
     let options = GenerateOptions {
         max_tokens: args.tokens,
-        stop: vec![],
         sampling: Sampling::greedy(),
+        ..GenerateOptions::default()
     };
     let generate = |wire: WireFormat| {
         let backend = backend(wire)?;

@@ -68,6 +68,7 @@ mod tests {
             slash: fee / 2,
             form: Form::Number,
             is_first: true,
+            place: None,
         };
         refusal(&accept, &request)
     }

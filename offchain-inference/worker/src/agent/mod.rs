@@ -11,6 +11,7 @@ mod prompt;
 pub mod ranking;
 mod shelf;
 mod steps;
+pub mod trace;
 mod trim;
 
 use std::{
@@ -25,11 +26,13 @@ use starling_engine::{
     backend::{Backend, BackendError},
     generate::{Cancel, Finish, GenerateOptions},
     rank::{self, Quantiles, RankerKind},
+    sampling::Sampling,
     Error as EngineError,
 };
 use starling_models::Store;
 use starling_primitives::{choice::Form, Balance, RoundId, Score};
 use starling_shards::Service;
+use starling_sketch::trace::Place;
 use starling_zk::file::HeadFile;
 
 pub use self::prompt::Prompt;
@@ -37,6 +40,7 @@ use self::{
     hook::Stage,
     model::{Model, Specification},
     shelf::Shelf,
+    trace::{ends_for_others, Origin, Work},
 };
 use crate::{
     config::{Config, ConfigError, GenerationConfig, ModelRanking, Primary, Ranking, Source},
@@ -61,15 +65,35 @@ pub struct Request {
     pub form: Form,
     /// Whether the node's first agent is asked, of those that share a model.
     pub is_first: bool,
+    /// The place of the answer on the chain, if it is to be traced.
+    pub place: Option<Place>,
 }
 
 /// The reply of an agent to a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     /// A response.
     Text(String),
+    /// A response that others can compute again.
+    Traced(String, Box<Work>),
     /// No response, with the reason.
     Pass(String),
+}
+
+/// The text of a module.
+struct Said {
+    text: String,
+    work: Option<Box<Work>>,
+}
+
+impl Said {
+    /// The reply with this answer, of which the steps of the agent may have made another text.
+    fn reply(self, answer: &str) -> Reply {
+        match self.work {
+            Some(work) if answer == self.text.trim() => Reply::Traced(answer.to_owned(), work),
+            _ => Reply::Text(answer.to_owned()),
+        }
+    }
 }
 
 /// The failure of a job of an agent.
@@ -238,19 +262,19 @@ impl Agent {
                 continue;
             }
             match self.ask(primary, request, &text, signals) {
-                Ok(Some(answer)) => {
+                Ok(Some(said)) => {
                     let answer = steps::apply(
                         &self.config.after,
                         &self.shelf,
                         Stage::After,
                         request,
-                        answer,
+                        said.text.clone(),
                         signals,
                         &self.problems,
                     );
                     let answer = answer.trim();
                     if !answer.is_empty() {
-                        return Ok(Reply::Text(answer.to_owned()));
+                        return Ok(said.reply(answer));
                     }
                 },
                 Ok(None) => {},
@@ -267,17 +291,18 @@ impl Agent {
         request: &Request,
         text: &str,
         signals: &Signals,
-    ) -> Result<Option<String>, Failure> {
+    ) -> Result<Option<Said>, Failure> {
         let name = primary.name();
         if let Source::Patterns(patterns) = &primary.source {
-            return Ok(patterns::answer(&patterns.patterns, text));
+            let answer = patterns::answer(&patterns.patterns, text);
+            return Ok(answer.map(|text| Said { text, work: None }));
         }
         let (Some(model), Some(settings)) = (self.models.get(&name), primary.generation()) else {
             return Ok(None);
         };
         let outcome = self.generate(&name, model, settings, request, text, signals);
         self.judge(&name, &outcome);
-        outcome.map(|text| Some(text).filter(|text| !text.trim().is_empty()))
+        outcome.map(|said| Some(said).filter(|said| !said.text.trim().is_empty()))
     }
 
     /// Has the model of a module answer a request.
@@ -289,18 +314,21 @@ impl Agent {
         request: &Request,
         text: &str,
         signals: &Signals,
-    ) -> Result<String, Failure> {
+    ) -> Result<Said, Failure> {
         let backend = model.backend().map_err(Failure::Broken)?;
         let messages = request.prompt.messages(settings.system.as_deref(), text);
-        let messages = prompt::fit(backend.chat(), messages);
+        let messages = backend.chat().fit(messages);
         let asked = usize::try_from(request.max_tokens).unwrap_or(usize::MAX);
+        let sampling = settings
+            .sampling
+            .of_form(request.form, request.is_first)
+            .with_seed(|configured| seed(configured, request.round));
+        let origin = origin(model, settings, request, text, &sampling);
         let options = GenerateOptions {
             max_tokens: settings.max_tokens.unwrap_or(usize::MAX).min(asked),
             stop: settings.stop.clone(),
-            sampling: settings
-                .sampling
-                .of_form(request.form, request.is_first)
-                .with_seed(|configured| seed(configured, request.round)),
+            sampling,
+            drawing: origin.as_ref().map(Origin::drawing),
         };
         let generated = backend
             .reply(&messages, &options, &signals.cancel, &mut |_| {})
@@ -316,7 +344,13 @@ impl Agent {
         if generated.finish == Finish::Cancelled && signals.is_cancelled() {
             return Err(Failure::Cancelled);
         }
-        Ok(generated.text)
+        let known_end = ends_for_others(&generated.finish, backend.chat().stop_strings());
+        let traced = origin.zip(generated.computation).filter(|_| known_end);
+        let work = traced.map(|(origin, computation)| {
+            Box::new(Work::new(origin, computation, generated.tokens))
+        });
+        let text = generated.text;
+        Ok(Said { text, work })
     }
 
     /// Scores `responses` to the question of `prompt`, of each at most `max_tokens` tokens; `own`
@@ -371,6 +405,23 @@ fn unload_poisoned(model: &Model, error: &BackendError) {
     if matches!(error, BackendError::Engine(EngineError::Poisoned)) {
         model.unload();
     }
+}
+
+/// The model and the draws of an answer that others can compute again from the prompt alone: by a
+/// model of this node, without instructions of the operator, to the question as it was asked.
+fn origin(
+    model: &Model,
+    settings: &GenerationConfig,
+    request: &Request,
+    text: &str,
+    sampling: &Sampling,
+) -> Option<Origin> {
+    let place = request.place.as_ref()?;
+    if settings.system.is_some() || text != request.prompt.question() {
+        return None;
+    }
+    let (model, numerics) = model.specification().traced_as()?;
+    Some(Origin::new(model, numerics, place, sampling))
 }
 
 /// The seed of a round's response.
@@ -435,7 +486,7 @@ impl Ranker {
         let backend = self.model.backend().map_err(Failure::Broken)?;
         let prompt = Prompt::from(prompt);
         let messages = prompt.messages(None, prompt.question());
-        let messages = prompt::fit(backend.chat(), messages);
+        let messages = backend.chat().fit(messages);
         let responses = cut(backend.as_ref(), responses, max_tokens);
         let task = rank::Task {
             messages: &messages,
@@ -489,6 +540,7 @@ mod tests {
             slash: 1,
             form: Form::Free,
             is_first: true,
+            place: None,
         }
     }
 

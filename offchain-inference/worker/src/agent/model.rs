@@ -18,6 +18,7 @@ use starling_engine::{
     LoadOptions,
 };
 use starling_shards::{PipelineConfig, Service};
+use starling_sketch::{trace::Numerics, Hash};
 
 use crate::{
     config::{Config, Draft, Endpoint, Means, Primary, Sha256, Size, Source},
@@ -88,6 +89,18 @@ impl Specification {
         match &self.place {
             Place::Here { file, .. } | Place::Pipeline { file, .. } => file.store_name(),
             Place::Endpoint(_) => None,
+        }
+    }
+
+    /// The SHA-256 of the model and the widths of its computation, if others can compute its answers
+    /// again: the whole model is on this node, and no adapter changes it. Rows between nodes may be
+    /// rounded by their wire format, for which there are no thresholds.
+    pub fn traced_as(&self) -> Option<(Hash, Numerics)> {
+        match &self.place {
+            Place::Here { file, means } if means.adapter.is_none() => {
+                Some((file.id().ok()?, Numerics::Wide))
+            },
+            Place::Here { .. } | Place::Pipeline { .. } | Place::Endpoint(_) => None,
         }
     }
 

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use starling_engine::chat::{ChatTemplate, Message, Role};
+use starling_engine::chat::{Message, Role};
 use starling_primitives::chat::{self, Chat};
 
 /// A prompt.
@@ -99,32 +99,6 @@ impl Prompt {
 
 const SYSTEM: &str = "system";
 
-/// The messages as `template` takes them. Where it refuses a system message, its text goes before
-/// the first question: a requester must not be able to keep agents from answering by having
-/// instructions.
-pub fn fit(template: &ChatTemplate, messages: Vec<Message>) -> Vec<Message> {
-    if template.render(&messages, true).is_ok() {
-        return messages;
-    }
-    folded(&messages)
-        .filter(|folded| template.render(folded, true).is_ok())
-        .unwrap_or(messages)
-}
-
-/// The messages with the system's text before the first question.
-fn folded(messages: &[Message]) -> Option<Vec<Message>> {
-    let [system, first, rest @ ..] = messages else {
-        return None;
-    };
-    if (system.role, first.role) != (Role::System, Role::User) {
-        return None;
-    }
-    let first = Message::user(format!("{}\n\n{}", system.content, first.content));
-    let mut messages = vec![first];
-    messages.extend_from_slice(rest);
-    Some(messages)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,26 +170,5 @@ mod tests {
             system(&Prompt::from("Why?")),
             Message::system("I am an owl.")
         );
-    }
-
-    #[test]
-    fn a_template_without_a_place_for_instructions_gets_them_before_the_first_question() {
-        let template = |source| ChatTemplate::new(Some(source), None, None).unwrap();
-        let all = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}";
-        let none = "{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}\
-            {% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}";
-        // It leaves the instructions out, which is no better.
-        let silent = "{% for m in messages if m.role != 'system' %}{{ m.content }}{% endfor %}";
-        let messages = conversation().messages(None, "Two?");
-        assert_eq!(fit(&template(all), messages.clone()), messages);
-        for source in [none, silent] {
-            let fitted = fit(&template(source), messages.clone());
-            let first = Message::user("Be \"short\".\n\nOne?");
-            assert_eq!(fitted[0], first);
-            assert_eq!(fitted[1..], messages[2..]);
-        }
-        // Nothing helps: the template's own words tell why.
-        let never = template("{% if messages|length > 1 %}{{ raise_exception('no') }}{% endif %}x");
-        assert_eq!(fit(&never, messages.clone()), messages);
     }
 }

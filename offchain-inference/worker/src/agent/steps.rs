@@ -123,6 +123,7 @@ mod tests {
             slash: 0,
             form: Form::Free,
             is_first: true,
+            place: None,
         };
         let problems = Problems::default();
         let apply = |steps: &[Step], stage| {
@@ -144,6 +145,7 @@ mod tests {
         let all = apply(&steps, Stage::After);
         assert_eq!(all, "2 + 2 = 4.");
     }
+
     #[test]
     fn a_calculator_and_a_knowledge_base_frame_the_module() {
         let folder = tempfile::tempdir().unwrap();
@@ -163,6 +165,7 @@ mod tests {
                 slash: 0,
                 form: Form::Number,
                 is_first: true,
+                place: None,
             };
             let text = text.to_owned();
             let signals = Signals::default();

@@ -110,6 +110,9 @@ pub struct Config {
     /// Whether the agents volunteer for the committees of lanes.
     #[serde(default)]
     pub lanes: bool,
+    /// Whether tokens of answers are drawn by the chain's key, and their traces kept.
+    #[serde(default)]
+    pub traces: bool,
     /// Layers of models that this node computes for others.
     #[serde(default)]
     pub serve: Vec<Serve>,

@@ -87,14 +87,16 @@ fn the_defaults_in_the_example_are_the_defaults() {
             config.queue,
             config.threads,
             config.niceness,
-            config.lanes
+            config.lanes,
+            config.traces
         ),
         (
             smallest.workers,
             smallest.queue,
             smallest.threads,
             smallest.niceness,
-            smallest.lanes
+            smallest.lanes,
+            smallest.traces
         )
     );
     let sampling = |config: &Config, module: usize| {

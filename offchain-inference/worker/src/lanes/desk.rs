@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use starling_primitives::{Balance, Score};
+use starling_primitives::{choice::Form, Balance, Score};
 
 use crate::{agent::Signals, executor::Executor, queue::Queue};
 
@@ -22,6 +22,8 @@ pub enum Work {
         max_tokens: u32,
         /// The fee.
         fee: Balance,
+        /// The form of the answer.
+        form: Form,
     },
     /// Score responses.
     Rank {

@@ -22,7 +22,7 @@ use starling_primitives::{
 };
 use starling_shards::auth::{Account, AgentRecord, Directory, Identity, Key};
 
-use crate::{AccountId, Accounts, LOG_TARGET};
+use crate::{traces::Keys, AccountId, Accounts, LOG_TARGET};
 
 /// Reads the agents from the state after the best block, once per block, and signs with the
 /// keystore.
@@ -80,6 +80,17 @@ where
             log::debug!(target: LOG_TARGET, "cannot read an agent: {error}");
             None
         })
+    }
+
+    /// Signs with a key of the keystore.
+    fn sign_with(&self, key: &sr25519::Public, message: &[u8]) -> Option<[u8; 64]> {
+        match self.keystore.sr25519_sign(INFERENCE, key, message) {
+            Ok(signature) => Some(signature?.0),
+            Err(error) => {
+                log::warn!(target: LOG_TARGET, "the keystore cannot sign: {error}");
+                None
+            },
+        }
     }
 
     fn find_own(&self, at: H256) -> Option<(Account, Key)> {
@@ -184,14 +195,28 @@ where
     }
 
     fn sign(&self, message: &[u8]) -> Option<[u8; 64]> {
-        let key = sr25519::Public::from_raw(self.key()?);
-        match self.keystore.sr25519_sign(INFERENCE, &key, message) {
-            Ok(signature) => Some(signature?.0),
-            Err(error) => {
-                log::warn!(target: LOG_TARGET, "the keystore cannot sign: {error}");
-                None
-            },
-        }
+        self.sign_with(&sr25519::Public::from_raw(self.key()?), message)
+    }
+}
+
+impl<Block, C> Keys for Members<Block, C>
+where
+    Block: BlockT<Hash = H256>,
+    C: ProvideRuntimeApi<Block> + HeaderBackend<Block> + Send + Sync + 'static,
+    C::Api: RoundsApi<Block, AccountId>,
+{
+    fn genesis(&self) -> Key {
+        self.genesis.0
+    }
+
+    fn is_of(&self, key: &Key, agent: &Account) -> bool {
+        self.owner(key).as_ref() == Some(agent)
+    }
+
+    fn sign_as(&self, agent: &Account, message: &[u8]) -> Option<(Key, [u8; 64])> {
+        let keys = self.keystore.sr25519_public_keys(INFERENCE).into_iter();
+        let mut own = keys.filter(|key| self.is_of(&key.0, agent));
+        own.find_map(|key| Some((key.0, self.sign_with(&key, message)?)))
     }
 }
 

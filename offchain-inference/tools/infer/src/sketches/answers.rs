@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Prompts, the answers to them, and the time that these and their sketches take.
 
-use super::prints::answer_sketches;
 use crate::common::{read_file, Failure};
 use starling_engine::{
     backend::{Backend, LocalBackend},
@@ -10,7 +9,7 @@ use starling_engine::{
     tokenizer::TokenId,
     Hidden,
 };
-use starling_sketch::{layout::CHUNK, signs::Signs, Hash};
+use starling_sketch::{layout::CHUNK, make, signs::Signs, Hash};
 use std::{hint::black_box, path::Path, time::Instant};
 
 /// Prompts that ask for more than 32 tokens.
@@ -112,7 +111,7 @@ pub(super) fn generate(
     let rows = Hidden::new(width, rows)?;
     let started = Instant::now();
     let signs = Signs::new(signs, width.try_into()?);
-    black_box(answer_sketches(&model.normed(&rows)?, &signs)?);
+    black_box(make::answer(&signs, model.normed(&rows)?.as_slice())?);
     cost.sketches += started.elapsed().as_secs_f64();
     cost.decode += decode.as_secs_f64();
     cost.tokens += tokens.len();

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `starling-infer calibrate-sketch`: measures how far apart the sketches of honest kernels and of
-//! cheats are, and sets the thresholds between them.
+//! `starling-infer calibrate-sketch`: measures how far apart the sketches and the tokens of honest
+//! kernels and of cheats are, and sets the thresholds between them.
 
 mod answers;
+pub(crate) mod draws;
 mod prints;
+pub(crate) mod profile;
 mod provers;
 mod report;
 mod toploc;
@@ -13,6 +15,7 @@ use crate::{
     evaluate::model_label,
 };
 use answers::{generate, prompts, Answer, Cost};
+use draws::{replay, Audit, Author, Questions, Traced, Way, TEMPERATURES};
 use indicatif::ProgressBar;
 use prints::Prints;
 use provers::{cheats, kernels, rows, Kernel};
@@ -27,6 +30,7 @@ use starling_engine::{
 use starling_models::sha256;
 use starling_sketch::{
     signs::{answer_seed, Signs},
+    trace::Numerics,
     Hash,
 };
 use std::path::{Path, PathBuf};
@@ -154,31 +158,46 @@ pub fn run(store: &StoreArgs, args: Args) -> Result<(), Failure> {
         cancel: &cancel,
         bar: &bar,
     };
-    let mut honest: Vec<Honest> = vec![];
+    let (mut honest, mut distinct): (Vec<Honest>, Vec<&Kernel>) = (vec![], vec![]);
     for kernel in &kernels {
         let prints = by_kernel(&job, &path, kernel)?;
         match honest.iter_mut().find(|known| known.prints == prints) {
             Some(known) => known.kernels.push(kernel.to_string()),
-            None => honest.push(Honest {
-                kernels: vec![kernel.to_string()],
-                prints,
-            }),
+            None => {
+                honest.push(Honest {
+                    kernels: vec![kernel.to_string()],
+                    prints,
+                });
+                distinct.push(kernel);
+            },
         }
     }
     let mut cheated = vec![];
     for (label, prover) in &cheats {
         cheated.push((label.clone(), job.measure(backend.model(), &**prover)?));
     }
-    cheated.push((
-        "weights of 4 bits with a scale every 32 (Q4_0)".to_owned(),
-        job.whole(&coarse(&path, &options)?)?,
-    ));
+    let coarse = coarse(&path, &options)?;
+    cheated.push((COARSE.to_owned(), job.whole(&coarse)?));
+    bar.finish_and_clear();
+    let comparison = Comparison::of(&honest, &cheated)?;
+
+    // Each kernel is an author, and there are three cheats.
+    let works = (distinct.len() + 3) * TEMPERATURES.len() * prompts.len();
+    let bar = item_bar(format!("{label}: draws"), works * (1 + distinct.len()));
+    let questions = Questions {
+        model,
+        prompts: &prompts,
+        most: args.tokens.into(),
+        cancel: &cancel,
+        bar: &bar,
+    };
+    let mut authors = cheating(&questions, &backend, &coarse)?;
+    let audits = audits(&questions, &path, &distinct, &mut authors)?;
     bar.finish_and_clear();
 
-    let comparison = Comparison::of(&honest, &cheated)?;
-    let report = Report::new(
-        label, sha256, &prompts, &answers, &honest, comparison, &cost,
-    );
+    let counts = (prompts.len(), answers.len());
+    let draws = (&*authors, &*audits);
+    let report = Report::new(label, sha256, counts, &honest, comparison, draws, &cost);
     if args.json {
         outln!("{}", serde_json::to_string_pretty(&report)?);
     } else {
@@ -199,6 +218,118 @@ fn by_kernel(job: &Job<'_>, path: &Path, kernel: &Kernel) -> Result<Prints, Fail
     }
 }
 
+/// The cheats whose tokens are checked.
+fn cheating(
+    questions: &Questions<'_>,
+    backend: &LocalBackend,
+    coarse: &LocalBackend,
+) -> Result<Vec<Author>, Failure> {
+    let cheats = [
+        (COARSE, coarse, Way::Plain),
+        ("tokens of another key", backend, Way::OtherKey),
+        ("the answer to the next prompt", backend, Way::NextPrompt),
+    ];
+    let mut authors = vec![];
+    for (label, backend, way) in cheats {
+        authors.push(Author {
+            label: label.to_owned(),
+            honest: false,
+            answers: questions.answers(backend, Numerics::Wide, way)?,
+        });
+    }
+    Ok(authors)
+}
+
+/// Adds the kernels to the authors, and has each kernel audit all authors but itself.
+fn audits(
+    questions: &Questions<'_>,
+    path: &Path,
+    kernels: &[&Kernel],
+    authors: &mut Vec<Author>,
+) -> Result<Vec<Audit>, Failure> {
+    for kernel in kernels {
+        authors.push(Author {
+            label: kernel.to_string(),
+            honest: true,
+            answers: answers_by(questions, path, kernel)?,
+        });
+    }
+    let mut audits = vec![];
+    for kernel in kernels {
+        audits.extend(audits_by(questions, path, kernel, authors)?);
+    }
+    Ok(audits)
+}
+
+/// The answers by a kernel.
+fn answers_by(
+    questions: &Questions<'_>,
+    path: &Path,
+    kernel: &Kernel,
+) -> Result<Vec<Traced>, Failure> {
+    let (options, numerics) = (kernel.options(), kernel.numerics());
+    match kernel.device.of_candle()? {
+        None => {
+            let backend = LocalBackend::load(path, &options)?;
+            questions.answers(&backend, numerics, Way::Plain)
+        },
+        Some(device) => {
+            let backend = LocalBackend::load_on(&device, path, &options)?;
+            questions.answers(&backend, numerics, Way::Plain)
+        },
+    }
+}
+
+/// The audits of all authors but itself by a kernel.
+fn audits_by(
+    questions: &Questions<'_>,
+    path: &Path,
+    kernel: &Kernel,
+    authors: &[Author],
+) -> Result<Vec<Audit>, Failure> {
+    let options = kernel.options();
+    match kernel.device.of_candle()? {
+        None => {
+            let backend = LocalBackend::load(path, &options)?;
+            audits_of(questions, &backend, kernel, authors)
+        },
+        Some(device) => {
+            let backend = LocalBackend::load_on(&device, path, &options)?;
+            audits_of(questions, &backend, kernel, authors)
+        },
+    }
+}
+
+fn audits_of<T: Trunk>(
+    questions: &Questions<'_>,
+    backend: &LocalBackend<T>,
+    kernel: &Kernel,
+    authors: &[Author],
+) -> Result<Vec<Audit>, Failure> {
+    let verifier = kernel.to_string();
+    let mut audits = vec![];
+    for (number, author) in authors.iter().enumerate() {
+        if author.label == verifier {
+            continue;
+        }
+        let mut replays = vec![];
+        for answer in &author.answers {
+            check(questions.cancel)?;
+            replays.push(replay(backend, answer)?);
+            questions.bar.inc(1);
+        }
+        audits.push(Audit {
+            author: number,
+            verifier: verifier.clone(),
+            replays,
+        });
+    }
+    Ok(audits)
+}
+
+/// The cheat with cheaper weights.
+const COARSE: &str = "weights of 4 bits with a scale every 32 (Q4_0)";
+
 /// The model with cheaper weights, as a cheat might use.
 fn coarse(path: &Path, options: &LoadOptions) -> Result<LocalBackend, Failure> {
     let folder = tempfile::tempdir()?;
@@ -208,7 +339,7 @@ fn coarse(path: &Path, options: &LoadOptions) -> Result<LocalBackend, Failure> {
 }
 
 /// A SHA-256 from its hexadecimal digits.
-fn hash(hex: &str) -> Option<Hash> {
+pub(crate) fn hash(hex: &str) -> Option<Hash> {
     from_hex(hex)?.try_into().ok()
 }
 

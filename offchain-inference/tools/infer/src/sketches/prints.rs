@@ -4,7 +4,12 @@
 use super::toploc::Toploc;
 use crate::common::Failure;
 use starling_engine::{Ends, Hidden};
-use starling_sketch::{layout::chunks, make::make, signs::Signs, Layout, Sketch};
+use starling_sketch::{
+    layout::chunks,
+    make::{answer, make},
+    signs::Signs,
+    Layout, Sketch,
+};
 use std::ops::Range;
 
 /// The fingerprints of all answers by one prover: for each chunk one of each kind.
@@ -25,7 +30,7 @@ impl Prints {
         vocabulary: &Signs,
     ) -> Result<(), Failure> {
         let normed = ends.normed(hidden)?;
-        self.answers.extend(answer_sketches(&normed, signs)?);
+        self.answers.extend(answer(signs, normed.as_slice())?);
         for chunk in chunks(hidden.rows().try_into()?) {
             self.toploc.push(Toploc::of(part(&normed, &chunk)));
             let rows = Hidden::new(hidden.width(), part(hidden, &chunk).to_vec())?;
@@ -37,13 +42,6 @@ impl Prints {
         }
         Ok(())
     }
-}
-
-/// The sketches of an answer's chunks, which all have 32 rows.
-pub(super) fn answer_sketches(normed: &Hidden, signs: &Signs) -> Result<Vec<Sketch>, Failure> {
-    chunks(normed.rows().try_into()?)
-        .map(|chunk| Ok(make(Layout::ANSWER, signs, part(normed, &chunk))?))
-        .collect()
 }
 
 /// The rows of a chunk.

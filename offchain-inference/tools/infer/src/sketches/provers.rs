@@ -7,6 +7,7 @@ use starling_engine::{
     backend::LocalBackend, tokenizer::TokenId, ActivationBits, Device, Hidden, Input,
     InstructionSet, LoadOptions, Model, Step, Trunk,
 };
+use starling_sketch::trace::Numerics;
 use std::{fmt, ops::Range};
 
 /// A way to compute a model as it should be.
@@ -36,6 +37,14 @@ impl Kernel {
             instruction_set: self.set,
             activation_bits: self.bits,
             ..LoadOptions::default()
+        }
+    }
+
+    /// The widths that a trace says.
+    pub fn numerics(&self) -> Numerics {
+        match self.bits {
+            ActivationBits::Sixteen => Numerics::Wide,
+            ActivationBits::Eight => Numerics::Narrow,
         }
     }
 }

@@ -2,13 +2,15 @@
 //! Distances of pairs, the thresholds that follow, and how both are shown.
 
 use super::{
-    answers::{Answer, Cost},
+    answers::Cost,
+    draws::{Audit, Author},
     prints::Prints,
     toploc::Match,
 };
 use crate::common::Failure;
 use serde::Serialize;
 use starling_sketch::{
+    check::{self, computation, mean_gap, MeanGaps, Replay},
     distance::{of_distance, root, squared, Thresholds, Verdict},
     Layout, Sketch,
 };
@@ -20,6 +22,16 @@ const ACCEPT: f64 = 10.0 / 9.0;
 
 /// `reject` as a multiple of `accept`.
 const REJECT: f64 = 4.0 / 3.0;
+
+/// The largest mean gap of honest answers becomes `accept` with this factor. A mean gap is of few
+/// tokens that miss, and has a longer tail than a distance.
+const ACCEPT_GAP: f64 = 9.0 / 5.0;
+
+/// `reject` as a multiple of `accept`, for mean gaps.
+const REJECT_GAP: f64 = 7.0 / 4.0;
+
+/// Units of a gap.
+const GAP: f64 = 4096.0;
 
 /// Kernels that gave the same fingerprints.
 pub(super) struct Honest {
@@ -238,18 +250,206 @@ impl Limits {
     }
 }
 
-/// Up to three decimals. What is less than 10⁻⁶ above them is an error of rounding.
-fn up(distance: f64) -> f64 {
-    (distance * 1e3 - 1e-3).ceil() / 1e3
+/// The limits of mean gaps, and how they part honest answers from cheats.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct GapLimits {
+    /// Up to this mean gap the model drew the tokens.
+    accept: f64,
+    /// Beyond this mean gap it did not.
+    reject: f64,
+    /// `accept` in units of 2⁻¹².
+    accept_units: u16,
+    /// `reject` in units of 2⁻¹².
+    reject_units: u16,
+    honest_answers: usize,
+    honest_most: f64,
+    cheat_answers: usize,
+    cheat_least: f64,
+    /// Answers of cheats within `accept`.
+    cheats_accepted: usize,
+    /// Answers of cheats between both.
+    cheats_unclear: usize,
 }
 
-/// The thresholds of a model's sketches.
+impl GapLimits {
+    /// The limits that follow from mean gaps in units of 2⁻¹².
+    fn of(honest: &[u16], cheats: &[u16]) -> Self {
+        let honest_most = honest.iter().max().copied().unwrap_or_default();
+        let accept = up(f64::from(honest_most) / GAP * ACCEPT_GAP);
+        let reject = up(accept * REJECT_GAP);
+        let units = |gap: f64| (gap * GAP).round() as u16;
+        let limits = MeanGaps {
+            accept: units(accept),
+            reject: units(reject),
+        };
+        let count = |verdict| {
+            let judged = cheats.iter().map(|&mean| limits.judge(mean));
+            judged.filter(|found| *found == verdict).count()
+        };
+        Self {
+            accept,
+            reject,
+            accept_units: limits.accept,
+            reject_units: limits.reject,
+            honest_answers: honest.len(),
+            honest_most: f64::from(honest_most) / GAP,
+            cheat_answers: cheats.len(),
+            cheat_least: cheats
+                .iter()
+                .min()
+                .map_or(0.0, |&mean| f64::from(mean) / GAP),
+            cheats_accepted: count(Verdict::Accept),
+            cheats_unclear: count(Verdict::Unclear),
+        }
+    }
+
+    fn row(&self) -> String {
+        format!(
+            "| mean gap of tokens | {:.3} of {} | {:.3} of {} | ≤ {:.3} | > {:.3} | {} | {} |\n",
+            self.honest_most,
+            self.honest_answers,
+            self.cheat_least,
+            self.cheat_answers,
+            self.accept,
+            self.reject,
+            self.cheats_accepted,
+            self.cheats_unclear,
+        )
+    }
+}
+
+/// An author's answers before a verifier, by both checks of their computation.
+#[derive(Serialize)]
+struct Draws {
+    author: String,
+    verifier: String,
+    honest: bool,
+    answers: usize,
+    gaps: Spread,
+    accepted: usize,
+    unclear: usize,
+    rejected: usize,
+}
+
+impl Draws {
+    fn of(author: &Author, audit: &Audit, profile: &check::Profile) -> Self {
+        let mut means = means(audit);
+        means.sort_unstable();
+        let mean = |mean: Option<&u16>| mean.map_or(0.0, |&mean| f64::from(mean) / GAP);
+        let judged = author.answers.iter().zip(&audit.replays);
+        let verdicts: Vec<_> = judged
+            .map(|(answer, replayed)| {
+                let replay = Replay {
+                    gaps: &replayed.gaps,
+                    sketches: &replayed.sketches,
+                };
+                computation(&answer.trace, &answer.sketches, replay, profile)
+            })
+            .collect();
+        let count = |verdict| {
+            verdicts
+                .iter()
+                .filter(|found| **found == Ok(verdict))
+                .count()
+        };
+        Self {
+            author: author.label.clone(),
+            verifier: audit.verifier.clone(),
+            honest: author.honest,
+            answers: verdicts.len(),
+            gaps: Spread {
+                least: mean(means.first()),
+                median: mean(means.get(means.len() / 2)),
+                most: mean(means.last()),
+            },
+            accepted: count(Verdict::Accept),
+            unclear: count(Verdict::Unclear),
+            rejected: verdicts.iter().filter(|found| found.is_err()).count(),
+        }
+    }
+
+    fn row(&self) -> String {
+        let kind = if self.honest { "honest" } else { "cheat" };
+        format!(
+            "| {kind}: {} | {} | {} | {} | {} | {} | {} |\n",
+            self.author,
+            self.verifier,
+            self.answers,
+            self.gaps.cells(),
+            self.accepted,
+            self.unclear,
+            self.rejected,
+        )
+    }
+}
+
+/// The mean gap of each answer.
+fn means(audit: &Audit) -> Vec<u16> {
+    let replays = audit.replays.iter();
+    replays
+        .filter_map(|replay| mean_gap(&replay.gaps))
+        .collect()
+}
+
+/// The squared distances of all chunks of an audit.
+fn distances(author: &Author, audit: &Audit) -> Vec<u64> {
+    let answers = author.answers.iter().zip(&audit.replays);
+    answers
+        .flat_map(|(answer, replay)| answer.sketches.iter().zip(&replay.sketches))
+        .map(|(shown, own)| squared(Layout::ANSWER, shown, own))
+        .collect()
+}
+
+/// The audits of honest authors, or of cheats, with these.
+fn of_authors<'a>(
+    authors: &'a [Author],
+    audits: &'a [Audit],
+    honest: bool,
+) -> impl Iterator<Item = (&'a Author, &'a Audit)> {
+    let both = audits
+        .iter()
+        .filter_map(move |audit| Some((authors.get(audit.author)?, audit)));
+    both.filter(move |(author, _)| author.honest == honest)
+}
+
+/// The mean gaps of all audits of honest authors, or of cheats.
+fn all_means(authors: &[Author], audits: &[Audit], honest: bool) -> Vec<u16> {
+    let audits = of_authors(authors, audits, honest);
+    audits.flat_map(|(_, audit)| means(audit)).collect()
+}
+
+/// Up to three decimals. What is less than 10⁻⁶ above them is an error of rounding.
+fn up(distance: f64) -> f64 {
+    // `abs`, since nothing rounds up to −0.
+    (distance * 1e3 - 1e-3).ceil().abs() / 1e3
+}
+
+/// The thresholds of a model's sketches and tokens.
 #[derive(Serialize)]
 struct Profile {
     model: String,
     sha256: String,
     answers: Limits,
+    tokens: GapLimits,
     distributions: Limits,
+}
+
+impl Profile {
+    /// As the checks take it.
+    fn limits(&self) -> check::Profile {
+        let thresholds = |limits: &Limits| Thresholds {
+            accept: limits.accept_squared,
+            reject: limits.reject_squared,
+        };
+        check::Profile {
+            answers: thresholds(&self.answers),
+            tokens: MeanGaps {
+                accept: self.tokens.accept_units,
+                reject: self.tokens.reject_units,
+            },
+            distributions: thresholds(&self.distributions),
+        }
+    }
 }
 
 /// All that a calibration found.
@@ -261,6 +461,7 @@ pub(super) struct Report {
     /// Kernels, those together that gave the same fingerprints.
     kernels: Vec<Vec<String>>,
     pairs: Vec<Pair>,
+    draws: Vec<Draws>,
     cost: CostReport,
     profile: Profile,
 }
@@ -275,32 +476,45 @@ struct CostReport {
 }
 
 impl Report {
+    /// `counts` are those of the prompts, and of the answers with sketches.
     pub fn new(
         model: String,
         sha256: String,
-        prompts: &[String],
-        answers: &[Answer],
+        counts: (usize, usize),
         honest: &[Honest],
-        comparison: Comparison,
+        mut comparison: Comparison,
+        (authors, audits): (&[Author], &[Audit]),
         cost: &Cost,
     ) -> Self {
+        let means = |honest| all_means(authors, audits, honest);
+        let honest_audits = of_authors(authors, audits, true);
+        let distances = honest_audits.flat_map(|(author, audit)| distances(author, audit));
+        comparison.answers.honest.extend(distances);
+        let profile = Profile {
+            model,
+            sha256,
+            answers: Limits::of(comparison.answers),
+            tokens: GapLimits::of(&means(true), &means(false)),
+            distributions: Limits::of(comparison.distributions),
+        };
+        let limits = profile.limits();
+        let draws = audits.iter().filter_map(|audit| {
+            let author = authors.get(audit.author)?;
+            Some(Draws::of(author, audit, &limits))
+        });
         Self {
-            prompts: prompts.len(),
-            answered: answers.len(),
+            prompts: counts.0,
+            answered: counts.1,
             kernels: honest.iter().map(|same| same.kernels.clone()).collect(),
             pairs: comparison.pairs,
+            draws: draws.collect(),
             cost: CostReport {
                 tokens: cost.tokens,
                 decode_seconds: cost.decode,
                 sketch_seconds: cost.sketches,
                 share: cost.share(),
             },
-            profile: Profile {
-                model,
-                sha256,
-                answers: Limits::of(comparison.answers),
-                distributions: Limits::of(comparison.distributions),
-            },
+            profile,
         }
     }
 
@@ -327,11 +541,17 @@ impl Report {
                 pair.toploc_accepts,
             );
         }
-        text +=
-            "\n| sketches of | honest: most | cheats: least | accept | reject | cheats accepted \
+        text += &format!(
+            "\n| author | verifier | answers | mean gap: least | median | most | accepted | unclear \
+             | rejected |\n|{}\n",
+            "---|".repeat(9)
+        );
+        text.extend(self.draws.iter().map(Draws::row));
+        text += "\n| measure | honest: most | cheats: least | accept | reject | cheats accepted \
                  | cheats unclear |\n|---|---|---|---|---|---|---|\n";
-        text += &self.profile.answers.row("answers");
-        text += &self.profile.distributions.row("distributions");
+        text += &self.profile.answers.row("sketches of answers");
+        text += &self.profile.tokens.row();
+        text += &self.profile.distributions.row("sketches of distributions");
         for same in &self.kernels {
             if let [first, others @ ..] = &same[..] {
                 if !others.is_empty() {
@@ -392,6 +612,18 @@ mod tests {
         assert_eq!(up(0.054 * ACCEPT), 0.06);
         assert_eq!(up(0.0601), 0.061);
         assert_eq!(up(0.06), 0.06);
+    }
+
+    #[test]
+    fn limits_of_gaps_follow_from_the_largest_honest_mean() {
+        // 0.022 is 90 units.
+        let limits = GapLimits::of(&[0, 90, 3], &[12, 163, 164, 287, 288, 4000]);
+        assert_eq!((limits.accept, limits.reject), (0.04, 0.07));
+        assert_eq!((limits.accept_units, limits.reject_units), (164, 287));
+        assert_eq!((limits.honest_answers, limits.cheat_answers), (3, 6));
+        assert_eq!((limits.cheats_accepted, limits.cheats_unclear), (3, 1));
+        assert_eq!(limits.cheat_least, 12.0 / 4096.0);
+        assert_eq!(GapLimits::of(&[], &[]).reject_units, 0);
     }
 
     #[test]

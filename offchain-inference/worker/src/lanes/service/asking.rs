@@ -135,6 +135,7 @@ impl Core {
             prompt: String::from_utf8_lossy(&ask.prompt).into_owned(),
             max_tokens: ask.max_tokens,
             fee: ask.fee,
+            form: ask.form,
         };
         let play = Play::new(room, ask, signature, hand, takes_part, now);
         self.parts.board.show(&play);
