@@ -17,7 +17,7 @@ use sp_core::{
 };
 use sp_keystore::{KeystoreExt, KeystorePtr};
 use sp_offchain::OffchainWorkerApi;
-use sp_runtime::traits::{Block as BlockT, Header, UniqueSaturatedInto};
+use sp_runtime::traits::{Block as BlockT, Header, One, UniqueSaturatedInto, Zero};
 use starling_primitives::{
     api::{
         job_board_key, v1, AgentView, CapabilitiesApi, JobBoard, RoundView, RoundsApi, Sent,
@@ -30,9 +30,8 @@ use starling_primitives::{
 
 use crate::{externalities::Offline, AccountId};
 
-/// The most final blocks through which the first one is proven. A chain that was started anew is
-/// younger than a day when its agents come back.
-const YOUNG: BlockNumber = 100_000;
+/// The most headers that are read to prove the first block: some seconds' work, once for a vault.
+const MOST_HEADERS: BlockNumber = 1_000_000;
 
 /// A block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,9 +93,14 @@ pub trait Chain: Send + Sync + 'static {
     fn hash(&self, number: BlockNumber) -> Result<H256, String>;
 
     /// The hash of the first block after genesis, once it is final. It tells apart two chains that
-    /// began with the same genesis. `None` too where nothing proves it: a node that was synced from
-    /// finality proofs takes the blocks before them from any peer, unverified.
+    /// began with the same genesis. `None` too while a node that was synced from finality proofs
+    /// lacks the history.
     fn first_block(&self) -> Option<H256>;
+
+    /// Whether the last final block descends from this first one, by the headers in between. A node
+    /// that was synced from finality proofs takes the history from any peer, unverified. False where
+    /// there are more headers than are read.
+    fn descends_from(&self, first_block: H256) -> bool;
 }
 
 /// The node's client with the parts of the node that the runtime may use.
@@ -305,18 +309,25 @@ where
     }
 
     fn first_block(&self) -> Option<H256> {
-        first(self.finalized(), |hash| {
+        let is_final = !self.client.info().finalized_number.is_zero();
+        let hash = || self.client.hash(One::one()).ok().flatten();
+        is_final.then(hash).flatten()
+    }
+
+    fn descends_from(&self, first_block: H256) -> bool {
+        let parent = |hash| {
             let header = self.client.header(hash).ok().flatten()?;
             Some(*header.parent_hash())
-        })
+        };
+        first_ancestor(self.finalized(), parent) == Some(first_block)
     }
 }
 
-/// The first block of a young chain, by the parents of its last final block.
-fn first(finalized: At, parent: impl Fn(H256) -> Option<H256>) -> Option<H256> {
-    let above = finalized.number.checked_sub(1)?;
-    let above = Some(above).filter(|above| *above < YOUNG)?;
-    (0..above).try_fold(finalized.hash, |hash, _| parent(hash))
+/// The first block after genesis from which a block descends.
+fn first_ancestor(at: At, parent: impl Fn(H256) -> Option<H256>) -> Option<H256> {
+    let headers = at.number.checked_sub(1)?;
+    let headers = Some(headers).filter(|headers| *headers <= MOST_HEADERS)?;
+    (0..headers).try_fold(at.hash, |hash, _| parent(hash))
 }
 
 #[cfg(test)]
@@ -326,7 +337,7 @@ mod tests {
     use sp_core::{sr25519, Pair};
 
     #[test]
-    fn the_first_block_is_an_ancestor_of_the_final_one_or_unknown() {
+    fn the_first_block_is_proven_by_all_headers_after_it() {
         let block = |number: BlockNumber| At {
             hash: H256::from_low_u64_be(number.into()),
             number,
@@ -338,14 +349,14 @@ mod tests {
                 Some(H256::from_low_u64_be(above))
             }
         };
-        assert_eq!(first(block(0), known_from(1)), None, "nothing is final");
-        for number in [1, 2, 9, YOUNG] {
-            let found = first(block(number), known_from(1));
+        assert_eq!(first_ancestor(block(0), known_from(1)), None);
+        for number in [1, 2, 9, 1_000] {
+            let found = first_ancestor(block(number), known_from(1));
             assert_eq!(found, Some(block(1).hash), "{number}");
         }
-        // Without the headers in between, no block of this number is proven.
-        assert_eq!(first(block(9), known_from(5)), None);
-        assert_eq!(first(block(YOUNG + 1), known_from(1)), None);
+        // A header is missing, or there are too many.
+        assert_eq!(first_ancestor(block(9), known_from(5)), None);
+        assert_eq!(first_ancestor(block(MOST_HEADERS + 2), known_from(1)), None);
     }
 
     #[test]

@@ -220,12 +220,16 @@ impl Vault {
         })
     }
 
-    /// Makes the vault that of the chain with this first block. Forgets the records of another one,
-    /// and returns their number.
-    pub fn belong(&self, first_block: H256) -> Result<usize, VaultError> {
+    /// Makes the vault that of the chain with this first block, if it is not and `is_proven` says
+    /// so. Forgets the records of another one, and returns their number.
+    pub fn belong(
+        &self,
+        first_block: H256,
+        is_proven: impl FnOnce() -> bool,
+    ) -> Result<usize, VaultError> {
         self.write(|state| {
             let known = owner(state.database()?)?;
-            if known == Some(first_block) {
+            if known == Some(first_block) || !is_proven() {
                 return Ok(0);
             }
             let (records, public) = match known {
@@ -601,10 +605,10 @@ mod tests {
         let path = folder.path().join("vault.redb");
         put_traced(&path, response(1, 1), Some(&trace(1)));
         let vault = Vault::open(&path).unwrap();
-        vault.belong(H256::repeat_byte(1)).unwrap();
+        vault.belong(H256::repeat_byte(1), || true).unwrap();
         vault.purge(&[key(1)], &[key(1)].into(), 9).unwrap();
         assert_eq!(vault.public_trace(&key(1)).unwrap(), Some(trace(1)));
-        vault.belong(H256::repeat_byte(2)).unwrap();
+        vault.belong(H256::repeat_byte(2), || true).unwrap();
         assert_eq!(vault.public_trace(&key(1)).unwrap(), None);
         drop(vault);
         assert_eq!(stored_trace(&path), None);
@@ -616,17 +620,24 @@ mod tests {
         let path = folder.path().join("vault.redb");
         let (old, new) = (H256::repeat_byte(1), H256::repeat_byte(2));
         let records = || Vault::open(&path).unwrap().records().len();
-        let belong = |first_block| Vault::open(&path).unwrap().belong(first_block).unwrap();
+        let belong_if = |first_block, is_proven| {
+            let vault = Vault::open(&path).unwrap();
+            vault.belong(first_block, || is_proven).unwrap()
+        };
+        let belong = |first_block| belong_if(first_block, true);
         let vault = Vault::open(&path).unwrap();
         vault.put_response(&key(1), 5, response(1, 1)).unwrap();
         drop(vault);
         // A vault of an earlier release does not know its chain.
+        assert_eq!((belong_if(new, false), records()), (0, 1));
         assert_eq!((belong(old), records()), (0, 1));
-        assert_eq!((belong(old), records()), (0, 1));
+        assert_eq!((belong_if(old, false), records()), (0, 1));
+        // A peer may invent a block.
+        assert_eq!((belong_if(new, false), records()), (0, 1));
         assert_eq!((belong(new), records()), (1, 0));
         let vault = Vault::open(&path).unwrap();
         vault.put_response(&key(1), 5, response(1, 2)).unwrap();
-        assert_eq!(vault.belong(new).unwrap(), 0);
+        assert_eq!(vault.belong(new, || true).unwrap(), 0);
         assert_eq!(vault.record(&key(1)).unwrap().responses, [response(1, 2)]);
     }
 

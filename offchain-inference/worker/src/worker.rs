@@ -313,7 +313,7 @@ impl Worker {
 
     /// True once the first block is final, which says whose records the vault has. Until then the
     /// worker waits: records of an earlier chain with the same genesis hold keys that are public. A
-    /// node without a proof of the first block takes the vault for its own.
+    /// node that cannot prove the first block takes the vault for its own.
     fn has_begun(&mut self) -> bool {
         if self.is_own {
             return true;
@@ -322,7 +322,8 @@ impl Worker {
             self.is_own = self.chain.finalized().number > 0;
             return self.is_own;
         };
-        let belongs = self.vault.belong(first_block);
+        let is_proven = || self.chain.descends_from(first_block);
+        let belongs = self.vault.belong(first_block, is_proven);
         let belongs = belongs.map_err(|error| error.to_string());
         let Some(forgotten) = self.problems.note("the chain of the vault", belongs) else {
             return false;

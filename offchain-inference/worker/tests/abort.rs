@@ -340,6 +340,10 @@ impl Chain for OneRound {
     fn first_block(&self) -> Option<H256> {
         Some(H256([9; 32]))
     }
+
+    fn descends_from(&self, _: H256) -> bool {
+        true
+    }
 }
 
 /// A worker with its configuration and its vault in this folder.

@@ -357,6 +357,7 @@ pub mod pallet {
 
     /// Errors of the calls. The index of each is stored by clients: it is never used again.
     #[pallet::error]
+    #[derive(PartialEq)]
     pub enum Error<T> {
         /// Both claims are by the same agent.
         #[codec(index = 0)]

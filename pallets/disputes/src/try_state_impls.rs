@@ -136,7 +136,7 @@ impl<T: Config> Pallet<T> {
             );
         }
         ensure!(
-            Exhibits::<T>::iter_keys().all(|id| Cases::<T>::contains_key(id)),
+            Exhibits::<T>::iter_keys().all(Cases::<T>::contains_key),
             "an exhibit of no case"
         );
         Ok(())

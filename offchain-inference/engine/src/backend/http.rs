@@ -226,7 +226,7 @@ impl HttpBackend {
     pub fn check(&self) -> Result<(), BackendError> {
         let url = self.url("models");
         let failed = |reason: String| BackendError::Http {
-            url: url.clone(),
+            url: without_login(&url),
             reason,
         };
         let mut request = self.agent.get(&url);
@@ -259,7 +259,7 @@ impl HttpBackend {
         let reason = reason.to_string();
         let key = self.config.api_key.as_deref().unwrap_or_default();
         BackendError::Http {
-            url: self.url(self.config.api.path()),
+            url: without_login(&self.url(self.config.api.path())),
             reason: if key.is_empty() {
                 reason
             } else {
@@ -270,7 +270,7 @@ impl HttpBackend {
 
     fn not_offered(&self, what: &'static str) -> BackendError {
         BackendError::NotOffered {
-            url: self.url(self.config.api.path()),
+            url: without_login(&self.url(self.config.api.path())),
             what,
         }
     }
@@ -603,6 +603,17 @@ impl Backend for HttpBackend {
     }
 }
 
+/// A URL as errors show it: without a name and password.
+fn without_login(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let host = authority.rsplit_once('@');
+    let host = host.map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
 /// A message of a conversation. The server parses special tokens in it, too.
 fn turn(message: &Message) -> Value {
     json!({
@@ -735,6 +746,21 @@ mod tests {
             let error = answered(&body).unwrap_err();
             assert!(error.contains(expected), "{body}: {error}");
         }
+    }
+
+    #[test]
+    fn errors_name_the_server_without_a_password() {
+        for (url, shown) in [
+            ("http://me:p@ss@host:8080/v1", "http://host:8080/v1"),
+            ("http://host/v1/@x", "http://host/v1/@x"),
+            ("https://me@host?a@b", "https://host?a@b"),
+            ("host", "host"),
+        ] {
+            assert_eq!(without_login(url), shown);
+        }
+        let config = HttpConfig::new("http://me:secret-7@127.0.0.1:1/v1", "m");
+        let error = HttpBackend::new(config).unwrap().check().unwrap_err();
+        assert!(!error.to_string().contains("secret-7"), "{error}");
     }
 
     #[test]

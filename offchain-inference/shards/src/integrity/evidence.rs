@@ -79,7 +79,7 @@ pub(super) mod tests {
     use super::*;
     use crate::{
         auth::{AgentRecord, Identity, Key, Signed},
-        integrity::{Claim, Digest, History},
+        integrity::{Claim, History},
         transport::Peer,
     };
     use codec::{DecodeAll, Encode};
