@@ -35,7 +35,7 @@ use tokio::task::spawn_blocking;
 
 use super::{
     chain::{CourtChain, Signature},
-    metrics::Metrics,
+    metrics::{Metrics, FAILED},
     models, replay,
     store::{Found, Store},
 };
@@ -47,14 +47,19 @@ use crate::{
 /// Blocks between two tries to send one message: the pool holds it meanwhile.
 const AGAIN: BlockNumber = 4;
 
+/// Blocks between a replay that failed and the next try: each loads the model.
+const REST: BlockNumber = 30;
+
 /// Blocks between two looks at the archive of evidence.
 const LOOK: BlockNumber = 10;
 
 /// Blocks between two canaries.
 const CANARY: BlockNumber = 600;
 
-/// Blocks before the end of a phase in which an executor that was shown no exhibit says so.
-const LAST_CALL: BlockNumber = 10;
+/// Blocks before the end of a phase in which an executor that was shown no exhibit says so. A node
+/// that never answers takes [`SHOW`] of them, the queue and the pool some more, and silence costs a
+/// stake.
+const LAST_CALL: BlockNumber = 30;
 
 /// Time for the node that shows an exhibit.
 const SHOW: Duration = Duration::from_secs(10);
@@ -128,6 +133,9 @@ struct Replay {
 
 impl Drop for Replay {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.court.rest(self.seat);
+        }
         self.court.state.lock().running.remove(&self.seat);
     }
 }
@@ -357,13 +365,29 @@ impl Court {
                 None
             },
         };
-        let outcome = outcome.unwrap_or("failed");
+        if outcome.is_none() {
+            self.rest((case, draw));
+        }
+        let outcome = outcome.unwrap_or(FAILED);
         self.metrics.replays.with_label_values(&[outcome]).inc();
         log::info!(target: LOG_TARGET, "case {case}: the replay is {outcome}");
     }
 
-    /// The finding on a case; `None` while there is still time for an exhibit.
+    /// Leaves a replay that failed alone for some blocks.
+    fn rest(&self, seat: Seat) {
+        let now = self.parts.chain.now().ok().flatten().unwrap_or_default();
+        let again = now.saturating_add(REST);
+        let mut state = self.state.lock();
+        state.not_before.insert(Attempt::Replay(seat), again);
+    }
+
+    /// The finding on a case; `None` while there is still time for an exhibit, and once there is none
+    /// for a finding.
     fn find(&self, (case, draw): Seat, duty: &DutyView) -> Result<Option<Finding>, String> {
+        if self.parts.chain.now()?.is_none_or(|now| now >= duty.due) {
+            // It has waited behind answers for too long.
+            return Ok(None);
+        }
         let Some(exhibit) = self.exhibit(case, &duty.accusation) else {
             let now = self.parts.chain.now()?.unwrap_or_default();
             let is_late = now.saturating_add(LAST_CALL) >= duty.due;
@@ -758,10 +782,9 @@ mod tests {
         assert_eq!(bench.chain.accused.lock().len(), 1);
     }
 
-    #[test]
-    fn an_executor_without_an_exhibit_says_so_at_last_and_reveals_that() {
-        let bench = Bench::new();
-        let duty = |phase, due| DutyView {
+    /// The work of a committee, whose exhibit this node shows if anybody does.
+    fn duty(bench: &Bench, phase: Phase, due: BlockNumber) -> DutyView {
+        DutyView {
             case: 3,
             draw: H256::repeat_byte(4),
             phase,
@@ -769,22 +792,60 @@ mod tests {
             accusation: Accusation {
                 network: GENESIS,
                 evidence: case(vec![]).evidence,
-                // It shows nothing.
                 shown_by: bench.service.local(),
             },
+        }
+    }
+
+    #[test]
+    fn a_replay_that_failed_rests_before_the_next_try() {
+        let bench = Bench::new();
+        let Case {
+            evidence, exhibit, ..
+        } = case(vec![5, 6]);
+        bench.service.show(&evidence, exhibit).unwrap();
+        *bench.chain.duties.lock() = vec![duty(&bench, Phase::Committing, 101)];
+        let failed = |now| {
+            bench.at(now);
+            bench.rest();
+            let replays = &bench.court.metrics.replays;
+            replays.with_label_values(&[FAILED]).get()
         };
-        let is = |phase, due| *bench.chain.duties.lock() = vec![duty(phase, due)];
+        // The model is not held.
+        assert_eq!(failed(11), 1);
+        assert_eq!(failed(11 + AGAIN), 1);
+        assert_eq!(failed(11 + REST), 2);
+    }
+
+    #[test]
+    fn a_replay_that_has_waited_beyond_its_phase_is_not_made() {
+        let bench = Bench::new();
+        let (release, waits) = std::sync::mpsc::channel::<()>();
+        let busy = Box::new(move || waits.recv().unwrap());
+        assert!(bench.court.queue.read().push_last(busy));
+        *bench.chain.duties.lock() = vec![duty(&bench, Phase::Committing, 101)];
+        bench.at(91);
+        *bench.chain.now.lock() = 101;
+        release.send(()).unwrap();
+        bench.rest();
+        assert_eq!(bench.court.findings.get(3, &[4; 32]).unwrap(), None);
+    }
+
+    #[test]
+    fn an_executor_without_an_exhibit_says_so_at_last_and_reveals_that() {
+        let bench = Bench::new();
+        let is = |phase, due| *bench.chain.duties.lock() = vec![duty(&bench, phase, due)];
         is(Phase::Committing, 101);
         bench.at(11);
         bench.rest();
         bench.at(12);
         assert!(bench.chain.committed.lock().is_empty(), "there is time");
-        bench.at(91);
+        bench.at(101 - LAST_CALL);
         bench.rest();
-        bench.at(92);
+        bench.at(101 - LAST_CALL + AGAIN);
         let committed = bench.chain.committed.lock().clone();
         // Not in every block.
-        bench.at(93);
+        bench.at(101 - LAST_CALL + AGAIN + 1);
         assert_eq!(bench.chain.committed.lock().len(), 1);
         is(Phase::Revealing, 130);
         bench.at(102);
