@@ -64,6 +64,13 @@ const LAST_CALL: BlockNumber = 30;
 /// Time for the node that shows an exhibit.
 const SHOW: Duration = Duration::from_secs(10);
 
+/// Most accusations by one file of evidence: the chain may lose one, and opens another case about
+/// claims on which it has ruled nothing.
+const ACCUSATIONS: u8 = 3;
+
+/// The error of the chain while a case about a claim is open.
+const OPEN: &str = "AlreadyAccused";
+
 /// Errors of the chain after which an accusation may succeed later.
 const LATER: [&str; 5] = [
     "TooManyCases",
@@ -87,11 +94,15 @@ struct State {
     not_before: BTreeMap<Attempt, BlockNumber>,
     /// Files of evidence that need no further look.
     done: BTreeSet<PathBuf>,
+    /// Numbers of accusations by files of evidence.
+    accusations: BTreeMap<PathBuf, u8>,
 }
 
 /// Something that is tried now and then.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Attempt {
+    Canary,
+    Look,
     Hold,
     Replay(Seat),
     Commit(Seat),
@@ -193,16 +204,16 @@ impl Court {
         done.into_iter().collect()
     }
 
-    /// Does what is due in some blocks alone.
+    /// Does what is due once in a while.
     fn look_around(&self, agent: &AccountId, now: BlockNumber) -> Result<(), String> {
-        if now.is_multiple_of(CANARY) {
+        if self.is_time(Attempt::Canary, CANARY, now) {
             // Its checks come while others answer.
             let service = self.parts.service.clone();
             self.queue
                 .read()
                 .push_last(contained(move || service.canaries()));
         }
-        if !now.is_multiple_of(LOOK) {
+        if !self.is_time(Attempt::Look, LOOK, now) {
             return Ok(());
         }
         self.accuse(agent, now).and(self.forget(now))
@@ -210,10 +221,15 @@ impl Court {
 
     /// Whether something may be tried in this block. Then not again for some blocks.
     fn may(&self, what: Attempt, now: BlockNumber) -> bool {
+        self.is_time(what, AGAIN, now)
+    }
+
+    /// Whether it is time for something that is done once in so many blocks.
+    fn is_time(&self, what: Attempt, every: BlockNumber, now: BlockNumber) -> bool {
         let mut state = self.state.lock();
         let waits = state.not_before.get(&what).is_some_and(|at| *at > now);
         if !waits {
-            state.not_before.insert(what, now.saturating_add(AGAIN));
+            state.not_before.insert(what, now.saturating_add(every));
         }
         !waits
     }
@@ -436,7 +452,11 @@ impl Court {
     fn accuse(&self, agent: &AccountId, now: BlockNumber) -> Result<(), String> {
         // Without a folder there is no evidence yet.
         let paths = self.archive.paths().unwrap_or_default();
-        self.state.lock().done.retain(|path| paths.contains(path));
+        {
+            let mut state = self.state.lock();
+            state.done.retain(|path| paths.contains(path));
+            state.accusations.retain(|path, _| paths.contains(path));
+        }
         let mut done = Ok(());
         for path in paths {
             let is_done = self.state.lock().done.contains(&path);
@@ -465,14 +485,30 @@ impl Court {
             evidence: case.evidence,
             shown_by: service.local(),
         };
-        // It is shown for as long as it is among the newest, also after a restart.
+        let is_open = match chain.can_accuse(agent, &accusation)? {
+            Ok(()) => false,
+            Err(error) if error == OPEN => true,
+            Err(error) => {
+                log::debug!(target: LOG_TARGET, "{}: no accusation: {error}", path.display());
+                return Ok(!LATER.contains(&&*error));
+            },
+        };
+        let before = self.accusations(path);
+        if !is_open && before >= ACCUSATIONS {
+            return Ok(true);
+        }
+        // Exhibits of open cases alone take one of the few places, also after a restart.
         if let Err(fault) = service.show(&accusation.evidence, case.exhibit) {
             log::debug!(target: LOG_TARGET, "{}: {fault}", path.display());
             return Ok(true);
         }
-        if let Err(error) = chain.can_accuse(agent, &accusation)? {
-            log::debug!(target: LOG_TARGET, "{}: no accusation: {error}", path.display());
-            return Ok(!LATER.contains(&&*error));
+        if is_open {
+            // Once it is over there is nothing new to accuse of.
+            self.state
+                .lock()
+                .accusations
+                .insert(path.into(), ACCUSATIONS);
+            return Ok(false);
         }
         let payload = messages::accuse(&chain.genesis(), agent.as_ref(), &accusation);
         let signature = self.sign(&payload)?;
@@ -483,8 +519,16 @@ impl Court {
             "accusing the agents of {}; `starling disputes list` shows the case",
             path.display()
         );
+        let number = before.saturating_add(1);
+        self.state.lock().accusations.insert(path.into(), number);
         // The next look finds the case open, or accuses again.
         Ok(false)
+    }
+
+    /// Number of accusations by a file of evidence.
+    fn accusations(&self, path: &Path) -> u8 {
+        let state = self.state.lock();
+        state.accusations.get(path).copied().unwrap_or_default()
     }
 
     /// Forgets the findings on cases that are over, and when something was tried long ago.
@@ -768,6 +812,34 @@ mod tests {
         *bench.chain.refuses.lock() = None;
         bench.at(4 * LOOK);
         assert_eq!(bench.chain.accused.lock().len(), 1);
+    }
+
+    #[test]
+    fn evidence_that_waits_takes_no_place_from_the_exhibit_of_a_case() {
+        let bench = Bench::new();
+        bench.archive.store(&case(vec![5, 6])).unwrap();
+        bench.at(LOOK);
+        let accused = bench.chain.accused.lock().clone();
+        *bench.chain.refuses.lock() = Some("BondNotFree".into());
+        for agent in 100..200 {
+            let mut other = case(vec![5, 6]);
+            other.evidence.first.claim.account = [agent; 32];
+            bench.archive.store(&other).unwrap();
+        }
+        bench.at(2 * LOOK);
+        let local = bench.service.local();
+        let shown = bench.service.exhibit(&local, &accused[0].evidence, SHOW);
+        assert_eq!(shown, Ok(case(vec![5, 6]).exhibit));
+    }
+
+    #[test]
+    fn a_case_without_a_verdict_is_not_opened_for_ever() {
+        let bench = Bench::new();
+        bench.archive.store(&case(vec![5, 6])).unwrap();
+        for look in 1..10 {
+            bench.at(look * LOOK);
+        }
+        assert_eq!(bench.chain.accused.lock().len(), usize::from(ACCUSATIONS));
     }
 
     #[test]
