@@ -27,7 +27,7 @@ use starling_primitives::{
 };
 use starling_shards::{
     auth::Identity,
-    integrity::{Archive, Case, Room},
+    integrity::{is_plain, Archive, Case, Room},
     Service,
 };
 use substrate_prometheus_endpoint::{PrometheusError, Registry};
@@ -480,6 +480,11 @@ impl Court {
         let Ok(case) = Case::read(path) else {
             return Ok(true);
         };
+        // The bond of an accuser is lost where both are cleared.
+        if !is_plain(&case.evidence, &case.exhibit).unwrap_or(false) {
+            log::debug!(target: LOG_TARGET, "{}: the servers differ by too little", path.display());
+            return Ok(true);
+        }
         let accusation = Accusation {
             network: case.network,
             evidence: case.evidence,
@@ -570,6 +575,7 @@ mod tests {
     use starling_evidence::{Claim, Code, Evidence, History, Peer, Signed, SignedOutput};
     use starling_primitives::api::disputes::CaseView;
     use starling_shards::{
+        integrity::judge,
         simulated_network::{Agent as Signer, Agents, Network},
         ServiceConfig,
     };
@@ -745,12 +751,16 @@ mod tests {
         }
     }
 
-    /// Evidence with an exhibit of two rows.
+    /// Evidence with an exhibit of two rows, and outputs that are none.
     fn case(tokens: Vec<u32>) -> Case {
+        case_of(tokens, [vec![1], vec![2]])
+    }
+
+    fn case_of(tokens: Vec<u32>, [first, second]: [Vec<u8>; 2]) -> Case {
         let inputs = [1f32, 2.0, 3.0, 4.0];
         let mut history = History::default();
         history.push(&inputs, 2);
-        let answer = |agent: u8| SignedOutput {
+        let answer = |agent: u8, output: &[u8]| SignedOutput {
             peer: Peer::new([agent]),
             claim: Signed {
                 account: [agent; 32],
@@ -763,7 +773,7 @@ mod tests {
                     rows: 2,
                     before: [0; 32],
                     after: history.digest(),
-                    output: Sha256::digest([agent]).into(),
+                    output: Sha256::digest(output).into(),
                     time: 0,
                 },
                 signature: [0; 64],
@@ -773,14 +783,14 @@ mod tests {
             network: GENESIS,
             found: tokens.len() as u64,
             evidence: Evidence {
-                first: answer(1),
-                second: answer(2),
+                first: answer(1, &first),
+                second: answer(2, &second),
             },
             exhibit: Exhibit {
                 width: 2,
                 inputs: inputs.iter().flat_map(|x| x.to_le_bytes()).collect(),
-                first: vec![1],
-                second: vec![2],
+                first,
+                second,
                 tokens,
             },
         }
@@ -830,6 +840,25 @@ mod tests {
         let local = bench.service.local();
         let shown = bench.service.exhibit(&local, &accused[0].evidence, SHOW);
         assert_eq!(shown, Ok(case(vec![5, 6]).exhibit));
+    }
+
+    #[test]
+    fn nobody_is_accused_for_one_row_that_differs_little() {
+        let bench = Bench::new();
+        let rows = |last: f32| -> Vec<u8> {
+            let row = [3.0, 4.0, 3.0, last];
+            row.into_iter().flat_map(f32::to_le_bytes).collect()
+        };
+        let accused = |last: f32| {
+            let case = case_of(vec![5, 6], [rows(4.0), rows(last)]);
+            assert!(!judge(&case.evidence, &case.exhibit).unwrap().agrees);
+            bench.archive.store(&case).unwrap();
+            let now = *bench.chain.now.lock();
+            bench.at(now + LOOK);
+            bench.chain.accused.lock().len()
+        };
+        assert_eq!(accused(4.5), 0);
+        assert_eq!(accused(6.0), 1);
     }
 
     #[test]
