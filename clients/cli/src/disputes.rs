@@ -91,13 +91,21 @@ async fn accuse(
     let signer = signer.required()?;
     let case = Case::read(&path).map_err(Error::io(path.display()))?;
     disputes::check_chain(&case, chain.genesis())?;
+    let at = chain.best().await?;
+    let longest = match publish {
+        true => {
+            let longest: u32 = at.constant("Disputes", "MaxExhibit")?;
+            usize::try_from(longest).unwrap_or(usize::MAX)
+        },
+        false => disputes::MAX_EXHIBIT,
+    };
+    disputes::check_exhibit(&case, longest)?;
     let accusation = Accusation {
         network: case.network,
         evidence: case.evidence,
         shown_by: chain.peer().await?,
     };
     let agent = account_of(&signer);
-    let at = chain.best().await?;
     at.can_accuse(&agent, &accusation).await?;
     let call = disputes::accuse(&agent, &accusation);
     let sent = send(connection, chain, call, &signer).await?;
