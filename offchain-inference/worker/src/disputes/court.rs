@@ -50,6 +50,9 @@ const AGAIN: BlockNumber = 4;
 /// Blocks between a replay that failed and the next try: each loads the model.
 const REST: BlockNumber = 30;
 
+/// The topic of problems with replays: one for all cases, which nobody would solve once they are over.
+const REPLAY: &str = "a replay for a dispute";
+
 /// Blocks between two looks at the archive of evidence.
 const LOOK: BlockNumber = 10;
 
@@ -368,16 +371,16 @@ impl Court {
 
     /// Computes a disputed span again, and stores the finding.
     fn replay(&self, (case, draw): Seat, duty: &DutyView) {
-        let topic = format!("the replay for case {case}");
+        let of_case = |error: String| format!("case {case}: {error}");
         let outcome = match self.find((case, draw), duty) {
             Ok(None) => return,
             Ok(Some(finding)) => {
                 let name = name(&finding);
-                let stored = self.keep((case, draw), finding);
-                self.problems.note(&topic, stored).map(|()| name)
+                let stored = self.keep((case, draw), finding).map_err(of_case);
+                self.problems.note(REPLAY, stored).map(|()| name)
             },
             Err(error) => {
-                self.problems.found(&topic, error);
+                self.problems.found(REPLAY, of_case(error));
                 None
             },
         };
@@ -915,7 +918,11 @@ mod tests {
         // The model is not held.
         assert_eq!(failed(11), 1);
         assert_eq!(failed(11 + AGAIN), 1);
-        assert_eq!(failed(11 + REST), 2);
+        let mut other = duty(&bench, Phase::Committing, 101);
+        other.case = 4;
+        bench.chain.duties.lock().push(other);
+        assert_eq!(failed(11 + REST), 3);
+        assert_eq!(bench.court.problems.active().len(), 1);
     }
 
     #[test]
