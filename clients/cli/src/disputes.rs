@@ -35,14 +35,14 @@ enum Command {
         /// Number of the case
         case: CaseId,
     },
-    /// Accuse two agents of contradicting each other, by a file of evidence. The signer is an agent,
-    /// which pays with its bond if neither is guilty: ask `starling-shards evidence` first, which names
-    /// the wrong one.
+    /// Accuse two agents of contradicting each other, by a file of evidence. The signer is an
+    /// agent, which pays with its bond if neither is guilty: ask `starling-shards evidence` first,
+    /// which names the wrong one.
     Accuse {
         /// File of evidence, as a node keeps it in `agent/evidence`
         evidence: PathBuf,
-        /// Put the exhibit on chain, for executors that do not reach the node at --url, or a node that
-        /// has not the file in its own `agent/evidence`. The signer pays for its bytes
+        /// Put the exhibit on chain, for executors that do not reach the node at --url, or for a
+        /// node without the file in its own `agent/evidence`. The signer pays for its bytes
         #[arg(long)]
         publish: bool,
     },

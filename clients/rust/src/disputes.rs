@@ -195,7 +195,8 @@ pub fn check_exhibit(case: &Case, longest: usize) -> Result<()> {
         .admit(&case.evidence, longest)
         .map_err(|fault| {
             Error::Usage(format!(
-                "no committee can judge by this evidence, and the accuser would lose its bond: {fault}"
+                "no committee can judge by this evidence, and the accuser would lose its bond: \
+                 {fault}"
             ))
         })
 }

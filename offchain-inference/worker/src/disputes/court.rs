@@ -40,8 +40,12 @@ use super::{
     store::{Found, Store},
 };
 use crate::{
-    agent::Agent, executor::Executor, file::ModelFile, problems::Problems, queue::Queue, AccountId,
-    LOG_TARGET,
+    agent::Agent,
+    executor::Executor,
+    file::ModelFile,
+    problems::Problems,
+    queue::{lower_priority, Queue},
+    AccountId, LOG_TARGET,
 };
 
 /// Blocks between two tries to send one message: the pool holds it meanwhile.
@@ -50,7 +54,8 @@ const AGAIN: BlockNumber = 4;
 /// Blocks between a replay that failed and the next try: each loads the model.
 const REST: BlockNumber = 30;
 
-/// The topic of problems with replays: one for all cases, which nobody would solve once they are over.
+/// The topic of problems with replays: one for all cases, since nothing solves those of cases that
+/// are over.
 const REPLAY: &str = "a replay for a dispute";
 
 /// Blocks between two looks at the archive of evidence.
@@ -136,6 +141,8 @@ pub struct Court {
     executor: Arc<Executor>,
     metrics: Metrics,
     problems: Problems,
+    /// Locked while canaries are under way.
+    canaries: Arc<Mutex<()>>,
     state: Mutex<State>,
 }
 
@@ -169,6 +176,7 @@ impl Court {
             executor,
             metrics: Metrics::new(registry)?,
             problems: Problems::default(),
+            canaries: Arc::default(),
             state: Mutex::default(),
         }))
     }
@@ -210,16 +218,29 @@ impl Court {
     /// Does what is due once in a while.
     fn look_around(&self, agent: &AccountId, now: BlockNumber) -> Result<(), String> {
         if self.is_time(Attempt::Canary, CANARY, now) {
-            // Its checks come while others answer.
-            let service = self.parts.service.clone();
-            self.queue
-                .read()
-                .push_last(contained(move || service.canaries()));
+            let sent = self.send_canaries();
+            self.problems.note("canaries", sent);
         }
         if !self.is_time(Attempt::Look, LOOK, now) {
             return Ok(());
         }
         self.accuse(agent, now).and(self.forget(now))
+    }
+
+    /// Sends canaries. Servers may let them wait, so no thread of the queue waits with them.
+    fn send_canaries(&self) -> Result<(), String> {
+        let (service, turn) = (self.parts.service.clone(), self.canaries.clone());
+        let niceness = self.queue.read().size().niceness;
+        let work = contained(move || {
+            let Some(_alone) = turn.try_lock() else {
+                return;
+            };
+            lower_priority(niceness);
+            service.canaries();
+        });
+        let thread = std::thread::Builder::new().name("canary".into());
+        let started = thread.spawn(work);
+        started.map(drop).map_err(|error| error.to_string())
     }
 
     /// Whether something may be tried in this block. Then not again for some blocks.
@@ -400,8 +421,8 @@ impl Court {
         state.not_before.insert(Attempt::Replay(seat), again);
     }
 
-    /// The finding on a case; `None` while there is still time for an exhibit, and once there is none
-    /// for a finding.
+    /// The finding on a case; `None` while there is still time for an exhibit, and once there is
+    /// none for a finding.
     fn find(&self, (case, draw): Seat, duty: &DutyView) -> Result<Option<Finding>, String> {
         if self.parts.chain.now()?.is_none_or(|now| now >= duty.due) {
             // It has waited behind answers for too long.
@@ -560,11 +581,11 @@ fn name(finding: &Finding) -> &'static str {
     }
 }
 
-/// A job for the queue that does not panic.
+/// Work that does not panic.
 fn contained(work: impl FnOnce() + Send + 'static) -> Box<dyn FnOnce() + Send> {
     Box::new(move || {
         if catch_unwind(AssertUnwindSafe(work)).is_err() {
-            log::error!(target: LOG_TARGET, "a replay crashed");
+            log::error!(target: LOG_TARGET, "work for a dispute crashed");
         }
     })
 }
@@ -923,6 +944,33 @@ mod tests {
         bench.chain.duties.lock().push(other);
         assert_eq!(failed(11 + REST), 3);
         assert_eq!(bench.court.problems.active().len(), 1);
+    }
+
+    #[test]
+    fn canaries_take_no_place_of_replays() {
+        let room = |bench: &Bench| {
+            let queue = bench.court.queue.read();
+            let fits = |_: &u32| queue.push_last(Box::new(|| {}));
+            (0..100u32).take_while(fits).count()
+        };
+        let [idle, sends] = [false, true].map(|sends| {
+            let bench = Bench::new();
+            let (started, starts) = std::sync::mpsc::channel();
+            let (release, waits) = std::sync::mpsc::channel::<()>();
+            let busy = Box::new(move || {
+                started.send(()).unwrap();
+                waits.recv().unwrap();
+            });
+            assert!(bench.court.queue.read().push_last(busy));
+            starts.recv().unwrap();
+            if sends {
+                bench.at(CANARY);
+            }
+            let room = room(&bench);
+            release.send(()).unwrap();
+            room
+        });
+        assert_eq!(idle, sends);
     }
 
     #[test]
