@@ -504,9 +504,8 @@ impl Court {
         let Ok(case) = Case::read(path) else {
             return Ok(true);
         };
-        // The bond of an accuser is lost where both are cleared.
-        if !is_plain(&case.evidence, &case.exhibit).unwrap_or(false) {
-            log::debug!(target: LOG_TARGET, "{}: the servers differ by too little", path.display());
+        if case.exhibit.tokens.is_empty() {
+            // A user's rows: they are shown to nobody.
             return Ok(true);
         }
         let accusation = Accusation {
@@ -523,8 +522,16 @@ impl Court {
             },
         };
         let before = self.accusations(path);
-        if !is_open && before >= ACCUSATIONS {
-            return Ok(true);
+        // The bond of an accuser is lost where both are cleared.
+        let is_worth =
+            before < ACCUSATIONS && is_plain(&accusation.evidence, &case.exhibit).unwrap_or(false);
+        if is_open || !is_worth {
+            // What this agent does not accuse of again, its operator still may.
+            let mut state = self.state.lock();
+            state.accusations.insert(path.into(), ACCUSATIONS);
+        }
+        if !is_open && !is_worth {
+            return Ok(false);
         }
         // Exhibits of open cases alone take one of the few places, also after a restart.
         if let Err(fault) = service.show(&accusation.evidence, case.exhibit) {
@@ -532,11 +539,6 @@ impl Court {
             return Ok(true);
         }
         if is_open {
-            // Once it is over there is nothing new to accuse of.
-            self.state
-                .lock()
-                .accusations
-                .insert(path.into(), ACCUSATIONS);
             return Ok(false);
         }
         let payload = messages::accuse(&chain.genesis(), agent.as_ref(), &accusation);
@@ -883,6 +885,16 @@ mod tests {
         };
         assert_eq!(accused(4.5), 0);
         assert_eq!(accused(6.0), 1);
+        // The operator has accused of the first one by hand: its exhibit is shown all the same.
+        *bench.chain.refuses.lock() = Some(OPEN.into());
+        let now = *bench.chain.now.lock();
+        bench.at(now + LOOK);
+        let Case {
+            evidence, exhibit, ..
+        } = case_of(vec![5, 6], [rows(4.0), rows(4.5)]);
+        let local = bench.service.local();
+        let shown = bench.service.exhibit(&local, &evidence, SHOW);
+        assert_eq!(shown, Ok(exhibit));
     }
 
     #[test]
