@@ -35,14 +35,14 @@ enum Command {
         /// Number of the case
         case: CaseId,
     },
-    /// Accuse two agents of contradicting each other, by a file of evidence. The signer is an agent,
-    /// which pays with its bond if neither is guilty. `starling-shards evidence` names the wrong one
-    /// before.
+    /// Accuse two agents of contradicting each other, by a file of evidence. The signer is an
+    /// agent, which pays with its bond if neither is guilty: ask `starling-shards evidence` first,
+    /// which names the wrong one.
     Accuse {
         /// File of evidence, as a node keeps it in `agent/evidence`
         evidence: PathBuf,
-        /// Put the exhibit on chain besides, for executors that do not reach the node at --url. The
-        /// signer pays for its bytes
+        /// Put the exhibit on chain, for executors that do not reach the node at --url, or for a
+        /// node without the file in its own `agent/evidence`. The signer pays for its bytes
         #[arg(long)]
         publish: bool,
     },
@@ -91,13 +91,21 @@ async fn accuse(
     let signer = signer.required()?;
     let case = Case::read(&path).map_err(Error::io(path.display()))?;
     disputes::check_chain(&case, chain.genesis())?;
+    let at = chain.best().await?;
+    let longest = match publish {
+        true => {
+            let longest: u32 = at.constant("Disputes", "MaxExhibit")?;
+            usize::try_from(longest).unwrap_or(usize::MAX)
+        },
+        false => disputes::MAX_EXHIBIT,
+    };
+    disputes::check_exhibit(&case, longest)?;
     let accusation = Accusation {
         network: case.network,
         evidence: case.evidence,
         shown_by: chain.peer().await?,
     };
     let agent = account_of(&signer);
-    let at = chain.best().await?;
     at.can_accuse(&agent, &accusation).await?;
     let call = disputes::accuse(&agent, &accusation);
     let sent = send(connection, chain, call, &signer).await?;

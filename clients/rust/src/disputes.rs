@@ -2,6 +2,7 @@
 //! Disputes between servers, see `pallet-disputes`.
 
 use sp_core::crypto::AccountId32;
+pub use starling_evidence::exhibit::MAX_EXHIBIT;
 pub use starling_evidence::{messages::Accusation, Case, Finding, Ruling, Side};
 use starling_evidence::{Claim, Code, Evidence, Exhibit, Signed, SignedOutput};
 pub use starling_primitives::api::disputes::{CaseId, CaseView, ExecutorView, Phase};
@@ -185,6 +186,21 @@ pub fn check_chain(case: &Case, genesis: H256) -> Result<()> {
     )))
 }
 
+/// Checks that a committee can judge by the exhibit of a case, which has at most `longest` bytes.
+///
+/// # Errors
+/// If it cannot: the accuser would pay with its bond.
+pub fn check_exhibit(case: &Case, longest: usize) -> Result<()> {
+    case.exhibit
+        .admit(&case.evidence, longest)
+        .map_err(|fault| {
+            Error::Usage(format!(
+                "no committee can judge by this evidence, and the accuser would lose its bond: \
+                 {fault}"
+            ))
+        })
+}
+
 /// A ruling in words, without a point. `first` and `second` name the two agents.
 pub fn ruling(ruling: &Ruling, first: &str, second: &str) -> String {
     match ruling {
@@ -227,6 +243,51 @@ pub fn phase(phase: Phase) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Evidence with the exhibit of a prompt, which names no tokens.
+    fn private() -> Case {
+        let answer = |agent: u8| SignedOutput {
+            peer: starling_evidence::Peer::new([agent]),
+            claim: Signed {
+                account: [agent; 32],
+                key: [agent; 32],
+                body: Claim {
+                    model: [1; 32],
+                    layers: (0, 1),
+                    wire: Code::F32,
+                    positions: 0,
+                    rows: 1,
+                    before: [0; 32],
+                    after: [0; 32],
+                    output: [agent; 32],
+                    time: 0,
+                },
+                signature: [0; 64],
+            },
+        };
+        Case {
+            network: [7; 32],
+            found: 0,
+            evidence: Evidence {
+                first: answer(1),
+                second: answer(2),
+            },
+            exhibit: Exhibit {
+                width: 1,
+                inputs: vec![0; 4],
+                first: vec![],
+                second: vec![],
+                tokens: vec![],
+            },
+        }
+    }
+
+    #[test]
+    fn evidence_that_no_committee_can_judge_by_is_refused_before_it_costs_a_bond() {
+        let refused = |longest| check_exhibit(&private(), longest).unwrap_err().to_string();
+        assert!(refused(MAX_EXHIBIT).contains("one token for each position"));
+        assert!(refused(10).contains("too long"));
+    }
 
     #[test]
     fn a_ruling_names_both_agents() {

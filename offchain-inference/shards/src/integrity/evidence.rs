@@ -10,7 +10,7 @@
 
 use starling_evidence::{Evidence, Exhibit, Fault, Flaw, SignedOutput};
 
-use super::{compare, Verdict};
+use super::{compare, mean, Tolerance, Verdict};
 use crate::{
     auth::{Account, Directory},
     wire::WireFormat,
@@ -58,6 +58,30 @@ fn check_answer(answer: &SignedOutput, directory: &dyn Directory) -> Result<(), 
 /// them. The authors of the claims are not checked. If the wire formats differ, the tolerance is
 /// that of the coarser one.
 pub fn judge(evidence: &Evidence, exhibit: &Exhibit) -> Result<Verdict, EvidenceError> {
+    let Outputs { rows, width, wire } = outputs(evidence, exhibit)?;
+    Ok(rows.map_or(Verdict::APART, |[a, b]| compare(&a, &b, width, wire)))
+}
+
+/// Whether the outputs are so far apart that a committee, which measures all rows together, will
+/// hardly clear both agents. [`judge`] goes by the worst row: a control token makes one such row of
+/// honest servers too, and so may a cheat that wants an accuser to lose its bond.
+pub fn is_plain(evidence: &Evidence, exhibit: &Exhibit) -> Result<bool, EvidenceError> {
+    let Outputs { rows, width, wire } = outputs(evidence, exhibit)?;
+    let mean = rows.and_then(|[a, b]| mean(&a, &b, width));
+    Ok(mean.is_none_or(|mean| !Tolerance::of(wire).admits_mean(mean)))
+}
+
+/// The decoded outputs of an exhibit.
+struct Outputs {
+    /// `None` if bytes do not decode: they are no output, and agree with none.
+    rows: Option<[Vec<f32>; 2]>,
+    width: usize,
+    /// The coarser of their wire formats.
+    wire: WireFormat,
+}
+
+/// The outputs, if the claims are about the same computation and the exhibit matches them.
+fn outputs(evidence: &Evidence, exhibit: &Exhibit) -> Result<Outputs, EvidenceError> {
     let (first, second) = (&evidence.first.claim.body, &evidence.second.claim.body);
     if !first.same_question(second) {
         return Err(Flaw::OtherQuestion.into());
@@ -66,12 +90,13 @@ pub fn judge(evidence: &Evidence, exhibit: &Exhibit) -> Result<Verdict, Evidence
     let size = |n: u32| usize::try_from(n).map_err(|_| Fault::Outside);
     let (width, rows) = (size(exhibit.width)?, size(first.rows)?);
     let wires = [first.wire, second.wire].map(WireFormat::from);
-    // Bytes that do not decode are no output, and agree with none.
-    let output =
-        |wire: WireFormat, bytes: &[u8]| wire.decode(bytes, rows, width).unwrap_or_default();
-    let a = output(wires[0], &exhibit.first);
-    let b = output(wires[1], &exhibit.second);
-    Ok(compare(&a, &b, width, wires[0].max(wires[1])))
+    let output = |wire: WireFormat, bytes: &[u8]| wire.decode(bytes, rows, width).ok();
+    let decoded = output(wires[0], &exhibit.first).zip(output(wires[1], &exhibit.second));
+    Ok(Outputs {
+        rows: decoded.map(<[Vec<f32>; 2]>::from),
+        width,
+        wire: wires[0].max(wires[1]),
+    })
 }
 
 #[cfg(test)]
@@ -253,13 +278,28 @@ pub(super) mod tests {
     fn bytes_that_do_not_decode_agree_with_nothing() {
         let mut garbage = floats(ROWS * WIDTH, 2.0);
         garbage[3] = f32::NAN;
-        let (evidence, exhibit) = case(
-            &garbage,
-            WireFormat::F32,
-            &floats(ROWS * WIDTH, 2.0),
-            WireFormat::F32,
-        );
-        assert!(!judge(&evidence, &exhibit).unwrap().agrees);
+        let mut other = garbage.clone();
+        other[4] = f32::NAN;
+        for rows in [floats(ROWS * WIDTH, 2.0), other] {
+            let (evidence, exhibit) = case(&garbage, WireFormat::F32, &rows, WireFormat::F32);
+            assert!(!judge(&evidence, &exhibit).unwrap().agrees);
+            assert_eq!(is_plain(&evidence, &exhibit), Ok(true));
+        }
+    }
+
+    #[test]
+    fn a_difference_of_one_row_is_not_plain_unless_it_is_large() {
+        let honest = floats(ROWS * WIDTH, 2.0);
+        let by = |factor: f32| {
+            let mut rows = honest.clone();
+            rows[0] *= factor;
+            let (evidence, exhibit) = case(&honest, WireFormat::F32, &rows, WireFormat::F32);
+            let plain = is_plain(&evidence, &exhibit).unwrap();
+            (judge(&evidence, &exhibit).unwrap().agrees, plain)
+        };
+        assert_eq!(by(1.0), (true, false));
+        assert_eq!(by(1.2), (false, false));
+        assert_eq!(by(2.0), (false, true));
     }
 
     #[test]

@@ -10,9 +10,9 @@ mod evidence;
 mod tolerance;
 
 pub use archive::{Archive, Room};
-pub use evidence::{check, judge, EvidenceError};
+pub use evidence::{check, is_plain, judge, EvidenceError};
 pub use starling_evidence::{Case, Claim, Digest, Evidence, Exhibit, History, SignedOutput};
-pub use tolerance::{compare, difference, Difference, Tolerance, Verdict};
+pub use tolerance::{compare, difference, mean, Difference, Tolerance, Verdict};
 
 /// Servers trusted less than this are excluded.
 const EXCLUDED_BELOW: f64 = 0.05;

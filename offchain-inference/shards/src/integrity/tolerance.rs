@@ -45,6 +45,11 @@ impl Tolerance {
         Self(Difference { relative, cosine })
     }
 
+    /// Whether a committee may clear two servers whose rows are apart by this in the [`mean`].
+    pub fn admits_mean(&self, relative: f64) -> bool {
+        relative <= self.0.relative
+    }
+
     /// Whether two servers at this distance may both be honest.
     pub fn admits(&self, difference: &Difference) -> bool {
         difference.relative <= self.0.relative && difference.cosine <= self.0.cosine
@@ -60,6 +65,17 @@ pub struct Verdict {
     pub difference: Difference,
 }
 
+impl Verdict {
+    /// The verdict on outputs that cannot be compared.
+    pub const APART: Self = Self {
+        agrees: false,
+        difference: Difference {
+            relative: f64::INFINITY,
+            cosine: f64::INFINITY,
+        },
+    };
+}
+
 /// Compares two outputs for the same input, row-major with rows of `width`, that travelled in
 /// `wire`. Outputs of different shapes do not agree.
 pub fn compare(a: &[f32], b: &[f32], width: usize, wire: WireFormat) -> Verdict {
@@ -68,13 +84,7 @@ pub fn compare(a: &[f32], b: &[f32], width: usize, wire: WireFormat) -> Verdict 
             agrees: Tolerance::of(wire).admits(&difference),
             difference,
         },
-        None => Verdict {
-            agrees: false,
-            difference: Difference {
-                relative: f64::INFINITY,
-                cosine: f64::INFINITY,
-            },
-        },
+        None => Verdict::APART,
     }
 }
 
@@ -88,6 +98,16 @@ pub fn difference(a: &[f32], b: &[f32], width: usize) -> Option<Difference> {
         rows.map(|(a, b)| row(a, b))
             .fold(Difference::default(), Difference::max),
     )
+}
+
+/// Root of the mean square of the rows' relative distances, which is what a committee measures;
+/// `None` as for [`difference`].
+pub fn mean(a: &[f32], b: &[f32], width: usize) -> Option<f64> {
+    difference(a, b, width)?;
+    let rows = a.chunks_exact(width).zip(b.chunks_exact(width));
+    let count = rows.len().max(1) as f64;
+    let squares = rows.map(|(a, b)| row(a, b).relative.powi(2));
+    Some((squares.sum::<f64>() / count).sqrt())
 }
 
 fn row(a: &[f32], b: &[f32]) -> Difference {
@@ -124,6 +144,17 @@ mod tests {
         assert_eq!(d, Difference::default());
         let d = difference(&[3.0, 4.0], &[6.0, 8.0], 2).unwrap();
         assert!((d.relative - 0.5).abs() < 1e-12 && d.cosine < 1e-12);
+    }
+
+    #[test]
+    fn one_row_far_from_its_like_moves_the_mean_less() {
+        let a = [3.0, 4.0, 3.0, 4.0, 3.0, 4.0, 3.0, 4.0];
+        let b = [3.0, 4.0, 3.0, 4.0, 3.0, 4.0, 6.0, 8.0];
+        assert!((mean(&a, &b, 2).unwrap() - 0.25).abs() < 1e-12);
+        assert_eq!(mean(&a, &a, 2), Some(0.0));
+        assert_eq!(mean(&[], &[], 2), Some(0.0));
+        assert_eq!(mean(&a, &b[..6], 2), None);
+        assert_eq!(mean(&a, &[f32::NAN; 8], 2), Some(f64::INFINITY));
     }
 
     #[test]

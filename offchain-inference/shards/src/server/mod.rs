@@ -46,6 +46,9 @@ use crate::{
 /// Maximum number of exhibits that are shown to executors.
 const MAX_SHOWN: usize = 16;
 
+/// Exhibits that a peer gets in a second, and at once: a short question makes a long answer.
+const EXHIBITS: (f64, f64) = (0.1, 4.0);
+
 /// A span and the thread that computes it.
 struct Running {
     span: Arc<Span>,
@@ -65,6 +68,7 @@ pub(crate) struct Server {
     /// Locked while a session is opened, so that the limit on sessions holds.
     opening: Mutex<Nonces<Account, [u8; 16]>>,
     requests: Mutex<Rates<Peer>>,
+    exhibits: Mutex<Rates<Peer>>,
     messages: Mutex<Rates<Peer>>,
     /// Exhibits by the names of their evidence, the oldest first.
     shown: RwLock<VecDeque<(Digest, Exhibit)>>,
@@ -100,6 +104,7 @@ impl Server {
             spans: RwLock::default(),
             opening: Mutex::default(),
             requests: Mutex::default(),
+            exhibits: Mutex::default(),
             messages: Mutex::default(),
             shown: RwLock::default(),
             outgoing,
@@ -216,7 +221,7 @@ impl Server {
                 Request::Open(open) => self.open(from, &open).map(Response::Opened),
                 Request::Survey(model) => self.survey(&model),
                 Request::Ping(nonce) => Ok(Response::Pong(nonce)),
-                Request::Exhibit(name) => self.exhibit(&name),
+                Request::Exhibit(name) => self.exhibit(from, &name),
             });
         result.unwrap_or_else(|refusal| {
             self.outgoing.refused(from, &refusal);
@@ -272,10 +277,15 @@ impl Server {
         shown.push_back((name, exhibit));
     }
 
-    fn exhibit(&self, name: &Digest) -> Result<Response, Refusal> {
+    fn exhibit(&self, from: &Peer, name: &Digest) -> Result<Response, Refusal> {
         let shown = self.shown.read();
         let found = shown.iter().find(|(known, _)| known == name);
         let (_, exhibit) = found.ok_or(Refusal::NotHeld)?;
+        let (rate, burst) = EXHIBITS;
+        let mut exhibits = self.exhibits.lock();
+        if !exhibits.take(from, rate, burst, Instant::now()) {
+            return Err(Refusal::TooFast);
+        }
         Ok(Response::Exhibit(exhibit.clone()))
     }
 

@@ -617,6 +617,9 @@ fn a_canary_names_its_tokens_and_its_exhibit_is_shown_to_whoever_asks() {
     assert_eq!(shown(), Err(LinkError::Refused(Refusal::NotHeld)));
     service.show(&case.evidence, case.exhibit.clone()).unwrap();
     assert_eq!(shown(), Ok(case.exhibit.clone()));
+    // It is long: nobody gets it without end.
+    let refused = (0..10).find_map(|_| shown().err());
+    assert_eq!(refused, Some(LinkError::Refused(Refusal::TooFast)));
     // The exhibit of a prompt names no tokens, and is shown to nobody.
     let mut private = case.exhibit.clone();
     private.tokens.clear();

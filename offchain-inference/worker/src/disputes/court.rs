@@ -27,7 +27,7 @@ use starling_primitives::{
 };
 use starling_shards::{
     auth::Identity,
-    integrity::{Archive, Case, Room},
+    integrity::{is_plain, Archive, Case, Room},
     Service,
 };
 use substrate_prometheus_endpoint::{PrometheusError, Registry};
@@ -35,17 +35,28 @@ use tokio::task::spawn_blocking;
 
 use super::{
     chain::{CourtChain, Signature},
-    metrics::Metrics,
+    metrics::{Metrics, FAILED},
     models, replay,
     store::{Found, Store},
 };
 use crate::{
-    agent::Agent, executor::Executor, file::ModelFile, problems::Problems, queue::Queue, AccountId,
-    LOG_TARGET,
+    agent::Agent,
+    executor::Executor,
+    file::ModelFile,
+    problems::Problems,
+    queue::{lower_priority, Queue},
+    AccountId, LOG_TARGET,
 };
 
 /// Blocks between two tries to send one message: the pool holds it meanwhile.
 const AGAIN: BlockNumber = 4;
+
+/// Blocks between a replay that failed and the next try: each loads the model.
+const REST: BlockNumber = 30;
+
+/// The topic of problems with replays: one for all cases, since nothing solves those of cases that
+/// are over.
+const REPLAY: &str = "a replay for a dispute";
 
 /// Blocks between two looks at the archive of evidence.
 const LOOK: BlockNumber = 10;
@@ -53,11 +64,20 @@ const LOOK: BlockNumber = 10;
 /// Blocks between two canaries.
 const CANARY: BlockNumber = 600;
 
-/// Blocks before the end of a phase in which an executor that was shown no exhibit says so.
-const LAST_CALL: BlockNumber = 10;
+/// Blocks before the end of a phase in which an executor that was shown no exhibit says so. A node
+/// that never answers takes [`SHOW`] of them, the queue and the pool some more, and silence costs a
+/// stake.
+const LAST_CALL: BlockNumber = 30;
 
 /// Time for the node that shows an exhibit.
 const SHOW: Duration = Duration::from_secs(10);
+
+/// Most accusations by one file of evidence: the chain may lose one, and opens another case about
+/// claims on which it has ruled nothing.
+const ACCUSATIONS: u8 = 3;
+
+/// The error of the chain while a case about a claim is open.
+const OPEN: &str = "AlreadyAccused";
 
 /// Errors of the chain after which an accusation may succeed later.
 const LATER: [&str; 6] = [
@@ -84,11 +104,15 @@ struct State {
     not_before: BTreeMap<Attempt, BlockNumber>,
     /// Files of evidence that need no further look.
     done: BTreeSet<PathBuf>,
+    /// Numbers of accusations by files of evidence.
+    accusations: BTreeMap<PathBuf, u8>,
 }
 
 /// Something that is tried now and then.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Attempt {
+    Canary,
+    Look,
     Hold,
     Replay(Seat),
     Commit(Seat),
@@ -119,6 +143,8 @@ pub struct Court {
     executor: Arc<Executor>,
     metrics: Metrics,
     problems: Problems,
+    /// Locked while canaries are under way.
+    canaries: Arc<Mutex<()>>,
     state: Mutex<State>,
 }
 
@@ -130,6 +156,9 @@ struct Replay {
 
 impl Drop for Replay {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.court.rest(self.seat);
+        }
         self.court.state.lock().running.remove(&self.seat);
     }
 }
@@ -149,6 +178,7 @@ impl Court {
             executor,
             metrics: Metrics::new(registry)?,
             problems: Problems::default(),
+            canaries: Arc::default(),
             state: Mutex::default(),
         }))
     }
@@ -187,27 +217,45 @@ impl Court {
         done.into_iter().collect()
     }
 
-    /// Does what is due in some blocks alone.
+    /// Does what is due once in a while.
     fn look_around(&self, agent: &AccountId, now: BlockNumber) -> Result<(), String> {
-        if now.is_multiple_of(CANARY) {
-            // Its checks come while others answer.
-            let service = self.parts.service.clone();
-            self.queue
-                .read()
-                .push_last(contained(move || service.canaries()));
+        if self.is_time(Attempt::Canary, CANARY, now) {
+            let sent = self.send_canaries();
+            self.problems.note("canaries", sent);
         }
-        if !now.is_multiple_of(LOOK) {
+        if !self.is_time(Attempt::Look, LOOK, now) {
             return Ok(());
         }
         self.accuse(agent, now).and(self.forget(now))
     }
 
+    /// Sends canaries. Servers may let them wait, so no thread of the queue waits with them.
+    fn send_canaries(&self) -> Result<(), String> {
+        let (service, turn) = (self.parts.service.clone(), self.canaries.clone());
+        let niceness = self.queue.read().size().niceness;
+        let work = contained(move || {
+            let Some(_alone) = turn.try_lock() else {
+                return;
+            };
+            lower_priority(niceness);
+            service.canaries();
+        });
+        let thread = std::thread::Builder::new().name("canary".into());
+        let started = thread.spawn(work);
+        started.map(drop).map_err(|error| error.to_string())
+    }
+
     /// Whether something may be tried in this block. Then not again for some blocks.
     fn may(&self, what: Attempt, now: BlockNumber) -> bool {
+        self.is_time(what, AGAIN, now)
+    }
+
+    /// Whether it is time for something that is done once in so many blocks.
+    fn is_time(&self, what: Attempt, every: BlockNumber, now: BlockNumber) -> bool {
         let mut state = self.state.lock();
         let waits = state.not_before.get(&what).is_some_and(|at| *at > now);
         if !waits {
-            state.not_before.insert(what, now.saturating_add(AGAIN));
+            state.not_before.insert(what, now.saturating_add(every));
         }
         !waits
     }
@@ -346,26 +394,42 @@ impl Court {
 
     /// Computes a disputed span again, and stores the finding.
     fn replay(&self, (case, draw): Seat, duty: &DutyView) {
-        let topic = format!("the replay for case {case}");
+        let of_case = |error: String| format!("case {case}: {error}");
         let outcome = match self.find((case, draw), duty) {
             Ok(None) => return,
             Ok(Some(finding)) => {
                 let name = name(&finding);
-                let stored = self.keep((case, draw), finding);
-                self.problems.note(&topic, stored).map(|()| name)
+                let stored = self.keep((case, draw), finding).map_err(of_case);
+                self.problems.note(REPLAY, stored).map(|()| name)
             },
             Err(error) => {
-                self.problems.found(&topic, error);
+                self.problems.found(REPLAY, of_case(error));
                 None
             },
         };
-        let outcome = outcome.unwrap_or("failed");
+        if outcome.is_none() {
+            self.rest((case, draw));
+        }
+        let outcome = outcome.unwrap_or(FAILED);
         self.metrics.replays.with_label_values(&[outcome]).inc();
         log::info!(target: LOG_TARGET, "case {case}: the replay is {outcome}");
     }
 
-    /// The finding on a case; `None` while there is still time for an exhibit.
+    /// Leaves a replay that failed alone for some blocks.
+    fn rest(&self, seat: Seat) {
+        let now = self.parts.chain.now().ok().flatten().unwrap_or_default();
+        let again = now.saturating_add(REST);
+        let mut state = self.state.lock();
+        state.not_before.insert(Attempt::Replay(seat), again);
+    }
+
+    /// The finding on a case; `None` while there is still time for an exhibit, and once there is
+    /// none for a finding.
     fn find(&self, (case, draw): Seat, duty: &DutyView) -> Result<Option<Finding>, String> {
+        if self.parts.chain.now()?.is_none_or(|now| now >= duty.due) {
+            // It has waited behind answers for too long.
+            return Ok(None);
+        }
         let Some(exhibit) = self.exhibit(case, &duty.accusation) else {
             let now = self.parts.chain.now()?.unwrap_or_default();
             let is_late = now.saturating_add(LAST_CALL) >= duty.due;
@@ -414,7 +478,11 @@ impl Court {
     fn accuse(&self, agent: &AccountId, now: BlockNumber) -> Result<(), String> {
         // Without a folder there is no evidence yet.
         let paths = self.archive.paths().unwrap_or_default();
-        self.state.lock().done.retain(|path| paths.contains(path));
+        {
+            let mut state = self.state.lock();
+            state.done.retain(|path| paths.contains(path));
+            state.accusations.retain(|path, _| paths.contains(path));
+        }
         let mut done = Ok(());
         for path in paths {
             let is_done = self.state.lock().done.contains(&path);
@@ -438,19 +506,42 @@ impl Court {
         let Ok(case) = Case::read(path) else {
             return Ok(true);
         };
+        if case.exhibit.tokens.is_empty() {
+            // A user's rows: they are shown to nobody.
+            return Ok(true);
+        }
         let accusation = Accusation {
             network: case.network,
             evidence: case.evidence,
             shown_by: service.local(),
         };
-        // It is shown for as long as it is among the newest, also after a restart.
+        let is_open = match chain.can_accuse(agent, &accusation)? {
+            Ok(()) => false,
+            Err(error) if error == OPEN => true,
+            Err(error) => {
+                log::debug!(target: LOG_TARGET, "{}: no accusation: {error}", path.display());
+                return Ok(!LATER.contains(&&*error));
+            },
+        };
+        let before = self.accusations(path);
+        // The bond of an accuser is lost where both are cleared.
+        let is_worth =
+            before < ACCUSATIONS && is_plain(&accusation.evidence, &case.exhibit).unwrap_or(false);
+        if is_open || !is_worth {
+            // What this agent does not accuse of again, its operator still may.
+            let mut state = self.state.lock();
+            state.accusations.insert(path.into(), ACCUSATIONS);
+        }
+        if !is_open && !is_worth {
+            return Ok(false);
+        }
+        // Exhibits of open cases alone take one of the few places, also after a restart.
         if let Err(fault) = service.show(&accusation.evidence, case.exhibit) {
             log::debug!(target: LOG_TARGET, "{}: {fault}", path.display());
             return Ok(true);
         }
-        if let Err(error) = chain.can_accuse(agent, &accusation)? {
-            log::debug!(target: LOG_TARGET, "{}: no accusation: {error}", path.display());
-            return Ok(!LATER.contains(&&*error));
+        if is_open {
+            return Ok(false);
         }
         let payload = messages::accuse(&chain.genesis(), agent.as_ref(), &accusation);
         let signature = self.sign(&payload)?;
@@ -461,8 +552,16 @@ impl Court {
             "accusing the agents of {}; `starling disputes list` shows the case",
             path.display()
         );
+        let number = before.saturating_add(1);
+        self.state.lock().accusations.insert(path.into(), number);
         // The next look finds the case open, or accuses again.
         Ok(false)
+    }
+
+    /// Number of accusations by a file of evidence.
+    fn accusations(&self, path: &Path) -> u8 {
+        let state = self.state.lock();
+        state.accusations.get(path).copied().unwrap_or_default()
     }
 
     /// Forgets the findings on cases that are over, and when something was tried long ago.
@@ -486,11 +585,11 @@ fn name(finding: &Finding) -> &'static str {
     }
 }
 
-/// A job for the queue that does not panic.
+/// Work that does not panic.
 fn contained(work: impl FnOnce() + Send + 'static) -> Box<dyn FnOnce() + Send> {
     Box::new(move || {
         if catch_unwind(AssertUnwindSafe(work)).is_err() {
-            log::error!(target: LOG_TARGET, "a replay crashed");
+            log::error!(target: LOG_TARGET, "work for a dispute crashed");
         }
     })
 }
@@ -504,6 +603,7 @@ mod tests {
     use starling_evidence::{Claim, Code, Evidence, History, Peer, Signed, SignedOutput};
     use starling_primitives::api::disputes::CaseView;
     use starling_shards::{
+        integrity::judge,
         simulated_network::{Agent as Signer, Agents, Network},
         ServiceConfig,
     };
@@ -679,12 +779,16 @@ mod tests {
         }
     }
 
-    /// Evidence with an exhibit of two rows.
+    /// Evidence with an exhibit of two rows, and outputs that are none.
     fn case(tokens: Vec<u32>) -> Case {
+        case_of(tokens, [vec![1], vec![2]])
+    }
+
+    fn case_of(tokens: Vec<u32>, [first, second]: [Vec<u8>; 2]) -> Case {
         let inputs = [1f32, 2.0, 3.0, 4.0];
         let mut history = History::default();
         history.push(&inputs, 2);
-        let answer = |agent: u8| SignedOutput {
+        let answer = |agent: u8, output: &[u8]| SignedOutput {
             peer: Peer::new([agent]),
             claim: Signed {
                 account: [agent; 32],
@@ -697,7 +801,7 @@ mod tests {
                     rows: 2,
                     before: [0; 32],
                     after: history.digest(),
-                    output: Sha256::digest([agent]).into(),
+                    output: Sha256::digest(output).into(),
                     time: 0,
                 },
                 signature: [0; 64],
@@ -707,14 +811,14 @@ mod tests {
             network: GENESIS,
             found: tokens.len() as u64,
             evidence: Evidence {
-                first: answer(1),
-                second: answer(2),
+                first: answer(1, &first),
+                second: answer(2, &second),
             },
             exhibit: Exhibit {
                 width: 2,
                 inputs: inputs.iter().flat_map(|x| x.to_le_bytes()).collect(),
-                first: vec![1],
-                second: vec![2],
+                first,
+                second,
                 tokens,
             },
         }
@@ -763,6 +867,63 @@ mod tests {
     }
 
     #[test]
+    fn evidence_that_waits_takes_no_place_from_the_exhibit_of_a_case() {
+        let bench = Bench::new();
+        bench.archive.store(&case(vec![5, 6])).unwrap();
+        bench.at(LOOK);
+        let accused = bench.chain.accused.lock().clone();
+        *bench.chain.refuses.lock() = Some("BondNotFree".into());
+        for agent in 100..200 {
+            let mut other = case(vec![5, 6]);
+            other.evidence.first.claim.account = [agent; 32];
+            bench.archive.store(&other).unwrap();
+        }
+        bench.at(2 * LOOK);
+        let local = bench.service.local();
+        let shown = bench.service.exhibit(&local, &accused[0].evidence, SHOW);
+        assert_eq!(shown, Ok(case(vec![5, 6]).exhibit));
+    }
+
+    #[test]
+    fn nobody_is_accused_for_one_row_that_differs_little() {
+        let bench = Bench::new();
+        let rows = |last: f32| -> Vec<u8> {
+            let row = [3.0, 4.0, 3.0, last];
+            row.into_iter().flat_map(f32::to_le_bytes).collect()
+        };
+        let accused = |last: f32| {
+            let case = case_of(vec![5, 6], [rows(4.0), rows(last)]);
+            assert!(!judge(&case.evidence, &case.exhibit).unwrap().agrees);
+            bench.archive.store(&case).unwrap();
+            let now = *bench.chain.now.lock();
+            bench.at(now + LOOK);
+            bench.chain.accused.lock().len()
+        };
+        assert_eq!(accused(4.5), 0);
+        assert_eq!(accused(6.0), 1);
+        // The operator has accused of the first one by hand: its exhibit is shown all the same.
+        *bench.chain.refuses.lock() = Some(OPEN.into());
+        let now = *bench.chain.now.lock();
+        bench.at(now + LOOK);
+        let Case {
+            evidence, exhibit, ..
+        } = case_of(vec![5, 6], [rows(4.0), rows(4.5)]);
+        let local = bench.service.local();
+        let shown = bench.service.exhibit(&local, &evidence, SHOW);
+        assert_eq!(shown, Ok(exhibit));
+    }
+
+    #[test]
+    fn a_case_without_a_verdict_is_not_opened_for_ever() {
+        let bench = Bench::new();
+        bench.archive.store(&case(vec![5, 6])).unwrap();
+        for look in 1..10 {
+            bench.at(look * LOOK);
+        }
+        assert_eq!(bench.chain.accused.lock().len(), usize::from(ACCUSATIONS));
+    }
+
+    #[test]
     fn an_accusation_that_has_no_room_waits_for_it() {
         let bench = Bench::new();
         bench.archive.store(&case(vec![5, 6])).unwrap();
@@ -774,10 +935,9 @@ mod tests {
         assert_eq!(bench.chain.accused.lock().len(), 1);
     }
 
-    #[test]
-    fn an_executor_without_an_exhibit_says_so_at_last_and_reveals_that() {
-        let bench = Bench::new();
-        let duty = |phase, due| DutyView {
+    /// The work of a committee, whose exhibit this node shows if anybody does.
+    fn duty(bench: &Bench, phase: Phase, due: BlockNumber) -> DutyView {
+        DutyView {
             case: 3,
             draw: H256::repeat_byte(4),
             phase,
@@ -785,22 +945,91 @@ mod tests {
             accusation: Accusation {
                 network: GENESIS,
                 evidence: case(vec![]).evidence,
-                // It shows nothing.
                 shown_by: bench.service.local(),
             },
+        }
+    }
+
+    #[test]
+    fn a_replay_that_failed_rests_before_the_next_try() {
+        let bench = Bench::new();
+        let Case {
+            evidence, exhibit, ..
+        } = case(vec![5, 6]);
+        bench.service.show(&evidence, exhibit).unwrap();
+        *bench.chain.duties.lock() = vec![duty(&bench, Phase::Committing, 101)];
+        let failed = |now| {
+            bench.at(now);
+            bench.rest();
+            let replays = &bench.court.metrics.replays;
+            replays.with_label_values(&[FAILED]).get()
         };
-        let is = |phase, due| *bench.chain.duties.lock() = vec![duty(phase, due)];
+        // The model is not held.
+        assert_eq!(failed(11), 1);
+        assert_eq!(failed(11 + AGAIN), 1);
+        let mut other = duty(&bench, Phase::Committing, 101);
+        other.case = 4;
+        bench.chain.duties.lock().push(other);
+        assert_eq!(failed(11 + REST), 3);
+        assert_eq!(bench.court.problems.active().len(), 1);
+    }
+
+    #[test]
+    fn canaries_take_no_place_of_replays() {
+        let room = |bench: &Bench| {
+            let queue = bench.court.queue.read();
+            let fits = |_: &u32| queue.push_last(Box::new(|| {}));
+            (0..100u32).take_while(fits).count()
+        };
+        let [idle, sends] = [false, true].map(|sends| {
+            let bench = Bench::new();
+            let (started, starts) = std::sync::mpsc::channel();
+            let (release, waits) = std::sync::mpsc::channel::<()>();
+            let busy = Box::new(move || {
+                started.send(()).unwrap();
+                waits.recv().unwrap();
+            });
+            assert!(bench.court.queue.read().push_last(busy));
+            starts.recv().unwrap();
+            if sends {
+                bench.at(CANARY);
+            }
+            let room = room(&bench);
+            release.send(()).unwrap();
+            room
+        });
+        assert_eq!(idle, sends);
+    }
+
+    #[test]
+    fn a_replay_that_has_waited_beyond_its_phase_is_not_made() {
+        let bench = Bench::new();
+        let (release, waits) = std::sync::mpsc::channel::<()>();
+        let busy = Box::new(move || waits.recv().unwrap());
+        assert!(bench.court.queue.read().push_last(busy));
+        *bench.chain.duties.lock() = vec![duty(&bench, Phase::Committing, 101)];
+        bench.at(91);
+        *bench.chain.now.lock() = 101;
+        release.send(()).unwrap();
+        bench.rest();
+        assert_eq!(bench.court.findings.get(3, &[4; 32]).unwrap(), None);
+    }
+
+    #[test]
+    fn an_executor_without_an_exhibit_says_so_at_last_and_reveals_that() {
+        let bench = Bench::new();
+        let is = |phase, due| *bench.chain.duties.lock() = vec![duty(&bench, phase, due)];
         is(Phase::Committing, 101);
         bench.at(11);
         bench.rest();
         bench.at(12);
         assert!(bench.chain.committed.lock().is_empty(), "there is time");
-        bench.at(91);
+        bench.at(101 - LAST_CALL);
         bench.rest();
-        bench.at(92);
+        bench.at(101 - LAST_CALL + AGAIN);
         let committed = bench.chain.committed.lock().clone();
         // Not in every block.
-        bench.at(93);
+        bench.at(101 - LAST_CALL + AGAIN + 1);
         assert_eq!(bench.chain.committed.lock().len(), 1);
         is(Phase::Revealing, 130);
         bench.at(102);

@@ -6,6 +6,15 @@ use substrate_prometheus_endpoint::{
     register, CounterVec, Gauge, Opts, PrometheusError, Registry, U64,
 };
 
+/// The outcome of a replay without a finding.
+pub(super) const FAILED: &str = "failed";
+
+/// The outcomes of replays.
+const OUTCOMES: [&str; 4] = ["computed", "unavailable", "unnatural", FAILED];
+
+/// The messages of agents.
+const MESSAGES: [&str; 4] = ["hold", "commit", "reveal", "accuse"];
+
 /// The metrics of disputes.
 #[derive(Clone)]
 pub struct Metrics {
@@ -40,6 +49,13 @@ impl Metrics {
                 "Cases in which the agent owes something",
             )?,
         };
+        // A series that begins at its first event shows no increase, and raises no alarm.
+        for outcome in OUTCOMES {
+            metrics.replays.with_label_values(&[outcome]).inc_by(0);
+        }
+        for message in MESSAGES {
+            metrics.messages.with_label_values(&[message]).inc_by(0);
+        }
         if let Some(registry) = registry {
             register(metrics.replays.clone(), registry)?;
             register(metrics.messages.clone(), registry)?;
@@ -51,5 +67,19 @@ impl Metrics {
 
     pub(super) fn sent(&self, message: &str) {
         self.messages.with_label_values(&[message]).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_series_are_there_before_their_first_event() {
+        let registry = Registry::new();
+        Metrics::new(Some(&registry)).unwrap();
+        let families = registry.gather();
+        let series = families.iter().map(|family| family.get_metric().len());
+        assert_eq!(series.sum::<usize>(), OUTCOMES.len() + MESSAGES.len() + 2);
     }
 }

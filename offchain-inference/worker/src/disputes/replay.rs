@@ -28,6 +28,10 @@ const SPREAD: f64 = 3.0;
 /// Inputs are natural within twice the tolerance: they came through a wire code.
 const NATURAL: f64 = 2.0;
 
+/// A row of the inputs that is farther from the model's own is one of another token. No claim binds
+/// the tokens: shown others, honest executors would come to other rows elsewhere, and pay for that.
+const OTHER_TOKEN: f64 = 0.4;
+
 /// The key-value caches of a replay: room for the longest exhibit of the widest model.
 const CACHE_BYTES: usize = 192 << 20;
 
@@ -98,7 +102,10 @@ pub fn find(
     };
     let spread = scene.apart(&own, &coarse);
     let tolerance = LEAST_TOLERANCE.max(SPREAD * spread);
-    if scene.apart(&natural, &inputs) > NATURAL * tolerance {
+    let limit = NATURAL * tolerance;
+    let is_natural = scene.apart(&natural, &inputs) <= limit
+        && farthest(&natural, &inputs) <= OTHER_TOKEN.max(limit);
+    if !is_natural {
         return Ok(Finding::Unnatural);
     }
     Ok(Finding::Computed(Box::new(Sketches {
@@ -217,6 +224,14 @@ impl<'a> Scene<'a> {
     }
 }
 
+/// The relative distance of two sequences in the row with the largest one, drawn or not.
+fn farthest(a: &Hidden, b: &Hidden) -> f64 {
+    let width = a.width().max(1);
+    let rows = a.as_slice().chunks_exact(width);
+    let pairs = rows.zip(b.as_slice().chunks_exact(width));
+    pairs.map(|(a, b)| relative(a, b)).fold(0.0, f64::max)
+}
+
 /// ‖a − b‖ / max(‖a‖, ‖b‖).
 fn relative(a: &[f32], b: &[f32]) -> f64 {
     let square = |x: f32| f64::from(x).powi(2);
@@ -231,5 +246,24 @@ fn relative(a: &[f32], b: &[f32]) -> f64 {
         (apart / size).sqrt()
     } else {
         0.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_row_of_another_token_is_far_whatever_the_other_rows_are() {
+        let sequence = |changed: Option<usize>| {
+            let row = |at| {
+                let is_other = changed == Some(at);
+                [3.0, if is_other { -4.0 } else { 4.0 }]
+            };
+            Hidden::new(2, (0..300).flat_map(row).collect()).unwrap()
+        };
+        assert_eq!(farthest(&sequence(None), &sequence(None)), 0.0);
+        let far = farthest(&sequence(None), &sequence(Some(7)));
+        assert!(far > OTHER_TOKEN, "{far}");
     }
 }

@@ -74,8 +74,13 @@ impl Store {
             .truncate(true)
             .mode(0o600)
             .open(&unfinished)?;
-        file.write_all(&found.encode())?;
-        file.sync_all()?;
+        let written = file
+            .write_all(&found.encode())
+            .and_then(|()| file.sync_all());
+        if let Err(error) = written {
+            let _ = fs::remove_file(&unfinished);
+            return Err(error);
+        }
         fs::rename(&unfinished, &path)?;
         File::open(&self.folder)?.sync_all()
     }
@@ -97,9 +102,10 @@ impl Store {
     }
 }
 
-/// The case of a finding's file.
+/// The case of a finding's file, or of the beginning of one that a killed node has left.
 fn case_of(path: &Path) -> Option<CaseId> {
-    if path.extension()? != EXTENSION {
+    let extension = path.extension()?;
+    if extension != EXTENSION && extension != UNFINISHED {
         return None;
     }
     let (case, _) = path.file_stem()?.to_str()?.split_once('-')?;
@@ -132,6 +138,19 @@ mod tests {
         again.retain(|case| case == 2).unwrap();
         assert_eq!(again.get(1, &[2; 32]).unwrap(), None);
         assert_eq!(again.get(2, &[2; 32]).unwrap(), Some(found));
+    }
+
+    #[test]
+    fn the_beginning_of_a_finding_goes_with_its_case() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        let begun = store.path(1, &[2; 32]).with_extension(UNFINISHED);
+        fs::write(&begun, [1, 2]).unwrap();
+        assert_eq!(store.get(1, &[2; 32]).unwrap(), None);
+        store.retain(|_| true).unwrap();
+        assert!(begun.exists());
+        store.retain(|_| false).unwrap();
+        assert!(!begun.exists());
     }
 
     #[test]
