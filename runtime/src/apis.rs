@@ -289,6 +289,10 @@ impl_runtime_apis! {
     }
 
     impl starling_primitives::api::disputes::DisputesApi<Block, AccountId> for Runtime {
+        fn are_open() -> bool {
+            Disputes::are_open()
+        }
+
         fn cases() -> Vec<CaseId> {
             Disputes::case_ids()
         }

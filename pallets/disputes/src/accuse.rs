@@ -43,6 +43,7 @@ impl<T: Config> Pallet<T> {
         agent: &T::AccountId,
         accusation: &Accusation,
     ) -> Result<Balance, Error<T>> {
+        ensure!(InForce::<T>::get().are_open(), Error::NotOpen);
         let evidence = &accusation.evidence;
         evidence.contradicts().map_err(|flaw| match flaw {
             Flaw::SameAgent => Error::SameAgent,

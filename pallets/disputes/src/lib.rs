@@ -462,6 +462,9 @@ pub mod pallet {
         /// The account that signed is not the agent of the call, or not the accuser of the case.
         #[codec(index = 33)]
         NotTheAgent,
+        /// Nobody can be accused: `slash` of the parameters is zero.
+        #[codec(index = 34)]
+        NotOpen,
     }
 
     #[pallet::hooks]
@@ -513,7 +516,7 @@ pub mod pallet {
         ///
         /// - `accusation`: names the chain, the claims, and the node that shows the exhibit.
         ///
-        /// Emits `Opened`. Errors: `SameAgent`, `OtherQuestion`, `SameOutput`, `IndexOutside`,
+        /// Emits `Opened`. Errors: `NotOpen`, `SameAgent`, `OtherQuestion`, `SameOutput`, `IndexOutside`,
         /// `WrongCode`, `WrongChain`, `TooOld`, `FromTheFuture`, `AlreadyJudged`, `AlreadyAccused`,
         /// `TooManyCases`, `TooManyAgainst`, `NotAnAgent`, `BondNotFree`, `UnknownKey`,
         /// `BadSignature`, `NotTheAgent`.

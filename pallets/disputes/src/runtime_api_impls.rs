@@ -11,10 +11,16 @@ use starling_primitives::{
 };
 
 use crate::{
-    Agenda, BlockNumber, Call, CaseId, CaseOf, Cases, Config, Exhibits, Held, Pallet, Phase, Works,
+    Agenda, BlockNumber, Call, CaseId, CaseOf, Cases, Config, Exhibits, Held, InForce, Pallet,
+    Phase, Works,
 };
 
 impl<T: Config> Pallet<T> {
+    /// Whether agents can be accused.
+    pub fn are_open() -> bool {
+        InForce::<T>::get().are_open()
+    }
+
     /// The stored cases, the newest first.
     pub fn case_ids() -> Vec<CaseId> {
         let mut ids: Vec<CaseId> = Agenda::<T>::get().iter().map(|(_, id)| *id).collect();

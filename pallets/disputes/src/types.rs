@@ -95,12 +95,14 @@ pub struct Parameters {
     pub member_stake: Balance,
     /// The part of an accuser's bond that goes beyond the fees of a committee.
     pub deposit: Balance,
-    /// The part of the bond, and of what is unbonding, that the first conviction costs.
+    /// The part of the bond, and of what is unbonding, that the first conviction costs; 0 if nobody
+    /// can be accused.
     pub slash: Permill,
 }
 
 impl Parameters {
-    /// For a chain whose currency has a value. `unit` is one coin.
+    /// For a chain whose currency has a value. `unit` is one coin. Nobody can be accused until
+    /// governance decides so: the stakes of executors do not grow yet with what they can take.
     pub const fn production(unit: Balance) -> Self {
         Self {
             committee: 9,
@@ -117,7 +119,7 @@ impl Parameters {
             member_fee: unit,
             member_stake: unit.saturating_mul(10),
             deposit: unit.saturating_mul(10),
-            slash: Permill::from_percent(10),
+            slash: Permill::zero(),
         }
     }
 
@@ -133,6 +135,7 @@ impl Parameters {
             retention: 60,
             evidence_life: 300_000,
             holder_delay: 10,
+            slash: Permill::from_percent(10),
             ..Self::production(unit)
         }
     }
@@ -156,7 +159,11 @@ impl Parameters {
             && self.holder_delay <= unbonding
             && self.member_fee > 0
             && self.deposit >= self.member_fee.saturating_mul(2)
-            && self.slash > Permill::zero()
+    }
+
+    /// Whether agents can be accused.
+    pub fn are_open(&self) -> bool {
+        !self.slash.is_zero()
     }
 
     /// The greatest age of a claim in blocks of `slot` milliseconds.

@@ -106,6 +106,8 @@ sp_api::decl_runtime_apis! {
     /// gives it to the pool.
     #[api_version(1)]
     pub trait DisputesApi<AccountId> where AccountId: Codec {
+        /// Whether agents can be accused.
+        fn are_open() -> bool;
         /// The stored cases, the newest first.
         fn cases() -> Vec<CaseId>;
         /// A case.

@@ -25,6 +25,9 @@ pub trait CourtChain: Send + Sync + 'static {
     /// The number of the best block. `None` if the chain has no disputes.
     fn now(&self) -> Result<Option<BlockNumber>, String>;
 
+    /// Whether agents can be accused.
+    fn are_open(&self) -> Result<bool, String>;
+
     /// The hash of the genesis block.
     fn genesis(&self) -> [u8; 32];
 
@@ -134,6 +137,11 @@ where
         let has_disputes = api.has_api::<dyn DisputesApi<Block, AccountId>>(info.best_hash);
         let number: BlockNumber = info.best_number.unique_saturated_into();
         Ok(has_disputes.map_err(text)?.then_some(number))
+    }
+
+    fn are_open(&self) -> Result<bool, String> {
+        let api = self.client.runtime_api();
+        api.are_open(self.best()).map_err(text)
     }
 
     fn genesis(&self) -> [u8; 32] {
