@@ -14,6 +14,7 @@ use frame_support::{
 };
 use frame_system::RawOrigin;
 use sp_application_crypto::{ByteArray, RuntimeAppPublic};
+use sp_runtime::Permill;
 use starling_evidence::{
     messages::{self, Accusation},
     peer::MAX_PEER,
@@ -122,7 +123,9 @@ const OUTPUTS: [Digest; 2] = [
     ],
 ];
 
+/// An accusation, on a chain where agents can be accused.
 fn accusation<T: Config>(exhibit: &Exhibit) -> Accusation {
+    InForce::<T>::mutate(|parameters| parameters.slash = Permill::from_percent(10));
     let [first, second] = OUTPUTS;
     Accusation {
         network: Pallet::<T>::genesis(),
