@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use starling_engine::{Error, Hidden, Input, Model, Sequence, Session, Step, Trunk};
 use starling_planner::routing::{self, Candidate, Need, NoRoute, Route, Stage};
 
@@ -175,6 +175,14 @@ impl Pipeline {
     /// Whether it is in use, and its servers are checked.
     pub(crate) fn is_checked(&self) -> bool {
         self.0.config.spot_check > 0.0 && !self.route().is_empty()
+    }
+
+    /// As [`Self::is_checked`]; `false` while it looks for servers.
+    pub(crate) fn is_checked_now(&self) -> bool {
+        let Inner { config, plan, .. } = &*self.0;
+        let has_servers =
+            |plan: MutexGuard<'_, Plan>| plan.links.iter().any(|link| link.is_alive());
+        config.spot_check > 0.0 && plan.try_lock().is_some_and(has_servers)
     }
 
     /// Random tokens for a [`Pipeline::canary`]; none without randomness.
