@@ -64,7 +64,7 @@ pub async fn agent(rpc: &RpcClient, at: &AtBlock, who: &AccountId32) -> Result<A
 }
 
 /// Calls the runtime at a block.
-async fn ask_runtime<T: Decode>(
+pub async fn ask_runtime<T: Decode>(
     rpc: &RpcClient,
     at: &AtBlock,
     method: &str,

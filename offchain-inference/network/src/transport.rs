@@ -111,6 +111,13 @@ impl Network {
         self.network.disconnect_peer(peer, self.activations.clone());
     }
 
+    /// Looks for the address of a peer that this node has never met, for the next request.
+    fn locate(&self, peer: &Peer) {
+        if let Ok(peer) = id(peer) {
+            self.network.find_closest_peers(peer);
+        }
+    }
+
     fn failed(&self, what: &str, error: TransportError) -> TransportError {
         self.metrics.failed.with_label_values(&[what]).inc();
         log::debug!(target: LOG_TARGET, "{what}: {error}");
@@ -198,8 +205,12 @@ impl Transport for Network {
         payload: Vec<u8>,
         timeout: Duration,
     ) -> Result<Vec<u8>, TransportError> {
-        self.request_within(to, payload, timeout)
-            .map_err(|error| self.failed("request", error))
+        self.request_within(to, payload, timeout).map_err(|error| {
+            if matches!(error, TransportError::Disconnected(_)) {
+                self.locate(to);
+            }
+            self.failed("request", error)
+        })
     }
 
     fn send(&self, to: &Peer, payload: Vec<u8>, timeout: Duration) -> Result<(), TransportError> {

@@ -266,16 +266,25 @@ impl Service {
     /// Sends a canary through each pipeline that is in use and checks its servers. Returns once the
     /// rows are back; the checks come later.
     pub fn canaries(&self) {
-        let pipelines: Vec<_> = {
-            let known = self.pipelines.lock();
-            known.iter().filter_map(WeakPipeline::upgrade).collect()
-        };
+        let pipelines = self.pipelines();
         for pipeline in pipelines.iter().filter(|pipeline| pipeline.is_checked()) {
             let tokens = pipeline.canary_tokens();
             if let Err(error) = pipeline.canary(&tokens) {
                 log::debug!(target: LOG_TARGET, "a canary did not come back: {error}");
             }
         }
+    }
+
+    /// Whether [`Self::canaries`] would send one. Waits for nobody: a pipeline that is looking for
+    /// servers counts once it has them.
+    pub fn has_use_for_canaries(&self) -> bool {
+        self.pipelines().iter().any(Pipeline::is_checked_now)
+    }
+
+    /// The pipelines that are still there.
+    fn pipelines(&self) -> Vec<Pipeline> {
+        let known = self.pipelines.lock();
+        known.iter().filter_map(WeakPipeline::upgrade).collect()
     }
 
     /// Metrics of this node.

@@ -35,10 +35,11 @@ pub(super) fn volunteers() -> impl Iterator<Item = (&'static str, String)> {
     all.map(|(name, config)| (name, format!("lanes = true\n{config}")))
 }
 
-/// Makes the accounts of the further agents agents.
-pub(super) async fn enrol(node: &Node) -> Result<()> {
+/// Makes the accounts of so many of the further agents agents.
+pub(super) async fn enrol(node: &Node, count: usize) -> Result<()> {
     let api = node.api().await?;
-    for ((_, uri), key) in MORE.into_iter().zip([ferdie(), one(), two()]) {
+    let keys = [ferdie(), one(), two()];
+    for ((_, uri), key) in MORE.into_iter().zip(keys).take(count) {
         if uri != "//Ferdie" {
             let funds = send(&api, &transfer(&key, 2_000 * UNIT), &ferdie()).await?;
             funds.wait_for_success().await?;
@@ -57,7 +58,7 @@ async fn four() -> Result<Swarm> {
 
 /// Adds three nodes with agents that volunteer, which are no validators.
 async fn join(swarm: &mut Swarm) -> Result<()> {
-    enrol(swarm.node()?).await?;
+    enrol(swarm.node()?, MORE.len()).await?;
     let boot = address(swarm.node()?).await?;
     for (name, config) in volunteers().skip(NAMES.len()) {
         let mut validator = Validator::new(name, Some(config))?;

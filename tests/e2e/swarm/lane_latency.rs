@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use super::{
     address,
     kills::variable,
-    lane::{enrol, open, volunteers},
+    lane::{enrol, open, volunteers, MORE},
     Swarm, Validator, NAMES, PATIENCE,
 };
 
@@ -55,7 +55,7 @@ impl Delayed {
         let mut boots: Vec<OsString> = vec![];
         for (name, config) in volunteers().take(members) {
             if boots.len() == NAMES.len() {
-                enrol(delayed.swarm.node()?).await?;
+                enrol(delayed.swarm.node()?, MORE.len()).await?;
             }
             let mut validator = Validator::new(name, Some(config))?;
             validator.chain = chain.clone();

@@ -6,6 +6,7 @@ mod capture;
 mod clock;
 mod deaths;
 mod dishonest;
+mod disputes;
 mod gateway;
 mod honest;
 mod kills;

@@ -46,7 +46,7 @@ fn server(answer: &str, layers: &str, conditions: &str) -> String {
 
 /// Writes a file with only the ends of the model into `folder`. Returns the configuration of an
 /// agent that uses only that file and always says the most probable.
-fn client(folder: &TempDir, patience: &str) -> Result<String> {
+pub(super) fn client(folder: &TempDir, patience: &str) -> Result<String> {
     let (whole, ends) = (engine::model(SMOLLM2), folder.path().join("ends.gguf"));
     cut(&Gguf::open(&whole)?, &ends, 0..0, true)?;
     ensure!(Model::load(&ends, &LoadOptions::default()).is_err());
@@ -119,7 +119,7 @@ impl Swarm {
     }
 
     /// Waits until these nodes compute layers for others.
-    async fn serving(&self, nodes: &[usize]) -> Result<()> {
+    pub(super) async fn serving(&self, nodes: &[usize]) -> Result<()> {
         for index in nodes {
             self.running(*index)?.logged(&["serving layers"]).await?;
         }

@@ -9,8 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use starling_engine::{Error, Hidden, Input, Model, Sequence, Session, Step, Trunk};
+use starling_evidence::exhibit::MAX_EXHIBIT;
 use starling_planner::routing::{self, Candidate, Need, NoRoute, Route, Stage};
 
 use super::{
@@ -24,6 +25,7 @@ use crate::{
     message::Refusal,
     metrics::observe,
     transport::{ModelId, Peer},
+    wire::WireFormat,
     LOG_TARGET,
 };
 
@@ -42,8 +44,11 @@ const REPLAN_AFTER: Duration = Duration::from_secs(30);
 /// Servers trusted less than this are replaced as soon as an alternative exists.
 const LEAST_TRUST: f64 = 0.5;
 
-/// Tokens of a canary: one message, and an exhibit that fits the chain for small models.
+/// Tokens of a canary, at most: one message, and an exhibit that fits the chain for small models.
 const CANARY: usize = 16;
+
+/// Bytes of an exhibit besides its rows and tokens, at most.
+const EXHIBIT_OVERHEAD: usize = 1 << 10;
 
 /// Tokens assumed to follow in a sequence, when the gain of a new route is compared with the cost
 /// of its replay.
@@ -177,11 +182,21 @@ impl Pipeline {
         self.0.config.spot_check > 0.0 && !self.route().is_empty()
     }
 
+    /// As [`Self::is_checked`]; `false` while it looks for servers.
+    pub(crate) fn is_checked_now(&self) -> bool {
+        let Inner { config, plan, .. } = &*self.0;
+        let has_servers =
+            |plan: MutexGuard<'_, Plan>| plan.links.iter().any(|link| link.is_alive());
+        config.spot_check > 0.0 && plan.try_lock().is_some_and(has_servers)
+    }
+
     /// Random tokens for a [`Pipeline::canary`]; none without randomness.
     pub(crate) fn canary_tokens(&self) -> Vec<u32> {
-        let vocab = u32::try_from(self.0.ends.config().vocab).unwrap_or(u32::MAX);
+        let config = self.0.ends.config();
+        let vocab = u32::try_from(config.vocab).unwrap_or(u32::MAX);
         let token = || getrandom::u32().ok()?.checked_rem(vocab);
-        (0..CANARY).map_while(|_| token()).collect()
+        let count = CANARY.min(admitted(config.width, self.0.config.wire));
+        (0..count).map_while(|_| token()).collect()
     }
 
     /// The layers and servers of the route in use; empty before the first use.
@@ -759,6 +774,14 @@ impl Inner {
     }
 }
 
+/// Number of tokens whose exhibit a committee judges: each has an input of floats, and two outputs as
+/// `wire` carries them.
+fn admitted(width: usize, wire: WireFormat) -> usize {
+    let inputs = WireFormat::F32.bytes(1, width);
+    let token = inputs + 2 * wire.bytes(1, width) + size_of::<u32>();
+    MAX_EXHIBIT.saturating_sub(EXHIBIT_OVERHEAD) / token
+}
+
 /// The first layers of `all` that `links`, in order, do not cover, and the index at which their
 /// links belong.
 fn gap(links: &[Arc<Link>], all: Range<usize>) -> Option<(usize, Range<usize>)> {
@@ -770,4 +793,29 @@ fn gap(links: &[Arc<Link>], all: Range<usize>) -> Option<(usize, Range<usize>)> 
         covered = link.layers.end;
     }
     (covered < end).then_some((links.len(), covered..end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use codec::Encode;
+    use starling_evidence::Exhibit;
+
+    #[test]
+    fn a_canary_of_the_widest_model_fits_an_exhibit() {
+        for width in [576, 5_120, 8_192, 16_384] {
+            let tokens = CANARY.min(admitted(width, WireFormat::F32));
+            assert!(tokens > 0, "{width}");
+            let rows = vec![0; WireFormat::F32.bytes(tokens, width)];
+            let exhibit = Exhibit {
+                width: width as u32,
+                inputs: rows.clone(),
+                first: rows.clone(),
+                second: rows,
+                tokens: vec![0; tokens],
+            };
+            assert!(exhibit.encoded_size() <= MAX_EXHIBIT, "{width}");
+        }
+        assert_eq!(CANARY.min(admitted(576, WireFormat::F32)), CANARY);
+    }
 }

@@ -41,8 +41,8 @@ pub struct Served {
     pub threads: usize,
     /// Bytes for the key-value caches of all sessions together.
     pub cache_bytes: usize,
-    /// Bits of the activations. All holders of a model should use the same value, or their results
-    /// differ.
+    /// Bits of the activations. Results of holders with another value differ, by less than checks
+    /// tolerate.
     pub activation_bits: engine::ActivationBits,
 }
 

@@ -628,6 +628,22 @@ fn a_canary_names_its_tokens_and_its_exhibit_is_shown_to_whoever_asks() {
 }
 
 #[test]
+fn canaries_have_a_use_once_a_pipeline_with_checks_is_in_use() {
+    let scene = Scene::new(1);
+    let service = &scene.user.service;
+    for (spot_check, has_use) in [(0.0, false), (1e-9, true)] {
+        let config = PipelineConfig {
+            spot_check,
+            ..config()
+        };
+        let pipeline = scene.swarm.pipeline(&scene.user, config);
+        assert!(!service.has_use_for_canaries());
+        greedy(&pipeline, &PROMPT, 1, |_| {}).unwrap();
+        assert_eq!(service.has_use_for_canaries(), has_use);
+    }
+}
+
+#[test]
 fn two_nodes_of_one_agent_do_not_outvote_another() {
     let scene = Scene::new(1);
     let coarser = fixtures::model(Architecture::Llama, GgmlDType::Q4_0);

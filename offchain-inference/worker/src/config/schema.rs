@@ -28,6 +28,10 @@ pub(super) fn wire_format(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "enum": names })
 }
 
+pub(super) fn activation_bits(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": [8, 16] })
+}
+
 pub(super) fn device(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "pattern": "^(cpu|candle|cuda(:[0-9]+)?)$" })
 }

@@ -279,6 +279,10 @@ fn mistakes_are_named() {
             "max_layers",
         ),
         ("[[serve]]\nmodel = \"m\"\nmax_layers = 0", "nonzero"),
+        (
+            "[[serve]]\nmodel = \"m\"\nactivation_bits = 4",
+            "known: 8, 16",
+        ),
         ("[[serve]]\nmodel = \"m\"\ncache = \"192 XiB\"", "192 MiB"),
         (
             "[[serve]]\nmodel = \"m\"\n[[serve]]\nmodel = \"m\"",

@@ -61,7 +61,7 @@ const REPLAY: &str = "a replay for a dispute";
 /// Blocks between two looks at the archive of evidence.
 const LOOK: BlockNumber = 10;
 
-/// Blocks between two canaries.
+/// Blocks between two canaries, at least.
 const CANARY: BlockNumber = 600;
 
 /// Blocks before the end of a phase in which an executor that was shown no exhibit says so. A node
@@ -222,7 +222,10 @@ impl Court {
 
     /// Does what is due once in a while.
     fn look_around(&self, agent: &AccountId, now: BlockNumber) -> Result<(), String> {
-        if self.is_time(Attempt::Canary, CANARY, now) {
+        // The first one goes out with the first use: sessions end while nobody asks, and a fixed time
+        // would rarely meet one.
+        let has_use = self.parts.service.has_use_for_canaries();
+        if has_use && self.is_time(Attempt::Canary, CANARY, now) {
             let sent = self.send_canaries();
             self.problems.note("canaries", sent);
         }
@@ -999,7 +1002,7 @@ mod tests {
             assert!(bench.court.queue.read().push_last(busy));
             starts.recv().unwrap();
             if sends {
-                bench.at(CANARY);
+                bench.court.send_canaries().unwrap();
             }
             let room = room(&bench);
             release.send(()).unwrap();

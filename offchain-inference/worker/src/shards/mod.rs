@@ -101,7 +101,7 @@ fn record(archive: &Archive, case: &Case) -> Result<(), String> {
             path.display()
         ),
         None => {
-            log::info!(target: LOG_TARGET, "{what}: not stored, {folder} holds enough of these two")
+            log::info!(target: LOG_TARGET, "{what}: not stored, {folder} has too little room")
         },
     }
     Ok(())

@@ -47,6 +47,7 @@ pub(super) struct Order {
     layers: Layers,
     threads: usize,
     cache_bytes: usize,
+    activation_bits: ActivationBits,
     niceness: u8,
 }
 
@@ -59,6 +60,7 @@ pub(super) fn orders(config: &Config) -> Vec<Order> {
         layers: serve.layers.clone(),
         threads: config.threads,
         cache_bytes: serve.cache.map_or(default, |size| size.0),
+        activation_bits: serve.activation_bits.unwrap_or_default(),
         niceness: config.niceness.get(),
     });
     orders.collect()
@@ -265,7 +267,7 @@ fn serve(service: &Service, state: &State, layers: Range<usize>) -> Result<(), S
         layers: layers.clone(),
         threads: order.threads,
         cache_bytes: order.cache_bytes,
-        activation_bits: ActivationBits::default(),
+        activation_bits: order.activation_bits,
     };
     service
         .serve(state.model, &served)
@@ -306,7 +308,8 @@ mod tests {
     fn what_the_configuration_leaves_out_has_a_default() {
         let config: Config = toml::from_str(&format!(
             "niceness = 3\nthreads = 2\nstore = \"/models\"\n[[serve]]\nmodel = \"m\"\n\
-             [[serve]]\npath = \"n.gguf\"\nsha256 = \"{}\"\nlayers = \"1..3\"\ncache = \"7 MiB\"",
+             [[serve]]\npath = \"n.gguf\"\nsha256 = \"{}\"\nlayers = \"1..3\"\ncache = \"7 MiB\"\n\
+             activation_bits = 8",
             "0".repeat(64)
         ))
         .unwrap();
@@ -323,6 +326,8 @@ mod tests {
             (Layers::Span(1..3), 7 << 20)
         );
         assert_eq!((n.threads, n.niceness), (2, 3));
+        let bits = [m, n].map(|order| order.activation_bits);
+        assert_eq!(bits, [ActivationBits::Sixteen, ActivationBits::Eight]);
         assert_eq!(n.name, "n");
     }
 
