@@ -183,8 +183,9 @@ impl Queue {
     }
 }
 
-impl Drop for Queue {
-    fn drop(&mut self) {
+impl Queue {
+    /// Forgets what waits, cancels what runs, and takes nothing more.
+    pub fn stop(&self) {
         {
             let mut state = self.shared.state.lock();
             state.stopped = true;
@@ -194,6 +195,12 @@ impl Drop for Queue {
             state.running.values().for_each(Signals::cancel);
         }
         self.shared.wake.notify_all();
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.stop();
         let end = Instant::now() + FAREWELL;
         for thread in self.threads.drain(..) {
             while !thread.is_finished() && Instant::now() < end {

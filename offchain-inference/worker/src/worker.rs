@@ -92,6 +92,13 @@ pub struct Worker {
     problems: Arc<Problems>,
 }
 
+/// Courts and desks of lanes share the queue, and may live on until its jobs end.
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.queue.read().stop();
+    }
+}
+
 impl Worker {
     /// Reads the configuration, opens the vault and starts the threads. Without a `network`, nodes
     /// compute no layers for each other. `accounts` become those of the configuration. The folder

@@ -13,7 +13,6 @@ pub mod dcap;
 mod document;
 mod evidence;
 mod fault;
-#[cfg(any(test, feature = "fixtures"))]
 pub mod fixtures;
 mod pck;
 mod quote;

@@ -424,8 +424,8 @@ fn garbage_is_noticed_and_the_tokens_are_the_same() {
         });
     });
     assert_eq!(tokens.unwrap(), scene.expected);
-    // The seal is broken before anyone reads the number.
-    assert_eq!(scene.failures("unsealed"), 2.0);
+    // The seal is broken before anyone reads the number. Another message may be on its way meanwhile.
+    assert!(scene.failures("unsealed") >= 2.0);
 }
 
 #[test]
