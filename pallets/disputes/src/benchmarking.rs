@@ -224,7 +224,7 @@ mod benchmarks {
         #[extrinsic_call]
         _(
             RawOrigin::Signed(accuser.clone()),
-            accuser,
+            accuser.clone(),
             accusation,
             None,
         );
@@ -322,9 +322,9 @@ mod benchmarks {
         let (case, members) = before::<T>(MAX_MEMBERS, Phase::Committing);
         let agent = members.into_iter().next().expect("there are members");
         let commitment = H256::zero();
-        let draw = H256::repeat_byte(3);
+        let seed = H256::repeat_byte(3);
         let genesis = Pallet::<T>::genesis();
-        let payload = messages::commit(&genesis, agent.as_ref(), case, &draw.0, &commitment.0);
+        let payload = messages::commit(&genesis, agent.as_ref(), case, &seed.0, &commitment.0);
         let call = Call::commit {
             case,
             signature: sign::<T>(&agent, &payload),
