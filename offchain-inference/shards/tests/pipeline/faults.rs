@@ -417,15 +417,19 @@ fn garbage_is_noticed_and_the_tokens_are_the_same() {
     };
     let pipeline = scene.swarm.pipeline(&scene.user, config);
     let tokens = scene.strike(&pipeline, &[(5, 0), (9, 1)], |peer| {
-        // Other bytes in place of the last ones.
-        scene.swarm.network.corrupt(peer, |message| {
-            let end = message.len() - 4;
-            message[end..].copy_from_slice(&[0; 4]);
+        // Other bytes in place of the last ones of one answer: on a busy machine the next server may
+        // look like a straggler, and this one is asked again.
+        let is_spoilt = AtomicBool::new(false);
+        scene.swarm.network.corrupt(peer, move |message| {
+            if !is_spoilt.swap(true, Ordering::Relaxed) {
+                let end = message.len() - 4;
+                message[end..].copy_from_slice(&[0; 4]);
+            }
         });
     });
     assert_eq!(tokens.unwrap(), scene.expected);
-    // The seal is broken before anyone reads the number. Another message may be on its way meanwhile.
-    assert!(scene.failures("unsealed") >= 2.0);
+    // The seal is broken before anyone reads the number.
+    assert_eq!(scene.failures("unsealed"), 2.0);
 }
 
 #[test]
