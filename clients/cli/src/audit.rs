@@ -10,15 +10,9 @@ use sp_core::{
 };
 use starling_client::{account, follow, At, Chain, Error, Result};
 use starling_console::outln;
-use starling_infer::{
-    audit::{self, audit, hex, Case, Outcome, Report},
-    Message,
-};
-use starling_primitives::{
-    api::RoundView,
-    chat::{Chat, Role},
-    RoundId,
-};
+use starling_gateway::usage::messages;
+use starling_infer::audit::{self, audit, hex, Case, Outcome, Report};
+use starling_primitives::{api::RoundView, RoundId};
 use starling_sketch::{
     shown::{read, Ask, Shown},
     trace::{request_hash, Place},
@@ -88,7 +82,7 @@ async fn fetch(
     let case = Case {
         place,
         moment: moment.0,
-        prompt: conversation(&prompt),
+        prompt: messages(&prompt),
         text,
         kept: shown.kept,
     };
@@ -146,21 +140,6 @@ async fn shown(chain: &Chain, at: &At, place: &Place, agent: &AccountId32) -> Re
     }
 }
 
-/// The conversation of a prompt. One that is no chat prompt is a question.
-fn conversation(prompt: &str) -> Vec<Message> {
-    let Ok(Some(chat)) = Chat::read(prompt) else {
-        return vec![Message::user(prompt)];
-    };
-    let turns = chat.into_turns().into_iter();
-    turns
-        .map(|turn| match turn.role {
-            Role::System => Message::system(turn.text),
-            Role::User => Message::user(turn.text),
-            Role::Assistant => Message::assistant(turn.text),
-        })
-        .collect()
-}
-
 fn print(
     connection: &Connection,
     round: RoundId,
@@ -192,7 +171,8 @@ fn print(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use starling_primitives::chat::Turn;
+    use starling_infer::Message;
+    use starling_primitives::chat::{Chat, Role, Turn};
 
     #[test]
     fn a_chat_prompt_is_a_conversation_and_other_text_a_question() {
@@ -207,7 +187,7 @@ mod tests {
             turn(Role::User, "Two?"),
         ]);
         assert_eq!(
-            conversation(&chat.unwrap().to_prompt()),
+            messages(&chat.unwrap().to_prompt()),
             [
                 Message::system("Be short."),
                 Message::user("One?"),
@@ -215,6 +195,6 @@ mod tests {
                 Message::user("Two?"),
             ]
         );
-        assert_eq!(conversation("Why?"), [Message::user("Why?")]);
+        assert_eq!(messages("Why?"), [Message::user("Why?")]);
     }
 }

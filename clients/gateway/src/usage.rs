@@ -182,8 +182,8 @@ impl Count for Model {
     }
 }
 
-/// The messages of a prompt, as agents read it.
-fn messages(prompt: &str) -> Vec<Message> {
+/// The messages of a prompt, as agents read it. One that is no chat prompt is a question.
+pub fn messages(prompt: &str) -> Vec<Message> {
     let Ok(Some(chat)) = Chat::read(prompt) else {
         return vec![Message::user(prompt)];
     };
