@@ -205,6 +205,20 @@ where
     }
 }
 
+/// The reason why a transaction that the chain may take is not in the pool: the pool names none.
+pub(crate) const NOT_POOLED: &str = "the pool does not take the transaction";
+
+/// Puts a transaction into a node's pool, as of this block.
+pub(crate) fn submit<Block: BlockT>(
+    pool: &OffchainTransactionPoolFactory<Block>,
+    at: Block::Hash,
+    transaction: Vec<u8>,
+) -> Result<(), String> {
+    let mut pool = pool.offchain_transaction_pool(at);
+    let taken = pool.submit_transaction(transaction);
+    taken.map_err(|()| NOT_POOLED.into())
+}
+
 fn text(error: impl ToString) -> String {
     error.to_string()
 }

@@ -15,7 +15,7 @@ use starling_primitives::{
     round::BlockNumber,
 };
 
-use crate::AccountId;
+use crate::{chain::submit, AccountId};
 
 /// A signature by an inference key.
 pub type Signature = [u8; 64];
@@ -114,9 +114,7 @@ where
 
     /// Puts a transaction into the pool.
     fn submit(&self, transaction: Vec<u8>) -> Result<(), String> {
-        let mut pool = self.pool.offchain_transaction_pool(self.best());
-        let taken = pool.submit_transaction(transaction);
-        taken.map_err(|()| "the pool does not take the transaction".into())
+        submit(&self.pool, self.best(), transaction)
     }
 }
 

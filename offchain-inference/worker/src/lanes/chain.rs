@@ -26,7 +26,7 @@ use starling_primitives::{
     InferenceKey, INFERENCE,
 };
 
-use crate::{AccountId, LOG_TARGET};
+use crate::{chain::submit, AccountId, LOG_TARGET};
 
 /// The promise of an agent to serve in an epoch, signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,9 +51,6 @@ pub struct InForce {
     /// The time between two blocks, in milliseconds.
     pub slot_ms: u64,
 }
-
-/// The reason why a transaction that the chain may take is not in the pool: the pool names none.
-pub const NOT_POOLED: &str = "the pool does not take the transaction";
 
 /// The lane's questions to the chain, all as of the best block. Blocking, but for `sign`.
 pub trait LaneChain: Send + Sync + 'static {
@@ -146,9 +143,7 @@ where
 
     /// Puts a transaction into the pool.
     fn submit(&self, transaction: Vec<u8>) -> Result<(), String> {
-        let mut pool = self.pool.offchain_transaction_pool(self.best());
-        let taken = pool.submit_transaction(transaction);
-        taken.map_err(|()| NOT_POOLED.into())
+        submit(&self.pool, self.best(), transaction)
     }
 }
 

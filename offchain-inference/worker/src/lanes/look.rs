@@ -19,13 +19,13 @@ use starling_primitives::{
 };
 
 use super::{
-    chain::{InForce, Join, LaneChain, NOT_POOLED},
+    chain::{InForce, Join, LaneChain},
     desk::Desk,
     metrics::Metrics,
     room::EpochSecret,
     store::Store,
 };
-use crate::{AccountId, Accounts, LOG_TARGET};
+use crate::{chain::NOT_POOLED, AccountId, Accounts, LOG_TARGET};
 
 /// Epochs between that in which an agent joins and that in which it serves.
 const AHEAD: Epoch = volunteer::AHEAD;
