@@ -533,12 +533,8 @@ impl Court {
         // The bond of an accuser is lost where both are cleared.
         let is_worth =
             before < ACCUSATIONS && is_plain(&accusation.evidence, &case.exhibit).unwrap_or(false);
-        if is_open || !is_worth {
-            // What this agent does not accuse of again, its operator still may.
-            let mut state = self.state.lock();
-            state.accusations.insert(path.into(), ACCUSATIONS);
-        }
         if !is_open && !is_worth {
+            // What this agent does not accuse of again, its operator still may.
             return Ok(false);
         }
         // Exhibits of open cases alone take one of the few places, also after a restart.
