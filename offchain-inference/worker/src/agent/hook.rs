@@ -7,6 +7,7 @@ use std::{
     io::{Read, Write},
     os::unix::process::CommandExt,
     process::{self, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
     thread,
     time::{Duration, Instant},
 };
@@ -123,17 +124,42 @@ pub fn command(
     }
 }
 
-/// Posts `input` to an HTTP hook, and returns the body of its response.
-pub fn http(url: &str, input: &Input, limits: Limits) -> Result<String, String> {
+/// Posts `input` to an HTTP hook, and returns the body of its response. Leaves the hook alone if
+/// `signals` tell it to end.
+pub fn http(url: &str, input: &Input, limits: Limits, signals: &Signals) -> Result<String, String> {
+    let json = serde_json::to_vec(input).map_err(|error| error.to_string())?;
+    let (sender, receiver) = mpsc::channel();
+    let address = url.to_owned();
+    let thread = thread::Builder::new().name("hook".into());
+    // A request cannot be interrupted.
+    let posted = thread.spawn(move || {
+        // Nobody waits for it once the job has ended.
+        let _ = sender.send(post(&address, &json, limits));
+    });
+    posted.map_err(|error| format!("{url}: {error}"))?;
+    loop {
+        match receiver.recv_timeout(LOOK) {
+            Ok(outcome) => return outcome,
+            Err(RecvTimeoutError::Timeout) if !signals.is_set() => {},
+            Err(RecvTimeoutError::Timeout) => {
+                return Err(format!(
+                    "{url} had not answered at the end of the round's time"
+                ));
+            },
+            Err(RecvTimeoutError::Disconnected) => return Err(format!("{url}: the call crashed")),
+        }
+    }
+}
+
+fn post(url: &str, json: &[u8], limits: Limits) -> Result<String, String> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(limits.timeout.0))
         .build()
         .into();
-    let json = serde_json::to_vec(input).map_err(|error| error.to_string())?;
     let response = agent
         .post(url)
         .content_type("application/json")
-        .send(&json[..])
+        .send(json)
         .map_err(|error| format!("{url}: {error}"))?;
     let limit = limits.max_output.0;
     let body = read(response.into_body().into_reader(), limit);
@@ -267,10 +293,26 @@ mod tests {
             let silent = listener.accept();
             (request, silent.is_ok())
         });
-        assert_eq!(http(&url, &INPUT, limits(60_000, 100)).unwrap(), "fine");
-        assert!(http(&url, &INPUT, limits(200, 100)).is_err());
+        let call = |millis| http(&url, &INPUT, limits(millis, 100), &Signals::default());
+        assert_eq!(call(60_000).unwrap(), "fine");
+        assert!(call(200).is_err());
         let (request, called) = server.join().unwrap();
         assert!(request.starts_with(b"POST / HTTP/1.1"));
         assert!(called);
+    }
+
+    #[test]
+    fn an_http_hook_is_left_alone_when_its_job_is_to_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let signals = Signals::default();
+        let running = thread::spawn({
+            let signals = signals.clone();
+            move || http(&url, &INPUT, limits(600_000, 100), &signals)
+        });
+        let _called = listener.accept().unwrap();
+        signals.hurry();
+        let error = running.join().unwrap().unwrap_err();
+        assert!(error.contains("at the end of the round's time"), "{error}");
     }
 }

@@ -80,7 +80,7 @@ fn run(
             Ok(knowledge::with_passages(&passages, text, most))
         },
         Step::Command { command, limits } => hook::command(command, &input, *limits, signals),
-        Step::Url { url, limits } => hook::http(url, &input, *limits),
+        Step::Url { url, limits } => hook::http(url, &input, *limits, signals),
     }
 }
 
