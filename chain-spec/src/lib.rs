@@ -71,7 +71,7 @@ impl Chain {
     }
 
     /// The name of the runtime's preset with the chain's genesis.
-    fn preset(self) -> &'static str {
+    pub fn preset(self) -> &'static str {
         match self {
             Chain::Development => presets::DEVELOPMENT,
             Chain::Local => presets::LOCAL_TESTNET,

@@ -12,7 +12,7 @@
     clippy::unwrap_used
 )]
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fs::File, path::Path};
 
 use codec::{Decode, Encode};
 use frame_support::traits::{
@@ -73,6 +73,11 @@ struct Chain {
 impl Chain {
     /// A chain of the first release.
     fn new() -> Self {
+        // The tests run at the same time, in processes of their own; only one of them needs to
+        // compile the old runtime, with its first call.
+        let compiled = Path::new(env!("CARGO_TARGET_TMPDIR")).join("old-runtime");
+        let compiling = File::create(compiled.with_extension("lock")).unwrap();
+        compiling.lock().unwrap();
         let empty = Default::default();
         let mut chain = Self {
             state: TestExternalities::new_with_code_and_state(OLD_CODE, empty, StateVersion::V1),
@@ -85,9 +90,10 @@ impl Chain {
                 Digest::default(),
             ),
             slot: 1_700_000_000,
-            old: Some(WasmExecutor::builder().build()),
+            old: Some(WasmExecutor::builder().with_cache_path(compiled).build()),
         };
         let mut genesis = chain.preset(None);
+        drop(compiling);
         merge(&mut genesis, chain.preset(Some(LOCAL_TESTNET)));
         let genesis = serde_json::to_vec(&genesis).unwrap();
         let built: Result<(), String> = chain.ask_old("GenesisBuilder_build_state", &genesis);

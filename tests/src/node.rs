@@ -4,8 +4,9 @@
 use std::{
     env,
     ffi::{OsStr, OsString},
-    fs,
-    path::{Path, PathBuf},
+    fs::{self, File},
+    os::unix::fs::symlink,
+    path::{absolute, Path, PathBuf},
     process::Stdio,
     time::{Duration, UNIX_EPOCH},
 };
@@ -22,6 +23,7 @@ use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStderr, Command},
     sync::watch,
+    task::spawn_blocking,
     time::timeout,
 };
 
@@ -237,24 +239,58 @@ pub fn runtime_cache() -> Result<PathBuf> {
     Ok(folder.with_file_name("runtimes"))
 }
 
-/// The file with the raw specification of a chain with a name, shared by all nodes of the tests. A
-/// node that starts by the name compiles the runtime without [`runtime_cache`], to make the genesis.
+/// The file with the raw specification of a chain with a name, shared by all nodes of the tests, and
+/// its runtime in [`runtime_cache`]. A node that starts by the name compiles the runtime without
+/// that folder, to make the genesis.
 pub async fn raw_specification(chain: &str) -> Result<PathBuf> {
     let node = binary("STARLING_NODE", "starling-node")?;
     let is = node.metadata()?;
     let built = is.modified()?.duration_since(UNIX_EPOCH)?.as_nanos();
     let folder = node.with_file_name("specifications");
     let file = folder.join(format!("{chain}-{}-{built}.json", is.len()));
-    if !file.is_file() {
-        let made = run(["export-chain-spec", "--raw", "--chain", chain]).await?;
-        ensure!(made.code == Some(0), "{}", made.stderr);
-        fs::create_dir_all(&folder)?;
-        // Whole or not at all: another test may read it.
-        let new = NamedTempFile::new_in(&folder)?;
-        fs::write(new.path(), made.stdout)?;
-        new.persist(&file)?;
+    if file.is_file() {
+        return Ok(file);
     }
+    fs::create_dir_all(&folder)?;
+    // Tests start at the same time, in processes of their own. One of them makes the file and
+    // compiles the runtime, and the others wait.
+    let lock = File::create(folder.join("lock"))?;
+    let _lock = spawn_blocking(move || lock.lock().map(|()| lock)).await??;
+    if file.is_file() {
+        return Ok(file);
+    }
+    let made = run(["export-chain-spec", "--raw", "--chain", chain]).await?;
+    ensure!(made.code == Some(0), "{}", made.stderr);
+    // Whole or not at all: another test may read it.
+    let new = NamedTempFile::new_in(&folder)?;
+    fs::write(new.path(), made.stdout)?;
+    compile(new.path()).await?;
+    new.persist(&file)?;
     Ok(file)
+}
+
+/// Puts the runtime of a raw specification into [`runtime_cache`].
+async fn compile(specification: &Path) -> Result<()> {
+    let base = tempfile::tempdir()?;
+    let text = fs::read_to_string(specification)?;
+    let id = serde_json::from_str::<Value>(&text)?["id"].clone();
+    let chain = base.path().join("chains");
+    let chain = chain.join(id.as_str().context("the specification has no id")?);
+    // Where a command on a database keeps what it compiles.
+    fs::create_dir_all(&chain)?;
+    let compiled = absolute(runtime_cache()?)?;
+    fs::create_dir_all(&compiled)?;
+    symlink(&compiled, chain.join("runtimes"))?;
+    let read = run([
+        "export-state".as_ref(),
+        "--chain".as_ref(),
+        specification.as_os_str(),
+        "--base-path".as_ref(),
+        base.path().as_os_str(),
+    ])
+    .await?;
+    ensure!(read.code == Some(0), "{}", read.stderr);
+    Ok(())
 }
 
 /// `args` with the file of [`raw_specification`] for a chain that they name.

@@ -9,6 +9,8 @@ use std::{
     env,
     fs::{self, File, TryLockError},
     path::{Path, PathBuf},
+    process::Command,
+    time::UNIX_EPOCH,
 };
 
 use anyhow::{anyhow, bail, ensure, Context, Result};
@@ -155,19 +157,64 @@ fn take_place() -> Result<(File, PathBuf)> {
     bail!("no place is free")
 }
 
-/// The network of `networks/local.toml`, run by `command`, with its files under `base`.
+/// The network of `networks/local.toml`, run by `command`, with its files under `base`. Its nodes
+/// share what they compile, as those of the end-to-end tests do.
 fn config(command: &Path, base: &Path) -> Result<NetworkConfig> {
     let mut file: toml::Table = include_str!("../networks/local.toml").parse()?;
-    for (table, key, path) in [
-        ("relaychain", "default_command", command),
-        ("settings", "base_dir", base),
-    ] {
-        file.get_mut(table)
-            .and_then(toml::Value::as_table_mut)
-            .ok_or_else(|| anyhow!("networks/local.toml has no table {table}"))?
-            .insert(key.into(), path.display().to_string().into());
-    }
+    let settings = table(&mut file, "settings")?;
+    settings.insert("base_dir".into(), base.display().to_string().into());
+
+    let relaychain = table(&mut file, "relaychain")?;
+    relaychain.insert(
+        "default_command".into(),
+        command.display().to_string().into(),
+    );
+    let specification = specification(command)?.display().to_string();
+    let print = relaychain.get("chain_spec_command");
+    let print = print.and_then(toml::Value::as_str);
+    let print = print.context("networks/local.toml has no chain_spec_command")?;
+    let print = print.replace("{{chainName}}", &specification);
+    relaychain.insert("chain_spec_command".into(), print.into());
+    let args = relaychain.get_mut("default_args");
+    let args = args.and_then(toml::Value::as_array_mut);
+    let args = args.context("networks/local.toml has no default_args")?;
+    let compiled = command.with_file_name("runtimes");
+    args.push(format!("--runtime-cache={}", compiled.display()).into());
     NetworkConfig::load_from_toml_string(&file.to_string())
+}
+
+fn table<'a>(file: &'a mut toml::Table, name: &str) -> Result<&'a mut toml::Table> {
+    file.get_mut(name)
+        .and_then(toml::Value::as_table_mut)
+        .ok_or_else(|| anyhow!("networks/local.toml has no table {name}"))
+}
+
+/// The file with the raw specification of the chain `local`. It is made once for each build of the
+/// node and kept beside it, where the end-to-end tests keep theirs: the node compiles the runtime to
+/// make it.
+fn specification(command: &Path) -> Result<PathBuf> {
+    let is = command.metadata()?;
+    let built = is.modified()?.duration_since(UNIX_EPOCH)?.as_nanos();
+    let folder = command.with_file_name("specifications");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    // Networks start at the same time, in processes of their own.
+    let lock = File::create(folder.join("lock"))?;
+    lock.lock()?;
+    let file = folder.join(format!("local-{}-{built}.json", is.len()));
+    if !file.is_file() {
+        let new = file.with_extension("new");
+        let made = Command::new(command)
+            .args(["export-chain-spec", "--chain=local", "--raw", "--output"])
+            .arg(&new)
+            .output()?;
+        ensure!(
+            made.status.success(),
+            "{}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        fs::rename(&new, &file)?;
+    }
+    Ok(file)
 }
 
 /// The node to run: `$STARLING_NODE`, or else `starling-node` from `PATH`.

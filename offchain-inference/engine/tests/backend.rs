@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Generation and evaluation with the real models, and bad input to them.
 
-mod common;
-
-use common::{backend, backend_with, model, GEMMA3, MODELS, SMOLLM2};
+use crate::common::{self, backend, backend_with, model, GEMMA3, MODELS, SMOLLM2};
 use starling_engine::{
     backend::{Ask, Backend, BackendError, Evaluation, LocalBackend, PromptTree},
     chat::Message,

@@ -2,9 +2,7 @@
 //! The real models over candle's tensors beside the engine's own decoder. The same code runs here
 //! on candle's CPU device and elsewhere on a GPU.
 
-mod common;
-
-use common::{backend, model, MODELS, SMOLLM2};
+use crate::common::{backend, model, MODELS, SMOLLM2};
 use starling_engine::{
     backend::{Ask, Backend, Evaluation, LocalBackend, PromptTree},
     candle::CandleModel,

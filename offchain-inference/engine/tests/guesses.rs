@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Guessed tokens change no text.
 
-mod common;
-
-use common::{model, tokenizer, GEMMA3, SMOLLM2};
+use crate::common::{model, tokenizer, GEMMA3, SMOLLM2};
 use proptest::prelude::*;
 use starling_engine::{
     backend::{Backend, BackendError, DraftModel, LocalBackend},

@@ -2,9 +2,7 @@
 //! The HTTP backend against llama.cpp's own server, from the `xllamacpp` wheel, beside the local
 //! backend with the same model; and against a stub that answers in vLLM's format.
 
-mod common;
-
-use common::{backend, model, server::Server, SMOLLM2};
+use crate::common::{backend, model, server::Server, SMOLLM2};
 use starling_engine::{
     backend::{Api, Ask, Backend, BackendError, Evaluation, HttpBackend, HttpConfig, PromptTree},
     chat::Message,

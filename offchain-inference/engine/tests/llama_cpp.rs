@@ -4,9 +4,7 @@
 //! llama.cpp ran the weights of the file as f16, so that its own eight-bit activations do not blur
 //! the comparison. `bench/llama-cpp/README.md` has the commands of the recordings.
 
-mod common;
-
-use common::{model, MODELS, SMOLLM2};
+use crate::common::{model, MODELS, SMOLLM2};
 use serde::Deserialize;
 use starling_engine::{
     candle::CandleModel, gguf::Gguf, requantise, ActivationBits, Ends, Hidden, Input, LoadOptions,

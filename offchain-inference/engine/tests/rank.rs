@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The rankers with the real models.
 
-mod common;
-
-use common::{backend, model, tokenizer, MODELS, SMOLLM2};
+use crate::common::{backend, model, tokenizer, MODELS, SMOLLM2};
 use starling_engine::{
     backend::{Backend, LocalBackend},
     chat::Message,

@@ -2,9 +2,7 @@
 //! The tokenizers of both models against llama.cpp's on the same files, and against responses that
 //! imitate control tokens. `starling-bench-llama-cpp record-tokens` records the fixtures.
 
-mod common;
-
-use common::{data, tokenizer, GEMMA3, MODELS, SMOLLM2};
+use crate::common::{data, tokenizer, GEMMA3, MODELS, SMOLLM2};
 use proptest::prelude::*;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The links of lanes between nodes of `sc-network` on the loopback, with both of its backends.
 
-mod base;
-
 use std::sync::{mpsc, Arc};
 
 use sc_network::NetworkBackend;
@@ -10,7 +8,7 @@ use sp_core::H256;
 use starling_lane::transport::{Inbox, Peer, Transport, MAX_MESSAGE};
 use starling_network::{LaneNetwork, LaneProtocol};
 
-use base::{wait, with_both_backends, Block, Host, PATIENCE};
+use crate::base::{wait, with_both_backends, Block, Host, PATIENCE};
 
 #[derive(Debug, PartialEq)]
 enum Event {

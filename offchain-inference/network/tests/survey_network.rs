@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Surveys between nodes of `sc-network` on the loopback, with both of its backends.
 
-mod base;
-
 use std::sync::{Arc, OnceLock};
 
 use sc_network::{config::MultiaddrWithPeerId, NetworkBackend};
@@ -16,7 +14,7 @@ use starling_shards::{
     Service, ServiceConfig,
 };
 
-use base::{wait, with_both_backends, Block, Host, PATIENCE};
+use crate::base::{wait, with_both_backends, Block, Host, PATIENCE};
 
 const MODEL: ModelId = [3; 32];
 

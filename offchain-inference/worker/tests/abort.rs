@@ -379,7 +379,7 @@ fn child() {
 
 fn run(folder: &Path, abort_at: usize) -> ExitStatus {
     let output = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "child", "--ignored", "--nocapture"])
+        .args(["--exact", "abort::child", "--ignored", "--nocapture"])
         .env(FOLDER, folder)
         .env(ABORT_AT, abort_at.to_string())
         .output()

@@ -13,10 +13,7 @@ use starling_evidence::{
 use starling_shards::wire::WireFormat;
 use starling_worker::disputes::replay::{find, ReplayError};
 
-#[path = "../../engine/tests/common/mod.rs"]
-mod engine;
-
-use engine::SMOLLM2;
+use crate::engine::{self, SMOLLM2};
 
 const WIRE: WireFormat = WireFormat::F16;
 const WIDTH: usize = 576;

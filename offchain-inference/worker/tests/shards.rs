@@ -26,10 +26,7 @@ use starling_worker::{
 };
 use tempfile::TempDir;
 
-#[path = "../../engine/tests/common/mod.rs"]
-mod engine;
-
-use engine::SMOLLM2;
+use crate::engine::{self, SMOLLM2};
 
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(300);

@@ -17,10 +17,7 @@ use starling_worker::{
     problems::Problems,
 };
 
-#[path = "../../engine/tests/common/mod.rs"]
-mod engine;
-
-use engine::SMOLLM2;
+use crate::engine::{self, SMOLLM2};
 
 const QUESTION: &str = "Tell me a story about a bird.";
 

@@ -12,7 +12,7 @@ use starling_runtime::UNIT;
 use starling_tests::{
     chain::{account_id, balance_of, call, contains, raw_value, AtBlock},
     governance::Committee,
-    node::{run, specification, Node},
+    node::{raw_specification, run, Node},
 };
 use subxt::{
     dynamic::{storage, Value},
@@ -126,12 +126,14 @@ async fn starts_from_proofs(
     stopped: u64,
 ) -> Result<()> {
     let base = format!("--base-path={}", synced.display());
-    let forks = run(["export-finality-forks", "--chain=local", &base]).await?;
+    let own = raw_specification("local").await?;
+    let chain = format!("--chain={}", own.display());
+    let forks = run(["export-finality-forks", &chain, &base]).await?;
     ensure!(forks.code == Some(0), "{}", forks.stderr);
     let forks: Json = serde_json::from_str(&forks.stdout)?;
     let last_final = forks.pointer("/finalityForks/0/lastFinal/number");
     ensure!(last_final == Some(&stopped.into()), "{forks}");
-    let mut amended = specification("local").await?;
+    let mut amended: Json = serde_json::from_str(&fs::read_to_string(own)?)?;
     amended["finalityForks"] = forks["finalityForks"].clone();
     let folder = tempfile::tempdir()?;
     let specification = folder.path().join("amended.json");

@@ -120,10 +120,10 @@ pub fn wait(what: &str, mut condition: impl FnMut() -> bool) {
 macro_rules! with_both_backends {
     ($($test:ident),* $(,)?) => {
         mod litep2p {
-            $(#[test] fn $test() { super::$test::<super::base::Litep2p>() })*
+            $(#[test] fn $test() { super::$test::<$crate::base::Litep2p>() })*
         }
         mod libp2p {
-            $(#[test] fn $test() { super::$test::<super::base::Libp2p>() })*
+            $(#[test] fn $test() { super::$test::<$crate::base::Libp2p>() })*
         }
     };
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The transport between nodes of `sc-network` on the loopback, with both of its backends.
 
-mod base;
-
 use std::{
     sync::{
         atomic::{AtomicBool, Ordering},
@@ -18,7 +16,7 @@ use starling_network::{Network, Protocols};
 use starling_shards::transport::{Inbox, ModelId, Peer, Respond, Transport, TransportError};
 use substrate_prometheus_endpoint::Registry;
 
-use base::{wait, with_both_backends, Block, Host, PATIENCE};
+use crate::base::{wait, with_both_backends, Block, Host, PATIENCE};
 
 /// Records incoming messages, and sets the answers.
 struct Record {
