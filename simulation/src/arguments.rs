@@ -21,6 +21,7 @@ use starling_simulation::{
     experiments::{
         alternatives, authoring,
         behaviours::{self, Attack},
+        disputes::{self, Adversary},
         grinding, injection, quality, ratings, scale,
         scenario::{self, Scenario},
         seats::{self, Conduct},
@@ -57,6 +58,9 @@ pub(crate) enum Experiment {
     Seats(SeatsArgs),
     /// Compare Aura with BABE: empty slots, forks, finality, authors that everybody can foresee.
     Authoring(AuthoringArgs),
+    /// Measure the rulings of committees with adversaries among them, and what each side loses,
+    /// beside the chances of draws.
+    Disputes(DisputesArgs),
     /// Measure the effects of the main parameters.
     Sweep(SweepArgs),
     /// Measure how often poor answers with prompt injections win, with real models.
@@ -100,6 +104,7 @@ impl Experiment {
             Self::Grinding(args) => print(&grinding::run(&args.options(stage)?, *runner, output)?),
             Self::Seats(args) => print(&seats::run(&args.options(stage)?, *runner, output)?),
             Self::Authoring(args) => print(&authoring::run(&args.options(stage), *runner, output)?),
+            Self::Disputes(args) => print(&disputes::run(&args.options(stage), *runner, output)?),
             Self::Sweep(args) => print(&sweep::run(&args.options(stage), *runner, output)?),
             Self::Injection(args) => {
                 print(&injection::run(&args.options(stage)?, *runner, output)?)
@@ -421,6 +426,37 @@ impl AuthoringArgs {
             away: self.away,
             build: f64::from(self.build),
             slots: self.slots,
+            seed: stage.seed,
+        }
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct DisputesArgs {
+    /// The adversaries [default: all].
+    #[arg(long, value_delimiter = ',', value_parser = named::<Adversary>)]
+    adversaries: Vec<Adversary>,
+    /// Their shares of the bonds of all executors.
+    #[arg(long, value_delimiter = ',', default_value = "0.1,0.2,0.33", value_parser = share)]
+    shares: Vec<f64>,
+    /// Number of executors: enough for a first committee and for that of an appeal.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(30..=256))]
+    executors: u32,
+    /// Number of cases of each adversary with each share.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    cases: u32,
+}
+
+impl DisputesArgs {
+    fn options(self, stage: &Stage) -> disputes::Options {
+        disputes::Options {
+            adversaries: match self.adversaries.is_empty() {
+                true => Adversary::ALL.into(),
+                false => self.adversaries,
+            },
+            shares: self.shares,
+            executors: self.executors,
+            cases: self.cases,
             seed: stage.seed,
         }
     }

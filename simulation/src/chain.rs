@@ -30,9 +30,9 @@ use starling_primitives::{
 use starling_runtime::{
     configs::RuntimeBlockWeights,
     parameters::{Parameters, Preset},
-    AccountId, AgentsConfig, Balance, BalancesConfig, BlockNumber, Executive, Header,
-    ParametersConfig, Rounds, Runtime, RuntimeCall, RuntimeGenesisConfig, Session, SessionConfig,
-    SignedPayload, System, UncheckedExtrinsic, SLOT_DURATION, UNIT,
+    AccountId, AgentsConfig, Balance, BalancesConfig, BlockNumber, DisputesConfig, Executive,
+    Header, ParametersConfig, Rounds, Runtime, RuntimeCall, RuntimeGenesisConfig, Session,
+    SessionConfig, SignedPayload, System, UncheckedExtrinsic, SLOT_DURATION, UNIT,
 };
 
 use crate::keys::Keys;
@@ -47,6 +47,8 @@ const FIRST_SLOT: u64 = 1_700_000_000;
 pub struct Genesis {
     /// The parameters of the chain.
     pub parameters: Parameters,
+    /// The parameters of disputes; none for those of production, where nobody can be accused.
+    pub disputes: Option<pallet_disputes::Parameters>,
     /// Number of validators. They author blocks and take no part in rounds.
     pub validators: usize,
     /// The agents with their bonds.
@@ -137,7 +139,13 @@ impl Chain {
         let mut parameters = genesis.parameters;
         // They leave the swarm and go on to author.
         parameters.min_validators = validators.len().try_into()?;
-        let mut chain = Self::start(parameters, validators, genesis.agents, &genesis.accounts)?;
+        let mut chain = Self::start(
+            parameters,
+            genesis.disputes,
+            validators,
+            genesis.agents,
+            &genesis.accounts,
+        )?;
         let leave = RuntimeCall::Agents(pallet_agents::Call::chill {});
         let validators = chain.validators.clone();
         let leave = validators
@@ -148,14 +156,15 @@ impl Chain {
     }
 
     /// A chain with its genesis block and one more, of these validators and other agents with their
-    /// bonds, and of other accounts that hold funds.
+    /// bonds, and of other accounts that hold funds. `disputes` are as in [`Genesis`].
     pub fn start(
         parameters: Parameters,
+        disputes: Option<pallet_disputes::Parameters>,
         validators: Vec<(Keys, Balance)>,
         agents: Vec<(Keys, Balance)>,
         accounts: &[AccountId],
     ) -> Result<Self> {
-        let mut state = genesis_state(parameters, &validators, &agents, accounts)?;
+        let mut state = genesis_state(parameters, disputes, &validators, &agents, accounts)?;
         let root = *state.as_backend().root();
         let head = Header::new(
             0,
@@ -461,6 +470,7 @@ fn apply(
 
 fn genesis_state(
     parameters: Parameters,
+    disputes: Option<pallet_disputes::Parameters>,
     validators: &[(Keys, Balance)],
     agents: &[(Keys, Balance)],
     accounts: &[AccountId],
@@ -490,6 +500,10 @@ fn genesis_state(
                 .map(|(keys, bond)| (keys.account_id(), bond + ENDOWMENT))
                 .chain(others)
                 .collect(),
+            ..Default::default()
+        },
+        disputes: DisputesConfig {
+            parameters: disputes,
             ..Default::default()
         },
         session: SessionConfig {

@@ -4,6 +4,7 @@
 
 pub mod ability;
 pub mod behaviour;
+pub mod capture;
 pub mod chain;
 pub mod changes;
 pub mod experiments;

@@ -15,6 +15,7 @@ use starling_simulation::{
     experiments::{
         authoring::{self, Protocol},
         behaviours::{self, Attack, Cell},
+        disputes::{self, Adversary},
         grinding, ratings, scale,
         scenario::{self, Scenario},
         seats::{self, Conduct, Outcome, Row},
@@ -565,6 +566,56 @@ fn babe_forks_without_a_fault_where_aura_does_not_and_fewer_of_its_authors_are_f
     assert_eq!(of(Protocol::Aura, true).filled, 0.0);
     assert!((of(Protocol::Babe, true).filled - 0.194).abs() < 0.06);
     assert!(folder.path().join("data/authoring.csv").is_file());
+    Ok(())
+}
+
+/// With a fifth of the bonds. The first committee of a case is captured once in 2,000.
+#[test]
+fn before_the_court_liars_and_griefers_lose_framers_gain_nothing_and_the_honest_stay_free(
+) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let options = disputes::Options {
+        adversaries: Adversary::ALL.into(),
+        shares: vec![0.2],
+        executors: 40,
+        cases: 3,
+        seed: 1,
+    };
+    let rows = disputes::run(&options, QUIET, &Output::new(folder.path(), None)?)?;
+    assert_eq!(rows.len(), Adversary::ALL.len());
+    for row in &rows {
+        // Half of a committee is enough to widen the tolerance, and a liar is cleared.
+        let is_clearable = row.adversary == Adversary::Blurring;
+        assert_eq!((row.honest_convicted, row.owned), (0.0, 8), "{row:?}");
+        assert!(is_clearable || row.wrong_first == 0.0, "{row:?}");
+        assert!(row.honest_executors_lost < 0.0, "they are paid: {row:?}");
+        let is_convicted = row.guilty_convicted > 0.5 && row.guilty_lost > 500.0;
+        assert_eq!(is_convicted, row.adversary.has_guilty(), "{row:?}");
+    }
+    let of = |adversary| {
+        let mut rows = rows.iter();
+        let row = rows.find(|row| row.adversary == adversary);
+        row.expect("it was played")
+    };
+    // Its bond is 19.
+    for adversary in [Adversary::Griefer, Adversary::Framer] {
+        let row = of(adversary);
+        assert!(
+            row.accuser_lost > 10.0 && row.adversary_lost > 10.0,
+            "{row:?}"
+        );
+        assert!(
+            row.honest_servers_lost < 0.0,
+            "they are compensated: {row:?}"
+        );
+    }
+    // An owner that accuses a server of its own gets a fifth of the slash back.
+    let captured = of(Adversary::Captured);
+    assert!(captured.accuser_lost < 0.0 && captured.adversary_lost > 500.0);
+    // Executors that compute nothing get nothing, and those that invent rows lose their stakes.
+    assert!(of(Adversary::Lazy).owned_executors_lost >= 0.0);
+    assert!(of(Adversary::Copying).owned_executors_lost > 0.0);
+    assert!(folder.path().join("data/disputes.csv").is_file());
     Ok(())
 }
 

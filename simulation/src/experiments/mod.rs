@@ -6,6 +6,7 @@ pub mod alternatives;
 pub mod answers;
 pub mod authoring;
 pub mod behaviours;
+pub mod disputes;
 pub mod grinding;
 pub mod injection;
 pub mod quality;

@@ -335,6 +335,7 @@ impl Stage {
         };
         let mut chain = Chain::start(
             options.parameters.clone(),
+            None,
             bonds(&honest),
             bonds(&attackers),
             &[],

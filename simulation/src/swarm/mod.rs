@@ -202,6 +202,7 @@ impl Swarm {
         let requester = Keys::of("requester");
         let mut chain = Chain::new(Genesis {
             parameters: config.parameters.clone(),
+            disputes: None,
             validators: config.validators,
             agents: members
                 .iter()
