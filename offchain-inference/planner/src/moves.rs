@@ -6,13 +6,20 @@
 //! followed once holders of more than half of the model's memory announce it. They must belong to
 //! at least three accounts if there are three, so that no account can move a swarm alone. Every
 //! prefix of its moves leaves every layer with a holder.
+//!
+//! Without a plan a node moves by itself: to the [`next`] span if it gains more than it costs, and
+//! only when it [`may_leave`] its layers, whatever the others decide at the same time.
+
+use std::{cmp::Ordering, collections::BTreeSet};
 
 use blake2::{digest::consts::U32, Blake2b, Digest};
 
 use crate::{
-    cost::Score,
+    cost::{clients, Costs, Evaluator, Objective, Score, Switch},
+    petals::{relocate, Server, MOVE_BELOW},
     picture::Picture,
     placement::{Placement, Span},
+    search::REPORTED_CLIENTS,
 };
 
 /// The price of moves, and the least gain of a plan.
@@ -96,6 +103,92 @@ pub fn in_order(picture: &Picture, now: &Placement, plan: &Placement) -> Vec<Mov
     moves
 }
 
+/// The next span of a node while the others stay, as long as its present one; `None` if it stays.
+///
+/// The best place by the one cost is taken if it gains more than moving there costs. Else the place
+/// that [`relocate`] finds is taken, which counts on others to move as well, unless it makes the
+/// swarm worse by more than the least gain.
+pub fn next(
+    picture: &Picture,
+    now: &Placement,
+    node: usize,
+    objective: &Objective,
+    hysteresis: &Hysteresis,
+) -> Option<Span> {
+    let now = now.allowed(picture);
+    let present = *now.0.get(node)?;
+    if present.is_empty() {
+        return None;
+    }
+    let (layers, length) = (picture.model().layers, present.len());
+    let costs = Costs::new(picture);
+    let clients = clients(costs.nodes(), REPORTED_CLIENTS);
+    let mut evaluator = Evaluator::new(&costs, *objective, clients);
+    let moved_to = |span: Span| {
+        let mut placement = now.clone();
+        placement.0[node] = span;
+        placement
+    };
+    let mut score = |span: Span| evaluator.score(&moved_to(span), Switch::AtEnds);
+    let before = score(present);
+    let places = (0..=layers - length).map(|start| Span::of(start, length));
+    let better = |best: (Score, Span), other: (Score, Span)| match other.0.compare(&best.0) {
+        Ordering::Less => other,
+        _ => best,
+    };
+    let (best, place) = places.map(|span| (score(span), span)).reduce(better)?;
+    let share = moved_share(&now, &moved_to(place));
+    if hysteresis.worth(&before, &best, share) {
+        return Some(place);
+    }
+    let server = |(at, span): (usize, &Span)| Server {
+        span: span.start.into()..span.end.into(),
+        rate: costs.rate(at, span.len()),
+    };
+    let own = server((node, &present));
+    let others = now.0.iter().enumerate().filter(|(at, _)| *at != node);
+    let others: Vec<_> = others.map(server).collect();
+    let place = relocate(layers.into(), &own, &others, MOVE_BELOW)?;
+    let place = Span::of(u16::try_from(place.start).ok()?, length);
+    let most = before.total.ln() + hysteresis.least_gain;
+    (score(place).total.ln() <= most).then_some(place)
+}
+
+/// True if a node may leave its span in an epoch, whatever the others decide in it.
+///
+/// `turns` are the places of all nodes in the order of the epoch's [`proposers`]. Those of a
+/// layer's holders that come later must suffice without this node: they are of two accounts, or of
+/// one if all holders of the layer are. So the last ones stay, and a layer keeps a holder however
+/// many nodes leave it at once, also where nodes do not know of all holders. In a swarm that cannot
+/// answer anyway there is nothing to keep.
+pub fn may_leave(
+    layers: u16,
+    now: &Placement,
+    accounts: &[[u8; 32]],
+    node: usize,
+    turns: &[usize],
+) -> bool {
+    let Some(own) = now.0.get(node) else {
+        return false;
+    };
+    if now.holders(layers).contains(&0) {
+        return true;
+    }
+    let place = turns.iter().position(|turn| *turn == node);
+    let later = place.and_then(|place| turns.get(place + 1..));
+    let later = later.unwrap_or_default();
+    let holds = |node: usize, layer: u16| {
+        let span = now.0.get(node);
+        span.is_some_and(|span| (span.start..span.end).contains(&layer))
+    };
+    let voices = |nodes: &[usize], layer: u16| {
+        let holders = nodes.iter().filter(|node| holds(**node, layer));
+        let accounts = holders.filter_map(|node| accounts.get(*node));
+        accounts.collect::<BTreeSet<_>>().len()
+    };
+    (own.start..own.end).all(|layer| voices(later, layer) >= voices(turns, layer).clamp(1, 2))
+}
+
 /// A holder's announcement of the plan that it would follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Announced {
@@ -150,7 +243,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::tests::placements;
+    use crate::tests::{placements, total};
 
     proptest! {
         #[test]
@@ -172,6 +265,80 @@ mod tests {
                 present.0[step.node] = step.to;
             }
         }
+    }
+
+    proptest! {
+        /// Nodes decide at once, on views that miss some of the others.
+        #[test]
+        fn whoever_leaves_at_once_a_layer_keeps_a_holder(
+            (picture, now) in placements(8, 8),
+            accounts in proptest::collection::vec(0u8..4, 8),
+            missed in proptest::collection::vec(any::<bool>(), 64),
+            epoch in any::<u64>(),
+        ) {
+            let layers = picture.model().layers;
+            let nodes = now.0.len();
+            let accounts: Vec<_> = accounts.iter().map(|account| [*account; 32]).collect();
+            let peers: Vec<_> = (0..nodes as u8).map(|node| [node]).collect();
+            let complete = !now.holders(layers).contains(&0);
+            let mut left = now.clone();
+            let mut leaving = BTreeSet::new();
+            for node in 0..nodes {
+                let seen = |other: &usize| *other == node || !missed[8 * node + other];
+                let seen: Vec<_> = (0..nodes).filter(seen).collect();
+                let view = Placement(seen.iter().map(|other| now.0[*other]).collect());
+                let of: Vec<_> = seen.iter().map(|other| accounts[*other]).collect();
+                let known: Vec<_> = seen.iter().map(|other| &peers[*other][..]).collect();
+                let turns = proposers(b"model", epoch, &known);
+                let own = seen.iter().position(|other| *other == node).unwrap();
+                let sees_all = seen.len() == nodes;
+                let incomplete = view.holders(layers).contains(&0);
+                // A swarm that seems unable to answer has nothing to keep.
+                if (sees_all || !incomplete) && may_leave(layers, &view, &of, own, &turns) {
+                    left.0[node] = Span::default();
+                    leaving.insert(node);
+                }
+            }
+            if complete {
+                let kept = left.holders(layers);
+                prop_assert!(kept.iter().all(|held| *held > 0), "{leaving:?} leave");
+            }
+        }
+
+        #[test]
+        fn nobody_moves_to_a_worse_place((picture, now) in placements(8, 8), node in 0usize..8) {
+            let free = Hysteresis { price: 0.0, least_gain: 0.0 };
+            let objective = Objective::default();
+            if let Some(span) = next(&picture, &now, node, &objective, &free) {
+                let mut moved = now.clone();
+                prop_assert_eq!(span.len(), moved.0[node].len());
+                prop_assert_ne!(span, moved.0[node]);
+                moved.0[node] = span;
+                prop_assert_eq!(&moved.allowed(&picture), &moved);
+                prop_assert!(total(&picture, &moved) <= total(&picture, &now) * (1.0 + 1e-9));
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_holders_of_two_accounts_stay() {
+        let [a, b, c] = [[1; 32], [2; 32], [3; 32]];
+        let leave = |accounts: &[[u8; 32]]| -> Vec<_> {
+            let nodes = accounts.len();
+            let now = Placement(vec![Span::of(0, 4); nodes]);
+            let turns: Vec<_> = (0..nodes).collect();
+            let may = |node: &usize| may_leave(4, &now, accounts, *node, &turns);
+            (0..nodes).filter(may).collect()
+        };
+        assert_eq!(leave(&[a, b, c]), [0]);
+        assert_eq!(leave(&[a, b]), [0usize; 0]);
+        assert_eq!(leave(&[a, a, b]), [0]);
+        assert_eq!(leave(&[a, b, b]), [0usize; 0]);
+        assert_eq!(leave(&[a, a]), [0], "one account has no other");
+        assert_eq!(leave(&[a]), [0usize; 0]);
+        // Nobody answers with half of the layers, and whoever helps may go.
+        let half = Placement(vec![Span::of(0, 2)]);
+        assert!(may_leave(4, &half, &[a], 0, &[0]));
     }
 
     fn score(total: f64) -> Score {

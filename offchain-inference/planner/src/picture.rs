@@ -16,8 +16,11 @@ pub const MAX_LAYERS: u16 = 1024;
 /// Round-trip time of a pair that nobody measured, in tenths of a millisecond.
 pub const UNKNOWN_RTT: u32 = 3_000;
 
+/// Nanoseconds of a stage besides network and layers, where nothing else is known.
+pub const HOP_NS: u32 = 1_000_000;
+
 /// The longest round-trip time that is believed, in tenths of a millisecond.
-const LONGEST_RTT: f64 = 600_000.0;
+pub(crate) const LONGEST_RTT: f64 = 600_000.0;
 
 /// The model that is placed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

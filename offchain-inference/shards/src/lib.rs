@@ -31,7 +31,7 @@ pub use client::{
 pub use config::{PipelineConfig, ServiceConfig};
 pub use metrics::Metrics;
 pub use server::Served;
-pub use service::{Service, ServiceError, Shared};
+pub use service::{Service, ServiceError, Shared, Swarm};
 
 /// Starts a thread under a name that shows its purpose.
 pub(crate) fn spawn(

@@ -14,20 +14,22 @@ use std::{
 use parking_lot::Mutex;
 use starling_engine::Model;
 use starling_evidence::{exhibit::MAX_EXHIBIT, Evidence, Exhibit, Fault};
+use starling_planner::{self as planner, picture::HOP_NS, Holding, View};
 
 use crate::{
     accounts::Accounts,
     auth::{Directory, Identity},
-    client::{self, Holder, Hub, LinkError, Pipeline, Seen, WeakPipeline},
+    client::{self, Holder, Hub, Known, LinkError, Pipeline, Seen, WeakPipeline},
     config::{PipelineConfig, ServiceConfig},
     integrity::Case,
     loopback::Loopback,
     message::{self, Message, Refusal, Response},
     metrics::Metrics,
     seal::Secret,
-    server::{Served, Server},
+    server::{Served, Server, Shape},
     spawn,
     transport::{Inbox, ModelId, Peer, Respond, Transport},
+    wire::WireFormat,
     LOG_TARGET,
 };
 
@@ -99,14 +101,27 @@ pub struct Shared {
     /// Seconds of a round trip from each holder to each, as far as known; empty if there are more
     /// than 64.
     pub rtts: Vec<Vec<Option<f64>>>,
+    /// The picture of the holders in their order, to plan with; none if there are more than 64, or
+    /// before the first survey that includes them all.
+    pub view: Option<View>,
+}
+
+/// The swarm of a model, to plan with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Swarm {
+    /// The holders by their identities, this node among them if it is one. All nodes have the same
+    /// order.
+    pub holders: Vec<Holder>,
+    /// The picture of the holders, and their layers.
+    pub view: View,
 }
 
 /// A node's service. It ends when dropped.
 pub struct Service {
     server: Arc<Server>,
     hub: Arc<Hub>,
-    /// The models that this node has served or used, with their numbers of layers.
-    models: Mutex<BTreeMap<ModelId, usize>>,
+    /// The models that this node has served or used.
+    models: Mutex<BTreeMap<ModelId, Shape>>,
     /// The pipelines that were made and are still there.
     pipelines: Mutex<Vec<WeakPipeline>>,
     work: Mutex<Work>,
@@ -183,8 +198,8 @@ impl Service {
     /// model. Blocks the caller until they are loaded.
     pub fn serve(&self, model: ModelId, served: &Served) -> Result<(), ServiceError> {
         self.server.serve(model, served)?;
-        if let Some(layers) = self.server.depth(&model) {
-            self.models.lock().insert(model, layers);
+        if let Some(shape) = self.server.shape(&model) {
+            self.models.lock().insert(model, shape);
         }
         Ok(())
     }
@@ -194,30 +209,40 @@ impl Service {
         self.server.withdraw(model);
     }
 
-    /// Measured tokens · layers a second of this node's span of `model`, decoding one sequence.
-    pub fn throughput(&self, model: &ModelId) -> Option<f64> {
-        self.server.throughput(model)
-    }
-
     /// Other holders of `model` with their layers, and their speed as far as it is believed. Asks
     /// them, measures them where that is due, and waits at most a few seconds for each answer.
     pub fn holders(&self, model: &ModelId) -> Vec<Holder> {
-        if self.hub.surveys.is_due(model, Instant::now()) {
-            self.hub.survey(model, REFRESH_TIMEOUT);
-        } else {
-            self.hub.refresh(model, REFRESH_TIMEOUT);
-        }
+        self.hub.look(model, REFRESH_TIMEOUT);
         let local = self.hub.transport.local();
         let mut holders = self.hub.peers.holders(model);
         holders.retain(|holder| holder.peer != local);
         holders
     }
 
+    /// The swarm of a model that this node has served or used, as far as it is believed: active
+    /// agents, since other accounts are free, and this node. Asks the holders as [`Self::holders`]
+    /// does. `None` if there are none.
+    pub fn swarm(&self, model: &ModelId) -> Option<Swarm> {
+        let shape = self.models.lock().get(model).copied()?;
+        self.hub.look(model, REFRESH_TIMEOUT);
+        let known = self.hub.known(model);
+        let local = self.local();
+        let is_active = |holder: &Holder| {
+            let agent = self.hub.directory.agent(&holder.account);
+            holder.peer == local || agent.is_some_and(|agent| agent.active)
+        };
+        let mut holders = self.hub.peers.holders(model);
+        holders.retain(|holder| known.belief(&holder.peer).is_some() && is_active(holder));
+        holders.sort_by(|a, b| a.peer.cmp(&b.peer));
+        let view = view(shape, &holders, &known)?;
+        Some(Swarm { holders, view })
+    }
+
     /// The holders of each model that this node has served or used. Asks them, and waits at most a
     /// few seconds for the answers about each model.
     pub fn shared(&self) -> Vec<Shared> {
         let models = self.models.lock().clone();
-        let shared = models.into_iter().map(|(model, layers)| {
+        let shared = models.into_iter().map(|(model, shape)| {
             self.hub.refresh(&model, REFRESH_TIMEOUT);
             let mut holders = self.hub.peers.seen(&model);
             let known = self.hub.surveys.known(&model);
@@ -233,11 +258,14 @@ impl Service {
             };
             let row = |a: &Seen| shown.iter().map(|b| rtt(a, b)).collect();
             let rtts = shown.iter().map(row).collect();
+            let of: Vec<_> = shown.iter().map(|seen| seen.holder.clone()).collect();
+            let view = known.as_ref().and_then(|known| view(shape, &of, known));
             Shared {
                 model,
-                layers,
+                layers: shape.layers,
                 holders,
                 rtts,
+                view,
             }
         });
         shared.collect()
@@ -255,7 +283,8 @@ impl Service {
     /// The others see hidden states, from which they can recover the prompt:
     /// `starling-shards invert` shows how much of it.
     pub fn pipeline(&self, model: ModelId, ends: Model, config: PipelineConfig) -> Pipeline {
-        self.models.lock().insert(model, ends.config().layers);
+        let shape = Shape::of(ends.config());
+        self.models.lock().insert(model, shape);
         let pipeline = Pipeline::new(self.hub.clone(), model, ends, config);
         let mut pipelines = self.pipelines.lock();
         pipelines.retain(WeakPipeline::is_alive);
@@ -393,6 +422,31 @@ impl Inbox for Service {
     }
 }
 
+/// The picture of holders and their layers; `None` without holders, or if one of them is not known
+/// yet.
+fn view(shape: Shape, holders: &[Holder], known: &Known) -> Option<View> {
+    let model = planner::Model {
+        layers: shape.layers.try_into().ok()?,
+        row_bytes: WireFormat::default()
+            .bytes(1, shape.width)
+            .try_into()
+            .ok()?,
+        hop_ns: HOP_NS,
+    };
+    let layer = |layer: usize| u16::try_from(layer).unwrap_or(u16::MAX);
+    let holding = |holder: &Holder| {
+        let span = planner::Span {
+            start: layer(holder.layers.start),
+            end: layer(holder.layers.end),
+        };
+        let belief = known.belief(&holder.peer)?;
+        Some(Holding { span, belief })
+    };
+    let holdings: Vec<_> = holders.iter().map(holding).collect::<Option<_>>()?;
+    let rtt = |i: usize, j: usize| known.rtt(&holders.get(i)?.peer, &holders.get(j)?.peer);
+    View::new(model, &holdings, rtt).ok()
+}
+
 fn respond(server: &Server, incoming: &Mutex<Receiver<Ask>>) {
     loop {
         // One thread waits for the next request; the other answers or waits for its turn.
@@ -413,10 +467,8 @@ fn keep(hub: &Arc<Hub>, server: &Server, end: &Receiver<()>) {
         let used = hub.models();
         let served = server.models().into_iter().filter(|m| !used.contains(m));
         for model in used.iter().copied().chain(served) {
-            if hub.surveys.is_due(&model, Instant::now()) {
-                hub.survey(&model, REFRESH_TIMEOUT);
-            } else if used.contains(&model) {
-                hub.refresh(&model, REFRESH_TIMEOUT);
+            if used.contains(&model) || hub.surveys.is_due(&model, Instant::now()) {
+                hub.look(&model, REFRESH_TIMEOUT);
             }
         }
         hub.peers.tidy();

@@ -4,10 +4,13 @@ mod cost;
 mod exact;
 mod library;
 mod search;
+mod view;
 
 use proptest::prelude::*;
 
 use crate::{Model, NodeFacts, Picture, Placement, Span};
+
+pub(crate) use self::search::total;
 
 /// Nodes that are all alike, each 30 ms from the others, for a model of eight layers.
 pub(crate) fn alike(nodes: usize) -> Picture {

@@ -20,7 +20,7 @@ pub(super) fn planned(
     plan(picture, seeds, &budget, &Objective::default(), &stop)
 }
 
-pub(super) fn total(picture: &Picture, placement: &Placement) -> f64 {
+pub(crate) fn total(picture: &Picture, placement: &Placement) -> f64 {
     let costs = Costs::new(picture);
     let clients = clients(costs.nodes(), REPORTED_CLIENTS);
     let mut evaluator = Evaluator::new(&costs, Objective::default(), clients);

@@ -15,7 +15,7 @@ pub use link::LinkError;
 pub use peers::{Holder, Seen, State};
 pub(crate) use pipeline::WeakPipeline;
 pub use pipeline::{Pipeline, PipelineError, PipelineSession};
-pub(crate) use surveys::Surveys;
+pub(crate) use surveys::{Known, Surveys};
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -28,7 +28,7 @@ use parking_lot::Mutex;
 
 use self::{
     link::{Link, Target},
-    peers::Peers,
+    peers::{Fact, Peers},
     pushes::Pushes,
 };
 use crate::{
@@ -123,8 +123,37 @@ impl Hub {
 
     /// Asks the holders of `model` for their spans and surveys, measures the round trips to some
     /// of them, and joins all of that. Each answer is awaited at most `timeout`.
-    pub fn survey(self: &Arc<Self>, model: &ModelId, timeout: Duration) {
+    fn survey(self: &Arc<Self>, model: &ModelId, timeout: Duration) {
         self.refresh(model, timeout);
+        let (others, peers) = self.to_survey(model);
+        let pinged = self.surveys.begin(model, others, Instant::now());
+        at_once(&peers, |peer| {
+            if self.ask_survey(peer, model, timeout) && pinged.contains(peer) {
+                self.measure(peer, timeout);
+            }
+        });
+        let known = self.join(model, &peers);
+        self.metrics.bad_facts.inc_by(known.bad() as f64);
+    }
+
+    /// Asks the holders of `model` for their spans, and measures them where that is due. Each
+    /// answer is awaited at most `timeout`.
+    pub fn look(self: &Arc<Self>, model: &ModelId, timeout: Duration) {
+        if self.surveys.is_due(model, Instant::now()) {
+            self.survey(model, timeout);
+        } else {
+            self.refresh(model, timeout);
+        }
+    }
+
+    /// The present holders of `model`, as far as the last reports about them are believed.
+    pub fn known(&self, model: &ModelId) -> Arc<Known> {
+        let (_, peers) = self.to_survey(model);
+        self.join(model, &peers)
+    }
+
+    /// The other holders of `model`, and those of them that are surveyed, in their turns.
+    fn to_survey(&self, model: &ModelId) -> (Vec<Fact>, Vec<Peer>) {
         let local = self.transport.local();
         let mut others = self.peers.facts(model);
         others.retain(|fact| fact.peer != local);
@@ -133,17 +162,18 @@ impl Hub {
             agent.is_some_and(|agent| agent.active)
         });
         peers.truncate(MAX_SURVEYED);
-        let pinged = self.surveys.begin(model, others, Instant::now());
-        at_once(&peers, |peer| {
-            if self.ask_survey(peer, model, timeout) && pinged.contains(peer) {
-                self.measure(peer, timeout);
-            }
-        });
+        (others, peers)
+    }
+
+    /// Joins the measurements of this node with the reports of `peers`.
+    fn join(&self, model: &ModelId, peers: &[Peer]) -> Arc<Known> {
+        let local = self.transport.local();
+        let surveyed: HashSet<_> = peers.iter().collect();
         let mut holders = self.peers.facts(model);
-        holders.retain(|fact| fact.peer == local || peers.contains(&fact.peer));
+        holders.retain(|fact| fact.peer == local || surveyed.contains(&fact.peer));
         let known = self.surveys.join(model, &holders, &local, Instant::now());
-        self.metrics.bad_facts.inc_by(known.bad() as f64);
         self.peers.limit(model, &known);
+        known
     }
 
     /// Takes in a node's survey. Returns whether it speaks of surveys at all.

@@ -19,6 +19,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, RwLock};
+use starling_engine::config::Config;
 
 use self::{
     outgoing::Outgoing,
@@ -48,6 +49,25 @@ const MAX_SHOWN: usize = 16;
 
 /// Exhibits that a peer gets in a second, and at once: a short question makes a long answer.
 const EXHIBITS: (f64, f64) = (0.1, 4.0);
+
+/// The shape of a whole model.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Number of its layers.
+    pub layers: usize,
+    /// Width of its hidden states.
+    pub width: usize,
+}
+
+impl Shape {
+    /// The shape of a model with this configuration.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            layers: config.layers,
+            width: config.width,
+        }
+    }
+}
 
 /// A span and the thread that computes it.
 struct Running {
@@ -167,22 +187,16 @@ impl Server {
         self.transport.provide(&self.models());
     }
 
-    /// Throughput of this node's span of `model`.
-    pub fn throughput(&self, model: &ModelId) -> Option<f64> {
-        let spans = self.spans.read();
-        spans.get(model).map(|running| running.span.throughput())
-    }
-
     /// The models that this node serves.
     pub fn models(&self) -> Vec<ModelId> {
         self.spans.read().keys().copied().collect()
     }
 
-    /// Number of layers of the whole model, if this node serves a span of it.
-    pub fn depth(&self, model: &ModelId) -> Option<usize> {
+    /// The shape of the whole model, if this node serves a span of it.
+    pub fn shape(&self, model: &ModelId) -> Option<Shape> {
         let spans = self.spans.read();
         let running = spans.get(model)?;
-        Some(running.span.model.config().layers)
+        Some(Shape::of(running.span.model.config()))
     }
 
     /// Announcement of this node's span of `model`.

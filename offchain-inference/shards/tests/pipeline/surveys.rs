@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use candle_core::quantized::GgmlDType;
 use starling_engine::{config::Architecture, Trunk};
-use starling_shards::{transport::Peer, PipelineConfig};
+use starling_planner::Span;
+use starling_shards::{transport::Peer, PipelineConfig, Seen};
 
 use crate::{
     fixtures::{self, LAYERS},
@@ -57,6 +58,19 @@ fn holders_measure_each_other_and_a_client_learns_it() {
     for belief in beliefs {
         assert!(belief.availability > 0.9 && belief.up_kbps > 0.0 && belief.down_kbps > 0.0);
         assert!(belief.throughput > 0.0 && belief.throughput <= belief.most_throughput);
+    }
+    let view = shared.view.as_ref().unwrap();
+    let tenths = view.picture.rtt(places[0], places[1]);
+    assert!(f64::from(tenths) >= (far.as_secs_f64() * 1e4).floor());
+    let lengths: Vec<_> = view.placement.0.iter().map(Span::len).collect();
+    let held = |seen: &Seen| seen.holder.layers.len() as u16;
+    assert_eq!(lengths, shared.holders.iter().map(held).collect::<Vec<_>>());
+    // Those that decide where to move have all holders in the picture, in one order.
+    for server in &servers {
+        let seen = server.service.swarm(&swarm.model).unwrap();
+        let peers: Vec<_> = seen.holders.iter().map(|holder| &holder.peer).collect();
+        assert!(peers.is_sorted() && peers.contains(&&server.peer));
+        assert_eq!((peers.len(), seen.view.placement.0.len()), (3, 3));
     }
     let mut session = pipeline.session();
     assert!(extend(&pipeline, &mut session, &[1, 2, 3]).is_ok());

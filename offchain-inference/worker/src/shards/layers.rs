@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 
 use serde_json::{json, Value};
 use sp_core::crypto::Ss58Codec;
+use starling_planner::{picture::Node, View};
 use starling_shards::{transport::Peer, Seen, Service, Shared, State};
 
 use crate::{config::Sha256, AccountId};
@@ -48,6 +49,38 @@ fn model(shared: &Shared, own: &Peer) -> Value {
         "layers": shared.layers,
         "holders": holders,
         "rtts": shared.rtts,
+        "picture": shared.view.as_ref().map(instance),
+    })
+}
+
+/// A picture in the format of the instances that `starling-plan` reads, with the first layer of each
+/// node's present span.
+fn instance(view: &View) -> Value {
+    let View { picture, placement } = view;
+    let nodes: Vec<_> = picture.nodes().iter().map(node).collect();
+    let row = |i: usize| {
+        let rtts = (i.saturating_add(1)..nodes.len()).map(|j| picture.rtt(i, j).to_string());
+        rtts.collect::<Vec<_>>().join(",")
+    };
+    let rows: Vec<_> = (0..nodes.len().saturating_sub(1)).map(row).collect();
+    let model = picture.model();
+    json!({
+        "model": { "blocks": model.layers, "row_bytes": model.row_bytes },
+        "hop_us": f64::from(model.hop_ns) / 1e3,
+        "nodes": nodes,
+        "rtt_tenth_ms": rows,
+        "starts": placement.starts(),
+    })
+}
+
+fn node(node: &Node) -> Value {
+    json!({
+        "blocks": node.capacity,
+        "block_us": node.layer_ns as f64 / 1e3,
+        "batch": f64::from(node.batch_milli) / 1e3,
+        "up_kbps": node.up_kbps,
+        "down_kbps": node.down_kbps,
+        "availability": f64::from(node.availability_ppm) / 1e6,
     })
 }
 
@@ -81,7 +114,7 @@ fn holder(seen: &Seen, own: &Peer) -> Value {
 mod tests {
     use std::time::Duration;
 
-    use starling_planner::survey::Belief;
+    use starling_planner::{survey::Belief, Holding, Model, Span};
     use starling_shards::Holder;
 
     use super::*;
@@ -115,6 +148,7 @@ mod tests {
             layers: 30,
             holders: vec![seen],
             rtts: vec![vec![Some(0.0)]],
+            view: None,
         };
         let expected = json!({
             "sha256": "ab".repeat(32),
@@ -136,9 +170,47 @@ mod tests {
                 "availability": 0.75,
             }],
             "rtts": [[0.0]],
+            "picture": null,
         });
         assert_eq!(model(&shared, &own), expected);
         assert_eq!(model(&shared, &Peer::new([2]))["holders"][0]["own"], false);
+    }
+
+    #[test]
+    fn a_picture_is_an_instance() {
+        let model = Model {
+            layers: 30,
+            row_bytes: 612,
+            hop_ns: 1_000_000,
+        };
+        let holding = |start| Holding {
+            span: Span::of(start, 15),
+            belief: Belief {
+                throughput: 5_000.0,
+                most_throughput: 9_000.0,
+                up_kbps: 20e3,
+                down_kbps: 100e3,
+                availability: 0.75,
+            },
+        };
+        let rtt = |i: usize, j: usize| Some(0.01 * (i + j) as f64);
+        let view = View::new(model, &[0, 15, 15].map(holding), rtt).unwrap();
+        let node = json!({
+            "blocks": 15,
+            "block_us": 200.0,
+            "batch": 2.0,
+            "up_kbps": 20_000,
+            "down_kbps": 100_000,
+            "availability": 0.75,
+        });
+        let expected = json!({
+            "model": { "blocks": 30, "row_bytes": 612 },
+            "hop_us": 1000.0,
+            "nodes": [node, node, node],
+            "rtt_tenth_ms": ["100,200", "300"],
+            "starts": [0, 15, 15],
+        });
+        assert_eq!(instance(&view), expected);
     }
 
     #[test]

@@ -12,12 +12,16 @@ use std::{
         Arc,
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use parking_lot::Mutex;
 use starling_engine::{config::Config as ModelConfig, gguf::Gguf, ActivationBits, LoadOptions};
-use starling_planner::{choose, relocate, Server, MOVE_BELOW};
+use starling_planner::{
+    choose,
+    moves::{self, Hysteresis},
+    Objective, Server,
+};
 use starling_shards::{transport::ModelId, Served, Service};
 
 use crate::{
@@ -38,6 +42,13 @@ const LOOK: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(20)];
 
 /// Time, between two bounds, after which a node checks whether other layers would be much better.
 const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(180)];
+
+/// Seconds of an epoch. A node moves at most once in each, and has another turn in the next.
+const EPOCH: u64 = 600;
+
+/// Seconds at the start of an epoch in which nobody moves, since a look may not show those yet that
+/// left their layers at the end of the epoch before.
+const SETTLING: u64 = 30;
 
 /// Layers to serve.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,6 +141,10 @@ struct State {
     span: Option<Range<usize>>,
     /// The time to look at the layers of others; `None` if the configuration names the layers.
     look: Option<Instant>,
+    /// Time that the last span took to load.
+    loading: Duration,
+    /// Epoch of the last move.
+    moved: Option<u64>,
 }
 
 impl Tender {
@@ -198,7 +213,9 @@ impl Tender {
             state.span = None;
             let served = self.metrics.served.with_label_values(&[&order.name]);
             served.set(0);
+            let started = Instant::now();
             serve(&self.service, state, span.clone())?;
+            state.loading = started.elapsed();
             served.set(span.len().try_into().unwrap_or(u64::MAX));
             state.span = Some(span);
         }
@@ -230,32 +247,49 @@ impl State {
             layers,
             span: None,
             look,
+            loading: Duration::ZERO,
+            moved: None,
         })
     }
 
     /// The layers to serve next; `None` to keep the present ones.
-    fn place(&self, service: &Service) -> Option<Range<usize>> {
+    fn place(&mut self, service: &Service) -> Option<Range<usize>> {
         match (&self.order.layers, &self.span) {
             (Layers::Span(_), Some(_)) => None,
             (Layers::Span(span), None) => Some(span.clone()),
-            (Layers::Auto { max }, span) => {
-                let others: Vec<_> = service
-                    .holders(&self.model)
-                    .into_iter()
-                    .map(|holder| server(holder.layers, holder.throughput))
-                    .collect();
-                match span {
-                    None => {
-                        let max = max.map_or(usize::MAX, usize::from);
-                        choose(self.layers, max, &others)
-                    },
-                    Some(span) => {
-                        let own = server(span.clone(), service.throughput(&self.model)?);
-                        relocate(self.layers, &own, &others, MOVE_BELOW)
-                    },
-                }
+            (Layers::Auto { max }, None) => {
+                let max = max.map_or(usize::MAX, usize::from);
+                let others = service.holders(&self.model).into_iter();
+                let others = others.map(|holder| server(holder.layers, holder.throughput));
+                choose(self.layers, max, &others.collect::<Vec<_>>())
             },
+            (Layers::Auto { .. }, Some(_)) => self.next(service),
         }
+    }
+
+    /// The layers to move to, if that is worth loading them and those that it leaves keep holders.
+    fn next(&mut self, service: &Service) -> Option<Range<usize>> {
+        let epoch = epoch().filter(|epoch| self.moved != Some(*epoch))?;
+        let swarm = service.swarm(&self.model)?;
+        let local = service.local();
+        let own = swarm.holders.iter().position(|one| one.peer == local)?;
+        let peers: Vec<_> = swarm
+            .holders
+            .iter()
+            .map(|one| one.peer.as_bytes())
+            .collect();
+        let accounts: Vec<_> = swarm.holders.iter().map(|one| one.account).collect();
+        let turns = moves::proposers(&self.model, epoch, &peers);
+        let (picture, placement) = (&swarm.view.picture, &swarm.view.placement);
+        if !moves::may_leave(picture.model().layers, placement, &accounts, own, &turns) {
+            return None;
+        }
+        let hysteresis = Hysteresis::of_loading(self.loading.as_secs_f64());
+        let objective = Objective::default();
+        let next = moves::next(picture, placement, own, &objective, &hysteresis)?;
+        // A look takes seconds, and another epoch has other turns.
+        self.moved = self::epoch().filter(|now| *now == epoch);
+        self.moved.map(|_| next.start.into()..next.end.into())
     }
 }
 
@@ -291,6 +325,17 @@ fn topic(order: &Order) -> String {
 fn server(span: Range<usize>, throughput: f64) -> Server {
     let rate = throughput / span.len().max(1) as f64;
     Server { span, rate }
+}
+
+/// The present epoch.
+fn epoch() -> Option<u64> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    epoch_of(since.unwrap_or_default().as_secs())
+}
+
+/// The epoch at a time in seconds since 1970, once it has settled.
+fn epoch_of(seconds: u64) -> Option<u64> {
+    (seconds % EPOCH >= SETTLING).then_some(seconds / EPOCH)
 }
 
 /// A random time between two bounds.
@@ -337,6 +382,14 @@ mod tests {
             let time = between(LOOK);
             assert!(LOOK[0] <= time && time <= LOOK[1]);
         }
+    }
+
+    #[test]
+    fn nobody_moves_while_an_epoch_settles() {
+        assert_eq!(epoch_of(3 * EPOCH - 1), Some(2));
+        assert_eq!(epoch_of(3 * EPOCH), None);
+        assert_eq!(epoch_of(3 * EPOCH + SETTLING - 1), None);
+        assert_eq!(epoch_of(3 * EPOCH + SETTLING), Some(3));
     }
 
     #[test]
