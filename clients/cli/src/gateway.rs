@@ -54,7 +54,7 @@ pub struct Serve {
     /// Address to listen on; without a `[[key]]` in the configuration only of this machine
     #[arg(long, default_value = LISTEN, value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// Configuration with keys, models, hosts and origins
+    /// Configuration with keys, models, lane, hosts and origins
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Folder for requests and spending [default: the data folder of the user]

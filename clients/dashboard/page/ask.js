@@ -29,13 +29,22 @@ export function thousandths({ phase, arrived, expected }) {
 }
 
 /**
+ * The round of an answer, or its request of a lane, which is on no page.
+ *
+ * @param {any} starling
+ */
+export function place({ round, lane }) {
+  return lane ? `Lane ${Number(lane.lane)}, request ${Number(lane.seq)}` : `Round ${Number(round)}`;
+}
+
+/**
  * The answer's other candidates, its cost and its round.
  *
  * @param {any} starling
  * @param {import("./format.js").Currency} currency
  */
 function details(starling, currency) {
-  const { round, why, cost, candidates, dropped_turns: dropped } = starling;
+  const { round, lane, why, cost, candidates, dropped_turns: dropped } = starling;
   const others = (candidates ?? []).map((/** @type {any} */ one) => {
     const score = typeof one.score === "number" ? `, score ${decimal(one.score, 4)}` : "";
     const mark = one.agent === starling.winner ? "★ " : "";
@@ -60,15 +69,17 @@ function details(starling, currency) {
       ["left out", dropped ? `${dropped} old messages that did not fit` : null],
     ]),
     ...others,
-    h(
-      "p",
-      {},
-      h(
-        "a",
-        { href: `/round/${Number(round)}` },
-        `Round ${Number(round)} with all scores and payouts`,
-      ),
-    ),
+    lane
+      ? h("p", {}, "The chain gets the payments of this request, and no text of it.")
+      : h(
+          "p",
+          {},
+          h(
+            "a",
+            { href: `/round/${Number(round)}` },
+            `Round ${Number(round)} with all scores and payouts`,
+          ),
+        ),
   );
 }
 
@@ -187,16 +198,16 @@ export function askPage(main, room) {
 
   /**
    * @param {Parameters<typeof ask>[0]} words
-   * @param {HTMLElement} place
+   * @param {HTMLElement} card
    */
-  async function run(words, place) {
+  async function run(words, card) {
     kept.asking = true;
     send.disabled = true;
     anew.disabled = true;
     const status = h("p", { role: "status" }, "Sending the request");
     const bar = h("div", {});
     const said = h("blockquote", { class: "best", hidden: true });
-    place.replaceChildren(h("h2", {}, "Swarm"), status, bar, said);
+    card.replaceChildren(h("h2", {}, "Swarm"), status, bar, said);
     let text = "";
     try {
       // The round goes on and is paid whether the page is left or not.
@@ -209,13 +220,15 @@ export function askPage(main, room) {
         }
         if (starling?.candidates) {
           bar.remove();
-          status.textContent = `Round ${Number(starling.round)}`;
-          place.append(verification(Number(starling.round), text), details(starling, currency));
+          status.textContent = place(starling);
+          if (!starling.lane) card.append(verification(Number(starling.round), text));
+          card.append(details(starling, currency));
         } else if (starling) {
           const counts =
             starling.expected > 0 ? `, ${starling.arrived} of ${starling.expected}` : "";
-          status.textContent = `Round ${Number(starling.round)}, ${starling.phase}${counts}`;
-          bar.replaceChildren(phases(thousandths(starling)));
+          status.textContent = `${place(starling)}, ${starling.phase}${counts}`;
+          // A lane has no phases of a round.
+          bar.replaceChildren(...(starling.lane ? [] : [phases(thousandths(starling))]));
         }
       }
       kept.messages = [...words.messages, { role: "assistant", content: text }];
@@ -224,11 +237,11 @@ export function askPage(main, room) {
       tell(status, error);
       status.className = "bad";
       if (error instanceof Failed && error.round !== null) {
-        place.append(h("p", {}, h("a", { href: `/round/${error.round}` }, `Round ${error.round}`)));
+        card.append(h("p", {}, h("a", { href: `/round/${error.round}` }, `Round ${error.round}`)));
       }
       if (error instanceof Failed && error.code === LOST) {
-        const again = () => run(words, place);
-        place.append(
+        const again = () => run(words, card);
+        card.append(
           h("button", { type: "button", click: again }, "Look again, without paying twice"),
         );
       }

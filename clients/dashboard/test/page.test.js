@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { learn, lines } from "../page/agents.js";
-import { thousandths } from "../page/ask.js";
+import { place, thousandths } from "../page/ask.js";
 import { floor } from "../page/chart.js";
 import { money, printable, share } from "../page/format.js";
 import { scores } from "../page/matrix.js";
@@ -110,6 +110,12 @@ test("each phase is a quarter of the bar", () => {
     [at("committing"), at("revealing", 2), at("ranking", 9), at("disclosing", 0, 0), at("done")],
     [0, 375, 750, 750, 1000],
   );
+});
+
+test("an answer names its round, or its request of a lane", () => {
+  assert.equal(place({ round: 7, lane: null }), "Round 7");
+  const lane = { lane: 3, epoch: 12, seq: 5 };
+  assert.equal(place({ round: null, lane }), "Lane 3, request 5");
 });
 
 test("a light client reaches the nodes that speak WebSocket, and no others", () => {

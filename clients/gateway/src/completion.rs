@@ -3,7 +3,7 @@
 
 use serde_json::{json, Value};
 
-use crate::usage::Usage;
+use crate::{place::Place, usage::Usage};
 
 /// The answer of a round.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,16 +30,16 @@ impl Answer {
     }
 }
 
-/// An id that names the chain and the round, such as `chatcmpl-0abc0102-7`.
-pub fn id(prefix: &str, genesis: &[u8], round: u64) -> String {
-    format!("{prefix}-{}-{round}", chain_name(genesis))
+/// An id that names the chain and the place, such as `chatcmpl-0abc0102-7` for a round.
+pub fn id(prefix: &str, genesis: &[u8], place: Place) -> String {
+    format!("{prefix}-{}-{place}", chain_name(genesis))
 }
 
-/// The round of an id that [`id`] made for this chain.
-pub fn round_of(prefix: &str, genesis: &[u8], id: &str) -> Option<u64> {
+/// The place of an id that [`id`] made for this chain.
+pub fn place_of(prefix: &str, genesis: &[u8], id: &str) -> Option<Place> {
     let rest = id.strip_prefix(prefix)?.strip_prefix('-')?;
-    let round = rest.strip_prefix(&chain_name(genesis))?.strip_prefix('-')?;
-    round.parse().ok()
+    let place = rest.strip_prefix(&chain_name(genesis))?.strip_prefix('-')?;
+    Place::parse(place)
 }
 
 /// The beginning of the genesis hash in hexadecimal, which names the chain.
@@ -181,7 +181,7 @@ mod tests {
 
     fn answer(texts: &[&str]) -> Answer {
         Answer {
-            id: id("chatcmpl", &GENESIS, 7),
+            id: id("chatcmpl", &GENESIS, Place::Round(7)),
             created: 5,
             model: "starling".to_owned(),
             texts: texts.iter().map(|text| (*text).to_owned()).collect(),
@@ -221,12 +221,19 @@ mod tests {
     }
 
     #[test]
-    fn a_round_is_found_again_by_its_id_on_its_chain_alone() {
-        let name = id("resp", &GENESIS, 7);
-        assert_eq!(round_of("resp", &GENESIS, &name), Some(7));
-        assert_eq!(round_of("resp", &[1, 2, 3, 4], &name), None);
-        assert_eq!(round_of("chatcmpl", &GENESIS, &name), None);
-        assert_eq!(round_of("resp", &GENESIS, "resp-0abc0102-7x"), None);
+    fn a_place_is_found_again_by_its_id_on_its_chain_alone() {
+        let request = Place::Lane {
+            lane: 3,
+            epoch: 12,
+            seq: 5,
+        };
+        for place in [Place::Round(7), request] {
+            let name = id("resp", &GENESIS, place);
+            assert_eq!(place_of("resp", &GENESIS, &name), Some(place));
+            assert_eq!(place_of("resp", &[1, 2, 3, 4], &name), None);
+            assert_eq!(place_of("chatcmpl", &GENESIS, &name), None);
+            assert_eq!(place_of("resp", &GENESIS, &format!("{name}x")), None);
+        }
     }
 
     #[test]

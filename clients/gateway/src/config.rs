@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use serde::Deserialize;
-use starling_client::amount::Currency;
+use starling_client::{amount::Currency, lane::LaneId};
 use starling_primitives::Balance;
 
 /// The model that is always there.
@@ -20,6 +20,8 @@ pub struct Config {
     /// Models besides `starling`.
     #[serde(default, rename = "model")]
     pub models: Vec<Model>,
+    /// The lane of all callers.
+    pub lane: Option<Lane>,
     /// Names that the header `Host` may have besides the address that the gateway listens on.
     #[serde(default)]
     pub hosts: Vec<String>,
@@ -56,6 +58,17 @@ pub struct Key {
     /// The number of rounds that may be open at a time.
     #[serde(default = "open")]
     pub open: usize,
+}
+
+/// The lane that questions go over while it takes them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lane {
+    /// The number [default: of the account's open lanes, the one with the most free deposit].
+    pub id: Option<LaneId>,
+    /// The file with the key of the account that opened the lane [default: the account of callers
+    /// without a key]. No API key may use this account.
+    pub signer: Option<PathBuf>,
 }
 
 /// A named choice of terms.
@@ -150,6 +163,7 @@ impl Default for Config {
         Self {
             keys: vec![],
             models: vec![],
+            lane: None,
             hosts: vec![],
             origins: vec![],
             patience: patience(),
@@ -273,6 +287,7 @@ mod tests {
         let example = example.split("```").next().unwrap();
         let config = Config::parse(example).unwrap();
         let star = Currency::default();
+        assert_eq!(config.lane.as_ref().unwrap().id, Some(3));
         let limits = config.keys[0].limits(&star).unwrap();
         assert_eq!(limits.budget, Some(20_000_000_000_000));
         assert_eq!(limits.max_fee, Some(5_000_000_000_000));
@@ -296,6 +311,7 @@ mod tests {
     fn nothing_is_a_configuration() {
         let config = Config::parse("").unwrap();
         assert_eq!((config.keys.len(), config.patience), (0, 540));
+        assert!(config.lane.is_none());
         let terms = config.terms(&Currency::default()).unwrap();
         assert_eq!((terms.len(), terms[0].max_responses), (1, 8));
     }
@@ -308,6 +324,8 @@ mod tests {
             (with_keys(&[("", HASH)]), "empty"),
             (Config::parse("listen = 1"), "unknown field `listen`"),
             (Config::parse("[[model]]\nid = \"\""), "id \"\" of a model"),
+            (Config::parse("[lane]\nid = \"3\""), "invalid type"),
+            (Config::parse("[lane]\nfee = 3"), "unknown field `fee`"),
         ] {
             let fault = config.unwrap_err().to_string();
             assert!(fault.contains(words), "{fault}");

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The desk takes questions, pays for each once, and follows its round to the end.
+//! The desk takes questions, pays for each once, and follows its round or the request of a lane to
+//! the end.
 //!
 //! A question's work belongs to no connection: it goes on when the caller leaves, and after a
 //! restart. Its record is on disk before its transaction leaves. The transaction is never signed
 //! again unless the node's pool has refused it. After a lost connection or a restart the desk looks
 //! for it in the blocks that can have it, and sends the same bytes again, which cannot pay twice.
+
+mod fast;
 
 use std::{
     collections::HashMap,
@@ -35,9 +38,11 @@ use crate::{
     api_key,
     config::{Limits, Terms},
     failure::{Failure, RoundFailure},
+    lane::Lane,
     metrics::{Ended, Metrics},
     node::{unreachable, Bounds, Node},
     outcome::Outcome,
+    place::Place,
     store::{Cost, End, Record, Store, KEPT},
 };
 
@@ -88,6 +93,8 @@ pub struct Question {
     pub max_tokens: u32,
     /// The form of the answers.
     pub answers: Form,
+    /// The number of answers that the caller wants.
+    pub choices: usize,
     /// The terms of the model.
     pub terms: Terms,
     /// The id of the response that the conversation goes on from.
@@ -123,26 +130,26 @@ pub enum State {
     Waiting,
     /// The transaction has left.
     Sent,
-    /// The round is open.
+    /// The round is open, or the request of a lane.
     Open(Open),
-    /// The round is over.
+    /// The question is over, and has an answer.
     Over(Arc<Outcome>),
     /// The question failed.
     Failed(Failure),
 }
 
-/// An open round.
+/// An open question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Open {
-    /// The round.
-    pub round: RoundId,
-    /// The block of the request.
-    pub block: BlockNumber,
-    /// The phase, in lower case.
+    /// The round, or the request of a lane.
+    pub place: Place,
+    /// The block of the request; `None` with a lane.
+    pub block: Option<BlockNumber>,
+    /// The phase of the round, or the stage of a lane, in lower case.
     pub phase: String,
     /// The progress in words, such as `Committing: 2 of 4 agents heard`.
     pub words: String,
-    /// The share of the round that is over, in thousandths.
+    /// The share that is over, in thousandths.
     pub thousandths: u64,
     /// The messages that have arrived in the phase.
     pub arrived: u32,
@@ -191,6 +198,16 @@ impl Job {
     fn set(&self, state: State) {
         self.state.send_replace(state);
     }
+
+    /// Tells of progress, if there is any.
+    fn goes_on(&self, open: Open) {
+        self.state.send_if_modified(|state| {
+            let new = State::Open(open);
+            let changed = *state != new;
+            *state = new;
+            changed
+        });
+    }
 }
 
 /// The desk.
@@ -200,6 +217,8 @@ pub struct Desk {
     /// The counters.
     pub metrics: Metrics,
     store: Store,
+    /// The lane of all callers, if there is one.
+    lane: Option<Lane>,
     jobs: Mutex<HashMap<String, Arc<Job>>>,
 }
 
@@ -221,12 +240,14 @@ impl Desk {
         node: Node,
         store: Store,
         metrics: Metrics,
+        lane: Option<Lane>,
     ) -> Result<Arc<Self>, crate::store::Fault> {
         let records = store.load(now())?;
         let desk = Arc::new(Self {
             node,
             metrics,
             store,
+            lane,
             jobs: Mutex::default(),
         });
         for mut record in records {
@@ -310,6 +331,7 @@ impl Desk {
             model: question.terms.id.clone(),
             previous: question.previous.clone(),
             cost: Cost::default(),
+            lane: None,
             transaction: None,
             round: None,
             block: None,
@@ -346,7 +368,27 @@ impl Desk {
             .cloned()
     }
 
+    /// The caller's job with this request of a lane. Others do not see it: it is not on the chain.
+    pub fn job_in_lane(&self, caller: &Caller, place: Place) -> Option<Arc<Job>> {
+        let place = place.to_string();
+        let jobs = lock(&self.jobs);
+        let mut found = jobs.values();
+        found
+            .find(|job| {
+                let record = lock(&job.record);
+                let lane = record.lane.as_ref();
+                record.caller == caller.name && lane.is_some_and(|lane| lane.place == place)
+            })
+            .cloned()
+    }
+
     async fn work(self: Arc<Self>, caller: &Caller, job: Arc<Job>, question: Question) {
+        match self.ask_lane(caller, &job, &question).await {
+            fast::Asked::Round => {},
+            fast::Asked::Over => return,
+            fast::Asked::Sent => return self.recover(job).await,
+            fast::Asked::Failed(failure) => return self.unpaid(&job, failure),
+        }
         let (chain, asked) = match self.send(caller, &job, question).await {
             Ok(sent) => sent,
             Err(failure) => {
@@ -372,13 +414,13 @@ impl Desk {
         }
     }
 
-    /// The number of transactions of this caller that have left, and are in no block that was seen.
-    fn unseen(&self, caller: &Caller) -> usize {
+    /// The number of transactions of this payer that have left, and are in no block that was seen.
+    fn unseen(&self, payer: &Caller) -> usize {
         let jobs = lock(&self.jobs);
         let unseen = jobs.values().filter(|job| {
             let record = lock(&job.record);
             let has_left = record.transaction.is_some() && record.round.is_none();
-            record.caller == caller.name && has_left && !job.state.borrow().is_end()
+            record.payer() == payer.name && has_left && !job.state.borrow().is_end()
         });
         unseen.count()
     }
@@ -398,15 +440,8 @@ impl Desk {
         let (chain, at, bounds) = self.node.best().await?;
         let request = request(&question, &bounds, &caller.limits)?;
         let cost = cost(&at, request.fee, request.max_responses).await?;
-        let open = at.open_rounds().await.map_err(unreachable)?;
-        if u32::try_from(open.len()).map_or(true, |open| open >= bounds.max_open) {
-            return Err(Failure::SwarmBusy);
-        }
         let account = caller.account();
-        let open = at.open_requests(&account).await.map_err(unreachable)?;
-        if !has_place(open, unseen, bounds.max_requests) {
-            return Err(TOO_MANY_OPEN);
-        }
+        room(&at, &bounds, &account, unseen).await?;
         let spendable = at.spendable(&account).await.map_err(unreachable)?;
         if spendable < cost.sum() {
             let money = |amount| chain.currency().format(amount);
@@ -424,18 +459,7 @@ impl Desk {
         if !self.store.reserve(&record, caller.limits.budget)? {
             return Err(Failure::BudgetUsed);
         }
-        let mut keep = |signed: &Signed| {
-            let mut record = lock(&job.record);
-            let kept = Record {
-                transaction: Some(signed.into()),
-                ..record.clone()
-            };
-            self.store
-                .put(&kept)
-                .map_err(|fault| Error::Protocol(fault.to_string()))?;
-            *record = kept;
-            Ok(())
-        };
+        let mut keep = |signed: &Signed| self.keep(job, signed);
         let call = request.call();
         match follow::send(&chain, &call, &caller.signer, &mut keep).await {
             Ok(asked) => Ok((chain, asked)),
@@ -449,6 +473,20 @@ impl Desk {
                 Err(of_pool(error))
             },
         }
+    }
+
+    /// Keeps a transaction before it is sent.
+    fn keep(&self, job: &Job, signed: &Signed) -> Result<(), Error> {
+        let mut record = lock(&job.record);
+        let kept = Record {
+            transaction: Some(signed.into()),
+            ..record.clone()
+        };
+        self.store
+            .put(&kept)
+            .map_err(|fault| Error::Protocol(fault.to_string()))?;
+        *record = kept;
+        Ok(())
     }
 
     /// Ends a question that nothing was paid for. A repeat of it is a new question.
@@ -473,11 +511,19 @@ impl Desk {
     }
 
     fn end(&self, job: &Job, end: End) {
+        let counted = job.record().cost;
+        let cost = match &end {
+            // What a round in its place would have cost comes back.
+            End::Certified(_) => Cost::of_lane(counted.fee),
+            _ => counted,
+        };
+        lock(&job.record).cost = cost;
         let record = Record {
             end: Some(end.clone()),
             ..job.record()
         };
-        if let Err(fault) = self.store.put(&record) {
+        let back = counted.sum().saturating_sub(cost.sum());
+        if let Err(fault) = self.store.settle(&record, back) {
             crate::say(&fault.to_string());
         }
         let how = match &end {
@@ -511,11 +557,21 @@ impl Desk {
     async fn look_up(&self, job: &Job) -> Result<(), Failure> {
         let record = job.record();
         let Some(signed) = record.transaction.as_ref().and_then(|kept| kept.signed()) else {
-            return Err(Failure::NotIncluded);
+            return match &record.lane {
+                Some(request) => self.resume(job, request).await,
+                None => Err(Failure::NotIncluded),
+            };
         };
         let chain = self.node.chain().await?;
-        let fate = find(&chain, &signed).await?;
-        let round = match fate.ok_or(Failure::NotIncluded)? {
+        let Some(fate) = find(&chain, &signed).await? else {
+            if record.lane.is_none() {
+                return Err(Failure::NotIncluded);
+            }
+            // The request of the lane is still there. It is escalated again.
+            self.withdraw(job)?;
+            return Err(Failure::NodeUnreachable);
+        };
+        let round = match fate {
             Fate::Failed(words) => {
                 self.end(job, End::Refused(words));
                 return Ok(());
@@ -596,6 +652,25 @@ fn request(question: &Question, bounds: &Bounds, limits: &Limits) -> Result<Requ
     })
 }
 
+/// Fails if the chain has no place for one more round of this account, of which `unseen` are in no
+/// block yet.
+async fn room(
+    at: &At,
+    bounds: &Bounds,
+    account: &AccountId32,
+    unseen: usize,
+) -> Result<(), Failure> {
+    let open = at.open_rounds().await.map_err(unreachable)?;
+    if u32::try_from(open.len()).map_or(true, |open| open >= bounds.max_open) {
+        return Err(Failure::SwarmBusy);
+    }
+    let open = at.open_requests(account).await.map_err(unreachable)?;
+    match has_place(open, unseen, bounds.max_requests) {
+        true => Ok(()),
+        false => Err(TOO_MANY_OPEN),
+    }
+}
+
 /// Whether the chain, which allows an account `most` open rounds, has a place for one more beside
 /// those that are `open` and the requests in no block yet. It would refuse the request in a block,
 /// and the transaction's fee would be lost.
@@ -616,16 +691,16 @@ fn of_pool(error: Error) -> Failure {
 /// The state after an end.
 fn ended(end: End, round: Option<u64>) -> State {
     let over = match end {
-        End::Over(report) => Outcome { report },
+        End::Over(report) | End::Certified(report) => Outcome { report },
         End::Refused(words) => return State::Failed(Failure::Refused(words)),
         End::Removed => {
             return State::Failed(match round {
                 Some(round) => Failure::Round {
-                    round,
+                    place: Place::Round(round),
                     reason: RoundFailure::TooFewAnswers,
                     refund: None,
                 },
-                None => Failure::Pending { round: None },
+                None => Failure::Pending { place: None },
             })
         },
     };
@@ -701,8 +776,8 @@ impl Watch for Watcher<'_> {
         }
         drop(record);
         self.job.set(State::Open(Open {
-            round,
-            block,
+            place: Place::Round(round),
+            block: Some(block),
             phase: "committing".to_owned(),
             words: format!("Round {round}: the question is in block {block}"),
             thousandths: 0,
@@ -713,12 +788,7 @@ impl Watch for Watcher<'_> {
 
     fn round(&mut self, _: BlockNumber, view: &RoundView<AccountId32>) {
         let open = open(view, lock(&self.job.record).block.unwrap_or_default());
-        self.job.state.send_if_modified(|state| {
-            let new = State::Open(open);
-            let changed = *state != new;
-            *state = new;
-            changed
-        });
+        self.job.goes_on(open);
     }
 }
 
@@ -741,8 +811,8 @@ fn open(view: &RoundView<AccountId32>, block: BlockNumber) -> Open {
     };
     let progress = progress(round);
     Open {
-        round: view.id,
-        block,
+        place: Place::Round(view.id),
+        block: Some(block),
         phase: progress.phase.to_lowercase(),
         words: format!("{}: {}", progress.phase, progress.arrived),
         thousandths: progress.thousandths,
@@ -766,6 +836,7 @@ mod tests {
             prompt: "Why?".to_owned(),
             max_tokens,
             answers: Form::Free,
+            choices: 1,
             terms: Terms {
                 id: "starling".to_owned(),
                 fee,
@@ -808,6 +879,17 @@ mod tests {
         let mut long = question(9, None);
         long.prompt = "Why??".to_owned();
         assert_eq!(refused(&long, &limits), "context_length_exceeded");
+    }
+
+    #[test]
+    fn who_wants_several_answers_gets_a_round() {
+        assert!(fast::suits(&question(9, None)));
+        let mut many = question(9, None);
+        many.choices = 2;
+        assert!(!fast::suits(&many));
+        let mut careful = question(9, None);
+        careful.terms.min_responses = Some(2);
+        assert!(!fast::suits(&careful));
     }
 
     #[test]
@@ -865,7 +947,13 @@ mod tests {
     fn an_end_is_an_answer_a_failure_or_a_refusal() {
         let over = |failure| End::Over(serde_json::json!({ "round": 7, "failure": failure }));
         assert!(matches!(ended(over(None), Some(7)), State::Over(_)));
+        let certified = |failure| {
+            let report = serde_json::json!({ "lane": 3, "failure": failure });
+            End::Certified(report)
+        };
+        assert!(matches!(ended(certified(None), None), State::Over(_)));
         for (end, code) in [
+            (certified(Some("BelowThreshold")), "below_threshold"),
             (over(Some("NoRankings")), "no_rankings"),
             (End::Removed, "too_few_answers"),
             (End::Refused("no".to_owned()), "refused"),

@@ -7,6 +7,8 @@
 
 use serde_json::{json, Value};
 
+use crate::place::Place;
+
 /// A failed request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -52,19 +54,19 @@ pub enum Failure {
     NotIncluded,
     /// The chain refused the request in a block. The transaction fee is paid.
     Refused(String),
-    /// The round failed.
+    /// The round failed, or the request of a lane.
     Round {
-        /// The round.
-        round: u64,
+        /// The round or request.
+        place: Place,
         /// The reason.
         reason: RoundFailure,
         /// The part of the fee that came back, in the smallest unit, if it is known.
         refund: Option<String>,
     },
-    /// The round is not over.
+    /// The round is not over, or the request of a lane.
     Pending {
-        /// The round, once the request is in a block.
-        round: Option<u64>,
+        /// The round or request, once the question is in a block or with a lane.
+        place: Option<Place>,
     },
     /// There is no such round.
     UnknownRound,
@@ -130,7 +132,7 @@ impl Failure {
         }
     }
 
-    /// Whether a transaction has left.
+    /// Whether a transaction or the request of a lane has left.
     pub fn paid(&self) -> bool {
         matches!(
             self,
@@ -151,17 +153,15 @@ impl Failure {
             Self::SwarmBusy => headers.push(("retry-after", "2".to_owned())),
             _ => {},
         }
-        if let Some(round) = self.round() {
-            headers.push(("starling-round", round.to_string()));
-        }
+        headers.extend(self.place().map(Place::header));
         headers
     }
 
-    /// The round, if one is known.
-    pub fn round(&self) -> Option<u64> {
+    /// The round or request, if one is known.
+    pub fn place(&self) -> Option<Place> {
         match self {
-            Self::Round { round, .. } => Some(*round),
-            Self::Pending { round } => *round,
+            Self::Round { place, .. } => Some(*place),
+            Self::Pending { place } => *place,
             _ => None,
         }
     }
@@ -182,14 +182,14 @@ impl Failure {
             "param": param,
             "code": self.code(),
         }});
-        if let (Some(round), Some(fields)) = (self.round(), body.as_object_mut()) {
+        if let (Some(place), Some(fields)) = (self.place(), body.as_object_mut()) {
             let refund = match self {
                 Self::Round { refund, .. } => refund.as_deref(),
                 _ => None,
             };
             fields.insert(
                 "starling".to_owned(),
-                json!({ "round": round, "refund": refund }),
+                json!({ "round": place.round(), "lane": place.lane(), "refund": refund }),
             );
         }
         body
@@ -232,19 +232,26 @@ impl Failure {
                 "the gateway cannot write its files; its operator finds the reason in its log"
                     .to_owned()
             },
-            Self::Round { round, reason, .. } => {
+            Self::Round { place, reason, .. } => {
                 let reason = match reason {
                     RoundFailure::TooFewAnswers => "too few agents answered",
                     RoundFailure::NoRankings => "nobody ranked the answers",
                     RoundFailure::BelowThreshold => "the best answer is below the threshold",
                 };
-                format!("round {round} failed: {reason}")
+                format!("{} failed: {reason}", place.words())
             },
-            Self::Pending { round: Some(round) } => format!(
+            Self::Pending {
+                place: Some(Place::Round(round)),
+            } => format!(
                 "round {round} is not over; GET /v1/rounds/{round} has it later, and asking again \
                  pays again"
             ),
-            Self::Pending { round: None } => {
+            Self::Pending { place: Some(place) } => format!(
+                "{} is not over; a repeat with the same Idempotency-Key gets its answer, and \
+                 asking again pays again",
+                place.words()
+            ),
+            Self::Pending { place: None } => {
                 "the request is sent and not in a block yet; asking again pays again".to_owned()
             },
         }
@@ -254,6 +261,12 @@ impl Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LANE: Place = Place::Lane {
+        lane: 3,
+        epoch: 12,
+        seq: 5,
+    };
 
     fn table() -> Vec<(Failure, u16, &'static str, bool)> {
         let text = || "text".to_owned();
@@ -266,7 +279,7 @@ mod tests {
             message: text(),
         };
         let failed = |reason| Failure::Round {
-            round: 7,
+            place: Place::Round(7),
             reason,
             refund: None,
         };
@@ -311,12 +324,20 @@ mod tests {
                 true,
             ),
             (
-                Failure::Pending { round: Some(7) },
+                Failure::Pending {
+                    place: Some(Place::Round(7)),
+                },
                 424,
                 "round_pending",
                 true,
             ),
-            (Failure::Pending { round: None }, 424, "round_pending", true),
+            (
+                Failure::Pending { place: Some(LANE) },
+                424,
+                "round_pending",
+                true,
+            ),
+            (Failure::Pending { place: None }, 424, "round_pending", true),
             (Failure::NotIncluded, 503, "node_unreachable", false),
             (Failure::UnknownRound, 404, "round_not_found", false),
             (Failure::Forbidden("text"), 403, "forbidden", false),
@@ -354,8 +375,10 @@ mod tests {
     #[test]
     fn headers_name_the_round_and_the_time_to_wait() {
         let round = ("starling-round", "7".to_owned());
-        let pending = Failure::Pending { round: Some(7) };
-        assert!(pending.headers().contains(&round));
+        let pending = |place| Failure::Pending { place: Some(place) };
+        assert!(pending(Place::Round(7)).headers().contains(&round));
+        let lane = ("starling-lane", "lane3-12-5".to_owned());
+        assert!(pending(LANE).headers().contains(&lane));
         let busy = Failure::SwarmBusy.headers();
         assert_eq!(busy, [("retry-after", "2".to_owned())]);
         let open = Failure::TooManyOpen { retry_after: 3 }.headers();
@@ -365,11 +388,11 @@ mod tests {
     #[test]
     fn a_failed_round_tells_its_refund() {
         let failed = Failure::Round {
-            round: 7,
+            place: Place::Round(7),
             reason: RoundFailure::BelowThreshold,
             refund: Some("5".to_owned()),
         };
-        let expected = json!({ "round": 7, "refund": "5" });
+        let expected = json!({ "round": 7, "lane": null, "refund": "5" });
         assert_eq!(failed.body()["starling"], expected);
     }
 

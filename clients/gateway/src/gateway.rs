@@ -19,15 +19,20 @@ use crate::{
     conversation::{flatten, Message},
     desk::{reported, Caller, Desk, Identity, Job, Question, State},
     failure::Failure,
+    lane::Lane,
     metrics::Metrics,
     node::{unreachable, Node},
     outcome::Outcome,
+    place::Place,
     store::{self, Store},
     survey::Survey,
 };
 
 /// The name of the caller of a gateway without keys.
 const LOCAL: &str = "local";
+
+/// The name of the account that pays for a lane and no key.
+const LANE: &str = "lane";
 
 /// The gateway.
 pub struct Gateway {
@@ -79,6 +84,8 @@ pub struct Asking<'a> {
     pub max_tokens: Option<u32>,
     /// The form of the answers.
     pub answers: Form,
+    /// The number of answers that the caller wants.
+    pub choices: usize,
 }
 
 /// A question that was asked.
@@ -141,6 +148,14 @@ impl Gateway {
             }
             callers.insert(key.sha256.to_ascii_lowercase(), Arc::new(caller));
         }
+        let local = local.map(|key| Arc::new(Caller::new(LOCAL, Limits::default(), key)));
+        let lane = lane(config.lane.as_ref(), local.as_ref())?;
+        let payer = lane.as_ref().map(|lane| lane.payer.account());
+        if let Some(key) = payer.and_then(|payer| accounts.get(&payer)) {
+            return Err(Fault::Usage(format!(
+                "the lane and the key {key:?} have the same account; give each its own"
+            )));
+        }
         Ok(Arc::new(Self {
             models: config.terms(&currency)?,
             currency,
@@ -148,10 +163,10 @@ impl Gateway {
             bootnodes: config.bootnodes.clone(),
             model_names: model_names(config.store.clone()),
             callers,
-            local: local.map(|key| Arc::new(Caller::new(LOCAL, Limits::default(), key))),
+            local,
             patience: Duration::from_secs(config.patience),
             began: crate::desk::now(),
-            desk: Desk::open(node, store, Metrics::new()?)?,
+            desk: Desk::open(node, store, Metrics::new()?, lane)?,
         }))
     }
 
@@ -224,7 +239,7 @@ impl Gateway {
         identity: Identity,
     ) -> Result<Asked, Failure> {
         let mut messages = match asking.previous {
-            Some(id) => self.earlier(id).await?,
+            Some(id) => self.earlier(caller, id).await?,
             None => vec![],
         };
         messages.extend_from_slice(asking.messages);
@@ -235,6 +250,7 @@ impl Gateway {
             prompt: prompt.text,
             max_tokens: asking.max_tokens.unwrap_or(standard),
             answers: asking.answers,
+            choices: asking.choices,
             terms: terms.clone(),
             previous: asking.previous.map(str::to_owned),
         };
@@ -248,22 +264,18 @@ impl Gateway {
         })
     }
 
-    /// The conversation of an earlier response, with its answer. All of it is public on chain, so
-    /// that anybody may go on from any response.
-    async fn earlier(&self, id: &str) -> Result<Vec<Message>, Failure> {
-        let round = completion::round_of("resp", &self.desk.node.genesis().0, id);
-        let round = round.ok_or_else(|| no_previous("this chain has no response with this id"))?;
-        let outcome =
-            match self.round(round).await {
-                Ok(outcome) => outcome,
-                Err(Failure::UnknownRound) => return Err(no_previous(
-                    "the chain has removed this response, or never had it; send the conversation \
-                     as `input`",
-                )),
-                // It is of the earlier round. Of this question nothing has left.
-                Err(failure) if failure.paid() => return Err(no_previous(NO_ANSWER)),
-                Err(failure) => return Err(failure),
-            };
+    /// The conversation of an earlier response, with its answer. That of a round is public on
+    /// chain, so that anybody may go on from it; that of a lane is its caller's.
+    async fn earlier(&self, caller: &Caller, id: &str) -> Result<Vec<Message>, Failure> {
+        let place = completion::place_of("resp", &self.desk.node.genesis().0, id);
+        let place = place.ok_or_else(|| no_previous("this chain has no response with this id"))?;
+        let outcome = match self.outcome(caller, place).await {
+            Ok(outcome) => outcome,
+            Err(Failure::UnknownRound) => return Err(no_previous(REMOVED)),
+            // It is of the earlier question. Of this one nothing has left.
+            Err(failure) if failure.paid() => return Err(no_previous(NO_ANSWER)),
+            Err(failure) => return Err(failure),
+        };
         outcome.conversation().ok_or_else(|| no_previous(NO_ANSWER))
     }
 
@@ -276,14 +288,60 @@ impl Gateway {
         }
         // The chain has removed it, or it is not there.
         let job = self.desk.job_of(round).ok_or(Failure::UnknownRound)?;
-        let state = job.states().borrow().clone();
-        match state {
-            State::Over(outcome) => Ok((*outcome).clone()),
-            State::Failed(failure) => Err(failure),
-            _ => Err(Failure::Pending { round: Some(round) }),
+        kept(&job, Place::Round(round))
+    }
+
+    /// The outcome of a round, or of the caller's request of a lane.
+    pub async fn outcome(&self, caller: &Caller, place: Place) -> Result<Outcome, Failure> {
+        if let Place::Round(round) = place {
+            return self.round(round).await;
+        }
+        let job = self.job(caller, place).ok_or(Failure::UnknownRound)?;
+        kept(&job, place)
+    }
+
+    /// The job of a round, or of the caller's request of a lane, if the gateway has it.
+    pub fn job(&self, caller: &Caller, place: Place) -> Option<Arc<Job>> {
+        match place {
+            Place::Round(round) => self.desk.job_of(round),
+            Place::Lane { .. } => self.desk.job_in_lane(caller, place),
         }
     }
 }
+
+/// The outcome of a question as the gateway has kept it.
+fn kept(job: &Job, place: Place) -> Result<Outcome, Failure> {
+    let state = job.states().borrow().clone();
+    match state {
+        State::Over(outcome) => Ok((*outcome).clone()),
+        State::Failed(failure) => Err(failure),
+        _ => Err(Failure::Pending { place: Some(place) }),
+    }
+}
+
+/// The lane of a configuration, or of the account of callers without a key.
+fn lane(named: Option<&config::Lane>, local: Option<&Arc<Caller>>) -> Result<Option<Lane>, Fault> {
+    let file = named.and_then(|named| named.signer.as_ref());
+    let payer = match (file, local) {
+        (Some(file), _) => {
+            let key = signer::from_file(file)?;
+            Arc::new(Caller::new(LANE, Limits::default(), key))
+        },
+        (None, Some(local)) => local.clone(),
+        (None, None) if named.is_some() => {
+            return Err(Fault::Usage(
+                "`signer` of [lane] is missing: the key of the account that opened the lane"
+                    .to_owned(),
+            ))
+        },
+        (None, None) => return Ok(None),
+    };
+    let id = named.and_then(|named| named.id);
+    Ok(Some(Lane::new(payer, id, named.is_some())))
+}
+
+const REMOVED: &str = "this response is removed, or was never there; send the conversation as \
+                       `input`";
 
 const NO_ANSWER: &str = "this response has no answer to go on from";
 
@@ -311,7 +369,7 @@ impl Asked {
         }
     }
 
-    /// Waits until the request is in a block.
+    /// Waits until the request is in a block, or a lane has it.
     pub async fn in_block(&self) -> Result<State, Failure> {
         let state = self
             .wait(|state| !matches!(state, State::Waiting | State::Sent))
@@ -339,9 +397,13 @@ impl Asked {
 
     /// The failure of a caller whose time is over.
     pub fn pending(&self) -> Failure {
-        Failure::Pending {
-            round: self.job.record().round,
-        }
+        let state = self.job.states().borrow().clone();
+        let round = self.job.record().round.map(Place::Round);
+        let place = match state {
+            State::Open(open) => Some(open.place),
+            _ => round,
+        };
+        Failure::Pending { place }
     }
 
     /// The field `starling` of the answer.

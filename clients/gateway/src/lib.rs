@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`request`] | a request for a completion or a response, and the refusal of a bad one |
 //! | [`conversation`] | the messages of a conversation as the prompt of one round |
+//! | [`place`] | the round of a question, or its request in a lane |
 //! | [`completion`], [`stream`] | the answer of a round as OpenAI objects, whole or in chunks |
 //! | [`responses`] | the object `response` |
 //! | [`outcome`] | the outcome of a round for programs |
@@ -18,6 +19,7 @@
 //! | [`node`] | the connection to a node |
 //! | [`store`] | requests and spending on disk |
 //! | [`desk`] | questions that are paid once and followed to their end |
+//! | [`lane`] | the lane that questions go over while one takes them |
 //! | [`gateway`], [`server`], [`mcp`] | callers and models, HTTP, MCP |
 //! | [`survey`], [`dashboard`] | what the dashboard reads, and its files |
 //! | [`pace`] | how many blocks the phases of rounds take |
@@ -33,12 +35,14 @@ pub mod desk;
 pub mod failure;
 pub mod gateway;
 pub mod guard;
+pub mod lane;
 pub mod light;
 pub mod mcp;
 pub mod metrics;
 pub mod node;
 pub mod outcome;
 pub mod pace;
+pub mod place;
 pub mod request;
 pub mod responses;
 pub mod server;

@@ -23,6 +23,7 @@ use crate::{
     failure::Failure,
     gateway::{deadline, Asked, Asking, Gateway},
     outcome::Outcome,
+    place::Place,
     request::read_form,
     stream::details,
 };
@@ -149,7 +150,7 @@ fn tools() -> Value {
             "description": format!(
                 "Asks a swarm of language models, whose agents rank each other's answers, and \
                  returns the best answer. Each call costs a fee. A round that is not over after \
-                 wait_seconds returns its number; get_round has the answer later. {CAUTION}"
+                 wait_seconds returns its name; get_round has the answer later. {CAUTION}"
             ),
             "inputSchema": {
                 "type": "object",
@@ -192,7 +193,12 @@ fn tools() -> Value {
             ),
             "inputSchema": {
                 "type": "object",
-                "properties": { "round": { "type": "integer", "minimum": 0 } },
+                "properties": {
+                    "round": {
+                        "type": ["integer", "string"], "minimum": 0,
+                        "description": "The round, as ask_swarm has returned it",
+                    },
+                },
                 "required": ["round"],
                 "additionalProperties": false,
             },
@@ -219,9 +225,12 @@ async fn use_tool(
     let arguments = at(&call.params, "/arguments");
     let done = match at(&call.params, "/name").as_str().unwrap_or_default() {
         "ask_swarm" => ask_swarm(gateway, caller, call, notes).await,
-        "get_round" => match at(arguments, "/round").as_u64() {
-            Some(round) => get_round(gateway, round).await,
-            None => Err(invalid("round", "the number of a round is needed")),
+        "get_round" => match Place::read(at(arguments, "/round")) {
+            Some(place) => get_round(gateway, caller, place).await,
+            None => Err(invalid(
+                "round",
+                "a round is needed, as ask_swarm returns it",
+            )),
         },
         "list_agents" => list_agents(gateway).await,
         name => return Err((INVALID_PARAMS, format!("there is no tool {name:?}"))),
@@ -246,17 +255,18 @@ fn said(text: &str, structured: Value, is_error: bool) -> Value {
 }
 
 fn failed(failure: &Failure) -> Value {
-    if let Failure::Pending { round: Some(round) } = failure {
-        return pending(*round, Value::Null);
+    if let Failure::Pending { place: Some(place) } = failure {
+        return pending(*place, Value::Null);
     }
     let body = failure.body();
     let message = at(&body, "/error/message").as_str().unwrap_or_default();
     said(message, body.clone(), true)
 }
 
-fn pending(round: u64, progress: Value) -> Value {
+fn pending(place: Place, progress: Value) -> Value {
+    let round = place.value();
     let advice = format!(
-        "Round {round} is not over. Call get_round with round = {round} in half a minute; asking \
+        "The answer is not there yet. Call get_round with round = {round} in half a minute; asking \
          again would pay again."
     );
     let structured = json!({ "status": "pending", "round": round, "progress": progress });
@@ -318,6 +328,7 @@ async fn ask_swarm(
         previous: None,
         max_tokens,
         answers: read_form("answers", arguments.get("answers"))?,
+        choices: 1,
     };
     let mut asked = gateway.ask(caller, terms, asking, identity).await?;
     // Without the number of the round the caller could not find the answer.
@@ -328,7 +339,7 @@ async fn ask_swarm(
     match follow(&asked, call.token(), notes).await {
         State::Over(outcome) => Ok(answered(&outcome, asked.details(&outcome))),
         State::Failed(failure) => Err(failure),
-        State::Open(open) => Ok(pending(open.round, details(&open))),
+        State::Open(open) => Ok(pending(open.place, details(&open))),
         State::Waiting | State::Sent => Err(asked.pending()),
     }
 }
@@ -368,16 +379,16 @@ fn progress_note(token: &Value, thousandths: u64, words: &str) -> Value {
     })
 }
 
-async fn get_round(gateway: &Gateway, round: u64) -> Result<Value, Failure> {
-    let outcome = gateway.round(round).await?;
+async fn get_round(gateway: &Gateway, caller: &Caller, place: Place) -> Result<Value, Failure> {
+    let outcome = gateway.outcome(caller, place).await?;
     if let Some(failure) = outcome.failure() {
         return Err(failure);
     }
     if outcome.phase() != "done" {
         let progress = json!({ "phase": outcome.phase(), "why": at(&outcome.report, "/why") });
-        return Ok(pending(round, progress));
+        return Ok(pending(place, progress));
     }
-    let job = gateway.desk.job_of(round);
+    let job = gateway.job(caller, place);
     let record = job.map(|job| job.record());
     let block = record.as_ref().and_then(|record| record.block);
     let cost = record.as_ref().map(|record| &record.cost);
@@ -512,10 +523,17 @@ mod tests {
 
     #[test]
     fn a_round_that_is_not_over_is_no_error() {
-        let open = failed(&Failure::Pending { round: Some(7) });
-        assert_eq!(open["isError"], false);
-        assert_eq!(open["structuredContent"]["status"], "pending");
-        assert_eq!(open["structuredContent"]["round"], 7);
+        let request = Place::Lane {
+            lane: 3,
+            epoch: 12,
+            seq: 5,
+        };
+        for (place, round) in [(Place::Round(7), json!(7)), (request, json!("lane3-12-5"))] {
+            let open = failed(&Failure::Pending { place: Some(place) });
+            assert_eq!(open["isError"], false);
+            assert_eq!(open["structuredContent"]["status"], "pending");
+            assert_eq!(open["structuredContent"]["round"], round);
+        }
         let over = failed(&Failure::UnknownRound);
         assert_eq!(over["isError"], true);
     }

@@ -23,6 +23,23 @@ const OUTCOMES: [(Ended, &str); 4] = [
     (Ended::Unpaid, "unpaid"),
 ];
 
+/// The way of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// A lane has answered it.
+    Lane,
+    /// It went to a round at once.
+    Round,
+    /// A lane was asked, and a round answers it.
+    FallenBack,
+}
+
+const WAYS: [(Way, &str); 3] = [
+    (Way::Lane, "lane"),
+    (Way::Round, "round"),
+    (Way::FallenBack, "fallen_back"),
+];
+
 /// The endpoints with a counter.
 pub const ENDPOINTS: [&str; 9] = [
     "chat_completions",
@@ -44,10 +61,13 @@ pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     rounds: IntCounterVec,
+    ways: IntCounterVec,
     /// Requests that joined the round of an earlier one.
     pub repeated: IntCounter,
-    /// Rounds that are not over.
+    /// Questions that are not over.
     pub open: IntGauge,
+    /// 1 while questions go over a lane.
+    pub lane: IntGauge,
 }
 
 impl Metrics {
@@ -68,6 +88,13 @@ impl Metrics {
             ),
             &["outcome"],
         )?;
+        let ways = IntCounterVec::new(
+            Opts::new(
+                "starling_gateway_ways_total",
+                "Questions of callers, by the way that answers them",
+            ),
+            &["way"],
+        )?;
         let repeated = IntCounter::new(
             "starling_gateway_repeated_total",
             "Requests that joined the round of an earlier one, and paid nothing",
@@ -76,8 +103,14 @@ impl Metrics {
             "starling_gateway_open_rounds",
             "Questions of callers that are not over",
         )?;
+        let lane = IntGauge::new(
+            "starling_gateway_lane_open",
+            "Whether the last question that fits a lane found one that takes it",
+        )?;
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(rounds.clone()))?;
+        registry.register(Box::new(ways.clone()))?;
+        registry.register(Box::new(lane.clone()))?;
         registry.register(Box::new(repeated.clone()))?;
         registry.register(Box::new(open.clone()))?;
         for endpoint in ENDPOINTS {
@@ -88,12 +121,17 @@ impl Metrics {
         for (_, name) in OUTCOMES {
             rounds.with_label_values(&[name]);
         }
+        for (_, name) in WAYS {
+            ways.with_label_values(&[name]);
+        }
         Ok(Self {
             registry,
             requests,
             rounds,
+            ways,
             repeated,
             open,
+            lane,
         })
     }
 
@@ -109,6 +147,14 @@ impl Metrics {
         let named = OUTCOMES.iter().find(|(outcome, _)| *outcome == how);
         if let Some((_, name)) = named {
             self.rounds.with_label_values(&[name]).inc();
+        }
+    }
+
+    /// Counts a question by its way.
+    pub fn went(&self, way: Way) {
+        let named = WAYS.iter().find(|(known, _)| *known == way);
+        if let Some((_, name)) = named {
+            self.ways.with_label_values(&[name]).inc();
         }
     }
 
@@ -131,13 +177,17 @@ mod tests {
             r#"starling_gateway_rounds_total{outcome="answered"} 0"#,
             "starling_gateway_repeated_total 0",
             "starling_gateway_open_rounds 0",
+            r#"starling_gateway_ways_total{way="fallen_back"} 0"#,
+            "starling_gateway_lane_open 0",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
         metrics.ended(Ended::Failed);
         metrics.request("mcp", 200);
+        metrics.went(Way::Lane);
         let text = metrics.text().unwrap();
         assert!(text.contains(r#"{outcome="failed"} 1"#), "{text}");
+        assert!(text.contains(r#"{way="lane"} 1"#), "{text}");
         assert!(
             text.contains(r#"{endpoint="mcp",status="200"} 1"#),
             "{text}"

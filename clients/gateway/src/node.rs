@@ -10,7 +10,7 @@ use tokio::{sync::RwLock, time::timeout};
 use crate::failure::Failure;
 
 /// The longest time that a node may take for one small answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A node.
 pub struct Node {

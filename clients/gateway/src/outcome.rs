@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The outcome of a round for programs.
+//! The outcome of a question for programs.
 
 use serde_json::{json, Value};
 
@@ -8,10 +8,12 @@ use crate::{
     completion::cut_at,
     conversation::{earlier, Message},
     failure::{Failure, RoundFailure},
+    place::Place,
     store::Cost,
 };
 
-/// A round that is over: the object of `starling rounds show --json`.
+/// A question that is over: the object of `starling rounds show --json`, or of
+/// [`crate::lane::report`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     /// The object.
@@ -19,9 +21,14 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The number of the round.
-    pub fn round(&self) -> u64 {
-        at(&self.report, "/round").as_u64().unwrap_or_default()
+    /// The place.
+    pub fn place(&self) -> Place {
+        let number = |path: &str| at(&self.report, path).as_u64();
+        let small = |path: &str| number(path).and_then(|number| u32::try_from(number).ok());
+        match (number("/lane"), small("/epoch"), small("/seq")) {
+            (Some(lane), Some(epoch), Some(seq)) => Place::Lane { lane, epoch, seq },
+            _ => Place::Round(number("/round").unwrap_or_default()),
+        }
     }
 
     /// The phase in lower case.
@@ -29,7 +36,7 @@ impl Outcome {
         at(&self.report, "/phase").as_str().unwrap_or_default()
     }
 
-    /// The failure, if the round has no answer.
+    /// The failure, if there is no answer.
     pub fn failure(&self) -> Option<Failure> {
         let reason = match at(&self.report, "/failure").as_str()? {
             "NoRankings" => RoundFailure::NoRankings,
@@ -39,7 +46,7 @@ impl Outcome {
         };
         let refund = at(&self.report, "/settlement/refunded").as_str();
         Some(Failure::Round {
-            round: self.round(),
+            place: self.place(),
             reason,
             refund: refund.map(str::to_owned),
         })
@@ -109,7 +116,8 @@ impl Outcome {
             .collect();
         let terms = at(&self.report, "/terms");
         json!({
-            "round": self.round(),
+            "round": self.place().round(),
+            "lane": self.place().lane(),
             "block": block,
             "phase": self.phase(),
             "winner": winner.map(|winner| at(winner, "/agent/address")),
@@ -117,6 +125,7 @@ impl Outcome {
             "why": at(&self.report, "/why"),
             "answers": at(&self.report, "/answers"),
             "outcome": at(&self.report, "/outcome"),
+            "signers": at(&self.report, "/signers"),
             "cost": {
                 "fee": at(terms, "/fee"),
                 "burnt": cost.map(|cost| cost.burnt.to_string()),
@@ -214,7 +223,7 @@ mod tests {
             assert_eq!(failure.code(), code, "{name}");
             assert_eq!(
                 failure.body()["starling"],
-                json!({ "round": 7, "refund": "5" })
+                json!({ "round": 7, "lane": null, "refund": "5" })
             );
         }
     }

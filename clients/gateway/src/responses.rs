@@ -27,13 +27,13 @@ pub struct Response {
 /// The state of a response.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Status {
-    /// The request is in a block.
+    /// The request is in a block, or with a lane.
     Queued,
-    /// The round is open.
+    /// The round is open, or the request of a lane.
     InProgress,
-    /// The round has an answer.
+    /// There is an answer.
     Completed(String),
-    /// The round failed.
+    /// There is none, and will be none.
     Failed(Failure),
 }
 
@@ -99,7 +99,7 @@ pub fn object(response: &Response, details: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::RoundFailure;
+    use crate::{failure::RoundFailure, place::Place};
 
     fn of(status: Status) -> Value {
         let response = Response {
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn a_failed_response_says_why() {
         let failure = Failure::Round {
-            round: 7,
+            place: Place::Round(7),
             reason: RoundFailure::NoRankings,
             refund: None,
         };

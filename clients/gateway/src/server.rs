@@ -29,6 +29,7 @@ use crate::{
     light::LightClient,
     mcp,
     outcome::Outcome,
+    place::Place,
     request::{self, Request, MAX_BODY},
     responses::{self, Status},
     stream::{details, Story},
@@ -83,7 +84,9 @@ fn router(server: Arc<Server>, origins: &[String]) -> Router {
         .allow_origin(origins.collect::<Vec<HeaderValue>>())
         .allow_methods([Method::GET, Method::POST])
         .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers(["starling-round", "starling-ignored"].map(HeaderName::from_static));
+        .expose_headers(
+            ["starling-round", "starling-lane", "starling-ignored"].map(HeaderName::from_static),
+        );
     Router::new()
         .route("/v1/models", get(models))
         .route("/v1/models/{id}", get(model))
@@ -122,6 +125,12 @@ fn set(response: &mut Response, name: &'static str, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);
     }
+}
+
+/// Names the round, or the request of a lane, in a header.
+fn name(response: &mut Response, place: Place) {
+    let (name, value) = place.header();
+    set(response, name, &value);
 }
 
 fn text(headers: &HeaderMap, name: impl header::AsHeaderName) -> Option<&str> {
@@ -189,6 +198,7 @@ impl Server {
             previous: request.previous.as_deref(),
             max_tokens: request.max_tokens,
             answers: request.answers,
+            choices: request.n,
         };
         self.gateway.ask(caller, terms, asking, identity).await
     }
@@ -276,7 +286,7 @@ async fn completed(server: &Server, headers: &HeaderMap, body: Body) -> Result {
         let outcome = Waiting::until(&asked, asked.outcome()).await?;
         let texts = outcome.texts(request.n, &request.stop);
         let answer = Answer {
-            id: completion::id("chatcmpl", server.genesis(), outcome.round()),
+            id: completion::id("chatcmpl", server.genesis(), outcome.place()),
             created: asked.job.record().asked,
             model: request.model,
             usage: server.tokenizers.count(&outcome, &texts),
@@ -284,11 +294,7 @@ async fn completed(server: &Server, headers: &HeaderMap, body: Body) -> Result {
         };
         let object = completion::completion(&answer, asked.details(&outcome));
         let mut response = Json(object).into_response();
-        set(
-            &mut response,
-            "starling-round",
-            &outcome.round().to_string(),
-        );
+        name(&mut response, outcome.place());
         response
     };
     if !ignored.is_empty() {
@@ -303,7 +309,12 @@ async fn streamed(server: &Server, asked: Asked, request: Request) -> Result {
     if let Ok(Err(failure)) = head {
         return Err(failure);
     }
-    let round = asked.job.record().round;
+    let state = asked.job.states().borrow().clone();
+    let place = match state {
+        desk::State::Open(open) => Some(open.place),
+        desk::State::Over(outcome) => Some(outcome.place()),
+        _ => None,
+    };
     let (to, from) = mpsc::channel(BUFFER);
     let story = Story {
         asked,
@@ -315,8 +326,8 @@ async fn streamed(server: &Server, asked: Asked, request: Request) -> Result {
     };
     tokio::spawn(story.tell(to));
     let mut response = event_stream(from);
-    if let Some(round) = round {
-        set(&mut response, "starling-round", &round.to_string());
+    if let Some(place) = place {
+        name(&mut response, place);
     }
     Ok(response)
 }
@@ -349,12 +360,12 @@ async fn responded(server: &Server, headers: &HeaderMap, body: Body) -> Result {
     let asked = server.ask(&caller, &request, identity).await?;
     let completed = |outcome: &Outcome| {
         let (status, usage) = server.completed(outcome);
-        (outcome.round(), status, usage, asked.details(outcome))
+        (outcome.place(), status, usage, asked.details(outcome))
     };
-    let (round, status, usage, details) = if request.background {
+    let (place, status, usage, details) = if request.background {
         match Waiting::until(&asked, asked.in_block()).await? {
             desk::State::Over(outcome) => completed(&outcome),
-            desk::State::Open(open) => (open.round, Status::Queued, None, details(&open)),
+            desk::State::Open(open) => (open.place, Status::Queued, None, details(&open)),
             _ => return Err(asked.pending()),
         }
     } else {
@@ -362,7 +373,7 @@ async fn responded(server: &Server, headers: &HeaderMap, body: Body) -> Result {
         completed(&outcome)
     };
     let response = responses::Response {
-        id: completion::id("resp", server.genesis(), round),
+        id: completion::id("resp", server.genesis(), place),
         created: asked.job.record().asked,
         model: request.model,
         previous: request.previous,
@@ -371,7 +382,7 @@ async fn responded(server: &Server, headers: &HeaderMap, body: Body) -> Result {
         usage,
     };
     let mut response = Json(responses::object(&response, details)).into_response();
-    set(&mut response, "starling-round", &round.to_string());
+    name(&mut response, place);
     if !request.ignored.is_empty() {
         set(
             &mut response,
@@ -384,12 +395,13 @@ async fn responded(server: &Server, headers: &HeaderMap, body: Body) -> Result {
 
 async fn response(State(server): Shared, headers: HeaderMap, Path(id): Path<String>) -> Response {
     let work = async {
-        server.caller(&headers)?;
-        let round =
-            completion::round_of("resp", server.genesis(), &id).ok_or(Failure::UnknownRound)?;
-        let job = server.gateway.desk.job_of(round);
+        let caller = server.caller(&headers)?;
+        let place =
+            completion::place_of("resp", server.genesis(), &id).ok_or(Failure::UnknownRound)?;
+        let job = server.gateway.job(&caller, place);
         let record = job.as_ref().map(|job| job.record());
-        let (status, usage, details) = match server.gateway.round(round).await {
+        let without = json!({ "round": place.round(), "lane": place.lane() });
+        let (status, usage, details) = match server.gateway.outcome(&caller, place).await {
             Ok(outcome) => {
                 let block = record.as_ref().and_then(|record| record.block);
                 let cost = record.as_ref().map(|record| &record.cost);
@@ -401,10 +413,10 @@ async fn response(State(server): Shared, headers: HeaderMap, Path(id): Path<Stri
                 };
                 (status, usage, details)
             },
-            Err(failure @ Failure::Round { .. }) => {
-                (Status::Failed(failure), None, json!({ "round": round }))
+            Err(failure @ (Failure::Round { .. } | Failure::Refused(_))) => {
+                (Status::Failed(failure), None, without)
             },
-            Err(Failure::Pending { .. }) => (Status::InProgress, None, json!({ "round": round })),
+            Err(Failure::Pending { .. }) => (Status::InProgress, None, without),
             Err(failure) => return Err(failure),
         };
         let model = record.as_ref().map(|record| record.model.as_str());
@@ -582,7 +594,8 @@ mod tests {
 
     #[test]
     fn a_failure_has_its_status_headers_and_body() {
-        let response = Failure::Pending { round: Some(7) }.into_response();
+        let place = Some(Place::Round(7));
+        let response = Failure::Pending { place }.into_response();
         assert_eq!(response.status(), 424);
         assert_eq!(response.headers()["x-should-retry"], "false");
         assert_eq!(response.headers()["starling-round"], "7");

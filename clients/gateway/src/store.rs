@@ -9,12 +9,13 @@ use std::path::Path;
 use redb::{backends::InMemoryBackend, Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use starling_client::transaction::Signed;
+use starling_client::{lane::ask::Signed as SignedAsk, transaction::Signed};
 use starling_primitives::{Balance, H256};
 
 use crate::{
     api_key::{hex, unhex},
     failure::Failure,
+    place::Place,
 };
 
 /// Records in JSON, by id.
@@ -47,6 +48,9 @@ pub struct Record {
     pub previous: Option<String>,
     /// The payments.
     pub cost: Cost,
+    /// The request of a lane that was signed last.
+    #[serde(default)]
+    pub lane: Option<LaneRequest>,
     /// The transaction that was signed last.
     pub transaction: Option<Transaction>,
     /// The round, once the request is in a block.
@@ -55,6 +59,46 @@ pub struct Record {
     pub block: Option<u32>,
     /// The end.
     pub end: Option<End>,
+}
+
+impl Record {
+    /// The name of the account that pays for the round, if there is one.
+    pub fn payer(&self) -> &str {
+        let lane = self.lane.as_ref();
+        lane.map_or(&self.caller, |lane| &lane.payer)
+    }
+}
+
+/// A signed request of a lane, and the round that it becomes if nobody certifies an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneRequest {
+    /// The text of its [place](crate::place).
+    pub place: String,
+    /// The name of the account that pays for the round.
+    pub payer: String,
+    /// The minimum number of answers of the round.
+    pub min_responses: u32,
+    /// The maximum number of answers of the round.
+    pub max_responses: u32,
+    bytes: String,
+}
+
+impl LaneRequest {
+    /// A request whose round `payer` pays, with so many answers.
+    pub fn new(signed: &SignedAsk, payer: &str, min_responses: u32, max_responses: u32) -> Self {
+        Self {
+            place: Place::of(&signed.ask).to_string(),
+            payer: payer.to_owned(),
+            min_responses,
+            max_responses,
+            bytes: hex(&signed.to_bytes()),
+        }
+    }
+
+    /// The request as it was signed. `None` if the record is damaged.
+    pub fn signed(&self) -> Option<SignedAsk> {
+        SignedAsk::from_bytes(&unhex(&self.bytes)?)
+    }
 }
 
 /// The payments of a request, in the smallest unit.
@@ -72,6 +116,14 @@ pub struct Cost {
 }
 
 impl Cost {
+    /// The payments of a request that a lane answers.
+    pub fn of_lane(fee: Balance) -> Self {
+        Self {
+            fee,
+            ..Self::default()
+        }
+    }
+
     /// The amount that leaves the account with the request.
     pub fn sum(&self) -> Balance {
         self.fee
@@ -120,6 +172,8 @@ impl Transaction {
 pub enum End {
     /// The round is over; the object of `starling rounds show --json`.
     Over(Value),
+    /// A lane has certified the end; the object of [`crate::lane::report`].
+    Certified(Value),
     /// The round is over, and the chain has removed it.
     Removed,
     /// The chain refused the request, for this reason.
@@ -233,6 +287,22 @@ impl Store {
         Ok(())
     }
 
+    /// Keeps a request that cost `back` less than was counted, and takes that back, both or none.
+    pub fn settle(&self, record: &Record, back: Balance) -> Result<()> {
+        let json = serde_json::to_vec(record)?;
+        let write = self.database.begin_write()?;
+        {
+            let mut requests = write.open_table(REQUESTS)?;
+            requests.insert(record.id.as_str(), json.as_slice())?;
+            let mut spent = write.open_table(SPENT)?;
+            let day = (record.caller.as_str(), record.asked / DAY);
+            let before = spent.get(day)?.map_or(0, |amount| amount.value());
+            spent.insert(day, before.saturating_sub(back))?;
+        }
+        write.commit()?;
+        Ok(())
+    }
+
     /// Forgets requests.
     pub fn forget(&self, ids: &[String]) -> Result<()> {
         if ids.is_empty() {
@@ -298,6 +368,8 @@ mod as_text {
 
 #[cfg(test)]
 mod tests {
+    use starling_client::lane::{Ask, Form};
+
     use super::*;
 
     fn record(id: &str, fee: Balance) -> Record {
@@ -314,6 +386,7 @@ mod tests {
                 burnt: 2,
                 on_hold: 3,
             },
+            lane: None,
             transaction: None,
             round: None,
             block: None,
@@ -357,6 +430,51 @@ mod tests {
         store.put(&kept).unwrap();
         let read = store.load(100).unwrap().remove(0);
         assert_eq!(read.transaction.unwrap().signed(), Some(signed));
+    }
+
+    #[test]
+    fn a_request_of_a_lane_is_read_again_and_costs_its_fee_alone() {
+        let store = Store::in_memory().unwrap();
+        let ask = Ask {
+            genesis: [1; 32],
+            lane: 3,
+            epoch: 12,
+            seq: 5,
+            prompt: b"Why?".to_vec(),
+            max_tokens: 8,
+            form: Form::Free,
+            fee: 5,
+            expiry: 40,
+        };
+        let signed = SignedAsk {
+            ask,
+            signature: [9; 64],
+        };
+        let mut asked = record("1", 5);
+        assert_eq!(asked.payer(), "team");
+        asked.lane = Some(LaneRequest::new(&signed, "lane", 2, 8));
+        assert_eq!(asked.payer(), "lane");
+        assert!(store.reserve(&asked, Some(10)).unwrap());
+        let read = store.load(100).unwrap().remove(0);
+        let lane = read.lane.unwrap();
+        assert_eq!(lane.place, "lane3-12-5");
+        assert_eq!(lane.signed(), Some(signed));
+
+        asked.end = Some(End::Certified(Value::Null));
+        asked.cost = Cost::of_lane(5);
+        store.settle(&asked, 5).unwrap();
+        assert!(!store.reserve(&record("2", 1), Some(10)).unwrap());
+        assert!(store.reserve(&record("2", 0), Some(10)).unwrap());
+        let read = store.load(100).unwrap();
+        assert!(read.contains(&asked) && read.len() == 2);
+    }
+
+    #[test]
+    fn records_of_earlier_gateways_are_read() {
+        let mut old = serde_json::to_value(record("1", 5)).unwrap();
+        old.as_object_mut().unwrap().remove("lane");
+        let read: Record = serde_json::from_value(old).unwrap();
+        assert_eq!(read, record("1", 5));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::{
     failure::Failure,
     gateway::{deadline, Asked},
     outcome::Outcome,
+    place::Place,
     usage::{Tokenizers, Usage},
 };
 
@@ -37,9 +38,9 @@ pub fn failed(failure: &Failure) -> String {
 const DONE: &str = "data: [DONE]\n\n";
 
 /// A comment, which clients ignore.
-pub fn comment(round: Option<u64>) -> String {
-    match round {
-        Some(round) => format!(": round {round}\n\n"),
+pub fn comment(place: Option<Place>) -> String {
+    match place {
+        Some(place) => format!(": {}\n\n", place.words()),
         None => ": waiting for a block\n\n".to_owned(),
     }
 }
@@ -72,19 +73,22 @@ impl Story {
     async fn told(&self, to: &Sender<String>) -> Option<()> {
         let mut states = self.asked.job.states();
         let mut told: Option<Open> = None;
+        // All chunks of a stream have one id, also if a round answers in place of a lane.
+        let mut first: Option<Place> = None;
         loop {
             let state = states.borrow_and_update().clone();
             match state {
                 State::Waiting | State::Sent => {},
                 State::Open(open) => {
                     if told.as_ref() != Some(&open) {
+                        let place = *first.get_or_insert(open.place);
                         let delta = self.delta(told.is_none(), &open);
-                        to.send(self.progress(&open, delta)).await.ok()?;
+                        to.send(self.progress(place, &open, delta)).await.ok()?;
                     }
                     told = Some(open);
                 },
                 State::Over(outcome) => {
-                    let events = self.end(told.is_none(), &outcome);
+                    let events = self.end(first, &outcome);
                     return to.send(events).await.ok();
                 },
                 State::Failed(failure) => return to.send(failed(&failure)).await.ok(),
@@ -94,16 +98,16 @@ impl Story {
             }
             let pause = deadline(SILENCE).min(self.asked.deadline);
             if timeout_at(pause, states.changed()).await.is_err() {
-                let round = told.as_ref().map(|open| open.round);
-                to.send(comment(round)).await.ok()?;
+                let place = told.as_ref().map(|open| open.place);
+                to.send(comment(place)).await.ok()?;
             }
         }
     }
 
-    fn answer(&self, round: u64, texts: Vec<String>, usage: Option<Usage>) -> Answer {
+    fn answer(&self, place: Place, texts: Vec<String>, usage: Option<Usage>) -> Answer {
         let record = self.asked.job.record();
         Answer {
-            id: id("chatcmpl", &self.genesis, round),
+            id: id("chatcmpl", &self.genesis, place),
             created: record.asked,
             model: self.asked.terms.id.clone(),
             texts,
@@ -124,18 +128,20 @@ impl Story {
         delta
     }
 
-    fn progress(&self, open: &Open, delta: Value) -> String {
-        let answer = self.answer(open.round, vec![], None);
+    fn progress(&self, place: Place, open: &Open, delta: Value) -> String {
+        let answer = self.answer(place, vec![], None);
         event(&chunk(&answer, 0, delta, None, Some(details(open))))
     }
 
-    /// The events of an answer. `begins` if nothing was told before, as for a repeat.
-    fn end(&self, begins: bool, outcome: &Arc<Outcome>) -> String {
+    /// The events of an answer. `first` is the place that was told first; `None` if nothing was
+    /// told before, as for a repeat.
+    fn end(&self, first: Option<Place>, outcome: &Arc<Outcome>) -> String {
         let texts = outcome.texts(self.n, &self.stop);
         let usage = self.tokenizers.count(outcome, &texts);
-        let answer = self.answer(outcome.round(), texts, usage);
+        let place = first.unwrap_or_else(|| outcome.place());
+        let answer = self.answer(place, texts, usage);
         let mut events = String::new();
-        if begins {
+        if first.is_none() {
             let begin = json!({ "role": "assistant", "content": "" });
             events.push_str(&event(&chunk(&answer, 0, begin, None, None)));
         }
@@ -151,10 +157,11 @@ impl Story {
     }
 }
 
-/// The field `starling` of an open round.
+/// The field `starling` of an open question.
 pub fn details(open: &Open) -> Value {
     json!({
-        "round": open.round,
+        "round": open.place.round(),
+        "lane": open.place.lane(),
         "block": open.block,
         "phase": open.phase,
         "arrived": open.arrived,
@@ -170,9 +177,10 @@ mod tests {
     fn every_event_is_one_line_of_json_and_an_end_is_marked() {
         let text = event(&json!({ "text": "a\nb\r" }));
         assert_eq!(text, "data: {\"text\":\"a\\nb\\r\"}\n\n");
-        let end = failed(&Failure::Pending { round: Some(7) });
+        let place = Some(Place::Round(7));
+        let end = failed(&Failure::Pending { place });
         assert!(end.starts_with("data: {\"error\":"), "{end}");
         assert!(end.ends_with("\n\ndata: [DONE]\n\n"), "{end}");
-        assert_eq!(comment(Some(7)), ": round 7\n\n");
+        assert_eq!(comment(place), ": round 7\n\n");
     }
 }

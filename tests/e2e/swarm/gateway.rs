@@ -18,13 +18,13 @@ use tokio::{
 use super::{patient_expert, Swarm, PATIENCE};
 
 /// A gateway process. It is killed when dropped.
-struct Gateway {
+pub(super) struct Gateway {
     process: Child,
     address: String,
 }
 
 impl Gateway {
-    async fn start(swarm: &Swarm, folder: &Path) -> Result<Self> {
+    pub(super) async fn start(swarm: &Swarm, folder: &Path) -> Result<Self> {
         let config = folder.join("gateway.toml");
         fs::write(
             &config,
@@ -53,7 +53,7 @@ impl Gateway {
     }
 
     /// Kills the gateway without a warning.
-    async fn kill(mut self) -> Result<()> {
+    pub(super) async fn kill(mut self) -> Result<()> {
         Ok(self.process.kill().await?)
     }
 
@@ -81,17 +81,22 @@ impl Gateway {
         Ok(stream)
     }
 
-    async fn send(&self, head: &str, headers: &[(&str, &str)], body: &Value) -> Result<Answer> {
+    pub(super) async fn send(
+        &self,
+        head: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> Result<Answer> {
         let body = body.to_string();
         Answer::read(self.open(head, headers, &body).await?).await
     }
 
-    async fn get(&self, path: &str) -> Result<Answer> {
+    pub(super) async fn get(&self, path: &str) -> Result<Answer> {
         let head = format!("GET {path}");
         Answer::read(self.open(&head, &[], "").await?).await
     }
 
-    async fn chat(&self, headers: &[(&str, &str)], body: &Value) -> Result<Answer> {
+    pub(super) async fn chat(&self, headers: &[(&str, &str)], body: &Value) -> Result<Answer> {
         self.send("POST /v1/chat/completions", headers, body).await
     }
 
@@ -103,10 +108,10 @@ impl Gateway {
 }
 
 /// An answer over HTTP.
-struct Answer {
+pub(super) struct Answer {
     status: u16,
     head: String,
-    body: String,
+    pub(super) body: String,
 }
 
 impl Answer {
@@ -126,7 +131,7 @@ impl Answer {
         serde_json::from_str(&self.body).with_context(|| self.body.clone())
     }
 
-    fn ok(&self) -> Result<Value> {
+    pub(super) fn ok(&self) -> Result<Value> {
         ensure!(self.status == 200, "{}\n{}", self.head, self.body);
         self.json()
     }
@@ -155,7 +160,7 @@ impl Answer {
     }
 }
 
-fn question(text: &str) -> Value {
+pub(super) fn question(text: &str) -> Value {
     json!({
         "model": "starling", "max_tokens": 32,
         "messages": [{ "role": "user", "content": text }],

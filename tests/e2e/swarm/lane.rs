@@ -2,7 +2,10 @@
 //! The fast lane: requests that a committee certifies, settlements on chain, and the round that
 //! answers where there is no quorum.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use anyhow::{ensure, Context, Result};
 use codec::Decode;
@@ -17,7 +20,12 @@ use subxt_signer::sr25519::dev::{eve, ferdie, one, two};
 use tokio::time::timeout;
 
 use super::{
-    account, address, capture::register, expert, honest::experts, Swarm, Validator, NAMES, PATIENCE,
+    account, address,
+    capture::register,
+    expert,
+    gateway::{question, Gateway},
+    honest::experts,
+    Swarm, Validator, NAMES, PATIENCE,
 };
 
 /// The fee of a request, the least one of the chain.
@@ -201,6 +209,57 @@ fn sums_up(lane: &Json) -> Result<()> {
     Ok(())
 }
 
+/// A gateway asks the lane of its account. A repeat gets the same answer from another process, and
+/// pays nothing. Returns that process, and epoch and number of the request.
+async fn through_a_gateway(
+    swarm: &Swarm,
+    folder: &Path,
+    quorum: usize,
+) -> Result<(Gateway, (u32, u32))> {
+    let gateway = Gateway::start(swarm, folder).await?;
+    let body = json!({ "model": "starling", "input": "What do they eat?" });
+    let key = [("idempotency-key", "eat")];
+    let answer = gateway.send("POST /v1/responses", &key, &body).await?;
+    let answer = answer.ok()?;
+    assert_eq!(answer["status"], "completed", "{answer}");
+    let text = answer["output"][0]["content"][0]["text"].as_str();
+    let text = text.context("a text")?;
+    let is_given = volunteers().any(|(_, config)| config.contains(text));
+    ensure!(is_given, "nobody answers `{text}`");
+    let details = &answer["starling"];
+    assert_eq!(details["round"], json!(null), "{answer}");
+    let signers = details["signers"].as_array().context("signers")?;
+    ensure!(signers.len() >= quorum, "fewer than a quorum: {answer}");
+    let cost = json!({ "fee": FEE.to_string(), "burnt": "0", "on_hold": "0" });
+    assert_eq!(details["cost"], cost, "{answer}");
+    counts(&gateway, r#"ways_total{way="lane"} 1"#, 1).await?;
+
+    gateway.kill().await?;
+    let gateway = Gateway::start(swarm, folder).await?;
+    let again = gateway.send("POST /v1/responses", &key, &body).await?;
+    assert_eq!(again.ok()?["id"], answer["id"]);
+    let id = answer["id"].as_str().context("an id")?;
+    let shown = gateway.get(&format!("/v1/responses/{id}")).await?.ok()?;
+    assert_eq!(shown["output"], answer["output"], "{shown}");
+    let number = |field: &str| -> Result<u32> {
+        let number = details["lane"][field].as_u64().context("a number")?;
+        Ok(u32::try_from(number)?)
+    };
+    let request = (number("epoch")?, number("seq")?);
+    Ok((gateway, request))
+}
+
+/// Ensures that a gateway has this counter, and whether it has a lane.
+async fn counts(gateway: &Gateway, counter: &str, lanes: u8) -> Result<()> {
+    let metrics = gateway.get("/metrics").await?.body;
+    for line in [counter.to_owned(), format!("lane_open {lanes}")] {
+        let line = format!("starling_gateway_{line}");
+        let is_there = metrics.lines().any(|found| found == line);
+        ensure!(is_there, "{line}\n{metrics}");
+    }
+    Ok(())
+}
+
 /// Of seven members two may be missing, and a quorum is five.
 #[tokio::test]
 async fn a_lane_certifies_answers_without_a_dead_member_and_pays_each_once() -> Result<()> {
@@ -229,6 +288,9 @@ async fn a_lane_certifies_answers_without_a_dead_member_and_pays_each_once() -> 
     let result = swarm.client(&fast("Where do they sleep?")).await?;
     asked.insert(certified(&result, QUORUM)?.0);
     assert_eq!(asked.len(), 4);
+    let folder = tempfile::tempdir()?;
+    let (gateway, request) = through_a_gateway(&swarm, folder.path(), QUORUM).await?;
+    ensure!(asked.insert(request), "{request:?} is certified twice");
 
     swarm.kill(swarm.validators.len() - 1).await?;
     let dead = account(&two()).to_string();
@@ -243,7 +305,7 @@ async fn a_lane_certifies_answers_without_a_dead_member_and_pays_each_once() -> 
     );
 
     let fees = paid(&swarm, &asked).await?;
-    assert_eq!(fees, 5 * FEE);
+    assert_eq!(fees, 6 * FEE);
     let number = lane["lane"].to_string();
     let lane = swarm.client(&["lane", "status", &number]).await?;
     sums_up(&lane)?;
@@ -265,11 +327,16 @@ async fn a_lane_certifies_answers_without_a_dead_member_and_pays_each_once() -> 
         "{}",
         refused.stderr
     );
-    Ok(())
+    // The gateway goes on with rounds.
+    let body = json!({ "model": "starling", "input": "Do they nest?", "background": true });
+    let queued = gateway.send("POST /v1/responses", &[], &body).await?;
+    let queued = queued.ok()?;
+    assert_eq!(queued["starling"]["round"], 1, "{queued}");
+    counts(&gateway, r#"ways_total{way="round"} 1"#, 0).await
 }
 
 /// With one of four members dead, each response has fewer than three rankers, and nothing is
-/// certified.
+/// certified. A program and a gateway ask at the same time.
 #[tokio::test]
 async fn a_request_that_nobody_certifies_becomes_a_round_that_the_lane_pays_once() -> Result<()> {
     let mut swarm = four().await?;
@@ -277,7 +344,15 @@ async fn a_request_that_nobody_certifies_becomes_a_round_that_the_lane_pays_once
     let free = amount(&lane, "free")?;
     swarm.kill(3).await?;
     let fast = ["ask", "--dev", "eve", "--fast", "What is a starling?"];
-    let result = swarm.client(&fast).await?;
+    let folder = tempfile::tempdir()?;
+    let gateway = Gateway::start(&swarm, folder.path()).await?;
+    let body = question("Do they sing?");
+    let (result, answer) = tokio::try_join!(swarm.client(&fast), async {
+        gateway.chat(&[], &body).await?.ok()
+    })?;
+    ensure!(answer["starling"]["round"].is_u64(), "{answer}");
+    assert_eq!(answer["starling"]["phase"], "done", "{answer}");
+    counts(&gateway, r#"ways_total{way="fallen_back"} 1"#, 1).await?;
     assert_eq!(
         (&result["phase"], &result["lane"]),
         (&json!("done"), &json!(null))
@@ -285,13 +360,14 @@ async fn a_request_that_nobody_certifies_becomes_a_round_that_the_lane_pays_once
     assert_eq!(result["terms"]["fee"], FEE.to_string());
     let requester = result["requester"]["address"].as_str();
     assert_eq!(requester, Some(account(&eve()).to_string().as_str()));
-    assert_eq!(rounds(&swarm).await?, 1);
+    assert_eq!(rounds(&swarm).await?, 2);
 
     let number = lane["lane"].to_string();
     let lane = swarm.client(&["lane", "status", &number]).await?;
     sums_up(&lane)?;
-    assert_eq!(amount(&lane, "free")?, free - FEE, "{lane}");
-    assert_eq!(amount(&lane, "returned")?, FEE, "the round has it: {lane}");
+    assert_eq!(amount(&lane, "free")?, free - 2 * FEE, "{lane}");
+    let returned = amount(&lane, "returned")?;
+    assert_eq!(returned, 2 * FEE, "the rounds have it: {lane}");
     assert_eq!(lane["settlements"], json!([]), "{lane}");
     assert_eq!(amount(&lane, "paid")?, 0, "{lane}");
     Ok(())

@@ -153,6 +153,43 @@ pub struct Progress {
     pub certified_ms: Option<f64>,
 }
 
+/// A request with its signature. Sent twice, it is one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// The request.
+    pub ask: Ask,
+    /// The signature of the lane's key under its hash.
+    pub signature: [u8; 64],
+}
+
+impl Signed {
+    /// Signs a request.
+    pub fn new(ask: Ask, signer: &Keypair) -> Self {
+        let signature = signer.sign(&ask.hash()).0;
+        Self { ask, signature }
+    }
+
+    /// Reads what [`Self::to_bytes`] has written.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (ask, signature) = <(Ask, [u8; 64])>::decode_all(&mut &*bytes).ok()?;
+        Some(Self { ask, signature })
+    }
+
+    /// The request in bytes, to keep it.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        (&self.ask, &self.signature).encode()
+    }
+
+    /// Gives the request to the node. Returns its id.
+    async fn send(&self, chain: &Chain) -> Result<H256> {
+        let params = rpc_params![Bytes(self.ask.encode()), Bytes(self.signature.to_vec())];
+        request(chain, "lane_ask", params).await
+    }
+}
+
+/// Keeps a request before it is sent. Gets `None` once the node has refused the last one.
+pub type Keep<'a> = dyn FnMut(Option<&Signed>) -> Result<()> + Send + 'a;
+
 /// A request that a node has taken.
 pub struct Asked {
     ask: Ask,
@@ -217,6 +254,19 @@ pub async fn send(
     signer: &Keypair,
     say: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Asked> {
+    send_kept(chain, lane, question, signer, &mut |_| Ok(()), say).await
+}
+
+/// As [`send`]. `keep` gets each signed request before it is sent, and stops it by an error. The
+/// node has refused all of them but the last.
+pub async fn send_kept(
+    chain: &Chain,
+    lane: &LaneView<AccountId32>,
+    question: &Question,
+    signer: &Keypair,
+    keep: &mut Keep<'_>,
+    say: &mut (dyn FnMut(&str) + Send),
+) -> Result<Asked> {
     if lane.terms.key != signer.public_key().0 {
         return Err(Error::NotTaken(format!(
             "another key signs the requests of lane {}: pass its signer",
@@ -252,29 +302,22 @@ pub async fn send(
             fee: question.fee,
             expiry,
         };
-        let signature = signer.sign(&ask.hash()).0.to_vec();
+        let signed = Signed::new(ask, signer);
+        keep(Some(&signed))?;
         let sent = Instant::now();
-        let params = rpc_params![Bytes(ask.encode()), Bytes(signature)];
-        match request::<H256>(chain, "lane_ask", params).await {
+        match signed.send(chain).await {
             Ok(id) => {
-                let updates = chain
-                    .rpc
-                    .subscribe(
-                        "lane_subscribeProgress",
-                        rpc_params![id],
-                        "lane_unsubscribeProgress",
-                    )
-                    .await
-                    .map_err(protocol)?;
+                let updates = subscribe(chain, id).await?;
                 return Ok(Asked {
-                    ask,
+                    ask: signed.ask,
                     committee,
                     sent,
                     updates,
                 });
             },
             Err(refused @ Error::NotTaken(_)) => {
-                let is_taken = self::status(chain, lane.id).await?.next != ask.seq;
+                keep(None)?;
+                let is_taken = self::status(chain, lane.id).await?.next != signed.ask.seq;
                 if !is_taken {
                     return Err(refused);
                 }
@@ -289,6 +332,46 @@ pub async fn send(
             lane.id
         ))
     }))
+}
+
+/// Follows a request that may have been sent before. It is sent again, the same bytes, if the node
+/// does not know it.
+///
+/// Fails with [`Error::NotTaken`] if the node does not know it and does not take it any more.
+/// Members may have it all the same.
+pub async fn resume(chain: &Chain, signed: &Signed) -> Result<Asked> {
+    let ask = &signed.ask;
+    let committee = chain.best().await?.committee(ask.lane, ask.epoch).await?;
+    let committee = committee.ok_or_else(|| {
+        Error::NotFound(format!(
+            "the chain no longer has the committee of lane {} in epoch {}",
+            ask.lane, ask.epoch
+        ))
+    })?;
+    let sent = Instant::now();
+    let updates = match subscribe(chain, H256(ask.hash())).await {
+        Ok(updates) => updates,
+        Err(_) => {
+            let id = signed.send(chain).await?;
+            subscribe(chain, id).await?
+        },
+    };
+    Ok(Asked {
+        ask: ask.clone(),
+        committee,
+        sent,
+        updates,
+    })
+}
+
+/// Follows the progress of a request at the node.
+async fn subscribe(chain: &Chain, id: H256) -> Result<RpcSubscription<Told>> {
+    let updates = chain.rpc.subscribe(
+        "lane_subscribeProgress",
+        rpc_params![id],
+        "lane_unsubscribeProgress",
+    );
+    updates.await.map_err(protocol)
 }
 
 /// Waits until a request of the lane fits into the epoch. Returns the block, the epoch and the
@@ -487,6 +570,17 @@ mod tests {
         });
         change(&mut told);
         checked(serde_json::from_value(told).unwrap(), &ask(), &committee())
+    }
+
+    #[test]
+    fn a_kept_request_is_read_again_whole_or_not_at_all() {
+        let signer = crate::signer::development("eve").unwrap();
+        let signed = Signed::new(ask(), &signer);
+        let bytes = signed.to_bytes();
+        assert_eq!(Signed::from_bytes(&bytes), Some(signed));
+        let (_, cut) = bytes.split_last().unwrap();
+        assert_eq!(Signed::from_bytes(cut), None);
+        assert_eq!(Signed::from_bytes(&[&bytes[..], &[0]].concat()), None);
     }
 
     #[test]
