@@ -3,12 +3,11 @@
 
 use std::path::PathBuf;
 
-use serde_json::{json, Value};
-use sp_core::crypto::{AccountId32, Ss58Codec};
+use serde_json::json;
 use starling_client::{
-    disputes::{self, Accusation, Case, CaseId, CaseView, ExecutorView, Finding},
+    disputes::{self, accused, finding, Accusation, Case, CaseId, CaseView},
     transaction::{self, Call},
-    Chain, Error, Keypair, Result,
+    AccountId32, Chain, Error, Keypair, Result,
 };
 use starling_console::outln;
 
@@ -144,7 +143,8 @@ async fn list(connection: &Connection, chain: &Chain) -> Result<()> {
         cases.push(at.dispute(id).await?);
     }
     if connection.json {
-        let cases: Vec<_> = cases.iter().map(object).collect();
+        let cases = cases.iter().map(|case| report(chain, case));
+        let cases: Vec<_> = cases.collect();
         outln!("{}", json!(cases));
         return Ok(());
     }
@@ -166,10 +166,8 @@ async fn list(connection: &Connection, chain: &Chain) -> Result<()> {
     Ok(())
 }
 
-/// The agents of the two claims.
-fn accused(case: &CaseView<AccountId32>) -> [AccountId32; 2] {
-    let answers = case.accusation.evidence.answers();
-    answers.map(|answer| AccountId32::new(answer.claim.account))
+fn report(chain: &Chain, case: &CaseView<AccountId32>) -> disputes::Report {
+    disputes::report(case, |who| chain.name(who))
 }
 
 fn ruling(chain: &Chain, case: &CaseView<AccountId32>) -> String {
@@ -183,7 +181,7 @@ fn ruling(chain: &Chain, case: &CaseView<AccountId32>) -> String {
 
 fn show(connection: &Connection, chain: &Chain, case: &CaseView<AccountId32>) {
     if connection.json {
-        outln!("{}", object(case));
+        outln!("{}", json!(report(chain, case)));
         return;
     }
     let money = |amount| chain.currency().format(amount);
@@ -230,44 +228,6 @@ fn show(connection: &Connection, chain: &Chain, case: &CaseView<AccountId32>) {
     outln!("{}", lines.join("\n"));
 }
 
-fn finding(member: &ExecutorView<AccountId32>) -> &'static str {
-    match (&member.finding, &member.commitment) {
-        (Some(Finding::Computed(_)), _) => "computed the span again",
-        (Some(Finding::Unavailable), _) => "was shown no exhibit",
-        (Some(Finding::Unnatural), _) => "says that the inputs do not follow from the tokens",
-        (None, Some(_)) => "has committed",
-        (None, None) => "has said nothing",
-    }
-}
-
 fn hex(byte: &u8) -> String {
     format!("{byte:02x}")
-}
-
-/// A case for programs.
-fn object(case: &CaseView<AccountId32>) -> Value {
-    let claim = &case.accusation.evidence.first.claim.body;
-    let model: String = claim.model.iter().map(hex).collect();
-    let members = case.committee.iter().map(|member| {
-        json!({
-            "agent": member.agent.to_ss58check(),
-            "finding": finding(member),
-        })
-    });
-    json!({
-        "case": case.id,
-        "accuser": case.accuser.to_ss58check(),
-        "accused": accused(case).map(|who| who.to_ss58check()),
-        "model": model,
-        "layers": [claim.layers.0, claim.layers.1],
-        "opened": case.opened,
-        "phase": disputes::phase(case.phase),
-        "due": case.due,
-        "appealed": case.appealed,
-        "bond": case.bond.to_string(),
-        "stakes": [case.stakes.0.to_string(), case.stakes.1.to_string()],
-        "published": case.published,
-        "committee": members.collect::<Vec<_>>(),
-        "ruling": case.ruling.as_ref().map(|ruling| disputes::ruling(ruling, "first", "second")),
-    })
 }

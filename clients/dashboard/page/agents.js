@@ -51,10 +51,25 @@ export function lines(known, now) {
   });
 }
 
-/** @param {Agent} agent */
-function state({ active, chilled }) {
-  if (chilled) return "stays out";
-  return active ? "active" : "not active";
+/**
+ * Whether an agent takes part, and the hardware that attests its code.
+ *
+ * @param {Pick<Agent, "active" | "chilled" | "attested">} agent
+ */
+export function state({ active, chilled, attested }) {
+  const part = chilled ? "chilled" : active ? "active" : "not active";
+  return attested ? `${part}, attested (${attested.kind.toUpperCase()})` : part;
+}
+
+/**
+ * The state of each account among all agents.
+ *
+ * @param {Agent[]} all
+ */
+export function standings(all) {
+  const known = new Map(all.map((agent) => [agent.agent, state(agent)]));
+  return (/** @type {import("./gateway.js").Account} */ { address }) =>
+    known.get(address) ?? "no agent any more";
 }
 
 /** @type {import("./app.js").Page} */

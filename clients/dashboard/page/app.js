@@ -3,6 +3,8 @@
 
 import { agentsPage } from "./agents.js";
 import { askPage } from "./ask.js";
+import { disputePage } from "./dispute.js";
+import { disputesPage } from "./disputes.js";
 import { h } from "./elements.js";
 import { swarm } from "./gateway.js";
 import { poll } from "./poll.js";
@@ -44,9 +46,12 @@ let watching = new AbortController();
 function find(path) {
   const round = /^\/round\/([0-9]+)$/.exec(path)?.[1];
   if (round !== undefined) return [`Round ${round}`, roundPage, round];
+  const dispute = /^\/dispute\/([0-9]+)$/.exec(path)?.[1];
+  if (dispute !== undefined) return [`Case ${dispute}`, disputePage, dispute];
   if (path === "/agents") return ["Agents", agentsPage, ""];
   if (path === "/ask") return ["Ask", askPage, ""];
   if (path === "/shards") return ["Layers", shardsPage, ""];
+  if (path === "/disputes") return ["Disputes", disputesPage, ""];
   if (path === "/settings") return ["Settings", settingsPage, ""];
   return ["Rounds", roundsPage, ""];
 }

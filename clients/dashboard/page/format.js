@@ -37,6 +37,24 @@ export function decimal(number, digits = 3) {
   return typeof number === "number" ? number.toFixed(digits) : "–";
 }
 
+/**
+ * A number of things.
+ *
+ * @param {number} number
+ * @param {string} thing
+ */
+export const count = (number, thing) => `${number} ${thing}${number === 1 ? "" : "s"}`;
+
+/**
+ * Layers from the first to one past the last.
+ *
+ * @param {[number, number]} layers
+ */
+export function span([start, end]) {
+  if (end <= start) return "none";
+  return end - start === 1 ? `${start}` : `${start}–${end - 1}`;
+}
+
 /** @param {string} address */
 export function short(address) {
   return address.length > 14 ? `${address.slice(0, 6)}…${address.slice(-6)}` : address;

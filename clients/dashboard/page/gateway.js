@@ -33,8 +33,9 @@ import { events } from "./stream.js";
  */
 /**
  * @typedef {{ agent: string, name: string, model: string, active: boolean, chilled: boolean,
- *   bond: string, reserved: string, rating: number | null, weight: number | null,
- *   open_rounds: number, tickets: { free: string, staked: string } }} Agent
+ *   attested: { kind: string, until: number } | null, bond: string, reserved: string,
+ *   rating: number | null, weight: number | null, open_rounds: number,
+ *   tickets: { free: string, staked: string } }} Agent
  */
 /**
  * @typedef {{ model: string, fee: string, burnt: string, on_hold: string, sum: string,
@@ -52,6 +53,18 @@ import { events } from "./stream.js";
  */
 /**
  * @typedef {{ serves: boolean, models: ModelMap[], failovers: number, evidence: number }} Layers
+ */
+/** @typedef {"open" | "closed" | "none"} Court */
+/** @typedef {{ agent: Account, stake: string, verdict: string | null }} Accused */
+/**
+ * @typedef {{ agent: Account, state: "silent" | "committed" | "revealed",
+ *   finding: string }} Executor
+ */
+/**
+ * @typedef {{ case: number, opened: number, due: number, accuser: Account, bond: string,
+ *   phase: "drawing" | "committing" | "revealing" | "judged" | "closed", accused: Accused[],
+ *   model: string, model_name: string | null, layers: [number, number], published: boolean,
+ *   appealed: boolean, committee: Executor[], ruling: string | null }} Case
  */
 /** @typedef {{ role: "user" | "assistant", content: string }} Message */
 
@@ -144,6 +157,12 @@ export const chainSpec = (signal) => read("/chain-spec.json", signal);
 
 /** @type {(signal?: AbortSignal) => Promise<Layers>} */
 export const layers = (signal) => read("/v1/layers", signal);
+
+/** @type {(signal?: AbortSignal) => Promise<{ block: number, court: Court, data: Case[] }>} */
+export const disputes = (signal) => read("/v1/disputes", signal);
+
+/** @type {(id: string, signal?: AbortSignal) => Promise<Case & { block: number }>} */
+export const dispute = (id, signal) => read(`/v1/disputes/${encodeURIComponent(id)}`, signal);
 
 /** A name for a request, by which its repeat is known. */
 export function requestName() {

@@ -4,10 +4,11 @@
 import { h } from "./elements.js";
 import { Failed } from "./gateway.js";
 
-/** No round comes back, and no key becomes right by itself. */
+/** No round or case comes back, and no key becomes right by itself. */
 const LASTING = [
   "invalid_api_key",
   "round_not_found",
+  "case_not_found",
   "too_few_answers",
   "no_rankings",
   "below_threshold",

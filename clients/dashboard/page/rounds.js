@@ -2,7 +2,7 @@
 /** The page of rounds: what is open, by phase, and what ended last. */
 
 import { h, keyed, slot, stranger, table } from "./elements.js";
-import { money } from "./format.js";
+import { count, money } from "./format.js";
 import { rounds } from "./gateway.js";
 import { poll, troubles } from "./poll.js";
 
@@ -37,14 +37,14 @@ function paces({ rounds, phases: all }) {
     return h("p", { class: "quiet small" }, words);
   }
   const heads = ["phase", "half within", "95 % within"];
-  const blocks = (/** @type {number | null} */ count) =>
-    count === null ? "–" : `${count} ${count === 1 ? "block" : "blocks"}`;
+  const blocks = (/** @type {number | null} */ number) =>
+    number === null ? "–" : count(number, "block");
   const rows = all.map(({ phase, half, most }) =>
     h(
       "tr",
       {},
       h("th", { scope: "row" }, phase),
-      ...[half, most].map((count) => h("td", { class: "number" }, blocks(count))),
+      ...[half, most].map((number) => h("td", { class: "number" }, blocks(number))),
     ),
   );
   return table(

@@ -2,7 +2,7 @@
 /** The page of layers: which node serves which layers of a model, and where the model is weak. */
 
 import { facts, h, slot, stranger, svg, table } from "./elements.js";
-import { decimal, short } from "./format.js";
+import { decimal, short, span } from "./format.js";
 import { layers } from "./gateway.js";
 import { poll, troubles } from "./poll.js";
 
@@ -128,7 +128,6 @@ function bar({ layers: [start, end], state }, count) {
 function map(model) {
   const heads = ["agent", "layers", "", "state", "tokens/s", "round trip", "trust", "sessions"];
   const rows = model.holders.map((holder) => {
-    const [start, end] = holder.layers;
     const numbers = [
       decimal(rate(holder), 1),
       holder.rtt === null ? "–" : `${decimal(holder.rtt * 1000, 1)} ms`,
@@ -141,7 +140,7 @@ function map(model) {
       "tr",
       {},
       h("th", { scope: "row", title: about }, `${who}${holder.own ? " (this node)" : ""}`),
-      h("td", {}, end > start ? `${start}–${end - 1}` : "none"),
+      h("td", {}, span(holder.layers)),
       h("td", { class: "map" }, bar(holder, model.layers)),
       h("td", { class: holder.state === "stale" ? "bad" : "" }, holder.state),
       ...numbers.map((text) => h("td", { class: "number" }, text)),

@@ -11,6 +11,8 @@ const PAGES = {
   "/round/7": "tfoot",
   "/agents": "tbody tr",
   "/shards": "tfoot",
+  "/disputes": "tbody tr",
+  "/dispute/3": "tbody tr",
   "/ask": "#cost dl",
   "/settings": "#key",
 };
@@ -99,6 +101,50 @@ test("the pace of each phase is shown", async () => {
   assert.deepEqual(rows[0], ["committing", "1 block", "9 blocks"]);
   assert.deepEqual(rows[3], ["disclosing", "4 blocks", "–"]);
   await page.close();
+});
+
+test("a case has its agents, its committee and what becomes of the stakes", async () => {
+  const { page } = await visit(browser, `${gateway.url}/disputes`);
+  await page.waitForFunction(() => document.querySelector("tbody td:nth-child(3)")?.textContent);
+  const ends = await page.$$eval("tbody td:nth-child(3)", (found) =>
+    found.map((cell) => cell.textContent),
+  );
+  assert.deepEqual(ends, ["in 24 blocks (144)", "forgotten in 10 blocks (130)", "now (119)"]);
+  await page.locator("a[href='/dispute/3']").click();
+  await page.waitForSelector("[aria-label='Committee']");
+  const rows = await page.$$eval("tbody tr", (found) =>
+    found.map((row) => [...row.children].slice(1).map((cell) => cell.textContent)),
+  );
+  assert.deepEqual(rows, [
+    ["active", "guilty", "10 STAR", "slashed, unless somebody appeals"],
+    ["no agent any more", "cleared", "0 STAR", "locked"],
+    ["active", "revealed", "computed the span again"],
+    ["chilled", "committed", "has committed"],
+    ["no agent any more", "silent", "has said nothing"],
+  ]);
+  const facts = await page.$eval("dl.facts", (one) => one.textContent ?? "");
+  assert.match(facts, /active, attested \(TDX\)/);
+  assert.match(facts, /appeal before block 144/);
+  await page.close();
+});
+
+test("where there are no disputes the page says so, and why", async (context) => {
+  for (const [court, words] of /** @type {const} */ ([
+    ["open", /^$/],
+    ["closed", /governance/],
+    ["none", /runtime/],
+  ])) {
+    const empty = await start({ court });
+    context.after(() => empty.close());
+    const { page, faults } = await visit(browser, `${empty.url}/disputes`);
+    await page.waitForSelector("#none");
+    assert.equal(await page.$eval("#none", (one) => one.textContent), "No disputes.");
+    assert.match((await page.$eval("#court", (one) => one.textContent)) ?? "", words);
+    await accessible(page);
+    await fits(page, 360);
+    assert.deepEqual(faults, []);
+    await page.close();
+  }
 });
 
 test("a link shows its page without a new document, and back returns", async () => {

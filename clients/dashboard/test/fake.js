@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** A gateway of the page's tests: the real files, and answers in which every text is hostile. */
 
+import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 
@@ -205,6 +206,42 @@ export const layers = () => ({
   ],
 });
 
+/**
+ * A case that Alice opened about Bob, who is guilty, and an agent that has left. Its committee has
+ * a member of each state.
+ *
+ * @param {Partial<import("../page/gateway.js").Case>} [more]
+ * @returns {import("../page/gateway.js").Case}
+ */
+export function dispute(more) {
+  const [alice, bob, hostile, dave] = agents;
+  assert(alice && bob && hostile && dave);
+  return {
+    case: 3,
+    opened: 100,
+    phase: "judged",
+    due: 144,
+    accuser: alice,
+    bond: "19000000000000",
+    accused: [
+      { agent: bob, stake: "10000000000000", verdict: "guilty" },
+      { agent: account("Gone"), stake: "0", verdict: "cleared" },
+    ],
+    model: "ab".repeat(32),
+    model_name: HOSTILE,
+    layers: [15, 30],
+    published: false,
+    appealed: false,
+    committee: [
+      { agent: hostile, state: "revealed", finding: "computed the span again" },
+      { agent: dave, state: "committed", finding: "has committed" },
+      { agent: account("Erin"), state: "silent", finding: "has said nothing" },
+    ],
+    ruling: `${bob.name} is guilty, Gone is cleared`,
+    ...more,
+  };
+}
+
 /** @type {Record<string, () => unknown>} */
 const READS = {
   "/v1/layers": layers,
@@ -237,6 +274,7 @@ const READS = {
       model: HOSTILE,
       active: index !== 3,
       chilled: index === 3,
+      attested: index === 0 ? { kind: "Tdx", until: 9_000 } : null,
       bond: "100000000000000",
       reserved: "0",
       rating: 0.9 - 0.1 * index,
@@ -245,6 +283,16 @@ const READS = {
       tickets: { free: "10000000000000", staked: "0" },
     })),
   }),
+  "/v1/disputes": () => ({
+    block: 120,
+    court: "open",
+    data: [
+      dispute(),
+      dispute({ case: 2, phase: "closed", due: 130, model_name: null }),
+      dispute({ case: 1, phase: "drawing", due: 119, committee: [], ruling: null }),
+    ],
+  }),
+  "/v1/disputes/3": () => ({ ...dispute(), block: 120 }),
   "/v1/models": () => ({ data: [{ id: "starling" }, { id: "starling-careful" }] }),
   "/v1/models/starling/cost": () => ({
     model: "starling",
@@ -279,10 +327,12 @@ const details = () => ({
 /**
  * Starts the gateway. `asked` gets the requests for completions. The first of them is cut before
  * its answer if `cuts`. `light` is the text of the light client's module, or true for the real one.
+ * `court` has no cases, where it is given.
  *
- * @param {{ keys?: boolean, cuts?: boolean, light?: string | boolean, nodes?: string[] }} [how]
+ * @param {{ keys?: boolean, cuts?: boolean, light?: string | boolean, nodes?: string[],
+ *   court?: import("../page/gateway.js").Court }} [how]
  */
-export async function start({ keys = false, cuts = false, light = false, nodes = [] } = {}) {
+export async function start({ keys, cuts, light = false, nodes = [], court } = {}) {
   /** @type {{ name: string, body: any }[]} */
   const asked = [];
   const server = createServer(async (request, response) => {
@@ -314,6 +364,7 @@ export async function start({ keys = false, cuts = false, light = false, nodes =
         return response.end("data: [DONE]\n\n");
       }
       if (path === "/chain-spec.json") return json(200, { id: "fake", bootNodes: nodes });
+      if (path === "/v1/disputes" && court) return json(200, { block: 120, court, data: [] });
       const read = READS[path];
       return read
         ? json(200, read())

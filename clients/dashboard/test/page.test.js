@@ -4,16 +4,18 @@
 import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { test } from "node:test";
-import { learn, lines } from "../page/agents.js";
+import { learn, lines, standings } from "../page/agents.js";
 import { place, thousandths } from "../page/ask.js";
 import { floor } from "../page/chart.js";
-import { money, printable, share } from "../page/format.js";
+import { appeal, fate } from "../page/dispute.js";
+import { closed, deadline, progress } from "../page/disputes.js";
+import { count, money, printable, share, span } from "../page/format.js";
 import { scores } from "../page/matrix.js";
 import { answer, blockNumber, question, reachable, same } from "../page/proof.js";
 import { coverage, health, ranges, rate } from "../page/shards.js";
 import { events } from "../page/stream.js";
 import { verdict } from "../page/verify.js";
-import { encoded, layers, report } from "./fake.js";
+import { dispute, encoded, layers, report } from "./fake.js";
 
 const STAR = { symbol: "STAR", decimals: 12 };
 const PAGE = new URL("../page/", import.meta.url);
@@ -215,6 +217,70 @@ test("layers are covered by holders that are heard, as far as the model has them
   assert.equal(rate(/** @type {any} */ ({ throughput: 3, layers: [5, 5] })), 0);
   assert.equal(ranges([0, 1, 2, 5, 7, 8]), "0–2, 5, 7–8");
   assert.equal(ranges([]), "");
+});
+
+test("the end of a phase is told in blocks", () => {
+  const ends = (/** @type {number} */ block, phase = /** @type {any} */ ("revealing")) =>
+    deadline({ phase, due: 144 }, block);
+  assert.deepEqual(
+    [ends(132), ends(143), ends(144), ends(200)],
+    ["in 12 blocks (144)", "in 1 block (144)", "now (144)", "now (144)"],
+  );
+  assert.equal(ends(140, "closed"), "forgotten in 4 blocks (144)");
+  assert.deepEqual([count(0, "block"), count(1, "block")], ["0 blocks", "1 block"]);
+});
+
+test("the work of a committee is counted, and who has revealed has committed", () => {
+  assert.equal(progress(dispute()), "2 of 3 committed, 1 revealed");
+  assert.equal(progress(dispute({ committee: [] })), "not drawn");
+  assert.deepEqual([span([15, 30]), span([7, 8]), span([5, 5])], ["15–29", "7", "none"]);
+});
+
+test("nobody is called slashed before the case is closed", () => {
+  const guilty = { agent: { name: "Bob", address: "5B" }, stake: "1", verdict: "guilty" };
+  const of = (/** @type {Partial<import("../page/gateway.js").Case>} */ more, accused = guilty) =>
+    fate(dispute(more), accused);
+  assert.equal(of({ phase: "closed" }), "slashed");
+  for (const phase of /** @type {const} */ (["drawing", "committing", "revealing", "judged"])) {
+    assert.match(of({ phase }), /unless somebody appeals/);
+    assert.match(of({ phase, appealed: true }), /if the appeal rules likewise/);
+    for (const verdict of ["cleared", "neither guilty nor cleared", null])
+      assert.equal(of({ phase }, /** @type {any} */ ({ ...guilty, verdict })), "locked");
+  }
+  for (const verdict of ["cleared", null])
+    assert.equal(
+      of({ phase: "closed" }, /** @type {any} */ ({ ...guilty, verdict })),
+      "free again",
+    );
+});
+
+test("an appeal is possible, running, over or none", () => {
+  assert.match(appeal(dispute()) ?? "", /may appeal before block 144/);
+  assert.equal(appeal(dispute({ phase: "closed" })), "none");
+  assert.match(appeal(dispute({ phase: "closed", appealed: true })) ?? "", /there was one/);
+  assert.match(appeal(dispute({ phase: "drawing", appealed: true })) ?? "", /of the first one/);
+  assert.equal(appeal(dispute({ phase: "drawing" })), null);
+});
+
+test("a chain on which nobody can be accused says so, and why", () => {
+  assert.equal(closed("open"), null);
+  assert.match(closed("closed") ?? "", /nobody can be accused .* governance/);
+  assert.match(closed("none") ?? "", /runtime of this chain has no disputes/);
+});
+
+test("an agent is active, chilled or neither, perhaps attested, or has left", () => {
+  const agent = (/** @type {string} */ address, more = {}) =>
+    /** @type {any} */ ({ agent: address, active: true, chilled: false, attested: null, ...more });
+  const standing = standings([
+    agent("5A"),
+    agent("5B", { active: false }),
+    agent("5C", { active: false, chilled: true }),
+    agent("5D", { attested: { kind: "Tdx", until: 9 } }),
+  ]);
+  assert.deepEqual(
+    ["5A", "5B", "5C", "5D", "5E"].map((address) => standing({ name: "", address })),
+    ["active", "not active", "chilled", "active, attested (TDX)", "no agent any more"],
+  );
 });
 
 test("no file names another origin, and none has a way from text to HTML", async () => {

@@ -196,10 +196,24 @@ test("the page of layers has what the node tells of them", async () => {
   await page.close();
 });
 
+test("the page of disputes says that there are none", async () => {
+  const { page, faults } = await visit(browser, `${url}/disputes`);
+  // The agents of this swarm compute no layers for each other, so nobody is accused.
+  const { court, data } = await json("/v1/disputes");
+  assert.deepEqual([court, data], ["open", []]);
+  await page.waitForSelector("#none", { timeout: PATIENCE });
+  assert.equal(await page.$eval("#court", (one) => one.textContent), "");
+  await draw(page, "disputes");
+  assert.equal((await fetch(`${url}/v1/disputes/0`)).status, 404);
+  assert.deepEqual(faults, []);
+  await page.close();
+});
+
 for (const [path, ready] of [
   ["/", "#over li"],
   ["/agents", "tbody tr"],
   ["/shards", "#none"],
+  ["/disputes", "#none"],
   ["/ask", "#cost dl"],
   ["/settings", "#key"],
 ]) {

@@ -55,11 +55,13 @@ macro_rules! file {
 static INDEX: File = file!("index.html");
 static LIGHT: File = file!("light.html");
 
-static FILES: [File; 19] = [
+static FILES: [File; 21] = [
     file!("agents.js"),
     file!("app.js"),
     file!("ask.js"),
     file!("chart.js"),
+    file!("dispute.js"),
+    file!("disputes.js"),
     file!("elements.js"),
     file!("format.js"),
     file!("gateway.js"),
@@ -98,8 +100,9 @@ fn find(path: &str) -> Option<&'static File> {
         return Some(&LIGHT);
     }
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_page = matches!(path, "/" | "/ask" | "/agents" | "/shards" | "/settings")
-        || path.strip_prefix("/round/").is_some_and(is_number);
+    let pages = ["/", "/ask", "/agents", "/shards", "/disputes", "/settings"];
+    let is_one = |folder: &str| path.strip_prefix(folder).is_some_and(is_number);
+    let is_page = pages.contains(&path) || is_one("/round/") || is_one("/dispute/");
     is_page.then_some(&INDEX)
 }
 
@@ -153,8 +156,10 @@ mod tests {
             ("/agents", "text/html; charset=utf-8"),
             ("/settings", "text/html; charset=utf-8"),
             ("/shards", "text/html; charset=utf-8"),
+            ("/disputes", "text/html; charset=utf-8"),
             ("/light", "text/html; charset=utf-8"),
             ("/round/7", "text/html; charset=utf-8"),
+            ("/dispute/3", "text/html; charset=utf-8"),
             ("/page/app.js", "text/javascript; charset=utf-8"),
             ("/page/style.css", "text/css; charset=utf-8"),
             ("/page/icon.svg", "image/svg+xml"),
@@ -223,6 +228,11 @@ mod tests {
             "/round/-1",
             "/round/+1",
             "/round/7/",
+            "/dispute",
+            "/dispute/",
+            "/dispute/x",
+            "/disputes/",
+            "/disputes/3",
             "/page/",
             "/page/index.html",
             "/page/light.html",

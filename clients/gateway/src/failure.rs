@@ -70,6 +70,8 @@ pub enum Failure {
     },
     /// There is no such round.
     UnknownRound,
+    /// There is no such case.
+    UnknownCase,
     /// The header `Host` or `Origin` names a stranger, or the body is not declared as JSON.
     Forbidden(&'static str),
     /// The files of the gateway cannot be used. Nothing is paid.
@@ -98,7 +100,7 @@ impl Failure {
             Self::InvalidKey => 401,
             Self::InsufficientFunds(_) => 402,
             Self::Forbidden(_) => 403,
-            Self::UnknownModel(_) | Self::UnknownRound => 404,
+            Self::UnknownModel(_) | Self::UnknownRound | Self::UnknownCase => 404,
             Self::Round { .. } | Self::Pending { .. } => 424,
             Self::BudgetUsed | Self::TooManyOpen { .. } | Self::SwarmBusy => 429,
             Self::Internal => 500,
@@ -127,6 +129,7 @@ impl Failure {
             },
             Self::Pending { .. } => "round_pending",
             Self::UnknownRound => "round_not_found",
+            Self::UnknownCase => "case_not_found",
             Self::Forbidden(_) => "forbidden",
             Self::Internal => "internal_error",
         }
@@ -227,6 +230,10 @@ impl Failure {
                 "the request got into no block, and nothing is paid; ask again".to_owned()
             },
             Self::UnknownRound => "the chain and the gateway have no such round".to_owned(),
+            Self::UnknownCase => {
+                "the chain has no such case: it was never opened, or it is over and forgotten"
+                    .to_owned()
+            },
             Self::Forbidden(words) => (*words).to_owned(),
             Self::Internal => {
                 "the gateway cannot write its files; its operator finds the reason in its log"
@@ -340,6 +347,7 @@ mod tests {
             (Failure::Pending { place: None }, 424, "round_pending", true),
             (Failure::NotIncluded, 503, "node_unreachable", false),
             (Failure::UnknownRound, 404, "round_not_found", false),
+            (Failure::UnknownCase, 404, "case_not_found", false),
             (Failure::Forbidden("text"), 403, "forbidden", false),
             (Failure::Internal, 500, "internal_error", false),
         ]

@@ -22,6 +22,7 @@
 //! | [`lane`] | the lane that questions go over while one takes them |
 //! | [`gateway`], [`server`], [`mcp`] | callers and models, HTTP, MCP |
 //! | [`survey`], [`dashboard`] | what the dashboard reads, and its files |
+//! | [`court`] | the cases of disputes |
 //! | [`pace`] | how many blocks the phases of rounds take |
 //! | [`light`] | the light client that pages verify answers with |
 //! | [`metrics`] | counters for Prometheus |
@@ -30,6 +31,7 @@ pub mod api_key;
 pub mod completion;
 pub mod config;
 pub mod conversation;
+pub mod court;
 pub mod dashboard;
 pub mod desk;
 pub mod failure;

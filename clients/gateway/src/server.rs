@@ -99,6 +99,8 @@ fn router(server: Arc<Server>, origins: &[String]) -> Router {
         .route("/v1/rounds", get(rounds))
         .route("/v1/rounds/{id}", get(round))
         .route("/v1/layers", get(layers))
+        .route("/v1/disputes", get(disputes))
+        .route("/v1/disputes/{id}", get(dispute))
         .route("/chain-spec.json", get(chain_spec))
         .route("/healthz", get(health))
         .route("/metrics", get(metrics))
@@ -474,6 +476,23 @@ async fn layers(State(server): Shared, headers: HeaderMap) -> Response {
         Ok(Json(server.gateway.layers().await?).into_response())
     };
     server.counted("layers", work).await
+}
+
+async fn disputes(State(server): Shared, headers: HeaderMap) -> Response {
+    let work = async {
+        server.caller(&headers)?;
+        Ok(Json(server.gateway.disputes().await?).into_response())
+    };
+    server.counted("disputes", work).await
+}
+
+async fn dispute(State(server): Shared, headers: HeaderMap, Path(id): Path<String>) -> Response {
+    let work = async {
+        server.caller(&headers)?;
+        let case = id.parse().map_err(|_| Failure::UnknownCase)?;
+        Ok(Json(server.gateway.dispute(case).await?).into_response())
+    };
+    server.counted("disputes", work).await
 }
 
 async fn chain_spec(State(server): Shared, headers: HeaderMap) -> Response {

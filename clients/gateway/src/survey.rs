@@ -12,6 +12,7 @@ use futures::future::try_join_all;
 use serde_json::{json, Value};
 use sp_core::crypto::Ss58Codec;
 use starling_client::{
+    attestation::View,
     chain::{Registration, Tickets},
     progress::progress,
     report::phase_name,
@@ -41,6 +42,7 @@ const EXCERPT: usize = 200;
 pub struct Survey {
     rounds: Kept,
     agents: Kept,
+    pub(crate) disputes: Kept,
     /// It never changes.
     specification: OnceCell<Value>,
     pace: std::sync::Mutex<Pace>,
@@ -48,11 +50,11 @@ pub struct Survey {
 
 /// A value and its block.
 #[derive(Default)]
-struct Kept(Mutex<Option<(H256, Value)>>);
+pub(crate) struct Kept(Mutex<Option<(H256, Value)>>);
 
 impl Kept {
     /// The value of a block. Others that ask meanwhile wait for it, and do not read it again.
-    async fn at(
+    pub(crate) async fn at(
         &self,
         block: H256,
         read: impl Future<Output = Result<Value, Failure>>,
@@ -149,11 +151,21 @@ impl Gateway {
             let views = try_join_all(views).await.map_err(unreachable)?;
             let tickets = registered.iter().map(|(who, _)| best.tickets(who));
             let tickets = try_join_all(tickets).await.map_err(unreachable)?;
+            let attestations = match best.has_attestations() {
+                true => {
+                    let shown = registered.iter().map(|(who, _)| best.attestation(who));
+                    try_join_all(shown).await.map_err(unreachable)?
+                },
+                false => vec![None; registered.len()],
+            };
             let data: Vec<_> = registered
                 .iter()
                 .zip(views.iter().zip(&tickets))
-                .map(|((who, agent), (view, tickets))| {
-                    of_agent(who, &chain.name(who), agent, view.as_ref(), tickets)
+                .zip(&attestations)
+                .map(|(((who, agent), (view, tickets)), attestation)| {
+                    let name = chain.name(who);
+                    let (view, attestation) = (view.as_ref(), attestation.as_ref());
+                    of_agent(who, &name, agent, view, tickets, attestation)
                 })
                 .collect();
             Ok(json!({ "object": "list", "block": best.number(), "data": data }))
@@ -259,13 +271,18 @@ fn of_agent(
     agent: &Registration,
     view: Option<&AgentView>,
     tickets: &Tickets,
+    attestation: Option<&View>,
 ) -> Value {
+    let attested = attestation.map(|attestation| {
+        json!({ "kind": format!("{:?}", attestation.kind), "until": attestation.until })
+    });
     json!({
         "agent": who.to_ss58check(),
         "name": name,
         "model": agent.model_name(),
         "active": agent.activation.is_some(),
         "chilled": agent.chilled,
+        "attested": attested,
         "bond": agent.bond.to_string(),
         "reserved": agent.reserved.to_string(),
         "rating": view.map(|view| unit(view.rating)),

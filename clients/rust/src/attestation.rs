@@ -3,9 +3,10 @@
 
 use serde::Deserialize;
 use sp_core::crypto::AccountId32;
+pub use starling_attestation::View;
 use starling_attestation::{
     collateral::{Collateral, Document, Key},
-    Product, View,
+    Product,
 };
 use starling_primitives::round::BlockNumber;
 use subxt::dynamic::Value;
@@ -174,9 +175,14 @@ pub fn array<const N: usize>(text: &str) -> Result<[u8; N]> {
 }
 
 impl At {
+    /// Whether the chain's runtime has attestations.
+    pub fn has_attestations(&self) -> bool {
+        self.has_api(API)
+    }
+
     /// Fails if the chain's runtime has no attestations.
     fn require_attestations(&self) -> Result<()> {
-        match self.has_api(API) {
+        match self.has_attestations() {
             true => Ok(()),
             false => Err(Error::Usage(
                 "the runtime of this chain has no attestations".into(),

@@ -171,23 +171,23 @@ async fn agents(rpc: &RpcClient, at: &AtBlock) -> Result<Vec<AgentView>> {
 fn check(case: &Json) -> Result<u128> {
     let address = |index: usize| account(&all_keys()[index]).to_string();
     assert_eq!(case["phase"], "closed", "{case}");
-    assert_eq!(case["accuser"], address(DAVE), "{case}");
+    assert_eq!(case["accuser"]["address"], address(DAVE), "{case}");
     assert_eq!(case["layers"], json!([15, 30]), "{case}");
     let accused = case["accused"].as_array().context("accused agents")?;
-    let place = accused.iter().position(|one| *one == address(CHARLIE));
+    let is_liar = |one: &Json| one["agent"]["address"] == address(CHARLIE);
+    let place = accused.iter().position(is_liar);
     let place = place.with_context(|| format!("the liar is not accused: {case}"))?;
-    assert_eq!(accused[1 - place], address(BOB), "{case}");
-    let ruling = [
-        "first is guilty, second is cleared",
-        "first is cleared, second is guilty",
-    ];
-    assert_eq!(case["ruling"], ruling[place], "{case}");
+    let (liar, other) = (&accused[place], &accused[1 - place]);
+    assert_eq!(other["agent"]["address"], address(BOB), "{case}");
+    assert_eq!(liar["verdict"], "guilty", "{case}");
+    assert_eq!(other["verdict"], "cleared", "{case}");
 
     let committee = case["committee"].as_array().context("a committee")?;
     let mut executors = vec![];
     for member in committee {
         assert_eq!(member["finding"], "computed the span again", "{case}");
-        executors.push(member["agent"].as_str().context("an address")?.to_owned());
+        let address = member["agent"]["address"].as_str();
+        executors.push(address.context("an address")?.to_owned());
     }
     executors.sort();
     let mut expected = [ALICE, OTHERS[0], OTHERS[1]].map(address);
@@ -196,7 +196,7 @@ fn check(case: &Json) -> Result<u128> {
         executors, expected,
         "all that hold the model and are no party"
     );
-    let stake = case["stakes"][place].as_str().context("a stake")?;
+    let stake = liar["stake"].as_str().context("a stake")?;
     Ok(stake.parse()?)
 }
 

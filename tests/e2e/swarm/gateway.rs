@@ -422,6 +422,11 @@ async fn shows_itself(gateway: &Gateway) -> Result<()> {
     assert_eq!(agents["data"].as_array().map(Vec::len), Some(4), "{agents}");
     let layers = gateway.get("/v1/layers").await?.ok()?;
     assert!(layers["models"].is_array(), "{layers}");
+    let disputes = gateway.get("/v1/disputes").await?.ok()?;
+    assert_eq!(disputes["court"], "open", "{disputes}");
+    assert_eq!(disputes["data"], json!([]), "{disputes}");
+    let unknown = gateway.get("/v1/disputes/0").await?;
+    unknown.assert_failed(404, "case_not_found", false)?;
     let specification = gateway.get("/chain-spec.json").await?.ok()?;
     let genesis = &specification["genesis"]["raw"]["top"];
     // The code of the runtime, from which a light client begins.

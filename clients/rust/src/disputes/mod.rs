@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Disputes between servers, see `pallet-disputes`.
 
+mod report;
+
 use sp_core::crypto::AccountId32;
 pub use starling_evidence::exhibit::MAX_EXHIBIT;
 pub use starling_evidence::{messages::Accusation, Case, Finding, Ruling, Side};
@@ -8,6 +10,8 @@ use starling_evidence::{Claim, Code, Evidence, Exhibit, Signed, SignedOutput};
 pub use starling_primitives::api::disputes::{CaseId, CaseView, ExecutorView, Phase};
 use starling_primitives::{Balance, H256};
 use subxt::dynamic::Value;
+
+pub use report::{finding, report, Accused, Executor, Report};
 
 use crate::{
     transaction::{call, Call},
@@ -21,15 +25,25 @@ const DISPUTES: &str = "Disputes";
 const DISPUTES_API: &str = "DisputesApi";
 
 impl At {
+    /// Whether the chain's runtime has disputes.
+    pub fn has_disputes(&self) -> bool {
+        self.has_api(DISPUTES_API)
+    }
+
     /// Fails if the chain's runtime has no disputes.
     pub fn require_disputes(&self) -> Result<()> {
-        match self.has_api(DISPUTES_API) {
+        match self.has_disputes() {
             true => Ok(()),
             false => Err(Error::Usage(
                 "this chain decides no disputes, because its runtime has no pallet `Disputes`"
                     .into(),
             )),
         }
+    }
+
+    /// Whether agents can be accused.
+    pub async fn can_be_accused(&self) -> Result<bool> {
+        self.runtime_api(DISPUTES_API, "are_open", ()).await
     }
 
     /// The stored cases, the newest first.
@@ -201,6 +215,12 @@ pub fn check_exhibit(case: &Case, longest: usize) -> Result<()> {
         })
 }
 
+/// The agents of the two claims.
+pub fn accused(case: &CaseView<AccountId32>) -> [AccountId32; 2] {
+    let answers = case.accusation.evidence.answers();
+    answers.map(|answer| AccountId32::new(answer.claim.account))
+}
+
 /// A ruling in words, without a point. `first` and `second` name the two agents.
 pub fn ruling(ruling: &Ruling, first: &str, second: &str) -> String {
     match ruling {
@@ -245,7 +265,7 @@ mod tests {
     use super::*;
 
     /// Evidence with the exhibit of a prompt, which names no tokens.
-    fn private() -> Case {
+    pub(super) fn private() -> Case {
         let answer = |agent: u8| SignedOutput {
             peer: starling_evidence::Peer::new([agent]),
             claim: Signed {
