@@ -335,16 +335,16 @@ impl_runtime_apis! {
         }
 
         fn commit(
-            case: CaseId,
+            id: CaseId,
             agent: AccountId,
             commitment: H256,
             signature: [u8; 64],
         ) -> Vec<u8> {
-            Disputes::commit_transaction(case, agent, commitment, signature)
+            Disputes::commit_transaction(id, agent, commitment, signature)
         }
 
-        fn reveal(case: CaseId, agent: AccountId, finding: Finding, salt: [u8; 32]) -> Vec<u8> {
-            Disputes::reveal_transaction(case, agent, finding, salt)
+        fn reveal(id: CaseId, agent: AccountId, finding: Finding, salt: [u8; 32]) -> Vec<u8> {
+            Disputes::reveal_transaction(id, agent, finding, salt)
         }
     }
 

@@ -53,6 +53,25 @@ fn merge(base: &mut serde_json::Value, patch: serde_json::Value) {
     }
 }
 
+/// polkadot-api makes TypeScript of the metadata, with the names of parameters as they are.
+#[test]
+fn no_parameter_of_the_runtime_api_is_a_word_of_javascript() {
+    const WORDS: &str =
+        "await break case catch class const continue debugger default delete do else enum export \
+         extends false finally for function if implements import in instanceof interface let new \
+         null package private protected public return static super switch this throw true try \
+         typeof var void while with yield";
+    for api in Runtime::metadata_ir().apis {
+        for method in api.methods {
+            for input in method.inputs {
+                let (api, method, name) = (api.name, method.name, input.name);
+                let is_free = WORDS.split_whitespace().all(|word| word != name);
+                assert!(is_free, "{api}::{method}: {name}");
+            }
+        }
+    }
+}
+
 #[test]
 fn every_preset_builds_a_state() {
     for name in presets::preset_names() {

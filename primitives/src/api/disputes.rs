@@ -133,12 +133,12 @@ sp_api::decl_runtime_apis! {
         ) -> Vec<u8>;
         /// The transaction of `commit`.
         fn commit(
-            case: CaseId,
+            id: CaseId,
             agent: AccountId,
             commitment: H256,
             signature: [u8; 64],
         ) -> Vec<u8>;
         /// The transaction of `reveal`.
-        fn reveal(case: CaseId, agent: AccountId, finding: Finding, salt: [u8; 32]) -> Vec<u8>;
+        fn reveal(id: CaseId, agent: AccountId, finding: Finding, salt: [u8; 32]) -> Vec<u8>;
     }
 }
