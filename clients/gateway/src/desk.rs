@@ -893,6 +893,21 @@ mod tests {
     }
 
     #[test]
+    fn no_request_of_a_lane_gets_a_number_that_another_has() {
+        let of = |lane, epoch, seq| Place::Lane { lane, epoch, seq };
+        let places = [
+            Place::Round(90),
+            of(3, 12, 5),
+            of(3, 12, 4),
+            of(3, 11, 40),
+            of(2, 12, 30),
+        ];
+        let least = |of| fast::least(places.into_iter(), of);
+        assert_eq!(least((3, 12)), 6);
+        assert_eq!(least((3, 13)), 0);
+    }
+
+    #[test]
     fn counted_answers_are_asked_for_on_chains_that_count_them_alone() {
         let counted = Question {
             answers: Form::Number,

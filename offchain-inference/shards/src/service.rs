@@ -220,19 +220,20 @@ impl Service {
     }
 
     /// The swarm of a model that this node has served or used, as far as it is believed: active
-    /// agents, since other accounts are free, and this node. Asks the holders as [`Self::holders`]
-    /// does. `None` if there are none.
+    /// agents, since other accounts are free, and this node. Excluded agents have no place in it.
+    /// Asks the holders as [`Self::holders`] does. `None` if there are none.
     pub fn swarm(&self, model: &ModelId) -> Option<Swarm> {
         let shape = self.models.lock().get(model).copied()?;
         self.hub.look(model, REFRESH_TIMEOUT);
         let known = self.hub.known(model);
         let local = self.local();
-        let is_active = |holder: &Holder| {
+        let counts = |holder: &Holder| {
             let agent = self.hub.directory.agent(&holder.account);
-            holder.peer == local || agent.is_some_and(|agent| agent.active)
+            let is_trusted = self.hub.peers.trust_in(&holder.account) > 0.0;
+            holder.peer == local || (is_trusted && agent.is_some_and(|agent| agent.active))
         };
         let mut holders = self.hub.peers.holders(model);
-        holders.retain(|holder| known.belief(&holder.peer).is_some() && is_active(holder));
+        holders.retain(|holder| known.belief(&holder.peer).is_some() && counts(holder));
         holders.sort_by(|a, b| a.peer.cmp(&b.peer));
         let view = view(shape, &holders, &known)?;
         Some(Swarm { holders, view })

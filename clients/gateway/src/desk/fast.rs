@@ -12,7 +12,7 @@ use starling_client::{
         ask::{self, Progress, Signed as SignedAsk, Stage},
         calls,
         choice::Wanted,
-        Ask, LaneId,
+        Ask, Epoch, LaneId,
     },
     transaction::Signed,
     Chain, Error,
@@ -44,6 +44,15 @@ pub(super) enum Asked {
 /// Whether a lane can answer a question. It shows one answer, and promises no number of them.
 pub(super) fn suits(question: &Question) -> bool {
     question.choices <= 1 && question.terms.min_responses.is_none()
+}
+
+/// One more than the last number of a request among `places` in an epoch of a lane.
+pub(super) fn least(places: impl Iterator<Item = Place>, of: (LaneId, Epoch)) -> u32 {
+    let after = places.filter_map(|place| match place {
+        Place::Lane { lane, epoch, seq } if (lane, epoch) == of => Some(seq.saturating_add(1)),
+        _ => None,
+    });
+    after.max().unwrap_or_default()
 }
 
 impl Desk {
@@ -138,7 +147,9 @@ impl Desk {
         };
         let sent = {
             let _turn = lane.turn.lock().await;
-            ask::send_kept(&chain, &view, &asked, signer, &mut keep, &mut |_| {}).await
+            let least = |epoch| self.least_in_lane(view.id, epoch);
+            let mut say = |_: &str| {};
+            ask::send_kept(&chain, &view, &asked, signer, &least, &mut keep, &mut say).await
         };
         match sent {
             Ok(asked) => {
@@ -155,6 +166,17 @@ impl Desk {
                 Ok(None)
             },
         }
+    }
+
+    /// The least number that no request of this gateway has in an epoch of a lane.
+    fn least_in_lane(&self, id: LaneId, epoch: Epoch) -> u32 {
+        let jobs = lock(&self.jobs);
+        let places = jobs.values().filter_map(|job| {
+            let record = lock(&job.record);
+            let request = record.lane.as_ref()?;
+            Place::parse(&request.place)
+        });
+        least(places, (id, epoch))
     }
 
     /// Notes whether the lane takes questions, and tells the operator of a change.

@@ -190,6 +190,9 @@ impl Signed {
 /// Keeps a request before it is sent. Gets `None` once the node has refused the last one.
 pub type Keep<'a> = dyn FnMut(Option<&Signed>) -> Result<()> + Send + 'a;
 
+/// The least number that a request may get in an epoch.
+pub type Least<'a> = dyn Fn(Epoch) -> u32 + Sync + 'a;
+
 /// A request that a node has taken.
 pub struct Asked {
     ask: Ask,
@@ -254,16 +257,20 @@ pub async fn send(
     signer: &Keypair,
     say: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Asked> {
-    send_kept(chain, lane, question, signer, &mut |_| Ok(()), say).await
+    send_kept(chain, lane, question, signer, &|_| 0, &mut |_| Ok(()), say).await
 }
 
 /// As [`send`]. `keep` gets each signed request before it is sent, and stops it by an error. The
 /// node has refused all of them but the last.
+///
+/// `least` is one more than the last number that the caller has kept in an epoch. A node that has
+/// restarted does not know the numbers that members have, and members refuse a number twice.
 pub async fn send_kept(
     chain: &Chain,
     lane: &LaneView<AccountId32>,
     question: &Question,
     signer: &Keypair,
+    least: &Least<'_>,
     keep: &mut Keep<'_>,
     say: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Asked> {
@@ -295,7 +302,7 @@ pub async fn send_kept(
             genesis: chain.genesis().0,
             lane: lane.id,
             epoch: epoch.epoch,
-            seq: status.next,
+            seq: status.next.max(least(epoch.epoch)),
             prompt: question.prompt.clone().into_bytes(),
             max_tokens: question.max_tokens,
             form: question.form,
@@ -317,8 +324,8 @@ pub async fn send_kept(
             },
             Err(refused @ Error::NotTaken(_)) => {
                 keep(None)?;
-                let is_taken = self::status(chain, lane.id).await?.next != signed.ask.seq;
-                if !is_taken {
+                let now = self::status(chain, lane.id).await?;
+                if !is_taken(&now, &signed.ask) {
                     return Err(refused);
                 }
                 refusal = Some(refused);
@@ -332,6 +339,12 @@ pub async fn send_kept(
             lane.id
         ))
     }))
+}
+
+/// Whether a refused request is one for which others were faster: its number is taken, or its epoch
+/// is over.
+fn is_taken(now: &Status, ask: &Ask) -> bool {
+    now.epoch != ask.epoch || now.next > ask.seq
 }
 
 /// Follows a request that may have been sent before. It is sent again, the same bytes, if the node
@@ -581,6 +594,23 @@ mod tests {
         let (_, cut) = bytes.split_last().unwrap();
         assert_eq!(Signed::from_bytes(cut), None);
         assert_eq!(Signed::from_bytes(&[&bytes[..], &[0]].concat()), None);
+    }
+
+    #[test]
+    fn a_number_is_taken_once_the_node_is_past_it() {
+        let now = |epoch, next| Status {
+            epoch,
+            next,
+            members: 4,
+            connected: 4,
+            takes_asks: true,
+        };
+        let Ask { epoch, seq, .. } = ask();
+        assert!(is_taken(&now(epoch, seq + 1), &ask()));
+        assert!(is_taken(&now(epoch + 1, 0), &ask()));
+        // A node that has restarted is behind the numbers that were given.
+        assert!(!is_taken(&now(epoch, seq), &ask()));
+        assert!(!is_taken(&now(epoch, 0), &ask()));
     }
 
     #[test]

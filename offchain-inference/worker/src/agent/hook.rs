@@ -7,7 +7,10 @@ use std::{
     io::{Read, Write},
     os::unix::process::CommandExt,
     process::{self, Stdio},
-    sync::mpsc::{self, RecvTimeoutError},
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -21,6 +24,12 @@ use crate::config::{Command, Limits};
 
 /// Time between two checks of a running program.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// The most calls of HTTP hooks at a time. Those that were left alone last as long as their limit.
+const MOST_CALLS: usize = 64;
+
+/// The calls of HTTP hooks that have not ended.
+static CALLS: AtomicUsize = AtomicUsize::new(0);
 
 /// The place of a hook in the work of an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -124,15 +133,36 @@ pub fn command(
     }
 }
 
+/// A call of an HTTP hook, which may outlive its job.
+struct Call(&'static AtomicUsize);
+
+impl Call {
+    /// Counts a call until it is dropped. `None` if there are too many.
+    fn begin(calls: &'static AtomicUsize) -> Option<Self> {
+        let call = Self(calls);
+        let before = calls.fetch_add(1, Ordering::Relaxed);
+        (before < MOST_CALLS).then_some(call)
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Posts `input` to an HTTP hook, and returns the body of its response. Leaves the hook alone if
 /// `signals` tell it to end.
 pub fn http(url: &str, input: &Input, limits: Limits, signals: &Signals) -> Result<String, String> {
     let json = serde_json::to_vec(input).map_err(|error| error.to_string())?;
+    let call = Call::begin(&CALLS)
+        .ok_or_else(|| format!("{url}: {MOST_CALLS} calls of hooks have not ended"))?;
     let (sender, receiver) = mpsc::channel();
     let address = url.to_owned();
     let thread = thread::Builder::new().name("hook".into());
     // A request cannot be interrupted.
     let posted = thread.spawn(move || {
+        let _counted = call;
         // Nobody waits for it once the job has ended.
         let _ = sender.send(post(&address, &json, limits));
     });
@@ -299,6 +329,16 @@ mod tests {
         let (request, called) = server.join().unwrap();
         assert!(request.starts_with(b"POST / HTTP/1.1"));
         assert!(called);
+    }
+
+    #[test]
+    fn calls_that_have_not_ended_are_bounded() {
+        static SOME: AtomicUsize = AtomicUsize::new(0);
+        let all: Vec<_> = (0..MOST_CALLS).map(|_| Call::begin(&SOME)).collect();
+        assert!(all.iter().all(Option::is_some));
+        assert!(Call::begin(&SOME).is_none());
+        drop(all);
+        assert!(Call::begin(&SOME).is_some());
     }
 
     #[test]

@@ -259,7 +259,10 @@ impl State {
             (Layers::Span(span), None) => Some(span.clone()),
             (Layers::Auto { max }, None) => {
                 let max = max.map_or(usize::MAX, usize::from);
-                let others = service.holders(&self.model).into_iter();
+                let mut others = service.holders(&self.model);
+                // What an excluded node holds is of no use.
+                others.retain(|holder| service.trust(&holder.peer) > 0.0);
+                let others = others.into_iter();
                 let others = others.map(|holder| server(holder.layers, holder.throughput));
                 choose(self.layers, max, &others.collect::<Vec<_>>())
             },
