@@ -125,11 +125,8 @@ impl Instance {
             .map(|owned| (owned, end(size, owned), holders.chance(size, owned)))
             .collect();
         let is_undecided = |end: End| end == End::Undecided;
-        let undecided: f64 = drawn
-            .iter()
-            .filter(|(_, end, _)| is_undecided(*end))
-            .map(|(_, _, chance)| chance)
-            .sum();
+        let without = drawn.iter().filter(|(_, end, _)| is_undecided(*end));
+        let undecided = total(without.map(|(_, _, chance)| *chance));
         let ends = drawn.into_iter().filter(|(_, end, _)| !is_undecided(*end));
         Self {
             ends: ends
@@ -141,15 +138,18 @@ impl Instance {
 
     fn chance(&self, of: End) -> f64 {
         let ends = self.ends.iter().filter(|(_, end, _)| *end == of);
-        ends.map(|(_, _, chance)| chance).sum()
+        total(ends.map(|(_, _, chance)| *chance))
     }
+}
+
+/// The sum of chances. That of none is 0, and −0 by `sum`.
+fn total(chances: impl Iterator<Item = f64>) -> f64 {
+    chances.fold(0.0, |total, chance| total + chance)
 }
 
 /// The chance that a committee of `size` has `members` of the adversary's or more.
 pub fn captured(holders: Holders, size: u32, members: u32) -> f64 {
-    (members..=size)
-        .map(|owned| holders.chance(size, owned))
-        .sum()
+    total((members..=size).map(|owned| holders.chance(size, owned)))
 }
 
 /// The chances of a case, where `end(size, owned)` is the end of a committee's work. Wrong rulings
